@@ -1,0 +1,60 @@
+# make demo | test | lint | package | test-blenders | test-gui | heldout. Everything is set up in .venv on first use.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+
+# The first interpreter that runs and is a version which a Blender wheel exists for.
+PYTHON ?= $(shell for p in python3.11 python3.13 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 13)))' >/dev/null 2>&1 && echo $$p && break; done)
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/ready
+STUBS := $(VENV)/fake-bpy
+OUT ?= out/demo
+PRESET ?= standard
+# Passed on by the environment, never pasted into a command: a path may hold spaces, quotes or umlauts.
+export IMAGE PRESET
+
+.PHONY: demo test lint package test-blenders test-gui heldout clean help
+
+help:
+	@echo "make demo [IMAGE=photo.png] - decompose the sample (or your image) in Blender, into $(OUT)/"
+	@echo "make test                   - all tests"
+	@echo "make lint                   - ruff and mypy"
+	@echo "make package                - the extension's zip, into dist/"
+	@echo "make test-blenders          - the zip in Blender 4.2, 4.5, 5.0 and 5.2"
+	@echo "make test-gui BLENDER=5.2   - a real click in a real window"
+	@echo "make heldout                - render 50 held-out scenes and print the table of the README"
+
+$(READY): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or 3.13 was found. Install one, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install -q --disable-pip-version-check -e ".[blender,dev]"
+	touch $@
+
+$(STUBS)/ready: $(READY)
+	rm -rf $(STUBS)
+	$(RUN) -m pip install -q --disable-pip-version-check --no-deps --target $(STUBS) fake-bpy-module-4.5==20260730
+	touch $@
+
+demo: $(READY)
+	$(RUN) samples/demo.py --out $(OUT) --preset "$$PRESET" $${IMAGE:+--image "$$IMAGE"}
+
+test: $(READY)
+	$(RUN) -m pytest
+
+lint: $(STUBS)/ready
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	MYPYPATH=$(STUBS) $(RUN) -m mypy
+
+package: $(READY)
+	$(RUN) tests/join_blender/build_zip.py --out dist
+
+test-blenders: $(READY)
+	$(RUN) tests/join_blender/blenders.py
+
+test-gui: $(READY)
+	$(RUN) tests/join_blender/gui.py --blender "$(or $(BLENDER),blender)"
+
+clean:
+	rm -rf out dist .pytest_cache .mypy_cache .ruff_cache
