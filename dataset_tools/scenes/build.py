@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A description becomes a Blender scene: geometry, lights, camera and world; and away again."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import bpy
+from mathutils import Vector as BlenderVector
+
+from dataset_tools.materials import build_material
+from dataset_tools.scenes.meshes import MeshData, primitive, rectangle
+from dataset_tools.specs.description import Camera, Fill, Object, Room, Scene, Spotlight, Vector
+
+
+def build_scene(description: Scene) -> None:
+    """Fill the current (empty) Blender scene with everything that is described."""
+    _add_room(description.room)
+    for number, described in enumerate(description.objects):
+        _add_object(described, f"object {number}")
+    for number, light in enumerate(description.lights):
+        _add_light(light, f"light {number}")
+    _set_world(description.fill)
+    _set_camera(description.camera)
+    bpy.context.scene.cycles.seed = description.noise_seed
+
+
+def clear_scene() -> None:
+    """Remove everything the last sample made; removing (not just unlinking) keeps memory flat over a long run."""
+    data = bpy.data
+    bpy.context.scene.camera = None
+    bpy.context.scene.world = None
+    for blocks in (data.objects, data.meshes, data.materials, data.lights, data.cameras, data.worlds, data.images):
+        removable = [block for block in blocks if getattr(block, "type", None) != "RENDER_RESULT"]
+        data.batch_remove(removable)
+
+
+def _link(name: str, data: Any, location: Vector, rotation: Any) -> Any:
+    item = bpy.data.objects.new(name, data)
+    item.location = location
+    item.rotation_euler = rotation
+    bpy.context.scene.collection.objects.link(item)
+    return item
+
+
+def _mesh(name: str, source: MeshData, material: Any) -> Any:
+    mesh = bpy.data.meshes.new(name)
+    mesh.from_pydata(source.vertices, [], source.faces)
+    layer = mesh.uv_layers.new(name="UVMap")
+    layer.data.foreach_set("uv", [number for uv in source.uvs for number in uv])
+    mesh.polygons.foreach_set("use_smooth", source.smooth)
+    mesh.materials.append(material)
+    mesh.update()
+    return mesh
+
+
+def _add_room(room: Room) -> None:
+    depth = room.back - room.front
+    middle = 0.5 * (room.back + room.front)
+    floor = build_material(room.floor, "floor")
+    walls = build_material(room.walls, "walls")
+    _link("floor", _mesh("floor", rectangle(2.0 * room.half_width, depth), floor), (0.0, middle, 0.0), (0.0, 0.0, 0.0))
+    upright = math.pi / 2
+    half_height = 0.5 * room.height
+    back = _mesh("back wall", rectangle(2.0 * room.half_width, room.height), walls)
+    _link("back wall", back, (0.0, room.back, half_height), (upright, 0.0, 0.0))
+    for name, side in (("left wall", -1.0), ("right wall", 1.0)):
+        wall = _mesh(name, rectangle(depth, room.height), walls)
+        # Turned so that each faces the middle of the room.
+        _link(name, wall, (side * room.half_width, middle, half_height), (upright, 0.0, -side * upright))
+
+
+def _add_object(described: Object, name: str) -> None:
+    material = build_material(described.material, name)
+    mesh = _mesh(name, primitive(described.shape, described.dimensions), material)
+    _link(name, mesh, described.location, described.rotation)
+
+
+def _towards(location: Vector, target: Vector) -> Any:
+    """Rotation that points a camera or a spotlight (which look along −z) from ``location`` at ``target``."""
+    return (BlenderVector(target) - BlenderVector(location)).to_track_quat("-Z", "Y").to_euler()
+
+
+def _add_light(described: Spotlight, name: str) -> None:
+    light = bpy.data.lights.new(name, "SPOT")
+    light.energy = described.energy
+    light.color = described.color
+    light.shadow_soft_size = described.radius
+    light.spot_size = described.angle
+    light.spot_blend = described.blend
+    item = _link(name, light, described.location, _towards(described.location, described.target))
+    # A light seen by the camera would land in the emission pass, which Eq. 14 leaves out.
+    item.visible_camera = False
+
+
+def _set_world(fill: Fill) -> None:
+    world = bpy.data.worlds.new("fill")
+    if not world.use_nodes:
+        world.use_nodes = True
+    background = next(node for node in world.node_tree.nodes if node.type == "BACKGROUND")
+    background.inputs["Color"].default_value = (*fill.color, 1.0)
+    background.inputs["Strength"].default_value = fill.strength
+    bpy.context.scene.world = world
+
+
+def _set_camera(described: Camera) -> None:
+    camera = bpy.data.cameras.new("camera")
+    camera.sensor_fit = "HORIZONTAL"
+    camera.angle = described.field_of_view
+    item = _link("camera", camera, described.location, _towards(described.location, described.target))
+    bpy.context.scene.camera = item

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Cycles' settings and one render call: a description in, the bytes of a multilayer EXR out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+
+from dataset_tools import passes
+from dataset_tools.scenes.build import build_scene, clear_scene
+from dataset_tools.specs.description import Scene
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What decides pixels besides the description: square resolution, samples per pixel, light bounces."""
+
+    resolution: int
+    samples: int
+    bounces: int = 4
+
+
+def blender_version() -> str:
+    """Version and build of the running Blender, as part of a sample's provenance."""
+    return f"{bpy.app.version_string} {bpy.app.build_hash.decode()}"
+
+
+class Renderer:
+    """Renders descriptions one after another in this process, on one CPU thread."""
+
+    def __init__(self, quality: Quality) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="join-render-", dir=_scratch_folder())
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        _configure(quality)
+
+    def render(self, description: Scene) -> bytes:
+        """The multilayer half-float EXR of one sample, with the times that Blender notes in its header zeroed."""
+        clear_scene()
+        build_scene(description)
+        path = Path(self._folder.name) / "sample.exr"
+        bpy.context.scene.render.filepath = str(path)
+        with _silence():
+            bpy.ops.render.render(write_still=True)
+        data = passes.without_times(path.read_bytes())
+        path.unlink()
+        return data
+
+    def close(self) -> None:
+        """Remove the scratch folder."""
+        self._folder.cleanup()
+
+
+def _configure(quality: Quality) -> None:
+    scene = bpy.context.scene
+    render = scene.render
+    render.engine = "CYCLES"
+    render.resolution_x = render.resolution_y = quality.resolution
+    render.resolution_percentage = 100
+    render.use_file_extension = False
+    render.use_compositing = False
+    render.use_sequencer = False
+    render.use_persistent_data = False
+    # One thread: two processes of one are as fast as one process of two, and workers are then simple.
+    render.threads_mode = "FIXED"
+    render.threads = 1
+    cycles = scene.cycles
+    cycles.device = "CPU"
+    cycles.samples = quality.samples
+    cycles.use_adaptive_sampling = False
+    cycles.use_denoising = False
+    cycles.use_light_tree = False
+    # Blue noise spreads the error over neighbours, which the area average of the export then removes.
+    cycles.sampling_pattern = "BLUE_NOISE"
+    # Rare bright paths over many bounces would be white dots; the clamp hits passes and image alike.
+    cycles.sample_clamp_indirect = 2.0
+    cycles.max_bounces = quality.bounces
+    cycles.diffuse_bounces = quality.bounces
+    cycles.glossy_bounces = 2
+    cycles.transmission_bounces = 0
+    cycles.transparent_max_bounces = 0
+    cycles.caustics_reflective = False
+    cycles.caustics_refractive = False
+    passes.configure(scene)
+
+
+def _scratch_folder() -> str | None:
+    """Memory where the system offers it, else the system's temporary folder."""
+    return "/dev/shm" if os.path.isdir("/dev/shm") and os.access("/dev/shm", os.W_OK) else None
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep Blender's own progress lines off stdout; they come from C, so the descriptor itself is turned away."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 1)
+        yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+        os.close(sink)

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dataset on disk: WebDataset tar shards, their manifest, and what makes a killed run resume.
+
+    FOLDER/dataset.json                          what the dataset is; a run with other settings is refused
+    FOLDER/manifest.jsonl                        one line per sample: index, split, shard, sha256, seconds
+    FOLDER/shards/primeshapes-00000064-064.tar   first index and count; per sample {index:08d}.exr and {index:08d}.json
+    FOLDER/shards/primeshapes-00000064-064.jsonl the shard's part of the manifest, written last: the shard is finished
+
+Everything is written to a temporary name and renamed. A tar's bytes depend on the descriptions, the settings, the
+Blender build and the CPU only; what differs from run to run (seconds) is in the manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataset_tools.errors import UserError
+
+FORMAT = 1
+SHARD_SIZE = 64
+_NAME = re.compile(r"^(?P<dataset>.+)-(?P<first>\d{8})-(?P<count>\d{3,})\.jsonl$")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A run of consecutive samples that is stored, and resumed, as one."""
+
+    dataset: str
+    first: int
+    count: int
+
+    @property
+    def stem(self) -> str:
+        """File name without its ending."""
+        return f"{self.dataset}-{self.first:08d}-{self.count:03d}"
+
+    @property
+    def indices(self) -> range:
+        """The samples it holds."""
+        return range(self.first, self.first + self.count)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What is stored of one sample: the EXR as bytes, the JSON beside it, and its manifest entries (seconds)."""
+
+    index: int
+    split: str
+    exr: bytes
+    description: Mapping[str, Any]
+    notes: Mapping[str, Any]
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its name when the block ends well, and vanishes when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    except OSError as error:
+        raise UserError(f"Could not write {path} ({error.strerror}): make room or choose another folder.") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def add_member(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    """Append a file with fixed owner, mode and time, so that equal contents give equal archives."""
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    info.mode = 0o644
+    archive.addfile(info, io.BytesIO(data))
+
+
+def json_bytes(data: Any) -> bytes:
+    """JSON in one fixed form."""
+    return (json.dumps(data, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def open_dataset(folder: Path, header: Mapping[str, Any]) -> None:
+    """Create ``dataset.json``, or refuse a folder that holds something else. ``header`` decides the pixels."""
+    path = folder / "dataset.json"
+    wanted = {"format": FORMAT, **header}
+    if path.exists():
+        found = read_header(folder)
+        for name in sorted(wanted.keys() | found.keys()):
+            if wanted.get(name) != found.get(name):
+                raise UserError(
+                    f"{folder} holds a dataset with {name} {found.get(name)!r}, not {wanted.get(name)!r}: "
+                    "choose another --out, or the settings it was rendered with."
+                )
+        return
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} is not empty and holds no dataset.json: choose another --out.")
+    with atomic(path) as partial:
+        partial.write_bytes(json_bytes(wanted))
+
+
+def read_header(folder: Path) -> dict[str, Any]:
+    """The contents of ``dataset.json``."""
+    try:
+        header = json.loads((folder / "dataset.json").read_text("utf-8"))
+    except OSError:
+        raise UserError(f"{folder} holds no dataset.json: name the folder that was rendered to.") from None
+    except ValueError:
+        raise UserError(f"{folder / 'dataset.json'} is not valid JSON: render into a new folder.") from None
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise UserError(f"{folder / 'dataset.json'} is not of format {FORMAT}: use the version that rendered it.")
+    return header
+
+
+def finished(folder: Path) -> list[Shard]:
+    """The finished shards, by first index."""
+    shards = []
+    for path in (folder / "shards").glob("*.jsonl"):
+        match = _NAME.match(path.name)
+        if match and path.with_suffix(".tar").exists():
+            shards.append(Shard(match["dataset"], int(match["first"]), int(match["count"])))
+    return sorted(shards, key=lambda shard: shard.first)
+
+
+def missing(folder: Path, dataset: str, wanted: range) -> list[Shard]:
+    """Shards that have to be rendered so that all ``wanted`` indices are there.
+
+    Cut on a fixed grid, so that a longer run later continues a shorter one.
+    """
+    covered = {index for shard in finished(folder) for index in shard.indices}
+    runs: list[list[int]] = []
+    for index in (i for i in wanted if i not in covered):
+        if runs and runs[-1][-1] == index - 1 and index % SHARD_SIZE:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    return [Shard(dataset, run[0], len(run)) for run in runs]
+
+
+def write_shard(folder: Path, shard: Shard, samples: Iterable[Sample]) -> None:
+    """Write a shard from its samples (in order), then the part of the manifest that marks it as finished."""
+    path = folder / "shards" / f"{shard.stem}.tar"
+    lines = []
+    with atomic(path) as partial:
+        with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as archive:
+            for sample in samples:
+                add_member(archive, f"{sample.index:08d}.exr", sample.exr)
+                add_member(archive, f"{sample.index:08d}.json", json_bytes(sample.description))
+                lines.append(_manifest_line(shard, sample))
+    with atomic(path.with_suffix(".jsonl")) as partial:
+        partial.write_bytes(b"".join(lines))
+
+
+def _manifest_line(shard: Shard, sample: Sample) -> bytes:
+    entry = {
+        "index": sample.index,
+        "split": sample.split,
+        "shard": f"shards/{shard.stem}.tar",
+        "sha256": {
+            "exr": hashlib.sha256(sample.exr).hexdigest(),
+            "json": hashlib.sha256(json_bytes(sample.description)).hexdigest(),
+        },
+        **sample.notes,
+    }
+    return json_bytes(entry)
+
+
+def write_manifest(folder: Path) -> int:
+    """Join the parts of all finished shards into ``manifest.jsonl``; returns the number of samples."""
+    parts = [(folder / "shards" / f"{shard.stem}.jsonl").read_bytes() for shard in finished(folder)]
+    with atomic(folder / "manifest.jsonl") as partial:
+        partial.write_bytes(b"".join(parts))
+    return sum(part.count(b"\n") for part in parts)
+
+
+def entries(folder: Path) -> list[dict[str, Any]]:
+    """Manifest entries of all finished shards, by index; works while rendering goes on."""
+    found: dict[int, dict[str, Any]] = {}
+    for shard in finished(folder):
+        for line in (folder / "shards" / f"{shard.stem}.jsonl").read_text("utf-8").splitlines():
+            entry = json.loads(line)
+            found.setdefault(entry["index"], entry)
+    return [found[index] for index in sorted(found)]
+
+
+def read_samples(folder: Path, chosen: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
+    """Index, EXR bytes and description of the samples with the given manifest entries, checked against their hashes."""
+    open_path: str | None = None
+    archive: tarfile.TarFile | None = None
+    try:
+        for entry in chosen:
+            if entry["shard"] != open_path:
+                if archive is not None:
+                    archive.close()
+                archive = tarfile.open(folder / entry["shard"])
+                open_path = entry["shard"]
+            assert archive is not None
+            exr = _member(archive, f"{entry['index']:08d}.exr", entry["sha256"]["exr"])
+            description = _member(archive, f"{entry['index']:08d}.json", entry["sha256"]["json"])
+            yield entry["index"], exr, json.loads(description)
+    finally:
+        if archive is not None:
+            archive.close()
+
+
+def _member(archive: tarfile.TarFile, name: str, sha256: str) -> bytes:
+    extracted = archive.extractfile(name)
+    data = b"" if extracted is None else extracted.read()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise UserError(f"{name} in {archive.name} does not match its hash: delete that shard and render again.")
+    return data
