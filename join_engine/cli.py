@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line: ``python -m join_engine decompose | serve | banks | evaluate | report | bench``.
+
+Modules that need torch are imported by the command that needs them, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import __version__
+from .errors import JoinError
+from .presets import DEFAULT_PRESET, PRESETS, get_preset
+
+if TYPE_CHECKING:
+    from .bank import Bank
+    from .inversion import Monitor
+
+BAD_INPUT = 2  # exit status
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0, 2 for bad input, 130 for Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except JoinError as error:
+        _complain(error)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="join_engine", description="Splits images into albedo, shading and specular.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    decompose = commands.add_parser("decompose", help="decompose images")
+    decompose.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG, TIFF, EXR or NPY")
+    decompose.add_argument("--out", type=Path, required=True, help="folder; each image gets a folder of its own in it")
+    _add_inversion_options(decompose)
+    decompose.set_defaults(run=_decompose)
+
+    serve = commands.add_parser("serve", help="serve requests on stdin (for the Blender extension)")
+    _add_device_options(serve)
+    serve.set_defaults(run=_serve)
+
+    banks = commands.add_parser("banks", help="list, show or verify banks")
+    banks.add_argument("action", choices=("list", "show", "verify"))
+    banks.add_argument("bank", nargs="?", help="name or path; default: the default bank (verify: all)")
+    banks.set_defaults(run=_banks)
+
+    evaluate = commands.add_parser("evaluate", help="table against ground truth and trivial baselines")
+    evaluate.add_argument("--data", type=Path, required=True, help="tar of {index}.{component}.npy, linear")
+    evaluate.add_argument("--count", type=int, default=50, help="how many samples (default 50)")
+    evaluate.add_argument("--batch", type=int, default=10, help="images at a time (default 10)")
+    evaluate.add_argument("--out", type=Path, required=True, help="folder for table.md and table.json")
+    _add_inversion_options(evaluate)
+    evaluate.set_defaults(run=_evaluate)
+
+    report = commands.add_parser("report", help="layers, sheet and figures of a stored decomposition")
+    report.add_argument("--decomposition", type=Path, required=True, metavar="FILE.join")
+    report.add_argument("--image", type=Path, required=True, help="the image that was decomposed")
+    report.add_argument("--truth-dir", type=Path, help="folder with the true albedo.exr, shading.exr …")
+    report.add_argument("--out", type=Path, required=True)
+    report.set_defaults(run=_report)
+
+    bench = commands.add_parser("bench", help="optimiser steps per second and peak memory")
+    bench.add_argument("--steps", type=int, default=100)
+    _add_inversion_options(bench)
+    bench.set_defaults(run=_bench)
+    return parser
+
+
+def _add_device_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: torch decides)")
+
+
+def _add_inversion_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bank", help="name of a shipped bank, or a path (default: the default bank)")
+    parser.add_argument("--preset", choices=tuple(PRESETS), default=DEFAULT_PRESET)
+    parser.add_argument("--seed", type=int, default=0)
+    _add_device_options(parser)
+
+
+def _complain(error: JoinError) -> None:
+    print(f"error: {error}", file=sys.stderr)
+
+
+def _set_threads(options: argparse.Namespace) -> None:
+    if options.threads is not None:
+        import torch
+
+        torch.set_num_threads(max(1, options.threads))
+
+
+def _load_bank(options: argparse.Namespace) -> Bank:
+    from .bank import find_bank, load_bank
+    from .pipeline import choose_device
+
+    _set_threads(options)
+    return load_bank(find_bank(options.bank), choose_device(options.device))
+
+
+def _decompose(options: argparse.Namespace) -> int:
+    from .inversion.state import CodeBook
+
+    bank = _load_bank(options)
+    codebook = CodeBook(bank)
+    status = 0
+    for path, folder in zip(options.images, _folders(options.images, options.out), strict=True):
+        try:
+            _decompose_one(Path(path), folder, bank, codebook, options)
+        except JoinError as error:
+            _complain(error)
+            status = BAD_INPUT
+        else:
+            print(folder)
+    return status
+
+
+def _folders(images: Sequence[str], out: Path) -> list[Path]:
+    """One folder per image, named after it; images of the same name from different folders get a number."""
+    folders: list[Path] = []
+    for image in images:
+        stem = Path(image).stem or "image"
+        name, number = stem, 2
+        while out / name in folders:
+            name, number = f"{stem}-{number}", number + 1
+        folders.append(out / name)
+    return folders
+
+
+def _decompose_one(path: Path, folder: Path, bank: Bank, codebook: Any, options: argparse.Namespace) -> None:
+    from .decomposition import save_decomposition
+    from .images import read_image, write_text
+    from .layer_files import write_layers
+    from .pipeline import decompose
+
+    image = read_image(path)
+    with _progress_bar(path.name) as monitor:
+        preset = get_preset(options.preset)
+        result = decompose(image, bank, preset, options.seed, monitor, codebook=codebook).decomposition
+    write_layers(folder, result)
+    save_decomposition(folder / "decomposition.join", result)
+    report = {"image": str(path), "size": list(result.size), **result.summary()}
+    write_text(folder / "report.json", _json(report))  # last: who finds it finds all the rest complete
+
+
+@contextmanager
+def _progress_bar(name: str) -> Iterator[Monitor]:
+    """A bar on stderr, which shows nothing where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    from .inversion import Monitor, Progress
+
+    console = Console(stderr=True)
+    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(name, total=None)
+
+        def report(progress: Progress) -> None:
+            label = f"{name}: {progress.stage}, loss {progress.loss:.4f}"
+            bar.update(task, total=progress.of, completed=progress.step, description=label)
+
+        yield Monitor(report)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from .server import serve
+
+    return serve(options.device, options.threads)
+
+
+def _banks(options: argparse.Namespace) -> int:
+    from .bank import find_bank, list_banks, load_bank, read_header
+
+    if options.action == "list":
+        for path in list_banks():
+            header = read_header(path)
+            parts = " + ".join(header.components)
+            print(f"{header.name}\t{header.resolution} px\t{header.forward_model}: {parts}\t{path}")
+    elif options.action == "show":
+        path = find_bank(options.bank)
+        print(_json({"path": str(path), **read_header(path).to_dict()}))
+    else:
+        for path in list_banks() if options.bank is None else [find_bank(options.bank)]:
+            bank = load_bank(path, with_discriminators=True)
+            print(f"{bank.header.name}: good, sha256 {bank.sha256}")
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from .evaluation.evaluate import evaluate, format_table, read_samples
+    from .images import write_text
+
+    bank = _load_bank(options)
+    samples = read_samples(options.data, bank.forward_model.components, options.count)
+    with _progress_bar("evaluate") as monitor:
+        table = evaluate(bank, samples, get_preset(options.preset), options.seed, options.batch, monitor)
+    text = format_table(table)
+    write_text(options.out / "table.json", _json(table))
+    write_text(options.out / "table.md", text)
+    print(text)
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from .decomposition import load_decomposition
+    from .evaluation.report import write_report
+
+    report = write_report(load_decomposition(options.decomposition), options.image, options.truth_dir, options.out)
+    print(_json(report))
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from .evaluation.bench import bench
+
+    print(_json(bench(_load_bank(options), get_preset(options.preset), options.steps, options.seed)))
+    return 0
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

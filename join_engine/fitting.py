@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Between an image of any size and the square that a bank works in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where an image of ``height`` × ``width`` lies in a square of side ``resolution``: aspect kept, centred.
+
+    Attributes:
+        top, left, inner_height, inner_width: the part of the square that the image fills; around it lies the
+            mirrored image.
+    """
+
+    height: int
+    width: int
+    resolution: int
+
+    @property
+    def inner_height(self) -> int:
+        return max(1, round(self.height * self.resolution / max(self.height, self.width)))
+
+    @property
+    def inner_width(self) -> int:
+        return max(1, round(self.width * self.resolution / max(self.height, self.width)))
+
+    @property
+    def top(self) -> int:
+        return (self.resolution - self.inner_height) // 2
+
+    @property
+    def left(self) -> int:
+        return (self.resolution - self.inner_width) // 2
+
+    def fit(self, image: np.ndarray) -> Tensor:
+        """Linear [H, W, 3] → linear [1, 3, R, R], antialiased in linear light; the same size stays bit for bit."""
+        planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
+        small = _resize(planes, self.inner_height, self.inner_width, "bilinear")
+        rows = _mirror(self.top, self.inner_height, self.resolution)
+        columns = _mirror(self.left, self.inner_width, self.resolution)
+        return small[:, :, rows][:, :, :, columns]
+
+    def restore(self, square: Tensor) -> Tensor:
+        """[B, 3, R, R] → [B, 3, H, W]: crop to the image's part, then smooth (bicubic) resampling."""
+        inner = square[:, :, self.top : self.top + self.inner_height, self.left : self.left + self.inner_width]
+        return _resize(inner, self.height, self.width, "bicubic")
+
+
+def _resize(planes: Tensor, height: int, width: int, mode: str) -> Tensor:
+    if planes.shape[2:] == (height, width):
+        return planes
+    return functional.interpolate(planes, (height, width), mode=mode, align_corners=False, antialias=True)
+
+
+def _mirror(before: int, length: int, total: int) -> Tensor:
+    """Indices [total] that repeat 0 … length − 1 mirrored (edge pixels doubled) around position ``before``."""
+    phase = (torch.arange(total) - before) % (2 * length)
+    return torch.where(phase < length, phase, 2 * length - 1 - phase)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Joint inversion of all generators (JoIN, sections 3.1 and 3.3, Eq. 3 and 4)."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor
+
+from ..losses.perceptual import PerceptualLoss
+from ..presets import Joint
+from .schedule import ramped
+from .state import InversionState, Monitor, Progress
+
+
+def joint_inversion(settings: Joint, state: InversionState, monitor: Monitor) -> None:
+    """Move ``state.latents`` to the codes that minimise Eq. 4 over all components at once, and note their loss.
+
+    The images of a batch are independent: their losses are summed, and Adam works on each number by itself. The codes
+    with the lowest loss are kept per image, so that a cancelled run still returns its best.
+    """
+    codes = _variables(settings, state)
+    reconstruction = PerceptualLoss(state.target, settings.pixel_weight, settings.feature_weight)
+    if settings.knn_weight:
+        for name in codes:  # draws the codes now, so that the time left is told right
+            state.codebook.knn(name, settings.neighbours)
+    optimizer = torch.optim.Adam(list(codes.values()), lr=settings.learning_rate)
+    best, best_loss = _copy(codes), torch.full_like(state.loss, torch.inf)
+    clock = _Clock(settings.steps)
+    for step in range(settings.steps):
+        if monitor.cancelled():
+            state.cancelled = True
+            break
+        optimizer.param_groups[0]["lr"] = settings.learning_rate * ramped(
+            step / settings.steps, settings.ramp_up, settings.ramp_down
+        )
+        outputs = state.synthesize(codes)
+        loss = reconstruction(state.render(outputs)) + settings.knn_weight * _knn(settings, state, codes)  # [B]
+        best_loss = _keep_best(codes, loss.detach(), best, best_loss)
+        optimizer.zero_grad(set_to_none=True)
+        loss.sum().backward()
+        optimizer.step()
+        if monitor.preview_every and (step + 1) % monitor.preview_every == 0:
+            monitor.on_preview(step + 1, {name: output.detach() for name, output in outputs.items()})
+        mean_loss = float(loss.detach().mean())
+        monitor.on_progress(Progress(Joint.kind, step + 1, settings.steps, mean_loss, clock.left(step + 1)))
+    state.latents, state.loss = best, best_loss
+
+
+def _variables(settings: Joint, state: InversionState) -> dict[str, Tensor]:
+    """Leaf tensors [B, L, w_dim] to optimise, with one code per layer in W+."""
+    codes = {}
+    for name, w in state.latents.items():
+        layers = state.bank.components[name].generator.num_ws if settings.space == "w+" else w.shape[1]
+        codes[name] = w.detach().expand(-1, layers, -1).clone().requires_grad_()
+    return codes
+
+
+def _knn(settings: Joint, state: InversionState, codes: dict[str, Tensor]) -> Tensor:
+    """Eq. 8 of each component, summed: [B]."""
+    if not settings.knn_weight:
+        return torch.zeros_like(state.loss)
+    losses = [state.codebook.knn(name, settings.neighbours)(w) for name, w in codes.items()]
+    return torch.stack(losses).sum(dim=0)
+
+
+def _copy(codes: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: w.detach().clone() for name, w in codes.items()}
+
+
+@torch.no_grad()
+def _keep_best(codes: dict[str, Tensor], loss: Tensor, best: dict[str, Tensor], best_loss: Tensor) -> Tensor:
+    """Take over the codes of the images that have improved into ``best``; returns the new best loss [B]."""
+    better = loss < best_loss
+    for name, w in codes.items():
+        best[name] = torch.where(better[:, None, None], w, best[name])
+    return torch.where(better, loss, best_loss)
+
+
+class _Clock:
+    """Estimates the time left from the steps done."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._start = time.perf_counter()
+
+    def left(self, done: int) -> float:
+        return (time.perf_counter() - self._start) / done * (self._steps - done)

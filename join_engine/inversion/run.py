@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the stages of a preset."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..bank import Bank
+from ..errors import JoinError
+from ..presets import Joint, MeanStart, Preset
+from .joint import joint_inversion
+from .starts import mean_start
+from .state import CodeBook, InversionState, Monitor
+
+# Which function carries out which settings: (settings, state, monitor) → None, changing the state.
+STAGES: dict[type, Callable[[Any, InversionState, Monitor], None]] = {
+    MeanStart: mean_start,
+    Joint: joint_inversion,
+}
+
+
+def invert(
+    bank: Bank,
+    target: Tensor,
+    preset: Preset,
+    seed: int = 0,
+    monitor: Monitor | None = None,
+    codebook: CodeBook | None = None,
+    saturated: Tensor | None = None,
+) -> InversionState:
+    """Invert a batch of images with one preset.
+
+    Args:
+        bank: the generators, on the device to work on.
+        target: [B, 3, R, R], sRGB-encoded, at the bank's resolution.
+        preset: the stages.
+        seed: of everything random; the same seed gives the same result on the same device.
+        monitor: told of progress, asked for cancellation.
+        codebook: the bank's sampled codes, if some are at hand already.
+        saturated: [B, 3, R, R] booleans: where the target is white and its true brightness unknown.
+
+    Returns:
+        The state after the last stage, or after the one that was cancelled.
+
+    Raises:
+        JoinError: ``target_mismatch`` when the target is not of the bank's resolution, ``component_missing`` when the
+            bank lacks a component of its forward model.
+    """
+    size = bank.header.resolution
+    if target.dim() != 4 or target.shape[1:] != (3, size, size):
+        message = f"The target is {list(target.shape)}, but the bank works on [B, 3, {size}, {size}]."
+        raise JoinError("target_mismatch", message)
+    missing = [name for name in bank.forward_model.components if name not in bank.components]
+    if missing:
+        raise JoinError("component_missing", f"The bank '{bank.header.name}' lacks {', '.join(missing)}.")
+    device = next(iter(bank.components.values())).w_avg.device
+    state = InversionState.begin(bank, target.to(device, torch.float32), seed, codebook, _to(saturated, device))
+    for settings in preset.stages:
+        if state.cancelled:
+            break
+        start = time.perf_counter()
+        STAGES[type(settings)](settings, state, monitor or Monitor())
+        seconds = time.perf_counter() - start
+        state.seconds[settings.kind] = state.seconds.get(settings.kind, 0.0) + seconds
+    return state
+
+
+def _to(mask: Tensor | None, device: torch.device) -> Tensor | None:
+    return None if mask is None else mask.to(device)

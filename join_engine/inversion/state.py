@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the stages of an inversion hand on to each other, and how they tell of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..bank import Bank
+from ..losses.knn import KnnLoss
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One optimiser step: ``step`` of ``of`` in ``stage``, the mean loss, and the seconds left in the stage."""
+
+    stage: str
+    step: int
+    of: int
+    loss: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """What a stage reports to and asks; the default is silent and never cancels.
+
+    Args:
+        on_progress: called after every step.
+        cancelled: asked before every step; True ends the stage with the best codes so far.
+        preview_every: call ``on_preview`` at each so many steps; 0 never.
+        on_preview: gets the step and the generators' outputs, each [B, 3, R, R] in the generator's range.
+    """
+
+    on_progress: Callable[[Progress], None] = lambda progress: None
+    cancelled: Callable[[], bool] = lambda: False
+    preview_every: int = 0
+    on_preview: Callable[[int, Mapping[str, Tensor]], None] = lambda step, outputs: None
+
+
+class CodeBook:
+    """The sampled codes of each component with their kNN losses, made once per bank and kept (they take a second)."""
+
+    def __init__(self, bank: Bank) -> None:
+        self._bank = bank
+        self._losses: dict[tuple[str, int], KnnLoss] = {}
+
+    def codes(self, component: str) -> Tensor:
+        """[100000, w_dim], from truncated z (JoIN, section 3.4)."""
+        return self._bank.components[component].sample_codes()
+
+    def knn(self, component: str, neighbours: int) -> KnnLoss:
+        """The kNN loss of one component."""
+        key = (component, neighbours)
+        if key not in self._losses:
+            self._losses[key] = KnnLoss(self.codes(component), neighbours)
+        return self._losses[key]
+
+
+@dataclass
+class InversionState:
+    """Codes on their way to a batch of images that do not know of each other.
+
+    Attributes:
+        bank: the generators.
+        target: [B, 3, R, R], sRGB-encoded.
+        latents: per component [B, L, w_dim]; L is 1 in W space and the generator's ``num_ws`` in W+.
+        loss: [B], of ``latents``; infinite before the first evaluation.
+        codebook: sampled codes of the bank.
+        saturated: [B, 3, R, R] booleans: where the target is white and its true brightness unknown.
+        seed: of everything random.
+        cancelled: a stage was told to stop; later stages do not run.
+        seconds: per stage.
+    """
+
+    bank: Bank
+    target: Tensor
+    latents: dict[str, Tensor]
+    loss: Tensor
+    codebook: CodeBook
+    saturated: Tensor | None = None
+    seed: int = 0
+    cancelled: bool = False
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def begin(
+        cls,
+        bank: Bank,
+        target: Tensor,
+        seed: int = 0,
+        codebook: CodeBook | None = None,
+        saturated: Tensor | None = None,
+    ) -> InversionState:
+        """A state at the mean codes, for sRGB-encoded targets [B, 3, R, R] on the bank's device."""
+        batch = len(target)
+        latents = {
+            name: bank.components[name].w_avg.expand(batch, 1, -1).clone() for name in bank.forward_model.components
+        }
+        loss = target.new_full((batch,), torch.inf)
+        return cls(bank, target, latents, loss, codebook or CodeBook(bank), saturated, seed)
+
+    def synthesize(self, latents: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """Generators' outputs G_i(w_i) of Eq. 2 for the given codes (default: the state's), with fixed noise.
+
+        Per component [B, L, w_dim] → [B, 3, R, R] in the generator's range.
+        """
+        outputs = {}
+        for name, w in (self.latents if latents is None else latents).items():
+            generator = self.bank.components[name].generator
+            outputs[name] = generator.synthesis(w.expand(-1, generator.num_ws, -1), noise="const")
+        return outputs
+
+    def decode(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Linear components T_i⁻¹(G_i(w_i)) of Eq. 2, [B, 3, R, R]."""
+        return {name: self.bank.components[name].transform.from_generator(out) for name, out in outputs.items()}
+
+    def render(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        """I(w_1, …, w_n) of Eq. 3, sRGB-encoded, [B, 3, R, R]; where the target is saturated, cut off at white."""
+        image = self.bank.forward_model.render(self.decode(outputs))
+        return image if self.saturated is None else torch.where(self.saturated, image.clip(None, 1.0), image)

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A convolutional trunk with seeded random weights: features of several scales with nothing to download."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+
+class RandomFeatures(nn.Module):
+    """3×3 convolutions with He-initialised weights, ReLU and average pooling; frozen.
+
+    Random filters keep the geometry of what they see well enough for a distance (Ulyanov et al., "Deep image prior";
+    Saxe et al., "On random weights and unsupervised feature learning"). Filters of the first layer have zero mean, as
+    trained ones nearly do, so that it sees edges and colour contrasts rather than brightness. The weights come from
+    numpy's PCG64, so a seed means the same trunk on every machine and under every version of torch.
+
+    Args:
+        widths: channels of each stage; each stage but the first starts by halving the resolution.
+        seed: which trunk.
+    """
+
+    def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 64), seed: int = 0) -> None:
+        super().__init__()
+        rng = np.random.Generator(np.random.PCG64(seed))
+        layers = []
+        inputs = 3
+        for width in widths:
+            filters = rng.standard_normal((width, inputs, 3, 3)) * np.sqrt(2.0 / (inputs * 9))
+            if inputs == 3:
+                filters -= filters.mean(axis=(1, 2, 3), keepdims=True)
+            layers.append(nn.Parameter(torch.from_numpy(filters.astype(np.float32)), requires_grad=False))
+            inputs = width
+        self.filters = nn.ParameterList(layers)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Images [B, 3, H, W] in [0, 1] → one tap per stage, [B, width, H / 2^i, W / 2^i]."""
+        taps = []
+        features = images * 2.0 - 1.0
+        for stage, filters in enumerate(self.filters):
+            if stage and min(features.shape[2:]) > 1:
+                features = functional.avg_pool2d(features, 2)
+            padded = functional.pad(features, (1, 1, 1, 1), mode="replicate")
+            features = functional.conv2d(padded, filters).relu()
+            taps.append(features)
+        return taps

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an inversion does, as data: the settings of each stage, and presets that string stages together.
+
+Needs neither torch nor numpy. A stage's settings go to JSON and back (``kind`` names the stage), so that a
+decomposition can say how it was made. :mod:`join_engine.inversion` has the functions that carry them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, ClassVar
+
+from .errors import JoinError
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """Base of all settings; ``kind`` is the stage's name in files and progress reports."""
+
+    kind: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class MeanStart(StageSettings):
+    """Start every component at its mean code (JoIN, section 7)."""
+
+    kind: ClassVar[str] = "mean_start"
+
+
+@dataclass(frozen=True)
+class Joint(StageSettings):
+    """Joint optimisation of all codes (JoIN's Eq. 4); the defaults are those of section 5.1 where it gives any.
+
+    Args:
+        steps: optimiser steps.
+        learning_rate: Adam's, at the height of the schedule.
+        ramp_up, ramp_down: parts of the schedule in which the rate rises from 0 and falls to 0.
+        knn_weight, neighbours: λ and k of the kNN loss (Eq. 8).
+        pixel_weight, feature_weight: of the reconstruction loss (see :mod:`join_engine.losses.perceptual`).
+        space: "w", one code per generator, or "w+", one per layer.
+    """
+
+    kind: ClassVar[str] = "joint"
+    steps: int = 1000
+    learning_rate: float = 0.1
+    ramp_up: float = 0.05
+    ramp_down: float = 0.25
+    knn_weight: float = 1e-4
+    neighbours: int = 50
+    pixel_weight: float = 1.0
+    feature_weight: float = 1.0
+    space: str = "w"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Stages in the order in which they run."""
+
+    name: str
+    stages: tuple[StageSettings, ...]
+
+    def with_steps(self, steps: int | None) -> Preset:
+        """The same stages with so many optimiser steps in the longest joint stage; None changes nothing."""
+        if steps is None:
+            return self
+        if steps < 1:
+            raise JoinError("steps_invalid", f"{steps} optimiser steps are too few.", "Ask for 1 or more.")
+        longest = max((stage.steps for stage in self.stages if isinstance(stage, Joint)), default=0)
+        return replace(
+            self,
+            stages=tuple(
+                replace(stage, steps=steps) if isinstance(stage, Joint) and stage.steps == longest else stage
+                for stage in self.stages
+            ),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """For a report or a file."""
+        return {"preset": self.name, "stages": [{"kind": stage.kind, **asdict(stage)} for stage in self.stages]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Preset:
+        """Inverse of :meth:`to_json`. Raises JoinError ``settings_invalid``."""
+        try:
+            return cls(str(data["preset"]), tuple(_stage_from_json(stage) for stage in data["stages"]))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise JoinError("settings_invalid", f"The inversion's settings cannot be read ({error}).") from error
+
+
+def _stage_from_json(data: Mapping[str, Any]) -> StageSettings:
+    kind = SETTINGS[data["kind"]]
+    known = {field.name for field in fields(kind)}
+    return kind(**{name: value for name, value in data.items() if name in known})
+
+
+SETTINGS: dict[str, type[StageSettings]] = {kind.kind: kind for kind in (MeanStart, Joint)}
+
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        Preset("draft", (MeanStart(), Joint(steps=100))),
+        Preset("standard", (MeanStart(), Joint(steps=500))),
+        Preset("best", (MeanStart(), Joint(steps=1000))),
+    )
+}
+DEFAULT_PRESET = "standard"
+
+
+def get_preset(name: str) -> Preset:
+    """The preset, or JoinError ``preset_unknown``."""
+    if name not in PRESETS:
+        raise JoinError("preset_unknown", f"There is no preset '{name}'.", f"Known are: {', '.join(PRESETS)}.")
+    return PRESETS[name]

@@ -1,0 +1,403 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine as a process: requests on stdin, events on stdout, logs on stderr.
+
+Each message is one UTF-8 JSON object, ended by a NUL byte. Pixels travel as ``.npy`` files (float32, scene-linear).
+``hello`` comes first; every event of a job carries the id of its request.
+The main thread reads, one worker thread works: a cancellation is seen while a job runs, and the end of stdin ends the
+process at once, so that a Blender that dies leaves no engine behind.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import queue
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import __version__
+from .errors import JoinError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .bank import Bank
+    from .decomposition import Decomposition
+    from .inversion import Progress
+    from .inversion.state import CodeBook
+
+PROTOCOL = 1
+TORCH_MISSING = 3  # exit status
+_SECONDS_BETWEEN_PROGRESS = 0.1
+_log = logging.getLogger("join_engine.server")
+
+
+class Channel:
+    """Writes events; from any thread."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+
+    def send(self, kind: str, request: Any = None, **content: Any) -> None:
+        """One event. ``request`` is the id that it answers. The process ends when nobody listens any more."""
+        event = {"type": kind, "id": request, **content}
+        if kind == "hello":
+            del event["id"]
+        data = json.dumps(event, ensure_ascii=False).encode("utf-8") + b"\0"
+        try:
+            with self._lock:
+                while data:
+                    data = data[os.write(self._descriptor, data) :]
+        except OSError:
+            _leave()
+
+    def send_error(self, request: Any, error: JoinError) -> None:
+        """An error event."""
+        self.send("error", request, code=error.code, message=error.message, hint=error.hint)
+
+
+@dataclass
+class Job:
+    """One request that takes time."""
+
+    request: Any
+    message: dict[str, Any]
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    keep: bool = False
+
+
+def serve(device: str = "auto", threads: int | None = None) -> int:
+    """Serve until the end of stdin or a shutdown request; returns the exit status.
+
+    Status 3, after an ``error`` event with the code ``torch_missing``, means that torch cannot be imported.
+    """
+    channel = Channel(_take_stdout())
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
+    try:
+        import torch
+    except ImportError as error:
+        problem = JoinError(
+            "torch_missing",
+            f"The engine's Python ({sys.executable}) cannot import torch ({error}).",
+            "Install torch for that Python, or choose another one.",
+        )
+        channel.send_error(None, problem)
+        return TORCH_MISSING
+    if threads is not None:
+        torch.set_num_threads(max(1, threads))
+    try:
+        engine = Engine(channel, device)
+    except JoinError as error:
+        channel.send_error(None, error)
+        return 2
+    channel.send(
+        "hello",
+        protocol=PROTOCOL,
+        engine=__version__,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        device=str(engine.device),
+        banks=engine.list_banks(),
+    )
+    threading.Thread(target=engine.work, name="worker", daemon=True).start()
+    for message in read_messages(0):
+        engine.handle(message)
+    _leave()
+    return 0
+
+
+def read_messages(descriptor: int) -> Iterator[bytes]:
+    """Messages from a file descriptor, without their NUL bytes, until its end."""
+    rest = b""
+    while chunk := os.read(descriptor, 65536):
+        *messages, rest = (rest + chunk).split(b"\0")
+        yield from messages
+
+
+class Engine:
+    """Queues jobs, runs one at a time, answers."""
+
+    def __init__(self, channel: Channel, device: str) -> None:
+        from .pipeline import choose_device
+
+        self.device = choose_device(device)
+        self._channel = channel
+        self._queue: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._jobs: dict[Any, Job] = {}  # waiting or running, by id
+        self._lock = threading.Lock()
+        self._bank: tuple[Path, float, Bank, CodeBook] | None = None
+
+    # --- the reading thread -----------------------------------------------------------------------------------
+
+    def handle(self, data: bytes) -> None:
+        """Take in one message; never raises."""
+        request = None
+        try:
+            message = _parse(data)
+            request = message.get("id")
+            self._dispatch(message["type"], request, message)
+        except JoinError as error:
+            self._channel.send_error(request, error)
+        except Exception as error:
+            self._channel.send_error(request, _internal(error))
+
+    def _dispatch(self, kind: str, request: Any, message: dict[str, Any]) -> None:
+        if kind in self._work:
+            self._enqueue(request, message)
+        elif kind == "cancel":
+            self._cancel(request, bool(message.get("keep", False)))
+        elif kind == "list_banks":
+            self._channel.send("banks", request, banks=self.list_banks())
+        elif kind == "shutdown":
+            self._channel.send("bye", request)
+            _leave()
+        else:
+            raise JoinError("request_unknown", f"There is no request of the type {kind!r}.")
+
+    def _enqueue(self, request: Any, message: dict[str, Any]) -> None:
+        if request is None or not isinstance(request, str | int):
+            raise JoinError("request_invalid", "A job needs an id, a string or a whole number.")
+        with self._lock:
+            if request in self._jobs:
+                raise JoinError("request_invalid", f"A job with the id {request!r} is at work already.")
+            job = self._jobs[request] = Job(request, message)
+        self._channel.send("accepted", request)
+        self._queue.put(job)
+
+    def _cancel(self, request: Any, keep: bool) -> None:
+        with self._lock:
+            job = self._jobs.get(request)
+            if job is not None:
+                job.keep = keep
+                job.cancelled.set()
+        if job is None:
+            raise JoinError("job_unknown", f"No job with the id {request!r} waits or runs.")
+
+    def list_banks(self) -> list[dict[str, Any]]:
+        """The shipped banks that can be read; the log names the others."""
+        from .bank import list_banks, read_header
+
+        banks = []
+        for path in list_banks():
+            try:
+                header = read_header(path)
+            except JoinError as error:
+                _log.warning("%s", error)
+                continue
+            banks.append(
+                {
+                    "name": header.name,
+                    "path": str(path),
+                    "resolution": header.resolution,
+                    "components": list(header.components),
+                    "forward_model": header.forward_model,
+                }
+            )
+        return banks
+
+    # --- the working thread -----------------------------------------------------------------------------------
+
+    def work(self) -> None:
+        """Run jobs for ever."""
+        while True:
+            job = self._queue.get()
+            try:
+                final = self._run(job)
+            finally:
+                # Before the last event, so that a client may use the id again as soon as it reads it.
+                with self._lock:
+                    del self._jobs[job.request]
+            final()
+
+    def _run(self, job: Job) -> Callable[[], None]:
+        """Do a job; returns what sends its last event."""
+        if job.cancelled.is_set():
+            return lambda: self._channel.send("cancelled", job.request, result=None)
+        try:
+            kind, content = self._work[job.message["type"]](self, job)
+        except JoinError as error:
+            problem = error
+        except MemoryError:
+            problem = _out_of_memory()
+        except Exception as error:
+            problem = _out_of_memory() if _is_out_of_memory(error) else _internal(error)
+        else:
+            return lambda: self._channel.send(kind, job.request, **content)
+        return lambda: self._channel.send_error(job.request, problem)
+
+    def _decompose(self, job: Job) -> tuple[str, dict[str, Any]]:
+        from .images import read_image
+        from .inversion import Monitor
+        from .pipeline import decompose
+        from .presets import DEFAULT_PRESET, get_preset
+
+        message = job.message
+        output = Path(_text(message, "output"))
+        preset = get_preset(message.get("preset") or DEFAULT_PRESET).with_steps(_whole(message, "steps", None))
+        image = read_image(_text(message, "image"))
+        bank, codebook = self._load_bank(message.get("bank"))
+        preview_every = _whole(message, "preview_every", 0) or 0
+        monitor = Monitor(self._report_progress(job), job.cancelled.is_set, preview_every)
+        show = self._report_preview(job, output, bank)
+        outcome = decompose(image, bank, preset, _whole(message, "seed", 0) or 0, monitor, show, codebook)
+        if not outcome.cancelled:
+            return "result", self._result(outcome.decomposition, output)
+        if not job.keep:
+            return "cancelled", {"result": None}
+        return "cancelled", {"result": self._result(outcome.decomposition, output)}
+
+    def _relight(self, job: Job) -> tuple[str, dict[str, Any]]:
+        from .decomposition import load_decomposition
+        from .pipeline import Edit, relight
+
+        message = job.message
+        edits = message.get("edits", [])
+        if not isinstance(edits, list):
+            raise JoinError("edit_invalid", "The edits of a relight request are a list.")
+        decomposition = load_decomposition(_text(message, "decomposition"))
+        bank, codebook = self._bank_of(decomposition, message.get("bank"))
+        edited = relight(decomposition, bank, [Edit.from_json(edit) for edit in edits], codebook)
+        return "result", self._result(edited, Path(_text(message, "output")))
+
+    # Requests that wait in the queue.
+    _work: dict[str, Callable[[Engine, Job], tuple[str, dict[str, Any]]]] = {  # noqa: RUF012
+        "decompose": _decompose,
+        "relight": _relight,
+    }
+
+    def _bank_of(self, decomposition: Decomposition, name_or_path: str | None) -> tuple[Bank, CodeBook]:
+        """The bank that a decomposition was made with: the one named, the one at hand, or a shipped one of its name."""
+        if name_or_path is None and self._bank is not None and self._bank[2].sha256 == decomposition.bank_sha256:
+            return self._bank[2:]
+        return self._load_bank(name_or_path or decomposition.bank_name)
+
+    def _load_bank(self, name_or_path: str | None) -> tuple[Bank, CodeBook]:
+        """The bank, kept from the last job where it is the same and its file has not changed."""
+        from .bank import find_bank, load_bank
+        from .inversion.state import CodeBook
+
+        path = find_bank(name_or_path)
+        changed = path.stat().st_mtime
+        if self._bank is None or self._bank[:2] != (path, changed):
+            bank = load_bank(path, self.device)
+            self._bank = (path, changed, bank, CodeBook(bank))
+        return self._bank[2:]
+
+    def _report_progress(self, job: Job) -> Callable[[Progress], None]:
+        last = 0.0
+
+        def report(progress: Progress) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last < _SECONDS_BETWEEN_PROGRESS and progress.step < progress.of:
+                return
+            last = now
+            self._channel.send("progress", job.request, **vars(progress))
+
+        return report
+
+    def _report_preview(self, job: Job, output: Path, bank: Bank) -> Callable[[int, dict[str, np.ndarray]], None]:
+        turn = 0
+
+        def report(step: int, layers: dict[str, np.ndarray]) -> None:
+            nonlocal turn
+            turn = 1 - turn  # the client may still be reading the files of the preview before
+            recomposed = bank.forward_model.compose(layers)
+            files = _write_arrays(output, layers, recomposed, f"preview{turn}.")
+            self._channel.send("preview", job.request, step=step, **files)
+
+        return report
+
+    def _result(self, decomposition: Decomposition, output: Path) -> dict[str, Any]:
+        """Write the files of a result; the content of its event."""
+        from .decomposition import save_decomposition
+
+        start = time.perf_counter()
+        files = _write_arrays(output, dict(decomposition.layers), decomposition.recomposed)
+        stored = output / "decomposition.join"
+        save_decomposition(stored, decomposition)
+        summary = decomposition.summary()
+        summary["seconds"]["write"] = time.perf_counter() - start
+        return {**files, "decomposition": str(stored), **summary}
+
+
+def _write_arrays(output: Path, layers: dict[str, np.ndarray], recomposed: Any, prefix: str = "") -> dict[str, Any]:
+    from .images import write_npy
+
+    paths = {name: str(output / f"{prefix}{name}.npy") for name in layers}
+    for name, pixels in layers.items():
+        write_npy(paths[name], pixels)
+    whole = str(output / f"{prefix}recomposed.npy")
+    write_npy(whole, recomposed)
+    return {"layers": paths, "recomposed": whole}
+
+
+def _parse(data: bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(data.decode("utf-8"))
+    except ValueError as error:
+        raise JoinError("message_malformed", f"A message is not UTF-8 JSON ({error}).") from error
+    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+        raise JoinError("message_malformed", "A message must be a JSON object with a 'type'.")
+    return message
+
+
+def _text(message: dict[str, Any], key: str) -> str:
+    value = message.get(key)
+    if not isinstance(value, str) or not value:
+        raise JoinError("request_invalid", f"A {message['type']} request needs '{key}', a path.")
+    return value
+
+
+def _whole(message: dict[str, Any], key: str, default: int | None) -> int | None:
+    value = message.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise JoinError("request_invalid", f"'{key}' must be a whole number from 0 on, not {value!r}.")
+    return value
+
+
+def _internal(error: BaseException) -> JoinError:
+    traceback.print_exception(error, file=sys.stderr)
+    return JoinError(
+        "internal", f"The engine failed: {type(error).__name__}: {error}", "Please report the details in the log."
+    )
+
+
+def _out_of_memory() -> JoinError:
+    return JoinError("out_of_memory", "There is not enough memory for this image.", "Close other programs.")
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """torch has its own ways to say so: a subclass of RuntimeError on CUDA, a plain one on the CPU."""
+    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+
+
+def _take_stdout() -> int:
+    """A private descriptor of the real stdout; whatever else prints, prints to stderr from now on."""
+    sys.stdout.flush()
+    private = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.setmode(private, os.O_BINARY)
+        msvcrt.setmode(0, os.O_BINARY)
+    return private
+
+
+def _leave() -> None:
+    """End the process at once, in the midst of whatever the worker does."""
+    sys.stderr.flush()
+    os._exit(0)
