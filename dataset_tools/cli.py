@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dataset_tools import packages, shards, specs
+from dataset_tools import exports, packages, passes, samples, shards, specs
 from dataset_tools.errors import UserError
+from dataset_tools.specs.seeds import SPLITS
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -31,6 +32,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in sorted(specs.DATASETS):
         _add_render(commands, name)
+    _add_export(commands)
+    _add_sample(commands)
     return parser
 
 
@@ -76,6 +79,44 @@ def _render(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         workers.render_parallel(arguments, options.workers)
     count = shards.write_manifest(job.out)
     print(f"{count} samples in {job.out}")
+
+
+def _add_export(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, "export", "pack one split of the finished shards for training or evaluation")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the dataset")
+    parser.add_argument(
+        "--resolution", type=_positive, required=True, help="width and height; divides the rendered one"
+    )
+    parser.add_argument("--components", nargs="+", default=["albedo", "shading"], choices=passes.COMPONENTS)
+    parser.add_argument("--split", default="train", choices=SPLITS)
+    parser.add_argument("--float", action="store_true", dest="floats", help="float32 linear .npy instead of 8-bit PNG")
+    parser.add_argument("--limit", type=_positive, help="take this many samples at most")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.tar")
+    parser.set_defaults(run=_export)
+
+
+def _export(options: argparse.Namespace, arguments: Sequence[str]) -> None:
+    # Each component once, in the order given.
+    components = tuple(dict.fromkeys(options.components))
+    wanted = exports.Export(options.resolution, components, options.split, options.floats, options.limit)
+    count = exports.export(options.folder, wanted, options.out)
+    print(f"{count} {options.split} samples in {options.out}")
+
+
+def _add_sample(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, "sample", "write one sample as an image with its true layers")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the dataset")
+    parser.add_argument("--index", type=_natural, required=True)
+    parser.add_argument(
+        "--resolution", type=_positive, required=True, help="width and height; divides the rendered one"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    parser.set_defaults(run=_sample)
+
+
+def _sample(options: argparse.Namespace, arguments: Sequence[str]) -> None:
+    split = samples.write_sample(options.folder, options.index, options.resolution, options.out)
+    print(f"sample {options.index} ({split}) in {options.out}")
 
 
 def _positive(text: str) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find the OpenEXR package: in this Python, else in a folder the user names. Nothing is installed into Blender."""
+"""Find OpenEXR and Pillow: in this Python, else in a folder the user names. Nothing is installed into Blender."""
 
 from __future__ import annotations
 
@@ -21,21 +21,29 @@ def use_folder(folder: str | None) -> None:
 
 
 def load_openexr() -> Any:
-    """The OpenEXR module. Raises UserError with what to run when there is none."""
+    """The OpenEXR module, which reads what Blender wrote. Raises UserError with what to run when there is none."""
+    return _load("OpenEXR", "OpenEXR")
+
+
+def load_pillow() -> Any:
+    """The ``PIL.Image`` module, which writes PNG. Raises UserError with what to run when there is none."""
+    return _load("PIL.Image", "pillow")
+
+
+def _load(module: str, package: str) -> Any:
     try:
-        return importlib.import_module("OpenEXR")
+        return importlib.import_module(module)
     except ImportError:
         pass
     folder = os.environ.get(VARIABLE, "")
-    if folder and Path(folder).is_dir():
+    if folder and folder not in sys.path and Path(folder).is_dir():
         # At the end of the path: Blender's own numpy must keep winning.
         sys.path.append(folder)
-        try:
-            return importlib.import_module("OpenEXR")
-        except ImportError:
-            sys.path.remove(folder)
+        importlib.invalidate_caches()
+        return _load(module, package)
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     raise UserError(
-        f"This Python ({version}) has no OpenEXR package: run 'pip install --target FOLDER --no-deps "
-        f"--python-version {version} --only-binary=:all: OpenEXR' and pass --packages FOLDER or set {VARIABLE}=FOLDER."
+        f"This Python ({version}) has no {package} package: run 'python -m pip install --target FOLDER --no-deps "
+        f"--only-binary=:all: --python-version {version} OpenEXR pillow tqdm' and pass --packages FOLDER or set "
+        f"{VARIABLE}=FOLDER."
     )

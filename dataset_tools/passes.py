@@ -6,16 +6,17 @@ The only place that knows how Blender 4.2 to 5.2 name and store passes. Arrays a
 
 from __future__ import annotations
 
-import os
 import struct
 import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dataset_tools.errors import UserError
 from dataset_tools.packages import load_openexr
+from dataset_tools.scratch import scratch_folder
 
 Array = np.ndarray
 Passes = Mapping[str, Array]
@@ -98,7 +99,7 @@ def read(exr: bytes) -> dict[str, Array]:
     openexr = load_openexr()
     channels: dict[str, Array] = {}
     # The package reads files, not bytes.
-    with tempfile.NamedTemporaryFile(suffix=".exr", dir=_memory(), delete=False) as file:
+    with tempfile.NamedTemporaryFile(suffix=".exr", dir=scratch_folder(), delete=False) as file:
         file.write(exr)
     try:
         with openexr.File(file.name, separate_channels=True) as opened:
@@ -106,12 +107,8 @@ def read(exr: bytes) -> dict[str, Array]:
                 for name, channel in part.channels.items():
                     channels[name] = np.array(channel.pixels, np.float32)
     finally:
-        os.unlink(file.name)
+        Path(file.name).unlink()
     return {name: _stack(channels, name) for name in _EXR_NAMES}
-
-
-def _memory() -> str | None:
-    return "/dev/shm" if os.path.isdir("/dev/shm") and os.access("/dev/shm", os.W_OK) else None
 
 
 def _stack(channels: Mapping[str, Array], name: str) -> Array:

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress(total: int, label: str) -> Iterator[Callable[[], None]]:
-    """A function to call after each of ``total`` steps; writes to stderr."""
+def progress(total: int, label: str, row: int = 0) -> Iterator[Callable[[], None]]:
+    """A function to call after each of ``total`` steps; writes to stderr, in line ``row`` of several bars."""
     try:
-        from tqdm import tqdm
+        from tqdm import tqdm  # type: ignore[import-untyped]
     except ImportError:
         yield _lines(total, label)
         return
-    with tqdm(total=total, desc=label, unit="sample", mininterval=2.0) as bar:
+    with tqdm(total=total, desc=label, unit="sample", mininterval=2.0, position=row) as bar:
         yield lambda: bar.update(1) and None
 
 

@@ -21,6 +21,7 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -150,12 +151,11 @@ def write_shard(folder: Path, shard: Shard, samples: Iterable[Sample]) -> None:
     """Write a shard from its samples (in order), then the part of the manifest that marks it as finished."""
     path = folder / "shards" / f"{shard.stem}.tar"
     lines = []
-    with atomic(path) as partial:
-        with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as archive:
-            for sample in samples:
-                add_member(archive, f"{sample.index:08d}.exr", sample.exr)
-                add_member(archive, f"{sample.index:08d}.json", json_bytes(sample.description))
-                lines.append(_manifest_line(shard, sample))
+    with atomic(path) as partial, tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as archive:
+        for sample in samples:
+            add_member(archive, f"{sample.index:08d}.exr", sample.exr)
+            add_member(archive, f"{sample.index:08d}.json", json_bytes(sample.description))
+            lines.append(_manifest_line(shard, sample))
     with atomic(path.with_suffix(".jsonl")) as partial:
         partial.write_bytes(b"".join(lines))
 
@@ -194,27 +194,17 @@ def entries(folder: Path) -> list[dict[str, Any]]:
 
 def read_samples(folder: Path, chosen: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
     """Index, EXR bytes and description of the samples with the given manifest entries, checked against their hashes."""
-    open_path: str | None = None
-    archive: tarfile.TarFile | None = None
-    try:
-        for entry in chosen:
-            if entry["shard"] != open_path:
-                if archive is not None:
-                    archive.close()
-                archive = tarfile.open(folder / entry["shard"])
-                open_path = entry["shard"]
-            assert archive is not None
-            exr = _member(archive, f"{entry['index']:08d}.exr", entry["sha256"]["exr"])
-            description = _member(archive, f"{entry['index']:08d}.json", entry["sha256"]["json"])
-            yield entry["index"], exr, json.loads(description)
-    finally:
-        if archive is not None:
-            archive.close()
+    for shard, group in groupby(chosen, key=lambda entry: str(entry["shard"])):
+        with tarfile.open(folder / shard) as archive:
+            for entry in group:
+                exr = _member(archive, f"{entry['index']:08d}.exr", entry["sha256"]["exr"])
+                description = _member(archive, f"{entry['index']:08d}.json", entry["sha256"]["json"])
+                yield entry["index"], exr, json.loads(description)
 
 
 def _member(archive: tarfile.TarFile, name: str, sha256: str) -> bytes:
     extracted = archive.extractfile(name)
     data = b"" if extracted is None else extracted.read()
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise UserError(f"{name} in {archive.name} does not match its hash: delete that shard and render again.")
+        raise UserError(f"{name} in {archive.name!s} does not match its hash: delete that shard and render again.")
     return data

@@ -66,7 +66,7 @@ def render_share(job: Job, worker: int, workers: int) -> None:
     version = blender_version()
     renderer = Renderer(Quality(job.resolution, job.samples))
     try:
-        with progress(sum(shard.count for shard in share), f"worker {worker}") as advance:
+        with progress(sum(shard.count for shard in share), f"worker {worker}", worker) as advance:
             for shard in share:
                 shards.write_shard(job.out, shard, _render_shard(renderer, job, shard, version, advance))
     finally:

@@ -138,7 +138,9 @@ def dots(graph: Graph, at: Coordinates, material: Material) -> Socket:
     u, v, _ = graph.xyz(at.uv)
     row = graph.math("FLOOR", graph.math("DIVIDE", v, material.scale))
     shift = graph.math("MULTIPLY", graph.math("FLOORED_MODULO", row, 2.0), 0.5 * material.parameters["stagger"])
-    x = graph.math("SUBTRACT", graph.math("FRACT", graph.math("ADD", graph.math("DIVIDE", u, material.scale), shift)), 0.5)
+    x = graph.math(
+        "SUBTRACT", graph.math("FRACT", graph.math("ADD", graph.math("DIVIDE", u, material.scale), shift)), 0.5
+    )
     y = graph.math("SUBTRACT", _fraction(graph, v, material.scale), 0.5)
     squared = graph.math("ADD", graph.math("MULTIPLY", x, x), graph.math("MULTIPLY", y, y))
     inside = graph.math("LESS_THAN", squared, material.parameters["radius"] ** 2)

@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 _SEGMENTS = 64
 
 
 @dataclass
 class MeshData:
-    """Vertices [V, 3] in metres, faces as vertex indices, one UV in metres per face corner, one smooth flag per face."""
+    """Vertices [V, 3] in metres, faces as vertex indices, a UV in metres per face corner, a smooth flag per face."""
 
     vertices: list[tuple[float, float, float]] = field(default_factory=list)
     faces: list[tuple[int, ...]] = field(default_factory=list)
@@ -39,12 +40,12 @@ def _revolve(mesh: MeshData, profile: Sequence[tuple[float, float]], around: flo
     """Turn a profile of (radius, z) about z; u runs around on a circle of radius ``around``, v along the profile."""
     first = len(mesh.vertices)
     rows = len(profile)
-    # One more column than segments: the seam needs its own vertices' UVs only, so positions wrap and UVs do not.
+    # At the seam positions wrap and UVs do not.
     for column in range(_SEGMENTS):
         angle = 2.0 * math.pi * column / _SEGMENTS
         mesh.vertices.extend((r * math.cos(angle), r * math.sin(angle), z) for r, z in profile)
     lengths = [0.0]
-    for (r0, z0), (r1, z1) in zip(profile, profile[1:], strict=False):
+    for (r0, z0), (r1, z1) in pairwise(profile):
         lengths.append(lengths[-1] + math.hypot(r1 - r0, z1 - z0))
     for column in range(_SEGMENTS):
         following = (column + 1) % _SEGMENTS
@@ -127,7 +128,13 @@ def cube(half: float) -> MeshData:
     return mesh
 
 
-_SHAPES = {"sphere": sphere, "cone": cone, "cylinder": cylinder, "torus": torus, "cube": cube}
+_SHAPES: dict[str, Callable[..., MeshData]] = {
+    "sphere": sphere,
+    "cone": cone,
+    "cylinder": cylinder,
+    "torus": torus,
+    "cube": cube,
+}
 
 
 def primitive(shape: str, dimensions: Mapping[str, float]) -> MeshData:

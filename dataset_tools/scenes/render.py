@@ -15,6 +15,7 @@ import bpy
 
 from dataset_tools import passes
 from dataset_tools.scenes.build import build_scene, clear_scene
+from dataset_tools.scratch import scratch_folder
 from dataset_tools.specs.description import Scene
 
 
@@ -36,7 +37,7 @@ class Renderer:
     """Renders descriptions one after another in this process, on one CPU thread."""
 
     def __init__(self, quality: Quality) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="join-render-", dir=_scratch_folder())
+        self._folder = tempfile.TemporaryDirectory(prefix="join-render-", dir=scratch_folder())
         bpy.ops.wm.read_factory_settings(use_empty=True)
         _configure(quality)
 
@@ -88,11 +89,6 @@ def _configure(quality: Quality) -> None:
     cycles.caustics_reflective = False
     cycles.caustics_refractive = False
     passes.configure(scene)
-
-
-def _scratch_folder() -> str | None:
-    """Memory where the system offers it, else the system's temporary folder."""
-    return "/dev/shm" if os.path.isdir("/dev/shm") and os.access("/dev/shm", os.W_OK) else None
 
 
 @contextlib.contextmanager

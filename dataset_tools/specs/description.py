@@ -35,7 +35,7 @@ class Material:
 
 @dataclass(frozen=True)
 class Object:
-    """A primitive: ``shape`` with its ``dimensions`` by name (radius, height, half, major, minor), placed and covered."""
+    """A primitive with its dimensions by name (radius, height, half, major, minor), placed and covered."""
 
     shape: str
     dimensions: Mapping[str, float]

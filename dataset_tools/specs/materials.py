@@ -81,7 +81,7 @@ def _cobbles(rng: np.random.Generator) -> dict[str, float]:
 
 
 FAMILIES: dict[str, Family] = {
-    "paint": Family(1, 1.0, 1.0, 2.2, _none),
+    "paint": Family(1, 1.0, 1.0, 5.0, _none),
     "checker": Family(2, 0.33, 0.75, 1.0, _none),
     "bricks": Family(3, 0.22, 0.45, 1.0, _bricks),
     "tiles": Family(3, 0.4, 0.9, 1.0, _tiles),
@@ -100,7 +100,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def sample_material(rng: np.random.Generator, *, size: float = 1.0, darkest: float = 0.3) -> Material:
-    """A random material; ``size`` multiplies the features' size, ``darkest`` bounds the encoded value of its colours."""
+    """A random material; ``size`` multiplies its features' size, ``darkest`` bounds its colours' encoded value."""
     name = choose(rng, tuple(FAMILIES), [family.weight for family in FAMILIES.values()])
     family = FAMILIES[name]
     return Material(

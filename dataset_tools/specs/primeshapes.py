@@ -46,14 +46,14 @@ def describe(seed: int, index: int) -> Scene:
         room=_room(rng),
         objects=_objects(rng),
         lights=_lights(rng),
-        fill=Fill(color=_tint(rng, 0.12), strength=uniform(rng, 0.22, 0.55)),
+        fill=Fill(color=_tint(rng, 0.12), strength=uniform(rng, 0.14, 0.42)),
         camera=CAMERA,
     )
 
 
 def _room(rng: np.random.Generator) -> Room:
-    floor = sample_material(rng, size=1.3, darkest=0.4)
-    walls = sample_material(rng, size=1.5, darkest=0.45)
+    floor = sample_material(rng, size=1.6, darkest=0.4)
+    walls = sample_material(rng, size=1.9, darkest=0.45)
     return Room(half_width=_HALF_WIDTH, front=_FRONT, back=_BACK, height=_HEIGHT, floor=floor, walls=walls)
 
 
@@ -113,7 +113,7 @@ def _measure(rng: np.random.Generator, shape: str, size: float) -> tuple[dict[st
 def _lights(rng: np.random.Generator) -> tuple[Spotlight, ...]:
     count = choose(rng, (1, 2, 3), (0.35, 0.4, 0.25))
     # What the lights together give a surface that faces them, as a value of shading.
-    total = log_uniform(rng, 0.9, 2.2)
+    total = log_uniform(rng, 0.8, 2.8)
     shares = rng.dirichlet([2.5] * count)
     return tuple(_light(rng, total * float(share)) for share in shares)
 

@@ -60,8 +60,8 @@ def palette(rng: np.random.Generator, count: int, lightest: float = 0.97, darkes
     colors = [from_hsv(hue, saturation, value)]
     for _ in range(count - 1):
         # Move the value away from the anchor's, to whichever side has room.
-        step = uniform(rng, 0.22, 0.5) * (-1.0 if value > 0.5 * (darkest + lightest) else 1.0)
-        other_hue = hue + (uniform(rng, -0.06, 0.06) if rng.random() < 0.6 else uniform(rng, 0.2, 0.8))
+        step = uniform(rng, 0.12, 0.34) * (-1.0 if value > 0.5 * (darkest + lightest) else 1.0)
+        other_hue = hue + (uniform(rng, -0.06, 0.06) if rng.random() < 0.75 else uniform(rng, 0.2, 0.8))
         other_saturation = float(np.clip(saturation + uniform(rng, -0.25, 0.25), 0.0, 0.75))
         colors.append(from_hsv(other_hue, other_saturation, float(np.clip(value + step, darkest, lightest))))
     return tuple(colors)

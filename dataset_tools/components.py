@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a stored sample to components at the size that training wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dataset_tools import passes, shards
+from dataset_tools.errors import UserError
+from join_engine.color import COMPONENT_TRANSFORMS, DEFAULT_TRANSFORMS, srgb_encode
+
+
+def area_average(image: np.ndarray, resolution: int) -> np.ndarray:
+    """[H, W, 3] → [R, R, 3] by the mean over whole blocks, in whatever space ``image`` is: give it linear values."""
+    size = image.shape[0]
+    if image.shape[1] != size or resolution < 1 or size % resolution:
+        raise UserError(
+            f"Cannot average {image.shape[1]}×{size} pixels down to {resolution}: choose a divisor of {size}."
+        )
+    block = size // resolution
+    return image.reshape(resolution, block, resolution, block, -1).mean(axis=(1, 3), dtype=np.float32)
+
+
+def load(
+    folder: Path, chosen: Iterable[Mapping[str, Any]], names: Sequence[str], resolution: int
+) -> Iterator[tuple[int, dict[str, np.ndarray], dict[str, Any]]]:
+    """Index, components by name ([R, R, 3] float32, linear) and stored JSON of the given manifest entries."""
+    for index, exr, description in shards.read_samples(folder, chosen):
+        rendered = passes.read(exr)
+        yield index, {n: area_average(passes.component(rendered, n), resolution) for n in names}, description
+
+
+def tone_mapped(name: str, linear: np.ndarray) -> np.ndarray:
+    """A component as 8-bit values of its default tone map (section 7, "Tone-mapping"); uint8, same shape."""
+    return to_bytes(COMPONENT_TRANSFORMS[DEFAULT_TRANSFORMS[name]].encode(linear))
+
+
+def composed(albedo: np.ndarray, shading: np.ndarray) -> np.ndarray:
+    """Image of Eq. 5 (no glossy layers) as 8-bit sRGB; uint8, same shape."""
+    return to_bytes(srgb_encode(albedo * shading))
+
+
+def to_bytes(encoded: np.ndarray) -> np.ndarray:
+    """[0, 1] → rounded uint8; what lies outside is clipped."""
+    return np.round(np.clip(encoded, 0.0, 1.0) * 255.0).astype(np.uint8)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One sample as files that a person looks at: the image of Eq. 5, its true layers, and how they were made."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from dataset_tools import components, packages, shards
+from dataset_tools.errors import UserError
+
+_LAYERS = ("albedo", "shading")
+
+
+def write_sample(folder: Path, index: int, resolution: int, out: Path) -> str:
+    """Write image.png, albedo and shading (.exr linear float32, .png tone-mapped) and sample.json; returns the split.
+
+    The image is sRGB(albedo × shading) of the averaged layers, in 8 bits, without the glossy layers (section 8.1).
+    """
+    entry = next((e for e in shards.entries(folder) if e["index"] == index), None)
+    if entry is None:
+        raise UserError(f"{folder} has no finished sample {index}: render it, or choose another --index.")
+    _, layers, stored = next(components.load(folder, [entry], _LAYERS, resolution))
+    for name in _LAYERS:
+        _write_exr(out / f"{name}.exr", layers[name])
+        _write_png(out / f"{name}.png", components.tone_mapped(name, layers[name]))
+    _write_png(out / "image.png", components.composed(layers["albedo"], layers["shading"]))
+    stored["split"] = entry["split"]
+    stored["written_as"] = {
+        "resolution": resolution,
+        "command": f"render.py sample DIR --index {index} --resolution {resolution}",
+        "image.png": "8-bit sRGB(albedo * shading) of the averaged layers, no glossy layers",
+        "albedo.exr, shading.exr": "float32 scene-linear Rec.709, area average of the render",
+        "albedo.png, shading.png": "8-bit, sRGB curve and Reinhard x / (1 + x)",
+    }
+    with shards.atomic(out / "sample.json") as partial:
+        partial.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n", "utf-8")
+    return str(entry["split"])
+
+
+def _write_png(path: Path, pixels: np.ndarray) -> None:
+    with shards.atomic(path) as partial:
+        packages.load_pillow().fromarray(pixels).save(partial, "PNG")
+
+
+def _write_exr(path: Path, linear: np.ndarray) -> None:
+    """Channels R, G, B as float32."""
+    openexr = packages.load_openexr()
+    header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage}
+    channels = {letter: np.ascontiguousarray(linear[..., n], np.float32) for n, letter in enumerate("RGB")}
+    with shards.atomic(path) as partial, openexr.File(header, channels) as file:
+        file.write(str(partial))
