@@ -6,6 +6,7 @@ Everything that comes in passes :func:`validate_image`, so that the rest of the 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -109,8 +110,14 @@ def write_exr(path: str | Path, linear: np.ndarray) -> None:
 
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
     channels = {"RGB": np.ascontiguousarray(linear, dtype=np.float32)}
-    # OpenEXR takes a file name only, and its extension decides nothing.
-    write_atomically(path, lambda temporary: OpenEXR.File(header, channels).write(str(temporary)))
+
+    def save(temporary: Path) -> None:
+        try:
+            OpenEXR.File(header, channels).write(str(temporary))
+        except RuntimeError as error:  # what OpenEXR makes of a full disk or a folder without permission
+            raise OSError(str(error)) from error
+
+    write_atomically(path, save)
 
 
 def write_png(path: str | Path, encoded: np.ndarray) -> None:
@@ -153,7 +160,8 @@ def write_atomically(path: str | Path, write: Callable[[Path], Any]) -> None:
             "output_unwritable", f"'{path}' cannot be written ({error.strerror or error}).", "Choose another folder."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _as_rgb(pixels: np.ndarray, name: str) -> np.ndarray:

@@ -99,7 +99,7 @@ def decompose(
     layers = _layers(bank, frame, outputs)
     recomposed = np.asarray(bank.forward_model.compose(layers))
     metrics = {
-        "loss": float(state.loss[0]),
+        **({"loss": float(state.loss[0])} if state.loss[0].isfinite() else {}),  # a run may be cancelled before any
         "psnr_fit": image_psnr(fit[0].cpu().numpy(), target[0].numpy()),
         "psnr": image_psnr(srgb_encode(recomposed), srgb_encode(colour)),
     }

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A tiny bank of random weights, enough for everything that does not ask for beauty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from join_engine.bank import Bank, BankHeader, ComponentHeader, load_bank, save_bank
+from join_engine.color import srgb_encode
+from join_engine.networks.stylegan2 import Generator, GeneratorConfig
+
+torch.set_num_threads(1)
+
+Parts = Sequence[tuple[str, str]]
+MakeBank = Callable[..., Path]
+
+
+def make_bank(path: Path, forward_model: str, parts: Parts, resolution: int = 16) -> Path:
+    """Write a bank of random generators, each (component, transform) with a mild output in the range of a real one."""
+    torch.manual_seed(1)
+    config = GeneratorConfig(
+        resolution=resolution, z_dim=16, w_dim=16, channel_base=256, channel_max=16, mapping_layers=2
+    )
+    modules = {}
+    for name, _ in parts:
+        generator = Generator(config)
+        with torch.no_grad():
+            for key, parameter in generator.named_parameters():
+                if key.endswith("torgb.weight"):
+                    parameter.mul_(0.1)
+            generator.w_avg.copy_(generator.mapping(torch.randn(1000, config.z_dim)).mean(dim=0))
+        modules[name] = (generator, None)
+    components = {name: ComponentHeader(transform, config, {}, False) for name, transform in parts}
+    save_bank(path, BankHeader(path.stem, resolution, forward_model, components), modules)
+    return path
+
+
+@pytest.fixture(scope="session")
+def bank_maker() -> MakeBank:
+    return make_bank
+
+
+@pytest.fixture(scope="session")
+def tiny_bank_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("banks") / "tiny.safetensors"
+    return make_bank(path, "lambertian", (("albedo", "srgb"), ("shading", "reinhard")))
+
+
+@pytest.fixture(scope="session")
+def tiny_bank(tiny_bank_path: Path) -> Bank:
+    return load_bank(tiny_bank_path)
+
+
+@pytest.fixture(scope="session")
+def own_targets(tiny_bank: Bank) -> torch.Tensor:
+    """sRGB-encoded images [3, 3, 16, 16] that the bank can make exactly."""
+    layers = {}
+    for name, component in tiny_bank.components.items():
+        w = component.sample_codes()[:3]
+        layers[name] = component.transform.from_generator(component.generator.synthesis(w, noise="const"))
+    return srgb_encode(tiny_bank.forward_model.compose(layers).clip(0.0, None))
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    """A linear image [40, 56, 3]."""
+    return np.random.default_rng(0).random((40, 56, 3), dtype=np.float32)

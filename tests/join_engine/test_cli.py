@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands, as a person calls them."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from join_engine.bank import load_bank
+from join_engine.cli import main
+from join_engine.evaluation.baselines import BASELINES
+from join_engine.evaluation.metrics import component_scores
+from join_engine.images import read_image, write_exr
+from join_engine.presets import PRESETS, Joint, MeanStart, Preset
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRESETS, "draft", Preset("draft", (MeanStart(), Joint(steps=5))))
+
+
+@pytest.fixture
+def photo(tmp_path: Path, picture: np.ndarray) -> Path:
+    path = tmp_path / "ein Foto mit Ümläut.png"
+    Image.fromarray((picture * 255).astype(np.uint8)).save(path)
+    return path
+
+
+def test_decompose_writes_everything(
+    tmp_path: Path, photo: Path, tiny_bank_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "aus gabe"
+    missing, text = tmp_path / "fehlt.png", tmp_path / "text.png"
+    text.write_text("not an image")
+    images = [str(missing), str(photo), str(text), str(photo)]
+    status = main(["decompose", *images, "--out", str(out), "--bank", str(tiny_bank_path), "--preset", "draft"])
+    assert status == 2
+    said = capsys.readouterr()
+    assert [line for line in said.err.splitlines() if line.startswith("error: ")] == said.err.splitlines()
+    assert len(said.err.splitlines()) == 2
+    assert said.out.splitlines() == [str(out / photo.stem), str(out / f"{photo.stem}-2")]
+    folder = out / photo.stem
+    expected = {"albedo.exr", "albedo.png", "shading.exr", "shading.png", "recomposed.png"}
+    assert {path.name for path in folder.iterdir()} == expected | {"decomposition.join", "report.json"}
+    assert read_image(folder / "albedo.exr").shape == (40, 56, 3)
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert report["settings"]["preset"] == "draft" and report["seconds"]["joint"] > 0 and report["metrics"]["psnr"] > 0
+    for file in expected:
+        assert (folder / file).read_bytes() == (out / f"{photo.stem}-2" / file).read_bytes()
+
+
+def test_report_with_ground_truth(tmp_path: Path, photo: Path, tiny_bank_path: Path) -> None:
+    main(["decompose", str(photo), "--out", str(tmp_path), "--bank", str(tiny_bank_path), "--preset", "draft"])
+    truth = tmp_path / "truth"
+    for name in ("albedo", "shading"):
+        write_exr(truth / f"{name}.exr", np.full((40, 56, 3), 0.5, np.float32))
+    stored = str(tmp_path / photo.stem / "decomposition.join")
+    out = tmp_path / "bericht"
+    options = ["--decomposition", stored, "--image", str(photo), "--out", str(out)]
+    assert main(["report", *options]) == 0
+    assert "layers" not in json.loads((out / "report.json").read_text())["scores"]
+    assert main(["report", *options, "--truth-dir", str(truth)]) == 0
+    report = json.loads((out / "report.json").read_text())
+    assert set(report["files"]) == {path.name for path in out.iterdir()}
+    assert set(report["scores"]["baselines"]) == set(BASELINES)
+    for scores in (report["scores"]["layers"], *report["scores"]["baselines"].values()):
+        assert set(scores) == {"albedo", "shading"} and scores["albedo"]["psnr"] > 0
+    assert min(Image.open(out / "sheet.png").size) > 300
+
+
+def test_report_of_another_image_is_refused(tmp_path: Path, photo: Path, tiny_bank_path: Path) -> None:
+    main(["decompose", str(photo), "--out", str(tmp_path), "--bank", str(tiny_bank_path), "--preset", "draft"])
+    Image.new("RGB", (64, 64)).save(tmp_path / "other.png")
+    stored = str(tmp_path / photo.stem / "decomposition.join")
+    other = str(tmp_path / "other.png")
+    assert main(["report", "--decomposition", stored, "--image", other, "--out", str(tmp_path)]) == 2
+
+
+def _write_samples(path: Path, count: int, size: int) -> None:
+    rng = np.random.default_rng(0)
+    with tarfile.open(path, "w") as archive:
+        for index in range(count):
+            for name in ("albedo", "shading", "extra"):
+                buffer = io.BytesIO()
+                np.save(buffer, rng.random((size, size, 3), dtype=np.float32))
+                member = tarfile.TarInfo(f"{index:08d}.{name}.npy")
+                member.size = buffer.tell()
+                buffer.seek(0)
+                archive.addfile(member, buffer)
+
+
+def test_evaluate(tmp_path: Path, tiny_bank_path: Path) -> None:
+    _write_samples(tmp_path / "samples.tar", 5, 32)
+    options = [
+        "--data",
+        str(tmp_path / "samples.tar"),
+        "--count",
+        "4",
+        "--batch",
+        "3",
+        "--out",
+        str(tmp_path / "table"),
+    ]
+    assert main(["evaluate", *options, "--bank", str(tiny_bank_path), "--preset", "draft"]) == 0
+    table = json.loads((tmp_path / "table" / "table.json").read_text())
+    assert table["samples"] == 4
+    assert set(table["methods"]) == {"JoIN", *BASELINES}
+    for scores in table["methods"].values():
+        assert set(scores) == {"albedo", "shading", "image"}
+        low, high = scores["albedo"]["psnr"]["interval"]
+        assert low <= scores["albedo"]["psnr"]["mean"] <= high
+    # Every baseline explains the image exactly.
+    assert all(table["methods"][name]["image"]["psnr"]["mean"] > 60 for name in BASELINES)
+    lines = (tmp_path / "table" / "table.md").read_text().splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2:6]] == ["JoIN", *BASELINES]
+
+
+def test_evaluate_refuses_what_is_no_set(tmp_path: Path, tiny_bank_path: Path) -> None:
+    (tmp_path / "text.tar").write_text("not a tar")
+    with tarfile.open(tmp_path / "empty.tar", "w"):
+        pass
+    for name in ("text.tar", "empty.tar", "missing.tar"):
+        options = ["--data", str(tmp_path / name), "--out", str(tmp_path), "--bank", str(tiny_bank_path)]
+        assert main(["evaluate", *options]) == 2
+
+
+def test_baselines_and_scores() -> None:
+    image = np.full((4, 4, 3), 0.25, np.float32)
+    for baseline in BASELINES.values():
+        layers = baseline(image)
+        assert np.allclose(layers["albedo"] * layers["shading"] + layers["specular"], image)
+    assert component_scores("albedo", image, image) == {"mse": 0.0, "psnr": 100.0}
+    scores = component_scores("shading", np.ones((2, 2, 3)), np.full((2, 2, 3), 3.0))
+    assert scores["mse"] == pytest.approx(0.0625)
+    assert scores["psnr"] == pytest.approx(12.04, abs=0.01)
+
+
+def test_banks(tiny_bank_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["banks", "list"]) == 0
+    capsys.readouterr()
+    assert main(["banks", "show", str(tiny_bank_path)]) == 0
+    assert json.loads(capsys.readouterr().out)["resolution"] == 16
+    assert main(["banks", "verify", str(tiny_bank_path)]) == 0
+    assert load_bank(tiny_bank_path).sha256 in capsys.readouterr().out
+    assert main(["banks", "show", "no such bank"]) == 2
+
+
+def test_bench(tiny_bank_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--bank", str(tiny_bank_path), "--steps", "5", "--threads", "1"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["steps_per_second"] > 0 and result["peak_memory_mib"] > 0
+
+
+def test_the_module_runs_without_a_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "join_engine", "decompose", "fehlt.png", "--out", str(tmp_path), "--bank", "fehlt"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("error: There is no bank 'fehlt'.") and "Traceback" not in done.stderr

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Joint inversion: a bank's own images are recovered, a seed repeats itself, a cancellation is quick."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from join_engine import forward_models
+from join_engine.bank import Bank, load_bank
+from join_engine.errors import JoinError
+from join_engine.inversion import Monitor, Progress, invert
+from join_engine.inversion.schedule import ramped
+from join_engine.inversion.state import InversionState
+from join_engine.presets import PRESETS, Joint, MeanStart, Preset
+
+SHORT = Preset("short", (MeanStart(), Joint(steps=20)))
+
+
+def _psnr(state: InversionState) -> torch.Tensor:
+    with torch.no_grad():
+        image = state.render(state.synthesize())
+    return -10 * (image - state.target).square().mean(dim=(1, 2, 3)).log10()
+
+
+@pytest.mark.parametrize("space", ["w", "w+"])
+def test_own_samples_are_recovered(tiny_bank: Bank, own_targets: torch.Tensor, space: str) -> None:
+    first = invert(tiny_bank, own_targets, Preset("start", (MeanStart(), Joint(steps=1))))
+    state = invert(tiny_bank, own_targets, Preset("long", (MeanStart(), Joint(steps=300, space=space))))
+    assert (state.loss < first.loss / 10).all()
+    assert (_psnr(state) > 30).all()
+    layers = {"w": 1, "w+": tiny_bank.components["albedo"].generator.num_ws}
+    assert {w.shape[1] for w in state.latents.values()} == {layers[space]}
+
+
+def test_starts_at_the_mean_code(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
+    state = invert(tiny_bank, own_targets, Preset("start", (MeanStart(),)))
+    for name, w in state.latents.items():
+        assert torch.equal(w, tiny_bank.components[name].w_avg.expand_as(w))
+
+
+def test_the_same_seed_gives_the_same_codes(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
+    first, second = (invert(tiny_bank, own_targets, SHORT, seed=3) for _ in range(2))
+    for name in first.latents:
+        assert torch.equal(first.latents[name], second.latents[name])
+
+
+def test_images_of_a_batch_do_not_know_of_each_other(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
+    together = invert(tiny_bank, own_targets, SHORT)
+    alone = invert(tiny_bank, own_targets[1:2], SHORT)
+    assert torch.allclose(together.loss[1], alone.loss[0], rtol=1e-2)
+
+
+def test_generators_stay_as_they_are(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
+    before = {k: v.clone() for k, v in tiny_bank.components["albedo"].generator.state_dict().items()}
+    invert(tiny_bank, own_targets, SHORT)
+    after = tiny_bank.components["albedo"].generator.state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_cancel_takes_effect_within_one_step(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
+    steps: list[Progress] = []
+    monitor = Monitor(on_progress=steps.append, cancelled=lambda: len(steps) == 5)
+    state = invert(tiny_bank, own_targets, Preset("two", (MeanStart(), Joint(steps=50), Joint(steps=50))), 0, monitor)
+    assert state.cancelled
+    assert len(steps) == 5
+    assert [(step.step, step.of) for step in steps] == [(i, 50) for i in range(1, 6)]
+    assert state.loss.isfinite().all()
+
+
+def test_previews_come_when_asked_for(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
+    seen: list[int] = []
+
+    def show(step: int, outputs: object) -> None:
+        seen.append(step)
+
+    invert(tiny_bank, own_targets, SHORT, 0, Monitor(preview_every=8, on_preview=show))
+    assert seen == [8, 16]
+
+
+def test_a_forward_model_registered_by_a_test(tmp_path: Path, bank_maker, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(forward_models, "FORWARD_MODELS", dict(forward_models.FORWARD_MODELS))
+
+    @forward_models.register("veiled", "albedo", "shading", "veil")
+    def veiled(albedo: torch.Tensor, shading: torch.Tensor, veil: torch.Tensor) -> torch.Tensor:
+        return albedo * shading * 0.5 + veil * 0.5
+
+    parts = (("albedo", "srgb"), ("shading", "reinhard"), ("veil", "reinhard"))
+    bank = load_bank(bank_maker(tmp_path / "veiled.safetensors", "veiled", parts))
+    target = torch.full((1, 3, 16, 16), 0.4)
+    state = invert(bank, target, SHORT)
+    assert set(state.latents) == {"albedo", "shading", "veil"}
+    assert state.loss.isfinite().all()
+
+
+def test_two_and_three_components_go_the_same_way(tmp_path: Path, bank_maker) -> None:  # type: ignore[no-untyped-def]
+    parts = (("albedo", "srgb"), ("shading", "reinhard"), ("specular", "reinhard"))
+    bank = load_bank(bank_maker(tmp_path / "three.safetensors", "lambertian_specular", parts))
+    state = invert(bank, torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)), SHORT)
+    assert tuple(state.latents) == ("albedo", "shading", "specular")
+
+
+def test_a_target_of_the_wrong_size_is_refused(tiny_bank: Bank) -> None:
+    with pytest.raises(JoinError) as caught:
+        invert(tiny_bank, torch.zeros(1, 3, 32, 32), SHORT)
+    assert caught.value.code == "target_mismatch"
+
+
+def test_white_pixels_may_be_brighter(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
+    white = torch.ones_like(own_targets)
+    state = InversionState.begin(tiny_bank, white, saturated=white.bool())
+    bright = {name: torch.full_like(white, 0.9) for name in state.latents}
+    assert torch.equal(state.render(bright), white)
+
+
+def test_schedule() -> None:
+    assert ramped(0.0) == 0.0
+    assert math.isclose(ramped(0.025), 0.5)
+    assert ramped(0.05) == ramped(0.75) == 1.0
+    assert math.isclose(ramped(0.875), 0.5)
+    assert ramped(1.0) == 0.0
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=str)
+def test_presets_go_to_json_and_back(preset: Preset) -> None:
+    assert Preset.from_json(preset.to_json()) == preset
+
+
+def test_steps_can_be_overridden() -> None:
+    assert [stage.steps for stage in SHORT.with_steps(7).stages if isinstance(stage, Joint)] == [7]
+    with pytest.raises(JoinError):
+        SHORT.with_steps(0)

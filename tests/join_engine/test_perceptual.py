@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The reconstruction loss and its random trunk."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+from join_engine.losses.perceptual import PerceptualLoss
+from join_engine.networks.features import RandomFeatures
+
+
+def _images(count: int = 2, size: int = 32) -> torch.Tensor:
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+def test_zero_for_the_target_and_positive_for_anything_else() -> None:
+    target = _images()
+    loss = PerceptualLoss(target)
+    assert loss(target).tolist() == [0.0, 0.0]
+    assert (loss(target.flip(0)) > 0).all()
+
+
+def test_images_of_a_batch_are_independent() -> None:
+    target, image = _images(3), _images(3).roll(1, 0)
+    together = PerceptualLoss(target)(image)
+    apart = torch.cat([PerceptualLoss(target[i : i + 1])(image[i : i + 1]) for i in range(3)])
+    assert torch.allclose(together, apart, rtol=1e-5)
+
+
+def test_gradient_is_finite_at_the_target_and_on_black() -> None:
+    for image in (_images(), torch.zeros(2, 3, 32, 32)):
+        variable = image.clone().requires_grad_()
+        PerceptualLoss(_images())(variable).sum().backward()
+        assert variable.grad is not None and variable.grad.isfinite().all()
+
+
+def test_trunk_is_the_same_on_every_machine() -> None:
+    weights = b"".join(filters.numpy().tobytes() for filters in RandomFeatures(seed=0).filters)
+    assert hashlib.sha256(weights).hexdigest() == "2400b347a020981e7684581ebd3655f2b3fa8a8eef1140866b66ebdeb1f7789c"
+    assert not torch.equal(RandomFeatures(seed=1).filters[0], RandomFeatures(seed=0).filters[0])
+
+
+def test_trunk_is_frozen_and_halves() -> None:
+    trunk = RandomFeatures((4, 8, 8))
+    assert [tuple(tap.shape) for tap in trunk(_images())] == [(2, 4, 32, 32), (2, 8, 16, 16), (2, 8, 8, 8)]
+    assert not any(parameter.requires_grad for parameter in trunk.parameters())

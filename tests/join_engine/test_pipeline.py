@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From an image to layers of its own size, to a file and back, to another light."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+
+from join_engine.bank import Bank
+from join_engine.color import srgb_encode
+from join_engine.decomposition import Decomposition, load_decomposition, save_decomposition
+from join_engine.editing.sefa import sefa_directions, style_weights
+from join_engine.errors import JoinError
+from join_engine.fitting import Frame
+from join_engine.inversion import Monitor
+from join_engine.pipeline import Edit, decompose, relight
+from join_engine.presets import Joint, MeanStart, Preset
+
+SHORT = Preset("short", (MeanStart(), Joint(steps=10)))
+
+
+@pytest.fixture(scope="module")
+def decomposition(tiny_bank: Bank) -> Decomposition:
+    image = np.random.default_rng(0).random((40, 56, 3), dtype=np.float32)
+    return decompose(image, tiny_bank, SHORT).decomposition
+
+
+@pytest.mark.parametrize("size", [(16, 16), (40, 56), (16, 128), (128, 16), (61, 33), (10, 12)])
+def test_frame_goes_there_and_back(size: tuple[int, int]) -> None:
+    height, width = size
+    ramp = np.linspace(0.2, 0.8, height, dtype=np.float32)[:, None, None] * np.ones((1, width, 3), np.float32)
+    frame = Frame(height, width, 16)
+    square = frame.fit(ramp)
+    assert square.shape == (1, 3, 16, 16)
+    back = frame.restore(square)
+    assert back.shape == (1, 3, height, width)
+    # A square of 16 holds very elongated images in two pixels; then only the mean survives.
+    assert abs(back.mean().item() - ramp.mean()) < 0.02
+
+
+def test_frame_of_the_same_size_changes_nothing() -> None:
+    image = np.random.default_rng(0).random((16, 16, 3), dtype=np.float32)
+    frame = Frame(16, 16, 16)
+    assert np.array_equal(frame.fit(image)[0].permute(1, 2, 0).numpy(), image)
+    square = torch.rand(1, 3, 16, 16)
+    assert torch.equal(frame.restore(square), square)
+
+
+def test_frame_mirrors_around_the_image() -> None:
+    image = np.repeat(np.arange(8, dtype=np.float32)[:, None, None] * np.ones(3, np.float32), 16, axis=1)
+    rows = Frame(8, 16, 16).fit(image)[0, 0, :, 0].tolist()
+    assert rows == [3, 2, 1, 0, 0, 1, 2, 3, 4, 5, 6, 7, 7, 6, 5, 4]
+
+
+@pytest.mark.parametrize("shape", [(40, 56, 3), (16, 16, 3), (16, 100, 4)])
+def test_layers_have_the_size_of_the_image(tiny_bank: Bank, shape: tuple[int, ...]) -> None:
+    image = np.random.default_rng(1).random(shape, dtype=np.float32)
+    result = decompose(image, tiny_bank, SHORT).decomposition
+    assert result.size == shape[:2]
+    for pixels in result.layers.values():
+        assert pixels.dtype == np.float32 and pixels.shape == (*shape[:2], 3)
+        assert np.isfinite(pixels).all() and pixels.min() >= 0
+    assert np.array_equal(result.recomposed, result.layers["albedo"] * result.layers["shading"])
+    assert set(result.metrics) == {"loss", "psnr", "psnr_fit"}
+    assert {"prepare", "joint", "finish"} <= set(result.seconds)
+    json.dumps(result.summary())
+
+
+def test_an_image_of_the_bank_is_recovered(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
+    from join_engine.color import srgb_decode
+
+    image = srgb_decode(own_targets[0]).permute(1, 2, 0).numpy()
+    result = decompose(image, tiny_bank, Preset("long", (MeanStart(), Joint(steps=300)))).decomposition
+    assert result.metrics["psnr"] > 30
+    assert result.metrics["psnr"] == pytest.approx(result.metrics["psnr_fit"], abs=1e-3)
+
+
+def test_high_dynamic_range_is_fine(tiny_bank: Bank, picture: np.ndarray) -> None:
+    result = decompose(picture * 1e4, tiny_bank, SHORT).decomposition
+    assert all(np.isfinite(pixels).all() for pixels in result.layers.values())
+
+
+def test_bad_images_are_refused(tiny_bank: Bank) -> None:
+    with pytest.raises(JoinError):
+        decompose(np.zeros((4, 4, 3), np.float32), tiny_bank, SHORT)
+
+
+def test_previews_are_layers(tiny_bank: Bank, picture: np.ndarray) -> None:
+    seen: list[tuple[int, tuple[int, ...]]] = []
+
+    def show(step: int, layers: dict[str, np.ndarray]) -> None:
+        seen.append((step, layers["shading"].shape))
+
+    decompose(picture, tiny_bank, SHORT, 0, Monitor(preview_every=5), show)
+    assert seen == [(5, (40, 56, 3)), (10, (40, 56, 3))]
+
+
+def test_cancelled_work_is_told_and_kept(tiny_bank: Bank, picture: np.ndarray) -> None:
+    steps: list[object] = []
+    monitor = Monitor(on_progress=steps.append, cancelled=lambda: len(steps) == 3)
+    outcome = decompose(picture, tiny_bank, SHORT, 0, monitor)
+    assert outcome.cancelled and len(steps) == 3
+    assert outcome.decomposition.size == (40, 56)
+
+
+# --- the file ---------------------------------------------------------------------------------------------------
+
+
+def test_file_goes_there_and_back(tmp_path: Path, decomposition: Decomposition) -> None:
+    path = tmp_path / "Ümläut und Leerzeichen.join"
+    save_decomposition(path, decomposition)
+    loaded = load_decomposition(path)
+    assert loaded.summary() == decomposition.summary()
+    for name in decomposition.layers:
+        assert np.array_equal(loaded.layers[name], decomposition.layers[name])
+        assert np.array_equal(loaded.codes[name], decomposition.codes[name])
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def _header(**changes: object) -> dict[str, str]:
+    header = {
+        "format": "join-decomposition", "version": 1, "bank": {"name": "b", "sha256": "0"},
+        "forward_model": "lambertian", "settings": {}, "metrics": {}, "seconds": {}, **changes,
+    }  # fmt: skip
+    return {"join": json.dumps(header)}
+
+
+_CODE = np.zeros((1, 16), np.float32)
+_LAYER = np.zeros((16, 16, 3), np.float32)
+_TENSORS = {"layer.albedo": _LAYER, "layer.shading": _LAYER, "code.albedo": _CODE, "code.shading": _CODE}
+
+BROKEN = {
+    "no header": ("decomposition_broken", _TENSORS, {}),
+    "another format": ("decomposition_broken", _TENSORS, _header(format="bank")),
+    "not JSON": ("decomposition_broken", _TENSORS, {"join": "{"}),
+    "newer": ("decomposition_newer", _TENSORS, _header(version=2)),
+    "no bank": ("decomposition_broken", _TENSORS, _header(bank=None)),
+    "unknown model": ("forward_model_unknown", _TENSORS, _header(forward_model="phong")),
+    "sizes": ("decomposition_broken", {**_TENSORS, "layer.shading": _LAYER[:8]}, _header()),
+    "a code too few": ("decomposition_broken", {key: value for key, value in _TENSORS.items() if key != "code.albedo"}, _header()),
+    "not finite": ("decomposition_broken", {**_TENSORS, "layer.albedo": _LAYER * np.nan}, _header()),
+    "doubles": ("decomposition_broken", {**_TENSORS, "code.albedo": np.zeros((1, 16))}, _header()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_files_are_refused(tmp_path: Path, case: str) -> None:
+    code, tensors, metadata = BROKEN[case]
+    save_file(tensors, tmp_path / "a.join", metadata=metadata)
+    with pytest.raises(JoinError) as caught:
+        load_decomposition(tmp_path / "a.join")
+    assert caught.value.code == code
+
+
+def test_truncated_and_missing_files(tmp_path: Path, decomposition: Decomposition) -> None:
+    path = tmp_path / "a.join"
+    save_decomposition(path, decomposition)
+    path.write_bytes(path.read_bytes()[:-100])
+    for name, code in (("a.join", "decomposition_broken"), ("b.join", "decomposition_missing")):
+        with pytest.raises(JoinError) as caught:
+            load_decomposition(tmp_path / name)
+        assert caught.value.code == code
+
+
+# --- relighting -------------------------------------------------------------------------------------------------
+
+
+def test_sefa_equals_the_singular_vectors(tiny_bank: Bank) -> None:
+    weights = style_weights(tiny_bank.components["shading"].generator)
+    directions, values = sefa_directions(weights)
+    normalised = (weights / weights.norm(dim=1, keepdim=True)).double()
+    _, singular, right = torch.linalg.svd(normalised, full_matrices=False)
+    assert torch.allclose(values.double(), singular.square(), atol=1e-3)
+    assert torch.allclose(
+        (directions.double() * right).sum(dim=1).abs(), torch.ones(16, dtype=torch.float64), atol=1e-4
+    )
+    assert (directions.gather(1, directions.abs().argmax(dim=1, keepdim=True)) > 0).all()
+
+
+def test_relighting_leaves_the_albedo_alone(tiny_bank: Bank, decomposition: Decomposition, tmp_path: Path) -> None:
+    save_decomposition(tmp_path / "a.join", decomposition)
+    tomorrow = load_decomposition(tmp_path / "a.join")
+    lit = relight(tomorrow, tiny_bank, [Edit("shading", 0, 2.0), Edit("shading", 1, -1.0)])
+    assert np.array_equal(lit.layers["albedo"], decomposition.layers["albedo"])
+    assert not np.allclose(lit.layers["shading"], decomposition.layers["shading"])
+    assert lit.settings["edits"][0] == {"component": "shading", "direction": 0, "amount": 2.0}
+    assert lit.metrics == {}
+
+
+def test_no_edit_and_there_and_back_change_nothing(tiny_bank: Bank, decomposition: Decomposition) -> None:
+    assert relight(decomposition, tiny_bank, []).layers == decomposition.layers
+    edits = [Edit("shading", 0, 2.0), Edit("shading", 0, -2.0)]
+    back = relight(decomposition, tiny_bank, edits)
+    assert np.allclose(back.layers["shading"], decomposition.layers["shading"], atol=1e-4)
+
+
+@pytest.mark.parametrize("edit", [Edit("specular", 0, 1.0), Edit("shading", 16, 1.0), Edit("shading", -1, 1.0)])
+def test_impossible_edits_are_refused(tiny_bank: Bank, decomposition: Decomposition, edit: Edit) -> None:
+    with pytest.raises(JoinError) as caught:
+        relight(decomposition, tiny_bank, [edit])
+    assert caught.value.code == "edit_invalid"
+
+
+@pytest.mark.parametrize("data", [None, {}, {"component": "shading", "direction": "x", "amount": 1}, 3])
+def test_malformed_edits_are_refused(data: object) -> None:
+    with pytest.raises(JoinError):
+        Edit.from_json(data)
+    with pytest.raises(JoinError):
+        Edit.from_json({"component": "shading", "direction": 0, "amount": float("nan")})
+
+
+def test_another_bank_is_refused(tiny_bank: Bank, decomposition: Decomposition) -> None:
+    with pytest.raises(JoinError) as caught:
+        relight(replace(decomposition, bank_sha256="0" * 64), tiny_bank, [])
+    assert caught.value.code == "bank_mismatch"
+
+
+def test_cancelled_before_the_first_step(tiny_bank: Bank, picture: np.ndarray) -> None:
+    outcome = decompose(picture, tiny_bank, SHORT, 0, Monitor(cancelled=lambda: True))
+    assert outcome.cancelled
+    json.dumps(outcome.decomposition.summary(), allow_nan=False)
+
+
+def test_white_areas_are_no_limit(tiny_bank: Bank) -> None:
+    image = np.ones((16, 16, 3), np.float32)
+    result = decompose(image, tiny_bank, Preset("short", (MeanStart(), Joint(steps=30)))).decomposition
+    # The fit counts what exceeds white as white.
+    assert result.metrics["psnr_fit"] >= result.metrics["psnr"] - 1e-6
+    assert np.isfinite(srgb_encode(result.recomposed)).all()

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine's process, spoken to as Blender does: over pipes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDER = "Ordner mit Ümläut"
+
+
+class Client:
+    def __init__(self, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "join_engine", "serve", "--device", "cpu", "--threads", "1"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            env={**os.environ, **environment},
+        )
+        self._rest = b""
+
+    def send(self, **message: Any) -> None:
+        self.send_raw(json.dumps(message).encode() + b"\0")
+
+    def send_raw(self, data: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+
+    def receive(self) -> dict[str, Any]:
+        """The next event; EOFError when the process has closed its end."""
+        assert self.process.stdout is not None
+        while b"\0" not in self._rest:
+            chunk = os.read(self.process.stdout.fileno(), 65536)
+            if not chunk:
+                raise EOFError
+            self._rest += chunk
+        message, _, self._rest = self._rest.partition(b"\0")
+        return json.loads(message)
+
+    def until(self, *kinds: str, request: Any = None) -> list[dict[str, Any]]:
+        """Events up to the first of one of these kinds (for one request)."""
+        events = [self.receive()]
+        while events[-1]["type"] not in kinds or (request is not None and events[-1]["id"] != request):
+            events.append(self.receive())
+        return events
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    client = Client()
+    hello = client.receive()
+    assert hello["type"] == "hello" and hello["protocol"] == 1
+    assert set(hello) == {"type", "protocol", "engine", "python", "torch", "device", "banks"}
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def request_for(tmp_path: Path, tiny_bank_path: Path) -> dict[str, Any]:
+    folder = tmp_path / FOLDER
+    folder.mkdir()
+    np.save(folder / "image.npy", np.random.default_rng(0).random((40, 56, 3), dtype=np.float32))
+    return {
+        "type": "decompose",
+        "image": str(folder / "image.npy"),
+        "output": str(folder / "out"),
+        "bank": str(tiny_bank_path),
+        "preset": "draft",
+        "seed": 0,
+        "steps": 30,
+        "preview_every": 10,
+    }
+
+
+def test_decompose_and_relight(client: Client, request_for: dict[str, Any]) -> None:
+    client.send(**request_for, id="job 1")
+    events = client.until("result", "error")
+    assert {event["id"] for event in events} == {"job 1"}
+    kinds = [event["type"] for event in events]
+    assert kinds[0] == "accepted" and kinds[-1] == "result"
+    assert kinds.count("preview") == 3 and "progress" in kinds
+
+    previews = [event for event in events if event["type"] == "preview"]
+    assert [event["step"] for event in previews] == [10, 20, 30]
+    assert previews[0]["recomposed"] != previews[1]["recomposed"]
+    for event in (*previews[1:], events[-1]):
+        for path in (*event["layers"].values(), event["recomposed"]):
+            pixels = np.load(path)
+            assert pixels.dtype == np.float32 and pixels.shape == (40, 56, 3)
+
+    last = next(event for event in reversed(events) if event["type"] == "progress")
+    assert (last["stage"], last["step"], last["of"], last["seconds_left"]) == ("joint", 30, 30, 0.0)
+    result = events[-1]
+    assert set(result["layers"]) == {"albedo", "shading"}
+    assert result["settings"]["seed"] == 0 and result["metrics"]["psnr"] > 0 and result["seconds"]["joint"] > 0
+    assert len(result["bank"]["sha256"]) == 64
+
+    edits = [{"component": "shading", "direction": 0, "amount": 1.5}]
+    output = request_for["output"] + " 2"
+    client.send(type="relight", id="job 2", decomposition=result["decomposition"], edits=edits, output=output)
+    lit = client.until("result", "error")[-1]
+    assert lit["type"] == "result"
+    before, after = (np.load(event["layers"]["albedo"]) for event in (result, lit))
+    assert np.array_equal(before, after)
+    assert not np.array_equal(*(np.load(event["layers"]["shading"]) for event in (result, lit)))
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_cancel_while_running(client: Client, request_for: dict[str, Any], keep: bool) -> None:
+    client.send(**{**request_for, "steps": 100_000, "preview_every": 0}, id=7)
+    client.until("progress")
+    start = time.monotonic()
+    client.send(type="cancel", id=7, keep=keep)
+    event = client.until("cancelled", "result", "error")[-1]
+    assert time.monotonic() - start < 2
+    assert event["type"] == "cancelled" and event["id"] == 7
+    if keep:
+        assert np.isfinite(np.load(event["result"]["layers"]["albedo"])).all()
+        assert Path(event["result"]["decomposition"]).is_file()
+    else:
+        assert event["result"] is None
+
+
+def test_jobs_queue_and_can_be_cancelled_there(client: Client, request_for: dict[str, Any]) -> None:
+    client.send(**{**request_for, "steps": 100_000}, id="first")
+    client.until("progress")
+    client.send(**request_for, id="second")
+    assert client.until("accepted")[-1]["id"] == "second"
+    client.send(type="cancel", id="second", keep=True)
+    client.send(type="cancel", id="first", keep=False)
+    events = client.until("cancelled", request="second")
+    assert [event["id"] for event in events if event["type"] == "cancelled"] == ["first", "second"]
+    assert events[-1]["result"] is None
+
+
+def test_an_id_can_be_used_again_but_not_twice_at_once(client: Client, request_for: dict[str, Any]) -> None:
+    client.send(**{**request_for, "steps": 100_000}, id="same")
+    client.until("progress")
+    client.send(**request_for, id="same")
+    assert client.until("error")[-1]["code"] == "request_invalid"
+    client.send(type="cancel", id="same")
+    client.until("cancelled")
+    client.send(**{**request_for, "steps": 2}, id="same")
+    assert client.until("result", "error")[-1]["type"] == "result"
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"not JSON", "message_malformed"),
+        (b"\xff\xfe", "message_malformed"),
+        (b"[]", "message_malformed"),
+        (b"{}", "message_malformed"),
+        (b"", "message_malformed"),
+        (b'{"type": "dance", "id": 1}', "request_unknown"),
+        (b'{"type": "decompose"}', "request_invalid"),
+        (b'{"type": "decompose", "id": []}', "request_invalid"),
+        (b'{"type": "decompose", "id": 1}', "request_invalid"),
+        (b'{"type": "decompose", "id": 1, "image": "a", "output": "b", "steps": "many"}', "request_invalid"),
+        (b'{"type": "decompose", "id": 1, "image": "a", "output": "b", "preset": "fast"}', "preset_unknown"),
+        (b'{"type": "decompose", "id": 1, "image": "nowhere.npy", "output": "b"}', "image_missing"),
+        (b'{"type": "relight", "id": 1, "decomposition": "a", "output": "b", "edits": 1}', "edit_invalid"),
+        (b'{"type": "relight", "id": 1, "decomposition": "a.join", "output": "b"}', "decomposition_missing"),
+        (b'{"type": "cancel", "id": "nobody"}', "job_unknown"),
+    ],
+)
+def test_bad_messages_are_answered_and_survived(client: Client, data: bytes, code: str) -> None:
+    client.send_raw(data + b"\0")
+    event = client.until("error")[-1]
+    assert event["code"] == code and event["message"]
+    client.send(type="list_banks", id="alive")
+    assert client.until("banks")[-1]["id"] == "alive"
+
+
+def test_a_missing_bank_is_an_error_of_the_job(client: Client, request_for: dict[str, Any]) -> None:
+    client.send(**{**request_for, "bank": "no such bank"}, id=1)
+    event = client.until("error", "result")[-1]
+    assert (event["id"], event["code"]) == (1, "bank_missing")
+
+
+def test_an_output_in_the_way_is_an_error_of_the_job(client: Client, request_for: dict[str, Any]) -> None:
+    client.send(**{**request_for, "output": request_for["image"], "steps": 1, "preview_every": 0}, id=1)
+    assert client.until("error", "result")[-1]["code"] == "output_unwritable"
+
+
+def test_a_message_may_come_in_pieces(client: Client) -> None:
+    for piece in (b'{"type": "list', b'_banks", "id": "\xc3', b'\xbc"}', b"\0"):
+        client.send_raw(piece)
+        time.sleep(0.02)
+    assert client.receive()["id"] == "ü"
+
+
+def test_end_of_stdin_ends_the_process_in_mid_job(request_for: dict[str, Any]) -> None:
+    client = Client()
+    client.send(**{**request_for, "steps": 100_000}, id=1)
+    client.until("progress")
+    assert client.process.stdin is not None
+    client.process.stdin.close()
+    start = time.monotonic()
+    assert client.process.wait(timeout=5) == 0
+    assert time.monotonic() - start < 1
+    client.close()
+
+
+def test_shutdown() -> None:
+    client = Client()
+    client.send(type="shutdown", id="end")
+    assert client.until("bye")[-1]["id"] == "end"
+    assert client.process.wait(timeout=5) == 0
+    client.close()
+
+
+def test_missing_torch_is_told(tmp_path: Path) -> None:
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("raise ImportError('not installed')")
+    client = Client(PYTHONPATH=str(tmp_path))
+    event = client.receive()
+    assert (event["type"], event["id"], event["code"]) == ("error", None, "torch_missing")
+    assert event["hint"]
+    assert client.process.wait(timeout=5) == 3
+    client.close()
