@@ -12,7 +12,7 @@ from contextlib import contextmanager
 def progress(total: int, label: str, row: int = 0) -> Iterator[Callable[[], None]]:
     """A function to call after each of ``total`` steps; writes to stderr, in line ``row`` of several bars."""
     try:
-        from tqdm import tqdm  # type: ignore[import-untyped]
+        from tqdm import tqdm  # type: ignore[import]
     except ImportError:
         yield _lines(total, label)
         return

@@ -18,6 +18,7 @@ import json
 import os
 import re
 import tarfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from dataset_tools.errors import UserError
 
 FORMAT = 1
 SHARD_SIZE = 64
+_STALE_SECONDS = 3600.0
 _NAME = re.compile(r"^(?P<dataset>.+)-(?P<first>\d{8})-(?P<count>\d{3,})\.jsonl$")
 
 
@@ -71,7 +73,8 @@ def atomic(path: Path) -> Iterator[Path]:
         yield partial
         partial.replace(path)
     except OSError as error:
-        raise UserError(f"Could not write {path} ({error.strerror}): make room or choose another folder.") from error
+        reason = error.strerror or error
+        raise UserError(f"Could not write {path} ({reason}): make room there or choose another folder.") from error
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -107,6 +110,14 @@ def open_dataset(folder: Path, header: Mapping[str, Any]) -> None:
         raise UserError(f"{folder} is not empty and holds no dataset.json: choose another --out.")
     with atomic(path) as partial:
         partial.write_bytes(json_bytes(wanted))
+
+
+def remove_stale(folder: Path) -> None:
+    """Remove temporary files that killed runs left behind: those that nobody has written to for an hour."""
+    for path in (*folder.glob(".*.partial"), *folder.glob("shards/.*.partial")):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                path.unlink()
 
 
 def read_header(folder: Path) -> dict[str, Any]:

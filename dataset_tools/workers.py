@@ -51,6 +51,7 @@ def open_folder(job: Job) -> None:
         "splits": "by scene: sha256 of seed and index; 90% train, 5% val, 5% test",
     }
     shards.open_dataset(job.out, header)
+    shards.remove_stale(job.out)
 
 
 def render_share(job: Job, worker: int, workers: int) -> None:
@@ -114,7 +115,7 @@ def render_parallel(arguments: Sequence[str], workers: int) -> None:
 
 def _this_command() -> list[str]:
     """How to start this tool again: Blender and the script, or Python and the script."""
-    import bpy
+    import bpy  # type: ignore[import]
 
     script = str(Path(__file__).with_name("render.py"))
     if not bpy.app.module:

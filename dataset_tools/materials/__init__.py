@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import bpy
+import bpy  # type: ignore[import]
 
 from dataset_tools.materials.families import NODE_FUNCTIONS, Coordinates
 from dataset_tools.materials.graph import Graph, Socket

@@ -6,8 +6,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import bpy
-from mathutils import Vector as BlenderVector
+import bpy  # type: ignore[import]
+from mathutils import Vector as BlenderVector  # type: ignore[import]
 
 from dataset_tools.materials import build_material
 from dataset_tools.scenes.meshes import MeshData, primitive, rectangle
@@ -23,24 +23,29 @@ def build_scene(description: Scene) -> None:
         _add_light(light, f"light {number}")
     _set_world(description.fill)
     _set_camera(description.camera)
-    bpy.context.scene.cycles.seed = description.noise_seed
+    _scene().cycles.seed = description.noise_seed
 
 
 def clear_scene() -> None:
     """Remove everything the last sample made; removing (not just unlinking) keeps memory flat over a long run."""
     data = bpy.data
-    bpy.context.scene.camera = None
-    bpy.context.scene.world = None
+    _scene().camera = None
+    _scene().world = None
     for blocks in (data.objects, data.meshes, data.materials, data.lights, data.cameras, data.worlds, data.images):
         removable = [block for block in blocks if getattr(block, "type", None) != "RENDER_RESULT"]
         data.batch_remove(removable)
+
+
+def _scene() -> Any:
+    """The scene that everything is linked to."""
+    return bpy.context.scene
 
 
 def _link(name: str, data: Any, location: Vector, rotation: Any) -> Any:
     item = bpy.data.objects.new(name, data)
     item.location = location
     item.rotation_euler = rotation
-    bpy.context.scene.collection.objects.link(item)
+    _scene().collection.objects.link(item)
     return item
 
 
@@ -101,7 +106,7 @@ def _set_world(fill: Fill) -> None:
     background = next(node for node in world.node_tree.nodes if node.type == "BACKGROUND")
     background.inputs["Color"].default_value = (*fill.color, 1.0)
     background.inputs["Strength"].default_value = fill.strength
-    bpy.context.scene.world = world
+    _scene().world = world
 
 
 def _set_camera(described: Camera) -> None:
@@ -109,4 +114,4 @@ def _set_camera(described: Camera) -> None:
     camera.sensor_fit = "HORIZONTAL"
     camera.angle = described.field_of_view
     item = _link("camera", camera, described.location, _towards(described.location, described.target))
-    bpy.context.scene.camera = item
+    _scene().camera = item

@@ -10,10 +10,12 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import bpy
+import bpy  # type: ignore[import]
 
 from dataset_tools import passes
+from dataset_tools.errors import UserError
 from dataset_tools.scenes.build import build_scene, clear_scene
 from dataset_tools.scratch import scratch_folder
 from dataset_tools.specs.description import Scene
@@ -46,9 +48,12 @@ class Renderer:
         clear_scene()
         build_scene(description)
         path = Path(self._folder.name) / "sample.exr"
-        bpy.context.scene.render.filepath = str(path)
+        scene: Any = bpy.context.scene
+        scene.render.filepath = str(path)
         with _silence():
             bpy.ops.render.render(write_still=True)
+        if not path.is_file():
+            raise UserError(f"Blender could not write {path}: make room there.")
         data = passes.without_times(path.read_bytes())
         path.unlink()
         return data
@@ -59,7 +64,7 @@ class Renderer:
 
 
 def _configure(quality: Quality) -> None:
-    scene = bpy.context.scene
+    scene: Any = bpy.context.scene
     render = scene.render
     render.engine = "CYCLES"
     render.resolution_x = render.resolution_y = quality.resolution

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A small dataset made of invented passes, so that most of the room is tested without Blender."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dataset_tools import shards
+from dataset_tools.specs import describe
+from dataset_tools.specs.seeds import split
+from tests.dataset_tools.invented import OLD_NAMES, RESOLUTION, SEED, exr_bytes, invented_passes
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """A finished dataset of 70 invented samples in two shards."""
+    folder = tmp_path / "set with a spaß"
+    shards.open_dataset(folder, {"dataset": "primeshapes", "seed": SEED, "resolution": RESOLUTION})
+    for shard in shards.missing(folder, "primeshapes", range(70)):
+        samples = (
+            shards.Sample(
+                index,
+                split(SEED, index),
+                exr_bytes(invented_passes(index), OLD_NAMES, tmp_path),
+                json.loads(json.dumps({"scene": describe("primeshapes", SEED, index).to_json(), "index": index})),
+                {"seconds": 0.1, "identity_error": 0.0},
+            )
+            for index in shard.indices
+        )
+        shards.write_shard(folder, shard, samples)
+    assert shards.write_manifest(folder) == 70
+    return folder

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Packs and single samples: their names, their values, and that averaging happens in linear space."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dataset_tools import components, passes
+from dataset_tools.cli import main
+from dataset_tools.errors import UserError
+from dataset_tools.exports import Export, export
+from dataset_tools.samples import write_sample
+from dataset_tools.specs.seeds import split
+from join_engine.color import reinhard_encode, srgb_encode
+from tests.dataset_tools.invented import SEED, invented_passes
+
+Image = pytest.importorskip("PIL.Image")
+OpenEXR = pytest.importorskip("OpenEXR")
+
+TRAIN = [index for index in range(70) if split(SEED, index) == "train"]
+HELD_OUT = next(index for index in range(70) if split(SEED, index) == "test")
+
+
+def _linear(index: int, name: str) -> np.ndarray:
+    """What a component must be after an area average of 16² → 8² in linear space."""
+    image = passes.component(invented_passes(index), name)
+    return image.reshape(8, 2, 8, 2, 3).mean(axis=(1, 3))
+
+
+def test_a_training_pack_is_tone_mapped_png_with_its_header_first(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "train.tar"
+    assert main(["export", str(dataset), "--resolution", "8", "--out", str(out)]) == 0
+    with tarfile.open(out) as archive:
+        names = archive.getnames()
+        header = json.load(archive.extractfile("pack.json"))  # type: ignore[arg-type]
+        pictures = {
+            name: np.asarray(Image.open(archive.extractfile(f"{TRAIN[3]:08d}.{name}.png")))
+            for name in ("albedo", "shading")
+        }
+    assert names[0] == "pack.json"
+    assert names[1:3] == [f"{TRAIN[0]:08d}.albedo.png", f"{TRAIN[0]:08d}.shading.png"]
+    assert header == {
+        "resolution": 8,
+        "components": {"albedo": {"transform": "srgb"}, "shading": {"transform": "reinhard"}},
+        "split": "train",
+        "count": len(TRAIN),
+        "dataset": "primeshapes",
+        "seed": SEED,
+    }
+    for name, curve in (("albedo", srgb_encode), ("shading", reinhard_encode)):
+        assert pictures[name].dtype == np.uint8 and pictures[name].shape == (8, 8, 3)
+        np.testing.assert_allclose(pictures[name] / 255.0, curve(_linear(TRAIN[3], name)), atol=0.6 / 255.0)
+
+
+def test_a_float_pack_is_linear_and_holds_the_split_only(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "test.tar"
+    command = ["export", str(dataset), "--resolution", "8", "--components", "specular", "albedo", "--split", "test"]
+    assert main([*command, "--float", "--limit", "2", "--out", str(out)]) == 0
+    with tarfile.open(out) as archive:
+        names = archive.getnames()
+        data = archive.extractfile(f"{HELD_OUT:08d}.specular.npy").read()  # type: ignore[union-attr]
+    assert len(names) == 5 and all(split(SEED, int(name[:8])) == "test" for name in names[1:])
+    array = np.load(io.BytesIO(data), allow_pickle=False)
+    assert array.dtype == np.float32
+    np.testing.assert_allclose(array, _linear(HELD_OUT, "specular"), rtol=2e-3)
+
+
+def test_equal_exports_are_equal_bytes(dataset: Path, tmp_path: Path) -> None:
+    for name in ("a.tar", "b.tar"):
+        export(dataset, Export(16, ("albedo",), "val"), tmp_path / name)
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
+
+
+def test_what_cannot_be_exported_is_said_and_leaves_no_file(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "pack.tar"
+    with pytest.raises(UserError, match="choose a divisor of 16"):
+        export(dataset, Export(5, ("albedo",), "train"), out)
+    with pytest.raises(UserError, match="There is no component 'depth'"):
+        export(dataset, Export(8, ("depth",), "train"), out)
+    for path in (dataset / "shards").glob("*.jsonl"):
+        path.unlink()
+    with pytest.raises(UserError, match="no finished 'train' samples yet"):
+        export(dataset, Export(8, ("albedo",), "train"), out)
+    assert list(tmp_path.glob("*pack*")) == []
+
+
+def test_a_sample_comes_with_its_layers_and_provenance(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "sample"
+    assert write_sample(dataset, HELD_OUT, 8, out) == "test"
+    layers = {}
+    for name in ("albedo", "shading"):
+        with OpenEXR.File(str(out / f"{name}.exr"), separate_channels=True) as file:
+            layers[name] = np.stack([np.array(file.channels()[letter].pixels) for letter in "RGB"], axis=-1)
+        np.testing.assert_allclose(layers[name], _linear(HELD_OUT, name), rtol=2e-3)
+        np.testing.assert_array_equal(
+            np.asarray(Image.open(out / f"{name}.png")), components.tone_mapped(name, layers[name])
+        )
+    expected = np.clip(srgb_encode(layers["albedo"] * layers["shading"]), 0, 1) * 255.0
+    np.testing.assert_allclose(np.asarray(Image.open(out / "image.png")), expected, atol=0.51)
+    stored = json.loads((out / "sample.json").read_text("utf-8"))
+    assert stored["index"] == HELD_OUT and stored["split"] == "test"
+    with pytest.raises(UserError, match="no finished sample 500"):
+        write_sample(dataset, 500, 8, out)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real renders, in processes of their own as a user starts them: identity, same bytes in any order, resume."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dataset_tools import passes, shards
+from dataset_tools.specs import describe
+from dataset_tools.specs.description import Scene
+
+pytestmark = pytest.mark.skipif(
+    not all(importlib.util.find_spec(name) for name in ("bpy", "OpenEXR")), reason="needs the bpy and OpenEXR packages"
+)
+
+SCRIPT = Path(shards.__file__).with_name("render.py")
+SEED = 11
+# Two samples before and two after the border of a shard.
+START = shards.SHARD_SIZE - 2
+
+
+def _command(out: Path, *extra: str, start: int = START, count: int = 4) -> list[str]:
+    quality = ["--resolution", "32", "--samples", "2", "--seed", str(SEED)]
+    where = ["--start", str(start), "--count", str(count), "--out", str(out)]
+    return [sys.executable, str(SCRIPT), "primeshapes", *quality, *where, *extra]
+
+
+def _render(out: Path, *extra: str, start: int = START, count: int = 4) -> subprocess.CompletedProcess[str]:
+    command = _command(out, *extra, start=start, count=count)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def _tars(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "shards").glob("*.tar")}
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four samples in two shards, rendered in one go."""
+    folder = tmp_path_factory.mktemp("render") / "whole"
+    result = _render(folder)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("4 samples in ")
+    return folder
+
+
+def test_passes_add_up_and_descriptions_replay(rendered: Path) -> None:
+    entries = shards.entries(rendered)
+    assert [entry["index"] for entry in entries] == [START, START + 1, START + 2, START + 3]
+    for (index, exr, stored), entry in zip(shards.read_samples(rendered, entries), entries, strict=True):
+        found = passes.read(exr)
+        error = passes.check(found, "sample")
+        assert error < 5e-3 and error == stored["identity_error"] == entry["identity_error"]
+        assert Scene.from_json(stored["scene"]) == describe("primeshapes", SEED, index)
+        assert stored["seed"] == SEED and stored["blender"] and entry["seconds"] > 0
+        albedo, shading = passes.component(found, "albedo"), passes.component(found, "shading")
+        assert albedo.shape == (32, 32, 3)
+        # Every pixel shows a surface: the room fills the frame, so that no background is seen.
+        assert albedo.min() > 0.02 and albedo.max() < 0.9
+        assert 0.05 < float(np.median(shading)) < 5.0
+
+
+def test_a_sample_is_the_same_alone(rendered: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    assert _render(alone, start=START + 1, count=1).returncode == 0
+    batch = {entry["index"]: entry["sha256"] for entry in shards.entries(rendered)}
+    assert [entry["sha256"] for entry in shards.entries(alone)] == [batch[START + 1]]
+
+
+def test_a_killed_run_resumes_to_the_same_bytes(rendered: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "killed"
+    process = subprocess.Popen(_command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60.0
+    while not shards.finished(folder) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    # Whatever the kill left of the second shard, nothing of it bears a final name unless it is complete.
+    whole = _tars(rendered)
+    assert _tars(folder).items() <= whole.items() and _tars(folder)
+    (folder / "shards" / ".primeshapes-00000064-002.tar.1.partial").write_bytes(b"half a shard")
+    assert _render(folder).returncode == 0
+    assert _tars(folder) == whole
+    manifest = [json.loads(line) for line in (folder / "manifest.jsonl").read_text("utf-8").splitlines()]
+    assert len(manifest) == 4
+
+
+def test_two_workers_write_the_same_bytes(rendered: Path, tmp_path: Path) -> None:
+    result = _render(tmp_path / "two", "--workers", "2")
+    assert result.returncode == 0, result.stderr
+    assert _tars(tmp_path / "two") == _tars(rendered)
+
+
+def test_a_folder_with_other_settings_is_refused(rendered: Path) -> None:
+    before = _tars(rendered)
+    result = _render(rendered, "--samples", "3")
+    assert result.returncode == 1
+    assert "samples 2, not 3: choose another --out" in result.stderr
+    assert _tars(rendered) == before
+
+
+def test_every_family_has_a_node_function_and_every_shape_a_mesh() -> None:
+    """In a process of its own, since bpy does not like company."""
+    program = (
+        "from dataset_tools.materials.families import NODE_FUNCTIONS;"
+        "from dataset_tools.specs.materials import FAMILIES; from dataset_tools.scenes import meshes;"
+        "from dataset_tools.specs.primeshapes import SHAPES;"
+        "assert set(NODE_FUNCTIONS) == set(FAMILIES) and set(SHAPES) == set(meshes._SHAPES)"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=SCRIPT.parents[1], check=True, timeout=60)
