@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,6 +23,7 @@ from safetensors.torch import save as safetensors_bytes
 from .color import COMPONENT_TRANSFORMS, ComponentTransform
 from .errors import JoinError
 from .forward_models import ForwardModel, get_forward_model
+from .images import write_atomically
 from .networks.stylegan2 import Discriminator, Generator, GeneratorConfig
 
 FORMAT_VERSION = 1
@@ -199,19 +199,20 @@ def truncated_normal(count: int, size: int, seed: int, limit: float = 2.0) -> to
 
 
 def save_bank(
-    path: str | os.PathLike[str],
+    path: str | Path,
     header: BankHeader,
     modules: Mapping[str, tuple[Generator, Discriminator | None]],
 ) -> None:
     """Write a bank: complete under its name, or not at all.
 
     Args:
-        path: the file; its folder must exist.
+        path: the file; its folder is made when absent.
         header: describes ``modules``.
         modules: generator (with its ``w_avg``) and discriminator of every component of ``header``.
 
     Raises:
         ValueError: header and modules do not belong together.
+        JoinError: ``output_unwritable``.
     """
     if set(header.components) != set(modules):
         raise ValueError(f"header has {sorted(header.components)}, modules {sorted(modules)}")
@@ -222,7 +223,8 @@ def save_bank(
             raise ValueError(f"the header of {name!r} does not describe its networks")
         tensors |= _component_tensors(name, generator, discriminator)
     text = json.dumps(header.to_dict(), ensure_ascii=False, allow_nan=False)
-    _write_atomically(Path(path), safetensors_bytes(tensors, metadata={HEADER_KEY: text}))
+    data = safetensors_bytes(tensors, metadata={HEADER_KEY: text})
+    write_atomically(path, lambda temporary: temporary.write_bytes(data))
 
 
 def read_header(path: str | os.PathLike[str]) -> BankHeader:
@@ -363,16 +365,3 @@ def _parse_header(path: Path, metadata: Mapping[str, str] | None) -> BankHeader:
 
 def _broken(path: Path, what: str) -> JoinError:
     return JoinError("bank_broken", f"The bank '{path.name}' {what}.", "Copy or download it again.")
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

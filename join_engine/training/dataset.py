@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Packs: tone-mapped 8-bit renders of a dataset in one tar, small enough to train from memory.
+
+A pack begins with ``pack.json``::
+
+    {"resolution": 64, "components": {"albedo": {"transform": "srgb"}}, "split": "train", "count": 5000,
+     "dataset": "primeshapes", "seed": 1}
+
+and goes on with ``00000000.albedo.png`` and so on. Pixels went through the component's transform T (JoIN, Eq. 2),
+so that value / 127.5 − 1 is the generator's range.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..color import COMPONENT_TRANSFORMS
+from ..errors import JoinError
+
+_BROKEN_HINT = "Export the pack again."
+
+
+@dataclass(frozen=True)
+class PackInfo:
+    """What a pack says about itself."""
+
+    file: str
+    dataset: str
+    split: str
+    seed: int
+    resolution: int
+    count: int
+    transforms: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """All images of one component, in memory.
+
+    Attributes:
+        component: its name.
+        transform: name of the transform that the pixels went through.
+        images: [N, 3, H, W] uint8.
+        packs: where they come from.
+    """
+
+    component: str
+    transform: str
+    images: torch.Tensor
+    packs: tuple[PackInfo, ...]
+
+    @property
+    def resolution(self) -> int:
+        """Side of the images."""
+        return self.images.shape[-1]
+
+    def batch(self, indices: torch.Tensor) -> torch.Tensor:
+        """[B] indices → [B, 3, H, W] float32 in the generator's range."""
+        return to_generator_range(self.images[indices])
+
+
+def to_generator_range(pixels: torch.Tensor) -> torch.Tensor:
+    """uint8 pixels → float32 in [-1, 1]; any shape."""
+    return pixels.float() / 127.5 - 1.0
+
+
+def to_pixels(images: torch.Tensor) -> torch.Tensor:
+    """Generator's range → uint8, clipped and rounded; any shape."""
+    return ((images.float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def read_packs(paths: Sequence[str | os.PathLike[str]], component: str) -> ImageSet:
+    """All images of ``component`` in the packs, one pack after the other.
+
+    Raises:
+        JoinError: ``pack_missing``, ``pack_broken``, or ``pack_mismatch`` when packs differ in resolution or transform
+            or do not have the component.
+    """
+    if not paths:
+        raise JoinError("pack_missing", "No pack was given.", "Name at least one pack of renders.")
+    infos: list[PackInfo] = []
+    parts: list[torch.Tensor] = []
+    for path in map(Path, paths):
+        info, images = _read_pack(path, component)
+        if infos and (info.resolution, info.transforms[component]) != (
+            infos[0].resolution,
+            infos[0].transforms[component],
+        ):
+            raise JoinError(
+                "pack_mismatch",
+                f"The packs '{infos[0].file}' and '{info.file}' differ in resolution or transform.",
+                "Export them with the same settings.",
+            )
+        infos.append(info)
+        parts.append(images)
+    return ImageSet(component, infos[0].transforms[component], torch.cat(parts), tuple(infos))
+
+
+def read_pack_info(path: str | os.PathLike[str]) -> PackInfo:
+    """The header of a pack, without its images. Raises JoinError as :func:`read_packs` does."""
+    path = Path(path)
+    with _open(path) as tar:
+        return _read_info(path, tar)
+
+
+def _read_pack(path: Path, component: str) -> tuple[PackInfo, torch.Tensor]:
+    suffix = f".{component}.png"
+    with _open(path) as tar:
+        info = _read_info(path, tar)
+        if component not in info.transforms:
+            known = ", ".join(sorted(info.transforms))
+            raise JoinError("pack_mismatch", f"The pack '{path.name}' has no {component}.", f"It has: {known}.")
+        try:
+            pixels = {
+                member.name: _decode(tar, member, info.resolution) for member in tar if member.name.endswith(suffix)
+            }
+        except (tarfile.TarError, OSError, ValueError, SyntaxError) as error:
+            raise JoinError("pack_broken", f"The pack '{path.name}' is damaged: {error}.", _BROKEN_HINT) from error
+    if len(pixels) != info.count or not pixels:
+        message = f"The pack '{path.name}' promises {info.count} images of {component} and holds {len(pixels)}."
+        raise JoinError("pack_broken", message, _BROKEN_HINT)
+    stacked = np.stack([pixels[name] for name in sorted(pixels)])  # [N, H, W, 3]
+    return info, torch.from_numpy(np.ascontiguousarray(stacked.transpose(0, 3, 1, 2)))
+
+
+def _open(path: Path) -> tarfile.TarFile:
+    if not path.is_file():
+        raise JoinError("pack_missing", f"There is no pack '{path}'.", "Export one with dataset_tools/render.py.")
+    try:
+        return tarfile.open(path)
+    except (tarfile.TarError, OSError) as error:
+        raise JoinError("pack_broken", f"The pack '{path.name}' is no tar file.", _BROKEN_HINT) from error
+
+
+def _read_info(path: Path, tar: tarfile.TarFile) -> PackInfo:
+    try:
+        member = tar.next()
+        if member is None or member.name != "pack.json":
+            raise ValueError("its first member is not pack.json")
+        values: dict[str, Any] = json.loads(_content(tar, member))
+        transforms = {name: str(item["transform"]) for name, item in values["components"].items()}
+        unknown = sorted(set(transforms.values()) - set(COMPONENT_TRANSFORMS))
+        if unknown:
+            raise ValueError(f"unknown transform {', '.join(unknown)}")
+        return PackInfo(
+            file=path.name,
+            dataset=str(values["dataset"]),
+            split=str(values["split"]),
+            seed=int(values["seed"]),
+            resolution=int(values["resolution"]),
+            count=int(values["count"]),
+            transforms=transforms,
+        )
+    except (tarfile.TarError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        message = f"The header of the pack '{path.name}' cannot be understood: {error}."
+        raise JoinError("pack_broken", message, _BROKEN_HINT) from error
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    if file is None:
+        raise ValueError(f"{member.name} is not a file")
+    return file.read()
+
+
+def _decode(tar: tarfile.TarFile, member: tarfile.TarInfo, resolution: int) -> np.ndarray:
+    """[H, W, 3] uint8."""
+    with Image.open(io.BytesIO(_content(tar, member))) as image:
+        if image.size != (resolution, resolution):
+            raise ValueError(f"{member.name} is {image.size[0]}×{image.size[1]}, not {resolution}×{resolution}")
+        return np.asarray(image.convert("RGB"))
