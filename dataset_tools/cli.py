@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _command(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
-    parser.add_argument("--packages", metavar="DIR", help=f"folder with the OpenEXR package (or {packages.VARIABLE})")
+    parser.add_argument("--packages", metavar="DIR", help=f"folder with Pillow and OpenEXR (or {packages.VARIABLE})")
     return parser
 
 
@@ -68,7 +68,6 @@ def _render(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         samples=options.samples,
         out=options.out,
     )
-    packages.load_openexr()  # before hours of rendering, not after the first sample
     workers.open_folder(job)
     if options.worker:
         workers.render_share(job, *options.worker)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find OpenEXR and Pillow: in this Python, else in a folder the user names. Nothing is installed into Blender."""
+"""Find OpenEXR and Pillow, which exports and samples need and rendering does not.
+
+In this Python, else in a folder that the user names; nothing is ever installed into Blender.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ def use_folder(folder: str | None) -> None:
 
 
 def load_openexr() -> Any:
-    """The OpenEXR module, which reads what Blender wrote. Raises UserError with what to run when there is none."""
+    """The OpenEXR module, which writes single layers. Raises UserError with what to run when there is none."""
     return _load("OpenEXR", "OpenEXR")
 
 

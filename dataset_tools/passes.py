@@ -6,17 +6,13 @@ The only place that knows how Blender 4.2 to 5.2 name and store passes. Arrays a
 
 from __future__ import annotations
 
-import struct
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dataset_tools import exr as exr_file
 from dataset_tools.errors import UserError
-from dataset_tools.packages import load_openexr
-from dataset_tools.scratch import scratch_folder
 
 Array = np.ndarray
 Passes = Mapping[str, Array]
@@ -82,32 +78,15 @@ def without_times(exr: bytes) -> bytes:
     Only digits of string attributes whose name ends in ``_time`` change: no offset moves and the file stays valid.
     """
     data = bytearray(exr)
-    position = 8  # after the magic number and the version
-    while data[position] != 0:
-        name_end = data.index(0, position)
-        kind_end = data.index(0, name_end + 1)
-        (size,) = struct.unpack_from("<i", data, kind_end + 1)
-        start = kind_end + 5
-        if data[position:name_end].endswith(b"_time"):
+    for name, start, size in exr_file.attributes(exr):
+        if name.endswith("_time"):
             data[start : start + size] = bytes(48 if 48 <= b <= 57 else b for b in data[start : start + size])
-        position = start + size
     return bytes(data)
 
 
 def read(exr: bytes) -> dict[str, Array]:
     """All passes and the combined image of one sample's EXR, by our names; [H, W, 3] float32, linear."""
-    openexr = load_openexr()
-    channels: dict[str, Array] = {}
-    # The package reads files, not bytes.
-    with tempfile.NamedTemporaryFile(suffix=".exr", dir=scratch_folder(), delete=False) as file:
-        file.write(exr)
-    try:
-        with openexr.File(file.name, separate_channels=True) as opened:
-            for part in opened.parts:
-                for name, channel in part.channels.items():
-                    channels[name] = np.array(channel.pixels, np.float32)
-    finally:
-        Path(file.name).unlink()
+    channels = exr_file.read_channels(exr)
     return {name: _stack(channels, name) for name in _EXR_NAMES}
 
 

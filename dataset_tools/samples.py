@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +32,10 @@ def write_sample(folder: Path, index: int, resolution: int, out: Path) -> str:
     stored["split"] = entry["split"]
     stored["written_as"] = {
         "resolution": resolution,
-        "command": f"render.py sample DIR --index {index} --resolution {resolution}",
+        "commands": [
+            _render_command(stored),
+            f"render.py sample DIR --index {index} --resolution {resolution} --out HERE",
+        ],
         "image.png": "8-bit sRGB(albedo * shading) of the averaged layers, no glossy layers",
         "albedo.exr, shading.exr": "float32 scene-linear Rec.709, area average of the render",
         "albedo.png, shading.png": "8-bit, sRGB curve and Reinhard x / (1 + x)",
@@ -38,6 +43,13 @@ def write_sample(folder: Path, index: int, resolution: int, out: Path) -> str:
     with shards.atomic(out / "sample.json") as partial:
         partial.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n", "utf-8")
     return str(entry["split"])
+
+
+def _render_command(stored: Mapping[str, Any]) -> str:
+    """The command that renders just this sample again."""
+    quality = f"--resolution {stored['resolution']} --samples {stored['samples']}"
+    place = f"--seed {stored['seed']} --start {stored['index']} --count 1 --out DIR"
+    return f"render.py {stored['scene']['dataset']} {quality} {place}"
 
 
 def _write_png(path: Path, pixels: np.ndarray) -> None:

@@ -16,6 +16,7 @@ from dataset_tools.errors import UserError
 from dataset_tools.progress import progress
 from dataset_tools.shards import Sample, Shard
 from dataset_tools.specs import describe
+from dataset_tools.specs.description import Scene
 from dataset_tools.specs.seeds import split
 
 
@@ -52,6 +53,15 @@ def open_folder(job: Job) -> None:
     }
     shards.open_dataset(job.out, header)
     shards.remove_stale(job.out)
+    _check_descriptions(job)
+
+
+def _check_descriptions(job: Job) -> None:
+    """Refuse to continue a dataset that another version of the scene descriptions began."""
+    for _, _, stored in shards.read_samples(job.out, shards.entries(job.out)[:1]):
+        scene = describe(job.dataset, job.seed, stored["index"])
+        if Scene.from_json(stored["scene"]) != scene:
+            raise UserError(f"{job.out} was begun with other scene descriptions than today's: choose another --out.")
 
 
 def render_share(job: Job, worker: int, workers: int) -> None:
@@ -118,6 +128,7 @@ def _this_command() -> list[str]:
     import bpy  # type: ignore[import]
 
     script = str(Path(__file__).with_name("render.py"))
-    if not bpy.app.module:
+    # bpy.app.module is younger than 4.2; as a module, older versions name no binary.
+    if not getattr(bpy.app, "module", not bpy.app.binary_path):
         return [bpy.app.binary_path, "-b", "--factory-startup", "-P", script, "--"]
     return [sys.executable, script]

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,13 @@ def dataset(tmp_path: Path) -> Path:
                 index,
                 split(SEED, index),
                 exr_bytes(invented_passes(index), OLD_NAMES, tmp_path),
-                json.loads(json.dumps({"scene": describe("primeshapes", SEED, index).to_json(), "index": index})),
+                {
+                    "scene": describe("primeshapes", SEED, index).to_json(),
+                    "seed": SEED,
+                    "index": index,
+                    "resolution": RESOLUTION,
+                    "samples": 1,
+                },
                 {"seconds": 0.1, "identity_error": 0.0},
             )
             for index in shard.indices

@@ -105,5 +105,6 @@ def test_a_sample_comes_with_its_layers_and_provenance(dataset: Path, tmp_path: 
     np.testing.assert_allclose(np.asarray(Image.open(out / "image.png")), expected, atol=0.51)
     stored = json.loads((out / "sample.json").read_text("utf-8"))
     assert stored["index"] == HELD_OUT and stored["split"] == "test"
+    assert f"--seed {SEED} --start {HELD_OUT} --count 1" in stored["written_as"]["commands"][0]
     with pytest.raises(UserError, match="no finished sample 500"):
         write_sample(dataset, 500, 8, out)

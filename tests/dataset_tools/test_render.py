@@ -107,6 +107,17 @@ def test_a_folder_with_other_settings_is_refused(rendered: Path) -> None:
     assert _tars(rendered) == before
 
 
+def test_other_descriptions_are_not_mixed_in(rendered: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "older"
+    (folder / "shards").mkdir(parents=True)
+    (folder / "dataset.json").write_bytes((rendered / "dataset.json").read_bytes())
+    shard = shards.Shard("primeshapes", START, 1)
+    scene = describe("primeshapes", SEED, START + 1).to_json()
+    shards.write_shard(folder, shard, [shards.Sample(START, "train", b"", {"scene": scene, "index": START}, {})])
+    result = _render(folder)
+    assert result.returncode == 1 and "begun with other scene descriptions" in result.stderr
+
+
 def test_every_family_has_a_node_function_and_every_shape_a_mesh() -> None:
     """In a process of its own, since bpy does not like company."""
     program = (

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read the EXRs that Blender writes for us, with zlib and numpy alone.
+
+Blender's Python has no OpenEXR package, and one installed beside it clashes with the OpenEXR that Blender itself is
+linked to (a crash, measured). What we ask Blender for is one corner of the format (openexr.com, "OpenEXR File
+Layout"): one part, scan lines, half or float channels, ZIP compression.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from dataset_tools.errors import UserError
+
+_MAGIC = b"\x76\x2f\x31\x01"
+# Tiles, deep data and several parts.
+_UNSUPPORTED_FLAGS = 0x0200 | 0x0800 | 0x1000
+# Compression's number in the file → scan lines a block: none, ZIPS, ZIP.
+_BLOCK_LINES = {0: 1, 2: 1, 3: 16}
+_PIXEL_TYPES: dict[int, np.dtype] = {1: np.dtype("<f2"), 2: np.dtype("<f4")}
+
+
+def attributes(exr: bytes | bytearray) -> Iterator[tuple[str, int, int]]:
+    """Name, first byte and size of the value of each header attribute; the last is ('', end of the header, 0)."""
+    position = 8  # after the magic number and the version
+    while exr[position] != 0:
+        name_end = exr.index(0, position)
+        kind_end = exr.index(0, name_end + 1)
+        (size,) = struct.unpack_from("<i", exr, kind_end + 1)
+        start = kind_end + 5
+        yield exr[position:name_end].decode("latin-1"), start, size
+        position = start + size
+    yield "", position + 1, 0
+
+
+def read_channels(exr: bytes) -> dict[str, np.ndarray]:
+    """All channels by their full names, each float32 [H, W], linear. Raises UserError for another kind of file."""
+    try:
+        return _read(exr)
+    except (IndexError, KeyError, ValueError, struct.error, zlib.error) as error:
+        raise UserError(
+            f"This EXR is damaged or not one that this tool asks Blender for ({error}): render again."
+        ) from None
+
+
+def _read(exr: bytes) -> dict[str, np.ndarray]:
+    if exr[:4] != _MAGIC or struct.unpack_from("<I", exr, 4)[0] & _UNSUPPORTED_FLAGS:
+        raise ValueError("not a scan-line EXR of one part")
+    header = {name: (start, size) for name, start, size in attributes(exr)}
+    left, top, right, bottom = struct.unpack_from("<4i", exr, header["dataWindow"][0])
+    width, height = right - left + 1, bottom - top + 1
+    block_lines = _BLOCK_LINES[exr[header["compression"][0]]]
+    layout = list(_channels(exr, *header["channels"]))
+    line_bytes = width * sum(kind.itemsize for _, kind in layout)
+    pixels = np.empty((height, line_bytes), np.uint8)
+    blocks = -(-height // block_lines)
+    for offset in struct.unpack_from(f"<{blocks}Q", exr, header[""][0]):
+        line, size = struct.unpack_from("<ii", exr, offset)
+        rows = pixels[line - top : line - top + block_lines]
+        rows[:] = _decode(exr[offset + 8 : offset + 8 + size], rows.size).reshape(rows.shape)
+    return _split(pixels, layout, width)
+
+
+def _channels(exr: bytes, start: int, size: int) -> Iterator[tuple[str, np.dtype]]:
+    """Name and pixel type of each channel, in the order in which a scan line stores them."""
+    end = start + size - 1
+    while start < end:
+        name_end = exr.index(0, start)
+        kind, _, x_step, y_step = struct.unpack_from("<iIii", exr, name_end + 1)
+        if (x_step, y_step) != (1, 1):
+            raise ValueError("subsampled channels")
+        yield exr[start:name_end].decode("utf-8"), _PIXEL_TYPES[kind]
+        start = name_end + 17
+
+
+def _decode(data: bytes, size: int) -> np.ndarray:
+    """A block's bytes: inflate, undo the differences between neighbours, join low and high halves again."""
+    if len(data) == size:  # stored as it is where ZIP would gain nothing
+        return np.frombuffer(data, np.uint8)
+    deltas = np.frombuffer(zlib.decompress(data), np.uint8).copy()
+    deltas[1:] -= 128  # bytes wrap around on purpose, here and in the sum
+    plain = np.cumsum(deltas, dtype=np.uint8)
+    joined = np.empty(size, np.uint8)
+    half = (size + 1) // 2
+    joined[0::2], joined[1::2] = plain[:half], plain[half:]
+    return joined
+
+
+def _split(pixels: np.ndarray, layout: list[tuple[str, np.dtype]], width: int) -> dict[str, np.ndarray]:
+    """Scan lines of bytes [H, line] → channels by name."""
+    channels = {}
+    start = 0
+    for name, kind in layout:
+        end = start + width * kind.itemsize
+        channels[name] = np.ascontiguousarray(pixels[:, start:end]).view(kind).astype(np.float32)
+        start = end
+    return channels

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Our reader of EXR against the OpenEXR package, and against files that are not what it reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dataset_tools import exr
+from dataset_tools.errors import UserError
+
+OpenEXR = pytest.importorskip("OpenEXR")
+
+
+def _write(path: Path, compression: str, height: int = 37, width: int = 21) -> dict[str, np.ndarray]:
+    """Smooth, noisy and constant channels of both types; the height is no multiple of a block."""
+    rng = np.random.default_rng(0)
+    ramp = np.linspace(0.0, 9.0, height * width, dtype=np.float32).reshape(height, width)
+    channels = {
+        "ViewLayer.DiffCol.R": ramp.astype(np.float16),
+        "ViewLayer.DiffCol.G": rng.normal(size=(height, width)).astype(np.float16),
+        "Z": rng.normal(size=(height, width)).astype(np.float32),
+        "constant": np.full((height, width), 0.25, np.float16),
+    }
+    header = {"compression": getattr(OpenEXR, f"{compression}_COMPRESSION"), "type": OpenEXR.scanlineimage}
+    with OpenEXR.File(header, dict(channels)) as file:
+        file.write(str(path))
+    return channels
+
+
+@pytest.mark.parametrize("compression", ["ZIP", "ZIPS", "NO"])
+def test_reads_what_openexr_writes(compression: str, tmp_path: Path) -> None:
+    channels = _write(tmp_path / "a.exr", compression)
+    found = exr.read_channels((tmp_path / "a.exr").read_bytes())
+    assert found.keys() == channels.keys()
+    for name, channel in channels.items():
+        assert found[name].dtype == np.float32
+        np.testing.assert_array_equal(found[name], channel.astype(np.float32))
+
+
+def test_other_files_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    _write(tmp_path / "a.exr", "ZIP")
+    data = (tmp_path / "a.exr").read_bytes()
+    _write(tmp_path / "b.exr", "PIZ")
+    for broken in (b"", b"\x89PNG\r\n\x1a\n", data[:200], data[: len(data) // 2], (tmp_path / "b.exr").read_bytes()):
+        with pytest.raises(UserError, match="damaged or not one"):
+            exr.read_channels(broken)
