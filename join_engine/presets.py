@@ -29,6 +29,32 @@ class MeanStart(StageSettings):
 
 
 @dataclass(frozen=True)
+class PoolStart(StageSettings):
+    """Several starts per image: the mean codes, and the best combinations within a pool of samples of each component.
+
+    Args:
+        starts: how many, the mean included.
+        pool: samples per component.
+        size: side of the images that are compared.
+        tries: random combinations from which the search sets out.
+    """
+
+    kind: ClassVar[str] = "pool_start"
+    starts: int = 4
+    pool: int = 1024
+    size: int = 16
+    tries: int = 8
+
+
+@dataclass(frozen=True)
+class KeepBest(StageSettings):
+    """Go on with the best of the starts of each image."""
+
+    kind: ClassVar[str] = "keep_best"
+    starts: int = 1
+
+
+@dataclass(frozen=True)
 class Joint(StageSettings):
     """Joint optimisation of all codes (JoIN's Eq. 4); the defaults are those of section 5.1 where it gives any.
 
@@ -94,7 +120,7 @@ def _stage_from_json(data: Mapping[str, Any]) -> StageSettings:
     return kind(**{name: value for name, value in data.items() if name in known})
 
 
-SETTINGS: dict[str, type[StageSettings]] = {kind.kind: kind for kind in (MeanStart, Joint)}
+SETTINGS: dict[str, type[StageSettings]] = {kind.kind: kind for kind in (MeanStart, PoolStart, KeepBest, Joint)}
 
 PRESETS = {
     preset.name: preset

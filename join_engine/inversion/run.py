@@ -12,14 +12,16 @@ from torch import Tensor
 
 from ..bank import Bank
 from ..errors import JoinError
-from ..presets import Joint, MeanStart, Preset
+from ..presets import Joint, KeepBest, MeanStart, PoolStart, Preset
 from .joint import joint_inversion
-from .starts import mean_start
+from .starts import keep_best, mean_start, pool_start
 from .state import CodeBook, InversionState, Monitor
 
 # Which function carries out which settings: (settings, state, monitor) → None, changing the state.
 STAGES: dict[type, Callable[[Any, InversionState, Monitor], None]] = {
     MeanStart: mean_start,
+    PoolStart: pool_start,
+    KeepBest: keep_best,
     Joint: joint_inversion,
 }
 
@@ -45,7 +47,7 @@ def invert(
         saturated: [B, 3, R, R] booleans: where the target is white and its true brightness unknown.
 
     Returns:
-        The state after the last stage, or after the one that was cancelled.
+        The state after the last stage, or after the one that was cancelled, with the best start of each image.
 
     Raises:
         JoinError: ``target_mismatch`` when the target is not of the bank's resolution, ``component_missing`` when the
@@ -67,6 +69,8 @@ def invert(
         STAGES[type(settings)](settings, state, monitor or Monitor())
         seconds = time.perf_counter() - start
         state.seconds[settings.kind] = state.seconds.get(settings.kind, 0.0) + seconds
+    if state.starts > 1:  # a preset may end, or be cancelled, with several starts
+        keep_best(KeepBest(), state, monitor or Monitor())
     return state
 
 

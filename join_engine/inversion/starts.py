@@ -1,14 +1,71 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where an inversion begins."""
+"""Where an inversion begins, and which of several beginnings it follows."""
 
 from __future__ import annotations
 
-from ..presets import MeanStart
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..presets import KeepBest, MeanStart, PoolStart
 from .state import InversionState, Monitor
 
 
 def mean_start(settings: MeanStart, state: InversionState, monitor: Monitor) -> None:
     """All components at their mean code w̄ (JoIN, section 7)."""
-    batch = len(state.target)
+    for name, w in state.latents.items():
+        state.latents[name] = state.bank.components[name].w_avg.expand(len(w), 1, -1).clone()
+
+
+def pool_start(settings: PoolStart, state: InversionState, monitor: Monitor) -> None:
+    """Several starts per image: the mean codes first, then combinations of samples that explain the image best.
+
+    Not in the paper, whose encoders serve the same end: an optimisation "can get stuck in local minima if the initial
+    latent codes lie far from the target codes" (section 4.1).
+    """
+    targets = functional.adaptive_avg_pool2d(state.target, settings.size)
+    found = [_search(settings, state, target) for target in targets]  # per image, component → indices [starts − 1]
+    count = settings.starts
+    state.take(torch.arange(len(targets), device=state.target.device).repeat_interleave(count), count)
     for name in state.latents:
-        state.latents[name] = state.bank.components[name].w_avg.expand(batch, 1, -1).clone()
+        chosen = torch.stack([indices[name] for indices in found])  # [images, starts − 1]
+        codes = state.codebook.codes(name)[chosen]
+        mean = state.bank.components[name].w_avg.expand(len(targets), 1, -1)
+        state.latents[name] = torch.cat([mean, codes], dim=1).flatten(0, 1)[:, None].clone()
+
+
+@torch.no_grad()
+def _search(settings: PoolStart, state: InversionState, target: Tensor) -> dict[str, Tensor]:
+    """Coordinate descent over the pool: one component at a time takes the sample that fits the others best.
+
+    Args:
+        target: [3, S, S], sRGB-encoded.
+
+    Returns:
+        Per component, indices into the sampled codes of the best ``starts`` − 1 combinations, best first.
+    """
+    model = state.bank.forward_model
+    pools = {name: state.codebook.pool(name, settings.pool, settings.size) for name in model.components}
+    rng = torch.Generator().manual_seed(state.seed)
+    tries = max(settings.tries, settings.starts)
+    chosen = {name: torch.randint(len(pool), (tries,), generator=rng).to(target.device) for name, pool in pools.items()}
+    error = target.new_full((tries,), torch.inf)
+    for _ in range(settings.pool):  # ends as soon as nothing gets better
+        before = error
+        for name in model.components:
+            layers = {other: pool[chosen[other]][:, None] for other, pool in pools.items()}
+            layers[name] = pools[name][None]  # [tries, pool, 3, S, S] once composed
+            errors = (model.render(layers) - target).square().mean(dim=(2, 3, 4))
+            error, chosen[name] = errors.min(dim=1)
+        if torch.equal(error, before):
+            break
+    order = error.argsort(stable=True)[: settings.starts - 1]
+    return {name: indices[order] for name, indices in chosen.items()}
+
+
+def keep_best(settings: KeepBest, state: InversionState, monitor: Monitor) -> None:
+    """Per image, go on with the starts of lowest loss, best first."""
+    kept = min(settings.starts, state.starts)
+    order = state.loss.view(-1, state.starts).argsort(dim=1, stable=True)[:, :kept]  # [images, kept]
+    first = torch.arange(len(order), device=order.device)[:, None] * state.starts
+    state.take((first + order).flatten(), kept)

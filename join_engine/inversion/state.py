@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from ..bank import Bank
+from ..bank import Bank, BankComponent
 from ..losses.knn import KnnLoss
 
 
@@ -47,10 +48,21 @@ class CodeBook:
     def __init__(self, bank: Bank) -> None:
         self._bank = bank
         self._losses: dict[tuple[str, int], KnnLoss] = {}
+        self._pools: dict[tuple[str, int, int], Tensor] = {}
 
     def codes(self, component: str) -> Tensor:
         """[100000, w_dim], from truncated z (JoIN, section 3.4)."""
         return self._bank.components[component].sample_codes()
+
+    def pool(self, component: str, count: int, size: int) -> Tensor:
+        """The first ``count`` samples as linear images [count, 3, size, size], averaged down in linear light."""
+        key = (component, count, size)
+        if key not in self._pools:
+            part = self._bank.components[component]
+            with torch.no_grad():
+                images = [_small(part, w, size) for w in self.codes(component)[:count].split(64)]
+            self._pools[key] = torch.cat(images)
+        return self._pools[key]
 
     def knn(self, component: str, neighbours: int) -> KnnLoss:
         """The kNN loss of one component."""
@@ -60,6 +72,12 @@ class CodeBook:
         return self._losses[key]
 
 
+def _small(component: BankComponent, w: Tensor, size: int) -> Tensor:
+    """Codes [N, w_dim] → linear images [N, 3, size, size]."""
+    linear = component.transform.from_generator(component.generator.synthesis(w, noise="const"))
+    return functional.adaptive_avg_pool2d(linear, size)
+
+
 @dataclass
 class InversionState:
     """Codes on their way to a batch of images that do not know of each other.
@@ -67,6 +85,7 @@ class InversionState:
     Attributes:
         bank: the generators.
         target: [B, 3, R, R], sRGB-encoded.
+        starts: how many items stand for one image, one after the other: B is images × starts.
         latents: per component [B, L, w_dim]; L is 1 in W space and the generator's ``num_ws`` in W+.
         loss: [B], of ``latents``; infinite before the first evaluation.
         codebook: sampled codes of the bank.
@@ -83,6 +102,7 @@ class InversionState:
     codebook: CodeBook
     saturated: Tensor | None = None
     seed: int = 0
+    starts: int = 1
     cancelled: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -102,6 +122,14 @@ class InversionState:
         }
         loss = target.new_full((batch,), torch.inf)
         return cls(bank, target, latents, loss, codebook or CodeBook(bank), saturated, seed)
+
+    def take(self, items: Tensor, starts: int) -> None:
+        """Go on with these items (indices [B′]; repeats are allowed), of which ``starts`` stand for one image."""
+        self.target = self.target[items]
+        self.saturated = None if self.saturated is None else self.saturated[items]
+        self.loss = self.loss[items]
+        self.latents = {name: w[items] for name, w in self.latents.items()}
+        self.starts = starts
 
     def synthesize(self, latents: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Generators' outputs G_i(w_i) of Eq. 2 for the given codes (default: the state's), with fixed noise.

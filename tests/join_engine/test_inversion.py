@@ -14,8 +14,9 @@ from join_engine.bank import Bank, load_bank
 from join_engine.errors import JoinError
 from join_engine.inversion import Monitor, Progress, invert
 from join_engine.inversion.schedule import ramped
+from join_engine.inversion.starts import keep_best, pool_start
 from join_engine.inversion.state import InversionState
-from join_engine.presets import PRESETS, Joint, MeanStart, Preset
+from join_engine.presets import PRESETS, Joint, KeepBest, MeanStart, PoolStart, Preset
 
 SHORT = Preset("short", (MeanStart(), Joint(steps=20)))
 
@@ -114,6 +115,46 @@ def test_white_pixels_may_be_brighter(tiny_bank: Bank, own_targets: torch.Tensor
     state = InversionState.begin(tiny_bank, white, saturated=white.bool())
     bright = {name: torch.full_like(white, 0.9) for name in state.latents}
     assert torch.equal(state.render(bright), white)
+
+
+def test_pool_start_finds_a_combination_of_the_pool(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
+    state = InversionState.begin(tiny_bank, own_targets)
+    pool_start(PoolStart(starts=3, pool=64, size=16, tries=16), state, Monitor())
+    assert state.starts == 3 and len(state.target) == 9
+    for name, w in state.latents.items():
+        component = tiny_bank.components[name]
+        assert torch.equal(w[0, 0], component.w_avg)
+        # The second target is made of the second codes.
+        assert torch.equal(w[4, 0], component.sample_codes()[1])
+    assert torch.equal(state.target[:3], own_targets[:1].expand(3, -1, -1, -1))
+
+
+def test_pool_start_is_the_same_alone_and_in_a_batch(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
+    together = InversionState.begin(tiny_bank, own_targets, seed=5)
+    alone = InversionState.begin(tiny_bank, own_targets[2:], seed=5)
+    for state in (together, alone):
+        pool_start(PoolStart(starts=2, pool=32), state, Monitor())
+    for name in alone.latents:
+        assert torch.equal(alone.latents[name], together.latents[name][4:])
+
+
+def test_the_best_start_is_kept(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
+    state = InversionState.begin(tiny_bank, own_targets)
+    pool_start(PoolStart(starts=3, pool=16), state, Monitor())
+    state.loss = torch.tensor([3.0, 1.0, 2.0, 1.0, 2.0, 3.0, 3.0, 2.0, 1.0])
+    before = state.latents["albedo"]
+    keep_best(KeepBest(2), state, Monitor())
+    assert state.loss.tolist() == [1.0, 2.0, 1.0, 2.0, 1.0, 2.0] and state.starts == 2
+    assert torch.equal(state.latents["albedo"], before[[1, 2, 3, 4, 8, 7]])
+    assert torch.equal(state.target, own_targets.repeat_interleave(2, dim=0))
+
+
+def test_a_cancelled_run_of_several_starts_keeps_one(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
+    steps: list[Progress] = []
+    monitor = Monitor(on_progress=steps.append, cancelled=lambda: len(steps) == 2)
+    preset = Preset("many", (PoolStart(starts=3, pool=16), Joint(steps=5), KeepBest(1), Joint(steps=5)))
+    state = invert(tiny_bank, own_targets, preset, 0, monitor)
+    assert state.cancelled and state.starts == 1 and len(state.target) == 3
 
 
 def test_schedule() -> None:
