@@ -108,7 +108,7 @@ def _load_bank(options: argparse.Namespace) -> Bank:
     from .pipeline import choose_device
 
     _set_threads(options)
-    return load_bank(find_bank(options.bank), choose_device(options.device))
+    return load_bank(find_bank(options.bank), choose_device(options.device), with_discriminators=True)
 
 
 def _decompose(options: argparse.Namespace) -> int:

@@ -27,6 +27,7 @@ class Decomposition:
     Attributes:
         layers: per component, scene-linear Rec.709 float32 [H, W, 3], at the image's own size.
         codes: per component, latent codes float32 [L, w_dim]: L is 1 (W) or one per layer (W+).
+        tuned: changed weights of the generators, as "component.parameter"; empty where the bank's own were used.
         forward_model: name of f, which makes the image of the layers.
         bank_name, bank_sha256: the bank that the codes belong to.
         settings: preset, stages, seed, device, edits: how it was made.
@@ -42,6 +43,7 @@ class Decomposition:
     settings: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    tuned: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -76,6 +78,7 @@ def save_decomposition(path: str | Path, decomposition: Decomposition) -> None:
 
     tensors = {f"layer.{name}": _plain(pixels) for name, pixels in decomposition.layers.items()}
     tensors |= {f"code.{name}": _plain(code) for name, code in decomposition.codes.items()}
+    tensors |= {f"tuned.{name}": _plain(weight) for name, weight in decomposition.tuned.items()}
     header = {"format": FORMAT, "version": FORMAT_VERSION, **decomposition.summary()}
     data = save(tensors, metadata={"join": json.dumps(header)})
     write_atomically(path, lambda temporary: temporary.write_bytes(data))
@@ -108,6 +111,7 @@ def load_decomposition(path: str | Path) -> Decomposition:
             settings=header["settings"],
             metrics=header["metrics"],
             seconds=header["seconds"],
+            tuned=_named(tensors, "tuned."),
         )
     except (KeyError, TypeError) as error:
         raise _broken(path, f"its header lacks {error}") from error
@@ -140,7 +144,7 @@ def _check(path: Path, decomposition: Decomposition) -> None:
     shapes = {pixels.shape for pixels in decomposition.layers.values()}
     if len(shapes) != 1 or len(next(iter(shapes))) != 3 or next(iter(shapes))[2] != 3:
         raise _broken(path, "its layers are not images of one size")
-    everything = [*decomposition.layers.values(), *decomposition.codes.values()]
+    everything = [*decomposition.layers.values(), *decomposition.codes.values(), *decomposition.tuned.values()]
     if not all(array.dtype == np.float32 and np.isfinite(array).all() for array in everything):
         raise _broken(path, "it holds values that are not finite float32 numbers")
     if any(code.ndim != 2 for code in decomposition.codes.values()):

@@ -6,6 +6,7 @@ The command line and the server are thin layers over this module.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,8 @@ from .evaluation.metrics import image_psnr
 from .fitting import Frame
 from .images import opaque, validate_image
 from .inversion import Monitor, invert
-from .inversion.state import CodeBook, InversionState
+from .inversion.state import CodeBook, InversionState, generate
+from .networks.stylegan2 import Generator
 from .presets import Preset
 
 # A display-referred image cannot tell how bright its brightest pixels were.
@@ -164,12 +166,13 @@ def relight(
         )
     codebook = codebook or CodeBook(bank)
     codes = dict(decomposition.codes)
+    generators = {name: _generator(decomposition, bank, name) for name in codes}
     for edit in edits:
-        codes[edit.component] = _edited(edit, codes, bank, codebook)
+        codes[edit.component] = _edited(edit, codes, generators, codebook)
     height, width = decomposition.size
     frame = Frame(height, width, bank.header.resolution)
     changed = {edit.component for edit in edits}
-    outputs = {name: _synthesize(bank, name, codes[name]) for name in changed}
+    outputs = {name: _synthesize(generators[name], codes[name]) for name in changed}
     layers = {**decomposition.layers, **_layers(bank, frame, outputs)}
     history = [*decomposition.settings.get("edits", ()), *(vars(edit) for edit in edits)]
     return replace(
@@ -182,14 +185,31 @@ def relight(
     )
 
 
-def _edited(edit: Edit, codes: Mapping[str, np.ndarray], bank: Bank, codebook: CodeBook) -> np.ndarray:
+def _generator(decomposition: Decomposition, bank: Bank, component: str) -> Generator:
+    """The bank's generator, or a copy with the weights that were tuned to this image."""
+    prefix = f"{component}."
+    tuned = {
+        name.removeprefix(prefix): torch.from_numpy(weight.copy())
+        for name, weight in decomposition.tuned.items()
+        if name.startswith(prefix)
+    }
+    generator = bank.components[component].generator
+    if not tuned:
+        return generator
+    generator = copy.deepcopy(generator)
+    generator.load_state_dict(tuned, strict=False)
+    return generator
+
+
+def _edited(
+    edit: Edit, codes: Mapping[str, np.ndarray], generators: Mapping[str, Generator], codebook: CodeBook
+) -> np.ndarray:
     """The component's codes [L, w_dim], moved by one edit."""
     if edit.component not in codes:
         raise JoinError(
             "edit_invalid", f"There is no component '{edit.component}' to edit.", f"There are: {', '.join(codes)}."
         )
-    generator = bank.components[edit.component].generator
-    directions, _ = sefa_directions(style_weights(generator))
+    directions, _ = sefa_directions(style_weights(generators[edit.component]))
     if not 0 <= edit.direction < len(directions):
         raise JoinError(
             "edit_invalid",
@@ -202,11 +222,9 @@ def _edited(edit: Edit, codes: Mapping[str, np.ndarray], bank: Bank, codebook: C
 
 
 @torch.no_grad()
-def _synthesize(bank: Bank, component: str, codes: np.ndarray) -> Tensor:
+def _synthesize(generator: Generator, codes: np.ndarray) -> Tensor:
     """Codes [L, w_dim] → generator output [1, 3, R, R]."""
-    part = bank.components[component]
-    w = torch.from_numpy(np.ascontiguousarray(codes)).to(part.w_avg)[None]
-    return part.generator.synthesis(w.expand(-1, part.generator.num_ws, -1), noise="const")
+    return generate(generator, torch.from_numpy(np.ascontiguousarray(codes)).to(generator.w_avg)[None])
 
 
 @torch.no_grad()
@@ -228,6 +246,12 @@ def _decomposition(
     seconds: dict[str, float],
 ) -> Decomposition:
     codes = {name: w[0].cpu().numpy().astype(np.float32) for name, w in state.latents.items()}
+    tuned = {
+        f"{component}.{name}": weight.detach().cpu().numpy()
+        for component, generator in (state.tuned[0].items() if state.tuned else ())
+        for name, weight in generator.named_parameters()
+        if weight.requires_grad
+    }
     return Decomposition(
-        layers, codes, bank.forward_model.name, bank.header.name, bank.sha256, settings, metrics, seconds
+        layers, codes, bank.forward_model.name, bank.header.name, bank.sha256, settings, metrics, seconds, tuned
     )

@@ -80,6 +80,30 @@ class Joint(StageSettings):
 
 
 @dataclass(frozen=True)
+class Tuning(StageSettings):
+    """Fine-tuning of the generators around the codes (JoIN's Eq. 13).
+
+    Args:
+        steps, learning_rate: of Adam on all weights of the synthesis networks.
+        pixel_weight, feature_weight: of the reconstruction loss, as in :class:`Joint`.
+        discriminator_weight: λ_LD.
+        discriminator_every: apply the discriminator loss at each so many steps, so many times as strong.
+        anchors: n_a of Eq. 12.
+        locality: β of Eq. 12: 0 looks at the pivot alone, 1 at the whole distribution.
+    """
+
+    kind: ClassVar[str] = "tuning"
+    steps: int = 150
+    learning_rate: float = 1e-3
+    pixel_weight: float = 1.0
+    feature_weight: float = 1.0
+    discriminator_weight: float = 1e-3
+    discriminator_every: int = 4
+    anchors: int = 4
+    locality: float = 0.3
+
+
+@dataclass(frozen=True)
 class Preset:
     """Stages in the order in which they run."""
 
@@ -120,7 +144,7 @@ def _stage_from_json(data: Mapping[str, Any]) -> StageSettings:
     return kind(**{name: value for name, value in data.items() if name in known})
 
 
-SETTINGS: dict[str, type[StageSettings]] = {kind.kind: kind for kind in (MeanStart, PoolStart, KeepBest, Joint)}
+SETTINGS: dict[str, type[StageSettings]] = {kind.kind: kind for kind in (MeanStart, PoolStart, KeepBest, Joint, Tuning)}
 
 PRESETS = {
     preset.name: preset

@@ -288,7 +288,7 @@ class Engine:
         path = find_bank(name_or_path)
         changed = path.stat().st_mtime
         if self._bank is None or self._bank[:2] != (path, changed):
-            bank = load_bank(path, self.device)
+            bank = load_bank(path, self.device, with_discriminators=True)
             self._bank = (path, changed, bank, CodeBook(bank))
         return self._bank[2:]
 

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from ..bank import Bank
 from ..errors import JoinError
-from ..presets import Joint, KeepBest, MeanStart, PoolStart, Preset
+from ..presets import Joint, KeepBest, MeanStart, PoolStart, Preset, Tuning
 from .joint import joint_inversion
 from .starts import keep_best, mean_start, pool_start
 from .state import CodeBook, InversionState, Monitor
+from .tuning import tune_generators
 
 # Which function carries out which settings: (settings, state, monitor) → None, changing the state.
 STAGES: dict[type, Callable[[Any, InversionState, Monitor], None]] = {
@@ -23,6 +24,7 @@ STAGES: dict[type, Callable[[Any, InversionState, Monitor], None]] = {
     PoolStart: pool_start,
     KeepBest: keep_best,
     Joint: joint_inversion,
+    Tuning: tune_generators,
 }
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from ..bank import Bank, BankComponent
 from ..losses.knn import KnnLoss
+from ..networks.stylegan2 import Generator
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,14 @@ class CodeBook:
         return self._losses[key]
 
 
+def generate(generator: Generator, w: Tensor) -> Tensor:
+    """G(w) with fixed noise: codes [B, 1 or num_ws, w_dim] → [B, 3, R, R] in the generator's range."""
+    return generator.synthesis(w.expand(-1, generator.num_ws, -1), noise="const")
+
+
 def _small(component: BankComponent, w: Tensor, size: int) -> Tensor:
     """Codes [N, w_dim] → linear images [N, 3, size, size]."""
-    linear = component.transform.from_generator(component.generator.synthesis(w, noise="const"))
+    linear = component.transform.from_generator(generate(component.generator, w[:, None]))
     return functional.adaptive_avg_pool2d(linear, size)
 
 
@@ -91,6 +97,7 @@ class InversionState:
         codebook: sampled codes of the bank.
         saturated: [B, 3, R, R] booleans: where the target is white and its true brightness unknown.
         seed: of everything random.
+        tuned: fine-tuned generators of each item, by component; None while the bank's own are used.
         cancelled: a stage was told to stop; later stages do not run.
         seconds: per stage.
     """
@@ -103,6 +110,7 @@ class InversionState:
     saturated: Tensor | None = None
     seed: int = 0
     starts: int = 1
+    tuned: list[dict[str, Generator]] | None = None
     cancelled: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -129,7 +137,14 @@ class InversionState:
         self.saturated = None if self.saturated is None else self.saturated[items]
         self.loss = self.loss[items]
         self.latents = {name: w[items] for name, w in self.latents.items()}
+        self.tuned = None if self.tuned is None else [self.tuned[item] for item in items.tolist()]
         self.starts = starts
+
+    def only(self, item: int) -> InversionState:
+        """A state of its own for one item."""
+        alone = replace(self, latents=dict(self.latents), seconds={})
+        alone.take(torch.tensor([item], device=self.target.device), 1)
+        return alone
 
     def synthesize(self, latents: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Generators' outputs G_i(w_i) of Eq. 2 for the given codes (default: the state's), with fixed noise.
@@ -138,8 +153,11 @@ class InversionState:
         """
         outputs = {}
         for name, w in (self.latents if latents is None else latents).items():
-            generator = self.bank.components[name].generator
-            outputs[name] = generator.synthesis(w.expand(-1, generator.num_ws, -1), noise="const")
+            if self.tuned is None:
+                outputs[name] = generate(self.bank.components[name].generator, w)
+            else:
+                parts = zip(self.tuned, w.split(1), strict=True)
+                outputs[name] = torch.cat([generate(generators[name], code) for generators, code in parts])
         return outputs
 
     def decode(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

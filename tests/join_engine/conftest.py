@@ -12,7 +12,7 @@ import torch
 
 from join_engine.bank import Bank, BankHeader, ComponentHeader, load_bank, save_bank
 from join_engine.color import srgb_encode
-from join_engine.networks.stylegan2 import Generator, GeneratorConfig
+from join_engine.networks.stylegan2 import Discriminator, Generator, GeneratorConfig
 
 torch.set_num_threads(1)
 
@@ -34,8 +34,8 @@ def make_bank(path: Path, forward_model: str, parts: Parts, resolution: int = 16
                 if key.endswith("torgb.weight"):
                     parameter.mul_(0.1)
             generator.w_avg.copy_(generator.mapping(torch.randn(1000, config.z_dim)).mean(dim=0))
-        modules[name] = (generator, None)
-    components = {name: ComponentHeader(transform, config, {}, False) for name, transform in parts}
+        modules[name] = (generator, Discriminator(config))
+    components = {name: ComponentHeader(transform, config) for name, transform in parts}
     save_bank(path, BankHeader(path.stem, resolution, forward_model, components), modules)
     return path
 
@@ -53,7 +53,7 @@ def tiny_bank_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_bank(tiny_bank_path: Path) -> Bank:
-    return load_bank(tiny_bank_path)
+    return load_bank(tiny_bank_path, with_discriminators=True)
 
 
 @pytest.fixture(scope="session")

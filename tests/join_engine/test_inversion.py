@@ -16,7 +16,7 @@ from join_engine.inversion import Monitor, Progress, invert
 from join_engine.inversion.schedule import ramped
 from join_engine.inversion.starts import keep_best, pool_start
 from join_engine.inversion.state import InversionState
-from join_engine.presets import PRESETS, Joint, KeepBest, MeanStart, PoolStart, Preset
+from join_engine.presets import PRESETS, Joint, KeepBest, MeanStart, PoolStart, Preset, Tuning
 
 SHORT = Preset("short", (MeanStart(), Joint(steps=20)))
 
@@ -155,6 +155,51 @@ def test_a_cancelled_run_of_several_starts_keeps_one(tiny_bank: Bank, own_target
     preset = Preset("many", (PoolStart(starts=3, pool=16), Joint(steps=5), KeepBest(1), Joint(steps=5)))
     state = invert(tiny_bank, own_targets, preset, 0, monitor)
     assert state.cancelled and state.starts == 1 and len(state.target) == 3
+
+
+def test_tuning_brings_the_image_closer_and_leaves_the_bank_alone(tiny_bank: Bank) -> None:
+    target = torch.full((2, 3, 16, 16), 0.4)
+    target[1, :, 8:] = 0.8
+    before = {k: v.clone() for k, v in tiny_bank.components["albedo"].generator.state_dict().items()}
+    coarse = invert(tiny_bank, target, SHORT)
+    state = invert(tiny_bank, target, Preset("pti", (*SHORT.stages, Tuning(steps=20, learning_rate=1e-2))))
+    assert (_psnr(state) > _psnr(coarse) + 0.5).all()
+    assert all(torch.equal(state.latents[name], coarse.latents[name]) for name in state.latents)
+    after = tiny_bank.components["albedo"].generator.state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_local_discriminator_loss_keeps_the_anchors_real(tiny_bank: Bank) -> None:
+    target = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+    def realness(weight: float) -> float:
+        tuning = Tuning(steps=20, discriminator_weight=weight, discriminator_every=1)
+        state = invert(tiny_bank, target, Preset("pti", (*SHORT.stages, tuning)))
+        total = 0.0
+        with torch.no_grad():
+            for name, output in state.synthesize().items():
+                discriminator = tiny_bank.components[name].discriminator
+                assert discriminator is not None
+                total += discriminator(output).item()
+        return total
+
+    assert realness(1.0) > realness(0.0)
+
+
+def test_tuning_without_discriminators_is_refused(tiny_bank_path: Path, own_targets: torch.Tensor) -> None:
+    bank = load_bank(tiny_bank_path)
+    with pytest.raises(JoinError) as caught:
+        invert(bank, own_targets[:1], Preset("pti", (MeanStart(), Tuning(steps=1))))
+    assert caught.value.code == "discriminator_missing"
+    invert(bank, own_targets[:1], Preset("pti", (MeanStart(), Tuning(steps=1, discriminator_weight=0))))
+
+
+def test_tuning_can_be_cancelled(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
+    steps: list[Progress] = []
+    monitor = Monitor(on_progress=steps.append, cancelled=lambda: len(steps) == 7)
+    state = invert(tiny_bank, own_targets, Preset("pti", (MeanStart(), Tuning(steps=5))), 0, monitor)
+    assert state.cancelled and [step.step for step in steps] == list(range(1, 8)) and steps[0].of == 15
+    assert all(output.isfinite().all() for output in state.synthesize().values())
 
 
 def test_schedule() -> None:

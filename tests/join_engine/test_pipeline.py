@@ -20,7 +20,7 @@ from join_engine.errors import JoinError
 from join_engine.fitting import Frame
 from join_engine.inversion import Monitor
 from join_engine.pipeline import Edit, decompose, relight
-from join_engine.presets import Joint, MeanStart, Preset
+from join_engine.presets import Joint, MeanStart, Preset, Tuning
 
 SHORT = Preset("short", (MeanStart(), Joint(steps=10)))
 
@@ -191,6 +191,16 @@ def test_relighting_leaves_the_albedo_alone(tiny_bank: Bank, decomposition: Deco
     assert not np.allclose(lit.layers["shading"], decomposition.layers["shading"])
     assert lit.settings["edits"][0] == {"component": "shading", "direction": 0, "amount": 2.0}
     assert lit.metrics == {}
+
+
+def test_relighting_after_tuning_uses_the_tuned_weights(tiny_bank: Bank, picture: np.ndarray, tmp_path: Path) -> None:
+    tuned = decompose(picture, tiny_bank, Preset("pti", (*SHORT.stages, Tuning(steps=3)))).decomposition
+    save_decomposition(tmp_path / "a.join", tuned)
+    loaded = load_decomposition(tmp_path / "a.join")
+    lit = relight(loaded, tiny_bank, [Edit("shading", 0, 0.0)])
+    assert np.allclose(lit.layers["shading"], tuned.layers["shading"], atol=1e-5)
+    plain = relight(replace(loaded, tuned={}), tiny_bank, [Edit("shading", 0, 0.0)])
+    assert not np.allclose(plain.layers["shading"], tuned.layers["shading"], atol=1e-5)
 
 
 def test_no_edit_and_there_and_back_change_nothing(tiny_bank: Bank, decomposition: Decomposition) -> None:
