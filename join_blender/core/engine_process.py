@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine's process: started with a Python of its own, read without ever blocking Blender's main thread.
+
+Two threads do nothing but read the pipes (a thread works on every platform where Blender runs; a non-blocking pipe
+does not). The main thread asks :meth:`EngineProcess.poll` for what has arrived.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from typing import IO
+
+from . import protocol
+from .failure import Failure
+from .protocol import Message
+
+DIED = "engine_died"
+"""Type of the message that :meth:`EngineProcess.poll` itself makes, once, when the engine has ended."""
+
+_KEPT_STDERR_LINES = 50
+_GRACE = 1.0
+"""Seconds that an ended process and its pipes get to agree that it has ended."""
+
+# Blender and the system may point these at *their* Python; the engine's has a home of its own.
+_FOREIGN = (
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "PYTHONEXECUTABLE",
+    "PYTHONSTARTUP",
+    "PYTHONPLATLIBDIR",
+    "PYTHONSAFEPATH",
+    "PYTHONINSPECT",
+    "__PYVENV_LAUNCHER__",
+)
+
+_running: set[EngineProcess] = set()
+
+
+def engine_environment(root: Path) -> dict[str, str]:
+    """The environment for an engine that lies in ``root``."""
+    environment = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+    environment["PYTHONPATH"] = str(root)
+    environment["PYTHONUTF8"] = "1"
+    environment["PYTHONUNBUFFERED"] = "1"
+    # The extension's folder belongs to Blender (and may be read-only): no caches in it.
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    return environment
+
+
+class EngineProcess:
+    """One running ``python -m join_engine serve``.
+
+    Args:
+        python: the engine's interpreter.
+        root: the folder that holds ``join_engine``.
+
+    Raises:
+        Failure: ``engine_start`` when the interpreter cannot be started at all.
+    """
+
+    def __init__(self, python: Path, root: Path) -> None:
+        self.python = python
+        self._events: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._stderr: deque[str] = deque(maxlen=_KEPT_STDERR_LINES)
+        self._ended_at: float | None = None
+        self._death_told = False
+        self._garbage: str | None = None
+        try:
+            self._process = subprocess.Popen(
+                [str(python), "-m", "join_engine", "serve"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=root,
+                env=engine_environment(root),
+                creationflags=subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0,
+            )
+        except OSError as error:
+            raise Failure(
+                "engine_start",
+                f"The engine's Python could not be started: {python} ({error.strerror or error}).",
+                "Choose another in the add-on's preferences.",
+            ) from error
+        _running.add(self)
+        assert self._process.stdout is not None and self._process.stderr is not None
+        self._readers = [
+            threading.Thread(target=self._read_events, args=(self._process.stdout,), daemon=True),
+            threading.Thread(target=self._read_stderr, args=(self._process.stderr,), daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def pid(self) -> int:
+        """The operating system's number for the process."""
+        return self._process.pid
+
+    @property
+    def stderr_tail(self) -> tuple[str, ...]:
+        """The last lines that the engine wrote to its log."""
+        return tuple(self._stderr)
+
+    def send(self, message: Message) -> None:
+        """Hand a request to the engine. That it is dead is for :meth:`poll` to say."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(protocol.encode(message))
+            self._process.stdin.flush()
+        except (BrokenPipeError, ValueError, OSError):
+            # A closed pipe means a dead engine, and the next poll() tells so with its last words.
+            return
+
+    def poll(self) -> list[Message]:
+        """What has arrived since the last call; after the engine's end one last message of type :data:`DIED`."""
+        events = []
+        while not self._events.empty():
+            events.append(self._events.get())
+        if not self._death_told and self._has_ended():
+            while not self._events.empty():
+                events.append(self._events.get())
+            self._death_told = True
+            _running.discard(self)
+            events.append({"type": DIED, "message": self._last_words()})
+        return events
+
+    def kill(self, wait: bool = False) -> None:
+        """End the process now; with ``wait`` also see it gone (at Blender's own exit)."""
+        if self._process.poll() is None:
+            self._process.kill()
+            if wait:
+                self._process.wait(timeout=5)
+        _running.discard(self)
+
+    def _has_ended(self) -> bool:
+        """True when the process is gone, or talks nonsense, and everything it said has been read."""
+        readers_done = not any(reader.is_alive() for reader in self._readers)
+        if self._garbage is not None:
+            self.kill()
+            return True
+        if self._process.poll() is None and self._readers[0].is_alive():
+            return False
+        if readers_done and self._process.poll() is not None:
+            return True
+        # Either the process is gone and a child of its own still holds a pipe, or it closed its stdout and lives on.
+        now = time.monotonic()
+        self._ended_at = self._ended_at or now
+        if now - self._ended_at < _GRACE:
+            return False
+        self.kill()
+        return True
+
+    def _last_words(self) -> str:
+        if self._garbage is not None:
+            return f"it answered with something that is no engine's message ({self._garbage!r})"
+        lines = [line for line in self._stderr if line.strip()]
+        code = self._process.poll()
+        how = f"exit code {code}" if code is None or code >= 0 else f"signal {-code}"
+        return f"{how}: {lines[-1].strip()}" if lines else how
+
+    def _read_events(self, pipe: IO[bytes]) -> None:
+        decoder = protocol.Decoder()
+        while piece := os.read(pipe.fileno(), 65536):
+            try:
+                messages = decoder.feed(piece)
+            except protocol.NotTheProtocol as error:
+                self._garbage = str(error)
+                return
+            for message in messages:
+                self._events.put(message)
+        self._process.wait()  # so that no zombie stays behind
+
+    def _read_stderr(self, pipe: IO[bytes]) -> None:
+        for line in pipe:
+            self._stderr.append(line.decode("utf-8", "replace").rstrip())
+
+
+def kill_all() -> None:
+    """End every engine that this Blender has started."""
+    for process in tuple(_running):
+        process.kill(wait=True)
+
+
+# Also without this an engine ends, at the end of file on its stdin; but a stuck one would not.
+atexit.register(kill_all)

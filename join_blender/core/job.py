@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The life of one job, as a state machine that neither reads nor writes nor sleeps.
+
+WAITING (for the engine's hello) → SENT → RUNNING → FINISHED, or FAILED, or by way of STOPPING → CANCELLED.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from . import protocol
+from .engine_process import DIED
+from .failure import Failure
+from .protocol import Message
+
+
+class Phase(Enum):
+    """Where a job is in its life."""
+
+    WAITING = auto()
+    SENT = auto()
+    RUNNING = auto()
+    STOPPING = auto()
+    FINISHED = auto()
+    CANCELLED = auto()
+    FAILED = auto()
+
+
+_DONE = (Phase.FINISHED, Phase.CANCELLED, Phase.FAILED)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the engine says that it is."""
+
+    stage: str
+    step: int
+    of: int
+    seconds_left: float | None = None
+    loss: float | None = None
+
+    @property
+    def fraction(self) -> float:
+        """Between 0 and 1."""
+        return min(max(self.step / self.of, 0.0), 1.0) if self.of > 0 else 0.0
+
+
+class Job:
+    """One request on its way through the engine.
+
+    Args:
+        request: what is sent as soon as the engine has said hello; carries the job's ``id``.
+        now: the time at which the engine was started, on the clock that :meth:`advance` gets as well.
+        hello_timeout: seconds after which an engine without a hello is given up.
+        stop_timeout: seconds after which an engine that does not answer a cancel is given up.
+    """
+
+    def __init__(self, request: Message, now: float, hello_timeout: float = 60.0, stop_timeout: float = 10.0) -> None:
+        self.request = request
+        self.phase = Phase.WAITING
+        self.hello: Message | None = None
+        self.progress: Progress | None = None
+        self.result: Message | None = None
+        self.failure: Failure | None = None
+        self._hello_timeout = hello_timeout
+        self._stop_timeout = stop_timeout
+        self._hello_until = now + hello_timeout
+        self._stop_until: float | None = None
+        self._keep = False
+        self._outbox: list[Message] = []
+
+    @property
+    def done(self) -> bool:
+        """Nothing more will happen to this job."""
+        return self.phase in _DONE
+
+    def stop(self, keep: bool) -> None:
+        """Ask for the end; with ``keep`` the best result so far is wanted."""
+        if self.done:
+            return
+        self._keep = keep
+        if self.phase is Phase.WAITING:
+            self.phase = Phase.CANCELLED
+            return
+        self.phase = Phase.STOPPING
+        self._outbox.append(protocol.cancel(self.request["id"], keep))
+
+    def advance(self, events: Iterable[Message], now: float) -> list[Message]:
+        """Take in what the engine said; returns what to tell it."""
+        for event in events:
+            if not self.done:
+                self._take(event)
+        if not self.done:
+            self._watch_the_clock(now)
+        outbox, self._outbox = self._outbox, []
+        return outbox
+
+    def _take(self, event: Message) -> None:
+        kind = event["type"]
+        if kind == DIED:
+            self._on_death(event)
+        elif kind == "hello":
+            self._on_hello(event)
+        elif kind == "error" and event.get("id") in (None, self.request["id"]):
+            self._fail(
+                str(event.get("code", "engine_error")), str(event.get("message", "")), str(event.get("hint") or "")
+            )
+        elif event.get("id") == self.request["id"]:
+            self._on_own(kind, event)
+
+    def _on_hello(self, event: Message) -> None:
+        self.hello = event
+        if event.get("protocol") != protocol.VERSION:
+            self._fail(
+                "engine_protocol",
+                f"The engine speaks protocol {event.get('protocol')}, this add-on speaks {protocol.VERSION}.",
+                "Install the same version of both.",
+            )
+        elif self.phase is Phase.WAITING:
+            self.phase = Phase.SENT
+            self._outbox.append(self.request)
+
+    def _on_own(self, kind: str, event: Message) -> None:
+        if kind == "accepted" and self.phase is Phase.SENT:
+            self.phase = Phase.RUNNING
+        elif kind == "progress":
+            self.progress = Progress(
+                str(event.get("stage", "")),
+                int(event.get("step", 0)),
+                int(event.get("of", 0)),
+                event.get("seconds_left"),
+                event.get("loss"),
+            )
+        elif kind == "result":
+            # The result may cross a cancel on its way; then it is taken only if it was wanted.
+            wanted = self.phase is not Phase.STOPPING or self._keep
+            self.result = event if wanted else None
+            self.phase = Phase.FINISHED if wanted else Phase.CANCELLED
+        elif kind == "cancelled":
+            self.result = event.get("result") if self._keep else None
+            self.phase = Phase.CANCELLED
+
+    def _on_death(self, event: Message) -> None:
+        if self.phase is Phase.STOPPING:
+            self.phase = Phase.CANCELLED
+        elif self.phase is Phase.WAITING:
+            self._fail(
+                "engine_start",
+                f"The engine did not start ({event['message']}).",
+                "Check the engine's Python in the add-on's preferences.",
+            )
+        else:
+            self._fail(
+                "engine_died",
+                f"The engine stopped in the middle of the work ({event['message']}).",
+                "Nothing in this file was changed. If memory was short, try a smaller image or the Draft preset.",
+            )
+
+    def _watch_the_clock(self, now: float) -> None:
+        if self.phase is Phase.WAITING and now > self._hello_until:
+            self._fail(
+                "engine_silent",
+                f"The engine's Python started, but said nothing for {self._hello_timeout:.0f} seconds.",
+                "Check the engine's Python in the add-on's preferences.",
+            )
+        elif self.phase is Phase.STOPPING:
+            self._stop_until = self._stop_until or now + self._stop_timeout
+            if now > self._stop_until:
+                self.phase = Phase.CANCELLED
+
+    def _fail(self, code: str, message: str, hint: str) -> None:
+        self.failure = Failure(code, message, hint)
+        self.phase = Phase.FAILED

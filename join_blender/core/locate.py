@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Finding the engine: the folder that holds ``join_engine``, and the Python that runs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .failure import Failure
+
+VARIABLE = "JOIN_ENGINE_PYTHON"
+"""The environment variable that names the engine's Python, for scripts and tests."""
+
+
+@dataclass(frozen=True)
+class EnginePython:
+    """An interpreter, and in plain words where its path came from."""
+
+    path: Path
+    source: str
+
+
+def engine_root() -> Path:
+    """The folder that holds ``join_engine``: the extension's own folder, or the source checkout."""
+    return Path(__file__).resolve().parents[2]
+
+
+def find_python(
+    preference: str = "", root: Path | None = None, environ: Mapping[str, str] = os.environ
+) -> EnginePython:
+    """The Python that shall run the engine: the preference, else the variable, else the checkout's own ``.venv``.
+
+    A path that somebody chose is used or complained about; it is never silently replaced by the next one.
+
+    Raises:
+        Failure: ``engine_python_missing``.
+    """
+    if preference.strip():
+        return EnginePython(_checked(preference, "that the add-on's preferences name"), "chosen in the preferences")
+    if environ.get(VARIABLE, "").strip():
+        return EnginePython(_checked(environ[VARIABLE], f"that {VARIABLE} names"), f"named by {VARIABLE}")
+    own = _in_folder((root or engine_root()) / ".venv")
+    if own.is_file():
+        return EnginePython(own, "the project's own environment")
+    raise Failure(
+        "engine_python_missing",
+        "No Python for the engine is set.",
+        "In the add-on's preferences choose a Python 3.11 or newer that has torch, numpy and safetensors.",
+    )
+
+
+def find_banks(root: Path | None = None) -> list[str]:
+    """Names of the banks that lie beside the engine, without opening them."""
+    folder = (root or engine_root()) / "join_engine" / "banks"
+    return sorted(path.stem for path in folder.glob("*.safetensors"))
+
+
+def _checked(text: str, which: str) -> Path:
+    # Quotes come along when a path is copied from a file manager.
+    path = Path(text.strip().strip('"')).expanduser()
+    if path.is_dir():
+        path = _in_folder(path)
+    if not path.is_file():
+        raise Failure(
+            "engine_python_missing",
+            f"The engine's Python {which} does not exist: {path}.",
+            "Choose the python executable of an environment that has torch.",
+        )
+    return path
+
+
+def _in_folder(environment: Path) -> Path:
+    """The interpreter of a virtual environment."""
+    return environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Layers in the compositor: image nodes and a group that recombines them, never at the cost of the user's own nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import bpy
+
+from .versions import compositor_tree, create_compositor_tree, new_mix
+
+GROUP_NAME = "JoIN Recombine"
+_COMPONENTS = "join_components"
+"""Custom property by which a group is found again, whatever it is called."""
+
+_COLUMN, _ROW, _MARGIN = 260, 320, 120
+
+
+def add_layers(scene: bpy.types.Scene, title: str, layers: Mapping[str, bpy.types.Image]) -> bool:
+    """Put the layers and their recombination into the scene's compositor.
+
+    A scene without compositor nodes gets a tree that renders the recombined image, and the image's resolution. A scene
+    that has some gets ours in a frame beside them, connected to nothing of the user's.
+
+    Returns:
+        True when the tree was made here and is connected to the scene's output.
+    """
+    tree = compositor_tree(scene)
+    if tree is None:
+        tree, output = create_compositor_tree(scene)
+        group = _add_nodes(tree, layers, 0.0, 0.0)[-1]
+        output.location = (2 * _COLUMN, 0.0)
+        tree.links.new(group.outputs[0], output.inputs[0])
+        _set_resolution(scene, next(iter(layers.values())))
+        return True
+    nodes = _add_nodes(tree, layers, *_beside(tree))
+    frame = tree.nodes.new("NodeFrame")
+    frame.label = title
+    for node in nodes:
+        node.parent = frame
+    return False
+
+
+def recombine_group(components: Sequence[str]) -> bpy.types.NodeTree:
+    """The node group albedo × shading (+ every further component), with one input per component."""
+    for group in bpy.data.node_groups:
+        if group.bl_idname == "CompositorNodeTree" and list(group.get(_COMPONENTS, ())) == list(components):
+            return group
+    group = bpy.data.node_groups.new(GROUP_NAME, "CompositorNodeTree")
+    group[_COMPONENTS] = list(components)
+    for name in components:
+        group.interface.new_socket(name.capitalize(), in_out="INPUT", socket_type="NodeSocketColor")
+    group.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+    entry, exit_ = group.nodes.new("NodeGroupInput"), group.nodes.new("NodeGroupOutput")
+    image = entry.outputs[0]
+    for index in range(1, len(components)):
+        mix = new_mix(group, "MULTIPLY" if index == 1 else "ADD")
+        mix.node.location = (index * _COLUMN, 0.0)
+        group.links.new(image, mix.a)
+        group.links.new(entry.outputs[index], mix.b)
+        image = mix.out
+    group.links.new(image, exit_.inputs[0])
+    exit_.location = (len(components) * _COLUMN, 0.0)
+    return group
+
+
+def _add_nodes(
+    tree: bpy.types.NodeTree, layers: Mapping[str, bpy.types.Image], x: float, y: float
+) -> list[bpy.types.Node]:
+    """An image node per layer, and last the group that they feed."""
+    group = tree.nodes.new("CompositorNodeGroup")
+    group.node_tree = recombine_group(list(layers))
+    group.location = (x + _COLUMN, y)
+    nodes = []
+    for index, (component, image) in enumerate(layers.items()):
+        node = tree.nodes.new("CompositorNodeImage")
+        node.image = image
+        node.label = component.capitalize()
+        node.location = (x, y - index * _ROW)
+        tree.links.new(node.outputs[0], group.inputs[index])
+        nodes.append(node)
+    return [*nodes, group]
+
+
+def _beside(tree: bpy.types.NodeTree) -> tuple[float, float]:
+    """A free place: left-aligned with the user's nodes, below the lowest of them."""
+    nodes = [node for node in tree.nodes if node.bl_idname != "NodeFrame"]
+    if not nodes:
+        return 0.0, 0.0
+    left = min(node.location_absolute.x if hasattr(node, "location_absolute") else node.location.x for node in nodes)
+    bottom = min(node.location.y - max(node.height, node.dimensions.y, _ROW) for node in nodes)
+    return left, bottom - _MARGIN
+
+
+def _set_resolution(scene: bpy.types.Scene, image: bpy.types.Image) -> None:
+    scene.render.resolution_x, scene.render.resolution_y = image.size
+    scene.render.resolution_percentage = 100

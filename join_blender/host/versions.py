@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one place for the differences between Blender 4.2 and 5.x.
+
+| | 4.2 to 4.5 | 5.0 and newer |
+|---|---|---|
+| the scene's compositor tree | ``scene.use_nodes``, ``scene.node_tree`` | ``scene.compositing_node_group`` |
+| its output | the Composite node | the group's own output |
+| mixing colours | ``CompositorNodeMixRGB`` | ``ShaderNodeMix`` |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+
+COMPOSITOR_IS_GROUP = bpy.app.version >= (5, 0, 0)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """A node that mixes two colours, whatever its sockets are called in this version."""
+
+    node: bpy.types.Node
+    a: bpy.types.NodeSocket
+    b: bpy.types.NodeSocket
+    out: bpy.types.NodeSocket
+
+
+def working_space() -> str:
+    """The scene-linear space of the open file."""
+    colorspace = getattr(bpy.data, "colorspace", None)  # 5.0 and newer
+    return str(getattr(colorspace, "working_space", "Linear Rec.709"))
+
+
+def compositor_tree(scene: bpy.types.Scene) -> bpy.types.NodeTree | None:
+    """The scene's compositor tree if it has one with nodes in it, in use or not."""
+    tree = scene.compositing_node_group if COMPOSITOR_IS_GROUP else scene.node_tree
+    return tree if tree is not None and len(tree.nodes) else None
+
+
+def create_compositor_tree(scene: bpy.types.Scene) -> tuple[bpy.types.NodeTree, bpy.types.Node]:
+    """An empty compositor tree for a scene without one, and its output node, whose first input is the image."""
+    if not COMPOSITOR_IS_GROUP:
+        scene.use_nodes = True  # makes a tree with default nodes
+        scene.node_tree.nodes.clear()
+        return scene.node_tree, scene.node_tree.nodes.new("CompositorNodeComposite")
+    tree = scene.compositing_node_group or bpy.data.node_groups.new("Compositing Nodes", "CompositorNodeTree")
+    if not any(_is_output(item) for item in tree.interface.items_tree):
+        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+    scene.compositing_node_group = tree
+    return tree, tree.nodes.new("NodeGroupOutput")
+
+
+def new_mix(tree: bpy.types.NodeTree, blend_type: str) -> Mix:
+    """A node that mixes two colours in full (``MULTIPLY``, ``ADD``), unclamped."""
+    if not COMPOSITOR_IS_GROUP:
+        node: Any = tree.nodes.new("CompositorNodeMixRGB")
+        node.blend_type = blend_type
+        node.use_clamp = False
+        node.inputs[0].default_value = 1.0
+        return Mix(node, node.inputs[1], node.inputs[2], node.outputs[0])
+    node = tree.nodes.new("ShaderNodeMix")
+    node.data_type = "RGBA"
+    node.blend_type = blend_type
+    node.clamp_result = False
+    # The node carries the sockets of every data type; only those of the chosen one are enabled.
+    factor, a, b = (socket for socket in node.inputs if socket.enabled)
+    factor.default_value = 1.0
+    return Mix(node, a, b, next(socket for socket in node.outputs if socket.enabled))
+
+
+def _is_output(item: Any) -> bool:
+    return item.item_type == "SOCKET" and item.in_out == "OUTPUT"
