@@ -44,7 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     decompose = commands.add_parser("decompose", help="decompose images")
-    decompose.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG, TIFF, EXR or NPY")
+    decompose.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="PNG, JPEG, TIFF, EXR or NPY, or a folder of them"
+    )
     decompose.add_argument("--out", type=Path, required=True, help="folder; each image gets a folder of its own in it")
     _add_inversion_options(decompose)
     decompose.set_defaults(run=_decompose)
@@ -116,10 +118,13 @@ def _decompose(options: argparse.Namespace) -> int:
 
     bank = _load_bank(options)
     codebook = CodeBook(bank)
-    status = 0
-    for path, folder in zip(options.images, _folders(options.images, options.out), strict=True):
+    images, problems = _expand(options.images)
+    status = BAD_INPUT if problems else 0
+    for problem in problems:
+        _complain(problem)
+    for path, folder in zip(images, _folders(images, options.out), strict=True):
         try:
-            _decompose_one(Path(path), folder, bank, codebook, options)
+            _decompose_one(path, folder, bank, codebook, options)
         except JoinError as error:
             _complain(error)
             status = BAD_INPUT
@@ -128,14 +133,27 @@ def _decompose(options: argparse.Namespace) -> int:
     return status
 
 
-def _folders(images: Sequence[str], out: Path) -> list[Path]:
+def _expand(names: Sequence[str]) -> tuple[list[Path], list[JoinError]]:
+    """The images that are meant, a folder standing for all images in it; and what is wrong with the folders."""
+    from .images import images_in
+
+    images: list[Path] = []
+    problems: list[JoinError] = []
+    for path in map(Path, names):
+        try:
+            images += images_in(path) if path.is_dir() else [path]
+        except JoinError as error:
+            problems.append(error)
+    return images, problems
+
+
+def _folders(images: Sequence[Path], out: Path) -> list[Path]:
     """One folder per image, named after it; images of the same name from different folders get a number."""
     folders: list[Path] = []
     for image in images:
-        stem = Path(image).stem or "image"
-        name, number = stem, 2
+        name, number = image.stem, 2
         while out / name in folders:
-            name, number = f"{stem}-{number}", number + 1
+            name, number = f"{image.stem}-{number}", number + 1
         folders.append(out / name)
     return folders
 

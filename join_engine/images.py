@@ -20,6 +20,7 @@ from .png16 import read_png16
 
 SMALLEST_SIDE = 16
 LARGEST_ASPECT = 8
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr", ".npy")
 _READABLE = "Use a PNG, JPEG, TIFF or EXR image, or a float .npy array."
 
 
@@ -47,6 +48,14 @@ def read_image(path: str | Path) -> np.ndarray:
     except Exception as error:  # every reader has its own ways to complain about a damaged file
         raise JoinError("image_unreadable", f"'{path}' cannot be read as an image ({error}).", _READABLE) from error
     return validate_image(pixels, str(path))
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The images in a folder (not below it), by name. Raises JoinError ``image_missing`` when there is none."""
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not found:
+        raise JoinError("image_missing", f"There are no images in the folder '{folder}'.", _READABLE)
+    return found
 
 
 def validate_image(pixels: np.ndarray, name: str = "image") -> np.ndarray:

@@ -57,6 +57,19 @@ def test_decompose_writes_everything(
         assert (folder / file).read_bytes() == (out / f"{photo.stem}-2" / file).read_bytes()
 
 
+def test_decompose_takes_folders(
+    tmp_path: Path, photo: Path, tiny_bank_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "leer").mkdir()
+    (tmp_path / "notes.txt").write_text("not an image, and not meant as one")
+    out = tmp_path / "out"
+    folders = [str(tmp_path / "leer"), str(tmp_path)]
+    assert main(["decompose", *folders, "--out", str(out), "--bank", str(tiny_bank_path), "--preset", "draft"]) == 2
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [str(out / photo.stem)]
+    assert said.err.startswith("error: There are no images in the folder") and len(said.err.splitlines()) == 1
+
+
 def test_report_with_ground_truth(tmp_path: Path, photo: Path, tiny_bank_path: Path) -> None:
     main(["decompose", str(photo), "--out", str(tmp_path), "--bank", str(tiny_bank_path), "--preset", "draft"])
     truth = tmp_path / "truth"
