@@ -205,7 +205,7 @@ class SynthesisBlock(nn.Module):
         else:
             features = self.conv0(features, ws[:, 0], noise)
         features = self.conv1(features, ws[:, self.num_convs - 1], noise)
-        rgb = self.torgb(features, ws[:, self.num_convs]).float()
+        rgb = self.torgb(features, ws[:, self.num_convs]).to(self.torgb.weight.dtype)
         return features, rgb if image is None else upsample(image, self.kernel) + rgb
 
 
@@ -229,7 +229,7 @@ class SynthesisNetwork(nn.Module):
             dtype: precision of the convolutions.
 
         Returns:
-            [B, 3, H, W] float32.
+            [B, 3, H, W] in the precision of the weights (float32).
 
         Raises:
             ValueError: codes of the wrong shape, or an unknown kind of noise.
@@ -353,7 +353,7 @@ class Discriminator(nn.Module):
         self.b4 = DiscriminatorEpilogue(config)
 
     def forward(self, images: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-        """[B, 3, H, W] in the generator's range → logits [B, 1] float32.
+        """[B, 3, H, W] in the generator's range → logits [B, 1] in the precision of the weights.
 
         Raises:
             ValueError: images of another size than the discriminator's.
@@ -366,4 +366,4 @@ class Discriminator(nn.Module):
         features = first.fromrgb(images.to(dtype))
         for resolution in reversed(self.config.block_resolutions[1:]):
             features = self.get_submodule(f"b{resolution}")(features)
-        return self.b4(features.float())
+        return self.b4(features.to(self.b4.out.weight.dtype))
