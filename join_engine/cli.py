@@ -98,19 +98,12 @@ def _complain(error: JoinError) -> None:
     print(f"error: {error}", file=sys.stderr)
 
 
-def _set_threads(options: argparse.Namespace) -> None:
-    if options.threads is not None:
-        import torch
-
-        torch.set_num_threads(max(1, options.threads))
-
-
 def _load_bank(options: argparse.Namespace) -> Bank:
     from .bank import find_bank, load_bank
-    from .pipeline import choose_device
+    from .pipeline import set_up_torch
 
-    _set_threads(options)
-    return load_bank(find_bank(options.bank), choose_device(options.device), with_discriminators=True)
+    device = set_up_torch(options.device, options.threads)
+    return load_bank(find_bank(options.bank), device, with_discriminators=True)
 
 
 def _decompose(options: argparse.Namespace) -> int:

@@ -36,8 +36,23 @@ Layers = dict[str, np.ndarray]
 PreviewCallback = Callable[[int, Layers], None]
 
 
-def choose_device(name: str = "auto") -> torch.device:
-    """ "auto" (CUDA where there is one), "cpu" or "cuda". Raises JoinError ``device_missing``."""
+def set_up_torch(device: str = "auto", threads: int | None = None) -> torch.device:
+    """What a process does once before it works: choose the device, set the number of CPU threads.
+
+    Args:
+        device: "auto" (CUDA where there is one), "cpu" or "cuda".
+        threads: on the CPU; None leaves it to torch.
+
+    Raises:
+        JoinError: ``device_missing``.
+    """
+    torch.set_flush_denormal(True)  # numbers too small to matter are slow to compute with
+    if threads is not None:
+        torch.set_num_threads(max(1, threads))
+    return _choose_device(device)
+
+
+def _choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():

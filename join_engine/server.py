@@ -92,10 +92,8 @@ def serve(device: str = "auto", threads: int | None = None) -> int:
         )
         channel.send_error(None, problem)
         return TORCH_MISSING
-    if threads is not None:
-        torch.set_num_threads(max(1, threads))
     try:
-        engine = Engine(channel, device)
+        engine = Engine(channel, device, threads)
     except JoinError as error:
         channel.send_error(None, error)
         return 2
@@ -126,10 +124,10 @@ def read_messages(descriptor: int) -> Iterator[bytes]:
 class Engine:
     """Queues jobs, runs one at a time, answers."""
 
-    def __init__(self, channel: Channel, device: str) -> None:
-        from .pipeline import choose_device
+    def __init__(self, channel: Channel, device: str, threads: int | None) -> None:
+        from .pipeline import set_up_torch
 
-        self.device = choose_device(device)
+        self.device = set_up_torch(device, threads)
         self._channel = channel
         self._queue: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._jobs: dict[Any, Job] = {}  # waiting or running, by id
