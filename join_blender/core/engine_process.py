@@ -11,7 +11,6 @@ import atexit
 import os
 import queue
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -41,6 +40,7 @@ _FOREIGN = (
     "__PYVENV_LAUNCHER__",
 )
 
+_NO_WINDOW: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # only on Windows
 _running: set[EngineProcess] = set()
 
 
@@ -81,7 +81,7 @@ class EngineProcess:
                 stderr=subprocess.PIPE,
                 cwd=root,
                 env=engine_environment(root),
-                creationflags=subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0,
+                creationflags=_NO_WINDOW,
             )
         except OSError as error:
             raise Failure(
@@ -131,12 +131,11 @@ class EngineProcess:
             events.append({"type": DIED, "message": self._last_words()})
         return events
 
-    def kill(self, wait: bool = False) -> None:
-        """End the process now; with ``wait`` also see it gone (at Blender's own exit)."""
+    def kill(self) -> None:
+        """End the process and see it gone, which takes milliseconds."""
         if self._process.poll() is None:
             self._process.kill()
-            if wait:
-                self._process.wait(timeout=5)
+            self._process.wait(timeout=5)
         _running.discard(self)
 
     def _has_ended(self) -> bool:
@@ -185,7 +184,7 @@ class EngineProcess:
 def kill_all() -> None:
     """End every engine that this Blender has started."""
     for process in tuple(_running):
-        process.kill(wait=True)
+        process.kill()
 
 
 # Also without this an engine ends, at the end of file on its stdin; but a stuck one would not.

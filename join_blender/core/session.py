@@ -30,6 +30,7 @@ class Session:
         root: the folder that holds ``join_engine``.
         pixels: float32 ``[H, W, 3 or 4]``, linear Rec.709, top row first.
         options: what the user chose.
+        name: what the user calls the image.
         scratch: where the temporary folder is made; None for the system's place.
 
     Raises:
@@ -37,9 +38,10 @@ class Session:
     """
 
     def __init__(
-        self, python: Path, root: Path, pixels: np.ndarray, options: Options, scratch: str | None = None
+        self, python: Path, root: Path, pixels: np.ndarray, options: Options, name: str, scratch: str | None = None
     ) -> None:
         self.options = options
+        self._name = name
         self._folder = tempfile.TemporaryDirectory(prefix="join-", dir=scratch, ignore_cleanup_errors=True)
         folder = Path(self._folder.name)
         image, output = folder / "image.npy", folder / "layers"
@@ -60,6 +62,14 @@ class Session:
         for message in self.job.advance(self.engine.poll(), time.monotonic()):
             self.engine.send(message)
         return self.job.done
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why there is no result, about the image that the user knows and not about our file of its pixels."""
+        failure = self.job.failure
+        if failure is None:
+            return None
+        return Failure(failure.code, failure.message.replace(self.job.request["image"], self._name), failure.hint)
 
     def wait(self, interval: float = 0.02) -> None:
         """Block until the job is done: for background mode only."""

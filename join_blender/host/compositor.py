@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import bpy
 
@@ -43,10 +44,10 @@ def add_layers(scene: bpy.types.Scene, title: str, layers: Mapping[str, bpy.type
 
 def recombine_group(components: Sequence[str]) -> bpy.types.NodeTree:
     """The node group albedo × shading (+ every further component), with one input per component."""
-    for group in bpy.data.node_groups:
-        if group.bl_idname == "CompositorNodeTree" and list(group.get(_COMPONENTS, ())) == list(components):
-            return group
-    group = bpy.data.node_groups.new(GROUP_NAME, "CompositorNodeTree")
+    for known in bpy.data.node_groups:
+        if known.bl_idname == "CompositorNodeTree" and list(known.get(_COMPONENTS, ())) == list(components):
+            return known
+    group: Any = bpy.data.node_groups.new(GROUP_NAME, "CompositorNodeTree")
     group[_COMPONENTS] = list(components)
     for name in components:
         group.interface.new_socket(name.capitalize(), in_out="INPUT", socket_type="NodeSocketColor")
@@ -68,12 +69,12 @@ def _add_nodes(
     tree: bpy.types.NodeTree, layers: Mapping[str, bpy.types.Image], x: float, y: float
 ) -> list[bpy.types.Node]:
     """An image node per layer, and last the group that they feed."""
-    group = tree.nodes.new("CompositorNodeGroup")
+    group: Any = tree.nodes.new("CompositorNodeGroup")
     group.node_tree = recombine_group(list(layers))
     group.location = (x + _COLUMN, y)
     nodes = []
     for index, (component, image) in enumerate(layers.items()):
-        node = tree.nodes.new("CompositorNodeImage")
+        node: Any = tree.nodes.new("CompositorNodeImage")
         node.image = image
         node.label = component.capitalize()
         node.location = (x, y - index * _ROW)

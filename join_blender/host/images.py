@@ -56,9 +56,10 @@ def read_pixels(image: bpy.types.Image) -> np.ndarray:
         raise Failure("image_empty", f"The image '{image.name}' has no pixels.", _why_empty(image))
     channels = image.channels
     flat = np.empty(width * height * channels, dtype=np.float32)
-    if len(image.pixels) != flat.size:
+    stored: Any = image.pixels
+    if len(stored) != flat.size:
         raise Failure("image_empty", f"The pixels of the image '{image.name}' cannot be read.", _why_empty(image))
-    image.pixels.foreach_get(flat)
+    stored.foreach_get(flat)
     if not np.isfinite(flat).all():
         raise Failure(
             "image_not_finite",
@@ -95,7 +96,7 @@ def write_layer(
     pixels[..., :3] = rgb[::-1]
     if alpha is not None:
         pixels[..., 3] = alpha[::-1]
-    image = bpy.data.images.new(name, width, height, alpha=alpha is not None, float_buffer=True)
+    image: Any = bpy.data.images.new(name, width, height, alpha=alpha is not None, float_buffer=True)
     try:
         # In this order: setting the colour space later would zero the pixels.
         image.colorspace_settings.name = LINEAR
@@ -157,7 +158,7 @@ def _split(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _to_linear(image: bpy.types.Image, rgb: np.ndarray) -> np.ndarray:
-    space = image.colorspace_settings
+    space: Any = image.colorspace_settings
     if image.is_float or space.is_data or space.name == LINEAR:
         return rgb
     if space.name != "sRGB":

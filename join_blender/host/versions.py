@@ -34,19 +34,19 @@ def working_space() -> str:
     return str(getattr(colorspace, "working_space", "Linear Rec.709"))
 
 
-def compositor_tree(scene: bpy.types.Scene) -> bpy.types.NodeTree | None:
+def compositor_tree(scene: Any) -> bpy.types.NodeTree | None:
     """The scene's compositor tree if it has one with nodes in it, in use or not."""
     tree = scene.compositing_node_group if COMPOSITOR_IS_GROUP else scene.node_tree
     return tree if tree is not None and len(tree.nodes) else None
 
 
-def create_compositor_tree(scene: bpy.types.Scene) -> tuple[bpy.types.NodeTree, bpy.types.Node]:
+def create_compositor_tree(scene: Any) -> tuple[bpy.types.NodeTree, bpy.types.Node]:
     """An empty compositor tree for a scene without one, and its output node, whose first input is the image."""
     if not COMPOSITOR_IS_GROUP:
         scene.use_nodes = True  # makes a tree with default nodes
         scene.node_tree.nodes.clear()
         return scene.node_tree, scene.node_tree.nodes.new("CompositorNodeComposite")
-    tree = scene.compositing_node_group or bpy.data.node_groups.new("Compositing Nodes", "CompositorNodeTree")
+    tree: Any = scene.compositing_node_group or bpy.data.node_groups.new("Compositing Nodes", "CompositorNodeTree")
     if not any(_is_output(item) for item in tree.interface.items_tree):
         tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
     scene.compositing_node_group = tree

@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
 from ..core.engine_process import kill_all
 from . import operators, panels, preferences, properties, running
+
+_SCENE: Any = bpy.types.Scene
+"""The type of all scenes, as something that takes new properties."""
 
 CLASSES: tuple[type, ...] = (
     preferences.JoinPreferences,
@@ -22,7 +27,7 @@ def register() -> None:
     """Add everything to Blender."""
     for cls in CLASSES:
         bpy.utils.register_class(cls)
-    bpy.types.Scene.join_intrinsics = bpy.props.PointerProperty(type=properties.JoinSettings)
+    _SCENE.join_intrinsics = bpy.props.PointerProperty(type=properties.JoinSettings)  # type: ignore[func-returns-value]
     bpy.types.IMAGE_MT_image.append(panels.draw_image_menu)
 
 
@@ -31,6 +36,6 @@ def unregister() -> None:
     running.abandon()
     kill_all()
     bpy.types.IMAGE_MT_image.remove(panels.draw_image_menu)
-    del bpy.types.Scene.join_intrinsics
+    del _SCENE.join_intrinsics
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

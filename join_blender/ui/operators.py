@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import bpy
 import numpy as np
@@ -17,6 +17,8 @@ from ..host import images, results
 from . import running
 from .preferences import chosen_python
 from .properties import bank_property, preset_property, seed_property
+
+Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
 
 _TICK = 0.1
 """Seconds between two looks at the engine."""
@@ -54,7 +56,7 @@ class JOIN_OT_decompose(bpy.types.Operator):
     _writing: Iterator[str] | None = None
     _timer: bpy.types.Timer | None = None
 
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Any, _event: Any) -> Outcome:
         """From a button: start, and return at once."""
         if bpy.app.background:
             return self.execute(context)
@@ -69,7 +71,7 @@ class JOIN_OT_decompose(bpy.types.Operator):
         _redraw()
         return {"RUNNING_MODAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Any) -> Outcome:
         """From a script or in background mode: wait for the result."""
         try:
             self._take_settings(context)
@@ -82,7 +84,7 @@ class JOIN_OT_decompose(bpy.types.Operator):
         except Failure as failure:
             return self._refuse(failure)
 
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def modal(self, context: Any, event: Any) -> Outcome:
         """Each tick looks at the engine, or writes one layer; everything else passes through to Blender."""
         session = self._session
         if session is None or running.current() is not session:  # the add-on was switched off meanwhile
@@ -102,32 +104,32 @@ class JOIN_OT_decompose(bpy.types.Operator):
         _redraw()
         return self._leave(context, finished) if finished else {"PASS_THROUGH"}
 
-    def cancel(self, context: bpy.types.Context) -> None:
+    def cancel(self, context: Any) -> None:
         """Blender takes the operator away: another file is being loaded, or the window closes."""
         self._leave(context, {"CANCELLED"})
 
-    def _take_settings(self, context: bpy.types.Context) -> None:
+    def _take_settings(self, context: Any) -> None:
         """What the caller did not say comes from the panel's settings."""
         settings = context.scene.join_intrinsics
         for name in ("preset", "seed", "bank"):
             if not self.properties.is_property_set(name):
                 setattr(self, name, getattr(settings, name))
 
-    def _begin(self, context: bpy.types.Context) -> tuple[Session, results.Writer]:
+    def _begin(self, context: Any) -> tuple[Session, results.Writer]:
         """Read the image and start the engine."""
         running.refuse_second()
         image = images.find_image(self.image) if self.image else _shown_image(context)
         python = chosen_python()
         pixels = images.read_pixels(image)
         options = Options(_bank_reference(self.bank), self.preset.lower(), self.seed, self.steps or None)
-        session = Session(python.path, locate.engine_root(), pixels, options, bpy.app.tempdir or None)
+        session = Session(python.path, locate.engine_root(), pixels, options, image.name, bpy.app.tempdir or None)
         running.begin(session)
         alpha = np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 else None
         self._session = session
         self._writer = results.Writer(image.name, options, {}, context.scene.name, alpha)
         return session, self._writer
 
-    def _tick(self, session: Session) -> set[str] | None:
+    def _tick(self, session: Session) -> Outcome | None:
         """One look; returns how the operator ends, or None."""
         if self._writing is not None:
             return None if next(self._writing, None) else self._report_layers()
@@ -141,7 +143,7 @@ class JOIN_OT_decompose(bpy.types.Operator):
         self._writing = self._writer.steps()
         return None
 
-    def _outcome(self, session: Session, writer: results.Writer) -> set[str]:
+    def _outcome(self, session: Session, writer: results.Writer) -> Outcome:
         if not self._has_result(session):
             return {"CANCELLED"}
         assert session.job.result is not None
@@ -152,8 +154,8 @@ class JOIN_OT_decompose(bpy.types.Operator):
 
     def _has_result(self, session: Session) -> bool:
         """Whether a finished job has layers to write; says so where it has none."""
-        if session.job.failure is not None:
-            raise session.job.failure
+        if session.failure is not None:
+            raise session.failure
         if session.job.result is None:
             self.report({"INFO"}, "Cancelled: nothing was changed")
         return session.job.result is not None
@@ -162,17 +164,17 @@ class JOIN_OT_decompose(bpy.types.Operator):
         if self.save_directory:
             session.save_decomposition(Path(bpy.path.abspath(self.save_directory)))
 
-    def _report_layers(self) -> set[str]:
+    def _report_layers(self) -> Outcome:
         assert self._writer is not None and self._session is not None
         early = " (stopped early)" if self._session.job.phase is Phase.CANCELLED else ""
         self.report({"INFO"}, f"New layers{early}: {', '.join(self._writer.written.values())}")
         return {"FINISHED"}
 
-    def _refuse(self, failure: Failure) -> set[str]:
+    def _refuse(self, failure: Failure) -> Outcome:
         self.report({"ERROR"}, str(failure))
         return {"CANCELLED"}
 
-    def _leave(self, context: bpy.types.Context, how: set[str]) -> set[str]:
+    def _leave(self, context: Any, how: Outcome) -> Outcome:
         """Clean up; whatever happened, the button works again."""
         if self._timer is not None:
             context.window_manager.event_timer_remove(self._timer)
@@ -197,11 +199,11 @@ class JOIN_OT_stop(bpy.types.Operator):
     )
 
     @classmethod
-    def poll(cls, _context: bpy.types.Context) -> bool:
+    def poll(cls, _context: Any) -> bool:
         """Only while something runs."""
         return running.current() is not None
 
-    def execute(self, _context: bpy.types.Context) -> set[str]:
+    def execute(self, _context: Any) -> Outcome:
         """Ask; the running operator sees the end of it."""
         session = running.current()
         if session is None:
@@ -210,7 +212,7 @@ class JOIN_OT_stop(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def _shown_image(context: bpy.types.Context) -> bpy.types.Image:
+def _shown_image(context: Any) -> bpy.types.Image:
     space: Any = context.space_data
     image = space.image if space is not None and space.type == "IMAGE_EDITOR" else None
     if image is None:
@@ -226,7 +228,8 @@ def _bank_reference(text: str) -> str | None:
 
 def _redraw() -> None:
     """Let the sidebars of all Image Editors show the new state."""
-    for window in bpy.context.window_manager.windows:
+    manager: Any = bpy.context.window_manager
+    for window in manager.windows:
         for area in window.screen.areas:
             if area.type == "IMAGE_EDITOR":
                 area.tag_redraw()

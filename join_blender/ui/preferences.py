@@ -2,6 +2,7 @@
 """The add-on's preferences: where the engine's Python is."""
 
 import textwrap
+from typing import Any
 
 import bpy
 
@@ -26,7 +27,7 @@ class JoinPreferences(bpy.types.AddonPreferences):
         subtype="FILE_PATH",
     )
 
-    def draw(self, _context: bpy.types.Context) -> None:
+    def draw(self, _context: Any) -> None:
         """The path, and in plain words what comes of it."""
         self.layout.prop(self, "engine_python")
         draw_engine_state(self.layout, width=90)
@@ -38,7 +39,8 @@ def chosen_python() -> EnginePython:
     Raises:
         Failure: when there is none, or it is not there any more.
     """
-    addon = bpy.context.preferences.addons.get(ADDON)
+    preferences: Any = bpy.context.preferences
+    addon = preferences.addons.get(ADDON)
     preference = addon.preferences.engine_python if addon is not None and addon.preferences is not None else ""
     return find_python(bpy.path.abspath(preference) if preference else "")
 
@@ -52,7 +54,7 @@ def engine_found() -> bool:
     return True
 
 
-def draw_engine_state(layout: bpy.types.UILayout, width: int) -> None:
+def draw_engine_state(layout: Any, width: int) -> None:
     """One line (wrapped at ``width`` letters) that says whether an engine is found, or what is wrong."""
     try:
         python = chosen_python()
@@ -62,7 +64,7 @@ def draw_engine_state(layout: bpy.types.UILayout, width: int) -> None:
         draw_wrapped(layout, f"The engine runs with {python.path} ({python.source}).", width, icon="CHECKMARK")
 
 
-def draw_wrapped(layout: bpy.types.UILayout, text: str, width: int, icon: str = "NONE") -> None:
+def draw_wrapped(layout: Any, text: str, width: int, icon: str = "NONE") -> None:
     """A label of several lines: Blender's labels do not wrap."""
     column = layout.column(align=True)
     for index, line in enumerate(textwrap.wrap(text, max(width, 10))):

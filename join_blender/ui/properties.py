@@ -14,7 +14,7 @@ PRESETS = (
 )
 
 
-def _suggest_banks(_self: Any, _context: bpy.types.Context, edit_text: str) -> list[str]:
+def _suggest_banks(_self: Any, _context: Any, edit_text: str) -> list[str]:
     return [name for name in find_banks() if edit_text.lower() in name.lower()]
 
 

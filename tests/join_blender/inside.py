@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs inside Blender, one case per process: ``python inside.py CASE`` under a wheel, or ``blender -b -P``.
+
+Installs the extension the way a user does, does what the case says, and writes a JSON report. Arguments come as JSON in
+``JOIN_TEST``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+ARGUMENTS: dict[str, Any] = json.loads(os.environ["JOIN_TEST"])
+ADDON = "bl_ext.user_default.join_intrinsics"
+
+Report = dict[str, Any]
+
+
+def install() -> None:
+    """From the zip the first time; switched on from where it lies the next times."""
+    import addon_utils
+
+    if (Path(bpy.utils.user_resource("EXTENSIONS")) / "user_default" / "join_intrinsics").exists():
+        assert addon_utils.enable(ADDON, default_set=True) is not None
+    else:
+        bpy.ops.extensions.package_install_files(
+            repo="user_default", filepath=ARGUMENTS["archive"], enable_on_install=True
+        )
+    assert ADDON in bpy.context.preferences.addons
+
+
+def module(name: str) -> Any:
+    """A module of the installed add-on."""
+    return importlib.import_module(f"{ADDON}.join_blender.{name}")
+
+
+def decompose(**arguments: Any) -> str:
+    """Run the operator; empty, or the error that it reported."""
+    try:
+        assert bpy.ops.join.decompose(**arguments) == {"FINISHED"}
+    except RuntimeError as error:
+        return str(error)
+    return ""
+
+
+def keep_engine_files(folder: Path) -> None:
+    """Copy what the engine wrote before the session's folder goes away."""
+    session = module("core.session").Session
+    close = session.close
+
+    def keep_and_close(self: Any) -> None:
+        if self.job.result is not None:
+            for path in [*self.job.result["layers"].values(), self.job.result["recomposed"]]:
+                shutil.copy(path, folder)
+        close(self)
+
+    session.close = keep_and_close
+
+
+def pixels_of(image: Any) -> np.ndarray:
+    """[H, W, 4], top row first."""
+    flat = np.empty(len(image.pixels), dtype=np.float32)
+    image.pixels.foreach_get(flat)
+    return flat.reshape(image.size[1], image.size[0], -1)[::-1]
+
+
+def layer_facts() -> dict[str, Report]:
+    """What a test may want to know about each layer."""
+    return {
+        image.name: {
+            "component": image["join_component"],
+            "float": image.is_float,
+            "packed": image.packed_file is not None,
+            "fake_user": image.use_fake_user,
+            "space": image.colorspace_settings.name,
+            "size": list(image.size),
+            "properties": {key: value for key, value in image.items() if isinstance(value, str | int)},
+        }
+        for image in bpy.data.images
+        if "join_component" in image
+    }
+
+
+def counts() -> list[int]:
+    """A measure of what is in the file."""
+    data = bpy.data
+    return [len(data.images), len(data.node_groups), len(data.texts), len(data.scenes)]
+
+
+# --- the cases ----------------------------------------------------------------------------------------------------
+
+
+def case_photo() -> Report:
+    """A file is loaded, decomposed and saved; nothing happens to it."""
+    folder = Path(ARGUMENTS["folder"])
+    keep_engine_files(folder)
+    for thing in list(bpy.data.objects):
+        bpy.data.objects.remove(thing)  # a compositor without render layers needs no camera
+    source = bpy.data.images.load(ARGUMENTS["image"])
+    before = pixels_of(source).copy()
+    if ARGUMENTS.get("space"):
+        source.colorspace_settings.name = ARGUMENTS["space"]
+    error = decompose(image=source.name, **ARGUMENTS.get("options", {}))
+    assert not error, error
+    for component, path in ((image["join_component"], image) for image in bpy.data.images if "join_component" in image):
+        written = np.load(folder / f"{component}.npy")
+        assert np.array_equal(pixels_of(path)[..., :3], written[..., :3]), component
+    if ARGUMENTS.get("again"):
+        assert not decompose(image=source.name, **ARGUMENTS.get("options", {}))
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "saved.blend"))
+    render = bpy.context.scene.render
+    return {
+        "layers": layer_facts(),
+        "source_unchanged": bool(np.array_equal(before, pixels_of(source))) and not source.is_dirty,
+        "resolution": [render.resolution_x, render.resolution_y, render.resolution_percentage],
+        "groups": [group.name for group in bpy.data.node_groups if "join_components" in group],
+    }
+
+
+def case_render() -> Report:
+    """The saved file, opened anew, renders the recomposition."""
+    folder = Path(ARGUMENTS["folder"])
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "saved.blend"))
+    scene = bpy.context.scene
+    if hasattr(scene.render, "compositor_device"):
+        scene.render.compositor_device = "CPU"
+    settings = scene.render.image_settings
+    if hasattr(settings, "media_type"):
+        settings.media_type = "IMAGE"
+    settings.file_format, settings.color_depth, settings.color_mode = "OPEN_EXR", "32", "RGB"
+    scene.render.filepath = str(folder / "rendered.exr")
+    bpy.ops.render.render(write_still=True)
+    layers = {image["join_component"]: pixels_of(image) for image in bpy.data.images if "join_component" in image}
+    for component, pixels in layers.items():
+        assert np.array_equal(pixels[..., :3], np.load(folder / f"{component}.npy")[..., :3]), component
+    return {"layers": layer_facts(), "camera": scene.camera is not None}
+
+
+def case_own_tree() -> Report:
+    """A compositor that belongs to the user stays as it is."""
+    scene = bpy.context.scene
+    versions = module("host.versions")
+    tree, output = versions.create_compositor_tree(scene)
+    blur = tree.nodes.new("CompositorNodeBlur")
+    blur.location = (100.0, -300.0)
+    tree.links.new(blur.outputs[0], output.inputs[0])
+    scene.render.resolution_x, scene.render.resolution_y = 123, 45
+    own = {node.name for node in tree.nodes}
+
+    def links() -> list[list[str]]:
+        return [[link.from_node.name, link.to_node.name] for link in tree.links]
+
+    before = links()
+    source = bpy.data.images.load(ARGUMENTS["image"])
+    assert not decompose(image=source.name)
+    added = [node for node in tree.nodes if node.name not in own]
+    crossing = [pair for pair in links() if (pair[0] in own) != (pair[1] in own)]
+    ours = [node for node in added if node.bl_idname != "NodeFrame"]
+    return {
+        "kept": [pair for pair in links() if set(pair) <= own] == before,
+        "crossing": crossing,
+        "added": sorted(node.bl_idname for node in added),
+        "framed": all(node.parent is not None for node in ours),
+        "below": max(node.location.y + (node.parent.location.y if node.parent else 0) for node in ours) < -300.0,
+        "resolution": [scene.render.resolution_x, scene.render.resolution_y],
+    }
+
+
+def case_pixels() -> Report:
+    """Which linear values the engine would get of images of all kinds."""
+    read = module("host.images").read_pixels
+    source = bpy.data.images.load(ARGUMENTS["image"])
+    report: Report = {"srgb": read(source).tolist()}
+    source.colorspace_settings.name = "Non-Color"
+    report["data"] = read(source).tolist()
+    values = np.array([[[2.5, 0.5, 0.25, 1.0]], [[0.1, 0.2, 0.4, 0.5]]], dtype=np.float32)  # bottom row first
+    image = bpy.data.images.new("float", 1, 2, alpha=True, float_buffer=True)
+    image.colorspace_settings.name = "Linear Rec.709"
+    image.alpha_mode = "PREMUL"
+    image.pixels.foreach_set(values.ravel())
+    report["float"] = read(image).tolist()
+    image.alpha_mode = "NONE"
+    report["opaque"] = read(image).tolist()
+    return report
+
+
+def case_refused() -> Report:
+    """Each bad input gets its sentence, and leaves everything as it was."""
+    blank = bpy.data.images.new("blank", 4, 4, alpha=True)
+    blank.pixels.foreach_set(np.zeros(64, dtype=np.float32))
+    nan = bpy.data.images.new("nan", 4, 4, float_buffer=True)
+    nan.pixels.foreach_set(np.full(64, np.nan, dtype=np.float32))
+    missing = bpy.data.images.load(ARGUMENTS["image"])
+    missing.name, missing.filepath = "missing", "//not-there.png"
+    text = bpy.data.images.load(ARGUMENTS["text"])
+    movie = bpy.data.images.new("aces", 4, 4)
+    movie.colorspace_settings.name = "Filmic sRGB"
+    good = bpy.data.images.load(ARGUMENTS["image"])
+    good.name = "good"
+    messages = {}
+    before = counts()
+    render_result = next((image.name for image in bpy.data.images if image.type == "RENDER_RESULT"), None)
+    for name in ("nobody", "blank", "nan", "missing", text.name, "aces", render_result):
+        if name is not None:
+            messages[name] = decompose(image=name)
+    messages[""] = decompose()
+    for label, path in ARGUMENTS["pythons"].items():
+        os.environ["JOIN_ENGINE_PYTHON"] = path
+        messages[f"python {label}"] = decompose(image="good")
+    os.environ["JOIN_ENGINE_PYTHON"] = ARGUMENTS["fake"]
+    for behaviour in ("torch_missing", "garbage", "dies", "dies_later", "newer", "half_layers"):
+        os.environ["FAKE_ENGINE"] = behaviour
+        messages[behaviour] = decompose(image="good")
+    os.environ["FAKE_ENGINE"] = "slow"
+    messages["killed"] = _killed_in_the_middle()
+    unchanged = counts() == before
+    os.environ["FAKE_ENGINE"] = "ok"
+    return {"messages": messages, "unchanged": unchanged, "works_after": decompose(image="good"), "left": _left_over()}
+
+
+def _killed_in_the_middle() -> str:
+    running = module("ui.running")
+
+    def kill() -> None:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            session = running.current()
+            if session is not None and session.job.progress is not None:
+                session.engine._process.kill()
+                return
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    message = decompose(image="good")
+    thread.join()
+    return message
+
+
+def _left_over() -> list[str]:
+    """Temporary folders that should be gone."""
+    return [path.name for path in Path(bpy.app.tempdir).glob("join-*")]
+
+
+def case_real() -> Report:
+    """The engine itself: odd sizes, a bank that is cut, and a scene's worth of messages."""
+    report: Report = {}
+    for width, height in ARGUMENTS["sizes"]:
+        image = bpy.data.images.new(f"{width}x{height}", width, height)
+        rng = np.random.default_rng(0)
+        flat = rng.random(width * height * 4, dtype=np.float32)
+        flat[3::4] = 1.0
+        image.pixels.foreach_set(flat)
+        report[image.name] = decompose(image=image.name, bank=ARGUMENTS["bank"], steps=1, preset="DRAFT")
+    before = counts()
+
+    report["cut bank"] = decompose(image=image.name, bank=ARGUMENTS["cut_bank"])
+    report["no bank"] = decompose(image=image.name, bank="no-such-bank")
+    report["unchanged"] = counts() == before
+    report["layers"] = layer_facts()
+    return report
+
+
+def case_toggle() -> Report:
+    """Off and on again, twice, also while a job runs; the engine ends with the add-on."""
+    import addon_utils
+
+    gone = []
+    for _ in range(2):
+        session_module, running = module("core.session"), module("ui.running")
+        locate, options = module("core.locate"), module("core.protocol").Options()
+        python = locate.find_python().path
+        session = session_module.Session(python, locate.engine_root(), np.ones((2, 2, 3)), options, "it")
+        running.begin(session)
+        addon_utils.disable(ADDON)
+        gone.append(session.engine._process.poll() is not None and running.current() is None)
+        addon_utils.enable(ADDON)
+    bpy.data.images.load(ARGUMENTS["image"]).name = "good"
+    return {"gone": gone, "works": decompose(image="good")}
+
+
+CASES: dict[str, Callable[[], Report]] = {
+    name.removeprefix("case_"): function for name, function in globals().items() if name.startswith("case_")
+}
+
+
+def main() -> int:
+    install()
+    report = CASES[sys.argv[-1]]()
+    Path(ARGUMENTS["report"]).write_text(json.dumps(report), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        status = main()
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # some wheels hang at an orderly exit

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Shared by the tests of the add-on: pictures, banks, stand-ins for the engine, Blenders in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+INSIDE = HERE / "inside.py"
+
+
+def write_png(path: Path, pixels: np.ndarray) -> Path:
+    """``[H, W, 3 or 4]`` uint8, top row first."""
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def photo(height: int = 24, width: int = 40, channels: int = 3) -> np.ndarray:
+    """A small picture whose corners differ, so that a flip shows."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(40, 200, (height, width, channels), dtype=np.uint8)
+    pixels[: height // 2, : width // 2, 0] = 250
+    return pixels
+
+
+def fake_python(folder: Path, script: Path = HERE / "fake_engine.py") -> Path:
+    """A "Python" that runs the fake engine, whatever module it is told to run."""
+    wrapper = folder / "fake-python"
+    wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "$@"\n', encoding="utf-8")
+    wrapper.chmod(0o755)
+    return wrapper
+
+
+def make_bank(path: Path, python: Path | str = sys.executable, resolution: int = 16) -> Path:
+    """A bank of random weights, written by the engine's Python."""
+    run([str(python), str(HERE / "make_bank.py"), str(path), str(resolution)], {"PYTHONPATH": str(ROOT)})
+    return path
+
+
+def run(command: Sequence[str], environment: Mapping[str, str] | None = None, timeout: float = 120) -> str:
+    """Run to the end; the output, or an AssertionError that shows it."""
+    done = subprocess.run(
+        command,
+        env={**os.environ, **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=timeout,
+        check=False,
+    )
+    # The wheels' leak detector talks for pages at exit.
+    lines = [line for line in done.stdout.splitlines() if not line.startswith(("Freeing memory", "Error: Not freed"))]
+    assert done.returncode == 0, "\n".join(["exit code", str(done.returncode), *lines[-60:]])
+    return "\n".join(lines)
+
+
+class Blender:
+    """A Blender wheel with the extension installed in a user folder of its own.
+
+    Args:
+        folder: for the user folder and for what the cases write.
+        archive: the extension's zip.
+        python: an interpreter that has bpy.
+    """
+
+    def __init__(self, folder: Path, archive: Path, python: Path | str = sys.executable) -> None:
+        self.folder = folder
+        self._archive = archive
+        self._python = python
+        (folder / "user").mkdir(parents=True, exist_ok=True)
+
+    def run(self, case: str, engine: Path | str, timeout: float = 120, **arguments: Any) -> dict[str, Any]:
+        """Run one case of ``inside.py`` in a new process; what it reported. ``FAKE_ENGINE`` and the like are arguments
+        in capitals."""
+        report = self.folder / f"{case}.json"
+        report.unlink(missing_ok=True)
+        environment = {name: str(value) for name, value in arguments.items() if name.isupper()}
+        plain = {name: value for name, value in arguments.items() if not name.isupper()}
+        environment |= {
+            "BLENDER_USER_RESOURCES": str(self.folder / "user"),
+            "JOIN_ENGINE_PYTHON": str(engine),
+            # Tests share the machine; threads that wait for each other on a busy core take for ever.
+            "OMP_NUM_THREADS": "1",
+            "JOIN_TEST": json.dumps({"archive": str(self._archive), "report": str(report), **plain}, default=str),
+        }
+        log = run([str(self._python), str(INSIDE), case], environment, timeout)
+        assert report.exists(), log
+        return json.loads(report.read_text(encoding="utf-8")) | {"log": log}

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine's process and the session around it, with a stand-in for the engine; no bpy."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from join_blender.core import locate
+from join_blender.core.engine_process import DIED, EngineProcess, engine_environment
+from join_blender.core.failure import Failure
+from join_blender.core.job import Phase
+from join_blender.core.protocol import Message, Options
+from join_blender.core.session import Session, load_layer
+from tests.join_blender.support import ROOT, fake_python
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Path:
+    return fake_python(tmp_path)
+
+
+def events_until(engine: EngineProcess, kind: str, seconds: float = 10.0) -> list[Message]:
+    events: list[Message] = []
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        events += engine.poll()
+        if events and events[-1]["type"] == kind:
+            return events
+        time.sleep(0.01)
+    raise AssertionError(f"no {kind} in {events}")
+
+
+def session(python: Path, folder: Path) -> Session:
+    image = np.random.default_rng(0).random((4, 6, 3), dtype=np.float32)
+    return Session(python, ROOT, image, Options(preset="draft"), "photo", str(folder))
+
+
+def test_poll_never_blocks(python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_ENGINE", "silent")
+    engine = EngineProcess(python, ROOT)
+    start = time.perf_counter()
+    assert all(engine.poll() == [] for _ in range(100))
+    assert time.perf_counter() - start < 0.1
+    engine.kill()
+    assert events_until(engine, DIED)[-1]["message"] == "signal 9"
+    assert engine.poll() == []
+
+
+def test_last_words_are_kept(python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_ENGINE", "dies")
+    engine = EngineProcess(python, ROOT)
+    assert events_until(engine, DIED)[-1]["message"] == "exit code 1: the last words"
+    assert engine.stderr_tail == ("the last words",)
+    engine.send({"type": "shutdown", "id": "1"})  # to the dead: nothing happens
+
+
+def test_a_child_that_holds_the_pipe_does_not_hide_a_death(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text("import subprocess, sys\nsubprocess.Popen(['sleep', '5'])\nsys.exit(4)\n", encoding="utf-8")
+    engine = EngineProcess(fake_python(tmp_path, script), ROOT)
+    assert events_until(engine, DIED, 4.0)[-1]["message"] == "exit code 4"
+
+
+def test_an_interpreter_that_cannot_be_started(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="could not be started"):
+        EngineProcess(tmp_path / "nothing", ROOT)
+
+
+def test_the_environment_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PYTHONHOME", "PYTHONPATH", "PYTHONEXECUTABLE"):
+        monkeypatch.setenv(name, "/blender")
+    environment = engine_environment(ROOT)
+    assert "PYTHONHOME" not in environment and "PYTHONEXECUTABLE" not in environment
+    assert environment["PYTHONPATH"] == str(ROOT) and environment["PYTHONUTF8"] == "1"
+
+
+def test_a_session_from_pixels_to_layers(python: Path, tmp_path: Path) -> None:
+    scratch = tmp_path / "süß und scharf"
+    scratch.mkdir()
+    running = session(python, scratch)
+    running.wait()
+    result = running.job.result
+    assert running.job.phase is Phase.FINISHED and result is not None
+    layers = {name: load_layer(path) for name, path in result["layers"].items()}
+    np.testing.assert_allclose(
+        layers["albedo"] * layers["shading"] + layers["specular"], np.load(result["recomposed"]), atol=1e-6
+    )
+    assert running.save_decomposition(tmp_path / "kept").read_bytes() == b"fake"
+    running.close()
+    running.close()
+    assert list(scratch.iterdir()) == []
+    with pytest.raises(Failure, match="cannot be read"):
+        load_layer(result["layers"]["albedo"])
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_session_is_stopped(python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: bool) -> None:
+    monkeypatch.setenv("FAKE_ENGINE", "slow")
+    running = session(python, tmp_path)
+    while running.job.progress is None:
+        assert not running.step()
+        time.sleep(0.01)
+    running.stop(keep)
+    running.wait()
+    assert running.job.phase is Phase.CANCELLED and (running.job.result is not None) is keep
+    running.close()
+
+
+def test_an_engine_ends_with_its_blender(python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if that Blender is shot: the engine reads the end of its stdin."""
+    monkeypatch.setenv("FAKE_ENGINE", "ok")
+    program = (
+        "import os, sys; from pathlib import Path; from join_blender.core.engine_process import EngineProcess;"
+        f"e = EngineProcess(Path({str(python)!r}), Path({str(ROOT)!r}));"
+        "print(e.pid, flush=True); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    engine = int(done.stdout)
+    deadline = time.monotonic() + 10
+    while _lives(engine):
+        assert time.monotonic() < deadline, "the engine outlived its Blender"
+        time.sleep(0.02)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{process}/stat")
+    return not (status.exists() and status.read_text().split()[2] == "Z")
+
+
+def test_finding_python(tmp_path: Path) -> None:
+    own = tmp_path / ".venv" / "bin" / "python"
+    with pytest.raises(Failure, match="No Python for the engine is set"):
+        locate.find_python(root=tmp_path, environ={})
+    own.parent.mkdir(parents=True)
+    own.touch()
+    chosen = tmp_path / "chosen"
+    chosen.touch()
+    variable = {locate.VARIABLE: str(chosen)}
+    assert locate.find_python(root=tmp_path, environ={}).path == own
+    assert locate.find_python(root=tmp_path / "x", environ=variable).path == chosen
+    assert locate.find_python(f' "{chosen}" ', tmp_path, {}).path == chosen
+    assert locate.find_python(str(tmp_path / ".venv"), tmp_path, variable).path == own
+    with pytest.raises(Failure, match="preferences name does not exist"):
+        locate.find_python(str(tmp_path / "gone"), tmp_path, variable)
+    with pytest.raises(Failure, match="JOIN_ENGINE_PYTHON names does not exist"):
+        locate.find_python("", tmp_path, {locate.VARIABLE: str(tmp_path / "gone")})
+
+
+def test_the_add_on_knows_no_engine_and_core_knows_no_bpy() -> None:
+    for path in (ROOT / "join_blender").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "import torch" not in text and "import join_engine" not in text and "from join_engine" not in text, path
+        assert "sys.path" not in text, path
+        if "core" in path.parts:
+            assert "bpy" not in [word for line in text.splitlines() if "import" in line for word in line.split()], path

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The add-on in Blender (the bpy wheel), each test in a process of its own, as bpy keeps its state for ever."""
+
+from __future__ import annotations
+
+import sys
+import venv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import OpenEXR
+import pytest
+
+from join_engine.color import srgb_decode
+from tests.join_blender.build_zip import build
+from tests.join_blender.support import Blender, fake_python, make_bank, photo, write_png
+
+COMPONENTS = ("albedo", "shading", "specular")
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="module")
+def blender(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Blender:
+    return Blender(tmp_path_factory.mktemp("blender"), archive)
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Path:
+    return fake_python(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_bank(tmp_path_factory.mktemp("banks") / "tiny.safetensors")
+
+
+def rendered(folder: Path) -> np.ndarray:
+    with OpenEXR.File(str(folder / "rendered.exr")) as file:
+        return np.asarray(file.channels()["RGB"].pixels, dtype=np.float32)
+
+
+def check_layers(layers: dict[str, Any], stem: str, size: list[int]) -> None:
+    assert set(layers) == {f"{stem} {component}" for component in COMPONENTS}
+    for facts in layers.values():
+        assert facts["float"] and facts["packed"] and facts["fake_user"]
+        assert facts["space"] == "Linear Rec.709" and facts["size"] == size
+
+
+def test_photo_becomes_layers_that_render_back(tmp_path: Path, blender: Blender, bank: Path) -> None:
+    """The real engine; and the saved file, in another process, renders what the engine recomposed."""
+    image = write_png(tmp_path / "ein Foto – grün.png", photo())
+    options = {"bank": str(bank), "preset": "DRAFT", "steps": 2, "seed": 3}
+    report = blender.run("photo", sys.executable, folder=tmp_path, image=image, options=options)
+    check_layers(report["layers"], "ein Foto – grün", [40, 24])
+    assert report["source_unchanged"]
+    assert report["resolution"] == [40, 24, 100]
+    properties = report["layers"]["ein Foto – grün albedo"]["properties"]
+    assert properties["join_bank"] == "tiny" and len(properties["join_bank_sha256"]) == 64
+    assert properties["join_seed"] == 3 and properties["join_preset"] == "draft"
+    assert properties["join_source"] == "ein Foto – grün.png"
+    again = blender.run("render", sys.executable, folder=tmp_path)
+    assert again["layers"] == report["layers"] and not again["camera"]
+    assert np.abs(rendered(tmp_path) - np.load(tmp_path / "recomposed.npy")).max() < 2e-3
+
+
+def test_alpha_and_names_that_are_taken(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    pixels = photo(channels=4)
+    pixels[:, ::2, 3] = 100
+    image = write_png(tmp_path / "cut out.png", pixels)
+    report = blender.run("photo", fake, folder=tmp_path, image=image, again=True)
+    assert len(report["layers"]) == 6 and "cut out albedo.001" in report["layers"]
+    assert report["groups"] == ["JoIN Recombine"]
+    blender.run("render", fake, folder=tmp_path)
+    assert np.abs(rendered(tmp_path) - np.load(tmp_path / "recomposed.npy")).max() < 2e-3
+
+
+def test_the_users_compositor_stays(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    report = blender.run("own_tree", fake, image=write_png(tmp_path / "photo.png", photo()))
+    assert report["kept"] and report["crossing"] == []
+    assert report["framed"] and report["below"]
+    assert report["resolution"] == [123, 45]
+    assert report["added"].count("CompositorNodeImage") == 3
+
+
+def test_what_the_engine_gets(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    pixels = photo(6, 5)
+    report = blender.run("pixels", fake, image=write_png(tmp_path / "photo.png", pixels))
+    encoded = pixels.astype(np.float32) / 255
+    np.testing.assert_allclose(report["srgb"], srgb_decode(encoded), atol=1e-6)
+    np.testing.assert_allclose(report["data"], encoded, atol=1e-6)
+    np.testing.assert_allclose(report["float"], [[[0.2, 0.4, 0.8, 0.5]], [[2.5, 0.5, 0.25, 1.0]]], atol=1e-6)
+    np.testing.assert_allclose(report["opaque"], [[[0.1, 0.2, 0.4]], [[2.5, 0.5, 0.25]]], atol=1e-6)
+
+
+def test_every_bad_input_gets_one_clear_sentence(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    (tmp_path / "words.png").write_text("this is no image", encoding="utf-8")
+    (tmp_path / "no program").write_text("nor is this a program", encoding="utf-8")
+    venv.create(tmp_path / "without torch", with_pip=False)
+    report = blender.run(
+        "refused",
+        fake,
+        image=write_png(tmp_path / "photo.png", photo()),
+        text=tmp_path / "words.png",
+        fake=fake,
+        pythons={
+            "gone": str(tmp_path / "gone"),
+            "no program": str(tmp_path / "no program"),
+            "true": "/bin/true",
+            "without torch": str(tmp_path / "without torch"),
+        },
+    )
+    expected = {
+        "nobody": "There is no image 'nobody'",
+        "blank": "transparent everywhere",
+        "nan": "no numbers",
+        "missing": "Its file is missing or is no image",
+        "words.png": "Its file is missing or is no image",
+        "aces": "colour space 'Filmic sRGB'",
+        "": "No image is chosen",
+        "python gone": "does not exist",
+        "python no program": "could not be started",
+        "python true": "The engine did not start (exit code 0)",
+        "python without torch": "cannot import torch",
+        "torch_missing": "This Python cannot import torch. Install torch.",
+        "garbage": "no engine's message ('Usage: something else entirely')",
+        "dies": "The engine did not start (exit code 1: the last words)",
+        "dies_later": "in the middle of the work (exit code 9: Traceback: the last words)",
+        "newer": "protocol 2",
+        "half_layers": "A layer of the engine cannot be read",
+        "killed": "in the middle of the work (signal 9",
+    }
+    for case, words in expected.items():
+        message = report["messages"][case]
+        assert words in message, f"{case}: {message}"
+        assert message.strip().count("\n") == 0, f"{case} is more than one line: {message}"
+    assert report["unchanged"], "a refused image left something behind"
+    assert report["works_after"] == ""
+    assert report["left"] == []
+
+
+def test_odd_sizes_and_broken_banks(tmp_path: Path, blender: Blender, bank: Path) -> None:
+    """The real engine, at the edges."""
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(bank.read_bytes()[: bank.stat().st_size // 2])
+    report = blender.run("real", sys.executable, bank=bank, cut_bank=cut, sizes=[[1, 1], [1, 5000], [17, 33]])
+    assert report["17x33"] == ""
+    for size in ("1x1", "1x5000"):
+        assert report[size] == "" or f"'{size}'" in report[size], report[size]
+        assert (report[size] == "") == (f"{size} albedo" in report["layers"])
+    assert "cut.safetensors" in report["cut bank"] and "no-such-bank" in report["no bank"]
+    assert report["unchanged"]
+
+
+def test_off_and_on_again(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    report = blender.run("toggle", fake, image=write_png(tmp_path / "photo.png", photo()))
+    assert report["gone"] == [True, True]
+    assert report["works"] == ""

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Messages, and a job's life without any process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from join_blender.core import protocol
+from join_blender.core.engine_process import DIED
+from join_blender.core.job import Job, Phase
+from join_blender.core.protocol import Decoder, NotTheProtocol, Options, encode
+
+REQUEST = protocol.decompose("7", Path("in.npy"), Path("out"), Options())
+HELLO = {"type": "hello", "protocol": 1}
+RESULT = {"type": "result", "id": "7", "layers": {}}
+
+
+def started() -> Job:
+    job = Job(REQUEST, now=0.0)
+    assert job.advance([HELLO], 1.0) == [REQUEST]
+    return job
+
+
+def test_messages_survive_any_cut() -> None:
+    messages = [{"type": "progress", "path": "Grün – 緑.npy"}, {"type": "bye"}]
+    stream = b"".join(map(encode, messages))
+    for size in range(1, len(stream)):
+        decoder = Decoder()
+        pieces = [stream[start : start + size] for start in range(0, len(stream), size)]
+        assert [message for piece in pieces for message in decoder.feed(piece)] == messages
+
+
+@pytest.mark.parametrize("stream", [b"usage: python\0", b"[1]\0", b'{"no": "type"}\0', b"\xff\0", b"{" * (17 << 20)])
+def test_what_is_no_message(stream: bytes) -> None:
+    with pytest.raises(NotTheProtocol):
+        Decoder().feed(stream)
+
+
+def test_a_good_life() -> None:
+    job = started()
+    job.advance([{"type": "accepted", "id": "7"}], 2.0)
+    assert job.phase is Phase.RUNNING
+    progress = {"type": "progress", "id": "7", "stage": "joint", "step": 5, "of": 20, "seconds_left": 3.0, "loss": 0.1}
+    job.advance([progress], 3.0)
+    assert job.progress is not None and job.progress.fraction == 0.25
+    assert job.advance([RESULT], 4.0) == []
+    assert job.phase is Phase.FINISHED and job.done and job.result == RESULT
+
+
+def test_other_jobs_are_none_of_its_business() -> None:
+    job = started()
+    job.advance([{**RESULT, "id": "8"}, {"type": "error", "id": "8", "code": "x", "message": "y", "hint": ""}], 2.0)
+    assert not job.done
+
+
+def test_an_error_is_told_as_the_engine_says_it() -> None:
+    job = started()
+    job.advance([{"type": "error", "id": "7", "code": "bank_broken", "message": "It is cut.", "hint": "Get it."}], 2.0)
+    assert job.failure is not None and job.failure.code == "bank_broken" and str(job.failure) == "It is cut. Get it."
+
+
+def test_an_error_before_hello_outlives_the_death_that_follows() -> None:
+    job = Job(REQUEST, now=0.0)
+    error = {"type": "error", "id": None, "code": "torch_missing", "message": "No torch.", "hint": "Install it."}
+    job.advance([error, {"type": DIED, "message": "exit code 3"}], 1.0)
+    assert job.failure is not None and job.failure.code == "torch_missing"
+
+
+@pytest.mark.parametrize(("hello", "code"), [(False, "engine_start"), (True, "engine_died")])
+def test_a_dead_engine(hello: bool, code: str) -> None:
+    job = started() if hello else Job(REQUEST, now=0.0)
+    job.advance([{"type": DIED, "message": "signal 9"}], 2.0)
+    assert job.failure is not None and job.failure.code == code and "signal 9" in str(job.failure)
+
+
+def test_no_hello_in_time() -> None:
+    job = Job(REQUEST, now=0.0, hello_timeout=60.0)
+    job.advance([], 59.0)
+    assert not job.done
+    job.advance([], 61.0)
+    assert job.failure is not None and job.failure.code == "engine_silent" and "60 seconds" in str(job.failure)
+
+
+def test_another_protocol() -> None:
+    job = Job(REQUEST, now=0.0)
+    assert job.advance([{"type": "hello", "protocol": 2}], 1.0) == []
+    assert job.failure is not None and job.failure.code == "engine_protocol"
+
+
+@pytest.mark.parametrize(
+    ("keep", "answer", "phase", "has_result"),
+    [
+        (False, {"type": "cancelled", "id": "7", "result": None}, Phase.CANCELLED, False),
+        (True, {"type": "cancelled", "id": "7", "result": {"layers": {}}}, Phase.CANCELLED, True),
+        (True, RESULT, Phase.FINISHED, True),
+        (False, RESULT, Phase.CANCELLED, False),
+        (False, {"type": DIED, "message": ""}, Phase.CANCELLED, False),
+    ],
+)
+def test_stopping(keep: bool, answer: dict[str, Any], phase: Phase, has_result: bool) -> None:
+    job = started()
+    job.stop(keep)
+    assert job.advance([], 2.0) == [{"type": "cancel", "id": "7", "keep": keep}]
+    job.advance([answer], 3.0)
+    assert job.phase is phase and (job.result is not None) is has_result and job.failure is None
+
+
+def test_stopping_is_sure_even_if_the_engine_hangs() -> None:
+    job = started()
+    job.stop(keep=True)
+    job.advance([], 2.0)
+    job.advance([], 13.0)
+    assert job.phase is Phase.CANCELLED and job.result is None
+
+
+def test_stopping_before_hello_needs_no_engine() -> None:
+    job = Job(REQUEST, now=0.0)
+    job.stop(keep=True)
+    assert job.phase is Phase.CANCELLED
+    assert job.advance([HELLO], 1.0) == []
