@@ -8,7 +8,6 @@ PYTHON ?= $(shell for p in python3.11 python3.13 python3 python; do \
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/ready
-STUBS := $(VENV)/fake-bpy
 OUT ?= out/demo
 PRESET ?= standard
 # Passed on by the environment, never pasted into a command: a path may hold spaces, quotes or umlauts.
@@ -31,21 +30,16 @@ $(READY): pyproject.toml
 	$(RUN) -m pip install -q --disable-pip-version-check -e ".[blender,dev]"
 	touch $@
 
-$(STUBS)/ready: $(READY)
-	rm -rf $(STUBS)
-	$(RUN) -m pip install -q --disable-pip-version-check --no-deps --target $(STUBS) fake-bpy-module-4.5==20260730
-	touch $@
-
 demo: $(READY)
 	$(RUN) samples/demo.py --out $(OUT) --preset "$$PRESET" $${IMAGE:+--image "$$IMAGE"}
 
 test: $(READY)
 	$(RUN) -m pytest
 
-lint: $(STUBS)/ready
+lint: $(READY)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-	MYPYPATH=$(STUBS) $(RUN) -m mypy
+	$(RUN) -m mypy
 
 package: $(READY)
 	$(RUN) tests/join_blender/build_zip.py --out dist

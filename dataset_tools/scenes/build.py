@@ -88,7 +88,7 @@ def _towards(location: Vector, target: Vector) -> Any:
 
 
 def _add_light(described: Spotlight, name: str) -> None:
-    light = bpy.data.lights.new(name, "SPOT")
+    light: Any = bpy.data.lights.new(name, "SPOT")  # a SpotLight; the stubs know only Light
     light.energy = described.energy
     light.color = described.color
     light.shadow_soft_size = described.radius
@@ -103,7 +103,7 @@ def _set_world(fill: Fill) -> None:
     world = bpy.data.worlds.new("fill")
     if not world.use_nodes:
         world.use_nodes = True
-    background = next(node for node in world.node_tree.nodes if node.type == "BACKGROUND")
+    background: Any = next(node for node in world.node_tree.nodes if node.type == "BACKGROUND")
     background.inputs["Color"].default_value = (*fill.color, 1.0)
     background.inputs["Strength"].default_value = fill.strength
     _scene().world = world
