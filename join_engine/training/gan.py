@@ -247,6 +247,7 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument("--path-weight", type=float, default=0.0, help="path length penalty; 2 in the paper, 0: none")
     training.add_argument("--mixing", type=float, default=0.9, help="probability of style mixing")
     training.add_argument("--flip", action=argparse.BooleanOptionalAction, default=True, help="mirror real images")
+    training.add_argument("--noise", action=argparse.BooleanOptionalAction, default=True, help="noise in the generator")
     training.add_argument("--ema-kimg", type=float, default=5.0, help="half-life of the moving average")
     training.add_argument("--ema-rampup", type=float, default=0.05)
     training.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=False)

@@ -34,6 +34,8 @@ class GanSettings:
         path_weight: weight of the path length penalty; 0 leaves it out.
         mixing: probability of style mixing.
         flip: mirror half of the real images.
+        noise: give the generator noise. Without it the picture follows from the codes alone, which suits components
+            without grain, such as albedo.
         ema_kimg: half-life of the generator's moving average in thousand images.
         ema_rampup: the half-life is at most this share of the images seen so far.
         bf16: convolutions in bfloat16.
@@ -47,6 +49,7 @@ class GanSettings:
     path_weight: float = 0.0
     mixing: float = 0.9
     flip: bool = True
+    noise: bool = True
     ema_kimg: float = 5.0
     ema_rampup: float = 0.05
     bf16: bool = False
@@ -83,6 +86,7 @@ class GanState:
             self.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self._silence()
         self.path_mean = torch.zeros((), device=self.device)
         self.steps = 0
         self.images = 0
@@ -94,6 +98,10 @@ class GanState:
     def dtype(self) -> torch.dtype:
         """Precision of the convolutions."""
         return torch.bfloat16 if self.settings.bf16 else torch.float32
+
+    @property
+    def _noise(self) -> str:
+        return "random" if self.settings.noise else "none"
 
     def step(self, data: ImageSet) -> dict[str, torch.Tensor]:
         """One step of both networks. Returns scalars to log, still on the device."""
@@ -135,6 +143,17 @@ class GanState:
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": saved, "param_groups": groups})
             self._restore_layout(optimizer)
+        self._silence()
+
+    @torch.no_grad()
+    def _silence(self) -> None:
+        """Without noise: strengths of 0, which then never get a gradient."""
+        if self.settings.noise:
+            return
+        for network in (self.generator, self.average):
+            for name, parameter in network.named_parameters():
+                if name.endswith("noise_strength"):
+                    parameter.zero_()
 
     def _restore_layout(self, optimizer: torch.optim.Optimizer) -> None:
         """Moments in the memory layout of their parameters: files store plain ones, and sums depend on the order."""
@@ -167,7 +186,7 @@ class GanState:
         return torch.where(swap[:, :, None], other[:, None], w[:, None])
 
     def _generator_step(self) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        fakes = self.generator.synthesis(self._codes(self.settings.batch), "random", self.dtype)
+        fakes = self.generator.synthesis(self._codes(self.settings.batch), self._noise, self.dtype)
         self.discriminator.requires_grad_(False)
         loss = generator_loss(self.discriminator(fakes, self.dtype))
         self.generator_optimizer.zero_grad()
@@ -178,7 +197,7 @@ class GanState:
 
     def _path_step(self) -> torch.Tensor:
         ws = self._codes(max(1, self.settings.batch // 2))
-        lengths = path_lengths(self.generator.synthesis(ws, "random"), ws)
+        lengths = path_lengths(self.generator.synthesis(ws, self._noise), ws)
         penalty, self.path_mean = path_length_penalty(lengths, self.path_mean)
         self.generator_optimizer.zero_grad()
         (penalty * self.settings.path_weight * _PATH_INTERVAL).backward()

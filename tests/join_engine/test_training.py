@@ -229,6 +229,21 @@ def test_flip_mirrors_about_half(data: ImageSet) -> None:
     assert torch.equal(never, plain.expand_as(never))
 
 
+def test_without_noise_the_codes_say_it_all(tmp_path: Path, data: ImageSet) -> None:
+    architecture = {key: value for key, value in TINY.to_dict().items() if key != "resolution"}
+    noisy = gan.begin(tmp_path, data, architecture, QUICK)
+    for _ in range(3):
+        noisy.state.step(data)
+    noisy.save()
+    w = torch.randn(2, TINY.w_dim)
+    assert not torch.equal(noisy.state.average.synthesis(w, "const"), noisy.state.average.synthesis(w, "none"))
+    silent = gan.begin(tmp_path, data, architecture, GanSettings(batch=4, noise=False))
+    for _ in range(2):
+        silent.state.step(data)
+    for generator in (silent.state.average, silent.state.generator):
+        assert torch.equal(generator.synthesis(w, "const"), generator.synthesis(w, "none"))
+
+
 def test_moving_average(data: ImageSet) -> None:
     state = GanState(TINY, GanSettings(batch=4, ema_kimg=0.004, ema_rampup=1.0))  # a half-life of one step
     for _ in range(3):
