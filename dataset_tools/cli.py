@@ -87,7 +87,7 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
         "--resolution", type=_positive, required=True, help="width and height; divides the rendered one"
     )
     parser.add_argument("--components", nargs="+", default=["albedo", "shading"], choices=passes.COMPONENTS)
-    parser.add_argument("--split", default="train", choices=SPLITS)
+    parser.add_argument("--split", default="train", choices=(*SPLITS, exports.ALL_SPLITS))
     parser.add_argument("--float", action="store_true", dest="floats", help="float32 linear .npy instead of 8-bit PNG")
     parser.add_argument("--limit", type=_positive, help="take this many samples at most")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.tar")
@@ -99,7 +99,7 @@ def _export(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     components = tuple(dict.fromkeys(options.components))
     wanted = exports.Export(options.resolution, components, options.split, options.floats, options.limit)
     count = exports.export(options.folder, wanted, options.out)
-    print(f"{count} {options.split} samples in {options.out}")
+    print(f"{count} samples (split: {options.split}) in {options.out}")
 
 
 def _add_sample(commands: argparse._SubParsersAction) -> None:

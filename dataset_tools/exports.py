@@ -21,10 +21,13 @@ from dataset_tools.progress import progress
 from dataset_tools.specs.seeds import SPLITS
 from join_engine.color import DEFAULT_TRANSFORMS
 
+# Of a dataset that no bank was trained on, every split is held out.
+ALL_SPLITS = "all"
+
 
 @dataclass(frozen=True)
 class Export:
-    """What to pack: the split, the components, their resolution, tone-mapped or float, and how many at most."""
+    """What to pack: split or ALL_SPLITS, components, their resolution, tone-mapped or float, how many at most."""
 
     resolution: int
     components: tuple[str, ...]
@@ -34,10 +37,10 @@ class Export:
 
 
 def export(folder: Path, wanted: Export, out: Path) -> int:
-    """Write a pack of the samples of one split; returns their number. Raises UserError when there are none."""
+    """Write a pack of samples; returns their number. Raises UserError when there are none."""
     _check(wanted)
     header = shards.read_header(folder)
-    chosen = [entry for entry in shards.entries(folder) if entry["split"] == wanted.split][: wanted.limit]
+    chosen = [entry for entry in shards.entries(folder) if wanted.split in (ALL_SPLITS, entry["split"])][: wanted.limit]
     if not chosen:
         raise UserError(f"{folder} has no finished '{wanted.split}' samples yet: wait for more shards or render more.")
     with shards.atomic(out) as partial, tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as archive:
@@ -55,8 +58,9 @@ def _check(wanted: Export) -> None:
     unknown = set(wanted.components) - set(passes.COMPONENTS)
     if unknown:
         raise UserError(f"There is no component '{unknown.pop()}'; choose among: {', '.join(passes.COMPONENTS)}.")
-    if wanted.split not in SPLITS:
-        raise UserError(f"There is no split '{wanted.split}'; choose one of: {', '.join(SPLITS)}.")
+    known = (*SPLITS, ALL_SPLITS)
+    if wanted.split not in known:
+        raise UserError(f"There is no split '{wanted.split}'; choose one of: {', '.join(known)}.")
 
 
 def _pack(header: dict[str, Any], wanted: Export, count: int) -> dict[str, Any]:

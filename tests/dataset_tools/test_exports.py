@@ -14,7 +14,7 @@ import pytest
 from dataset_tools import components, passes
 from dataset_tools.cli import main
 from dataset_tools.errors import UserError
-from dataset_tools.exports import Export, export
+from dataset_tools.exports import ALL_SPLITS, Export, export
 from dataset_tools.samples import write_sample
 from dataset_tools.specs.seeds import split
 from join_engine.color import reinhard_encode, srgb_encode
@@ -31,6 +31,13 @@ def _linear(index: int, name: str) -> np.ndarray:
     """What a component must be after an area average of 16² → 8² in linear space."""
     image = passes.component(invented_passes(index), name)
     return image.reshape(8, 2, 8, 2, 3).mean(axis=(1, 3))
+
+
+def test_all_splits_can_go_into_one_pack(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "all.tar"
+    assert export(dataset, Export(8, ("albedo",), ALL_SPLITS, floats=True), out) == 70
+    with tarfile.open(out) as archive:
+        assert len(archive.getnames()) == 71
 
 
 def test_a_training_pack_is_tone_mapped_png_with_its_header_first(dataset: Path, tmp_path: Path) -> None:
