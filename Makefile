@@ -50,5 +50,14 @@ test-blenders: $(READY)
 test-gui: $(READY)
 	$(RUN) tests/join_blender/gui.py --blender "$(or $(BLENDER),blender)"
 
+# Scenes of a seed that no bank was trained on. The same 50 for everybody on the same Blender.
+HELDOUT := out/heldout
+$(HELDOUT)/samples.tar: $(READY)
+	$(RUN) dataset_tools/render.py primeshapes --seed 1000 --count 50 --resolution 128 --samples 64 --out $(HELDOUT)/renders
+	$(RUN) dataset_tools/render.py export $(HELDOUT)/renders --resolution 64 --split all --float --out $@
+
+heldout: $(HELDOUT)/samples.tar
+	$(RUN) -m join_engine evaluate --data $< --count 50 --preset "$$PRESET" --out $(HELDOUT)/$(PRESET)
+
 clean:
 	rm -rf out dist .pytest_cache .mypy_cache .ruff_cache
