@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     decompose.add_argument("--out", type=Path, required=True, help="folder; each image gets a folder of its own in it")
     _add_inversion_options(decompose)
+    decompose.add_argument(
+        "--no-detail", action="store_true", help="leave the layers as the generators make them (as in the paper)"
+    )
     decompose.set_defaults(run=_decompose)
 
     serve = commands.add_parser("serve", help="serve requests on stdin (for the Blender extension)")
@@ -160,6 +164,7 @@ def _decompose_one(path: Path, folder: Path, bank: Bank, codebook: Any, options:
     image = read_image(path)
     with _progress_bar(path.name) as monitor:
         preset = get_preset(options.preset)
+        preset = replace(preset, detail=None) if options.no_detail else preset
         result = decompose(image, bank, preset, options.seed, monitor, codebook=codebook).decomposition
     write_layers(folder, result)
     save_decomposition(folder / "decomposition.join", result)

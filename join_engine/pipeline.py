@@ -19,6 +19,7 @@ from torch import Tensor
 from .bank import Bank
 from .color import srgb_encode
 from .decomposition import Decomposition
+from .detail import DETAILED, add_detail, keep_detail, supports
 from .editing.sefa import sefa_directions, style_weights
 from .errors import JoinError
 from .evaluation.metrics import image_psnr
@@ -82,7 +83,9 @@ def decompose(
     The image is fitted to the bank's square (antialiased in linear light, aspect kept, mirrored at the borders),
     inverted there, and the components are brought back to the image's own size by smooth resampling in the
     tone-mapped domain in which the generators work. Partly transparent pixels are first blended with the mean of
-    the visible ones. Where an image that never exceeds 1 is white, the recomposition may be brighter than it.
+    the visible ones. Where an image that never exceeds 1 is white, the generators' layers may make a brighter one.
+    If the preset says so, albedo and shading then take up the detail that the generators could not express, so that
+    the layers make the image exactly (see :mod:`join_engine.detail`; not part of the paper).
 
     Args:
         image: scene-linear Rec.709 float [H, W, 3], or [H, W, 4] with straight alpha.
@@ -92,8 +95,9 @@ def decompose(
             ``monitor.preview_every`` steps.
 
     Returns:
-        The decomposition. Its metrics: ``loss`` (Eq. 4 with the kNN term), ``psnr_fit`` (sRGB-encoded recomposition
-        against the image, in dB, at the bank's resolution) and ``psnr`` (the same at the image's own size).
+        The decomposition. Its metrics: ``loss`` (Eq. 4 with the kNN term), ``psnr_fit`` (how close the generators
+        came: sRGB-encoded f of their layers against the image, in dB, at the bank's resolution) and ``psnr`` (the
+        final layers against the image, at its own size; at most 100).
 
     Raises:
         JoinError: whatever :func:`join_engine.images.validate_image` finds.
@@ -114,6 +118,9 @@ def decompose(
         outputs = state.synthesize()
         fit = state.render(outputs)
     layers = _layers(bank, frame, outputs)
+    detail = preset.detail if supports(bank.forward_model.name) else None
+    if detail is not None:
+        layers = add_detail(detail, colour, layers, frame)
     recomposed = np.asarray(bank.forward_model.compose(layers))
     metrics = {
         **({"loss": float(state.loss[0])} if state.loss[0].isfinite() else {}),  # a run may be cancelled before any
@@ -121,7 +128,7 @@ def decompose(
         "psnr": image_psnr(srgb_encode(recomposed), srgb_encode(colour)),
     }
     seconds = {"prepare": prepared - start, **state.seconds, "finish": time.perf_counter() - inverted}
-    settings = {**preset.to_json(), "seed": seed, "device": state.target.device.type}
+    settings = {**replace(preset, detail=detail).to_json(), "seed": seed, "device": state.target.device.type}
     return Outcome(_decomposition(bank, state, layers, settings, metrics, seconds), state.cancelled)
 
 
@@ -160,6 +167,8 @@ def relight(
 ) -> Decomposition:
     """Edit some components of a decomposition in latent space; the others stay the same to the bit.
 
+    A layer that holds detail keeps it: it changes by the same factor as its generator's output.
+
     Args:
         decomposition: of an image, from :func:`decompose` or a file.
         bank: the bank that it was made with.
@@ -187,8 +196,12 @@ def relight(
     height, width = decomposition.size
     frame = Frame(height, width, bank.header.resolution)
     changed = {edit.component for edit in edits}
-    outputs = {name: _synthesize(generators[name], codes[name]) for name in changed}
-    layers = {**decomposition.layers, **_layers(bank, frame, outputs)}
+    after = _layers(bank, frame, {name: _synthesize(generators[name], codes[name]) for name in changed})
+    if decomposition.settings.get("detail"):
+        old = {name: _synthesize(generators[name], decomposition.codes[name]) for name in changed & DETAILED}
+        for name, before in _layers(bank, frame, old).items():
+            after[name] = keep_detail(decomposition.layers[name], before, after[name])
+    layers = {**decomposition.layers, **after}
     history = [*decomposition.settings.get("edits", ()), *(vars(edit) for edit in edits)]
     return replace(
         decomposition,

@@ -104,11 +104,25 @@ class Tuning(StageSettings):
 
 
 @dataclass(frozen=True)
+class Detail:
+    """How the difference between the image and what its layers make is split (see :mod:`join_engine.detail`).
+
+    Args:
+        radius: standard deviation, in pixels of the bank, of the Gaussian that tells smooth from fine.
+        share: part of the smooth grey difference that is taken for light.
+    """
+
+    radius: float = 1.0
+    share: float = 0.7
+
+
+@dataclass(frozen=True)
 class Preset:
-    """Stages in the order in which they run."""
+    """Stages in the order in which they run, and what is done with the detail that they leave; None does nothing."""
 
     name: str
     stages: tuple[StageSettings, ...]
+    detail: Detail | None = None
 
     def with_steps(self, steps: int | None) -> Preset:
         """The same stages with so many optimiser steps in the longest joint stage; None changes nothing."""
@@ -127,13 +141,18 @@ class Preset:
 
     def to_json(self) -> dict[str, Any]:
         """For a report or a file."""
-        return {"preset": self.name, "stages": [{"kind": stage.kind, **asdict(stage)} for stage in self.stages]}
+        return {
+            "preset": self.name,
+            "stages": [{"kind": stage.kind, **asdict(stage)} for stage in self.stages],
+            "detail": None if self.detail is None else asdict(self.detail),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Preset:
         """Inverse of :meth:`to_json`. Raises JoinError ``settings_invalid``."""
         try:
-            return cls(str(data["preset"]), tuple(_stage_from_json(stage) for stage in data["stages"]))
+            detail = None if data["detail"] is None else Detail(**data["detail"])
+            return cls(str(data["preset"]), tuple(_stage_from_json(stage) for stage in data["stages"]), detail)
         except (KeyError, TypeError, AttributeError) as error:
             raise JoinError("settings_invalid", f"The inversion's settings cannot be read ({error}).") from error
 
@@ -149,9 +168,9 @@ SETTINGS: dict[str, type[StageSettings]] = {kind.kind: kind for kind in (MeanSta
 PRESETS = {
     preset.name: preset
     for preset in (
-        Preset("draft", (MeanStart(), Joint(steps=100))),
-        Preset("standard", (MeanStart(), Joint(steps=500))),
-        Preset("best", (MeanStart(), Joint(steps=1000))),
+        Preset("draft", (MeanStart(), Joint(steps=100)), Detail()),
+        Preset("standard", (MeanStart(), Joint(steps=500)), Detail()),
+        Preset("best", (MeanStart(), Joint(steps=1000)), Detail()),
     )
 }
 DEFAULT_PRESET = "standard"

@@ -19,7 +19,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -241,6 +241,8 @@ class Engine:
         message = job.message
         output = Path(_text(message, "output"))
         preset = get_preset(message.get("preset") or DEFAULT_PRESET).with_steps(_whole(message, "steps", None))
+        if message.get("detail") is False:
+            preset = replace(preset, detail=None)
         image = read_image(_text(message, "image"))
         bank, codebook = self._load_bank(message.get("bank"))
         preview_every = _whole(message, "preview_every", 0) or 0

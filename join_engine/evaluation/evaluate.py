@@ -16,6 +16,7 @@ import torch
 
 from ..bank import Bank
 from ..color import srgb_encode
+from ..detail import add_detail, supports
 from ..errors import JoinError
 from ..fitting import Frame
 from ..inversion import Monitor, Progress, invert
@@ -26,6 +27,7 @@ from .metrics import component_scores
 
 Components = Mapping[str, np.ndarray]
 OURS = "JoIN"
+WITH_DETAIL = "JoIN + detail"
 _BOOTSTRAPS = 10_000
 
 
@@ -72,12 +74,17 @@ def evaluate(
 
     Returns:
         A table for JSON: ``methods`` → method → component (and "image") → metric → ``mean`` and ``interval`` (95 %, of
-        the mean, by bootstrap over the samples), and how it was made.
+        the mean, by bootstrap over the samples), and how it was made. "JoIN" are the generators' layers, as in the
+        paper; "JoIN + detail" those of a preset that asks for detail (:mod:`join_engine.detail`).
     """
     start = time.perf_counter()
     truths = [_at_resolution(sample, bank.header.resolution) for sample in samples]
     images = [np.asarray(bank.forward_model.compose(truth)) for truth in truths]
     estimates = {OURS: _invert_all(bank, images, preset, seed, batch, monitor or Monitor())}
+    if preset.detail is not None and supports(bank.forward_model.name):
+        frame = Frame(bank.header.resolution, bank.header.resolution, bank.header.resolution)
+        pairs = zip(images, estimates[OURS], strict=True)
+        estimates[WITH_DETAIL] = [add_detail(preset.detail, image, layers, frame) for image, layers in pairs]
     seconds = time.perf_counter() - start
     for name, baseline in BASELINES.items():
         estimates[name] = [baseline(image) for image in images]

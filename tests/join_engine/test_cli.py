@@ -19,12 +19,12 @@ from join_engine.cli import main
 from join_engine.evaluation.baselines import BASELINES
 from join_engine.evaluation.metrics import component_scores
 from join_engine.images import read_image, write_exr
-from join_engine.presets import PRESETS, Joint, MeanStart, Preset
+from join_engine.presets import PRESETS, Detail, Joint, MeanStart, Preset
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PRESETS, "draft", Preset("draft", (MeanStart(), Joint(steps=5))))
+    monkeypatch.setitem(PRESETS, "draft", Preset("draft", (MeanStart(), Joint(steps=5)), Detail()))
 
 
 @pytest.fixture
@@ -68,6 +68,17 @@ def test_decompose_takes_folders(
     said = capsys.readouterr()
     assert said.out.splitlines() == [str(out / photo.stem)]
     assert said.err.startswith("error: There are no images in the folder") and len(said.err.splitlines()) == 1
+
+
+def test_detail_makes_the_image_exactly_and_can_be_left_out(tmp_path: Path, photo: Path, tiny_bank_path: Path) -> None:
+    psnr = {}
+    for out, flags in (("with", []), ("without", ["--no-detail"])):
+        options = ["--out", str(tmp_path / out), "--bank", str(tiny_bank_path), "--preset", "draft", *flags]
+        assert main(["decompose", str(photo), *options]) == 0
+        report = json.loads((tmp_path / out / photo.stem / "report.json").read_text())
+        psnr[out] = report["metrics"]["psnr"]
+        assert (report["settings"]["detail"] is None) == bool(flags)
+    assert psnr["without"] < 40 < 90 < psnr["with"]
 
 
 def test_report_with_ground_truth(tmp_path: Path, photo: Path, tiny_bank_path: Path) -> None:
@@ -125,7 +136,7 @@ def test_evaluate(tmp_path: Path, tiny_bank_path: Path) -> None:
     assert main(["evaluate", *options, "--bank", str(tiny_bank_path), "--preset", "draft"]) == 0
     table = json.loads((tmp_path / "table" / "table.json").read_text())
     assert table["samples"] == 4
-    assert set(table["methods"]) == {"JoIN", *BASELINES}
+    assert set(table["methods"]) == {"JoIN", "JoIN + detail", *BASELINES}
     for scores in table["methods"].values():
         assert set(scores) == {"albedo", "shading", "image"}
         low, high = scores["albedo"]["psnr"]["interval"]
@@ -133,7 +144,7 @@ def test_evaluate(tmp_path: Path, tiny_bank_path: Path) -> None:
     # Every baseline explains the image exactly.
     assert all(table["methods"][name]["image"]["psnr"]["mean"] > 60 for name in BASELINES)
     lines = (tmp_path / "table" / "table.md").read_text().splitlines()
-    assert [line.split("|")[1].strip() for line in lines[2:6]] == ["JoIN", *BASELINES]
+    assert [line.split("|")[1].strip() for line in lines[2:7]] == ["JoIN", "JoIN + detail", *BASELINES]
 
 
 def test_evaluate_refuses_what_is_no_set(tmp_path: Path, tiny_bank_path: Path) -> None:

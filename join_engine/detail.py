@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Layers that make the image exactly, at its own resolution: the detail that the generators cannot express.
+
+This is not in the paper, whose layers only approximate the image. A bank's generators know neither the fine texture
+of an image nor anything beyond their own resolution. The ratio between the image and what the layers make is split as
+Retinex would: much of its smooth grey part goes to the shading, the rest (edges, texture, colour) to the albedo.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .fitting import Frame
+from .presets import Detail
+
+# Reflectances between charcoal and fresh snow; what lies outside must be light.
+DARKEST, BRIGHTEST = 0.02, 1.0
+_EPSILON = 0.01  # keeps ratios of dark pixels, which are mostly noise, near 1; better than 0.001 on validation
+
+# Forward models of which this knows how light and reflectance multiply.
+_MODELS = {"lambertian", "lambertian_specular"}
+DETAILED = {"albedo", "shading"}  # the layers that change
+
+Layers = dict[str, np.ndarray]
+
+
+def supports(forward_model: str) -> bool:
+    """Whether :func:`add_detail` knows this forward model."""
+    return forward_model in _MODELS
+
+
+def add_detail(settings: Detail, image: np.ndarray, layers: Layers, frame: Frame) -> Layers:
+    """Change albedo and shading so that the layers make the image.
+
+    Exact wherever the image is at least as bright as its specular layer; the albedo stays between 0.02 and 1.
+
+    Args:
+        settings: how the difference is split.
+        image: linear [H, W, 3] ≥ 0.
+        layers: linear [H, W, 3] ≥ 0, "albedo" and "shading", perhaps "specular".
+        frame: of the image; the smooth part is found at the bank's resolution.
+    """
+    diffuse = image - layers["specular"] if "specular" in layers else image
+    diffuse = diffuse.clip(0.0, None)
+    made = layers["albedo"] * layers["shading"]
+    ratio = np.log((diffuse + _EPSILON) / (made + _EPSILON))  # [H, W, 3]
+    grey = np.repeat(ratio.mean(axis=2, keepdims=True), 3, axis=2)
+    smooth = frame.restore(_blur(frame.fit(grey), settings.radius))[0].permute(1, 2, 0).numpy()
+    albedo = layers["albedo"] * np.exp(ratio - settings.share * smooth)
+    albedo = albedo.clip(DARKEST, BRIGHTEST).astype(np.float32)
+    return {**layers, "albedo": albedo, "shading": (diffuse / albedo).astype(np.float32)}
+
+
+def keep_detail(layer: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """A layer with detail, moved as its generator's output moved from ``before`` to ``after``; all linear [H, W, 3]."""
+    return (layer * ((after + _EPSILON) / (before + _EPSILON))).astype(np.float32)
+
+
+def _blur(planes: Tensor, radius: float) -> Tensor:
+    """Gaussian blur of [1, C, R, R], ``radius`` being its standard deviation; edges repeat."""
+    reach = max(1, round(3 * radius))
+    offsets = torch.arange(-reach, reach + 1, dtype=planes.dtype)
+    kernel = torch.exp(-0.5 * (offsets / radius) ** 2)
+    kernel = (kernel / kernel.sum()).expand(planes.shape[1], 1, -1)
+    padded = functional.pad(planes, (reach,) * 4, mode="replicate")
+    rows = functional.conv2d(padded, kernel[:, :, :, None], groups=planes.shape[1])
+    return functional.conv2d(rows, kernel[:, :, None], groups=planes.shape[1])

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Layers with detail make the image, stay within bounds, and survive relighting."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from join_engine.bank import Bank, load_bank
+from join_engine.detail import BRIGHTEST, DARKEST, add_detail, supports
+from join_engine.fitting import Frame
+from join_engine.forward_models import FORWARD_MODELS
+from join_engine.pipeline import Edit, decompose, relight
+from join_engine.presets import Detail, Joint, MeanStart, Preset
+
+SHORT = Preset("short", (MeanStart(), Joint(steps=3)), Detail())
+
+
+def _random(seed: int, shape: tuple[int, ...] = (40, 56, 3)) -> np.ndarray:
+    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+
+
+@pytest.mark.parametrize("model", ["lambertian", "lambertian_specular"])
+def test_layers_make_the_image(model: str) -> None:
+    image = _random(0)
+    image[:5] = 0.0
+    image[5:10] *= 30.0
+    layers = {"albedo": _random(1), "shading": _random(2) * 2, "specular": _random(3) * image}
+    if model == "lambertian":
+        del layers["specular"]
+    result = add_detail(Detail(), image, layers, Frame(40, 56, 16))
+    assert np.allclose(FORWARD_MODELS[model].compose(result), image, rtol=1e-5, atol=1e-6)
+    assert result["albedo"].min() >= np.float32(DARKEST) and result["albedo"].max() <= BRIGHTEST
+    assert all(pixels.dtype == np.float32 and np.isfinite(pixels).all() for pixels in result.values())
+
+
+def test_right_layers_stay_as_they_are() -> None:
+    albedo, shading = _random(1) * 0.8 + 0.1, _random(2) * 2
+    result = add_detail(Detail(), albedo * shading, {"albedo": albedo, "shading": shading}, Frame(40, 56, 16))
+    assert np.allclose(result["albedo"], albedo, rtol=1e-4) and np.allclose(result["shading"], shading, rtol=1e-4)
+
+
+def test_smooth_difference_is_light_and_fine_difference_is_albedo() -> None:
+    flat = np.full((64, 64, 3), 0.5, np.float32)
+    layers = {"albedo": flat, "shading": flat}
+    lit = add_detail(Detail(share=1.0), flat * flat * 1.5, layers, Frame(64, 64, 64))
+    assert np.allclose(lit["albedo"], flat, atol=0.02) and np.allclose(lit["shading"], flat * 1.5, atol=0.03)
+    stripes = np.where(np.arange(64) % 2, 0.6, 0.4).astype(np.float32)[None, :, None] * np.ones_like(flat)
+    textured = add_detail(Detail(share=1.0), flat * stripes, layers, Frame(64, 64, 64))
+    inner = np.s_[8:-8, 8:-8]
+    assert np.allclose(textured["shading"][inner], flat[inner], atol=0.03)
+    assert np.allclose(textured["albedo"][inner], stripes[inner], atol=0.03)
+
+
+def test_a_forward_model_of_ones_own_goes_without() -> None:
+    assert supports("lambertian") and not supports("veiled")
+
+
+def test_an_image_comes_back_exactly(tiny_bank: Bank) -> None:
+    image = _random(4)
+    result = decompose(image, tiny_bank, SHORT).decomposition
+    assert np.allclose(result.recomposed, image, rtol=1e-5, atol=1e-6)
+    assert result.metrics["psnr"] > 90 > result.metrics["psnr_fit"]
+
+
+def test_relighting_keeps_the_detail(tiny_bank: Bank) -> None:
+    result = decompose(_random(4), tiny_bank, SHORT).decomposition
+    same = relight(result, tiny_bank, [Edit("shading", 0, 0.0)])
+    assert np.allclose(same.layers["shading"], result.layers["shading"], rtol=1e-4, atol=1e-6)
+    lit = relight(result, tiny_bank, [Edit("shading", 0, 2.0)])
+    assert np.array_equal(lit.layers["albedo"], result.layers["albedo"])
+    assert not np.allclose(lit.layers["shading"], result.layers["shading"])
+
+
+def test_specular_layers_are_relit_without_detail(tmp_path, bank_maker) -> None:  # type: ignore[no-untyped-def]
+    parts = (("albedo", "srgb"), ("shading", "reinhard"), ("specular", "reinhard"))
+    bank = load_bank(bank_maker(tmp_path / "three.safetensors", "lambertian_specular", parts))
+    result = decompose(_random(4), bank, SHORT).decomposition
+    lit = relight(result, bank, [Edit("specular", 0, 1.0)])
+    assert np.array_equal(lit.layers["shading"], result.layers["shading"])
+    assert not np.allclose(lit.layers["specular"], result.layers["specular"])
