@@ -36,7 +36,7 @@ def find_image(name: str) -> bpy.types.Image:
     Raises:
         Failure: ``image_missing``.
     """
-    image = bpy.data.images.get(name)
+    image: bpy.types.Image | None = bpy.data.images.get(name)
     if image is None:
         raise Failure(
             "image_missing", f"There is no image '{name}' in this file.", "Open it in the Image Editor first."

@@ -56,7 +56,8 @@ class Writer:
     def discard(self) -> None:
         """Remove what was written."""
         for name in self.written.values():
-            if (image := bpy.data.images.get(name)) is not None:
+            image: bpy.types.Image | None = bpy.data.images.get(name)
+            if image is not None:
                 bpy.data.images.remove(image)
         self.written.clear()
 
@@ -65,8 +66,10 @@ class Writer:
         return images.write_layer(images.layer_name(self.source, component), rgb, alpha, self._properties(component))
 
     def _compose(self) -> None:
-        scene = bpy.data.scenes.get(self.scene)
-        layers = {component: bpy.data.images.get(name) for component, name in self.written.items()}
+        scene: bpy.types.Scene | None = bpy.data.scenes.get(self.scene)
+        layers: dict[str, bpy.types.Image | None] = {
+            component: bpy.data.images.get(name) for component, name in self.written.items()
+        }
         if scene is None or any(image is None for image in layers.values()):
             raise Failure(
                 "result_undone", "The file was changed by an undo while the layers were written.", "Try again."

@@ -14,7 +14,7 @@ from ..core.job import Phase
 from ..core.protocol import Options
 from ..core.session import Session
 from ..host import images, results
-from . import running
+from . import running, wording
 from .preferences import chosen_python
 from .properties import bank_property, preset_property, seed_property
 
@@ -55,6 +55,7 @@ class JOIN_OT_decompose(bpy.types.Operator):
     _writer: results.Writer | None = None
     _writing: Iterator[str] | None = None
     _timer: bpy.types.Timer | None = None
+    _shown: tuple[str, str] | None = None
 
     def invoke(self, context: Any, _event: Any) -> Outcome:
         """From a button: start, and return at once."""
@@ -101,8 +102,15 @@ class JOIN_OT_decompose(bpy.types.Operator):
         except BaseException:
             self._leave(context, {"CANCELLED"})  # a bug must not leave a dead button behind
             raise
-        _redraw()
+        self._show(session)
         return self._leave(context, finished) if finished else {"PASS_THROUGH"}
+
+    def _show(self, session: Session) -> None:
+        """Redraw the sidebars, but only where they would read differently: drawing a window is not free."""
+        words = wording.describe(session.job), wording.time_left(session.job)
+        if words != self._shown:
+            self._shown = words
+            _redraw()
 
     def cancel(self, context: Any) -> None:
         """Blender takes the operator away: another file is being loaded, or the window closes."""
@@ -231,5 +239,6 @@ def _redraw() -> None:
     manager: Any = bpy.context.window_manager
     for window in manager.windows:
         for area in window.screen.areas:
-            if area.type == "IMAGE_EDITOR":
-                area.tag_redraw()
+            for region in area.regions if area.type == "IMAGE_EDITOR" else ():
+                if region.type == "UI":
+                    region.tag_redraw()

@@ -11,8 +11,7 @@ from ..core.job import Job, Phase
 from . import running
 from .operators import JOIN_OT_decompose, JOIN_OT_stop
 from .preferences import ADDON, draw_engine_state, engine_found
-
-_STAGES = {"": "Working", "mean_start": "Starting", "encoder": "First guess", "joint": "Optimising", "pti": "Refining"}
+from .wording import describe, time_left
 
 
 class JOIN_PT_decompose(bpy.types.Panel):
@@ -76,29 +75,9 @@ def draw_image_menu(self: Any, _context: Any) -> None:
 
 def _draw_progress(layout: Any, job: Job) -> None:
     layout.progress(factor=job.progress.fraction if job.progress else 0.0, text=describe(job))
-    if job.progress is not None and job.progress.seconds_left is not None:
-        layout.label(text=f"About {_in_words(job.progress.seconds_left)} left", icon="TIME")
+    if left := time_left(job):
+        layout.label(text=left, icon="TIME")
     row = layout.row()
     row.enabled = job.phase is not Phase.STOPPING
     row.operator(JOIN_OT_stop.bl_idname, text="Stop and Keep", icon="CHECKMARK").keep = True
     row.operator(JOIN_OT_stop.bl_idname, text="Cancel", icon="X").keep = False
-
-
-def describe(job: Job) -> str:
-    """What a job is doing, in a few words."""
-    if job.phase is Phase.WAITING:
-        return "Starting the engine"
-    if job.phase is Phase.STOPPING:
-        return "Stopping"
-    if job.done:
-        return "Writing the layers"
-    if job.progress is None:
-        return "Loading the bank"
-    stage = _STAGES.get(job.progress.stage, job.progress.stage.capitalize())
-    return f"{stage} {job.progress.step}/{job.progress.of}"
-
-
-def _in_words(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(round(seconds), 1)} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -164,7 +164,8 @@ def case_own_tree() -> Report:
 
     before = links()
     source = bpy.data.images.load(ARGUMENTS["image"])
-    assert not decompose(image=source.name)
+    error = decompose(image=source.name, **ARGUMENTS.get("options", {}))
+    assert not error, error
     added = [node for node in tree.nodes if node.name not in own]
     crossing = [pair for pair in links() if (pair[0] in own) != (pair[1] in own)]
     ours = [node for node in added if node.bl_idname != "NodeFrame"]

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real click in a real window: ``gui.py --blender COMMAND``.
+
+Installs the zip in a Blender with a screen, opens an image beside the JoIN tab, moves the mouse to *Decompose Image*
+and presses. Asserts that the layers appear, that Blender's main loop never stood still while the engine worked, and
+that a killed engine and the Escape key leave the button usable. COMMAND is a Blender, or ``4.3`` or ``5.2``, or
+``../shared/tools/real-blender 5.2``: that tool brings a Blender and a screen of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+TOOL = ROOT.parent / "shared" / "tools" / "real-blender"
+SIZE = (1280, 800)
+"""Of the window. Software draws it, and must not be what the test measures."""
+LARGEST_TICK = 0.1
+"""Seconds for which Blender's main loop may stand still while the engine works."""
+
+
+# --- outside: in the project's Python -----------------------------------------------------------------------------
+
+
+def outside(blender: str, image: Path | None, bank: str, picture: Path | None) -> int:
+    """Build what is needed and start the inner half beside that Blender, on its screen."""
+    sys.path.insert(0, str(ROOT))
+    from tests.join_blender.build_zip import build
+    from tests.join_blender.support import make_bank, photo, write_png
+
+    engine = os.environ.get("JOIN_ENGINE_PYTHON") or sys.executable
+    with tempfile.TemporaryDirectory(prefix="join-gui-") as name:
+        folder = Path(name)
+        if not bank and not any((ROOT / "join_engine" / "banks").glob("*.safetensors")):
+            print("no bank is shipped yet: a bank of random weights stands in", flush=True)
+            bank = str(make_bank(folder / "random.safetensors", engine))
+        environment = {
+            **os.environ,
+            "JOIN_GUI": str(folder),
+            "JOIN_GUI_ZIP": str(build(folder)),
+            "JOIN_GUI_IMAGE": str(image or write_png(folder / "photo.png", photo(256, 256))),
+            "JOIN_GUI_BANK": bank,
+            "JOIN_GUI_ENGINE": engine,
+            "OMP_NUM_THREADS": "1",  # the test shares its machine
+            "JOIN_GUI_PICTURE": str(picture or ""),
+        }
+        return subprocess.run(_inner_command(blender), env=environment, check=False).returncode
+
+
+def _inner_command(blender: str) -> list[str]:
+    words = shlex.split(blender)
+    script = str(Path(__file__).resolve())
+    if words in (["4.3"], ["5.2"]) and TOOL.exists():
+        words = [str(TOOL), *words]
+    if Path(words[0]).name == TOOL.name:
+        return [*words, "--exec", "python3", script, "--inside", "--blender", "blender"]
+    inner = [sys.executable, script, "--inside", "--blender", blender]
+    if os.environ.get("DISPLAY"):
+        return inner
+    if shutil.which("xvfb-run") is None:
+        raise SystemExit("There is no screen, and no xvfb-run to make one.")
+    return ["xvfb-run", "-a", "-s", "-screen 0 1920x1080x24", *inner]
+
+
+# --- inside: beside that Blender, with nothing but the standard library -------------------------------------------
+
+
+class Window:
+    """The Blender under test, its mouse and its state."""
+
+    def __init__(self, blender: str) -> None:
+        self.folder = Path(os.environ["JOIN_GUI"])
+        if shutil.which("xdotool") is None:
+            raise SystemExit("xdotool, which presses the button, is not installed.")
+        arguments = ["--factory-startup", "-noaudio", "--window-geometry", *map(str, (0, 0, *SIZE))]
+        environment = {**os.environ, "BLENDER_USER_RESOURCES": str(self.folder / "user")}
+        (self.folder / "user").mkdir()
+        command = [*shlex.split(blender), *arguments, "-P", str(HERE / "gui_startup.py")]
+        self._log = (self.folder / "blender.log").open("w")
+        self._process = subprocess.Popen(command, env=environment, stdout=self._log, stderr=subprocess.STDOUT)
+
+    def state(self) -> dict[str, Any]:
+        """What the startup script last wrote."""
+        path = self.folder / "state.json"
+        if self._process.poll() is not None:
+            raise AssertionError(f"Blender ended by itself:\n{self.log()}")
+        state = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"phase": "starting"}
+        if state["phase"] == "failed":
+            raise AssertionError(state["error"])
+        return state
+
+    def wait(self, what: str, condition: Callable[[dict[str, Any]], bool], seconds: float) -> dict[str, Any]:
+        """The state in which ``condition`` first holds."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            state = self.state()
+            if condition(state):
+                return state
+            time.sleep(0.05)
+        self.shoot(Path(tempfile.gettempdir()) / "join-gui-failed.png")
+        raise AssertionError(f"waited {seconds} s for: {what}; {self.state()}\n{self.log()}")
+
+    def log(self) -> str:
+        """The end of what Blender printed."""
+        return "\n".join((self.folder / "blender.log").read_text(errors="replace").splitlines()[-25:])
+
+    def tell(self, word: str) -> None:
+        """A command for the startup script; returns when it has been carried out."""
+        before = self.state().get("obeyed", 0)
+        partial = self.folder / "command.partial"
+        partial.write_text(word, encoding="utf-8")
+        partial.rename(self.folder / "command")
+        self.wait(f"'{word}' to be obeyed", lambda state: state.get("obeyed", 0) > before, 20)
+
+    def press(self, x: int, y: int) -> None:
+        """Move the mouse there, as a hand would, and click. An earlier message goes away when the mouse leaves it."""
+        for step in range(5):
+            xdotool("mousemove", str(x + 20 * step), str(y + 80 * step))
+            time.sleep(0.05)
+        xdotool("mousemove", str(x - 6), str(y))
+        time.sleep(0.1)
+        xdotool("mousemove", str(x), str(y))
+        time.sleep(0.15)
+        xdotool("click", "1")
+
+    def shoot(self, path: Path) -> None:
+        """A picture of the window."""
+        if shutil.which("import"):
+            x, y, width, height = self.state().get("window", (0, 0, 1920, 1080))
+            crop = f"{width}x{height}+{x}+{screen_height() - y - height}"
+            subprocess.run(["import", "-window", "root", "-crop", crop, "+repage", str(path)], check=False)
+
+    def close(self) -> None:
+        """End it, whatever state it is in."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        self._log.close()
+
+
+def xdotool(*arguments: str) -> None:
+    subprocess.run(["xdotool", *arguments], check=True)
+
+
+def screen_height() -> int:
+    geometry = subprocess.run(["xdotool", "getdisplaygeometry"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return int(geometry.split()[1])
+
+
+def find_and_press(window: Window) -> tuple[int, int]:
+    """Press on the empty part of the sidebar, and each time a little higher, until the button is hit.
+
+    It is the lowest thing in the tab. Its exact place depends on Blender's version, theme and resolution.
+    """
+    x, top, width = window.state()["sidebar"]
+    top = screen_height() - top
+    for y in range(top + 330, top + 60, -12):
+        window.press(x + width // 2, y)
+        time.sleep(0.35)
+        if window.state()["phase"] != "ready" and window.state()["phase"] != "idle":
+            return x + width // 2, y
+    window.shoot(Path(tempfile.gettempdir()) / "join-gui-failed.png")
+    raise AssertionError(f"there is no button in the sidebar\n{window.log()}")
+
+
+def inside(blender: str) -> int:
+    """The test."""
+    window = Window(blender)
+    try:
+        _test(window)
+    except AssertionError as error:
+        print(f"FAILED: {error}", flush=True)
+        return 1
+    finally:
+        window.close()
+    return 0
+
+
+def _test(window: Window) -> None:
+    before = window.wait("the window", lambda state: state["phase"] == "ready", 120)["images"]
+    window.tell("draw")
+    time.sleep(5)
+    window.tell("rest")
+    place = find_and_press(window)
+    state = window.wait("the layers", lambda state: state["runs"] == 1, 300)
+    layers = sorted(set(state["images"]) - set(before) - {"Viewer Node", "Render Result"})
+    assert len(layers) >= 2, f"no layers appeared: {state['images']}\n{window.log()}"
+    print(f"Blender {state['version']}: a click made {', '.join(layers)}", flush=True)
+    if picture := os.environ["JOIN_GUI_PICTURE"]:
+        window.tell("show")
+        time.sleep(3)
+        window.shoot(Path(picture))
+    _end_early(window, place, "a killed engine", lambda: window.tell("kill"))
+    _end_early(window, place, "Escape", lambda: xdotool("key", "Escape"))
+    _report_ticks(state["ticks"], state["own"])
+
+
+def _end_early(window: Window, place: tuple[int, int], what: str, end: Callable[[], None]) -> None:
+    """Start again, end it in the middle: nothing appears, and the button works again."""
+    state = window.state()
+    window.press(*place)
+    window.wait(f"the button to work again (before {what})", lambda now: now["phase"] == "working", 120)
+    end()
+    after = window.wait(f"the end by {what}", lambda now: now["runs"] == state["runs"] + 1, 30)
+    assert after["images"] == state["images"], f"{what} left something behind: {after['images']}"
+    print(f"{what}: ended cleanly, nothing left behind", flush=True)
+    time.sleep(0.5)
+
+
+def _report_ticks(ticks: dict[str, dict[str, float]], own: dict[str, float]) -> None:
+    for label, seconds in own.items():
+        print(f"  the add-on's own part of a tick, {label}: at most {1000 * seconds:.0f} ms", flush=True)
+    for label, seen in sorted(ticks.items()):
+        largest, over = 1000 * seen["largest"], seen["over_100_ms"]
+        print(f"  ticks, {label}: largest {largest:.0f} ms, {over:.0f} of {seen['count']:.0f} over 100 ms", flush=True)
+    largest, alone = ticks["working"]["largest"], ticks["drawing"]["largest"]
+    assert max(own.values()) < LARGEST_TICK, "the add-on kept Blender waiting"
+    # Drawing in software on a busy machine can take longer than that on its own; no add-on can be quicker.
+    limit = max(LARGEST_TICK, 1.5 * alone)
+    assert largest < limit, f"Blender stood still for {largest:.3f} s while the engine worked"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--blender", default="blender", help="a Blender, 4.3, 5.2, or a command that starts one")
+    parser.add_argument("--image", type=Path, help="what to decompose; a small made-up one if not given")
+    parser.add_argument("--bank", default="", help="name or file of a bank; the default one if not given")
+    parser.add_argument("--picture", type=Path, help="where to save a picture of the window")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.inside:
+        sys.exit(inside(given.blender))
+    sys.exit(
+        outside(
+            given.blender, given.image and given.image.resolve(), given.bank, given.picture and given.picture.resolve()
+        )
+    )

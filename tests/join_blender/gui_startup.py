@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs in the Blender that ``gui.py`` clicks in: arranges the window, then only watches and writes down what it sees.
+
+Talks to ``gui.py`` through files in the folder ``JOIN_GUI``: ``state.json`` is rewritten at each change, ``command`` is
+a word from outside.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+FOLDER = Path(os.environ["JOIN_GUI"])
+ADDON = "bl_ext.user_default.join_intrinsics"
+_TICK = 0.005
+
+state: dict[str, Any] = {"phase": "starting", "ticks": {}, "own": {}, "runs": 0}
+
+
+def module(name: str) -> Any:
+    return importlib.import_module(f"{ADDON}.join_blender.{name}")
+
+
+def tell(**changes: Any) -> None:
+    state.update(changes)
+    partial = FOLDER / "state.partial"
+    partial.write_text(json.dumps(state), encoding="utf-8")
+    partial.replace(FOLDER / "state.json")
+
+
+def areas(kind: str) -> list[Any]:
+    return [area for area in bpy.context.window_manager.windows[0].screen.areas if area.ui_type == kind]
+
+
+def guarded(step: Callable[[], float | None]) -> Callable[[], float | None]:
+    """A timer that fails says so instead of being dropped in silence."""
+
+    def run() -> float | None:
+        try:
+            return step()
+        except Exception:
+            tell(phase="failed", error=traceback.format_exc())
+            return None
+
+    return run
+
+
+# --- arranging ----------------------------------------------------------------------------------------------------
+
+
+def install() -> float | None:
+    bpy.ops.extensions.package_install_files(
+        repo="user_default", filepath=os.environ["JOIN_GUI_ZIP"], enable_on_install=True
+    )
+    preferences = bpy.context.preferences.addons[ADDON].preferences
+    preferences.engine_python = os.environ["JOIN_GUI_ENGINE"]
+    bpy.context.window_manager.windows[0].workspace = bpy.data.workspaces["UV Editing"]
+    bpy.app.timers.register(guarded(arrange), first_interval=1.0)
+    return None
+
+
+def arrange() -> float | None:
+    (editor,) = areas("UV")
+    editor.ui_type = "IMAGE_EDITOR"
+    (view,) = areas("VIEW_3D")
+    view.ui_type = "CompositorNodeTree"
+    view.spaces.active.show_region_ui = False
+    if hasattr(view.spaces.active, "show_region_asset_shelf"):
+        view.spaces.active.show_region_asset_shelf = False
+    for other in [*areas("OUTLINER"), *areas("PROPERTIES")]:
+        with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=other):
+            bpy.ops.screen.area_close()
+    space = editor.spaces.active
+    space.image = bpy.data.images.load(os.environ["JOIN_GUI_IMAGE"])
+    space.show_region_ui = True
+    settings = bpy.context.scene.join_intrinsics
+    settings.preset, settings.bank = "DRAFT", os.environ["JOIN_GUI_BANK"]
+    bpy.app.timers.register(guarded(open_tab), first_interval=1.0)
+    return None
+
+
+def open_tab() -> float | None:
+    (editor,) = areas("IMAGE_EDITOR")
+    region = next(region for region in editor.regions if region.type == "UI")
+    region.active_panel_category = "JoIN"
+    editor.tag_redraw()
+    fit()
+    bpy.app.timers.register(guarded(ready), first_interval=1.0)
+    return None
+
+
+def ready() -> float | None:
+    (editor,) = areas("IMAGE_EDITOR")
+    region = next(region for region in editor.regions if region.type == "UI")
+    window = bpy.context.window_manager.windows[0]
+    # Blender counts from the bottom: left, top edge, width of the sidebar on the screen.
+    sidebar = [window.x + region.x, window.y + region.y + region.height, region.width]
+    bounds = [window.x, window.y, window.width, window.height]
+    time_the_operator()
+    tell(phase="ready", sidebar=sidebar, window=bounds, images=names(), version=bpy.app.version_string)
+    bpy.app.timers.register(guarded(watch), first_interval=_TICK)
+    bpy.app.timers.register(guarded(obey), first_interval=0.1)
+    return None
+
+
+# --- watching -----------------------------------------------------------------------------------------------------
+
+
+def names() -> list[str]:
+    return sorted(image.name for image in bpy.data.images)
+
+
+def situation() -> str:
+    session = module("ui.running").current()
+    if session is None:
+        return "drawing" if state.get("drawing") else "idle"
+    if session.job.done:
+        return "writing"
+    return "working" if session.job.progress is not None else "waiting"
+
+
+_last: tuple[float, str] | None = None
+
+
+def watch() -> float:
+    """How long Blender's main loop took from the last tick to this one, by what was going on."""
+    global _last
+    now, here = time.perf_counter(), situation()
+    if _last is not None:
+        before, there = _last
+        label = here if here == there else f"{there} to {here}"
+        if label == "waiting to idle" or label == "working to idle" or label == "writing to idle":
+            tell(runs=state["runs"] + 1, images=names())
+        seen = state["ticks"].setdefault(label, {"largest": 0.0, "count": 0, "over_100_ms": 0})
+        seen["largest"] = max(seen["largest"], now - before)
+        seen["count"] += 1
+        seen["over_100_ms"] += now - before > 0.1
+        if here != there and "drawing" not in (here, there):
+            tell(phase=here)
+    _last = (now, here)
+    return _TICK
+
+
+def time_the_operator() -> None:
+    """Note how long each of the operator's own ticks takes, apart from Blender's drawing."""
+    operators = module("ui.operators")
+    tick = operators.JOIN_OT_decompose._tick
+
+    def timed(self: Any, session: Any) -> Any:
+        label, start = situation(), time.perf_counter()
+        try:
+            return tick(self, session)
+        finally:
+            seconds = time.perf_counter() - start
+            state["own"][label] = max(state["own"].get(label, 0.0), seconds)
+
+    operators.JOIN_OT_decompose._tick = timed
+
+
+def obey() -> float:
+    command = FOLDER / "command"
+    if command.exists():
+        words = command.read_text(encoding="utf-8").strip()
+        command.unlink()
+        {"draw": draw, "rest": rest, "kill": kill_engine, "show": show_layers, "quit": bpy.ops.wm.quit_blender}[words]()
+        tell(obeyed=state.get("obeyed", 0) + 1)
+    return 0.1
+
+
+def draw() -> None:
+    """Redraw the sidebar again and again, as a running job does: what that alone costs on this machine."""
+    state["drawing"] = True
+
+    def again() -> float | None:
+        module("ui.operators")._redraw()
+        return 0.1 if state["drawing"] else None
+
+    bpy.app.timers.register(guarded(again))
+
+
+def rest() -> None:
+    state["drawing"] = False
+
+
+def kill_engine() -> None:
+    module("ui.running").current().engine._process.kill()
+
+
+def show_layers() -> None:
+    """For the picture: the layers around the compositor that joins them."""
+    window = bpy.context.window_manager.windows[0]
+    by_component = {image["join_component"]: image for image in bpy.data.images if "join_component" in image}
+    (nodes,) = areas("CompositorNodeTree")
+    with bpy.context.temp_override(window=window, area=nodes, region=nodes.regions[-1]):
+        bpy.ops.screen.area_split(direction="HORIZONTAL", factor=0.5)
+    upper = max(areas("CompositorNodeTree"), key=lambda area: area.y)
+    remaining = list(by_component.values())
+    target = upper
+    for index, image in enumerate(remaining):
+        target.ui_type = "IMAGE_EDITOR"
+        target.spaces.active.image = image
+        if index == len(remaining) - 1:
+            break
+        known = set(window.screen.areas)
+        with bpy.context.temp_override(window=window, area=target, region=target.regions[-1]):
+            bpy.ops.screen.area_split(direction="VERTICAL", factor=1.0 / (len(remaining) - index))
+        new = next(area for area in window.screen.areas if area not in known)
+        target = max((target, new), key=lambda area: area.x)
+    bpy.app.timers.register(guarded(fit), first_interval=0.5)
+
+
+def fit() -> float | None:
+    window = bpy.context.window_manager.windows[0]
+    for area in window.screen.areas:
+        region = next((region for region in area.regions if region.type == "WINDOW"), None)
+        with bpy.context.temp_override(window=window, area=area, region=region):
+            if area.ui_type == "IMAGE_EDITOR" and area.spaces.active.image is not None:
+                bpy.ops.image.view_all(fit_view=True)
+            elif bpy.ops.node.view_all.poll():
+                bpy.ops.node.view_all()
+    return None
+
+
+bpy.context.preferences.view.show_splash = False
+bpy.app.timers.register(guarded(install), first_interval=1.0)
