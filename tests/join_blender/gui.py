@@ -125,10 +125,7 @@ class Window:
         self.wait(f"'{word}' to be obeyed", lambda state: state.get("obeyed", 0) > before, 20)
 
     def press(self, x: int, y: int) -> None:
-        """Move the mouse there, as a hand would, and click. An earlier message goes away when the mouse leaves it."""
-        for step in range(5):
-            xdotool("mousemove", str(x + 20 * step), str(y + 80 * step))
-            time.sleep(0.05)
+        """Move the mouse there, as a hand would, and click."""
         xdotool("mousemove", str(x - 6), str(y))
         time.sleep(0.1)
         xdotool("mousemove", str(x), str(y))
@@ -219,6 +216,8 @@ def _end_early(window: Window, place: tuple[int, int], what: str, end: Callable[
     after = window.wait(f"the end by {what}", lambda now: now["runs"] == state["runs"] + 1, 30)
     assert after["images"] == state["images"], f"{what} left something behind: {after['images']}"
     print(f"{what}: ended cleanly, nothing left behind", flush=True)
+    time.sleep(0.5)
+    xdotool("key", "Escape")  # the message about it covers the button
     time.sleep(0.5)
 
 

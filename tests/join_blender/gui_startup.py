@@ -56,6 +56,18 @@ def guarded(step: Callable[[], float | None]) -> Callable[[], float | None]:
 # --- arranging ----------------------------------------------------------------------------------------------------
 
 
+def close_one() -> float | None:
+    """Close what only takes room, one area at a time: Blender frees it before the next tick."""
+    for kind in ("OUTLINER", "PROPERTIES"):
+        for area in areas(kind):
+            window = bpy.context.window_manager.windows[0]
+            with bpy.context.temp_override(window=window, area=area, region=area.regions[-1]):
+                bpy.ops.screen.area_close()
+            return 0.5
+    bpy.app.timers.register(guarded(arrange), first_interval=0.5)
+    return None
+
+
 def install() -> float | None:
     bpy.ops.extensions.package_install_files(
         repo="user_default", filepath=os.environ["JOIN_GUI_ZIP"], enable_on_install=True
@@ -63,7 +75,7 @@ def install() -> float | None:
     preferences = bpy.context.preferences.addons[ADDON].preferences
     preferences.engine_python = os.environ["JOIN_GUI_ENGINE"]
     bpy.context.window_manager.windows[0].workspace = bpy.data.workspaces["UV Editing"]
-    bpy.app.timers.register(guarded(arrange), first_interval=1.0)
+    bpy.app.timers.register(guarded(close_one), first_interval=1.0)
     return None
 
 
@@ -75,9 +87,6 @@ def arrange() -> float | None:
     view.spaces.active.show_region_ui = False
     if hasattr(view.spaces.active, "show_region_asset_shelf"):
         view.spaces.active.show_region_asset_shelf = False
-    for other in [*areas("OUTLINER"), *areas("PROPERTIES")]:
-        with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=other):
-            bpy.ops.screen.area_close()
     space = editor.spaces.active
     space.image = bpy.data.images.load(os.environ["JOIN_GUI_IMAGE"])
     space.show_region_ui = True
