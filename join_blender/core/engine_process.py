@@ -8,7 +8,6 @@ does not). The main thread asks :meth:`EngineProcess.poll` for what has arrived.
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import queue
 import subprocess
@@ -41,9 +40,8 @@ _FOREIGN = (
     "__PYVENV_LAUNCHER__",
 )
 
-_NICE = 10
-# Only Windows has these: no console window, and the same politeness as _NICE.
-_FLAGS: int = getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0)
+# Only Windows has it: without, a console window would pop up.
+_FLAGS: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 _running: set[EngineProcess] = set()
 
 
@@ -93,10 +91,6 @@ class EngineProcess:
                 "Choose another in the add-on's preferences.",
             ) from error
         _running.add(self)
-        if hasattr(os, "setpriority"):
-            # The engine takes every core it gets; Blender's interface comes first.
-            with contextlib.suppress(ProcessLookupError):  # ended already: poll() will say so
-                os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICE)
         assert self._process.stdout is not None and self._process.stderr is not None
         self._readers = [
             threading.Thread(target=self._read_events, args=(self._process.stdout,), daemon=True),

@@ -57,7 +57,7 @@ class Job:
         stop_timeout: seconds after which an engine that does not answer a cancel is given up.
     """
 
-    def __init__(self, request: Message, now: float, hello_timeout: float = 60.0, stop_timeout: float = 10.0) -> None:
+    def __init__(self, request: Message, now: float, hello_timeout: float = 120.0, stop_timeout: float = 10.0) -> None:
         self.request = request
         self.phase = Phase.WAITING
         self.hello: Message | None = None

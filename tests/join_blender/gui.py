@@ -202,9 +202,18 @@ def _test(window: Window) -> None:
         window.tell("show")
         time.sleep(3)
         window.shoot(Path(picture))
+    _undo_and_redo(window, layers)
     _end_early(window, place, "a killed engine", lambda: window.tell("kill"))
     _end_early(window, place, "Escape", lambda: xdotool("key", "Escape"))
     _report_ticks(state["ticks"], state["own"])
+
+
+def _undo_and_redo(window: Window, layers: list[str]) -> None:
+    xdotool("key", "ctrl+z")
+    window.wait("the undo", lambda state: not set(layers) & set(state["images"]), 20)
+    xdotool("key", "ctrl+shift+z")
+    window.wait("the redo", lambda state: set(layers) <= set(state["images"]), 20)
+    print("undo and redo: the layers went and came back", flush=True)
 
 
 def _end_early(window: Window, place: tuple[int, int], what: str, end: Callable[[], None]) -> None:

@@ -113,6 +113,7 @@ def ready() -> float | None:
     # Blender counts from the bottom: left, top edge, width of the sidebar on the screen.
     sidebar = [window.x + region.x, window.y + region.y + region.height, region.width]
     bounds = [window.x, window.y, window.width, window.height]
+    bpy.ops.ed.undo_push(message="Arranged")
     time_the_operator()
     tell(phase="ready", sidebar=sidebar, window=bounds, images=names(), version=bpy.app.version_string)
     bpy.app.timers.register(guarded(watch), first_interval=_TICK)
@@ -175,11 +176,13 @@ def time_the_operator() -> None:
 
 
 def obey() -> float:
+    if names() != state["images"]:
+        tell(images=names())
     command = FOLDER / "command"
     if command.exists():
         words = command.read_text(encoding="utf-8").strip()
         command.unlink()
-        {"draw": draw, "rest": rest, "kill": kill_engine, "show": show_layers, "quit": bpy.ops.wm.quit_blender}[words]()
+        {"draw": draw, "rest": rest, "kill": kill_engine, "show": show_layers}[words]()
         tell(obeyed=state.get("obeyed", 0) + 1)
     return 0.1
 
