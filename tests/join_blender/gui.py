@@ -66,6 +66,8 @@ def _inner_command(blender: str) -> list[str]:
         words = [str(TOOL), *words]
     if Path(words[0]).name == TOOL.name:
         return [*words, "--exec", "python3", script, "--inside", "--blender", "blender"]
+    if shutil.which(words[0]) is None:
+        raise SystemExit(f"There is no Blender '{words[0]}'. Name one: make test-gui BLENDER=/path/to/blender")
     inner = [sys.executable, script, "--inside", "--blender", blender]
     if os.environ.get("DISPLAY"):
         return inner
