@@ -34,7 +34,7 @@ LARGEST_TICK = 0.1
 # --- outside: in the project's Python -----------------------------------------------------------------------------
 
 
-def outside(blender: str, image: Path | None, bank: str, picture: Path | None) -> int:
+def outside(blender: str, image: Path | None, bank: str, preset: str, picture: Path | None) -> int:
     """Build what is needed and start the inner half beside that Blender, on its screen."""
     sys.path.insert(0, str(ROOT))
     from tests.join_blender.build_zip import build
@@ -52,6 +52,7 @@ def outside(blender: str, image: Path | None, bank: str, picture: Path | None) -
             "JOIN_GUI_ZIP": str(build(folder)),
             "JOIN_GUI_IMAGE": str(image or write_png(folder / "photo.png", photo(256, 256))),
             "JOIN_GUI_BANK": bank,
+            "JOIN_GUI_PRESET": preset.upper(),
             "JOIN_GUI_ENGINE": engine,
             "OMP_NUM_THREADS": "1",  # the test shares its machine
             "JOIN_GUI_PICTURE": str(picture or ""),
@@ -250,6 +251,7 @@ if __name__ == "__main__":
     parser.add_argument("--blender", default="blender", help="a Blender, 4.3, 5.2, or a command that starts one")
     parser.add_argument("--image", type=Path, help="what to decompose; a small made-up one if not given")
     parser.add_argument("--bank", default="", help="name or file of a bank; the default one if not given")
+    parser.add_argument("--preset", default="draft")
     parser.add_argument("--picture", type=Path, help="where to save a picture of the window")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -257,6 +259,10 @@ if __name__ == "__main__":
         sys.exit(inside(given.blender))
     sys.exit(
         outside(
-            given.blender, given.image and given.image.resolve(), given.bank, given.picture and given.picture.resolve()
+            given.blender,
+            given.image and given.image.resolve(),
+            given.bank,
+            given.preset,
+            given.picture and given.picture.resolve(),
         )
     )

@@ -91,7 +91,7 @@ def arrange() -> float | None:
     space.image = bpy.data.images.load(os.environ["JOIN_GUI_IMAGE"])
     space.show_region_ui = True
     settings = bpy.context.scene.join_intrinsics
-    settings.preset, settings.bank = "DRAFT", os.environ["JOIN_GUI_BANK"]
+    settings.preset, settings.bank = os.environ["JOIN_GUI_PRESET"], os.environ["JOIN_GUI_BANK"]
     bpy.app.timers.register(guarded(open_tab), first_interval=1.0)
     return None
 
