@@ -107,20 +107,23 @@ def decompose(
     frame = Frame(colour.shape[0], colour.shape[1], bank.header.resolution)
     target = srgb_encode(frame.fit(colour))
     saturated = target >= _WHITE if colour.max() <= 1.0 else None
+    detail = preset.detail if supports(bank.forward_model.name) else None
+
+    def finish(outputs: Mapping[str, Tensor]) -> Layers:
+        layers = _layers(bank, frame, outputs)
+        return layers if detail is None else add_detail(detail, colour, layers, frame)
+
     monitor = monitor or Monitor()
     if on_preview is not None:
         show = on_preview
-        monitor = replace(monitor, on_preview=lambda step, outputs: show(step, _layers(bank, frame, outputs)))
+        monitor = replace(monitor, on_preview=lambda step, outputs: show(step, finish(outputs)))
     prepared = time.perf_counter()
     state = invert(bank, target, preset, seed, monitor, codebook, saturated)
     inverted = time.perf_counter()
     with torch.no_grad():
         outputs = state.synthesize()
         fit = state.render(outputs)
-    layers = _layers(bank, frame, outputs)
-    detail = preset.detail if supports(bank.forward_model.name) else None
-    if detail is not None:
-        layers = add_detail(detail, colour, layers, frame)
+    layers = finish(outputs)
     recomposed = np.asarray(bank.forward_model.compose(layers))
     metrics = {
         **({"loss": float(state.loss[0])} if state.loss[0].isfinite() else {}),  # a run may be cancelled before any

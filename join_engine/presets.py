@@ -112,7 +112,7 @@ class Detail:
         share: part of the smooth grey difference that is taken for light.
     """
 
-    radius: float = 1.0
+    radius: float = 2.0
     share: float = 0.7
 
 
