@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -13,6 +14,8 @@ from ..presets import Joint
 from .schedule import ramped
 from .state import InversionState, Monitor, Progress
 
+Codes = dict[str, Tensor]
+
 
 def joint_inversion(settings: Joint, state: InversionState, monitor: Monitor) -> None:
     """Move ``state.latents`` to the codes that minimise Eq. 4 over all components at once, and note their loss.
@@ -20,12 +23,13 @@ def joint_inversion(settings: Joint, state: InversionState, monitor: Monitor) ->
     The images of a batch are independent: their losses are summed, and Adam works on each number by itself. The codes
     with the lowest loss are kept per image, so that a cancelled run still returns its best.
     """
-    codes = _variables(settings, state)
+    variables, to_codes = _variables(settings, state)
+    codes = to_codes(variables)
     reconstruction = PerceptualLoss(state.target, settings.pixel_weight, settings.feature_weight)
     if settings.knn_weight:
         for name in codes:  # draws the codes now, so that the time left is told right
             state.codebook.knn(name, settings.neighbours)
-    optimizer = torch.optim.Adam(list(codes.values()), lr=settings.learning_rate)
+    optimizer = torch.optim.Adam(list(variables.values()), lr=settings.learning_rate)
     best, best_loss = _copy(codes), torch.full_like(state.loss, torch.inf)
     clock = _Clock(settings.steps)
     for step in range(settings.steps):
@@ -35,8 +39,9 @@ def joint_inversion(settings: Joint, state: InversionState, monitor: Monitor) ->
         optimizer.param_groups[0]["lr"] = settings.learning_rate * ramped(
             step / settings.steps, settings.ramp_up, settings.ramp_down
         )
+        codes = to_codes(variables)
         outputs = state.synthesize(codes)
-        loss = reconstruction(state.render(outputs)) + settings.knn_weight * _knn(settings, state, codes)  # [B]
+        loss = reconstruction(state.render(outputs)) + _prior(settings, state, codes)  # [B]
         best_loss = _keep_best(codes, loss.detach(), best, best_loss)
         optimizer.zero_grad(set_to_none=True)
         loss.sum().backward()
@@ -48,21 +53,29 @@ def joint_inversion(settings: Joint, state: InversionState, monitor: Monitor) ->
     state.latents, state.loss = best, best_loss
 
 
-def _variables(settings: Joint, state: InversionState) -> dict[str, Tensor]:
-    """Leaf tensors [B, L, w_dim] to optimise, with one code per layer in W+."""
-    codes = {}
+def _variables(settings: Joint, state: InversionState) -> tuple[Codes, Callable[[Codes], Codes]]:
+    """Leaf tensors [B, L, w_dim] to optimise, and how they become codes."""
+    start = {}
     for name, w in state.latents.items():
         layers = state.bank.components[name].generator.num_ws if settings.space == "w+" else w.shape[1]
-        codes[name] = w.detach().expand(-1, layers, -1).clone().requires_grad_()
-    return codes
+        start[name] = w.detach().expand(-1, layers, -1)
+    if settings.space != "whitened":
+        return {name: w.clone().requires_grad_() for name, w in start.items()}, lambda variables: variables
+    whitenings = {name: state.codebook.whitening(name) for name in start}
+    variables = {name: whitenings[name].whiten(w).requires_grad_() for name, w in start.items()}
+    return variables, lambda us: {name: whitenings[name].color(u) for name, u in us.items()}
 
 
-def _knn(settings: Joint, state: InversionState, codes: dict[str, Tensor]) -> Tensor:
-    """Eq. 8 of each component, summed: [B]."""
-    if not settings.knn_weight:
-        return torch.zeros_like(state.loss)
-    losses = [state.codebook.knn(name, settings.neighbours)(w) for name, w in codes.items()]
-    return torch.stack(losses).sum(dim=0)
+def _prior(settings: Joint, state: InversionState, codes: Codes) -> Tensor:
+    """What keeps the codes among those that their generators know, summed over the components: [B]."""
+    total = torch.zeros_like(state.loss)
+    for name, w in codes.items():
+        if settings.knn_weight:
+            total = total + settings.knn_weight * state.codebook.knn(name, settings.neighbours)(w)
+        if settings.normal_weight:
+            whitened = state.codebook.whitening(name).whiten(w)  # [B, L, w_dim]
+            total = total + settings.normal_weight * whitened.square().mean(dim=(1, 2))
+    return total
 
 
 def _copy(codes: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -43,17 +43,43 @@ class Monitor:
     on_preview: Callable[[int, Mapping[str, Tensor]], None] = lambda step, outputs: None
 
 
+class Whitening:
+    """Coordinates in which sampled codes [N, w_dim] have zero mean and unit covariance."""
+
+    def __init__(self, codes: Tensor) -> None:
+        self._mean = codes.mean(dim=0)
+        values, vectors = torch.linalg.eigh(torch.cov(codes.T.double()))
+        widths = values.clamp_min(1e-8).sqrt()
+        self._to_white = (vectors / widths).to(codes.dtype)  # [w_dim, w_dim], applied from the right
+        self._from_white = (vectors * widths).T.to(codes.dtype)
+
+    def whiten(self, w: Tensor) -> Tensor:
+        """Codes [..., w_dim] → whitened coordinates."""
+        return (w - self._mean) @ self._to_white
+
+    def color(self, u: Tensor) -> Tensor:
+        """Inverse of :meth:`whiten`."""
+        return u @ self._from_white + self._mean
+
+
 class CodeBook:
     """The sampled codes of each component with their kNN losses, made once per bank and kept (they take a second)."""
 
     def __init__(self, bank: Bank) -> None:
         self._bank = bank
         self._losses: dict[tuple[str, int], KnnLoss] = {}
+        self._whitenings: dict[str, Whitening] = {}
         self._pools: dict[tuple[str, int, int], Tensor] = {}
 
     def codes(self, component: str) -> Tensor:
         """[100000, w_dim], from truncated z (JoIN, section 3.4)."""
         return self._bank.components[component].sample_codes()
+
+    def whitening(self, component: str) -> Whitening:
+        """Of one component's codes."""
+        if component not in self._whitenings:
+            self._whitenings[component] = Whitening(self.codes(component))
+        return self._whitenings[component]
 
     def pool(self, component: str, count: int, size: int) -> Tensor:
         """The first ``count`` samples as linear images [count, 3, size, size], averaged down in linear light."""

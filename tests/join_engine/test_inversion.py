@@ -15,7 +15,7 @@ from join_engine.errors import JoinError
 from join_engine.inversion import Monitor, Progress, invert
 from join_engine.inversion.schedule import ramped
 from join_engine.inversion.starts import keep_best, pool_start
-from join_engine.inversion.state import InversionState
+from join_engine.inversion.state import InversionState, Whitening
 from join_engine.presets import PRESETS, Joint, KeepBest, MeanStart, PoolStart, Preset, Tuning
 
 SHORT = Preset("short", (MeanStart(), Joint(steps=20)))
@@ -27,14 +27,32 @@ def _psnr(state: InversionState) -> torch.Tensor:
     return -10 * (image - state.target).square().mean(dim=(1, 2, 3)).log10()
 
 
-@pytest.mark.parametrize("space", ["w", "w+"])
+@pytest.mark.parametrize("space", ["w", "w+", "whitened"])
 def test_own_samples_are_recovered(tiny_bank: Bank, own_targets: torch.Tensor, space: str) -> None:
     first = invert(tiny_bank, own_targets, Preset("start", (MeanStart(), Joint(steps=1))))
     state = invert(tiny_bank, own_targets, Preset("long", (MeanStart(), Joint(steps=300, space=space))))
     assert (state.loss < first.loss / 10).all()
     assert (_psnr(state) > 30).all()
-    layers = {"w": 1, "w+": tiny_bank.components["albedo"].generator.num_ws}
+    layers = {"w": 1, "w+": tiny_bank.components["albedo"].generator.num_ws, "whitened": 1}
     assert {w.shape[1] for w in state.latents.values()} == {layers[space]}
+
+
+def test_whitening_has_unit_covariance_and_goes_there_and_back(tiny_bank: Bank) -> None:
+    codes = tiny_bank.components["albedo"].sample_codes()
+    whitening = Whitening(codes)
+    whitened = whitening.whiten(codes)
+    assert torch.allclose(torch.cov(whitened.T), torch.eye(16), atol=1e-3)
+    assert torch.allclose(whitening.color(whitened), codes, atol=1e-4)
+
+
+def test_a_heavy_prior_holds_the_codes_back(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
+    def distance(**weights: float) -> float:
+        state = invert(tiny_bank, own_targets, Preset("prior", (MeanStart(), Joint(steps=30, **weights))))
+        return sum((w - tiny_bank.components[name].w_avg).norm().item() for name, w in state.latents.items())
+
+    free = distance(knn_weight=0.0)
+    assert distance(knn_weight=0.0, normal_weight=10.0) < free / 2
+    assert distance(knn_weight=10.0) < free
 
 
 def test_starts_at_the_mean_code(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
