@@ -185,7 +185,8 @@ def _progress_bar(name: str) -> Iterator[Monitor]:
         task = bar.add_task(name, total=None)
 
         def report(progress: Progress) -> None:
-            label = f"{name}: {progress.stage}, loss {progress.loss:.4f}"
+            loss = "" if progress.loss is None else f", loss {progress.loss:.4f}"
+            label = f"{name}: {progress.stage}{loss}"
             bar.update(task, total=progress.of, completed=progress.step, description=label)
 
         yield Monitor(report)

@@ -170,10 +170,10 @@ def _stage_from_json(data: Mapping[str, Any]) -> StageSettings:
 SETTINGS: dict[str, type[StageSettings]] = {kind.kind: kind for kind in (MeanStart, PoolStart, KeepBest, Joint, Tuning)}
 
 
-# Chosen on validation renders of Primeshapes with the shipped bank. Of the
-# paper's settings, k and λ of the kNN loss, the mean code as a start and the schedule stand. What differs, because the
-# components come out better: a learning rate of 0.05 in whitened coordinates instead of 0.1 in plain ones, a
-# Mahalanobis term beside the kNN loss, and other starts beside the mean code, picked by loss.
+# Chosen on validation renders of Primeshapes with the shipped bank. Of the paper's settings, k and λ of the kNN loss,
+# the mean code as a start and the schedule stand. What differs, because the components come out better: a learning
+# rate of 0.05 in whitened coordinates instead of 0.1 in plain ones, a Mahalanobis term beside the kNN loss, and other
+# starts beside the mean code, picked by loss.
 def _tuned(steps: int) -> Joint:
     return Joint(steps=steps, learning_rate=0.05, feature_weight=0.01, normal_weight=0.01, space="whitened")
 

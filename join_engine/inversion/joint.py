@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 from ..losses.perceptual import PerceptualLoss
 from ..presets import Joint
 from .schedule import ramped
-from .state import InversionState, Monitor, Progress
+from .state import Clock, InversionState, Monitor, Progress
 
 Codes = dict[str, Tensor]
 
@@ -31,7 +30,7 @@ def joint_inversion(settings: Joint, state: InversionState, monitor: Monitor) ->
             state.codebook.knn(name, settings.neighbours)
     optimizer = torch.optim.Adam(list(variables.values()), lr=settings.learning_rate)
     best, best_loss = _copy(codes), torch.full_like(state.loss, torch.inf)
-    clock = _Clock(settings.steps)
+    clock = Clock(settings.steps)
     for step in range(settings.steps):
         if monitor.cancelled():
             state.cancelled = True
@@ -89,14 +88,3 @@ def _keep_best(codes: dict[str, Tensor], loss: Tensor, best: dict[str, Tensor], 
     for name, w in codes.items():
         best[name] = torch.where(better[:, None, None], w, best[name])
     return torch.where(better, loss, best_loss)
-
-
-class _Clock:
-    """Estimates the time left from the steps done."""
-
-    def __init__(self, steps: int) -> None:
-        self._steps = steps
-        self._start = time.perf_counter()
-
-    def left(self, done: int) -> float:
-        return (time.perf_counter() - self._start) / done * (self._steps - done)

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ..presets import KeepBest, MeanStart, PoolStart
-from .state import InversionState, Monitor
+from .state import POOL_PART, Clock, InversionState, Monitor, Progress
 
 
 def mean_start(settings: MeanStart, state: InversionState, monitor: Monitor) -> None:
@@ -24,7 +26,18 @@ def pool_start(settings: PoolStart, state: InversionState, monitor: Monitor) -> 
     latent codes lie far from the target codes" (section 4.1).
     """
     targets = functional.adaptive_avg_pool2d(state.target, settings.size)
-    found = [_search(settings, state, target) for target in targets]  # per image, component → indices [starts − 1]
+    steps = len(state.latents) * math.ceil(settings.pool / POOL_PART) + len(targets)
+    report = _Report(monitor, steps)
+    for name in state.latents:
+        if state.codebook.pool(name, settings.pool, settings.size, report.proceed) is None:
+            state.cancelled = True
+            return
+    found = []  # per image, component → indices [starts − 1]
+    for target in targets:
+        found.append(_search(settings, state, target))
+        if not report.proceed():
+            state.cancelled = True
+            return
     count = settings.starts
     state.take(torch.arange(len(targets), device=state.target.device).repeat_interleave(count), count)
     for name in state.latents:
@@ -32,6 +45,22 @@ def pool_start(settings: PoolStart, state: InversionState, monitor: Monitor) -> 
         codes = state.codebook.codes(name)[chosen]
         mean = state.bank.components[name].w_avg.expand(len(targets), 1, -1)
         state.latents[name] = torch.cat([mean, codes], dim=1).flatten(0, 1)[:, None].clone()
+
+
+class _Report:
+    """Tells of a step and asks whether to go on."""
+
+    def __init__(self, monitor: Monitor, steps: int) -> None:
+        self._monitor = monitor
+        self._steps = steps
+        self._clock = Clock(steps)
+        self._done = 0
+
+    def proceed(self) -> bool:
+        self._done += 1
+        left = self._clock.left(self._done)
+        self._monitor.on_progress(Progress(PoolStart.kind, self._done, self._steps, None, left))
+        return not self._monitor.cancelled()
 
 
 @torch.no_grad()
@@ -45,7 +74,11 @@ def _search(settings: PoolStart, state: InversionState, target: Tensor) -> dict[
         Per component, indices into the sampled codes of the best ``starts`` − 1 combinations, best first.
     """
     model = state.bank.forward_model
-    pools = {name: state.codebook.pool(name, settings.pool, settings.size) for name in model.components}
+    pools: dict[str, Tensor] = {}
+    for name in model.components:
+        pool = state.codebook.pool(name, settings.pool, settings.size)
+        assert pool is not None
+        pools[name] = pool
     rng = torch.Generator().manual_seed(state.seed)
     tries = max(settings.tries, settings.starts)
     chosen = {name: torch.randint(len(pool), (tries,), generator=rng).to(target.device) for name, pool in pools.items()}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -14,16 +15,30 @@ from ..bank import Bank, BankComponent
 from ..losses.knn import KnnLoss
 from ..networks.stylegan2 import Generator
 
+POOL_PART = 64
+
 
 @dataclass(frozen=True)
 class Progress:
-    """One optimiser step: ``step`` of ``of`` in ``stage``, the mean loss, and the seconds left in the stage."""
+    """Step ``step`` of ``of`` in ``stage``, the mean loss where there is one, and the seconds left in the stage."""
 
     stage: str
     step: int
     of: int
-    loss: float
+    loss: float | None
     seconds_left: float
+
+
+class Clock:
+    """Estimates the time left from the steps done."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._start = time.perf_counter()
+
+    def left(self, done: int) -> float:
+        """Seconds, after ``done`` steps."""
+        return (time.perf_counter() - self._start) / done * (self._steps - done)
 
 
 @dataclass(frozen=True)
@@ -81,13 +96,20 @@ class CodeBook:
             self._whitenings[component] = Whitening(self.codes(component))
         return self._whitenings[component]
 
-    def pool(self, component: str, count: int, size: int) -> Tensor:
-        """The first ``count`` samples as linear images [count, 3, size, size], averaged down in linear light."""
+    def pool(self, component: str, count: int, size: int, proceed: Callable[[], bool] = lambda: True) -> Tensor | None:
+        """The first ``count`` samples as linear images [count, 3, size, size], averaged down in linear light.
+
+        ``proceed`` is asked after each :data:`POOL_PART` samples, since they take seconds; None when it says no.
+        """
         key = (component, count, size)
         if key not in self._pools:
             part = self._bank.components[component]
-            with torch.no_grad():
-                images = [_small(part, w, size) for w in self.codes(component)[:count].split(64)]
+            images = []
+            for w in self.codes(component)[:count].split(POOL_PART):
+                with torch.no_grad():
+                    images.append(_small(part, w, size))
+                if not proceed():
+                    return None
             self._pools[key] = torch.cat(images)
         return self._pools[key]
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import copy
-import time
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from ..errors import JoinError
 from ..losses.perceptual import PerceptualLoss
 from ..networks.stylegan2 import Generator
 from ..presets import Tuning
-from .state import InversionState, Monitor, Progress, generate
+from .state import Clock, InversionState, Monitor, Progress, generate
 
 
 def tune_generators(settings: Tuning, state: InversionState, monitor: Monitor) -> None:
@@ -30,7 +29,7 @@ def tune_generators(settings: Tuning, state: InversionState, monitor: Monitor) -
         JoinError: ``discriminator_missing`` when the bank holds none and the settings ask for the loss.
     """
     of = len(state.target) * settings.steps
-    start = time.perf_counter()
+    clock = Clock(of)
     state.tuned = [
         {name: state.bank.components[name].generator for name in state.latents} for _ in range(len(state.target))
     ]
@@ -43,8 +42,7 @@ def tune_generators(settings: Tuning, state: InversionState, monitor: Monitor) -
                 return
             loss = job.step(step)
             done = item * settings.steps + step + 1
-            left = (time.perf_counter() - start) / done * (of - done)
-            monitor.on_progress(Progress(Tuning.kind, done, of, loss, left))
+            monitor.on_progress(Progress(Tuning.kind, done, of, loss, clock.left(done)))
             if monitor.preview_every and (step + 1) % monitor.preview_every == 0:
                 with torch.no_grad():
                     monitor.on_preview(done, state.synthesize())

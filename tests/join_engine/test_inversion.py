@@ -167,9 +167,18 @@ def test_the_best_start_is_kept(tiny_bank: Bank, own_targets: torch.Tensor) -> N
     assert torch.equal(state.target, own_targets.repeat_interleave(2, dim=0))
 
 
+def test_pool_start_reports_and_can_be_cancelled(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
+    steps: list[Progress] = []
+    monitor = Monitor(on_progress=steps.append, cancelled=lambda: len(steps) == 3)
+    preset = Preset("pool", (PoolStart(starts=2, pool=200), Joint(steps=5)))
+    state = invert(tiny_bank, own_targets, preset, 0, monitor)
+    assert state.cancelled and [(step.step, step.of) for step in steps] == [(1, 11), (2, 11), (3, 11)]
+    assert state.loss.isinf().all() and len(state.target) == 3
+
+
 def test_a_cancelled_run_of_several_starts_keeps_one(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
     steps: list[Progress] = []
-    monitor = Monitor(on_progress=steps.append, cancelled=lambda: len(steps) == 2)
+    monitor = Monitor(on_progress=steps.append, cancelled=lambda: len(steps) == 7)
     preset = Preset("many", (PoolStart(starts=3, pool=16), Joint(steps=5), KeepBest(1), Joint(steps=5)))
     state = invert(tiny_bank, own_targets, preset, 0, monitor)
     assert state.cancelled and state.starts == 1 and len(state.target) == 3
