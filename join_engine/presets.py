@@ -183,7 +183,7 @@ PRESETS = {
     for preset in (
         Preset("draft", (MeanStart(), _tuned(80)), Detail()),
         Preset("standard", (PoolStart(starts=4, pool=512), _tuned(120), KeepBest(), _tuned(200)), Detail()),
-        Preset("best", (PoolStart(starts=12, pool=1024, tries=16), _tuned(150), KeepBest(), _tuned(400)), Detail()),
+        Preset("best", (PoolStart(starts=8, pool=1024, tries=16), _tuned(120), KeepBest(), _tuned(300)), Detail()),
     )
 }
 DEFAULT_PRESET = "standard"
