@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ..core.job import Job, Phase
 
-_STAGES = {"": "Working", "mean_start": "Starting", "encoder": "First guess", "joint": "Optimising", "pti": "Refining"}
+_STAGES = {"": "Working", "pool_start": "First guess", "joint": "Optimising", "tuning": "Refining"}
 
 
 def describe(job: Job) -> str:
