@@ -14,6 +14,17 @@ from join_engine.networks.stylegan2 import Generator, GeneratorConfig
 PARTS = (("albedo", "srgb"), ("shading", "reinhard"), ("specular", "reinhard"))
 
 
+def random_generator(config: GeneratorConfig) -> Generator:
+    """Random weights with a mild output, in the range of a real component, and the mean code that belongs to them."""
+    generator = Generator(config)
+    with torch.no_grad():
+        for key, parameter in generator.named_parameters():
+            if key.endswith("torgb.weight"):
+                parameter.mul_(0.1)
+        generator.w_avg.copy_(generator.mapping(torch.randn(1000, config.z_dim)).mean(dim=0))
+    return generator
+
+
 def main(path: Path, resolution: int) -> None:
     """albedo × shading + specular, each from a generator that has learned nothing."""
     torch.manual_seed(1)
@@ -22,13 +33,7 @@ def main(path: Path, resolution: int) -> None:
     )
     modules = {}
     for name, _ in PARTS:
-        generator = Generator(config)
-        with torch.no_grad():
-            for key, parameter in generator.named_parameters():
-                if key.endswith("torgb.weight"):
-                    parameter.mul_(0.1)
-            generator.w_avg.copy_(generator.mapping(torch.randn(1000, config.z_dim)).mean(dim=0))
-        modules[name] = (generator, None)
+        modules[name] = (random_generator(config), None)
     components = {name: ComponentHeader(transform, config, {}, False) for name, transform in PARTS}
     save_bank(path, BankHeader(path.stem, resolution, "lambertian_specular", components), modules)
 

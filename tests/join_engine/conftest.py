@@ -12,7 +12,8 @@ import torch
 
 from join_engine.bank import Bank, BankHeader, ComponentHeader, load_bank, save_bank
 from join_engine.color import srgb_encode
-from join_engine.networks.stylegan2 import Discriminator, Generator, GeneratorConfig
+from join_engine.networks.stylegan2 import Discriminator, GeneratorConfig
+from tests.join_blender.make_bank import random_generator
 
 torch.set_num_threads(1)
 
@@ -28,13 +29,7 @@ def make_bank(path: Path, forward_model: str, parts: Parts, resolution: int = 16
     )
     modules = {}
     for name, _ in parts:
-        generator = Generator(config)
-        with torch.no_grad():
-            for key, parameter in generator.named_parameters():
-                if key.endswith("torgb.weight"):
-                    parameter.mul_(0.1)
-            generator.w_avg.copy_(generator.mapping(torch.randn(1000, config.z_dim)).mean(dim=0))
-        modules[name] = (generator, Discriminator(config))
+        modules[name] = (random_generator(config), Discriminator(config))
     components = {name: ComponentHeader(transform, config) for name, transform in parts}
     save_bank(path, BankHeader(path.stem, resolution, forward_model, components), modules)
     return path
