@@ -7,51 +7,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dataset_tools import passes, shards
+from dataset_tools import shards
 from dataset_tools.errors import UserError
+from dataset_tools.job import Job
 from dataset_tools.progress import progress
 from dataset_tools.shards import Sample, Shard
 from dataset_tools.specs import describe
 from dataset_tools.specs.description import Scene
-from dataset_tools.specs.seeds import split
-
-
-@dataclass(frozen=True)
-class Job:
-    """One render command: which samples of which dataset, at what quality, and where to."""
-
-    dataset: str
-    seed: int
-    start: int
-    count: int
-    resolution: int
-    samples: int
-    out: Path
-
-    @property
-    def wanted(self) -> range:
-        """The indices asked for."""
-        return range(self.start, self.start + self.count)
 
 
 def open_folder(job: Job) -> None:
     """Create the dataset's folder or check that it holds this very dataset."""
     from dataset_tools.scenes.render import blender_version  # bpy: only where something is rendered
 
-    header = {
-        "dataset": job.dataset,
-        "seed": job.seed,
-        "resolution": job.resolution,
-        "samples": job.samples,
-        "blender": blender_version(),
-        "passes": [*passes.PASSES, passes.COMBINED],
-        "splits": "by scene: sha256 of seed and index; 90% train, 5% val, 5% test",
-    }
-    shards.open_dataset(job.out, header)
+    shards.open_dataset(job.out, job.header(blender_version()))
     shards.remove_stale(job.out)
     _check_descriptions(job)
 
@@ -66,7 +38,7 @@ def _check_descriptions(job: Job) -> None:
 
 def render_share(job: Job, worker: int, workers: int) -> None:
     """Render every ``workers``-th missing shard, beginning with number ``worker``."""
-    from dataset_tools.scenes.render import Quality, Renderer, blender_version
+    from dataset_tools.produce import Producer
 
     # By position on the grid and not in the list of what is missing, which changes while others render.
     share = [
@@ -74,34 +46,18 @@ def render_share(job: Job, worker: int, workers: int) -> None:
         for shard in shards.missing(job.out, job.dataset, job.wanted)
         if shard.first // shards.SHARD_SIZE % workers == worker
     ]
-    version = blender_version()
-    renderer = Renderer(Quality(job.resolution, job.samples))
+    producer = Producer(job)
     try:
         with progress(sum(shard.count for shard in share), f"worker {worker}", worker) as advance:
             for shard in share:
-                shards.write_shard(job.out, shard, _render_shard(renderer, job, shard, version, advance))
+                shards.write_shard(job.out, shard, _samples(producer, shard, advance))
     finally:
-        renderer.close()
+        producer.close()
 
 
-def _render_shard(renderer: Any, job: Job, shard: Shard, version: str, advance: Any) -> Iterator[Sample]:
+def _samples(producer: Any, shard: Shard, advance: Any) -> Iterator[Sample]:
     for index in shard.indices:
-        began = time.perf_counter()
-        scene = describe(job.dataset, job.seed, index)
-        exr = renderer.render(scene)
-        error = passes.check(passes.read(exr), f"Sample {index}")
-        seconds = time.perf_counter() - began
-        description = {
-            "scene": scene.to_json(),
-            "seed": job.seed,
-            "index": index,
-            "resolution": job.resolution,
-            "samples": job.samples,
-            "blender": version,
-            "identity_error": error,
-        }
-        notes = {"seconds": round(seconds, 3), "identity_error": error}
-        yield Sample(index, split(job.seed, index), exr, description, notes)
+        yield producer.sample(index)
         advance()
 
 

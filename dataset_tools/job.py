@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One render command as data: which samples of which dataset, at what quality, and where to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataset_tools import passes
+
+
+@dataclass(frozen=True)
+class Job:
+    """What decides a dataset's bytes (all but ``start``, ``count`` and ``out``) and which part of it is wanted.
+
+    ``resolution`` is width and height in pixels, ``samples`` the light paths per pixel.
+    """
+
+    dataset: str
+    seed: int
+    start: int
+    count: int
+    resolution: int
+    samples: int
+    out: Path
+
+    @property
+    def wanted(self) -> range:
+        """The indices asked for."""
+        return range(self.start, self.start + self.count)
+
+    def header(self, blender: str) -> dict[str, Any]:
+        """The contents of ``dataset.json``: a folder with another header is another dataset."""
+        return {
+            "dataset": self.dataset,
+            "seed": self.seed,
+            "resolution": self.resolution,
+            "samples": self.samples,
+            "blender": blender,
+            "passes": [*passes.PASSES, passes.COMBINED],
+            "splits": "by scene: sha256 of seed and index; 90% train, 5% val, 5% test",
+        }
