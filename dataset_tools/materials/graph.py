@@ -41,10 +41,10 @@ class Graph:
         return node.outputs[0]
 
     def vector(self, operation: str, a: Value, b: Value) -> Socket:
-        """Arithmetic on vectors."""
+        """Arithmetic on vectors and colours; SCALE takes a number as its second."""
         node = self.node("ShaderNodeVectorMath", operation=operation)
         self.feed(node.inputs[0], a)
-        self.feed(node.inputs[1], b)
+        self.feed(node.inputs["Scale"] if operation == "SCALE" else node.inputs[1], b)
         return node.outputs[0]
 
     def xyz(self, vector: Socket) -> tuple[Socket, Socket, Socket]:
@@ -60,12 +60,63 @@ class Graph:
             self.feed(socket, value)
         return next(s for s in node.outputs if s.enabled)
 
+    def mix_number(self, factor: Value, a: Value, b: Value) -> Value:
+        """Number ``a`` where ``factor`` is 0, ``b`` where it is 1; no node where both are the same constant."""
+        if isinstance(a, float | int) and a == b:
+            return a
+        node = self.node("ShaderNodeMix", data_type="FLOAT", clamp_factor=True)
+        for socket, value in zip((s for s in node.inputs if s.enabled), (factor, a, b), strict=True):
+            self.feed(socket, value)
+        return next(s for s in node.outputs if s.enabled)
+
+    def ramp(self, value: Value, low: float, high: float, to_low: float = 0.0, to_high: float = 1.0) -> Socket:
+        """``value`` carried from [low, high] to [to_low, to_high] in a straight line, and held at both ends."""
+        inputs = {"From Min": low, "From Max": high, "To Min": to_low, "To Max": to_high, "Value": value}
+        return self.node("ShaderNodeMapRange", inputs, clamp=True).outputs[0]
+
+    def voronoi(self, vector: Socket, scale: float, feature: str = "F1", randomness: float = 1.0) -> Any:
+        """A Voronoi node; ``scale`` is cells a metre. Outputs: Distance, Color (random per cell), Position."""
+        inputs = {"Vector": vector, "Scale": scale, "Randomness": randomness}
+        return self.node("ShaderNodeTexVoronoi", inputs, feature=feature)
+
+    def wave(
+        self, vector: Socket, scale: float, distortion: float = 0.0, detail: float = 2.0, **settings: Any
+    ) -> Socket:
+        """Bands (or rings) in [0, 1]; ``scale`` is about three bands a metre at 1 (2π / 20 metres a period each)."""
+        inputs = {"Vector": vector, "Scale": scale, "Distortion": distortion, "Detail": detail, "Detail Scale": 1.0}
+        return self.node("ShaderNodeTexWave", inputs, **settings).outputs[1]
+
+    def noise_color(self, vector: Socket, scale: float, detail: float = 2.0) -> Socket:
+        """Three independent noises as a colour, each about 0.5 in the mean."""
+        inputs = {"Vector": vector, "Scale": scale, "Detail": detail}
+        return self.node("ShaderNodeTexNoise", inputs).outputs[1]
+
+    def shade(self, color: Value, factor: Value) -> Socket:
+        """A colour made darker or lighter: all channels times ``factor``."""
+        return self.vector("SCALE", color, factor)
+
+    def random(self, vector: Socket) -> Socket:
+        """A random colour, the same for equal vectors: for what differs from brick to brick, board to board."""
+        return self.node("ShaderNodeTexWhiteNoise", {"Vector": vector}, noise_dimensions="3D").outputs["Color"]
+
+    def combine(self, x: Value, y: Value, z: Value = 0.0) -> Socket:
+        """A vector of three numbers."""
+        return self.node("ShaderNodeCombineXYZ", {"X": x, "Y": y, "Z": z}).outputs[0]
+
     def step(self, value: Socket, edge: Value, softness: float) -> Socket:
         """0 below ``edge``, 1 above it, straight in between over ``softness``."""
         scaled = self.math("DIVIDE", self.math("SUBTRACT", value, edge), softness)
         return self.math("ADD", scaled, 0.5, clamp=True)
 
-    def noise(self, vector: Socket, scale: float, detail: float = 2.0, roughness: float = 0.5) -> Socket:
-        """Smooth noise in about [0, 1]; ``scale`` is features a metre."""
-        inputs = {"Vector": vector, "Scale": scale, "Detail": detail, "Roughness": roughness}
+    def noise(
+        self, vector: Socket, scale: float, detail: float = 2.0, roughness: float = 0.5, distortion: float = 0.0
+    ) -> Socket:
+        """Smooth noise in about [0.2, 0.8], 0.5 in the mean; ``scale`` is features a metre."""
+        inputs = {
+            "Vector": vector,
+            "Scale": scale,
+            "Detail": detail,
+            "Roughness": roughness,
+            "Distortion": distortion,
+        }
         return self.node("ShaderNodeTexNoise", inputs).outputs[0]

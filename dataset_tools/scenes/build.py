@@ -7,16 +7,21 @@ import math
 from typing import Any
 
 import bpy  # type: ignore[import]
-from mathutils import Vector as BlenderVector  # type: ignore[import]
+import numpy as np
+from mathutils import Matrix  # type: ignore[import]
+from mathutils import Vector as BlenderVector
 
-from dataset_tools.materials import build_material
-from dataset_tools.scenes.meshes import MeshData, primitive, rectangle
-from dataset_tools.specs.description import Camera, Fill, Object, Room, Scene, Spotlight, Vector
+from dataset_tools.materials.build import build_material
+from dataset_tools.scenes.meshes import MeshData, grid, primitive, rectangle
+from dataset_tools.specs.description import Camera, Fill, Light, Object, Room, Scene, Tile, Vector
 
 
 def build_scene(description: Scene) -> None:
     """Fill the current (empty) Blender scene with everything that is described."""
-    _add_room(description.room)
+    if description.room:
+        _add_room(description.room)
+    if description.tile:
+        _add_tile(description.tile)
     for number, described in enumerate(description.objects):
         _add_object(described, f"object {number}")
     for number, light in enumerate(description.lights):
@@ -51,12 +56,16 @@ def _link(name: str, data: Any, location: Vector, rotation: Any) -> Any:
 
 def _mesh(name: str, source: MeshData, material: Any) -> Any:
     mesh = bpy.data.meshes.new(name)
-    mesh.from_pydata(source.vertices, [], source.faces)
-    layer = mesh.uv_layers.new(name="UVMap")
-    layer.data.foreach_set("uv", [number for uv in source.uvs for number in uv])
+    mesh.vertices.add(len(source.vertices))
+    mesh.vertices.foreach_set("co", source.vertices.ravel())
+    mesh.loops.add(len(source.corners))
+    mesh.loops.foreach_set("vertex_index", source.corners)
+    mesh.polygons.add(len(source.sizes))
+    mesh.polygons.foreach_set("loop_start", np.cumsum(source.sizes, dtype=np.int32) - source.sizes)
     mesh.polygons.foreach_set("use_smooth", source.smooth)
+    mesh.uv_layers.new(name="UVMap").data.foreach_set("uv", source.uvs.ravel())
     mesh.materials.append(material)
-    mesh.update()
+    mesh.update(calc_edges=True)
     return mesh
 
 
@@ -77,23 +86,35 @@ def _add_room(room: Room) -> None:
 
 
 def _add_object(described: Object, name: str) -> None:
-    material = build_material(described.material, name)
+    material = build_material(described.covering, name)
     mesh = _mesh(name, primitive(described.shape, described.dimensions), material)
     _link(name, mesh, described.location, described.rotation)
 
 
-def _towards(location: Vector, target: Vector) -> Any:
+def _add_tile(described: Tile) -> None:
+    material = build_material(described.covering, "tile", flat=True)
+    _link("tile", _mesh("tile", grid(described.corners, described.cells), material), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+
+
+def _towards(location: Vector, target: Vector, up: Vector = (0.0, 0.0, 1.0)) -> Any:
     """Rotation that points a camera or a spotlight (which look along −z) from ``location`` at ``target``."""
-    return (BlenderVector(target) - BlenderVector(location)).to_track_quat("-Z", "Y").to_euler()
+    back = (BlenderVector(location) - BlenderVector(target)).normalized()
+    right = BlenderVector(up).cross(back).normalized()
+    # Straight down there is no right; any will do for what is round.
+    if right.length < 0.5:
+        right = BlenderVector((1.0, 0.0, 0.0))
+    return Matrix((right, back.cross(right), back)).transposed().to_euler()
 
 
-def _add_light(described: Spotlight, name: str) -> None:
-    light: Any = bpy.data.lights.new(name, "SPOT")  # a SpotLight; the stubs know only Light
+def _add_light(described: Light, name: str) -> None:
+    kind = {"spot": "SPOT", "sphere": "POINT"}[described.kind]
+    light: Any = bpy.data.lights.new(name, kind)  # a SpotLight or PointLight; the stubs know only Light
     light.energy = described.energy
     light.color = described.color
     light.shadow_soft_size = described.radius
-    light.spot_size = described.angle
-    light.spot_blend = described.blend
+    if described.kind == "spot":
+        light.spot_size = described.angle
+        light.spot_blend = described.blend
     item = _link(name, light, described.location, _towards(described.location, described.target))
     # A light seen by the camera would land in the emission pass, which Eq. 14 leaves out.
     item.visible_camera = False
@@ -113,5 +134,5 @@ def _set_camera(described: Camera) -> None:
     camera = bpy.data.cameras.new("camera")
     camera.sensor_fit = "HORIZONTAL"
     camera.angle = described.field_of_view
-    item = _link("camera", camera, described.location, _towards(described.location, described.target))
+    item = _link("camera", camera, described.location, _towards(described.location, described.target, described.up))
     _scene().camera = item

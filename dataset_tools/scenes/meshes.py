@@ -5,127 +5,150 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
+
+import numpy as np
 
 _SEGMENTS = 64
 
 
-@dataclass
+@dataclass(frozen=True)
 class MeshData:
-    """Vertices [V, 3] in metres, faces as vertex indices, a UV in metres per face corner, a smooth flag per face."""
+    """A mesh as arrays: vertices [V, 3] in metres, the vertex of every face corner [C], every face's number of
+    corners [F], a UV in metres per face corner [C, 2] and whether a face is smooth [F]."""
 
-    vertices: list[tuple[float, float, float]] = field(default_factory=list)
-    faces: list[tuple[int, ...]] = field(default_factory=list)
-    uvs: list[tuple[float, float]] = field(default_factory=list)
-    smooth: list[bool] = field(default_factory=list)
+    vertices: np.ndarray
+    corners: np.ndarray
+    sizes: np.ndarray
+    uvs: np.ndarray
+    smooth: np.ndarray
 
-    def add(self, corners: Sequence[int], uvs: Sequence[tuple[float, float]], *, smooth: bool) -> None:
-        """Append one face."""
-        self.faces.append(tuple(corners))
-        self.uvs.extend(uvs)
-        self.smooth.append(smooth)
+
+def _joined(*parts: MeshData) -> MeshData:
+    """Several meshes as one."""
+    firsts = np.cumsum([0, *(len(part.vertices) for part in parts[:-1])])
+    return MeshData(
+        vertices=np.concatenate([part.vertices for part in parts]),
+        corners=np.concatenate([part.corners + int(first) for part, first in zip(parts, firsts, strict=True)]),
+        sizes=np.concatenate([part.sizes for part in parts]),
+        uvs=np.concatenate([part.uvs for part in parts]),
+        smooth=np.concatenate([part.smooth for part in parts]),
+    )
+
+
+def _quads(vertices: np.ndarray, faces: np.ndarray, uvs: np.ndarray, *, smooth: bool) -> MeshData:
+    """Vertices [V, 3], faces [F, 4], UVs [F, 4, 2] as a mesh."""
+    count = len(faces)
+    return MeshData(
+        vertices.astype(np.float32),
+        faces.reshape(-1).astype(np.int32),
+        np.full(count, 4, np.int32),
+        uvs.reshape(-1, 2).astype(np.float32),
+        np.full(count, smooth),
+    )
+
+
+_SQUARE = np.array([(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)])
 
 
 def rectangle(width: float, depth: float) -> MeshData:
     """A rectangle in the xy plane, centred, facing +z."""
-    x, y = width / 2.0, depth / 2.0
-    corners = [(-x, -y), (x, -y), (x, y), (-x, y)]
-    mesh = MeshData(vertices=[(a, b, 0.0) for a, b in corners])
-    mesh.add((0, 1, 2, 3), corners, smooth=False)
-    return mesh
+    flat = _SQUARE * (width / 2.0, depth / 2.0)
+    return _quads(np.column_stack([flat, np.zeros(4)]), np.arange(4)[None], flat[None], smooth=False)
 
 
-def _revolve(mesh: MeshData, profile: Sequence[tuple[float, float]], around: float) -> None:
+def grid(corners: Sequence[tuple[float, float]], cells: int) -> MeshData:
+    """``cells`` × ``cells`` faces between four corners (lower left first, counter-clockwise) in the plane z = 0."""
+    s, t = np.meshgrid(np.linspace(0.0, 1.0, cells + 1), np.linspace(0.0, 1.0, cells + 1))
+    weights = np.stack([(1 - s) * (1 - t), s * (1 - t), s * t, (1 - s) * t], axis=-1).reshape(-1, 4)
+    flat = weights @ np.asarray(corners)
+    faces = _lattice(cells, cells, cells + 1)
+    return _quads(np.column_stack([flat, np.zeros(len(flat))]), faces, flat[faces], smooth=True)
+
+
+def _lattice(columns: int, rows: int, stride: int) -> np.ndarray:
+    """Faces [columns · rows, 4] of a lattice of vertices whose rows are ``stride`` long."""
+    first = (np.arange(rows)[:, None] * stride + np.arange(columns)).reshape(-1)
+    return np.column_stack([first, first + 1, first + stride + 1, first + stride])
+
+
+def _revolve(profile: Sequence[tuple[float, float]], around: float) -> MeshData:
     """Turn a profile of (radius, z) about z; u runs around on a circle of radius ``around``, v along the profile."""
-    first = len(mesh.vertices)
-    rows = len(profile)
-    # At the seam positions wrap and UVs do not.
-    for column in range(_SEGMENTS):
-        angle = 2.0 * math.pi * column / _SEGMENTS
-        mesh.vertices.extend((r * math.cos(angle), r * math.sin(angle), z) for r, z in profile)
-    lengths = [0.0]
-    for (r0, z0), (r1, z1) in pairwise(profile):
-        lengths.append(lengths[-1] + math.hypot(r1 - r0, z1 - z0))
-    for column in range(_SEGMENTS):
-        following = (column + 1) % _SEGMENTS
-        u0, u1 = (2.0 * math.pi * around * c / _SEGMENTS for c in (column, column + 1))
-        for row in range(rows - 1):
-            a, b = first + column * rows + row, first + following * rows + row
-            v0, v1 = lengths[row], lengths[row + 1]
-            mesh.add((a, b, b + 1, a + 1), ((u0, v0), (u1, v0), (u1, v1), (u0, v1)), smooth=True)
+    radius, z = np.asarray(profile, np.float64).T
+    lengths = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(radius), np.diff(z)))])
+    # The seam has its vertices twice: there UVs jump and positions do not.
+    turn = np.linspace(0.0, 2.0 * math.pi, _SEGMENTS + 1)
+    turn_x, turn_y = np.cos(turn), np.sin(turn)
+    turn_x[-1], turn_y[-1] = turn_x[0], turn_y[0]
+    vertices = np.stack(
+        [radius[:, None] * turn_x, radius[:, None] * turn_y, np.broadcast_to(z[:, None], (len(z), len(turn)))], axis=-1
+    )
+    uvs = np.stack(np.broadcast_arrays(turn * around, lengths[:, None]), axis=-1).reshape(-1, 2)
+    faces = _lattice(_SEGMENTS, len(z) - 1, _SEGMENTS + 1)
+    return _quads(vertices.reshape(-1, 3), faces, uvs[faces], smooth=True)
 
 
-def _disc(mesh: MeshData, radius: float, z: float, *, up: bool) -> None:
+def _disc(radius: float, z: float, *, up: bool) -> MeshData:
     """A flat cap with vertices of its own, so that the edge stays sharp."""
-    first = len(mesh.vertices)
-    rim = [
-        (radius * math.cos(2.0 * math.pi * i / _SEGMENTS), radius * math.sin(2.0 * math.pi * i / _SEGMENTS))
-        for i in range(_SEGMENTS)
-    ]
+    turn = np.arange(_SEGMENTS) * (2.0 * math.pi / _SEGMENTS)
+    rim = radius * np.column_stack([np.cos(turn), np.sin(turn)])
     if not up:
-        rim.reverse()
-    mesh.vertices.extend((x, y, z) for x, y in rim)
-    mesh.add(range(first, first + _SEGMENTS), rim, smooth=False)
+        rim = rim[::-1]
+    return MeshData(
+        np.column_stack([rim, np.full(_SEGMENTS, z)]).astype(np.float32),
+        np.arange(_SEGMENTS, dtype=np.int32),
+        np.array([_SEGMENTS], np.int32),
+        rim.astype(np.float32),
+        np.array([False]),
+    )
 
 
 def sphere(radius: float) -> MeshData:
     """A sphere about the origin."""
     rows = _SEGMENTS // 2
     angles = [math.pi * row / rows for row in range(rows + 1)]
-    mesh = MeshData()
     # From the south pole up, so that faces look outwards. The poles keep a hair's radius: no degenerate faces.
     profile = [(max(radius * math.sin(a), 1e-4 * radius), -radius * math.cos(a)) for a in angles]
-    _revolve(mesh, profile, radius)
-    return mesh
+    return _revolve(profile, radius)
 
 
 def cone(radius: float, height: float) -> MeshData:
     """A cone that stands on z = 0."""
-    mesh = MeshData()
     # Several rows: with one, the normals of the tip would be averaged over the whole side.
-    _revolve(mesh, [(radius * max(1.0 - t / 8.0, 1e-4), height * t / 8.0) for t in range(9)], radius)
-    _disc(mesh, radius, 0.0, up=False)
-    return mesh
+    profile = [(radius * max(1.0 - t / 8.0, 1e-4), height * t / 8.0) for t in range(9)]
+    return _joined(_revolve(profile, radius), _disc(radius, 0.0, up=False))
 
 
 def cylinder(radius: float, height: float) -> MeshData:
     """A cylinder that stands on z = 0."""
-    mesh = MeshData()
-    _revolve(mesh, [(radius, 0.0), (radius, height)], radius)
-    _disc(mesh, radius, height, up=True)
-    _disc(mesh, radius, 0.0, up=False)
-    return mesh
+    side = _revolve([(radius, 0.0), (radius, height)], radius)
+    return _joined(side, _disc(radius, height, up=True), _disc(radius, 0.0, up=False))
 
 
 def torus(major: float, minor: float) -> MeshData:
     """A torus about the origin, its axis along z."""
     rows = _SEGMENTS // 2
-    mesh = MeshData()
     angles = [2.0 * math.pi * row / rows for row in range(rows + 1)]
-    _revolve(mesh, [(major + minor * math.cos(a), minor * math.sin(a)) for a in angles], major)
-    return mesh
+    return _revolve([(major + minor * math.cos(a), minor * math.sin(a)) for a in angles], major)
 
 
 def cube(half: float) -> MeshData:
     """A cube about the origin with edges of twice ``half``."""
-    mesh = MeshData()
-    square = ((-half, -half), (half, -half), (half, half), (-half, half))
-    axes = (
-        ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
-        ((-1, 0, 0), (0, 1, 0), (0, 0, -1)),
-        ((0, 1, 0), (0, 0, 1), (1, 0, 0)),
-        ((0, -1, 0), (0, 0, 1), (-1, 0, 0)),
-        ((-1, 0, 0), (0, 0, 1), (0, 1, 0)),
-        ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
+    axes = np.array(
+        [
+            ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+            ((-1, 0, 0), (0, 1, 0), (0, 0, -1)),
+            ((0, 1, 0), (0, 0, 1), (1, 0, 0)),
+            ((0, -1, 0), (0, 0, 1), (-1, 0, 0)),
+            ((-1, 0, 0), (0, 0, 1), (0, 1, 0)),
+            ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
+        ],
+        np.float64,
     )
-    for right, up, normal in axes:
-        first = len(mesh.vertices)
-        for s, t in square:
-            x, y, z = (s * r + t * u + half * n for r, u, n in zip(right, up, normal, strict=True))
-            mesh.vertices.append((x, y, z))
-        mesh.add(range(first, first + 4), square, smooth=False)
-    return mesh
+    square = np.column_stack([_SQUARE, np.ones(4)]) * half
+    vertices = np.einsum("sk,fkd->fsd", square, axes).reshape(-1, 3)
+    faces = np.arange(24).reshape(6, 4)
+    return _quads(vertices, faces, np.tile(square[:, :2], (6, 1, 1)), smooth=False)
 
 
 _SHAPES: dict[str, Callable[..., MeshData]] = {

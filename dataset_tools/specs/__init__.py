@@ -3,19 +3,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
 
 from dataset_tools.errors import UserError
-from dataset_tools.specs import primeshapes
 from dataset_tools.specs.description import Scene
 
-DATASETS: dict[str, Callable[[int, int], Scene]] = {primeshapes.NAME: primeshapes.describe}
+# Each is a module of this package with a function describe(seed, index, attempt). Loaded on demand: the datasets know
+# the material library, which knows the descriptions of this package.
+DATASETS = ("materials", "primeshapes")
 
 
-def describe(dataset: str, seed: int, index: int) -> Scene:
-    """Sample ``index`` of ``dataset`` with ``seed``: the same description always, alone or in any batch."""
+def describe(dataset: str, seed: int, index: int, attempt: int = 0) -> Scene:
+    """Sample ``index`` of ``dataset`` with ``seed``: the same description always, alone or in any batch.
+
+    ``attempt`` counts up when the quality gate refused the description before.
+    """
     if dataset not in DATASETS:
-        raise UserError(f"There is no dataset '{dataset}'; choose one of: {', '.join(sorted(DATASETS))}.")
-    if seed < 0 or index < 0:
-        raise UserError("Seed and index must be zero or more.")
-    return DATASETS[dataset](seed, index)
+        raise UserError(f"There is no dataset '{dataset}'; choose one of: {', '.join(DATASETS)}.")
+    if min(seed, index, attempt) < 0:
+        raise UserError("Seed, index and attempt must be zero or more.")
+    scene: Scene = importlib.import_module(f"{__name__}.{dataset}").describe(seed, index, attempt)
+    return scene

@@ -1,120 +1,107 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Samplers of procedural materials: one per family, beside the node function of the same name in ``materials``.
+"""The Materials dataset (JoIN, section 8.2): a tile of one material, photographed with a flash.
 
-Scales are chosen so that a pattern is still seen when the picture is 64 pixels wide (about 12 pixels a metre).
+The camera looks at the tile from a random distance and at a random tilt; a shining ball near the camera, of random
+size and strength, is the flash. The tile lies in the plane z = 0, x to the right and y up in the picture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
 
 import numpy as np
 
-from dataset_tools.specs.description import Material
-from dataset_tools.specs.sampling import choose, log_uniform, palette, uniform, vector
+from dataset_tools.specs.coverings import sample_covering
+from dataset_tools.specs.description import Camera, Color, Fill, Light, Scene, Tile, Vector
+from dataset_tools.specs.sampling import choose, log_uniform, uniform
+from dataset_tools.specs.seeds import generator, noise_seed
 
-ParameterSampler = Callable[[np.random.Generator], dict[str, float]]
+NAME = "materials"
 
-
-@dataclass(frozen=True)
-class Family:
-    """How a family is drawn: how many colours, how large its feature may be (m), how often, and its parameters."""
-
-    colors: int
-    smallest: float
-    largest: float
-    weight: float
-    parameters: ParameterSampler
+_FIELD_OF_VIEW = math.radians(45.0)
+# How far the tile reaches beyond the frame: displaced edges must not come into sight.
+_MARGIN = 1.12
+# A relief casts shadows down to one cell; finer relief is left to the bump.
+_CELLS = 128
 
 
-def _none(rng: np.random.Generator) -> dict[str, float]:
-    return {}
-
-
-def _bricks(rng: np.random.Generator) -> dict[str, float]:
-    return {"aspect": uniform(rng, 1.8, 2.6), "mortar": uniform(rng, 0.05, 0.1), "variation": uniform(rng, 0.2, 0.8)}
-
-
-def _tiles(rng: np.random.Generator) -> dict[str, float]:
-    return {"mortar": uniform(rng, 0.04, 0.09), "variation": uniform(rng, 0.0, 1.0)}
-
-
-def _planks(rng: np.random.Generator) -> dict[str, float]:
-    return {"aspect": uniform(rng, 3.0, 6.0), "grain": uniform(rng, 0.15, 0.5), "variation": uniform(rng, 0.4, 1.0)}
-
-
-def _wood(rng: np.random.Generator) -> dict[str, float]:
-    return {"distortion": uniform(rng, 1.0, 5.0), "grain": uniform(rng, 0.1, 0.4)}
-
-
-def _marble(rng: np.random.Generator) -> dict[str, float]:
-    return {"distortion": uniform(rng, 4.0, 10.0), "sharpness": uniform(rng, 2.0, 6.0)}
-
-
-def _stone(rng: np.random.Generator) -> dict[str, float]:
-    return {"detail": uniform(rng, 2.0, 6.0), "contrast": uniform(rng, 1.5, 4.0)}
-
-
-def _plaster(rng: np.random.Generator) -> dict[str, float]:
-    return {"strength": uniform(rng, 0.2, 0.6)}
-
-
-def _duty(rng: np.random.Generator) -> dict[str, float]:
-    return {"duty": uniform(rng, 0.3, 0.7)}
-
-
-def _dots(rng: np.random.Generator) -> dict[str, float]:
-    return {"radius": uniform(rng, 0.24, 0.42), "stagger": float(rng.random() < 0.5)}
-
-
-def _zigzag(rng: np.random.Generator) -> dict[str, float]:
-    return {"duty": uniform(rng, 0.35, 0.65), "amplitude": uniform(rng, 0.4, 1.0)}
-
-
-def _weave(rng: np.random.Generator) -> dict[str, float]:
-    return {"gap": uniform(rng, 0.1, 0.25)}
-
-
-def _cobbles(rng: np.random.Generator) -> dict[str, float]:
-    return {"gap": uniform(rng, 0.05, 0.12), "randomness": uniform(rng, 0.5, 1.0)}
-
-
-FAMILIES: dict[str, Family] = {
-    "paint": Family(1, 1.0, 1.0, 5.0, _none),
-    "checker": Family(2, 0.33, 0.75, 1.0, _none),
-    "bricks": Family(3, 0.22, 0.45, 1.0, _bricks),
-    "tiles": Family(3, 0.4, 0.9, 1.0, _tiles),
-    "planks": Family(2, 0.22, 0.5, 1.0, _planks),
-    "wood": Family(2, 0.3, 0.8, 1.0, _wood),
-    "marble": Family(2, 0.6, 1.6, 1.0, _marble),
-    "stone": Family(2, 0.4, 1.2, 1.0, _stone),
-    "plaster": Family(2, 0.5, 1.5, 1.0, _plaster),
-    "stripes": Family(2, 0.35, 0.8, 1.0, _duty),
-    "dots": Family(2, 0.35, 0.7, 1.0, _dots),
-    "zigzag": Family(2, 0.45, 0.8, 0.7, _zigzag),
-    "weave": Family(2, 0.6, 1.0, 0.8, _weave),
-    "terrazzo": Family(3, 0.25, 0.6, 1.0, _none),
-    "cobbles": Family(3, 0.35, 0.8, 0.9, _cobbles),
-}
-
-
-def sample_material(rng: np.random.Generator, *, size: float = 1.0, darkest: float = 0.3) -> Material:
-    """A random material; ``size`` multiplies its features' size, ``darkest`` bounds its colours' encoded value."""
-    name = choose(rng, tuple(FAMILIES), [family.weight for family in FAMILIES.values()])
-    family = FAMILIES[name]
-    return Material(
-        family=name,
-        colors=palette(rng, family.colors, darkest=darkest),
-        scale=size * log_uniform(rng, family.smallest, family.largest),
-        angle=_angle(rng),
-        offset=vector(rng, (0.0, 0.0, 0.0), (20.0, 20.0, 20.0)),
-        roughness=uniform(rng, 0.3, 0.95),
-        specular=uniform(rng, 0.2, 0.6),
-        parameters=family.parameters(rng),
+def describe(seed: int, index: int, attempt: int = 0) -> Scene:
+    """Sample ``index`` of the Materials dataset with the given seed; equal inputs give equal scenes."""
+    rng = generator(seed, index, attempt)
+    covering = sample_covering(rng, mixed=0.25, size=log_uniform(rng, 0.3, 1.1), darkest=0.22, natural=0.7)
+    camera = _camera(rng)
+    return Scene(
+        dataset=NAME,
+        seed=seed,
+        index=index,
+        attempt=attempt,
+        noise_seed=noise_seed(seed, index),
+        room=None,
+        objects=(),
+        tile=Tile(corners=_footprint(camera), cells=_CELLS, covering=covering),
+        lights=(_flash(rng, camera),),
+        fill=_fill(rng),
+        camera=camera,
     )
 
 
-def _angle(rng: np.random.Generator) -> float:
-    """Most patterns are laid straight, some across, some askew."""
-    return choose(rng, (0.0, float(np.pi / 2), uniform(rng, 0.0, float(np.pi))), (0.55, 0.2, 0.25))
+def _camera(rng: np.random.Generator) -> Camera:
+    """A camera over the tile, tilted up to 30 degrees from the vertical, more often little than much."""
+    distance = log_uniform(rng, 1.4, 3.2)
+    tilt = math.radians(30.0) * uniform(rng, 0.0, 1.0) ** 1.5
+    # The top of the picture points along +y whatever the tilt, so it leans towards the viewer or away, or sideways.
+    direction = uniform(rng, 0.0, 2.0 * math.pi)
+    location = (
+        distance * math.sin(tilt) * math.cos(direction),
+        distance * math.sin(tilt) * math.sin(direction),
+        distance * math.cos(tilt),
+    )
+    return Camera(location=location, target=(0.0, 0.0, 0.0), field_of_view=_FIELD_OF_VIEW, up=(0.0, 1.0, 0.0))
+
+
+def _footprint(camera: Camera) -> tuple[tuple[float, float], ...]:
+    """Where the corners of the frame, widened by the margin, meet the plane z = 0: x, y of the tile's corners."""
+    eye = np.array(camera.location)
+    forward = np.array(camera.target) - eye
+    forward /= np.linalg.norm(forward)
+    right = np.cross(forward, np.array(camera.up))
+    right /= np.linalg.norm(right)
+    up = np.cross(right, forward)
+    reach = math.tan(0.5 * camera.field_of_view) * _MARGIN
+    corners = []
+    for x, y in ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)):
+        ray = forward + reach * (x * right + y * up)
+        point = eye - ray * (eye[2] / ray[2])
+        corners.append((float(point[0]), float(point[1])))
+    return tuple(corners)
+
+
+def _flash(rng: np.random.Generator, camera: Camera) -> Light:
+    """A ball of light beside the camera; its strength is chosen by the shading that it gives the tile's middle."""
+    distance = math.dist(camera.location, camera.target)
+    offset = 0.22 * distance * math.sqrt(uniform(rng, 0.0, 1.0))
+    around = uniform(rng, 0.0, 2.0 * math.pi)
+    x, y, z = camera.location
+    location: Vector = (
+        x + offset * math.cos(around),
+        y + offset * math.sin(around),
+        z * uniform(rng, 0.8, 1.1),
+    )
+    squared = sum(c * c for c in location)
+    cosine = location[2] / math.sqrt(squared)
+    level = log_uniform(rng, 0.6, 4.0)
+    # Blender's watts: a point light of P watts gives radiance P / (4 π² d²) on a white diffuse surface that faces it.
+    energy = level * 4.0 * math.pi**2 * squared / cosine
+    radius = distance * log_uniform(rng, 0.012, 0.12)
+    return Light("sphere", location, camera.target, energy, _warmth(rng, 0.15), radius)
+
+
+def _fill(rng: np.random.Generator) -> Fill:
+    """Two thirds of flash photographs are taken in some room light."""
+    strength = choose(rng, (0.0, log_uniform(rng, 0.02, 0.3)), (1.0, 2.0))
+    return Fill(color=_warmth(rng, 0.2), strength=strength)
+
+
+def _warmth(rng: np.random.Generator, strength: float) -> Color:
+    warmth = uniform(rng, -strength, strength)
+    return (1.0 + warmth, 1.0, 1.0 - warmth)

@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
-from dataset_tools.specs.description import Camera, Color, Fill, Object, Room, Scene, Spotlight, Vector
-from dataset_tools.specs.materials import sample_material
+from dataset_tools.specs.coverings import sample_covering
+from dataset_tools.specs.description import Camera, Color, Fill, Light, Object, Room, Scene, Vector
 from dataset_tools.specs.sampling import choose, log_uniform, uniform, vector
 from dataset_tools.specs.seeds import generator, noise_seed
 
@@ -31,20 +31,24 @@ _HEIGHT = 5.0
 _STAGE_X = 1.6
 _STAGE_Y = (-1.5, 1.5)
 _GAP = 0.08
+# How often a surface has two or three materials.
+_MIXED = 0.12
 _OBJECT_COUNTS = (1, 2, 3, 4)
 _OBJECT_COUNT_WEIGHTS = (0.15, 0.3, 0.35, 0.2)
 
 
-def describe(seed: int, index: int) -> Scene:
+def describe(seed: int, index: int, attempt: int = 0) -> Scene:
     """Scene ``index`` of the Primeshapes dataset with the given seed; equal inputs give equal scenes."""
-    rng = generator(seed, index)
+    rng = generator(seed, index, attempt)
     return Scene(
         dataset=NAME,
         seed=seed,
         index=index,
+        attempt=attempt,
         noise_seed=noise_seed(seed, index),
         room=_room(rng),
         objects=_objects(rng),
+        tile=None,
         lights=_lights(rng),
         fill=Fill(color=_tint(rng, 0.12), strength=uniform(rng, 0.14, 0.42)),
         camera=CAMERA,
@@ -52,8 +56,8 @@ def describe(seed: int, index: int) -> Scene:
 
 
 def _room(rng: np.random.Generator) -> Room:
-    floor = sample_material(rng, size=1.6, darkest=0.4)
-    walls = sample_material(rng, size=1.9, darkest=0.45)
+    floor = sample_covering(rng, mixed=_MIXED, size=1.6, darkest=0.4)
+    walls = sample_covering(rng, mixed=_MIXED, size=1.9, darkest=0.45)
     return Room(half_width=_HALF_WIDTH, front=_FRONT, back=_BACK, height=_HEIGHT, floor=floor, walls=walls)
 
 
@@ -77,8 +81,8 @@ def _place(rng: np.random.Generator, placed: list[tuple[Object, float]], size: f
             y = uniform(rng, *_STAGE_Y)
             if _is_clear(x, y, footprint, placed):
                 rotation = (tilt, 0.0, uniform(rng, -math.pi, math.pi))
-                material = sample_material(rng)
-                return Object(shape, dimensions, (x, y, base), rotation, material), footprint
+                covering = sample_covering(rng, mixed=_MIXED)
+                return Object(shape, dimensions, (x, y, base), rotation, covering), footprint
         # Crowded: a smaller one will fit, since the stage is larger than four small footprints.
         size *= 0.85
 
@@ -110,7 +114,7 @@ def _measure(rng: np.random.Generator, shape: str, size: float) -> tuple[dict[st
     return dimensions, size * 1.1, size * 1.1, math.pi / 2
 
 
-def _lights(rng: np.random.Generator) -> tuple[Spotlight, ...]:
+def _lights(rng: np.random.Generator) -> tuple[Light, ...]:
     count = choose(rng, (1, 2, 3), (0.35, 0.4, 0.25))
     # What the lights together give a surface that faces them, as a value of shading.
     total = log_uniform(rng, 0.8, 2.8)
@@ -118,13 +122,14 @@ def _lights(rng: np.random.Generator) -> tuple[Spotlight, ...]:
     return tuple(_light(rng, total * float(share)) for share in shares)
 
 
-def _light(rng: np.random.Generator, level: float) -> Spotlight:
+def _light(rng: np.random.Generator, level: float) -> Light:
     """A spotlight that gives shading ``level`` to a surface facing it at its target."""
     location = vector(rng, (-2.4, -6.0, 2.4), (2.4, 1.4, 5.5))
     target = vector(rng, (-0.9, -0.8, 0.0), (0.9, 1.6, 1.0))
     # Blender's watts: a point light of P watts gives radiance P / (4 π² d²) on a white diffuse surface.
     energy = level * 4.0 * math.pi**2 * _squared_distance(location, target)
-    return Spotlight(
+    return Light(
+        kind="spot",
         location=location,
         target=target,
         energy=energy,

@@ -15,7 +15,7 @@ from join_engine.color import srgb_decode
 T = TypeVar("T")
 
 # Range of base colours, linear: darker makes shading ill-conditioned, lighter is not found in real materials.
-DARKEST = 0.05
+DARKEST = 0.02
 LIGHTEST = 0.85
 
 
@@ -64,4 +64,21 @@ def palette(rng: np.random.Generator, count: int, lightest: float = 0.97, darkes
         other_hue = hue + (uniform(rng, -0.06, 0.06) if rng.random() < 0.75 else uniform(rng, 0.2, 0.8))
         other_saturation = float(np.clip(saturation + uniform(rng, -0.25, 0.25), 0.0, 0.75))
         colors.append(from_hsv(other_hue, other_saturation, float(np.clip(value + step, darkest, lightest))))
+    return tuple(colors)
+
+
+def natural(rng: np.random.Generator, *palettes: Sequence[str]) -> tuple[Color, ...]:
+    """One of the given palettes (sRGB hex colours, such as "#7a4a2b"), moved a little in hue, saturation and value.
+
+    All colours of the palette move together in hue and value, as one batch of a real material does, and a little by
+    themselves.
+    """
+    chosen = palettes[int(rng.integers(len(palettes)))]
+    hue, saturation = uniform(rng, -0.025, 0.025), uniform(rng, 0.7, 1.25)
+    value = uniform(rng, 0.82, 1.15)
+    colors = []
+    for anchor in chosen:
+        h, s, v = colorsys.rgb_to_hsv(*(int(anchor[i : i + 2], 16) / 255.0 for i in (1, 3, 5)))
+        own = uniform(rng, 0.94, 1.06)
+        colors.append(from_hsv(h + hue, min(s * saturation, 1.0), min(v * value * own, 1.0)))
     return tuple(colors)

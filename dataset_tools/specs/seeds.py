@@ -13,9 +13,10 @@ _VAL_SHARE = 5
 _TEST_SHARE = 5
 
 
-def generator(seed: int, index: int) -> np.random.Generator:
-    """The random stream that describes sample ``index`` of dataset seed ``seed``."""
-    return np.random.default_rng(np.random.SeedSequence([seed, index]))
+def generator(seed: int, index: int, attempt: int = 0) -> np.random.Generator:
+    """The random stream that describes sample ``index`` of dataset seed ``seed``; a new one for every attempt."""
+    key = [seed, index, 2, attempt] if attempt else [seed, index]
+    return np.random.default_rng(np.random.SeedSequence(key))
 
 
 def noise_seed(seed: int, index: int) -> int:

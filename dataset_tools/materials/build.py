@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A covering's description becomes a Blender material: its layers, blended, into one Principled BSDF."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import bpy  # type: ignore[import]
+
+from dataset_tools.materials.graph import Graph, Socket
+from dataset_tools.materials.library import FAMILIES
+from dataset_tools.materials.surface import Coordinates, Surface, blended
+from dataset_tools.specs.description import Covering, Mask, Material
+
+
+def build_material(covering: Covering, name: str, *, flat: bool = False) -> Any:
+    """A new ``bpy.types.Material`` for a description: opaque, no emission, no transmission.
+
+    ``flat`` says that the surface is a fine grid in a plane, which can be displaced; its own UVs then stand in for
+    the position too, because they stay where they are when the surface moves.
+    """
+    data = bpy.data.materials.new(name)
+    if not data.use_nodes:  # always true from Blender 5.0, where setting it warns
+        data.use_nodes = True
+    data.node_tree.nodes.clear()
+    graph = Graph(data.node_tree)
+    surface = _layered(graph, covering, flat)
+    _connect(graph, surface)
+    deep = any(FAMILIES[material.family].displaced for material in covering.layers)
+    data.displacement_method = "BOTH" if flat and deep else "BUMP"
+    return data
+
+
+def _layered(graph: Graph, covering: Covering, flat: bool) -> Surface:
+    first, *others = covering.layers
+    surface = _surface(graph, first, flat)
+    for mask, material in zip(covering.masks, others, strict=True):
+        factor = _factor(graph, mask, flat)
+        surface = blended(graph, factor, surface, _surface(graph, material, flat))
+    return surface
+
+
+def _surface(graph: Graph, material: Material, flat: bool) -> Surface:
+    """One material's surface, with its height in metres and nothing left open."""
+    at = _coordinates(graph, material, flat)
+    made = FAMILIES[material.family].nodes(graph, at, material)
+    height = graph.math("MULTIPLY", made.height, material.scale * material.relief) if material.relief else 0.0
+    return replace(
+        made,
+        height=height,
+        roughness=material.roughness if made.roughness is None else made.roughness,
+        specular=material.specular if made.specular is None else made.specular,
+    )
+
+
+def _connect(graph: Graph, surface: Surface) -> None:
+    inputs = {
+        "Base Color": surface.color,
+        "Roughness": surface.roughness,
+        "Specular IOR Level": surface.specular,
+        "Metallic": surface.metallic,
+        "Coat Weight": surface.coat,
+        "Coat Roughness": surface.coat_roughness,
+    }
+    shader = graph.node("ShaderNodeBsdfPrincipled", inputs)
+    outputs = {"Surface": shader.outputs[0]}
+    if not isinstance(surface.height, float):
+        outputs["Displacement"] = graph.node(
+            "ShaderNodeDisplacement", {"Height": surface.height, "Midlevel": 0.0, "Scale": 1.0}
+        ).outputs[0]
+    graph.node("ShaderNodeOutputMaterial", outputs)
+
+
+def _coordinates(graph: Graph, material: Material, flat: bool) -> Coordinates:
+    source = graph.node("ShaderNodeTexCoord")
+    uv = _moved(graph, source.outputs["UV"], material)
+    return Coordinates(uv=uv, solid=uv if flat else _moved(graph, source.outputs["Object"], material))
+
+
+def _moved(graph: Graph, vector: Socket, material: Material) -> Socket:
+    """Turn a pattern by the material's angle about z, then shift it by its offset."""
+    inputs = {"Vector": vector, "Location": material.offset, "Rotation": (0.0, 0.0, material.angle)}
+    return graph.node("ShaderNodeMapping", inputs).outputs[0]
+
+
+def _factor(graph: Graph, mask: Mask, flat: bool) -> Socket:
+    source = graph.node("ShaderNodeTexCoord").outputs["UV" if flat else "Object"]
+    moved = graph.node("ShaderNodeMapping", {"Vector": source, "Location": mask.offset}).outputs[0]
+    noise = graph.noise(moved, 1.0 / mask.scale, detail=4.0, roughness=0.6)
+    # The noise lies about 0.5 with a spread of about 0.13: its upper ``cover`` share is above this level.
+    level = 0.5 + 0.3 * (0.5 - mask.cover)
+    return graph.ramp(noise, level - 0.5 * mask.softness, level + 0.5 * mask.softness)

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blocks in rows, the ground plan of bricks, tiles, boards and weaves. No bpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dataset_tools.materials.graph import Graph, Socket, Value
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Where a point lies in its block: a vector that names the block, the position from its lower left corner and
+    the distance to its nearest edge, in metres."""
+
+    name: Socket
+    x: Socket
+    y: Socket
+    edge: Socket
+
+
+def blocks(graph: Graph, uv: Socket, width: float, height: float, shift: Value = 0.0) -> Blocks:
+    """Rows of blocks; every row is shifted against the one below by ``shift`` widths."""
+    u, v, _ = graph.xyz(uv)
+    row = graph.math("FLOOR", graph.math("DIVIDE", v, height))
+    moved = graph.math("ADD", graph.math("DIVIDE", u, width), graph.math("MULTIPLY", row, shift))
+    column = graph.math("FLOOR", moved)
+    x = graph.math("MULTIPLY", graph.math("SUBTRACT", moved, column), width)
+    y = graph.math("SUBTRACT", v, graph.math("MULTIPLY", row, height))
+    across = graph.math("MINIMUM", x, graph.math("SUBTRACT", width, x))
+    along = graph.math("MINIMUM", y, graph.math("SUBTRACT", height, y))
+    return Blocks(graph.combine(column, row), x, y, graph.math("MINIMUM", across, along))

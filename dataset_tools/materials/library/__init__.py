@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The families of materials. No bpy: node functions only say what they want of a graph."""
+
+from __future__ import annotations
+
+from dataset_tools.materials.family import Family
+from dataset_tools.materials.library import masonry, patterns
+
+FAMILIES: dict[str, Family] = {family.name: family for module in (patterns, masonry) for family in module.FAMILIES}

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Flat patterns in any colours: paint, checks, stripes, dots, zigzag."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dataset_tools.materials.family import Family
+from dataset_tools.materials.graph import Graph, Socket
+from dataset_tools.materials.surface import Coordinates, Surface
+from dataset_tools.specs.description import Material
+from dataset_tools.specs.sampling import uniform
+
+
+def paint(graph: Graph, at: Coordinates, material: Material) -> Surface:
+    """One even colour."""
+    return Surface(material.colors[0])
+
+
+def checker(graph: Graph, at: Coordinates, material: Material) -> Surface:
+    """Squares of two colours; on round shapes as on a globe."""
+    u, v, _ = graph.xyz(at.uv)
+    across = graph.math("FLOOR", graph.math("DIVIDE", u, material.scale))
+    along = graph.math("FLOOR", graph.math("DIVIDE", v, material.scale))
+    parity = graph.math("FLOORED_MODULO", graph.math("ADD", across, along), 2.0)
+    return Surface(graph.mix(parity, material.colors[0], material.colors[1]))
+
+
+def _fraction(graph: Graph, value: Socket, period: float) -> Socket:
+    """Position inside the current period, [0, 1)."""
+    return graph.math("FRACT", graph.math("DIVIDE", value, period))
+
+
+def _duty(rng: np.random.Generator) -> dict[str, float]:
+    return {"duty": uniform(rng, 0.3, 0.7)}
+
+
+def stripes(graph: Graph, at: Coordinates, material: Material) -> Surface:
+    """Even bands of two colours."""
+    u, _, _ = graph.xyz(at.uv)
+    band = graph.math("LESS_THAN", _fraction(graph, u, material.scale), material.parameters["duty"])
+    return Surface(graph.mix(band, material.colors[0], material.colors[1]))
+
+
+def _dots(rng: np.random.Generator) -> dict[str, float]:
+    return {"radius": uniform(rng, 0.24, 0.42), "stagger": float(rng.random() < 0.5)}
+
+
+def dots(graph: Graph, at: Coordinates, material: Material) -> Surface:
+    """Round dots in a grid, staggered or not."""
+    u, v, _ = graph.xyz(at.uv)
+    row = graph.math("FLOOR", graph.math("DIVIDE", v, material.scale))
+    shift = graph.math("MULTIPLY", graph.math("FLOORED_MODULO", row, 2.0), 0.5 * material.parameters["stagger"])
+    moved = graph.math("ADD", graph.math("DIVIDE", u, material.scale), shift)
+    x = graph.math("SUBTRACT", graph.math("FRACT", moved), 0.5)
+    y = graph.math("SUBTRACT", _fraction(graph, v, material.scale), 0.5)
+    squared = graph.math("ADD", graph.math("MULTIPLY", x, x), graph.math("MULTIPLY", y, y))
+    inside = graph.math("LESS_THAN", squared, material.parameters["radius"] ** 2)
+    return Surface(graph.mix(inside, material.colors[0], material.colors[1]))
+
+
+def _zigzag(rng: np.random.Generator) -> dict[str, float]:
+    return {"duty": uniform(rng, 0.35, 0.65), "amplitude": uniform(rng, 0.4, 1.0)}
+
+
+def zigzag(graph: Graph, at: Coordinates, material: Material) -> Surface:
+    """Stripes folded into chevrons."""
+    u, v, _ = graph.xyz(at.uv)
+    fold = graph.math("PINGPONG", v, material.scale)
+    shifted = graph.math("ADD", u, graph.math("MULTIPLY", fold, material.parameters["amplitude"]))
+    band = graph.math("LESS_THAN", _fraction(graph, shifted, material.scale), material.parameters["duty"])
+    return Surface(graph.mix(band, material.colors[0], material.colors[1]))
+
+
+FAMILIES = (
+    Family("paint", paint, 1, (1.0, 1.0), weight=3.0),
+    Family("checker", checker, 2, (0.33, 0.75)),
+    Family("stripes", stripes, 2, (0.35, 0.8), parameters=_duty),
+    Family("dots", dots, 2, (0.35, 0.7), parameters=_dots),
+    Family("zigzag", zigzag, 2, (0.45, 0.8), parameters=_zigzag, weight=0.7),
+)

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a node function is given and what it returns. No bpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dataset_tools.materials.graph import Graph, Socket, Value
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Metric coordinates of the shaded point, already moved by the material's offset and angle.
+
+    ``uv`` runs over the surface, for patterns laid on it; ``solid`` is the position inside the object, for matter
+    that goes through it. Both are vectors in metres.
+    """
+
+    uv: Socket
+    solid: Socket
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A surface as sockets or constants: the inputs of a Principled BSDF, and its relief.
+
+    ``height`` is in [0, 1] of the material's relief: low in joints, high on what stands out. ``None`` for what the
+    description decides (roughness, specular).
+    """
+
+    color: Value
+    height: Value = 0.0
+    roughness: Value | None = None
+    specular: Value | None = None
+    metallic: Value = 0.0
+    coat: Value = 0.0
+    coat_roughness: Value = 0.1
+
+
+def blended(graph: Graph, factor: Value, below: Surface, above: Surface) -> Surface:
+    """``below`` where ``factor`` is 0, ``above`` where it is 1; roughness and specular must be given."""
+    numbers = ("height", "roughness", "specular", "metallic", "coat", "coat_roughness")
+    mixed: dict[str, Any] = {
+        name: graph.mix_number(factor, getattr(below, name), getattr(above, name)) for name in numbers
+    }
+    return replace(below, color=graph.mix(factor, below.color, above.color), **mixed)
