@@ -8,6 +8,9 @@ A pack begins with ``pack.json``::
 
 and goes on with ``00000000.albedo.png`` and so on. Pixels went through the component's transform T (JoIN, Eq. 2),
 so that value / 127.5 − 1 is the generator's range.
+
+A large pack may come in parts, ``train-00000-of-00002.tar`` and so on, each a pack by itself: the name of the whole,
+``train.tar``, stands for all of them.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,17 +85,17 @@ def to_pixels(images: torch.Tensor) -> torch.Tensor:
 
 
 def read_packs(paths: Sequence[str | os.PathLike[str]], component: str) -> ImageSet:
-    """All images of ``component`` in the packs, one pack after the other.
+    """All images of ``component`` in the packs, one pack after the other; a pack in parts may be named as a whole.
 
     Raises:
-        JoinError: ``pack_missing``, ``pack_broken``, or ``pack_mismatch`` when packs differ in resolution or transform
+        JoinError: ``pack_missing`` (also when a part is), ``pack_broken``, or ``pack_mismatch`` when packs differ in resolution or transform
             or do not have the component.
     """
     if not paths:
         raise JoinError("pack_missing", "No pack was given.", "Name at least one pack of renders.")
     infos: list[PackInfo] = []
     parts: list[torch.Tensor] = []
-    for path in map(Path, paths):
+    for path in (part for path in map(Path, paths) for part in _parts(path)):
         info, images = _read_pack(path, component)
         if infos and (info.resolution, info.transforms[component]) != (
             infos[0].resolution,
@@ -105,6 +109,22 @@ def read_packs(paths: Sequence[str | os.PathLike[str]], component: str) -> Image
         infos.append(info)
         parts.append(images)
     return ImageSet(component, infos[0].transforms[component], torch.cat(parts), tuple(infos))
+
+
+def _parts(path: Path) -> list[Path]:
+    """The files that a pack consists of: itself, or the parts of that name in order."""
+    if path.exists() or not path.parent.is_dir():
+        return [path]
+    pattern = re.compile(re.escape(path.stem) + r"-(\d{5})-of-(\d{5})" + re.escape(path.suffix))
+    matches = sorted(filter(None, (pattern.fullmatch(file.name) for file in path.parent.iterdir())), key=lambda m: m[0])
+    if not matches:
+        return [path]
+    wanted = [f"{path.stem}-{part:05d}-of-{matches[0][2]}{path.suffix}" for part in range(int(matches[0][2]))]
+    lacking = sorted(set(wanted).symmetric_difference(match[0] for match in matches))
+    if lacking:
+        message = f"The parts of the pack '{path.name}' are not complete, or not of one export: see '{lacking[0]}'."
+        raise JoinError("pack_missing", message, "Copy all parts of one export, and no others, into one folder.")
+    return [path.with_name(name) for name in wanted]
 
 
 def read_pack_info(path: str | os.PathLike[str]) -> PackInfo:

@@ -63,6 +63,19 @@ def everything_equal(first: GanState, second: GanState) -> bool:
 # Packs
 
 
+def test_a_pack_in_parts_is_read_by_its_name_or_part_by_part(tmp_path: Path) -> None:
+    parts = [write_pack(tmp_path / f"train-0000{n}-of-00003.tar", count=2 + n, seed=n) for n in range(3)]
+    write_pack(tmp_path / "train-extra.tar", count=9)
+    whole = read_packs([tmp_path / "train.tar"], "albedo")
+    assert [info.file for info in whole.packs] == [part.name for part in parts]
+    assert torch.equal(whole.images, torch.cat([read_packs([part], "albedo").images for part in parts]))
+    parts[1].unlink()
+    with pytest.raises(JoinError, match="train-00001-of-00003") as missing:
+        read_packs([tmp_path / "train.tar"], "albedo")
+    assert missing.value.code == "pack_missing"
+    assert read_packs([parts[2]], "albedo").images.shape[0] == 4
+
+
 def test_pack_is_read_in_order_and_range(tmp_path: Path) -> None:
     path = write_pack(tmp_path / "a.tar", count=5)
     data = read_packs([path], "shading")
