@@ -88,14 +88,14 @@ def read_packs(paths: Sequence[str | os.PathLike[str]], component: str) -> Image
     """All images of ``component`` in the packs, one pack after the other; a pack in parts may be named as a whole.
 
     Raises:
-        JoinError: ``pack_missing`` (also when a part is), ``pack_broken``, or ``pack_mismatch`` when packs differ in resolution or transform
-            or do not have the component.
+        JoinError: ``pack_missing`` (also when one of its parts is), ``pack_broken``, or ``pack_mismatch`` when packs
+            differ in resolution or transform or do not have the component.
     """
     if not paths:
         raise JoinError("pack_missing", "No pack was given.", "Name at least one pack of renders.")
     infos: list[PackInfo] = []
     parts: list[torch.Tensor] = []
-    for path in (part for path in map(Path, paths) for part in _parts(path)):
+    for path in (part for named in paths for part in _parts(Path(named))):
         info, images = _read_pack(path, component)
         if infos and (info.resolution, info.transforms[component]) != (
             infos[0].resolution,
