@@ -12,13 +12,12 @@ import math
 import numpy as np
 
 from dataset_tools.specs.coverings import sample_covering
-from dataset_tools.specs.description import Camera, Color, Fill, Light, Scene, Tile, Vector
+from dataset_tools.specs.description import Camera, Color, Covering, Fill, Light, Scene, Tile, Vector
 from dataset_tools.specs.sampling import choose, log_uniform, uniform
 from dataset_tools.specs.seeds import generator, noise_seed
 
 NAME = "materials"
 
-_FIELD_OF_VIEW = math.radians(45.0)
 # How far the tile reaches beyond the frame: displaced edges must not come into sight.
 _MARGIN = 1.12
 # A relief casts shadows down to one cell; finer relief is left to the bump.
@@ -39,15 +38,17 @@ def describe(seed: int, index: int, attempt: int = 0) -> Scene:
         room=None,
         objects=(),
         tile=Tile(corners=_footprint(camera), cells=_CELLS, covering=covering),
-        lights=(_flash(rng, camera),),
+        lights=(_flash(rng, camera, _brightness(covering)),),
         fill=_fill(rng),
         camera=camera,
     )
 
 
 def _camera(rng: np.random.Generator) -> Camera:
-    """A camera over the tile, tilted up to 30 degrees from the vertical, more often little than much."""
-    distance = log_uniform(rng, 1.4, 3.2)
+    """A camera that sees 1.2 to 2.6 metres of the tile, tilted up to 30 degrees, more often little than much."""
+    field_of_view = math.radians(uniform(rng, 36.0, 62.0))
+    width = log_uniform(rng, 1.2, 2.6)
+    distance = 0.5 * width / math.tan(0.5 * field_of_view)
     tilt = math.radians(30.0) * uniform(rng, 0.0, 1.0) ** 1.5
     # The top of the picture points along +y whatever the tilt, so it leans towards the viewer or away, or sideways.
     direction = uniform(rng, 0.0, 2.0 * math.pi)
@@ -56,7 +57,7 @@ def _camera(rng: np.random.Generator) -> Camera:
         distance * math.sin(tilt) * math.sin(direction),
         distance * math.cos(tilt),
     )
-    return Camera(location=location, target=(0.0, 0.0, 0.0), field_of_view=_FIELD_OF_VIEW, up=(0.0, 1.0, 0.0))
+    return Camera(location=location, target=(0.0, 0.0, 0.0), field_of_view=field_of_view, up=(0.0, 1.0, 0.0))
 
 
 def _footprint(camera: Camera) -> tuple[tuple[float, float], ...]:
@@ -76,8 +77,16 @@ def _footprint(camera: Camera) -> tuple[tuple[float, float], ...]:
     return tuple(corners)
 
 
-def _flash(rng: np.random.Generator, camera: Camera) -> Light:
-    """A ball of light beside the camera; its strength is chosen by the shading that it gives the tile's middle."""
+def _brightness(covering: Covering) -> float:
+    """Mean linear value of the base colours, which a camera's automatic exposure goes by."""
+    return float(np.mean([color for material in covering.layers for color in material.colors]))
+
+
+def _flash(rng: np.random.Generator, camera: Camera, brightness: float) -> Light:
+    """A ball of light beside the camera, as strong as a camera's exposure makes it look on a tile of this brightness.
+
+    Exposure is not perfect, and it does not follow all the way into the dark.
+    """
     distance = math.dist(camera.location, camera.target)
     offset = 0.22 * distance * math.sqrt(uniform(rng, 0.0, 1.0))
     around = uniform(rng, 0.0, 2.0 * math.pi)
@@ -89,7 +98,7 @@ def _flash(rng: np.random.Generator, camera: Camera) -> Light:
     )
     squared = sum(c * c for c in location)
     cosine = location[2] / math.sqrt(squared)
-    level = log_uniform(rng, 0.6, 4.0)
+    level = min(max(log_uniform(rng, 0.16, 0.6) / brightness, 0.6), 4.0)
     # Blender's watts: a point light of P watts gives radiance P / (4 π² d²) on a white diffuse surface that faces it.
     energy = level * 4.0 * math.pi**2 * squared / cosine
     radius = distance * log_uniform(rng, 0.012, 0.12)

@@ -118,12 +118,10 @@ def test_other_descriptions_are_not_mixed_in(rendered: Path, tmp_path: Path) -> 
     assert result.returncode == 1 and "begun with other scene descriptions" in result.stderr
 
 
-def test_every_family_has_a_node_function_and_every_shape_a_mesh() -> None:
+def test_every_shape_has_a_mesh() -> None:
     """In a process of its own, since bpy does not like company."""
     program = (
-        "from dataset_tools.materials.families import NODE_FUNCTIONS;"
-        "from dataset_tools.specs.materials import FAMILIES; from dataset_tools.scenes import meshes;"
-        "from dataset_tools.specs.primeshapes import SHAPES;"
-        "assert set(NODE_FUNCTIONS) == set(FAMILIES) and set(SHAPES) == set(meshes._SHAPES)"
+        "from dataset_tools.scenes import meshes; from dataset_tools.specs.primeshapes import SHAPES;"
+        "assert set(SHAPES) == set(meshes._SHAPES)"
     )
     subprocess.run([sys.executable, "-c", program], cwd=SCRIPT.parents[1], check=True, timeout=60)

@@ -9,23 +9,35 @@ import math
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import dataset_tools.specs
 from dataset_tools.errors import UserError
+from dataset_tools.materials.library import FAMILIES
 from dataset_tools.specs import describe
-from dataset_tools.specs.description import Material, Object, Scene
-from dataset_tools.specs.materials import FAMILIES
+from dataset_tools.specs.coverings import METAL_SHARE
+from dataset_tools.specs.description import Camera, Covering, Object, Scene, Tile
+from dataset_tools.specs.lighting import light_metadata
 from dataset_tools.specs.sampling import DARKEST, LIGHTEST
 from dataset_tools.specs.seeds import SPLITS, split
 
 SCENES = [describe("primeshapes", 3, index) for index in range(200)]
+TILES = [describe("materials", 3, index) for index in range(400)]
 
 
 def test_equal_inputs_give_equal_scenes_alone_or_in_a_batch() -> None:
     assert [describe("primeshapes", 3, index) for index in (7, 150, 7)] == [SCENES[7], SCENES[150], SCENES[7]]
+
+
+@pytest.mark.parametrize("dataset", ["primeshapes", "materials"])
+def test_a_redrawn_description_is_another_and_says_so(dataset: str) -> None:
+    first, second, third = (describe(dataset, 3, 5, attempt) for attempt in range(3))
+    assert [scene.attempt for scene in (first, second, third)] == [0, 1, 2]
+    assert len({json.dumps([asdict(scene.lights[0]), asdict(scene.fill)]) for scene in (first, second, third)}) == 3
 
 
 def test_seed_and_index_both_matter() -> None:
@@ -34,12 +46,12 @@ def test_seed_and_index_both_matter() -> None:
 
 
 def test_a_scene_survives_json() -> None:
-    for scene in SCENES:
+    for scene in (*SCENES, *TILES):
         assert Scene.from_json(json.loads(json.dumps(scene.to_json()))) == scene
 
 
 def test_unknown_dataset_and_negative_index_are_refused() -> None:
-    with pytest.raises(UserError, match="choose one of: primeshapes"):
+    with pytest.raises(UserError, match="choose one of: materials, primeshapes"):
         describe("faces", 0, 0)
     with pytest.raises(UserError, match="zero or more"):
         describe("primeshapes", 0, -1)
@@ -85,13 +97,9 @@ def test_camera_never_moves_and_lights_stay_inside() -> None:
         assert all(abs(light.location[0]) < scene.room.half_width and light.energy > 0 for light in scene.lights)
 
 
-def _materials(scene: Scene) -> list[Material]:
-    return [scene.room.floor, scene.room.walls, *(item.material for item in scene.objects)]
-
-
 def test_variety_and_range_of_albedo() -> None:
-    materials = [material for scene in SCENES for material in _materials(scene)]
-    assert {material.family for material in materials} == set(FAMILIES)
+    materials = [material for scene in (*SCENES, *TILES) for material in scene.materials]
+    assert {material.family for material in materials} == set(FAMILIES) and len(FAMILIES) >= 30
     assert {item.shape for scene in SCENES for item in scene.objects} == {
         "sphere",
         "cone",
@@ -102,6 +110,43 @@ def test_variety_and_range_of_albedo() -> None:
     channels = [channel for material in materials for color in material.colors for channel in color]
     assert min(channels) >= DARKEST and max(channels) <= LIGHTEST
     assert min(channels) < 0.1 and max(channels) > 0.6
+
+
+def test_metals_are_few_and_labelled() -> None:
+    materials = [material for scene in (*SCENES, *TILES) for material in scene.materials]
+    assert all(material.metal == FAMILIES[material.family].metal for material in materials)
+    share = sum(material.metal for material in materials) / len(materials)
+    assert 0.3 * METAL_SHARE < share < 2.0 * METAL_SHARE
+
+
+def test_coverings_have_one_to_three_materials_and_a_mask_between() -> None:
+    counts = Counter(len(scene.tile.covering.layers) for scene in TILES if scene.tile)
+    assert set(counts) == {1, 2, 3} and counts[1] > counts[2] > counts[3]
+    material = TILES[0].materials[0]
+    with pytest.raises(ValueError, match="one mask between"):
+        Covering((material, material))
+
+
+def _seen(camera: Camera, point: tuple[float, float]) -> np.ndarray:
+    """Where a point of the plane z = 0 lies in the frame: x and y in [-1, 1] inside it."""
+    forward = np.subtract(camera.target, camera.location)
+    forward /= np.linalg.norm(forward)
+    right = np.cross(forward, camera.up)
+    right /= np.linalg.norm(right)
+    ray = np.subtract((*point, 0.0), camera.location)
+    plane = np.array([ray @ right, ray @ np.cross(right, forward)]) / (ray @ forward)
+    return plane / math.tan(camera.field_of_view / 2.0)
+
+
+def test_a_tile_fills_the_frame_and_the_flash_is_near_the_camera() -> None:
+    for scene in TILES:
+        assert isinstance(scene.tile, Tile) and scene.room is None and len(scene.lights) == 1
+        corners = [_seen(scene.camera, corner) for corner in scene.tile.corners]
+        for corner, signs in zip(corners, ((-1, -1), (1, -1), (1, 1), (-1, 1)), strict=True):
+            assert np.all(corner * signs > 1.05), "the frame reaches beyond the tile"
+        flash = scene.lights[0]
+        assert flash.kind == "sphere" and flash.location[2] > 4.0 * flash.radius
+        assert math.dist(flash.location, scene.camera.location) < 0.35 * math.hypot(*scene.camera.location)
 
 
 def test_split_is_by_scene_and_stable() -> None:
@@ -132,3 +177,28 @@ def test_descriptions_need_neither_bpy_nor_torch() -> None:
     )
     checkout = Path(dataset_tools.specs.__file__).parents[2]
     subprocess.run([sys.executable, "-c", program], cwd=checkout, check=True, timeout=60)
+
+
+def test_light_metadata_names_what_a_person_would_turn() -> None:
+    def seen(x: float, y: float, z: float) -> dict[str, float]:
+        light = replace(TILES[0].lights[0], location=(x, y, z), energy=4.0 * math.pi**2, radius=0.1)
+        found = light_metadata(replace(TILES[0], lights=(light,)))
+        assert found["key"] == 0 and len(found["lights"]) == 1
+        return dict(found["lights"][0])
+
+    right, below, left = seen(1.0, 0.0, 1.0), seen(0.0, -1.0, 1.0), seen(-1.0, 0.0, 1.0)
+    assert right["azimuth"] == pytest.approx(math.pi / 2) and left["azimuth"] == pytest.approx(-math.pi / 2)
+    assert below["azimuth"] == pytest.approx(0.0) and below["elevation"] == pytest.approx(math.pi / 4)
+    overhead = seen(0.0, 0.0, 2.0)
+    assert overhead["elevation"] == pytest.approx(math.pi / 2)
+    assert (overhead["distance"], overhead["size"]) == (2.0, 0.1)
+    # A light twice as far gives a quarter.
+    assert overhead["intensity"] == pytest.approx(0.25) and right["intensity"] == pytest.approx(0.5)
+
+
+def test_the_camera_looks_down_on_tiles_and_across_rooms() -> None:
+    assert all(light_metadata(scene)["camera_tilt"] <= math.radians(30.0) + 1e-9 for scene in TILES)
+    assert light_metadata(SCENES[0])["camera_tilt"] > math.radians(60.0)
+    strongest = [light_metadata(scene) for scene in SCENES]
+    for found in strongest:
+        assert found["lights"][found["key"]]["intensity"] == max(light["intensity"] for light in found["lights"])

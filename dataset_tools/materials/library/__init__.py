@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from dataset_tools.materials.family import Family
-from dataset_tools.materials.library import masonry, patterns
+from dataset_tools.materials.library import masonry, metal, patterns, printed, synthetic
 
-FAMILIES: dict[str, Family] = {family.name: family for module in (patterns, masonry) for family in module.FAMILIES}
+_MODULES = (patterns, masonry, synthetic, metal, printed)
+
+FAMILIES: dict[str, Family] = {family.name: family for module in _MODULES for family in module.FAMILIES}
