@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 Socket = Any  # bpy.types.NodeSocket
@@ -12,8 +14,10 @@ Value = Any  # a socket, a number or a tuple of numbers
 class Graph:
     """Adds nodes to one tree; every method returns the output socket of the node it made."""
 
-    def __init__(self, tree: Any) -> None:
+    def __init__(self, tree: Any, load: Callable[[str], Any]) -> None:
+        """``load`` opens an image file of a scanned material."""
         self._tree = tree
+        self._load = load
 
     def node(self, kind: str, inputs: dict[str, Value] | None = None, **settings: Any) -> Any:
         """A node of ``kind`` with its properties set and its inputs linked or given values, by socket name."""
@@ -47,6 +51,10 @@ class Graph:
         self.feed(node.inputs["Scale"] if operation == "SCALE" else node.inputs[1], b)
         return node.outputs[0]
 
+    def length(self, vector: Socket) -> Socket:
+        """How long a vector is."""
+        return self.node("ShaderNodeVectorMath", {"Vector": vector}, operation="LENGTH").outputs[1]
+
     def xyz(self, vector: Socket) -> tuple[Socket, Socket, Socket]:
         """The three coordinates of a vector or the three channels of a colour."""
         outputs = self.node("ShaderNodeSeparateXYZ", {"Vector": vector}).outputs
@@ -69,15 +77,46 @@ class Graph:
             self.feed(socket, value)
         return next(s for s in node.outputs if s.enabled)
 
+    def mix_vector(self, factor: Value, a: Socket, b: Socket) -> Socket:
+        """Vector ``a`` where ``factor`` is 0, ``b`` where it is 1."""
+        part = self.vector("SCALE", self.vector("SUBTRACT", b, a), factor)
+        return self.vector("ADD", a, part)
+
+    def normal(self, mapped: Socket | None) -> Socket:
+        """A mapped normal, or the surface's own."""
+        return mapped or self.node("ShaderNodeNewGeometry").outputs["Normal"]
+
+    def picture(self, file: str, vector: Socket, *, data: bool) -> Socket:
+        """The colour of an image file that repeats in every unit square; ``data`` is for what is not a colour."""
+        image = self._load(file)
+        image.colorspace_settings.name = "Non-Color" if data else "sRGB"
+        return self.node("ShaderNodeTexImage", {"Vector": vector}, image=image).outputs[0]
+
     def ramp(self, value: Value, low: float, high: float, to_low: float = 0.0, to_high: float = 1.0) -> Socket:
         """``value`` carried from [low, high] to [to_low, to_high] in a straight line, and held at both ends."""
         inputs = {"From Min": low, "From Max": high, "To Min": to_low, "To Max": to_high, "Value": value}
         return self.node("ShaderNodeMapRange", inputs, clamp=True).outputs[0]
 
-    def voronoi(self, vector: Socket, scale: float, feature: str = "F1", randomness: float = 1.0) -> Any:
+    def voronoi(
+        self, vector: Socket, scale: float, feature: str = "F1", randomness: float = 1.0, **settings: Any
+    ) -> Any:
         """A Voronoi node; ``scale`` is cells a metre. Outputs: Distance, Color (random per cell), Position."""
         inputs = {"Vector": vector, "Scale": scale, "Randomness": randomness}
-        return self.node("ShaderNodeTexVoronoi", inputs, feature=feature)
+        return self.node("ShaderNodeTexVoronoi", inputs, feature=feature, **settings)
+
+    def palette(self, value: Value, colors: Sequence[tuple[float, ...]], *, stepped: bool = True) -> Socket:
+        """The colours in equal shares of [0, 1], one after another (``stepped``), or run together in a gradient."""
+        node = self.node("ShaderNodeValToRGB")
+        self.feed(node.inputs[0], value)
+        ramp = node.color_ramp
+        ramp.interpolation = "CONSTANT" if stepped else "LINEAR"
+        while len(ramp.elements) < len(colors):
+            ramp.elements.new(1.0)
+        last = len(colors) if stepped else max(len(colors) - 1, 1)
+        for index, color in enumerate(colors):
+            ramp.elements[index].position = index / last
+            ramp.elements[index].color = (*color[:3], 1.0)
+        return node.outputs[0]
 
     def wave(
         self, vector: Socket, scale: float, distortion: float = 0.0, detail: float = 2.0, **settings: Any
