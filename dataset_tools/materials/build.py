@@ -3,33 +3,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import bpy  # type: ignore[import]
 
-from dataset_tools.materials.graph import Graph, Socket
+from dataset_tools.errors import UserError
+from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.library import FAMILIES
 from dataset_tools.materials.surface import Coordinates, Surface, blended
 from dataset_tools.specs.description import Covering, Mask, Material
+from dataset_tools.specs.sampling import LIGHTEST
 
 
-def build_material(covering: Covering, name: str, *, flat: bool = False) -> Any:
+def build_material(covering: Covering, name: str, textures: Path | None = None, *, flat: bool = False) -> Any:
     """A new ``bpy.types.Material`` for a description: opaque, no emission, no transmission.
 
-    ``flat`` says that the surface is a fine grid in a plane, which can be displaced; its own UVs then stand in for
-    the position too, because they stay where they are when the surface moves.
+    ``textures`` is the folder of the scanned materials, if the covering has any. ``flat`` says that the surface is a
+    fine grid in a plane, which can be displaced; its own UVs then stand in for the position too, because they stay
+    where they are when the surface moves.
     """
     data = bpy.data.materials.new(name)
     if not data.use_nodes:  # always true from Blender 5.0, where setting it warns
         data.use_nodes = True
     data.node_tree.nodes.clear()
-    graph = Graph(data.node_tree)
+    graph = Graph(data.node_tree, _loader(textures))
     surface = _layered(graph, covering, flat)
     _connect(graph, surface)
     deep = any(FAMILIES[material.family].displaced for material in covering.layers)
     data.displacement_method = "BOTH" if flat and deep else "BUMP"
     return data
+
+
+def _loader(textures: Path | None) -> Callable[[str], Any]:
+    def load(file: str) -> Any:
+        if textures is None:
+            raise UserError("This scene has scanned materials: name their folder with --materials.")
+        path = textures / file
+        if not path.is_file():
+            raise UserError(f"{path} is missing: put it back, or render into a new folder.")
+        return bpy.data.images.load(str(path), check_existing=True)
+
+    return load
 
 
 def _layered(graph: Graph, covering: Covering, flat: bool) -> Surface:
@@ -56,7 +73,7 @@ def _surface(graph: Graph, material: Material, flat: bool) -> Surface:
 
 def _connect(graph: Graph, surface: Surface) -> None:
     inputs = {
-        "Base Color": surface.color,
+        "Base Color": _reflectance(graph, surface.color),
         "Roughness": surface.roughness,
         "Specular IOR Level": surface.specular,
         "Metallic": surface.metallic,
@@ -64,12 +81,21 @@ def _connect(graph: Graph, surface: Surface) -> None:
         "Coat Roughness": surface.coat_roughness,
     }
     shader = graph.node("ShaderNodeBsdfPrincipled", inputs)
+    if surface.normal is not None:
+        graph.feed(shader.inputs["Normal"], surface.normal)
     outputs = {"Surface": shader.outputs[0]}
     if not isinstance(surface.height, float):
         outputs["Displacement"] = graph.node(
             "ShaderNodeDisplacement", {"Height": surface.height, "Midlevel": 0.0, "Scale": 1.0}
         ).outputs[0]
     graph.node("ShaderNodeOutputMaterial", outputs)
+
+
+def _reflectance(graph: Graph, color: Value) -> Value:
+    """A colour that a real surface can have: stains and highlights of a pattern may overshoot."""
+    if isinstance(color, tuple):
+        return color
+    return graph.vector("MINIMUM", graph.vector("MAXIMUM", color, (0.01,) * 3), (LIGHTEST,) * 3)
 
 
 def _coordinates(graph: Graph, material: Material, flat: bool) -> Coordinates:

@@ -26,7 +26,7 @@ class Surface:
     """A surface as sockets or constants: the inputs of a Principled BSDF, and its relief.
 
     ``height`` is in [0, 1] of the material's relief: low in joints, high on what stands out. ``None`` for what the
-    description decides (roughness, specular).
+    description decides (roughness, specular). ``normal`` is for scanned materials that come with a normal map.
     """
 
     color: Value
@@ -36,6 +36,7 @@ class Surface:
     metallic: Value = 0.0
     coat: Value = 0.0
     coat_roughness: Value = 0.1
+    normal: Socket | None = None
 
 
 def blended(graph: Graph, factor: Value, below: Surface, above: Surface) -> Surface:
@@ -44,4 +45,6 @@ def blended(graph: Graph, factor: Value, below: Surface, above: Surface) -> Surf
     mixed: dict[str, Any] = {
         name: graph.mix_number(factor, getattr(below, name), getattr(above, name)) for name in numbers
     }
+    if below.normal is not None or above.normal is not None:
+        mixed["normal"] = graph.mix_vector(factor, *(graph.normal(side.normal) for side in (below, above)))
     return replace(below, color=graph.mix(factor, below.color, above.color), **mixed)

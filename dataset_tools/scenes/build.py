@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import bpy  # type: ignore[import]
@@ -16,14 +17,17 @@ from dataset_tools.scenes.meshes import MeshData, grid, primitive, rectangle
 from dataset_tools.specs.description import Camera, Fill, Light, Object, Room, Scene, Tile, Vector
 
 
-def build_scene(description: Scene) -> None:
-    """Fill the current (empty) Blender scene with everything that is described."""
+def build_scene(description: Scene, textures: Path | None = None) -> None:
+    """Fill the current (empty) Blender scene with everything that is described.
+
+    ``textures`` is the folder that scanned materials lie in.
+    """
     if description.room:
-        _add_room(description.room)
+        _add_room(description.room, textures)
     if description.tile:
-        _add_tile(description.tile)
+        _add_tile(description.tile, textures)
     for number, described in enumerate(description.objects):
-        _add_object(described, f"object {number}")
+        _add_object(described, f"object {number}", textures)
     for number, light in enumerate(description.lights):
         _add_light(light, f"light {number}")
     _set_world(description.fill)
@@ -69,11 +73,11 @@ def _mesh(name: str, source: MeshData, material: Any) -> Any:
     return mesh
 
 
-def _add_room(room: Room) -> None:
+def _add_room(room: Room, textures: Path | None) -> None:
     depth = room.back - room.front
     middle = 0.5 * (room.back + room.front)
-    floor = build_material(room.floor, "floor")
-    walls = build_material(room.walls, "walls")
+    floor = build_material(room.floor, "floor", textures)
+    walls = build_material(room.walls, "walls", textures)
     _link("floor", _mesh("floor", rectangle(2.0 * room.half_width, depth), floor), (0.0, middle, 0.0), (0.0, 0.0, 0.0))
     upright = math.pi / 2
     half_height = 0.5 * room.height
@@ -85,29 +89,28 @@ def _add_room(room: Room) -> None:
         _link(name, wall, (side * room.half_width, middle, half_height), (upright, 0.0, -side * upright))
 
 
-def _add_object(described: Object, name: str) -> None:
-    material = build_material(described.covering, name)
+def _add_object(described: Object, name: str, textures: Path | None) -> None:
+    material = build_material(described.covering, name, textures)
     mesh = _mesh(name, primitive(described.shape, described.dimensions), material)
     _link(name, mesh, described.location, described.rotation)
 
 
-def _add_tile(described: Tile) -> None:
-    material = build_material(described.covering, "tile", flat=True)
+def _add_tile(described: Tile, textures: Path | None) -> None:
+    material = build_material(described.covering, "tile", textures, flat=True)
     _link("tile", _mesh("tile", grid(described.corners, described.cells), material), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
 
 
 def _towards(location: Vector, target: Vector, up: Vector = (0.0, 0.0, 1.0)) -> Any:
     """Rotation that points a camera or a spotlight (which look along −z) from ``location`` at ``target``."""
-    back = (BlenderVector(location) - BlenderVector(target)).normalized()
-    right = BlenderVector(up).cross(back).normalized()
+    back: Any = (BlenderVector(location) - BlenderVector(target)).normalized()
+    right: Any = BlenderVector(up).cross(back)
     # Straight down there is no right; any will do for what is round.
-    if right.length < 0.5:
-        right = BlenderVector((1.0, 0.0, 0.0))
+    right = right.normalized() if right.length > 1e-6 else BlenderVector((1.0, 0.0, 0.0))
     return Matrix((right, back.cross(right), back)).transposed().to_euler()
 
 
 def _add_light(described: Light, name: str) -> None:
-    kind = {"spot": "SPOT", "sphere": "POINT"}[described.kind]
+    kind: Any = {"spot": "SPOT", "sphere": "POINT"}[described.kind]
     light: Any = bpy.data.lights.new(name, kind)  # a SpotLight or PointLight; the stubs know only Light
     light.energy = described.energy
     light.color = described.color

@@ -7,20 +7,24 @@ import importlib
 
 from dataset_tools.errors import UserError
 from dataset_tools.specs.description import Scene
+from dataset_tools.specs.scanned import Scans
+from dataset_tools.specs.seeds import split
 
-# Each is a module of this package with a function describe(seed, index, attempt). Loaded on demand: the datasets know
-# the material library, which knows the descriptions of this package.
+# Each is a module of this package with a function describe(seed, index, attempt, scans). Loaded on demand: the
+# datasets know the material library, which knows the descriptions of this package.
 DATASETS = ("materials", "primeshapes")
 
 
-def describe(dataset: str, seed: int, index: int, attempt: int = 0) -> Scene:
+def describe(dataset: str, seed: int, index: int, attempt: int = 0, scans: Scans | None = None) -> Scene:
     """Sample ``index`` of ``dataset`` with ``seed``: the same description always, alone or in any batch.
 
-    ``attempt`` counts up when the quality gate refused the description before.
+    ``attempt`` counts up when the quality gate refused the description before; ``scans`` are materials to draw from
+    beside the procedural ones.
     """
     if dataset not in DATASETS:
         raise UserError(f"There is no dataset '{dataset}'; choose one of: {', '.join(DATASETS)}.")
     if min(seed, index, attempt) < 0:
         raise UserError("Seed, index and attempt must be zero or more.")
-    scene: Scene = importlib.import_module(f"{__name__}.{dataset}").describe(seed, index, attempt)
+    own = scans and scans.of_split(split(seed, index))
+    scene: Scene = importlib.import_module(f"{__name__}.{dataset}").describe(seed, index, attempt, own)
     return scene

@@ -9,6 +9,7 @@ from dataset_tools.materials.family import Family
 from dataset_tools.materials.library import FAMILIES
 from dataset_tools.specs.description import Color, Covering, Mask, Material
 from dataset_tools.specs.sampling import choose, log_uniform, palette, uniform, vector
+from dataset_tools.specs.scanned import Scans
 
 # Bare metal has no diffuse colour, so there is nothing to learn about albedo from it.
 METAL_SHARE = 0.03
@@ -45,11 +46,25 @@ def sample_material(
 
 
 def sample_covering(
-    rng: np.random.Generator, *, mixed: float, size: float = 1.0, darkest: float = 0.3, natural: float = 0.5
+    rng: np.random.Generator,
+    *,
+    mixed: float,
+    size: float = 1.0,
+    darkest: float = 0.3,
+    natural: float = 0.5,
+    scans: Scans | None = None,
 ) -> Covering:
-    """One material, or with the chance ``mixed`` two or three (two are twice as likely) with noise masks between."""
+    """One material, or with the chance ``mixed`` two or three (two are twice as likely) with noise masks between.
+
+    Each is one of ``scans`` as often as those say, and procedural otherwise.
+    """
     count = choose(rng, (2, 3), (2.0, 1.0)) if rng.random() < mixed else 1
-    layers = tuple(sample_material(rng, size=size, darkest=darkest, natural=natural) for _ in range(count))
+    layers = tuple(
+        scans.sample(rng, size)
+        if scans and rng.random() < scans.share
+        else sample_material(rng, size=size, darkest=darkest, natural=natural)
+        for _ in range(count)
+    )
     masks = tuple(
         Mask(
             scale=size * log_uniform(rng, 0.3, 1.5),
@@ -64,7 +79,7 @@ def sample_covering(
 
 def _family(rng: np.random.Generator) -> Family:
     metal = rng.random() < METAL_SHARE
-    options = [family for family in FAMILIES.values() if family.metal == metal]
+    options = [family for family in FAMILIES.values() if family.metal == metal and family.weight > 0.0]
     return choose(rng, options, [family.weight for family in options])
 
 

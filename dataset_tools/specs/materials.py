@@ -14,6 +14,7 @@ import numpy as np
 from dataset_tools.specs.coverings import sample_covering
 from dataset_tools.specs.description import Camera, Color, Covering, Fill, Light, Scene, Tile, Vector
 from dataset_tools.specs.sampling import choose, log_uniform, uniform
+from dataset_tools.specs.scanned import Scans
 from dataset_tools.specs.seeds import generator, noise_seed
 
 NAME = "materials"
@@ -24,10 +25,10 @@ _MARGIN = 1.12
 _CELLS = 128
 
 
-def describe(seed: int, index: int, attempt: int = 0) -> Scene:
+def describe(seed: int, index: int, attempt: int = 0, scans: Scans | None = None) -> Scene:
     """Sample ``index`` of the Materials dataset with the given seed; equal inputs give equal scenes."""
     rng = generator(seed, index, attempt)
-    covering = sample_covering(rng, mixed=0.25, size=log_uniform(rng, 0.3, 1.1), darkest=0.22, natural=0.7)
+    covering = sample_covering(rng, mixed=0.25, size=log_uniform(rng, 0.3, 1.1), darkest=0.22, natural=0.7, scans=scans)
     camera = _camera(rng)
     return Scene(
         dataset=NAME,

@@ -14,6 +14,7 @@ import numpy as np
 from dataset_tools.specs.coverings import sample_covering
 from dataset_tools.specs.description import Camera, Color, Fill, Light, Object, Room, Scene, Vector
 from dataset_tools.specs.sampling import choose, log_uniform, uniform, vector
+from dataset_tools.specs.scanned import Scans
 from dataset_tools.specs.seeds import generator, noise_seed
 
 NAME = "primeshapes"
@@ -37,7 +38,7 @@ _OBJECT_COUNTS = (1, 2, 3, 4)
 _OBJECT_COUNT_WEIGHTS = (0.15, 0.3, 0.35, 0.2)
 
 
-def describe(seed: int, index: int, attempt: int = 0) -> Scene:
+def describe(seed: int, index: int, attempt: int = 0, scans: Scans | None = None) -> Scene:
     """Scene ``index`` of the Primeshapes dataset with the given seed; equal inputs give equal scenes."""
     rng = generator(seed, index, attempt)
     return Scene(
@@ -46,8 +47,8 @@ def describe(seed: int, index: int, attempt: int = 0) -> Scene:
         index=index,
         attempt=attempt,
         noise_seed=noise_seed(seed, index),
-        room=_room(rng),
-        objects=_objects(rng),
+        room=_room(rng, scans),
+        objects=_objects(rng, scans),
         tile=None,
         lights=_lights(rng),
         fill=Fill(color=_tint(rng, 0.12), strength=uniform(rng, 0.14, 0.42)),
@@ -55,23 +56,25 @@ def describe(seed: int, index: int, attempt: int = 0) -> Scene:
     )
 
 
-def _room(rng: np.random.Generator) -> Room:
-    floor = sample_covering(rng, mixed=_MIXED, size=1.6, darkest=0.4)
-    walls = sample_covering(rng, mixed=_MIXED, size=1.9, darkest=0.45)
+def _room(rng: np.random.Generator, scans: Scans | None) -> Room:
+    floor = sample_covering(rng, mixed=_MIXED, size=1.6, darkest=0.4, scans=scans)
+    walls = sample_covering(rng, mixed=_MIXED, size=1.9, darkest=0.45, scans=scans)
     return Room(half_width=_HALF_WIDTH, front=_FRONT, back=_BACK, height=_HEIGHT, floor=floor, walls=walls)
 
 
-def _objects(rng: np.random.Generator) -> tuple[Object, ...]:
+def _objects(rng: np.random.Generator, scans: Scans | None) -> tuple[Object, ...]:
     count = choose(rng, _OBJECT_COUNTS, _OBJECT_COUNT_WEIGHTS)
     placed: list[tuple[Object, float]] = []
     # Fewer objects may be larger.
     largest = {1: 1.15, 2: 1.0, 3: 0.9, 4: 0.8}[count]
     for _ in range(count):
-        placed.append(_place(rng, placed, uniform(rng, 0.55, largest)))
+        placed.append(_place(rng, placed, uniform(rng, 0.55, largest), scans))
     return tuple(placed_object for placed_object, _ in placed)
 
 
-def _place(rng: np.random.Generator, placed: list[tuple[Object, float]], size: float) -> tuple[Object, float]:
+def _place(
+    rng: np.random.Generator, placed: list[tuple[Object, float]], size: float, scans: Scans | None
+) -> tuple[Object, float]:
     """A new object clear of the others and of the walls, with the radius of its footprint."""
     shape = choose(rng, SHAPES)
     while True:
@@ -81,7 +84,7 @@ def _place(rng: np.random.Generator, placed: list[tuple[Object, float]], size: f
             y = uniform(rng, *_STAGE_Y)
             if _is_clear(x, y, footprint, placed):
                 rotation = (tilt, 0.0, uniform(rng, -math.pi, math.pi))
-                covering = sample_covering(rng, mixed=_MIXED)
+                covering = sample_covering(rng, mixed=_MIXED, scans=scans)
                 return Object(shape, dimensions, (x, y, base), rotation, covering), footprint
         # Crowded: a smaller one will fit, since the stage is larger than four small footprints.
         size *= 0.85

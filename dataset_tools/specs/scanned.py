@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A folder of scanned materials (textures by ambientCG's or Poly Haven's naming), used beside the procedural ones.
+
+Every sub-folder, or every group of files with a common name, is one material; a material belongs to one split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dataset_tools.errors import UserError
+from dataset_tools.specs.description import Material
+from dataset_tools.specs.sampling import choose, log_uniform, uniform, vector
+from dataset_tools.specs.seeds import SPLITS
+
+FAMILY = "scanned"
+
+# What the end of a file's name says, in both namings, without size and format.
+_MAPS: dict[str, tuple[str, ...]] = {
+    "color": ("color", "basecolor", "albedo", "diff", "diffuse", "col"),
+    "roughness": ("roughness", "rough"),
+    "metalness": ("metalness", "metallic", "metal"),
+    "normal": ("normalgl", "nor_gl"),
+    "height": ("displacement", "disp", "height"),
+}
+_ENDINGS = (".png", ".jpg", ".jpeg", ".exr", ".tif", ".tiff")
+# "Bricks075A_1K-JPG_Color", "brick_wall_003_diff_1k"
+_SIZE = re.compile(r"[_-](\d+k)([_-](jpg|png|exr|tif))?(?=[_-]|$)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One scanned material: its name and the file of each map, relative to the folder of all."""
+
+    name: str
+    maps: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Scans:
+    """Scanned materials to draw from, and how often one is drawn instead of a procedural one."""
+
+    materials: tuple[Scan, ...]
+    share: float
+
+    def of_split(self, split: str) -> Scans:
+        """The materials of one split. They are ordered by a hash of their names and cut: 5% test, 5% val, the rest
+        train, and at least one in each."""
+        ordered = sorted(self.materials, key=lambda scan: hashlib.sha256(scan.name.encode()).hexdigest())
+        few = max(1, round(0.05 * len(ordered)))
+        parts = {"test": ordered[:few], "val": ordered[few : 2 * few], "train": ordered[2 * few :]}
+        return Scans(tuple(parts[split]), self.share)
+
+    def sample(self, rng: np.random.Generator, size: float) -> Material:
+        """A random one: turned, shifted and repeated every ``size`` × 0.8 to 2.4 metres."""
+        scan = choose(rng, self.materials)
+        return Material(
+            family=FAMILY,
+            colors=((0.4, 0.4, 0.4),),
+            scale=size * log_uniform(rng, 0.8, 2.4),
+            angle=uniform(rng, 0.0, 2.0 * np.pi),
+            offset=vector(rng, (0.0, 0.0, 0.0), (20.0, 20.0, 20.0)),
+            roughness=0.6,
+            specular=uniform(rng, 0.3, 0.5),
+            relief=uniform(rng, 0.01, 0.03),
+            metal="metalness" in scan.maps,
+            textures=dict(scan.maps),
+        )
+
+
+def find_scans(folder: Path, share: float) -> Scans:
+    """All materials under ``folder``. Raises UserError when the folder does not hold enough of them."""
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {folder}: name the one that holds the materials' textures.")
+    groups: dict[str, dict[str, str]] = {}
+    for path in sorted(folder.rglob("*")):
+        named = _map_of(path)
+        if named:
+            material, kind = named
+            key = (path.parent.relative_to(folder) / material).as_posix()
+            groups.setdefault(key, {}).setdefault(kind, path.relative_to(folder).as_posix())
+    scans = tuple(Scan(name, maps) for name, maps in sorted(groups.items()) if "color" in maps)
+    if len(scans) < len(SPLITS):
+        raise UserError(
+            f"{folder} holds {len(scans)} materials, and at least {len(SPLITS)} are needed, one for each split: "
+            "add folders with files such as Bricks_1K-JPG_Color.jpg or brick_diff_1k.png."
+        )
+    return Scans(scans, share)
+
+
+def _map_of(path: Path) -> tuple[str, str] | None:
+    """Material and map that a file's name tells of, or None."""
+    if path.suffix.lower() not in _ENDINGS:
+        return None
+    stem = _SIZE.sub("", path.stem)
+    for kind, words in _MAPS.items():
+        for word in words:
+            if stem.lower().endswith(f"_{word}"):
+                return stem[: -len(word) - 1], kind
+    return None
+
+
+def fingerprint(folder: Path, scans: Scans) -> str:
+    """A hash of all files' names and contents: other files are another dataset."""
+    digest = hashlib.sha256()
+    for scan in scans.materials:
+        for kind, file in sorted(scan.maps.items()):
+            digest.update(f"{scan.name} {kind} {file}\n".encode())
+            with (folder / file).open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
