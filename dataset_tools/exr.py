@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read the EXRs that Blender writes for us, with zlib and numpy alone.
+"""Read the EXRs that Blender writes for us and write those that we store, with zlib and numpy alone.
 
 Blender's Python has no OpenEXR package, and one installed beside it clashes with the OpenEXR that Blender itself is
-linked to (a crash, measured). What we ask Blender for is one corner of the format (openexr.com, "OpenEXR File
-Layout"): one part, scan lines, half or float channels, ZIP compression.
+linked to (a crash, measured). What we ask Blender for and what we write is one corner of the format (openexr.com,
+"OpenEXR File Layout"): one part, scan lines, half or float channels, no compression or ZIP.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -22,6 +22,63 @@ _UNSUPPORTED_FLAGS = 0x0200 | 0x0800 | 0x1000
 # Compression's number in the file → scan lines a block: none, ZIPS, ZIP.
 _BLOCK_LINES = {0: 1, 2: 1, 3: 16}
 _PIXEL_TYPES: dict[int, np.dtype] = {1: np.dtype("<f2"), 2: np.dtype("<f4")}
+_ZIP = 3
+# Of samples at 256², zlib's level 6 saves another 1% and takes half as long again; level 1 costs 3% (measured).
+_LEVEL = 4
+
+
+def write_channels(channels: Mapping[str, np.ndarray]) -> bytes:
+    """An EXR of channels, each [H, W], float16 or float32, by their full names. Equal channels give equal bytes."""
+    # The format wants them in order of their names, which are ours and short (31 bytes at most).
+    ordered = sorted(channels.items())
+    pixels = np.concatenate([_lines(channel) for _, channel in ordered], axis=1)
+    height, width = ordered[0][1].shape
+    header = _header([(name, channel.dtype) for name, channel in ordered], width, height)
+    step = _BLOCK_LINES[_ZIP]
+    blocks = [struct.pack("<i", line) + _block(pixels[line : line + step]) for line in range(0, height, step)]
+    offsets, position = [], len(header) + 8 * len(blocks)
+    for block in blocks:
+        offsets.append(position)
+        position += len(block)
+    return b"".join((header, struct.pack(f"<{len(offsets)}Q", *offsets), *blocks))
+
+
+def _lines(channel: np.ndarray) -> np.ndarray:
+    """[H, W] → its bytes, [H, W × size], little-endian."""
+    little = np.ascontiguousarray(channel, channel.dtype.newbyteorder("<"))
+    return little.view(np.uint8)
+
+
+def _header(layout: list[tuple[str, np.dtype]], width: int, height: int) -> bytes:
+    """Magic number, version, and the attributes that every file must have; no dates, no names of hosts."""
+    numbers = {kind: number for number, kind in _PIXEL_TYPES.items()}
+    listed = b"".join(name.encode() + b"\0" + struct.pack("<iIii", numbers[kind], 0, 1, 1) for name, kind in layout)
+    window = struct.pack("<4i", 0, 0, width - 1, height - 1)
+    required = (
+        ("channels", "chlist", listed + b"\0"),
+        ("compression", "compression", bytes([_ZIP])),
+        ("dataWindow", "box2i", window),
+        ("displayWindow", "box2i", window),
+        ("lineOrder", "lineOrder", b"\0"),
+        ("pixelAspectRatio", "float", struct.pack("<f", 1.0)),
+        ("screenWindowCenter", "v2f", struct.pack("<2f", 0.0, 0.0)),
+        ("screenWindowWidth", "float", struct.pack("<f", 1.0)),
+    )
+    written = [f"{name}\0{kind}\0".encode() + struct.pack("<i", len(value)) + value for name, kind, value in required]
+    return _MAGIC + struct.pack("<I", 2) + b"".join(written) + b"\0"
+
+
+def _block(lines: np.ndarray) -> bytes:
+    """Size and data of a block: low and high halves apart, differences between neighbours, deflated."""
+    plain = lines.reshape(-1)
+    parted = np.concatenate((plain[0::2], plain[1::2]))
+    deltas = parted.copy()
+    deltas[1:] -= parted[:-1]  # bytes wrap around on purpose
+    deltas[1:] += 128
+    data = zlib.compress(deltas.data, _LEVEL)
+    if len(data) >= plain.size:  # the format wants it as it is where ZIP gains nothing
+        data = plain.tobytes()
+    return struct.pack("<i", len(data)) + data
 
 
 def attributes(exr: bytes | bytearray) -> Iterator[tuple[str, int, int]]:

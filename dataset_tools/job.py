@@ -14,7 +14,8 @@ from dataset_tools import passes
 class Job:
     """What decides a dataset's bytes (all but ``start``, ``count`` and ``out``) and which part of it is wanted.
 
-    ``resolution`` is width and height in pixels, ``samples`` the light paths per pixel.
+    ``resolution`` is width and height in pixels, ``samples`` the light paths per pixel; ``denoise`` adds denoised
+    components beside the raw passes.
     """
 
     dataset: str
@@ -24,6 +25,7 @@ class Job:
     resolution: int
     samples: int
     out: Path
+    denoise: bool = False
 
     @property
     def wanted(self) -> range:
@@ -38,6 +40,7 @@ class Job:
             "resolution": self.resolution,
             "samples": self.samples,
             "blender": blender,
-            "passes": [*passes.PASSES, passes.COMBINED],
+            "denoise": self.denoise,
+            "passes": [*passes.stored(denoised=self.denoise), passes.MASK],
             "splits": "by scene: sha256 of seed and index; 90% train, 5% val, 5% test",
         }

@@ -4,43 +4,123 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 
-from dataset_tools import passes
+import numpy as np
+
+from dataset_tools import gate, passes
+from dataset_tools.denoise import Denoiser
+from dataset_tools.errors import UserError
 from dataset_tools.job import Job
-from dataset_tools.scenes.render import Quality, Renderer, blender_version
+from dataset_tools.scenes.render import Quality, Rendered, Renderer, blender_version, library_folders
 from dataset_tools.shards import Sample
 from dataset_tools.specs import describe
+from dataset_tools.specs.description import Scene
 from dataset_tools.specs.seeds import split
 
 
+@dataclass(frozen=True)
+class Taken:
+    """A render that the gate let through, and the reasons for which it refused the attempts before it."""
+
+    scene: Scene
+    layers: dict[str, np.ndarray]
+    rejected: tuple[str, ...]
+    sampling_seconds: float
+
+
 class Producer:
-    """Makes the samples of one job, one after another; sample i is the same whatever was made before it."""
+    """Makes the samples of one job, one after another; sample i is the same whatever was made before it.
+
+    One thread beside Blender's denoises and compresses a sample while the next one renders: neither needs Python's
+    lock for long. bpy is only ever touched from the caller's thread.
+    """
 
     def __init__(self, job: Job) -> None:
         self._job = job
         self._version = blender_version()
         self._renderer = Renderer(Quality(job.resolution, job.samples))
+        self._denoiser = Denoiser(library_folders(), job.resolution) if job.denoise else None
+        self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
 
     def sample(self, index: int) -> Sample:
         """Sample ``index``, checked. Raises UserError when its passes do not add up."""
+        return next(self.samples([index]))
+
+    def samples(self, indices: Iterable[int]) -> Iterator[Sample]:
+        """Samples in the order given; while one is encoded, the next one renders already."""
+        pending: Future[Sample] | None = None
+        for index in indices:
+            began = time.perf_counter()
+            taken = take(self._job, index, self._renderer.render)
+            # Of this thread, so that the seconds of all samples are about the run's.
+            seconds = time.perf_counter() - began
+            if pending:
+                yield pending.result()
+            pending = self._beside.submit(self._finish, index, taken, seconds)
+        if pending:
+            yield pending.result()
+
+    def _finish(self, index: int, taken: Taken, seconds: float) -> Sample:
         began = time.perf_counter()
-        job = self._job
-        scene = describe(job.dataset, job.seed, index)
-        exr = self._renderer.render(scene)
-        error = passes.check(passes.read(exr), f"Sample {index}")
-        description = {
-            "scene": scene.to_json(),
-            "seed": job.seed,
-            "index": index,
-            "resolution": job.resolution,
-            "samples": job.samples,
-            "blender": self._version,
+        error = passes.check(taken.layers, f"Sample {index}")
+        layers = {**taken.layers, passes.MASK: passes.validity(taken.layers)}
+        if self._denoiser:
+            for name in passes.DENOISED:
+                layers[name] = self._denoiser(passes.raw_component(taken.layers, name))
+        measured = {
             "identity_error": error,
+            "identity_error_half": passes.check(passes.as_halves(layers), f"Sample {index}", passes.STORED_TOLERANCE),
+            "valid": round(float(layers[passes.MASK].mean()), 4),
+            "attempt": taken.scene.attempt,
+            "rejected": list(taken.rejected),
         }
-        seconds = time.perf_counter() - began
-        notes = {"seconds": round(seconds, 3), "identity_error": error}
-        return Sample(index, split(job.seed, index), exr, description, notes)
+        exr = passes.encode(layers)
+        notes = {
+            **measured,
+            "seconds": round(seconds, 3),
+            "sampling_seconds": round(taken.sampling_seconds, 3),
+            "encoding_seconds": round(time.perf_counter() - began, 3),
+        }
+        return Sample(index, split(self._job.seed, index), exr, {**self._description(index, taken), **measured}, notes)
+
+    def _description(self, index: int, taken: Taken) -> dict[str, Any]:
+        return {
+            "scene": taken.scene.to_json(),
+            "seed": self._job.seed,
+            "index": index,
+            "resolution": self._job.resolution,
+            "samples": self._job.samples,
+            "denoise": self._job.denoise,
+            "blender": self._version,
+        }
 
     def close(self) -> None:
-        """Remove the scratch files."""
+        """Wait for the thread, release the denoiser and remove the scratch files."""
+        self._beside.shutdown(cancel_futures=True)
+        if self._denoiser:
+            self._denoiser.close()
         self._renderer.close()
+
+
+def take(job: Job, index: int, render: Callable[[Scene], Rendered]) -> Taken:
+    """Render sample ``index``, and draw it anew while the quality gate refuses it.
+
+    Raises UserError when every attempt is refused.
+    """
+    rejected: list[str] = []
+    sampling_seconds = 0.0
+    for attempt in range(gate.ATTEMPTS):
+        scene = describe(job.dataset, job.seed, index, attempt)
+        rendered = render(scene)
+        sampling_seconds += rendered.sampling_seconds
+        reasons = gate.reasons(rendered.passes)
+        if not reasons:
+            return Taken(scene, rendered.passes, tuple(rejected), sampling_seconds)
+        rejected.append(" and ".join(reasons))
+    raise UserError(
+        f"Sample {index} came out {rejected[-1]} in {gate.ATTEMPTS} attempts: choose another --seed, or report it."
+    )

@@ -28,7 +28,7 @@ from typing import Any
 
 from dataset_tools.errors import UserError
 
-FORMAT = 1
+FORMAT = 2
 SHARD_SIZE = 64
 _STALE_SECONDS = 3600.0
 _NAME = re.compile(r"^(?P<dataset>.+)-(?P<first>\d{8})-(?P<count>\d{3,})\.jsonl$")

@@ -31,7 +31,7 @@ def open_folder(job: Job) -> None:
 def _check_descriptions(job: Job) -> None:
     """Refuse to continue a dataset that another version of the scene descriptions began."""
     for _, _, stored in shards.read_samples(job.out, shards.entries(job.out)[:1]):
-        scene = describe(job.dataset, job.seed, stored["index"])
+        scene = describe(job.dataset, job.seed, stored["index"], stored["scene"]["attempt"])
         if Scene.from_json(stored["scene"]) != scene:
             raise UserError(f"{job.out} was begun with other scene descriptions than today's: choose another --out.")
 
@@ -56,8 +56,8 @@ def render_share(job: Job, worker: int, workers: int) -> None:
 
 
 def _samples(producer: Any, shard: Shard, advance: Any) -> Iterator[Sample]:
-    for index in shard.indices:
-        yield producer.sample(index)
+    for sample in producer.samples(shard.indices):
+        yield sample
         advance()
 
 

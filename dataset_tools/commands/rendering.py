@@ -24,6 +24,7 @@ def _add_render(commands: argparse._SubParsersAction, name: str) -> None:
     parser.add_argument("--start", type=natural, default=0, help="index of the first sample")
     parser.add_argument("--resolution", type=positive, default=128, help="width and height in pixels")
     parser.add_argument("--samples", type=positive, default=12, help="light paths per pixel")
+    parser.add_argument("--denoise", action="store_true", help="add denoised shading and specular to the raw passes")
     parser.add_argument("--seed", type=natural, default=0, help="seed of the dataset")
     parser.add_argument("--out", type=Path, required=True, help="folder of the dataset")
     parser.add_argument("--workers", type=positive, default=1, help="processes; one CPU thread each")
@@ -42,6 +43,7 @@ def _render(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         resolution=options.resolution,
         samples=options.samples,
         out=options.out,
+        denoise=options.denoise,
     )
     workers.open_folder(job)
     if options.worker:

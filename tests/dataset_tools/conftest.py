@@ -10,7 +10,7 @@ import pytest
 from dataset_tools import shards
 from dataset_tools.specs import describe
 from dataset_tools.specs.seeds import split
-from tests.dataset_tools.invented import OLD_NAMES, RESOLUTION, SEED, exr_bytes, invented_passes
+from tests.dataset_tools.invented import RESOLUTION, SEED, invented_passes, stored_exr
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def dataset(tmp_path: Path) -> Path:
             shards.Sample(
                 index,
                 split(SEED, index),
-                exr_bytes(invented_passes(index), OLD_NAMES, tmp_path),
+                stored_exr(invented_passes(index)),
                 {
                     "scene": describe("primeshapes", SEED, index).to_json(),
                     "seed": SEED,

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import pytest
+
+from dataset_tools import exr, passes
 
 SEED = 5
 RESOLUTION = 16
@@ -41,16 +40,17 @@ def invented_passes(index: int, size: int = RESOLUTION) -> dict[str, np.ndarray]
     return made
 
 
-def exr_bytes(made: dict[str, np.ndarray], names: dict[str, str], folder: Path) -> bytes:
-    """The passes as one multilayer half-float EXR with channels such as 'ViewLayer.DiffCol.R'."""
-    openexr = pytest.importorskip("OpenEXR")
-    channels = {
-        f"ViewLayer.{names[name]}.{letter}": np.ascontiguousarray(image[..., n], np.float16)
-        for name, image in made.items()
-        for n, letter in enumerate("RGB")
-    }
-    path = folder / "sample.exr"
-    header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage}
-    with openexr.File(header, channels) as file:
-        file.write(str(path))
-    return path.read_bytes()
+def stored_exr(made: dict[str, np.ndarray]) -> bytes:
+    """The passes as this tool stores them, with their mask."""
+    return passes.encode({**made, passes.MASK: passes.validity(made)})
+
+
+def blender_exr(made: dict[str, np.ndarray], names: dict[str, str]) -> bytes:
+    """The passes as Blender writes them for us: float32 channels such as 'ViewLayer.DiffCol.R'."""
+    return exr.write_channels(
+        {
+            f"ViewLayer.{names[name]}.{letter}": image[..., n]
+            for name, image in made.items()
+            for n, letter in enumerate("RGB")
+        }
+    )

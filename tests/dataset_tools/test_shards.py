@@ -109,7 +109,7 @@ def test_a_broken_header_is_said_clearly(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not valid JSON"):
         shards.read_header(tmp_path)
     (tmp_path / "dataset.json").write_text('{"format": 99}', "utf-8")
-    with pytest.raises(UserError, match="format 1"):
+    with pytest.raises(UserError, match="format 2"):
         shards.read_header(tmp_path)
 
 

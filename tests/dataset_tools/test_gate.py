@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The quality gate: what it refuses and why, and how a refused sample is drawn anew."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dataset_tools import gate
+from tests.dataset_tools.invented import invented_passes
+
+Passes = dict[str, np.ndarray]
+
+
+def test_a_good_render_passes() -> None:
+    assert gate.reasons(invented_passes(1)) == ()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 7e4])
+@pytest.mark.parametrize("name", ["combined", "glossy_indirect"])
+def test_what_half_floats_cannot_hold(name: str, value: float) -> None:
+    made = invented_passes(2)
+    made[name][3, 3, 1] = value
+    assert gate.reasons(made) == ("not finite",)
+
+
+def _black(made: Passes) -> None:
+    made["combined"] *= 0.001
+
+
+def _blown_out(made: Passes) -> None:
+    made["combined"] *= 20.0
+
+
+def _flat(made: Passes) -> None:
+    made["combined"][:] = 0.4
+
+
+def _no_surface(made: Passes) -> None:
+    made["diffuse_color"][:, :6] = made["glossy_color"][:, :6] = 0.0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"), [(_black, "black"), (_blown_out, "blown out"), (_flat, "empty"), (_no_surface, "empty")]
+)
+def test_reasons(spoil: object, reason: str) -> None:
+    made = invented_passes(3)
+    spoil(made)  # type: ignore[operator]
+    assert gate.reasons(made) == (reason,)
+
+
+def test_bright_spots_metal_and_a_dark_corner_are_welcome() -> None:
+    made = invented_passes(4)
+    made["combined"][:4] = 50.0
+    made["combined"][4:8] = 0.0
+    made["diffuse_color"][:] = 0.0
+    assert gate.reasons(made) == ()
