@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Laid and cast walls and floors: brick, tile, cobbles."""
+"""Laid and cast walls and floors: brick, tile, cobbles, flagstones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataset_tools.materials.graph import Graph, Socket
 from dataset_tools.materials.layout import blocks
 from dataset_tools.materials.surface import Coordinates, Surface
 from dataset_tools.specs.description import Color, Material
-from dataset_tools.specs.sampling import natural, uniform
+from dataset_tools.specs.sampling import choose, natural, uniform
 
 
 def _roughened(graph: Graph, at: Coordinates, material: Material, height: Socket, share: float) -> Socket:
@@ -59,6 +59,194 @@ def bricks(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
+def _tile_colors(rng: np.random.Generator) -> tuple[Color, ...]:
+    return natural(
+        rng,
+        ("#e6e4dc", "#d9d6cc", "#a09b92"),
+        ("#efece4", "#3a3a3d", "#8a8780"),
+        ("#3f6f8f", "#6fa0b8", "#d8d5cc"),
+        ("#4f7f6a", "#86ab8d", "#cfcabd"),
+        ("#b4654a", "#9a5038", "#bfb6a6"),
+        ("#d8c29a", "#c3a878", "#8f8570"),
+        ("#2f4a6b", "#28405c", "#c9c6bf"),
+        ("#8f8f8c", "#a3a19c", "#d5d2ca"),
+        ("#d8b9b4", "#e6d3cc", "#eae6e0"),
+    )
+
+
+def _tiles(rng: np.random.Generator) -> dict[str, float]:
+    return {
+        "aspect": choose(rng, (1.0, 1.5, 2.0, 3.0), (5.0, 1.0, 2.0, 1.0)),
+        "shift": choose(rng, (0.0, 0.5), (3.0, 1.0)),
+        "joint": uniform(rng, 0.008, 0.03),
+        "chess": float(rng.random() < 0.25),
+        "variation": uniform(rng, 0.0, 1.0) ** 1.5,
+        "tilt": uniform(rng, 0.0, 0.6),
+        "dirt": uniform(rng, 0.0, 1.0),
+    }
+
+
+def tiles(graph: Graph, at: Coordinates, material: Material) -> Surface:
+    """Glazed ceramic in a grid: cushioned edges, each tile a little askew, so that each one mirrors something else."""
+    parameters, size = material.parameters, material.scale
+    width = size * parameters["aspect"]
+    found = blocks(graph, at.uv, width, size, shift=parameters["shift"])
+    tone, lean, light = graph.xyz(graph.random(found.name))
+    cloud = graph.noise(at.solid, 2.0 / size, detail=4.0, roughness=0.6)
+    if parameters["chess"]:
+        column, row, _ = graph.xyz(found.name)
+        share = graph.math("FLOORED_MODULO", graph.math("ADD", column, row), 2.0)
+    else:
+        share = graph.math("MULTIPLY", tone, parameters["variation"])
+        share = graph.math("ADD", share, graph.ramp(cloud, 0.3, 0.7, -0.15, 0.25))
+    shown = graph.mix(share, material.colors[0], material.colors[1])
+    shown = graph.shade(shown, graph.ramp(light, 0.0, 1.0, 0.95, 1.05))
+    gap = size * parameters["joint"]
+    inside = graph.ramp(found.edge, gap * 0.8, gap * 1.2)
+    dirt = graph.noise(at.solid, 1.1 / size, detail=5.0, roughness=0.65)
+    grey = graph.math("MULTIPLY", graph.ramp(dirt, 0.35, 0.65), parameters["dirt"])
+    joint = graph.shade(material.colors[2], graph.ramp(grey, 0.0, 1.0, 1.05, 0.55))
+    # The cushion falls off over the glaze's rounded rim; the tilt turns the whole face by a degree or two.
+    rim = graph.math("POWER", graph.ramp(found.edge, gap * 0.8, gap * 0.8 + 0.06 * size), 0.4)
+    slope_x = graph.math("MULTIPLY", found.x, graph.ramp(lean, 0.0, 1.0, -1.0 / width, 1.0 / width))
+    slope_y = graph.math("MULTIPLY", found.y, graph.ramp(tone, 0.0, 1.0, -1.0 / size, 1.0 / size))
+    tilt = graph.math("MULTIPLY", graph.math("ADD", slope_x, slope_y), 0.25 * parameters["tilt"])
+    waves = graph.noise(at.solid, 5.0 / size, detail=1.0)
+    face = graph.math("ADD", graph.math("ADD", tilt, 0.65), graph.math("MULTIPLY", waves, 0.12))
+    dull = graph.math("ADD", material.roughness, graph.math("MULTIPLY", grey, 0.12))
+    return Surface(
+        graph.mix(inside, joint, shown),
+        height=graph.math("MULTIPLY", face, rim),
+        roughness=graph.mix_number(inside, 0.9, dull),
+        specular=graph.mix_number(inside, 0.15, material.specular),
+    )
+
+
+def _cobble_colors(rng: np.random.Generator) -> tuple[Color, ...]:
+    return natural(
+        rng,
+        ("#8c8880", "#6a6763", "#5a5044"),
+        ("#77746f", "#9a958c", "#6f6453"),
+        ("#a08b74", "#7c6a5a", "#5e5140"),
+        ("#6a6d72", "#84858a", "#565a3c"),
+        ("#8a7468", "#a39486", "#8c8069"),
+        ("#b9ae9b", "#97897a", "#6b6250"),
+    )
+
+
+def _cobbles(rng: np.random.Generator) -> dict[str, float]:
+    return {
+        "rows": float(rng.random() < 0.45),
+        "aspect": uniform(rng, 1.0, 1.6),
+        "randomness": uniform(rng, 0.45, 0.95),
+        "gap": uniform(rng, 0.04, 0.1),
+        "worn": uniform(rng, 0.0, 1.0),
+        "variation": uniform(rng, 0.5, 1.0),
+    }
+
+
+def cobbles(graph: Graph, at: Coordinates, material: Material) -> Surface:
+    """Rounded paving stones, cut in rows or picked from the field, with tops polished by feet and soil between."""
+    parameters, size = material.parameters, material.scale
+    wobble = graph.vector("SUBTRACT", graph.noise_color(at.uv, 2.2 / size), (0.5, 0.5, 0.5))
+    plan = graph.vector("ADD", at.uv, graph.vector("SCALE", wobble, 0.3 * size))
+    if parameters["rows"]:
+        found = blocks(graph, plan, size * parameters["aspect"], size, shift=0.43)
+        edge, tint = graph.math("DIVIDE", found.edge, size), graph.random(found.name)
+    else:
+        settings = {"randomness": parameters["randomness"], "voronoi_dimensions": "2D"}
+        edge = graph.voronoi(plan, 1.0 / size, "DISTANCE_TO_EDGE", **settings).outputs[0]
+        tint = graph.voronoi(plan, 1.0 / size, **settings).outputs[1]
+    tone, light, top = graph.xyz(tint)
+    grain = graph.noise(at.solid, 6.0 / size, detail=5.0, roughness=0.7)
+    share = graph.math(
+        "ADD", graph.math("MULTIPLY", tone, parameters["variation"]), graph.ramp(grain, 0.3, 0.7, -0.3, 0.3)
+    )
+    stone = graph.mix(share, material.colors[0], material.colors[1])
+    stone = graph.shade(stone, graph.ramp(light, 0.0, 1.0, 0.78, 1.15))
+    speckles = graph.noise(at.solid, 30.0 / size, detail=1.0)
+    stone = graph.shade(stone, graph.ramp(speckles, 0.3, 0.7, 0.82, 1.15))
+    gap = parameters["gap"]
+    crumbs = graph.noise(at.solid, 14.0 / size, detail=3.0, roughness=0.6)
+    soil = graph.shade(material.colors[2], graph.ramp(crumbs, 0.3, 0.7, 0.7, 1.15))
+    # The seam between soil and stone frays.
+    seam = graph.math("ADD", edge, graph.ramp(crumbs, 0.3, 0.7, -0.03, 0.03))
+    inside = graph.ramp(seam, gap * 0.8, gap * 1.2)
+    dome = graph.math("POWER", graph.ramp(edge, gap * 0.7, 0.36), 0.55)
+    body = graph.math("MULTIPLY", dome, graph.ramp(top, 0.0, 1.0, 0.66, 0.84))
+    relief = graph.math("ADD", graph.math("MULTIPLY", grain, 0.13), graph.math("MULTIPLY", crumbs, 0.03))
+    worn = graph.math("MULTIPLY", graph.ramp(dome, 0.6, 1.0), 0.4 * parameters["worn"])
+    return Surface(
+        graph.mix(inside, soil, stone),
+        height=graph.math("ADD", body, relief),
+        roughness=graph.mix_number(inside, 0.95, graph.math("SUBTRACT", material.roughness, worn)),
+        specular=graph.mix_number(inside, 0.1, material.specular),
+    )
+
+
+def _flagstone_colors(rng: np.random.Generator) -> tuple[Color, ...]:
+    return natural(
+        rng,
+        ("#5d6166", "#474b50", "#6f675b", "#8a8578"),
+        ("#b9a583", "#a08a68", "#c9b999", "#8d8372"),
+        ("#7a7f78", "#5f675f", "#8f8470", "#a19a8a"),
+        ("#9a7f6c", "#7f6a66", "#b59a80", "#77695a"),
+        ("#8a8a88", "#a09d96", "#77736c", "#6a6f4a"),
+        ("#4d4a52", "#625a5c", "#756a5c", "#9a948a"),
+    )
+
+
+def _flagstones(rng: np.random.Generator) -> dict[str, float]:
+    return {
+        "rows": float(rng.random() < 0.35),
+        "aspect": uniform(rng, 1.2, 2.0),
+        "gap": uniform(rng, 0.012, 0.04),
+        "layers": uniform(rng, 0.2, 1.0),
+        "variation": uniform(rng, 0.5, 1.0),
+    }
+
+
+def flagstones(graph: Graph, at: Coordinates, material: Material) -> Surface:
+    """Riven slabs, polygonal or in rows, whose faces step down in thin layers; each slab of its own tone and rust."""
+    parameters, size = material.parameters, material.scale
+    wobble = graph.vector("SUBTRACT", graph.noise_color(at.uv, 3.0 / size, detail=4.0), (0.5, 0.5, 0.5))
+    plan = graph.vector("ADD", at.uv, graph.vector("SCALE", wobble, 0.09 * size))
+    if parameters["rows"]:
+        found = blocks(graph, plan, size * parameters["aspect"], size, shift=0.37)
+        edge, tint = graph.math("DIVIDE", found.edge, size), graph.random(found.name)
+    else:
+        settings = {"randomness": 0.9, "voronoi_dimensions": "2D"}
+        edge = graph.voronoi(plan, 1.0 / size, "DISTANCE_TO_EDGE", **settings).outputs[0]
+        tint = graph.voronoi(plan, 1.0 / size, **settings).outputs[1]
+    tone, light, rusty = graph.xyz(tint)
+    # Each slab is split from another depth of the quarry: its noise is its own.
+    place = graph.vector("ADD", at.solid, graph.vector("SCALE", tint, 7.0 * size))
+    rock = graph.noise(place, 1.5 / size, detail=5.0, roughness=0.6)
+    share = graph.math(
+        "ADD", graph.math("MULTIPLY", tone, parameters["variation"]), graph.ramp(rock, 0.3, 0.7, -0.3, 0.3)
+    )
+    stone = graph.mix(share, material.colors[0], material.colors[1])
+    stains = graph.noise(place, 3.0 / size, detail=5.0, roughness=0.7)
+    rust = graph.math("MULTIPLY", graph.ramp(stains, 0.45, 0.65), graph.ramp(rusty, 0.3, 0.9, 0.1, 0.9))
+    stone = graph.mix(rust, stone, material.colors[2])
+    grain = graph.noise(at.solid, 22.0 / size, detail=3.0, roughness=0.6)
+    factor = graph.math("MULTIPLY", graph.ramp(light, 0.0, 1.0, 0.82, 1.12), graph.ramp(grain, 0.3, 0.7, 0.85, 1.12))
+    gap = parameters["gap"]
+    inside = graph.ramp(edge, gap * 0.8, gap * 1.3)
+    joint = graph.shade(material.colors[3], graph.ramp(grain, 0.3, 0.7, 0.7, 1.15))
+    terraces = graph.math("SNAP", graph.math("ADD", rock, graph.math("MULTIPLY", grain, 0.04)), 0.06)
+    riven = graph.mix_number(parameters["layers"], rock, terraces)
+    face = graph.math("ADD", graph.ramp(riven, 0.2, 0.8, 0.55, 0.9), graph.math("MULTIPLY", grain, 0.1))
+    return Surface(
+        graph.mix(inside, joint, graph.shade(stone, factor)),
+        height=graph.math("MULTIPLY", face, graph.ramp(edge, gap * 0.7, gap * 2.2)),
+        roughness=graph.mix_number(
+            inside, 0.95, graph.ramp(stains, 0.3, 0.7, material.roughness - 0.12, material.roughness)
+        ),
+        specular=graph.mix_number(inside, 0.1, material.specular),
+    )
+
+
 FAMILIES = (
     Family(
         "bricks",
@@ -71,5 +259,41 @@ FAMILIES = (
         specular=(0.15, 0.45),
         relief=(0.05, 0.16),
         displaced=True,
+    ),
+    Family(
+        "tiles",
+        tiles,
+        3,
+        (0.22, 0.6),
+        natural=_tile_colors,
+        parameters=_tiles,
+        roughness=(0.05, 0.35),
+        specular=(0.35, 0.65),
+        relief=(0.015, 0.04),
+    ),
+    Family(
+        "cobbles",
+        cobbles,
+        3,
+        (0.2, 0.4),
+        natural=_cobble_colors,
+        parameters=_cobbles,
+        roughness=(0.6, 0.9),
+        specular=(0.2, 0.5),
+        relief=(0.2, 0.4),
+        displaced=True,
+    ),
+    Family(
+        "flagstones",
+        flagstones,
+        4,
+        (0.45, 0.9),
+        natural=_flagstone_colors,
+        parameters=_flagstones,
+        roughness=(0.4, 0.85),
+        specular=(0.2, 0.5),
+        relief=(0.02, 0.07),
+        displaced=True,
+        weight=0.8,
     ),
 )
