@@ -4,32 +4,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import numpy as np
-
-from dataset_tools import gate, passes
+from dataset_tools import passes
 from dataset_tools.denoise import Denoiser
-from dataset_tools.errors import UserError
 from dataset_tools.job import Job
-from dataset_tools.scenes.render import Quality, Rendered, Renderer, blender_version, library_folders
+from dataset_tools.scenes.render import Quality, Renderer, blender_version, library_folders
 from dataset_tools.shards import Sample
 from dataset_tools.specs import describe
-from dataset_tools.specs.description import Scene
 from dataset_tools.specs.seeds import split
-
-
-@dataclass(frozen=True)
-class Taken:
-    """A render that the gate let through, and the reasons for which it refused the attempts before it."""
-
-    scene: Scene
-    layers: dict[str, np.ndarray]
-    rejected: tuple[str, ...]
-    sampling_seconds: float
+from dataset_tools.takes import Take, take
 
 
 class Producer:
@@ -55,7 +42,9 @@ class Producer:
         pending: Future[Sample] | None = None
         for index in indices:
             began = time.perf_counter()
-            taken = take(self._job, index, self._renderer.render)
+            taken = take(
+                partial(describe, self._job.dataset, self._job.seed, index), self._renderer.render, f"Sample {index}"
+            )
             # Of this thread, so that the seconds of all samples are about the run's.
             seconds = time.perf_counter() - began
             if pending:
@@ -64,13 +53,13 @@ class Producer:
         if pending:
             yield pending.result()
 
-    def _finish(self, index: int, taken: Taken, seconds: float) -> Sample:
+    def _finish(self, index: int, taken: Take, seconds: float) -> Sample:
         began = time.perf_counter()
-        error = passes.check(taken.layers, f"Sample {index}")
-        layers = {**taken.layers, passes.MASK: passes.validity(taken.layers)}
+        error = passes.check(taken.passes, f"Sample {index}")
+        layers = {**taken.passes, passes.MASK: passes.validity(taken.passes)}
         if self._denoiser:
             for name in passes.DENOISED:
-                layers[name] = self._denoiser(passes.raw_component(taken.layers, name))
+                layers[name] = self._denoiser(passes.raw_component(taken.passes, name))
         measured = {
             "identity_error": error,
             "identity_error_half": passes.check(passes.as_halves(layers), f"Sample {index}", passes.STORED_TOLERANCE),
@@ -87,7 +76,7 @@ class Producer:
         }
         return Sample(index, split(self._job.seed, index), exr, {**self._description(index, taken), **measured}, notes)
 
-    def _description(self, index: int, taken: Taken) -> dict[str, Any]:
+    def _description(self, index: int, taken: Take) -> dict[str, Any]:
         return {
             "scene": taken.scene.to_json(),
             "seed": self._job.seed,
@@ -104,23 +93,3 @@ class Producer:
         if self._denoiser:
             self._denoiser.close()
         self._renderer.close()
-
-
-def take(job: Job, index: int, render: Callable[[Scene], Rendered]) -> Taken:
-    """Render sample ``index``, and draw it anew while the quality gate refuses it.
-
-    Raises UserError when every attempt is refused.
-    """
-    rejected: list[str] = []
-    sampling_seconds = 0.0
-    for attempt in range(gate.ATTEMPTS):
-        scene = describe(job.dataset, job.seed, index, attempt)
-        rendered = render(scene)
-        sampling_seconds += rendered.sampling_seconds
-        reasons = gate.reasons(rendered.passes)
-        if not reasons:
-            return Taken(scene, rendered.passes, tuple(rejected), sampling_seconds)
-        rejected.append(" and ".join(reasons))
-    raise UserError(
-        f"Sample {index} came out {rejected[-1]} in {gate.ATTEMPTS} attempts: choose another --seed, or report it."
-    )

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import bpy  # type: ignore[import]
-import numpy as np
 
 from dataset_tools import passes
 from dataset_tools.errors import UserError
 from dataset_tools.scenes.build import build_scene, clear_scene
 from dataset_tools.scratch import scratch_folder
 from dataset_tools.specs.description import Scene
+from dataset_tools.takes import Rendered
 
 
 @dataclass(frozen=True)
@@ -31,22 +31,13 @@ class Quality:
     bounces: int = 4
 
 
-@dataclass(frozen=True)
-class Rendered:
-    """Passes and combined image by name, [H, W, 3] float32 linear, and the seconds that Cycles spent sampling them."""
-
-    passes: dict[str, np.ndarray]
-    sampling_seconds: float
-
-
 def library_folders() -> list[Path]:
-    """Where the running Blender keeps the libraries it is linked to, on any system, as a program or a module."""
-    module = Path(bpy.__file__).parent
-    homes = [module]
-    if bpy.app.binary_path:
-        program = Path(bpy.app.binary_path).resolve().parent
-        homes += [program, program.parent / "Resources"]
-    return [home / name for home in homes for name in ("lib", "blender.shared", "")]
+    """Where the running Blender may keep the libraries it is linked to.
+
+    They lie beside the folder of its scripts: in ``lib`` (Linux, macOS), in ``blender.shared`` or bare (Windows).
+    """
+    home = Path(bpy.utils.resource_path("LOCAL")).parent
+    return [home / "lib", home / "blender.shared", home]
 
 
 def blender_version() -> str:

@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 
 from dataset_tools import gate
+from dataset_tools.errors import UserError
+from dataset_tools.specs import describe
+from dataset_tools.specs.description import Scene
+from dataset_tools.takes import Rendered, Take, take
 from tests.dataset_tools.invented import invented_passes
 
 Passes = dict[str, np.ndarray]
@@ -55,3 +59,33 @@ def test_bright_spots_metal_and_a_dark_corner_are_welcome() -> None:
     made["combined"][4:8] = 0.0
     made["diffuse_color"][:] = 0.0
     assert gate.reasons(made) == ()
+
+
+def _take(refused: int) -> Take:
+    """Sample 7 of a renderer whose first ``refused`` renders are spoilt."""
+
+    def render(scene: Scene) -> Rendered:
+        made = invented_passes(scene.attempt)
+        if scene.attempt < refused:
+            (_black if scene.attempt % 2 else _blown_out)(made)
+        return Rendered(made, 0.25)
+
+    return take(lambda attempt: describe("primeshapes", 3, 7, attempt), render, "Sample 7")
+
+
+def test_a_refused_sample_is_drawn_anew_and_it_is_recorded() -> None:
+    taken = _take(2)
+    assert taken.scene == describe("primeshapes", 3, 7, 2) != describe("primeshapes", 3, 7)
+    assert taken.scene.attempt == 2 and taken.rejected == ("blown out", "black")
+    np.testing.assert_array_equal(taken.passes["combined"], invented_passes(2)["combined"])
+    assert taken.sampling_seconds == pytest.approx(0.75)
+
+
+def test_a_good_sample_is_drawn_once() -> None:
+    taken = _take(0)
+    assert taken.scene == describe("primeshapes", 3, 7) and taken.rejected == ()
+
+
+def test_redrawing_ends_in_a_sentence() -> None:
+    with pytest.raises(UserError, match="Sample 7 came out black in 8 attempts"):
+        _take(gate.ATTEMPTS)

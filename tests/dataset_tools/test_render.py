@@ -27,14 +27,16 @@ SEED = 11
 START = shards.SHARD_SIZE - 2
 
 
-def _command(out: Path, *extra: str, start: int = START, count: int = 4) -> list[str]:
-    quality = ["--resolution", "32", "--samples", "2", "--seed", str(SEED)]
+def _command(out: Path, *extra: str, start: int = START, count: int = 4, denoise: bool = True) -> list[str]:
+    quality = ["--resolution", "32", "--samples", "2", "--seed", str(SEED), *(["--denoise"] if denoise else [])]
     where = ["--start", str(start), "--count", str(count), "--out", str(out)]
     return [sys.executable, str(SCRIPT), "primeshapes", *quality, *where, *extra]
 
 
-def _render(out: Path, *extra: str, start: int = START, count: int = 4) -> subprocess.CompletedProcess[str]:
-    command = _command(out, *extra, start=start, count=count)
+def _render(
+    out: Path, *extra: str, start: int = START, count: int = 4, denoise: bool = True
+) -> subprocess.CompletedProcess[str]:
+    command = _command(out, *extra, start=start, count=count, denoise=denoise)
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
@@ -57,10 +59,12 @@ def test_passes_add_up_and_descriptions_replay(rendered: Path) -> None:
     assert [entry["index"] for entry in entries] == [START, START + 1, START + 2, START + 3]
     for (index, exr, stored), entry in zip(shards.read_samples(rendered, entries), entries, strict=True):
         found = passes.read(exr)
-        error = passes.check(found, "sample")
-        assert error < 5e-3 and error == stored["identity_error"] == entry["identity_error"]
-        assert Scene.from_json(stored["scene"]) == describe("primeshapes", SEED, index)
-        assert stored["seed"] == SEED and stored["blender"] and entry["seconds"] > 0
+        error = passes.check(found, "sample", passes.STORED_TOLERANCE)
+        assert error < 5e-3 and error == stored["identity_error_half"] == entry["identity_error_half"]
+        assert stored["identity_error"] == entry["identity_error"] < 1e-5
+        assert Scene.from_json(stored["scene"]) == describe("primeshapes", SEED, index, stored["attempt"])
+        assert stored["seed"] == SEED and stored["blender"] and 0 <= entry["sampling_seconds"] < entry["seconds"]
+        assert passes.mask(found).mean() == pytest.approx(entry["valid"], abs=1e-4)
         albedo, shading = passes.component(found, "albedo"), passes.component(found, "shading")
         assert albedo.shape == (32, 32, 3)
         # Every pixel shows a surface: the room fills the frame, so that no background is seen.
@@ -73,6 +77,26 @@ def test_a_sample_is_the_same_alone(rendered: Path, tmp_path: Path) -> None:
     assert _render(alone, start=START + 1, count=1).returncode == 0
     batch = {entry["index"]: entry["sha256"] for entry in shards.entries(rendered)}
     assert [entry["sha256"] for entry in shards.entries(alone)] == [batch[START + 1]]
+
+
+def _passes_of(folder: Path, index: int) -> dict[str, np.ndarray]:
+    entries = [entry for entry in shards.entries(folder) if entry["index"] == index]
+    ((_, exr, _),) = shards.read_samples(folder, entries)
+    return passes.read(exr)
+
+
+def test_denoising_adds_layers_nearer_to_the_truth_and_keeps_the_passes(rendered: Path, tmp_path: Path) -> None:
+    denoised = _passes_of(rendered, START + 1)
+    for name, samples in (("raw", "2"), ("true", "96")):
+        result = _render(tmp_path / name, "--samples", samples, start=START + 1, count=1, denoise=False)
+        assert result.returncode == 0, result.stderr
+    raw, true = (_passes_of(tmp_path / name, START + 1) for name in ("raw", "true"))
+    assert denoised.keys() - raw.keys() == set(passes.DENOISED)
+    for name, image in raw.items():
+        np.testing.assert_array_equal(image, denoised[name])
+    for name in passes.DENOISED:
+        errors = [np.abs(passes.component(p, name) - passes.component(true, name)).mean() for p in (denoised, raw)]
+        assert errors[0] < 0.6 * errors[1]
 
 
 def test_a_killed_run_resumes_to_the_same_bytes(rendered: Path, tmp_path: Path) -> None:

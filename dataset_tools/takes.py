@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rendering a sample until the quality gate lets it through. No bpy: the caller brings the renderer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dataset_tools import gate
+from dataset_tools.errors import UserError
+from dataset_tools.specs.description import Scene
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Passes and combined image by name, [H, W, 3] float32 linear, and the seconds that Cycles spent sampling them."""
+
+    passes: dict[str, np.ndarray]
+    sampling_seconds: float
+
+
+@dataclass(frozen=True)
+class Take:
+    """A render that passed, its scene, and for each attempt before it the reasons for which it was refused.
+
+    ``sampling_seconds`` count all attempts.
+    """
+
+    scene: Scene
+    passes: dict[str, np.ndarray]
+    rejected: tuple[str, ...]
+    sampling_seconds: float
+
+
+def take(describe: Callable[[int], Scene], render: Callable[[Scene], Rendered], label: str) -> Take:
+    """Render what ``describe(attempt)`` says, from attempt 0 on, until the gate has nothing against it.
+
+    Raises UserError, which begins with ``label``, when it refuses all of gate.ATTEMPTS.
+    """
+    rejected: list[str] = []
+    sampling_seconds = 0.0
+    for attempt in range(gate.ATTEMPTS):
+        scene = describe(attempt)
+        rendered = render(scene)
+        sampling_seconds += rendered.sampling_seconds
+        reasons = gate.reasons(rendered.passes)
+        if not reasons:
+            return Take(scene, rendered.passes, tuple(rejected), sampling_seconds)
+        rejected.append(" and ".join(reasons))
+    raise UserError(f"{label} came out {rejected[-1]} in {gate.ATTEMPTS} attempts: choose another --seed.")
