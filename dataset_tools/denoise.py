@@ -52,7 +52,7 @@ class Denoiser:
 
     def __init__(self, folders: Sequence[Path], resolution: int) -> None:
         """Layers are [resolution, resolution, 3]. ``folders`` may hold the library; raises UserError when none does."""
-        self._library = _load(folders)
+        self._library = load(folders)
         self._device = self._library.oidnNewDevice(_CPU)
         # One thread as in rendering, so that neither the number of workers nor of cores can show in the result.
         self._library.oidnSetDeviceInt(self._device, b"numThreads", 1)
@@ -88,8 +88,8 @@ class Denoiser:
             raise UserError(f"Open Image Denoise failed ({reason}): render without --denoise.")
 
 
-def _load(folders: Sequence[Path]) -> Any:
-    """The library with its functions' signatures declared."""
+def load(folders: Sequence[Path]) -> Any:
+    """The library with its functions' signatures declared. Raises UserError when there is none."""
     for candidate in _candidates(folders):
         try:
             library = ctypes.CDLL(candidate)

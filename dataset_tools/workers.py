@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dataset_tools import shards
+from dataset_tools import denoise, shards
 from dataset_tools.errors import UserError
 from dataset_tools.job import Job
 from dataset_tools.progress import progress
@@ -21,8 +21,11 @@ from dataset_tools.specs.description import Scene
 
 def open_folder(job: Job) -> None:
     """Create the dataset's folder or check that it holds this very dataset."""
-    from dataset_tools.scenes.render import blender_version  # bpy: only where something is rendered
+    # bpy: only where something is rendered
+    from dataset_tools.scenes.render import blender_version, library_folders
 
+    if job.denoise:
+        denoise.load(library_folders())
     shards.open_dataset(job.out, job.header(blender_version()))
     shards.remove_stale(job.out)
     _check_descriptions(job)
