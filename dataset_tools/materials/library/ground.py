@@ -1,0 +1,430 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What one walks on out of doors: asphalt, gravel, sand, soil, mud, grass, moss."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dataset_tools.materials.family import Family
+from dataset_tools.materials.graph import Graph, Socket, Value
+from dataset_tools.materials.surface import Coordinates, Surface
+from dataset_tools.specs.description import Color, Material
+from dataset_tools.specs.sampling import choose, natural, uniform
+
+
+def _warped(graph: Graph, vector: Socket, scale: float, amount: float) -> Socket:
+    """Coordinates pushed about by noise with ``scale`` features a metre, by up to about ``amount`` metres."""
+    push = graph.vector("SUBTRACT", graph.noise_color(vector, scale), (0.5, 0.5, 0.5))
+    return graph.vector("ADD", vector, graph.vector("SCALE", push, 2.0 * amount))
+
+
+def _pebble(graph: Graph, vector: Socket, scale: float, gap: float) -> tuple[Socket, Socket]:
+    """Pebbles that fill the plane: the height of each dome, 0 in the gaps, and a random colour for each."""
+    edge = graph.voronoi(vector, scale, "DISTANCE_TO_EDGE").outputs[0]
+    tint = graph.voronoi(vector, scale).outputs[1]
+    return graph.math("POWER", graph.ramp(edge, gap, 0.34), 0.6), tint
+
+
+def _asphalt_colors(rng: np.random.Generator) -> tuple[Color, ...]:
+    return natural(
+        rng,
+        ("#3a3a3b", "#6d6c6a", "#8f8b84"),
+        ("#4a4949", "#77746f", "#a09a90"),
+        ("#5c5b59", "#84817b", "#a39e95"),
+        ("#47403d", "#7a6a5f", "#9a8c80"),
+        ("#2f3033", "#5a5c60", "#83858a"),
+        ("#6b4038", "#8c5f52", "#a58a7c"),
+    )
+
+
+def _asphalt(rng: np.random.Generator) -> dict[str, float]:
+    return {
+        "bare": uniform(rng, 0.1, 0.8),
+        "cracks": choose(rng, (0.0, uniform(rng, 0.3, 1.0)), (2.0, 1.0)),
+        "stains": uniform(rng, 0.0, 1.0),
+    }
+
+
+def asphalt(graph: Graph, at: Coordinates, material: Material) -> Surface:
+    """Crushed stone in bitumen, worn bare by tyres in patches, stained by oil, sometimes cracked and sealed."""
+    parameters, size = material.parameters, material.scale
+    dome, tint = _pebble(graph, at.solid, 1.0 / size, 0.04)
+    kind, light, bare = graph.xyz(tint)
+    wear = graph.noise(at.solid, 0.06 / size, detail=4.0, roughness=0.6)
+    level = graph.math("ADD", parameters["bare"], graph.ramp(wear, 0.35, 0.65, -0.3, 0.3))
+    shows = graph.math("MULTIPLY", graph.math("LESS_THAN", bare, level), graph.ramp(dome, 0.3, 0.6))
+    stone = graph.shade(graph.mix(kind, material.colors[1], material.colors[2]), graph.ramp(light, 0.0, 1.0, 0.7, 1.25))
+    grit = graph.noise(at.solid, 2.6 / size, detail=3.0, roughness=0.7)
+    binder = graph.shade(material.colors[0], graph.ramp(grit, 0.3, 0.7, 0.75, 1.25))
+    color = graph.mix(shows, binder, stone)
+    oil = graph.ramp(graph.noise(at.solid, 0.035 / size, detail=4.0, roughness=0.55), 0.56, 0.68)
+    oil = graph.math("MULTIPLY", oil, parameters["stains"])
+    color = graph.shade(color, graph.ramp(oil, 0.0, 1.0, 1.0, 0.5))
+    height = graph.math("ADD", graph.math("MULTIPLY", dome, 0.7), graph.math("MULTIPLY", grit, 0.3))
+    roughness: Value = graph.mix_number(oil, material.roughness, material.roughness - 0.25)
+    if parameters["cracks"]:
+        far = _warped(graph, at.solid, 0.12 / size, 2.0 * size)
+        edge = graph.voronoi(far, 0.04 / size, "DISTANCE_TO_EDGE").outputs[0]
+        crack = graph.ramp(edge, 0.004, 0.02 * parameters["cracks"] + 0.006, 1.0, 0.0)
+        color = graph.mix(crack, color, graph.shade(material.colors[0], 0.6))
+        height = graph.mix_number(crack, height, 0.0)
+    return Surface(color, height=height, roughness=roughness)
+
+
+def _gravel_colors(rng: np.random.Generator) -> tuple[Color, ...]:
+    return natural(
+        rng,
+        ("#8a7f73", "#5f5a55", "#b3a798", "#6f7478", "#9a7a60"),
+        ("#a39a8c", "#7c766d", "#c9c1b4", "#8f8172", "#5a5754"),
+        ("#b59a78", "#8d7355", "#d1bd9c", "#a3825c", "#77644f"),
+        ("#777b80", "#54585d", "#9a9ea3", "#6a6460", "#bdbfc0"),
+        ("#c9c4ba", "#e0dcd3", "#a8a298", "#b5a996", "#8d8a85"),
+        ("#94685a", "#6f5048", "#b08a78", "#7d7873", "#a89a8a"),
+    )
+
+
+def _gravel(rng: np.random.Generator) -> dict[str, float]:
+    return {"coarse": uniform(rng, 0.0, 0.45), "dust": uniform(rng, 0.0, 0.6), "flat": uniform(rng, 1.0, 1.7)}
+
+
+def gravel(graph: Graph, at: Coordinates, material: Material) -> Surface:
+    """Many small stones of five colours, larger ones strewn among them, dust in between."""
+    parameters, size = material.parameters, material.scale
+    bent = graph.vector("MULTIPLY", _warped(graph, at.solid, 1.2 / size, 0.12 * size), (1.0, parameters["flat"], 1.0))
+    fine, fine_tint = _pebble(graph, bent, 1.0 / size, 0.02)
+    coarse, coarse_tint = _pebble(graph, at.solid, 0.42 / size, 0.1)
+    present, _, _ = graph.xyz(coarse_tint)
+    on_top = graph.math("LESS_THAN", present, parameters["coarse"])
+    on_top = graph.math("MULTIPLY", on_top, graph.math("GREATER_THAN", coarse, 0.02))
+    tint = graph.mix(on_top, fine_tint, coarse_tint)
+    _, kind, light = graph.xyz(tint)
+    stone = graph.shade(graph.palette(kind, material.colors), graph.ramp(light, 0.0, 1.0, 0.7, 1.25))
+    veins = graph.noise(graph.vector("ADD", at.solid, tint), 3.5 / size, detail=3.0, roughness=0.65)
+    stone = graph.shade(stone, graph.ramp(veins, 0.3, 0.7, 0.8, 1.18))
+    small = graph.math("MULTIPLY", fine, graph.ramp(light, 0.0, 1.0, 0.3, 0.62))
+    large = graph.math("ADD", graph.math("MULTIPLY", coarse, 0.55), 0.35)
+    height = graph.mix_number(on_top, small, large)
+    dust = graph.ramp(height, 0.05, 0.3, parameters["dust"], 0.0)
+    color = graph.mix(dust, stone, graph.shade(material.colors[0], 0.8))
+    return Surface(color, height=graph.math("ADD", height, graph.math("MULTIPLY", veins, 0.06)))
+
+
+def _sand_colors(rng: np.random.Generator) -> tuple[Color, ...]:
+    return natural(
+        rng,
+        ("#d2b98c", "#b09468"),
+        ("#e0d0ad", "#c2ab80"),
+        ("#c29a68", "#99734a"),
+        ("#b5a68c", "#8f7f66"),
+        ("#e6ddca", "#c4b79c"),
+        ("#8a7d6e", "#6a5e51"),
+        ("#b8714a", "#96583a"),
+    )
+
+
+def _sand(rng: np.random.Generator) -> dict[str, float]:
+    return {
+        "ripples": choose(rng, (uniform(rng, 0.5, 1.0), uniform(rng, 0.0, 0.3)), (3.0, 2.0)),
+        "bend": uniform(rng, 1.0, 5.0),
+        "shells": uniform(rng, 0.0, 0.03),
+        "damp": choose(rng, (0.0, uniform(rng, 0.3, 1.0)), (2.0, 1.0)),
+    }
+
+
+def sand(graph: Graph, at: Coordinates, material: Material) -> Surface:
+    """Sand with wind ripples that split and join, darker minerals on their lee side, or trodden; dry or damp."""
+    parameters, size = material.parameters, material.scale
+    bent = _warped(graph, at.solid, 0.35 / size, 0.16 * size * parameters["bend"])
+    # A period of the wave is 0.314 metres at scale 1; the size is one ripple.
+    ripple = graph.wave(bent, 0.314 / size, distortion=1.2, detail=2.0, wave_profile="SIN")
+    ripple = graph.math("POWER", ripple, 1.4)
+    dunes = graph.noise(at.solid, 0.5 / size, detail=4.0, roughness=0.6)
+    grain = graph.noise(at.solid, 24.0 / size, detail=2.0, roughness=0.7)
+    calm = graph.math("MULTIPLY", graph.ramp(dunes, 0.3, 0.6, 0.4, 1.0), parameters["ripples"])
+    height = graph.math(
+        "ADD", graph.math("MULTIPLY", ripple, graph.math("MULTIPLY", calm, 0.5)), graph.math("MULTIPLY", dunes, 0.35)
+    )
+    height = graph.math("ADD", height, graph.math("MULTIPLY", grain, 0.13))
+    lee = graph.math("MULTIPLY", graph.math("SUBTRACT", 1.0, ripple), graph.math("MULTIPLY", calm, 0.6))
+    share = graph.math("ADD", lee, graph.ramp(dunes, 0.3, 0.7, 0.0, 0.4))
+    color = graph.shade(
+        graph.mix(share, material.colors[0], material.colors[1]), graph.ramp(grain, 0.3, 0.7, 0.84, 1.14)
+    )
+    bits = graph.voronoi(at.solid, 7.0 / size)
+    present, light, _ = graph.xyz(bits.outputs[1])
+    shell = graph.math(
+        "MULTIPLY",
+        graph.math("LESS_THAN", present, parameters["shells"]),
+        graph.ramp(bits.outputs[0], 0.3, 0.4, 1.0, 0.0),
+    )
+    color = graph.mix(shell, color, graph.palette(light, ((0.6, 0.54, 0.45), (0.12, 0.1, 0.09), (0.3, 0.2, 0.13))))
+    height = graph.math("ADD", height, graph.math("MULTIPLY", shell, 0.06))
+    roughness: Value = material.roughness
+    if parameters["damp"]:
+        wet = graph.math(
+            "MULTIPLY", graph.ramp(graph.noise(at.solid, 0.22 / size, detail=3.0), 0.42, 0.56), parameters["damp"]
+        )
+        color = graph.shade(color, graph.ramp(wet, 0.0, 1.0, 1.0, 0.55))
+        roughness = graph.mix_number(wet, material.roughness, 0.45)
+    return Surface(color, height=height, roughness=roughness)
+
+
+def _soil_colors(rng: np.random.Generator) -> tuple[Color, ...]:
+    return natural(
+        rng,
+        ("#4a3a2c", "#6b5540", "#8d8375", "#a88a5c"),
+        ("#5c4433", "#7d604a", "#9a8c7a", "#b59a6a"),
+        ("#3b322a", "#554838", "#77706a", "#93805c"),
+        ("#7a5138", "#9a6c4c", "#a89784", "#bfa070"),
+        ("#6a5c4a", "#8a7a62", "#a39c90", "#b8a67c"),
+        ("#8a4f35", "#a5684a", "#b59480", "#c2a072"),
+    )
+
+
+def _soil(rng: np.random.Generator) -> dict[str, float]:
+    return {"stones": uniform(rng, 0.0, 0.22), "straw": uniform(rng, 0.0, 0.25), "damp": uniform(rng, 0.0, 1.0)}
+
+
+def soil(graph: Graph, at: Coordinates, material: Material) -> Surface:
+    """Dug earth: clods and crumbs, pebbles and dead stalks in it, drier and paler where it stands up."""
+    parameters, size = material.parameters, material.scale
+    bent = _warped(graph, at.solid, 1.3 / size, 0.25 * size)
+    clods = graph.voronoi(bent, 1.0 / size, "SMOOTH_F1").outputs[0]
+    clods = graph.ramp(clods, 0.05, 0.75, 1.0, 0.0)
+    lumps = graph.noise(at.solid, 2.6 / size, detail=5.0, roughness=0.68)
+    crumbs = graph.noise(at.solid, 12.0 / size, detail=4.0, roughness=0.7)
+    height = graph.math("ADD", graph.math("MULTIPLY", clods, 0.34), graph.math("MULTIPLY", lumps, 0.4))
+    height = graph.math("ADD", height, graph.math("MULTIPLY", crumbs, 0.2))
+    damp = graph.noise(at.solid, 0.4 / size, detail=4.0, roughness=0.6)
+    dry = graph.math("ADD", graph.ramp(damp, 0.35, 0.65, 0.0, 0.6), graph.ramp(height, 0.35, 0.65, 0.0, 0.5))
+    color = graph.mix(dry, material.colors[0], material.colors[1])
+    color = graph.shade(color, graph.ramp(crumbs, 0.3, 0.7, 0.75, 1.22))
+    bits = graph.voronoi(bent, 4.5 / size)
+    present, light, _ = graph.xyz(bits.outputs[1])
+    pebble = graph.math(
+        "MULTIPLY",
+        graph.math("LESS_THAN", present, parameters["stones"]),
+        graph.ramp(bits.outputs[0], 0.34, 0.42, 1.0, 0.0),
+    )
+    color = graph.mix(pebble, color, graph.shade(material.colors[2], graph.ramp(light, 0.0, 1.0, 0.65, 1.2)))
+    height = graph.math("ADD", height, graph.math("MULTIPLY", pebble, 0.08))
+    turned = _turned(graph, at, 0.12 / size)
+    stalks = graph.voronoi(graph.vector("MULTIPLY", turned, (0.9, 9.0, 1.0)), 1.0 / size, voronoi_dimensions="2D")
+    present, light, _ = graph.xyz(stalks.outputs[1])
+    stalk = graph.math(
+        "MULTIPLY",
+        graph.math("LESS_THAN", present, parameters["straw"]),
+        graph.ramp(stalks.outputs[0], 0.2, 0.28, 1.0, 0.0),
+    )
+    color = graph.mix(stalk, color, graph.shade(material.colors[3], graph.ramp(light, 0.0, 1.0, 0.6, 1.15)))
+    height = graph.math("ADD", height, graph.math("MULTIPLY", stalk, 0.06))
+    wet = graph.math("MULTIPLY", graph.ramp(damp, 0.35, 0.5, 1.0, 0.0), 0.35 * parameters["damp"])
+    return Surface(color, height=height, roughness=graph.math("SUBTRACT", material.roughness, wet))
+
+
+def _turned(graph: Graph, at: Coordinates, scale: float, angle: float = 0.0) -> Socket:
+    """The plane turned by ``angle`` and by a noise that changes with place: which way stalks and blades lie."""
+    bend = graph.math("ADD", graph.ramp(graph.noise(at.uv, scale, detail=1.0), 0.3, 0.7, -1.3, 1.3), angle)
+    rotate = graph.node("ShaderNodeVectorRotate", rotation_type="Z_AXIS")
+    graph.feed(rotate.inputs["Vector"], at.uv)
+    graph.feed(rotate.inputs["Angle"], bend)
+    return rotate.outputs[0]
+
+
+def _mud_colors(rng: np.random.Generator) -> tuple[Color, ...]:
+    return natural(
+        rng,
+        ("#a08a70", "#8a745c", "#5a4a3a"),
+        ("#b8a68c", "#a08e74", "#6f604c"),
+        ("#8f8578", "#7a7066", "#4f4840"),
+        ("#a5735a", "#8f6048", "#5f4032"),
+        ("#c9bca6", "#b3a58c", "#82745e"),
+    )
+
+
+def _mud(rng: np.random.Generator) -> dict[str, float]:
+    return {"gap": uniform(rng, 0.02, 0.07), "curl": uniform(rng, 0.0, 0.5), "fine": uniform(rng, 0.0, 1.0)}
+
+
+def cracked_mud(graph: Graph, at: Coordinates, material: Material) -> Surface:
+    """A dried puddle: plates with curled rims, cracks in two generations, damper earth at their ground."""
+    parameters, size = material.parameters, material.scale
+    bent = _warped(graph, at.solid, 2.2 / size, 0.1 * size)
+    edge = graph.voronoi(bent, 1.0 / size, "DISTANCE_TO_EDGE").outputs[0]
+    tone, light, _ = graph.xyz(graph.voronoi(bent, 1.0 / size).outputs[1])
+    second = graph.voronoi(bent, 2.4 / size, "DISTANCE_TO_EDGE").outputs[0]
+    clouds = graph.noise(at.solid, 0.9 / size, detail=5.0, roughness=0.65)
+    grain = graph.noise(at.solid, 16.0 / size, detail=3.0, roughness=0.7)
+    gap = parameters["gap"]
+    depth = graph.ramp(edge, gap * 0.6, gap * 1.4)
+    hair = graph.ramp(second, 0.008, 0.03, 1.0 - 0.7 * parameters["fine"], 1.0)
+    plate = graph.math("MULTIPLY", depth, hair)
+    share = graph.math("ADD", graph.ramp(clouds, 0.35, 0.65), graph.ramp(tone, 0.0, 1.0, -0.25, 0.25))
+    top = graph.shade(graph.mix(share, material.colors[0], material.colors[1]), graph.ramp(light, 0.0, 1.0, 0.93, 1.06))
+    color = graph.mix(plate, material.colors[2], top)
+    color = graph.shade(color, graph.ramp(grain, 0.3, 0.7, 0.88, 1.1))
+    rim = graph.ramp(edge, gap, gap + 0.2, 0.3 * parameters["curl"], 0.0)
+    body = graph.math("ADD", graph.math("ADD", 0.55, rim), graph.ramp(clouds, 0.3, 0.7, 0.0, 0.15))
+    height = graph.math("ADD", graph.math("MULTIPLY", plate, body), graph.math("MULTIPLY", grain, 0.12))
+    return Surface(color, height=height)
+
+
+def _grass_colors(rng: np.random.Generator) -> tuple[Color, ...]:
+    return natural(
+        rng,
+        ("#4f6b2c", "#7a9440", "#a8a05c", "#3f3527"),
+        ("#5a7a34", "#88a54c", "#b5a868", "#4a3d2c"),
+        ("#6a7a3c", "#99a058", "#c2b070", "#544530"),
+        ("#8a8450", "#b09f62", "#cdb980", "#5c4b36"),
+        ("#3c5f34", "#5f8648", "#8fa35c", "#33302a"),
+    )
+
+
+def _grass(rng: np.random.Generator) -> dict[str, float]:
+    return {"dry": uniform(rng, 0.0, 0.6), "bald": uniform(rng, 0.0, 0.5), "thin": uniform(rng, 6.0, 11.0)}
+
+
+def grass(graph: Graph, at: Coordinates, material: Material) -> Surface:
+    """A lawn from above: three layers of blades across one another, dry ones among them, bald spots of earth."""
+    parameters, size = material.parameters, material.scale
+    patches = graph.noise(at.solid, 0.35 / size, detail=4.0, roughness=0.6)
+    grain = graph.noise(at.solid, 12.0 / size, detail=3.0, roughness=0.7)
+    height: Value = graph.math("MULTIPLY", grain, 0.3)
+    color: Value = graph.shade(material.colors[3], graph.ramp(grain, 0.3, 0.7, 0.7, 1.3))
+    for layer in range(3):
+        turned = graph.vector("ADD", _turned(graph, at, 1.1 / size, 1.05 * layer), (3.1 * layer, 1.7 * layer, 0.0))
+        stretched = graph.vector("MULTIPLY", turned, (1.0, parameters["thin"], 1.0))
+        blade = graph.voronoi(stretched, 1.0 / size, voronoi_dimensions="2D")
+        hue, light, lift = graph.xyz(blade.outputs[1])
+        profile = graph.ramp(blade.outputs[0], 0.1, 0.5, 0.3, 0.0)
+        base = graph.ramp(lift, 0.0, 1.0, 0.15 + 0.05 * layer, 0.55 + 0.05 * layer)
+        sparse = graph.ramp(patches, 0.3, 0.5, parameters["bald"], 0.0)
+        tall = graph.math("SUBTRACT", graph.math("ADD", base, profile), sparse)
+        tall = graph.math("MULTIPLY", tall, graph.math("LESS_THAN", blade.outputs[0], 0.5))
+        green = graph.mix(light, material.colors[0], material.colors[1])
+        dry = graph.math("LESS_THAN", hue, graph.ramp(patches, 0.35, 0.65, parameters["dry"], 0.0))
+        green = graph.shade(graph.mix(dry, green, material.colors[2]), graph.ramp(hue, 0.0, 1.0, 0.72, 1.2))
+        above = graph.math("GREATER_THAN", tall, height)
+        color = graph.mix(above, color, green)
+        height = graph.math("MAXIMUM", tall, height)
+    return Surface(color, height=height)
+
+
+def _moss_colors(rng: np.random.Generator) -> tuple[Color, ...]:
+    return natural(
+        rng,
+        ("#4c5a26", "#76803a", "#9c9c54", "#5a4a38"),
+        ("#3f5228", "#627a34", "#8c9a4a", "#6a6258"),
+        ("#5f6430", "#8a8440", "#aaa060", "#4a4036"),
+        ("#4a5f44", "#6f8460", "#a3ac84", "#77746c"),
+    )
+
+
+def _moss(rng: np.random.Generator) -> dict[str, float]:
+    return {"bald": uniform(rng, 0.0, 0.6)}
+
+
+def moss(graph: Graph, at: Coordinates, material: Material) -> Surface:
+    """Cushions of moss, brighter at their tips, with the ground showing where they have not closed yet."""
+    parameters, size = material.parameters, material.scale
+    bent = _warped(graph, at.solid, 1.4 / size, 0.25 * size)
+    puff = graph.ramp(graph.voronoi(bent, 1.0 / size, "SMOOTH_F1").outputs[0], 0.0, 0.7, 1.0, 0.0)
+    tufts = graph.ramp(graph.voronoi(bent, 7.0 / size).outputs[0], 0.0, 0.7, 1.0, 0.0)
+    clouds = graph.noise(at.solid, 0.6 / size, detail=5.0, roughness=0.65)
+    fuzz = graph.noise(at.solid, 20.0 / size, detail=3.0, roughness=0.75)
+    cover = graph.math("ADD", graph.math("MULTIPLY", puff, 0.4), graph.ramp(clouds, 0.3, 0.7, 0.0, 1.0))
+    bald = parameters["bald"]
+    grown = graph.ramp(cover, bald - 0.05, bald + 0.12)
+    color = graph.mix(graph.ramp(clouds, 0.35, 0.65), material.colors[0], material.colors[1])
+    tips = graph.math("MULTIPLY", graph.ramp(tufts, 0.35, 0.85), graph.ramp(puff, 0.3, 0.8, 0.15, 0.7))
+    color = graph.mix(tips, color, material.colors[2])
+    color = graph.shade(color, graph.ramp(fuzz, 0.3, 0.7, 0.78, 1.2))
+    earth = graph.shade(material.colors[3], graph.ramp(fuzz, 0.3, 0.7, 0.75, 1.2))
+    height = graph.math("ADD", graph.math("MULTIPLY", puff, 0.4), graph.math("MULTIPLY", tufts, 0.25))
+    height = graph.math("ADD", graph.math("MULTIPLY", height, grown), graph.math("MULTIPLY", grown, 0.1))
+    return Surface(graph.mix(grown, earth, color), height=graph.math("ADD", height, graph.math("MULTIPLY", fuzz, 0.2)))
+
+
+FAMILIES = (
+    Family(
+        "asphalt",
+        asphalt,
+        3,
+        (0.035, 0.09),
+        natural=_asphalt_colors,
+        parameters=_asphalt,
+        roughness=(0.65, 0.95),
+        specular=(0.2, 0.5),
+        relief=(0.1, 0.35),
+    ),
+    Family(
+        "gravel",
+        gravel,
+        5,
+        (0.05, 0.14),
+        natural=_gravel_colors,
+        parameters=_gravel,
+        roughness=(0.6, 0.95),
+        specular=(0.15, 0.5),
+        relief=(0.4, 0.8),
+    ),
+    Family(
+        "sand",
+        sand,
+        2,
+        (0.2, 0.5),
+        natural=_sand_colors,
+        parameters=_sand,
+        roughness=(0.8, 1.0),
+        specular=(0.1, 0.4),
+        relief=(0.08, 0.25),
+    ),
+    Family(
+        "soil",
+        soil,
+        4,
+        (0.12, 0.4),
+        natural=_soil_colors,
+        parameters=_soil,
+        roughness=(0.8, 1.0),
+        specular=(0.1, 0.35),
+        relief=(0.25, 0.6),
+        displaced=True,
+    ),
+    Family(
+        "cracked_mud",
+        cracked_mud,
+        3,
+        (0.2, 0.5),
+        natural=_mud_colors,
+        parameters=_mud,
+        roughness=(0.7, 1.0),
+        specular=(0.1, 0.4),
+        relief=(0.08, 0.2),
+        displaced=True,
+        weight=0.6,
+    ),
+    Family(
+        "grass",
+        grass,
+        4,
+        (0.12, 0.3),
+        natural=_grass_colors,
+        parameters=_grass,
+        roughness=(0.5, 0.85),
+        specular=(0.15, 0.4),
+        relief=(0.15, 0.35),
+    ),
+    Family(
+        "moss",
+        moss,
+        4,
+        (0.15, 0.45),
+        natural=_moss_colors,
+        parameters=_moss,
+        roughness=(0.85, 1.0),
+        specular=(0.05, 0.25),
+        relief=(0.2, 0.5),
+        weight=0.6,
+    ),
+)

@@ -1,0 +1,457 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stone, polished or raw, and what is cast and rendered from it: marble, terrazzo, granite, concrete, plaster."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dataset_tools.materials.family import Family
+from dataset_tools.materials.graph import Graph, Socket, Value
+from dataset_tools.materials.layout import blocks
+from dataset_tools.materials.surface import Coordinates, Surface
+from dataset_tools.specs.description import Color, Material
+from dataset_tools.specs.sampling import choose, natural, uniform
+
+
+def _warped(graph: Graph, vector: Socket, scale: float, amount: float, detail: float = 3.0) -> Socket:
+    """Coordinates pushed about by noise with ``scale`` features a metre, by up to about ``amount`` metres."""
+    push = graph.vector("SUBTRACT", graph.noise_color(vector, scale, detail=detail), (0.5, 0.5, 0.5))
+    return graph.vector("ADD", vector, graph.vector("SCALE", push, 2.0 * amount))
+
+
+def _line(graph: Graph, noise: Socket, width: Value) -> Socket:
+    """1 where a noise passes its middle, falling to 0 within ``width``: winding lines, as veins and cracks are."""
+    off = graph.math("ABSOLUTE", graph.math("SUBTRACT", noise, 0.5))
+    return graph.math("SUBTRACT", 1.0, graph.math("DIVIDE", off, width), clamp=True)
+
+
+def _stone_colors(rng: np.random.Generator) -> tuple[Color, ...]:
+    return natural(
+        rng,
+        ("#8a867e", "#6d6963", "#a39c90"),
+        ("#b89f7c", "#94795a", "#cdb894"),
+        ("#8f7462", "#6d5749", "#ab9482"),
+        ("#6a7078", "#50555c", "#8a8f94"),
+        ("#c9bfa9", "#ab9f88", "#8c8370"),
+        ("#9c6e58", "#7d4f3f", "#bb9479"),
+        ("#7c8070", "#5f6456", "#a0a18f"),
+    )
+
+
+def _stone(rng: np.random.Generator) -> dict[str, float]:
+    return {
+        "bedding": choose(rng, (1.0, uniform(rng, 2.0, 5.0)), (2.0, 1.0)),
+        "cracks": uniform(rng, 0.0, 1.0),
+        "grain": uniform(rng, 0.3, 1.0),
+    }
+
+
+def stone(graph: Graph, at: Coordinates, material: Material) -> Surface:
+    """Raw, clouded rock, bedded or not: weathered patches, a few fine cracks, and a broken face."""
+    parameters, size = material.parameters, material.scale
+    stretched = graph.vector("MULTIPLY", at.solid, (1.0, parameters["bedding"], parameters["bedding"]))
+    bent = _warped(graph, stretched, 0.8 / size, 0.35 * size)
+    clouds = graph.noise(bent, 0.8 / size, detail=5.0, roughness=0.62)
+    patches = graph.noise(bent, 2.1 / size, detail=5.0, roughness=0.7)
+    color = graph.mix(graph.ramp(clouds, 0.36, 0.64), material.colors[0], material.colors[1])
+    color = graph.mix(graph.ramp(patches, 0.48, 0.66, 0.0, 0.85), color, material.colors[2])
+    grain = graph.noise(at.solid, 24.0 / size, detail=3.0, roughness=0.7)
+    depth = 0.3 * parameters["grain"]
+    color = graph.shade(color, graph.ramp(grain, 0.3, 0.7, 1.0 - depth, 1.0 + depth))
+    # Cracks run where a noise passes its middle, and only in some places.
+    seams = graph.noise(_warped(graph, at.solid, 3.0 / size, 0.1 * size), 0.7 / size, detail=1.0)
+    some = graph.ramp(patches, 0.4, 0.6, 0.006 * parameters["cracks"] + 0.0005, 0.0005)
+    crack = _line(graph, seams, some)
+    color = graph.shade(color, graph.ramp(crack, 0.0, 1.0, 1.0, 0.55))
+    body = graph.math("ADD", graph.math("MULTIPLY", clouds, 0.62), graph.math("MULTIPLY", patches, 0.28))
+    body = graph.math("ADD", body, graph.math("MULTIPLY", grain, 0.08 * parameters["grain"]))
+    return Surface(
+        color,
+        height=graph.math("SUBTRACT", body, graph.math("MULTIPLY", crack, 0.12)),
+        roughness=graph.ramp(patches, 0.35, 0.65, material.roughness - 0.1, material.roughness),
+    )
+
+
+def _marble_colors(rng: np.random.Generator) -> tuple[Color, ...]:
+    return natural(
+        rng,
+        ("#e4e1da", "#cfccc7", "#8a8b8e"),
+        ("#efece6", "#dcd6ca", "#a88f6a"),
+        ("#dfd3c0", "#cbb799", "#8d6b4a"),
+        ("#3b3c40", "#4a4b4f", "#c9c4ba"),
+        ("#3f5a4c", "#2f463b", "#a9bcae"),
+        ("#a5655a", "#8a4a42", "#dccbc0"),
+        ("#b8bcc2", "#9da3ab", "#5d636c"),
+        ("#d9c7b8", "#c9a997", "#8f5f52"),
+    )
+
+
+def _marble(rng: np.random.Generator) -> dict[str, float]:
+    return {
+        "veins": uniform(rng, 0.3, 1.0),
+        "twist": uniform(rng, 0.2, 0.7),
+        "stretch": uniform(rng, 1.0, 3.0),
+        "slabs": choose(rng, (0.0, uniform(rng, 0.8, 1.6)), (2.0, 1.0)),
+    }
+
+
+def marble(graph: Graph, at: Coordinates, material: Material) -> Surface:
+    """Polished marble: soft clouds, and veins of several strengths that fade in and out; whole, or laid as slabs."""
+    parameters, size = material.parameters, material.scale
+    solid = at.solid
+    joint: Value = 0.0
+    if parameters["slabs"]:
+        slab = size * parameters["slabs"]
+        found = blocks(graph, at.uv, slab, slab)
+        # Every slab is sawn from another place of the block.
+        solid = graph.vector("ADD", solid, graph.vector("SCALE", graph.random(found.name), 20.0 * size))
+        joint = graph.ramp(found.edge, 0.002 * size, 0.006 * size, 1.0, 0.0)
+    laid = graph.vector("MULTIPLY", solid, (1.0, parameters["stretch"], 1.0))
+    bent = _warped(graph, laid, 1.1 / size, parameters["twist"] * size, detail=4.0)
+    clouds = graph.noise(bent, 0.9 / size, detail=5.0, roughness=0.6)
+    strength = graph.noise(solid, 1.3 / size, detail=2.0)
+    wide = graph.noise(bent, 0.7 / size, detail=3.0, roughness=0.45)
+    fine = graph.noise(bent, 2.3 / size, detail=4.0, roughness=0.5)
+    main = graph.math("POWER", _line(graph, wide, graph.ramp(strength, 0.35, 0.65, 0.008, 0.06)), 1.6)
+    side = graph.math("MULTIPLY", _line(graph, fine, 0.02), graph.ramp(strength, 0.42, 0.62, 0.0, 0.6))
+    halo = graph.math("MULTIPLY", _line(graph, wide, 0.14), graph.ramp(strength, 0.35, 0.65, 0.05, 0.4))
+    vein = graph.math("MAXIMUM", graph.math("MAXIMUM", main, side), halo)
+    vein = graph.math("MULTIPLY", vein, parameters["veins"])
+    color = graph.mix(graph.ramp(clouds, 0.35, 0.65), material.colors[0], material.colors[1])
+    color = graph.mix(vein, color, material.colors[2])
+    crystals = graph.noise(solid, 40.0 / size, detail=2.0)
+    color = graph.shade(color, graph.ramp(crystals, 0.3, 0.7, 0.96, 1.03))
+    if parameters["slabs"]:
+        color = graph.mix(joint, color, graph.shade(material.colors[2], 0.8))
+    scuffs = graph.noise(solid, 3.0 / size, detail=4.0, roughness=0.65)
+    return Surface(
+        color,
+        height=graph.math("SUBTRACT", 1.0, joint) if parameters["slabs"] else 0.0,
+        roughness=graph.ramp(scuffs, 0.4, 0.7, material.roughness, material.roughness + 0.1),
+    )
+
+
+def _terrazzo_colors(rng: np.random.Generator) -> tuple[Color, ...]:
+    return natural(
+        rng,
+        ("#cfcac0", "#8f8a82", "#e6e1d6", "#5f5c58"),
+        ("#e2ddd2", "#b5694a", "#4f6a5c", "#c9a86a"),
+        ("#a8a39a", "#d9d2c4", "#6e5a4a", "#8d8a86"),
+        ("#4a4b4d", "#8f8c86", "#c9c2b4", "#6a5f55"),
+        ("#d8c3b0", "#a3553f", "#e9dfd0", "#6e4b40"),
+        ("#b4bdb4", "#5f7a6a", "#e2e4dc", "#8a8f80"),
+        ("#dcdad6", "#3f4044", "#8c8f94", "#b9b6b0"),
+    )
+
+
+def _terrazzo(rng: np.random.Generator) -> dict[str, float]:
+    return {"density": uniform(rng, 0.35, 0.8), "fines": uniform(rng, 0.3, 0.8), "binder": uniform(rng, 0.04, 0.1)}
+
+
+def _chips(graph: Graph, at: Coordinates, scale: float, share: float, binder: float) -> tuple[Socket, Socket]:
+    """Where angular chips lie, and a random colour for each: the cells of a Voronoi diagram, a ``share`` of them."""
+    settings = {"voronoi_dimensions": "2D"}
+    edge = graph.voronoi(at.uv, scale, "DISTANCE_TO_EDGE", **settings).outputs[0]
+    tint = graph.voronoi(at.uv, scale, **settings).outputs[1]
+    present, smaller, _ = graph.xyz(tint)
+    margin = graph.ramp(smaller, 0.0, 1.0, binder, binder + 0.12)
+    inside = graph.step(graph.math("SUBTRACT", edge, margin), 0.0, 0.02)
+    return graph.math("MULTIPLY", inside, graph.math("LESS_THAN", present, share)), tint
+
+
+def terrazzo(graph: Graph, at: Coordinates, material: Material) -> Surface:
+    """Chips of three stones and two sizes in ground and polished cement."""
+    parameters, size = material.parameters, material.scale
+    warped = Coordinates(_warped(graph, at.uv, 2.5 / size, 0.08 * size), at.solid)
+    large, large_tint = _chips(graph, warped, 1.0 / size, parameters["density"], parameters["binder"])
+    small, small_tint = _chips(graph, warped, 3.3 / size, parameters["fines"], parameters["binder"])
+    stones = material.colors[1:]
+    clouds = graph.noise(at.solid, 0.7 / size, detail=4.0, roughness=0.65)
+    dust = graph.noise(at.solid, 14.0 / size, detail=3.0, roughness=0.7)
+    color = graph.shade(material.colors[0], graph.ramp(clouds, 0.3, 0.7, 0.88, 1.08))
+    color = graph.shade(color, graph.ramp(dust, 0.3, 0.7, 0.86, 1.1))
+    for inside, tint in ((small, small_tint), (large, large_tint)):
+        _, light, kind = graph.xyz(tint)
+        chip = graph.shade(graph.palette(kind, stones), graph.ramp(light, 0.0, 1.0, 0.8, 1.15))
+        chip = graph.shade(chip, graph.ramp(graph.noise(at.solid, 4.0 / size, detail=4.0), 0.3, 0.7, 0.86, 1.12))
+        color = graph.mix(inside, color, chip)
+    solid_stone = graph.math("MAXIMUM", small, large)
+    worn = graph.ramp(clouds, 0.35, 0.65, 0.0, 0.12)
+    cement = graph.math("ADD", graph.math("ADD", worn, 0.1), material.roughness)
+    return Surface(color, roughness=graph.mix_number(solid_stone, cement, graph.math("ADD", worn, material.roughness)))
+
+
+def _granite_colors(rng: np.random.Generator) -> tuple[Color, ...]:
+    return natural(
+        rng,
+        ("#b5b0a8", "#8a8782", "#d0cbc2", "#3f3f40"),
+        ("#3a3a3c", "#2c2c2e", "#55544f", "#8c8a84"),
+        ("#b08070", "#94685a", "#c9a698", "#4a4442"),
+        ("#8f949a", "#6f757c", "#b3b7ba", "#33363a"),
+        ("#4a4338", "#38332b", "#7a6a4a", "#a39473"),
+        ("#3f4a44", "#2e3733", "#5f6b62", "#8a9088"),
+        ("#cdbfa4", "#b09e80", "#dfd5c0", "#6a5444"),
+    )
+
+
+def _granite(rng: np.random.Generator) -> dict[str, float]:
+    return {
+        "clusters": uniform(rng, 0.0, 0.5),
+        "mica": uniform(rng, 0.1, 0.35),
+        "lime": choose(rng, (0.0, 1.0), (3.0, 1.0)),
+    }
+
+
+def granite(graph: Graph, at: Coordinates, material: Material) -> Surface:
+    """Polished granite: crystals of three minerals grown into one another, dark mica, here and there dull lime."""
+    parameters, size = material.parameters, material.scale
+    frayed = _warped(graph, at.solid, 2.5 / size, 0.3 * size, detail=2.0)
+    crystals = graph.voronoi(frayed, 1.3 / size).outputs[1]
+    kind, light, _ = graph.xyz(crystals)
+    clusters = graph.noise(at.solid, 0.22 / size, detail=3.0)
+    kind = graph.math(
+        "ADD", kind, graph.math("MULTIPLY", graph.math("SUBTRACT", clusters, 0.5), 4.0 * parameters["clusters"])
+    )
+    color = graph.palette(kind, material.colors[:3])
+    color = graph.shade(color, graph.ramp(light, 0.0, 1.0, 0.78, 1.18))
+    specks = graph.voronoi(frayed, 3.0 / size)
+    present, glint, _ = graph.xyz(specks.outputs[1])
+    mica = graph.math("LESS_THAN", present, parameters["mica"])
+    color = graph.mix(mica, color, graph.shade(material.colors[3], graph.ramp(glint, 0.0, 1.0, 0.7, 1.3)))
+    roughness: Value = graph.mix_number(mica, material.roughness, material.roughness + 0.08)
+    scuffs = graph.noise(at.solid, 0.35 / size, detail=5.0, roughness=0.7)
+    if parameters["lime"]:
+        # What hard water leaves: pale rings around dried puddles.
+        level = graph.noise(_warped(graph, at.solid, 0.5 / size, 0.5 * size), 0.14 / size, detail=2.0)
+        dried = graph.ramp(level, 0.57, 0.6)
+        rings = graph.math("PINGPONG", graph.math("ADD", level, graph.math("MULTIPLY", scuffs, 0.02)), 0.012)
+        chalk = graph.math("MULTIPLY", dried, graph.ramp(rings, 0.0, 0.012, 0.25, 0.75))
+        color = graph.mix(chalk, color, (0.36, 0.33, 0.29))
+        roughness = graph.mix_number(chalk, roughness, 0.9)
+    return Surface(color, roughness=graph.math("ADD", roughness, graph.ramp(scuffs, 0.45, 0.7, 0.0, 0.12)))
+
+
+def _concrete_colors(rng: np.random.Generator) -> tuple[Color, ...]:
+    return natural(
+        rng,
+        ("#a09d97", "#85827d"),
+        ("#b8b4ab", "#9a958b"),
+        ("#8a8a88", "#6c6c6b"),
+        ("#aaa291", "#8c8371"),
+        ("#c8c5bd", "#aba79e"),
+        ("#777876", "#5d5e5d"),
+    )
+
+
+def _concrete(rng: np.random.Generator) -> dict[str, float]:
+    # Formwork: none (trowelled), large panels, or boards.
+    return {
+        "form": choose(rng, (0.0, 1.0, 2.0)),
+        "pores": uniform(rng, 0.05, 0.5),
+        "stains": uniform(rng, 0.3, 1.0),
+    }
+
+
+def concrete(graph: Graph, at: Coordinates, material: Material) -> Surface:
+    """Cast concrete: cement clouds, run-off stains, air pores, and the print of the panels or boards of its form."""
+    parameters, size = material.parameters, material.scale
+    clouds = graph.noise(_warped(graph, at.solid, 0.9 / size, 0.25 * size), 0.9 / size, detail=5.0, roughness=0.62)
+    runs = graph.noise(graph.vector("MULTIPLY", at.solid, (3.0, 0.5, 3.0)), 1.1 / size, detail=4.0, roughness=0.6)
+    grain = graph.noise(at.solid, 26.0 / size, detail=3.0, roughness=0.65)
+    share = graph.math("ADD", graph.ramp(clouds, 0.35, 0.65, 0.0, 0.7), graph.ramp(runs, 0.45, 0.68, 0.0, 0.5))
+    share = graph.math("MULTIPLY", share, parameters["stains"])
+    height: Value = graph.math("ADD", 0.6, graph.math("MULTIPLY", clouds, 0.12))
+    if parameters["form"]:
+        boards = parameters["form"] > 1.5
+        width, length = (0.16, 1.6) if boards else (1.3, 0.9)
+        found = blocks(
+            graph, graph.combine(*reversed(graph.xyz(at.uv)[:2])), length * size, width * size, 0.37 * boards
+        )
+        tone, level, _ = graph.xyz(graph.random(found.name))
+        share = graph.math("ADD", share, graph.ramp(tone, 0.0, 1.0, -0.2, 0.35))
+        height = graph.math("ADD", height, graph.ramp(level, 0.0, 1.0, -0.2, 0.12 if boards else -0.1))
+        seam = graph.ramp(found.edge, 0.003 * size, 0.012 * size, 1.0, 0.0)
+        share = graph.math("ADD", share, graph.math("MULTIPLY", seam, 0.35))
+        height = graph.math("SUBTRACT", height, graph.math("MULTIPLY", seam, 0.25))
+        if boards:
+            along = graph.vector("MULTIPLY", graph.combine(found.x, found.y, level), (2.0, 36.0, 90.0))
+            veins = graph.noise(along, 1.0 / size, detail=3.0, roughness=0.6, distortion=0.4)
+            height = graph.math("ADD", height, graph.math("MULTIPLY", veins, 0.3))
+    pits = graph.voronoi(at.solid, 11.0 / size)
+    present, radius, _ = graph.xyz(pits.outputs[1])
+    reach = graph.math("MULTIPLY", graph.math("LESS_THAN", present, parameters["pores"]), radius)
+    pore = graph.ramp(graph.math("SUBTRACT", graph.math("MULTIPLY", reach, 0.4), pits.outputs[0]), 0.0, 0.1)
+    height = graph.math("SUBTRACT", height, graph.math("MULTIPLY", pore, 0.35))
+    height = graph.math("ADD", height, graph.math("MULTIPLY", grain, 0.06))
+    color = graph.mix(share, material.colors[0], material.colors[1])
+    # Dirt settles in the pores.
+    factor = graph.math("MULTIPLY", graph.ramp(grain, 0.3, 0.7, 0.9, 1.08), graph.ramp(pore, 0.0, 1.0, 1.0, 0.72))
+    return Surface(
+        graph.shade(color, factor),
+        height=height,
+        roughness=graph.ramp(clouds, 0.35, 0.65, material.roughness - 0.12, material.roughness),
+    )
+
+
+def _plaster_colors(rng: np.random.Generator) -> tuple[Color, ...]:
+    return natural(
+        rng,
+        ("#8f8058",),
+        ("#b8a888",),
+        ("#d9d0bf",),
+        ("#e8e4da",),
+        ("#c9a77c",),
+        ("#c28f74",),
+        ("#a8a59c",),
+        ("#d2c08a",),
+        ("#9aa394",),
+        ("#7d705c",),
+    )
+
+
+def _plaster(rng: np.random.Generator) -> dict[str, float]:
+    return {"sand": uniform(rng, 0.2, 1.0), "strokes": uniform(rng, 0.2, 1.0), "pits": uniform(rng, 0.0, 0.6)}
+
+
+def plaster(graph: Graph, at: Coordinates, material: Material) -> Surface:
+    """Sand plaster: one colour throughout, grains of sand, and the sweeps of the float that dragged them along."""
+    parameters, size = material.parameters, material.scale
+    bent = _warped(graph, at.solid, 0.9 / size, 0.5 * size, detail=1.0)
+    drag = graph.noise(graph.vector("MULTIPLY", bent, (1.0, 6.0, 6.0)), 2.5 / size, detail=4.0, roughness=0.6)
+    waves = graph.noise(at.solid, 1.4 / size, detail=2.0)
+    sand = graph.noise(at.solid, 22.0 / size, detail=3.0, roughness=0.75)
+    some = graph.ramp(waves, 0.35, 0.65, 0.35, 1.0)
+    lumps = graph.math(
+        "MULTIPLY", graph.ramp(sand, 0.25, 0.75), graph.math("MULTIPLY", some, 0.32 * parameters["sand"])
+    )
+    height = graph.math("ADD", graph.math("MULTIPLY", waves, 0.35), lumps)
+    height = graph.math("ADD", height, graph.math("MULTIPLY", drag, 0.3 * parameters["strokes"]))
+    torn = graph.noise(bent, 9.0 / size, detail=4.0, roughness=0.65)
+    height = graph.math("SUBTRACT", height, graph.ramp(torn, 0.6, 0.7, 0.0, 0.3 * parameters["pits"]))
+    tone = graph.ramp(graph.noise(at.solid, 0.5 / size, detail=3.0), 0.3, 0.7, 0.95, 1.04)
+    return Surface(graph.shade(material.colors[0], tone), height=graph.math("MAXIMUM", height, 0.0))
+
+
+def _roughcast_colors(rng: np.random.Generator) -> tuple[Color, ...]:
+    return natural(
+        rng,
+        ("#e2ddd0", "#a89f8c"),
+        ("#d8bf8e", "#a08a62"),
+        ("#c79a7c", "#96705a"),
+        ("#b4b4ae", "#83827a"),
+        ("#cfd0c4", "#8b8d78"),
+        ("#d9a08a", "#a8756a"),
+    )
+
+
+def _roughcast(rng: np.random.Generator) -> dict[str, float]:
+    return {
+        "density": uniform(rng, 0.4, 1.0),
+        "flat": choose(rng, (0.0, 1.0), (2.0, 1.0)),
+        "dirt": uniform(rng, 0.0, 0.8),
+    }
+
+
+def roughcast(graph: Graph, at: Coordinates, material: Material) -> Surface:
+    """Thrown render: lumps of two sizes, some pressed flat with a trowel, painted over and streaked by rain."""
+    parameters, size = material.parameters, material.scale
+    bent = _warped(graph, at.solid, 1.5 / size, 0.35 * size, detail=2.0)
+    height: Value = 0.0
+    for scale, part in ((1.0 / size, 1.0), (2.6 / size, 0.5)):
+        lump = graph.voronoi(bent, scale)
+        present, tall, _ = graph.xyz(lump.outputs[1])
+        dome = graph.math("POWER", graph.ramp(lump.outputs[0], 0.05, 0.62, 1.0, 0.0), 0.7)
+        dome = graph.math("MULTIPLY", dome, graph.ramp(tall, 0.0, 1.0, 0.35 * part, part))
+        dome = graph.math("MULTIPLY", dome, graph.math("LESS_THAN", present, parameters["density"]))
+        height = graph.math("MAXIMUM", height, dome)
+    grain = graph.noise(at.solid, 5.0 / size, detail=5.0, roughness=0.7)
+    if parameters["flat"]:
+        height = graph.math("DIVIDE", graph.math("MINIMUM", height, 0.4), 0.4)
+    height = graph.math("ADD", graph.math("MULTIPLY", height, 0.8), graph.math("MULTIPLY", grain, 0.2))
+    dirt = graph.noise(graph.vector("MULTIPLY", at.solid, (1.0, 0.35, 1.0)), 0.5 / size, detail=5.0, roughness=0.65)
+    # Dirt keeps to the hollows, where rain does not wash it off.
+    low = graph.math("MULTIPLY", graph.ramp(dirt, 0.42, 0.68), graph.ramp(height, 0.1, 0.6, 1.0, 0.35))
+    color = graph.mix(graph.math("MULTIPLY", low, parameters["dirt"]), material.colors[0], material.colors[1])
+    return Surface(graph.shade(color, graph.ramp(grain, 0.3, 0.7, 0.95, 1.04)), height=height)
+
+
+FAMILIES = (
+    Family(
+        "stone",
+        stone,
+        3,
+        (0.35, 1.0),
+        natural=_stone_colors,
+        parameters=_stone,
+        roughness=(0.6, 0.95),
+        specular=(0.15, 0.5),
+        relief=(0.05, 0.3),
+        displaced=True,
+    ),
+    Family(
+        "marble",
+        marble,
+        3,
+        (0.6, 1.4),
+        natural=_marble_colors,
+        parameters=_marble,
+        roughness=(0.04, 0.3),
+        specular=(0.35, 0.65),
+        relief=(0.002, 0.006),
+    ),
+    Family(
+        "terrazzo",
+        terrazzo,
+        4,
+        (0.12, 0.35),
+        natural=_terrazzo_colors,
+        parameters=_terrazzo,
+        roughness=(0.06, 0.35),
+        specular=(0.3, 0.6),
+        weight=0.8,
+    ),
+    Family(
+        "granite",
+        granite,
+        4,
+        (0.05, 0.16),
+        natural=_granite_colors,
+        parameters=_granite,
+        roughness=(0.04, 0.3),
+        specular=(0.35, 0.7),
+    ),
+    Family(
+        "concrete",
+        concrete,
+        2,
+        (0.6, 1.4),
+        natural=_concrete_colors,
+        parameters=_concrete,
+        roughness=(0.5, 0.95),
+        specular=(0.15, 0.5),
+        relief=(0.012, 0.035),
+    ),
+    Family(
+        "plaster",
+        plaster,
+        1,
+        (0.3, 0.9),
+        natural=_plaster_colors,
+        parameters=_plaster,
+        roughness=(0.75, 1.0),
+        specular=(0.1, 0.35),
+        relief=(0.05, 0.16),
+    ),
+    Family(
+        "roughcast",
+        roughcast,
+        2,
+        (0.07, 0.2),
+        natural=_roughcast_colors,
+        parameters=_roughcast,
+        roughness=(0.75, 1.0),
+        specular=(0.1, 0.35),
+        relief=(0.15, 0.4),
+        weight=0.7,
+    ),
+)
