@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from dataset_tools import packages
-from dataset_tools.commands import datasets, rendering
+from dataset_tools.commands import datasets, importing, inspecting, rendering
 from dataset_tools.errors import UserError
 
 
@@ -31,4 +31,6 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     rendering.add(commands)
     datasets.add(commands)
+    inspecting.add(commands)
+    importing.add(commands)
     return parser

@@ -1,15 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a stored sample to components at the size that training wants."""
+"""Components at the size and in the curves that training wants."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
-from dataset_tools import passes, shards
 from dataset_tools.errors import UserError
 from join_engine.color import COMPONENT_TRANSFORMS, DEFAULT_TRANSFORMS, srgb_encode
 
@@ -23,15 +18,6 @@ def area_average(image: np.ndarray, resolution: int) -> np.ndarray:
         )
     block = size // resolution
     return image.reshape(resolution, block, resolution, block, -1).mean(axis=(1, 3), dtype=np.float32)
-
-
-def load(
-    folder: Path, chosen: Iterable[Mapping[str, Any]], names: Sequence[str], resolution: int
-) -> Iterator[tuple[int, dict[str, np.ndarray], dict[str, Any]]]:
-    """Index, components by name ([R, R, 3] float32, linear) and stored JSON of the given manifest entries."""
-    for index, exr, description in shards.read_samples(folder, chosen):
-        rendered = passes.read(exr)
-        yield index, {n: area_average(passes.component(rendered, n), resolution) for n in names}, description
 
 
 def tone_mapped(name: str, linear: np.ndarray) -> np.ndarray:

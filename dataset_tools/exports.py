@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Packs that training and evaluation read without bpy and OpenEXR: one tar, ``pack.json`` first, then the samples.
+"""Packs that training and evaluation read without bpy and OpenEXR.
 
 A training pack holds 8-bit tone-mapped PNGs, ``{index:08d}.albedo.png``; a float pack holds float32 linear arrays,
 ``{index:08d}.albedo.npy`` ([R, R, 3]). Both are made from the finished shards, also while rendering goes on.
@@ -8,15 +8,16 @@ A training pack holds 8-bit tone-mapped PNGs, ``{index:08d}.albedo.png``; a floa
 from __future__ import annotations
 
 import io
-import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dataset_tools import components, packages, passes, shards
+from dataset_tools import layers, packages, shards
 from dataset_tools.errors import UserError
+from dataset_tools.packs import PackWriter
 from dataset_tools.progress import progress
 from dataset_tools.specs.seeds import SPLITS
 from join_engine.color import DEFAULT_TRANSFORMS
@@ -27,62 +28,86 @@ ALL_SPLITS = "all"
 
 @dataclass(frozen=True)
 class Export:
-    """What to pack: split or ALL_SPLITS, components, their resolution, tone-mapped or float, how many at most."""
+    """What to pack: split or ALL_SPLITS, layers, their resolution, tone-mapped or float, how many at most.
+
+    ``components`` are names of :data:`layers.NAMES`; ``max_mib`` divides the pack into files of at most that size.
+    """
 
     resolution: int
     components: tuple[str, ...]
     split: str
     floats: bool = False
     limit: int | None = None
+    max_mib: float | None = None
 
 
-def export(folder: Path, wanted: Export, out: Path) -> int:
-    """Write a pack of samples; returns their number. Raises UserError when there are none."""
+@dataclass(frozen=True)
+class Exported:
+    """What was written: number of samples and the files, in order."""
+
+    count: int
+    files: tuple[Path, ...]
+
+
+def export(folder: Path, wanted: Export, out: Path) -> Exported:
+    """Write a pack of samples. Raises UserError when there are none, and for sizes and names that do not fit."""
     _check(wanted)
     header = shards.read_header(folder)
-    chosen = [entry for entry in shards.entries(folder) if wanted.split in (ALL_SPLITS, entry["split"])][: wanted.limit]
+    chosen = choose(shards.entries(folder), wanted.split)[: wanted.limit]
     if not chosen:
         raise UserError(f"{folder} has no finished '{wanted.split}' samples yet: wait for more shards or render more.")
-    with shards.atomic(out) as partial, tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as archive:
-        shards.add_member(archive, "pack.json", shards.json_bytes(_pack(header, wanted, len(chosen))))
-        with progress(len(chosen), "export") as advance:
-            for index, layers, _ in components.load(folder, chosen, wanted.components, wanted.resolution):
-                for name in wanted.components:
-                    ending, data = _encode(name, layers[name], wanted.floats)
-                    shards.add_member(archive, f"{index:08d}.{name}.{ending}", data)
-                advance()
-    return len(chosen)
+    max_bytes = None if wanted.max_mib is None else int(wanted.max_mib * 2**20)
+    with PackWriter(out, _pack(header, wanted), max_bytes) as pack, progress(len(chosen), "export") as advance:
+        for index, found, _ in layers.load(folder, chosen, wanted.components, wanted.resolution):
+            pack.add(list(_members(index, found, wanted.floats)))
+            advance()
+    return Exported(len(chosen), tuple(pack.written))
+
+
+def choose(entries: list[dict[str, Any]], split: str) -> list[dict[str, Any]]:
+    """The manifest entries of one split, or all of them."""
+    return [entry for entry in entries if split in (ALL_SPLITS, entry["split"])]
 
 
 def _check(wanted: Export) -> None:
-    unknown = set(wanted.components) - set(passes.COMPONENTS)
+    unknown = set(wanted.components) - set(layers.NAMES)
     if unknown:
-        raise UserError(f"There is no component '{unknown.pop()}'; choose among: {', '.join(passes.COMPONENTS)}.")
+        raise UserError(f"There is no component '{unknown.pop()}'; choose among: {', '.join(layers.NAMES)}.")
     known = (*SPLITS, ALL_SPLITS)
     if wanted.split not in known:
         raise UserError(f"There is no split '{wanted.split}'; choose one of: {', '.join(known)}.")
 
 
-def _pack(header: dict[str, Any], wanted: Export, count: int) -> dict[str, Any]:
+def _pack(header: dict[str, Any], wanted: Export) -> dict[str, Any]:
     """What a reader has to know; ``transform`` names the tone map of ``join_engine.color``, None for linear floats."""
-    transforms = {
-        name: {"transform": None if wanted.floats else DEFAULT_TRANSFORMS[name]} for name in wanted.components
+    transforms: dict[str, dict[str, Any]] = {
+        name: {"transform": None if wanted.floats else DEFAULT_TRANSFORMS[name]}
+        for name in wanted.components
+        if name in DEFAULT_TRANSFORMS
     }
+    if layers.IMAGE in wanted.components:
+        parts = list(layers.parts_of_image(wanted.components))
+        transforms[layers.IMAGE] = {"transform": None if wanted.floats else "srgb", "made_of": parts}
+    # No component: nothing to tone-map and nothing to train on.
+    mask = {layers.MASK: "share of valid pixels"} if layers.MASK in wanted.components else {}
     return {
         "resolution": wanted.resolution,
         "components": transforms,
         "split": wanted.split,
-        "count": count,
         "dataset": header["dataset"],
         "seed": header["seed"],
+        **mask,
     }
 
 
-def _encode(name: str, linear: np.ndarray, floats: bool) -> tuple[str, bytes]:
-    """File ending and contents of one component."""
-    stream = io.BytesIO()
-    if floats:
-        np.save(stream, linear.astype(np.float32), allow_pickle=False)
-        return "npy", stream.getvalue()
-    packages.load_pillow().fromarray(components.tone_mapped(name, linear)).save(stream, "PNG")
-    return "png", stream.getvalue()
+def _members(index: int, found: dict[str, np.ndarray], floats: bool) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of one sample's files."""
+    for name, linear in found.items():
+        stream = io.BytesIO()
+        if floats:
+            np.save(stream, linear.astype(np.float32), allow_pickle=False)
+        else:
+            pixels = layers.as_bytes(name, linear)
+            # Pillow knows one-channel pictures without a last axis only.
+            packages.load_pillow().fromarray(pixels if pixels.shape[-1] == 3 else pixels[..., 0]).save(stream, "PNG")
+        yield f"{index:08d}.{name}.{'npy' if floats else 'png'}", stream.getvalue()

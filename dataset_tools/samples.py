@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dataset_tools import components, packages, shards
+from dataset_tools import components, layers, packages, shards
 from dataset_tools.errors import UserError
 
 _LAYERS = ("albedo", "shading")
@@ -24,11 +24,11 @@ def write_sample(folder: Path, index: int, resolution: int, out: Path) -> str:
     entry = next((e for e in shards.entries(folder) if e["index"] == index), None)
     if entry is None:
         raise UserError(f"{folder} has no finished sample {index}: render it, or choose another --index.")
-    _, layers, stored = next(components.load(folder, [entry], _LAYERS, resolution))
+    _, found, stored = next(layers.load(folder, [entry], _LAYERS, resolution))
     for name in _LAYERS:
-        _write_exr(out / f"{name}.exr", layers[name])
-        _write_png(out / f"{name}.png", components.tone_mapped(name, layers[name]))
-    _write_png(out / "image.png", components.composed(layers["albedo"], layers["shading"]))
+        _write_exr(out / f"{name}.exr", found[name])
+        _write_png(out / f"{name}.png", components.tone_mapped(name, found[name]))
+    _write_png(out / "image.png", components.composed(found["albedo"], found["shading"]))
     stored["split"] = entry["split"]
     stored["written_as"] = {
         "resolution": resolution,

@@ -25,3 +25,13 @@ def natural(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of 0 or more")
     return int(text)
+
+
+def mebibytes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.02 <= value < 1e6:  # a tar alone takes 10 KiB
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of MiB of 0.02 or more")
+    return value

@@ -30,6 +30,7 @@ def dataset(tmp_path: Path) -> Path:
                     "index": index,
                     "resolution": RESOLUTION,
                     "samples": 1,
+                    "identity_error": 0.0,
                 },
                 {"seconds": 0.1, "identity_error": 0.0},
             )

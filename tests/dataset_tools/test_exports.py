@@ -14,7 +14,7 @@ import pytest
 from dataset_tools import components, passes
 from dataset_tools.cli import main
 from dataset_tools.errors import UserError
-from dataset_tools.exports import ALL_SPLITS, Export, export
+from dataset_tools.exports import ALL_SPLITS, Export, Exported, export
 from dataset_tools.samples import write_sample
 from dataset_tools.specs.seeds import split
 from join_engine.color import reinhard_encode, srgb_encode
@@ -35,7 +35,7 @@ def _linear(index: int, name: str) -> np.ndarray:
 
 def test_all_splits_can_go_into_one_pack(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "all.tar"
-    assert export(dataset, Export(8, ("albedo",), ALL_SPLITS, floats=True), out) == 70
+    assert export(dataset, Export(8, ("albedo",), ALL_SPLITS, floats=True), out) == Exported(70, (out,))
     with tarfile.open(out) as archive:
         assert len(archive.getnames()) == 71
 
@@ -76,6 +76,65 @@ def test_a_float_pack_is_linear_and_holds_the_split_only(dataset: Path, tmp_path
     array = np.load(io.BytesIO(data), allow_pickle=False)
     assert array.dtype == np.float32
     np.testing.assert_allclose(array, _linear(HELD_OUT, "specular"), rtol=2e-3)
+
+
+def test_an_image_is_made_of_the_components_beside_it_and_a_mask_is_grey(dataset: Path, tmp_path: Path) -> None:
+    two, three = tmp_path / "two.tar", tmp_path / "three.tar"
+    assert export(dataset, Export(8, ("image", "albedo", "shading", "mask"), "train"), two).files == (two,)
+    export(dataset, Export(8, ("image",), "train", floats=True), three)
+    diffuse = _linear(TRAIN[0], "albedo") * _linear(TRAIN[0], "shading")
+    with tarfile.open(two) as archive:
+        header = json.load(archive.extractfile("pack.json"))  # type: ignore[arg-type]
+        picture = np.asarray(Image.open(archive.extractfile(f"{TRAIN[0]:08d}.image.png")))
+        mask = np.asarray(Image.open(archive.extractfile(f"{TRAIN[0]:08d}.mask.png")))
+    assert header["components"]["image"] == {"transform": "srgb", "made_of": ["albedo", "shading"]}
+    assert "mask" in header and "mask" not in header["components"]
+    np.testing.assert_allclose(picture / 255.0, np.clip(srgb_encode(diffuse), 0.0, 1.0), atol=1.1 / 255.0)
+    assert mask.shape == (8, 8) and mask.min() == 255
+    with tarfile.open(three) as archive:
+        data = archive.extractfile(f"{TRAIN[0]:08d}.image.npy").read()  # type: ignore[union-attr]
+    whole = diffuse + _linear(TRAIN[0], "specular")
+    np.testing.assert_allclose(np.load(io.BytesIO(data)), whole, rtol=3e-3)
+
+
+def test_a_divided_pack_keeps_its_size_and_every_part_can_be_read_alone(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "train.tar"
+    command = ["export", str(dataset), "--resolution", "8", "--max-mib", "0.04", "--out", str(out)]
+    assert main(command) == 0
+    parts = sorted(tmp_path.glob("train*"))
+    names = [f"train-{n:05d}-of-{len(parts):05d}.tar" for n in range(len(parts))]
+    assert len(parts) > 2 and [part.name for part in parts] == names
+    indices = []
+    for number, part in enumerate(parts):
+        assert part.stat().st_size <= 0.04 * 2**20
+        with tarfile.open(part) as archive:
+            members = archive.getnames()
+            header = json.load(archive.extractfile("pack.json"))  # type: ignore[arg-type]
+        assert members[0] == "pack.json" and (header["part"], header["parts"]) == (number, len(parts))
+        assert header["count"] == len(members) // 2
+        indices += [int(name[:8]) for name in members[1::2]]
+    assert indices == TRAIN
+    before = [part.read_bytes() for part in parts]
+    assert main(command) == 0
+    assert [part.read_bytes() for part in parts] == before
+    # An export of the same name takes the place of an earlier one, whatever its number of parts.
+    assert main([*command, "--limit", "2"]) == 0
+    assert [path.name for path in tmp_path.glob("*train*")] == ["train-00000-of-00001.tar"]
+    assert main([*command[:4], "--out", str(out)]) == 0
+    assert [path.name for path in tmp_path.glob("*train*")] == ["train.tar"]
+
+
+def test_an_export_that_fails_leaves_the_earlier_one(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "train.tar"
+    export(dataset, Export(8, ("albedo",), "train", max_mib=0.04), out)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("*train*")}
+    with pytest.raises(UserError, match=r"One sample needs .* raise --max-mib"):
+        export(dataset, Export(16, ("albedo", "shading", "specular"), "train", floats=True, max_mib=0.012), out)
+    damaged = sorted((dataset / "shards").glob("*.tar"))[1]
+    damaged.write_bytes(damaged.read_bytes()[:-20000])
+    with pytest.raises(UserError, match="is cut short or damaged"):
+        export(dataset, Export(8, ("albedo",), "train", max_mib=0.04), out)
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*train*")} == before
 
 
 def test_equal_exports_are_equal_bytes(dataset: Path, tmp_path: Path) -> None:

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a stored description is about: materials, shapes and lights, for labels and statistics.
+
+Materials and shapes are found in the plain JSON wherever they lie, so that other datasets can be read too. Angles are
+in degrees, lengths in metres.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dataset_tools.specs.description import Scene
+from dataset_tools.specs.lighting import light_metadata
+
+Json = Mapping[str, Any]
+
+
+def families(stored: Json) -> list[str]:
+    """The family of every material of the sample, in the order in which they are described."""
+    return [str(material["family"]) for material in _having(stored.get("scene"), "family")]
+
+
+def metals(stored: Json) -> list[bool]:
+    """Of every material of the sample, whether bare metal is part of it."""
+    return [bool(material.get("metal")) for material in _having(stored.get("scene"), "family")]
+
+
+def textures(stored: Json) -> list[str]:
+    """Every scanned material of the sample, by the file of its colours."""
+    materials = _having(stored.get("scene"), "textures")
+    return [str(material["textures"].get("color")) for material in materials if material["textures"]]
+
+
+def shapes(stored: Json) -> list[str]:
+    """The shape of every object of the sample."""
+    return [str(thing["shape"]) for thing in _having(stored.get("scene"), "shape")]
+
+
+def rejected(stored: Json) -> list[str]:
+    """Why the quality gate refused each of the renders of this index before the one that is stored."""
+    return [str(reason) for reason in stored.get("rejected", ())]
+
+
+def title(stored: Json) -> str:
+    """A few words on what the sample shows."""
+    source = stored.get("source")
+    if isinstance(source, Mapping):
+        return str(source.get("id", ""))
+    groups = (shapes(stored), families(stored))
+    return " · ".join(", ".join(dict.fromkeys(group)) for group in groups if group)
+
+
+def lights(stored: Json) -> list[dict[str, float]]:
+    """Every light of the sample as :func:`dataset_tools.specs.lighting.light_metadata` tells it, angles in degrees.
+
+    Samples without metadata are asked for their scene; [] where that cannot be read either.
+    """
+    metadata = stored.get("metadata")
+    if not isinstance(metadata, Mapping):
+        try:
+            metadata = light_metadata(Scene.from_json(stored["scene"]))
+        except (KeyError, TypeError, ValueError, ZeroDivisionError):
+            return []
+    degrees = {name: math.degrees(1.0) for name in ("azimuth", "elevation")}
+    return [{name: value * degrees.get(name, 1.0) for name, value in light.items()} for light in metadata["lights"]]
+
+
+def _having(data: Any, key: str) -> Iterator[Json]:
+    """All JSON objects under ``data`` that have ``key``, in order."""
+    if isinstance(data, Mapping):
+        if key in data:
+            yield data
+        for value in data.values():
+            yield from _having(value, key)
+    elif isinstance(data, (list, tuple)):
+        for value in data:
+            yield from _having(value, key)
