@@ -60,14 +60,15 @@ def stone(graph: Graph, at: Coordinates, material: Material) -> Surface:
     color = graph.shade(color, graph.ramp(grain, 0.3, 0.7, 1.0 - depth, 1.0 + depth))
     # Cracks run where a noise passes its middle, and only in some places.
     seams = graph.noise(_warped(graph, at.solid, 3.0 / size, 0.1 * size), 0.7 / size, detail=1.0)
-    some = graph.ramp(patches, 0.4, 0.6, 0.006 * parameters["cracks"] + 0.0005, 0.0005)
-    crack = _line(graph, seams, some)
-    color = graph.shade(color, graph.ramp(crack, 0.0, 1.0, 1.0, 0.55))
-    body = graph.math("ADD", graph.math("MULTIPLY", clouds, 0.62), graph.math("MULTIPLY", patches, 0.28))
+    some = graph.ramp(graph.noise(at.solid, 0.9 / size, detail=2.0), 0.48, 0.62, 0.0, parameters["cracks"])
+    crack = graph.math("MULTIPLY", _line(graph, seams, 0.005), some)
+    color = graph.shade(color, graph.ramp(crack, 0.0, 1.0, 1.0, 0.6))
+    broken = graph.noise(bent, 3.5 / size, detail=5.0, roughness=0.72)
+    body = graph.math("ADD", graph.math("MULTIPLY", clouds, 0.5), graph.math("MULTIPLY", broken, 0.36))
     body = graph.math("ADD", body, graph.math("MULTIPLY", grain, 0.08 * parameters["grain"]))
     return Surface(
         color,
-        height=graph.math("SUBTRACT", body, graph.math("MULTIPLY", crack, 0.12)),
+        height=graph.math("SUBTRACT", body, graph.math("MULTIPLY", crack, 0.05)),
         roughness=graph.ramp(patches, 0.35, 0.65, material.roughness - 0.1, material.roughness),
     )
 
@@ -246,8 +247,8 @@ def _concrete_colors(rng: np.random.Generator) -> tuple[Color, ...]:
 def _concrete(rng: np.random.Generator) -> dict[str, float]:
     # Formwork: none (trowelled), large panels, or boards.
     return {
-        "form": choose(rng, (0.0, 1.0, 2.0)),
-        "pores": uniform(rng, 0.05, 0.5),
+        "form": choose(rng, (0.0, 1.0, 2.0), (4.0, 4.0, 2.0)),
+        "pores": uniform(rng, 0.03, 0.35),
         "stains": uniform(rng, 0.3, 1.0),
     }
 
@@ -268,7 +269,7 @@ def concrete(graph: Graph, at: Coordinates, material: Material) -> Surface:
             graph, graph.combine(*reversed(graph.xyz(at.uv)[:2])), length * size, width * size, 0.37 * boards
         )
         tone, level, _ = graph.xyz(graph.random(found.name))
-        share = graph.math("ADD", share, graph.ramp(tone, 0.0, 1.0, -0.2, 0.35))
+        share = graph.math("ADD", share, graph.ramp(tone, 0.0, 1.0, -0.1, 0.2))
         height = graph.math("ADD", height, graph.ramp(level, 0.0, 1.0, -0.2, 0.12 if boards else -0.1))
         seam = graph.ramp(found.edge, 0.003 * size, 0.012 * size, 1.0, 0.0)
         share = graph.math("ADD", share, graph.math("MULTIPLY", seam, 0.35))
@@ -277,7 +278,7 @@ def concrete(graph: Graph, at: Coordinates, material: Material) -> Surface:
             along = graph.vector("MULTIPLY", graph.combine(found.x, found.y, level), (2.0, 36.0, 90.0))
             veins = graph.noise(along, 1.0 / size, detail=3.0, roughness=0.6, distortion=0.4)
             height = graph.math("ADD", height, graph.math("MULTIPLY", veins, 0.3))
-    pits = graph.voronoi(at.solid, 11.0 / size)
+    pits = graph.voronoi(at.solid, 19.0 / size)
     present, radius, _ = graph.xyz(pits.outputs[1])
     reach = graph.math("MULTIPLY", graph.math("LESS_THAN", present, parameters["pores"]), radius)
     pore = graph.ramp(graph.math("SUBTRACT", graph.math("MULTIPLY", reach, 0.4), pits.outputs[0]), 0.0, 0.1)
@@ -319,7 +320,7 @@ def plaster(graph: Graph, at: Coordinates, material: Material) -> Surface:
     bent = _warped(graph, at.solid, 0.9 / size, 0.5 * size, detail=1.0)
     drag = graph.noise(graph.vector("MULTIPLY", bent, (1.0, 6.0, 6.0)), 2.5 / size, detail=4.0, roughness=0.6)
     waves = graph.noise(at.solid, 1.4 / size, detail=2.0)
-    sand = graph.noise(at.solid, 22.0 / size, detail=3.0, roughness=0.75)
+    sand = graph.noise(at.solid, 13.0 / size, detail=3.0, roughness=0.75)
     some = graph.ramp(waves, 0.35, 0.65, 0.35, 1.0)
     lumps = graph.math(
         "MULTIPLY", graph.ramp(sand, 0.25, 0.75), graph.math("MULTIPLY", some, 0.32 * parameters["sand"])
@@ -385,7 +386,7 @@ FAMILIES = (
         parameters=_stone,
         roughness=(0.6, 0.95),
         specular=(0.15, 0.5),
-        relief=(0.05, 0.3),
+        relief=(0.08, 0.35),
         displaced=True,
     ),
     Family(
@@ -440,7 +441,7 @@ FAMILIES = (
         parameters=_plaster,
         roughness=(0.75, 1.0),
         specular=(0.1, 0.35),
-        relief=(0.05, 0.16),
+        relief=(0.1, 0.27),
     ),
     Family(
         "roughcast",
@@ -451,7 +452,7 @@ FAMILIES = (
         parameters=_roughcast,
         roughness=(0.75, 1.0),
         specular=(0.1, 0.35),
-        relief=(0.15, 0.4),
+        relief=(0.3, 0.7),
         weight=0.7,
     ),
 )
