@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from dataset_tools.materials.family import Family
@@ -18,11 +20,17 @@ def _warped(graph: Graph, vector: Socket, scale: float, amount: float) -> Socket
     return graph.vector("ADD", vector, graph.vector("SCALE", push, 2.0 * amount))
 
 
-def _pebble(graph: Graph, vector: Socket, scale: float, gap: float) -> tuple[Socket, Socket]:
-    """Pebbles that fill the plane: the height of each dome, 0 in the gaps, and a random colour for each."""
-    edge = graph.voronoi(vector, scale, "DISTANCE_TO_EDGE").outputs[0]
-    tint = graph.voronoi(vector, scale).outputs[1]
-    return graph.math("POWER", graph.ramp(edge, gap, 0.34), 0.6), tint
+def _pebble(graph: Graph, vector: Socket, scale: float, radius: float = 0.75) -> tuple[Socket, Socket]:
+    """Rounded lumps side by side: the height of each, 0 beyond ``radius`` cells, and a random colour for each."""
+    cell = graph.voronoi(vector, scale)
+    return graph.math("POWER", graph.ramp(cell.outputs[0], 0.05, radius, 1.0, 0.0), 0.6), cell.outputs[1]
+
+
+def _strewn(graph: Graph, cells: Any, share: Value, radius: float) -> tuple[Socket, Socket]:
+    """Small round bits in a ``share`` of a Voronoi diagram's cells: where they are, and a random number for each."""
+    present, light, _ = graph.xyz(cells.outputs[1])
+    inside = graph.ramp(cells.outputs[0], radius * 0.85, radius, 1.0, 0.0)
+    return graph.math("MULTIPLY", graph.math("LESS_THAN", present, share), inside), light
 
 
 def _asphalt_colors(rng: np.random.Generator) -> tuple[Color, ...]:
@@ -39,7 +47,7 @@ def _asphalt_colors(rng: np.random.Generator) -> tuple[Color, ...]:
 
 def _asphalt(rng: np.random.Generator) -> dict[str, float]:
     return {
-        "bare": uniform(rng, 0.1, 0.8),
+        "bare": uniform(rng, 0.35, 1.0),
         "cracks": choose(rng, (0.0, uniform(rng, 0.3, 1.0)), (2.0, 1.0)),
         "stains": uniform(rng, 0.0, 1.0),
     }
@@ -48,23 +56,29 @@ def _asphalt(rng: np.random.Generator) -> dict[str, float]:
 def asphalt(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Crushed stone in bitumen, worn bare by tyres in patches, stained by oil, sometimes cracked and sealed."""
     parameters, size = material.parameters, material.scale
-    dome, tint = _pebble(graph, at.solid, 1.0 / size, 0.04)
+    dome, tint = _pebble(graph, at.solid, 1.0 / size)
+    chip, chip_tint = _pebble(graph, at.solid, 2.1 / size)
     kind, light, bare = graph.xyz(tint)
     wear = graph.noise(at.solid, 0.06 / size, detail=4.0, roughness=0.6)
     level = graph.math("ADD", parameters["bare"], graph.ramp(wear, 0.35, 0.65, -0.3, 0.3))
-    shows = graph.math("MULTIPLY", graph.math("LESS_THAN", bare, level), graph.ramp(dome, 0.3, 0.6))
+    shows = graph.math("MULTIPLY", graph.math("LESS_THAN", bare, level), graph.ramp(dome, 0.35, 0.55))
+    _, chip_light, chip_bare = graph.xyz(chip_tint)
+    fines = graph.math("MULTIPLY", graph.math("LESS_THAN", chip_bare, level), graph.ramp(chip, 0.35, 0.55))
     stone = graph.shade(graph.mix(kind, material.colors[1], material.colors[2]), graph.ramp(light, 0.0, 1.0, 0.7, 1.25))
     grit = graph.noise(at.solid, 2.6 / size, detail=3.0, roughness=0.7)
     binder = graph.shade(material.colors[0], graph.ramp(grit, 0.3, 0.7, 0.75, 1.25))
-    color = graph.mix(shows, binder, stone)
+    sand_grain = graph.shade(material.colors[1], graph.ramp(chip_light, 0.0, 1.0, 0.6, 1.1))
+    color = graph.mix(shows, graph.mix(fines, binder, sand_grain), stone)
     oil = graph.ramp(graph.noise(at.solid, 0.035 / size, detail=4.0, roughness=0.55), 0.56, 0.68)
     oil = graph.math("MULTIPLY", oil, parameters["stains"])
     color = graph.shade(color, graph.ramp(oil, 0.0, 1.0, 1.0, 0.5))
-    height = graph.math("ADD", graph.math("MULTIPLY", dome, 0.7), graph.math("MULTIPLY", grit, 0.3))
+    height = graph.math(
+        "ADD", graph.math("MULTIPLY", graph.math("MAXIMUM", dome, chip), 0.7), graph.math("MULTIPLY", grit, 0.3)
+    )
     roughness: Value = graph.mix_number(oil, material.roughness, material.roughness - 0.25)
     if parameters["cracks"]:
-        far = _warped(graph, at.solid, 0.12 / size, 2.0 * size)
-        edge = graph.voronoi(far, 0.04 / size, "DISTANCE_TO_EDGE").outputs[0]
+        far = _warped(graph, at.uv, 0.12 / size, 2.0 * size)
+        edge = graph.voronoi(far, 0.04 / size, "DISTANCE_TO_EDGE", voronoi_dimensions="2D").outputs[0]
         crack = graph.ramp(edge, 0.004, 0.02 * parameters["cracks"] + 0.006, 1.0, 0.0)
         color = graph.mix(crack, color, graph.shade(material.colors[0], 0.6))
         height = graph.mix_number(crack, height, 0.0)
@@ -91,8 +105,8 @@ def gravel(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Many small stones of five colours, larger ones strewn among them, dust in between."""
     parameters, size = material.parameters, material.scale
     bent = graph.vector("MULTIPLY", _warped(graph, at.solid, 1.2 / size, 0.12 * size), (1.0, parameters["flat"], 1.0))
-    fine, fine_tint = _pebble(graph, bent, 1.0 / size, 0.02)
-    coarse, coarse_tint = _pebble(graph, at.solid, 0.42 / size, 0.1)
+    fine, fine_tint = _pebble(graph, bent, 1.0 / size, 0.8)
+    coarse, coarse_tint = _pebble(graph, graph.vector("ADD", bent, (5.0, 3.0, 0.0)), 0.42 / size, 0.55)
     present, _, _ = graph.xyz(coarse_tint)
     on_top = graph.math("LESS_THAN", present, parameters["coarse"])
     on_top = graph.math("MULTIPLY", on_top, graph.math("GREATER_THAN", coarse, 0.02))
@@ -150,13 +164,7 @@ def sand(graph: Graph, at: Coordinates, material: Material) -> Surface:
     color = graph.shade(
         graph.mix(share, material.colors[0], material.colors[1]), graph.ramp(grain, 0.3, 0.7, 0.84, 1.14)
     )
-    bits = graph.voronoi(at.solid, 7.0 / size)
-    present, light, _ = graph.xyz(bits.outputs[1])
-    shell = graph.math(
-        "MULTIPLY",
-        graph.math("LESS_THAN", present, parameters["shells"]),
-        graph.ramp(bits.outputs[0], 0.3, 0.4, 1.0, 0.0),
-    )
+    shell, light = _strewn(graph, graph.voronoi(at.solid, 7.0 / size), parameters["shells"], 0.4)
     color = graph.mix(shell, color, graph.palette(light, ((0.6, 0.54, 0.45), (0.12, 0.1, 0.09), (0.3, 0.2, 0.13))))
     height = graph.math("ADD", height, graph.math("MULTIPLY", shell, 0.06))
     roughness: Value = material.roughness
@@ -188,47 +196,36 @@ def _soil(rng: np.random.Generator) -> dict[str, float]:
 def soil(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Dug earth: clods and crumbs, pebbles and dead stalks in it, drier and paler where it stands up."""
     parameters, size = material.parameters, material.scale
-    bent = _warped(graph, at.solid, 1.3 / size, 0.25 * size)
-    clods = graph.voronoi(bent, 1.0 / size, "SMOOTH_F1").outputs[0]
-    clods = graph.ramp(clods, 0.05, 0.75, 1.0, 0.0)
-    lumps = graph.noise(at.solid, 2.6 / size, detail=5.0, roughness=0.68)
-    crumbs = graph.noise(at.solid, 12.0 / size, detail=4.0, roughness=0.7)
-    height = graph.math("ADD", graph.math("MULTIPLY", clods, 0.34), graph.math("MULTIPLY", lumps, 0.4))
-    height = graph.math("ADD", height, graph.math("MULTIPLY", crumbs, 0.2))
+    bent = _warped(graph, at.solid, 1.6 / size, 0.35 * size)
+    clod, tint = _pebble(graph, bent, 1.0 / size)
+    crumb, crumb_tint = _pebble(graph, bent, 2.9 / size)
+    tall, tone, _ = graph.xyz(tint)
+    _, light, _ = graph.xyz(crumb_tint)
+    crumbs = graph.noise(at.solid, 7.0 / size, detail=5.0, roughness=0.72)
+    clods = graph.math("MULTIPLY", clod, graph.ramp(tall, 0.0, 1.0, 0.1, 1.0))
+    height = graph.math("ADD", graph.math("MULTIPLY", clods, 0.45), graph.math("MULTIPLY", crumb, 0.17))
+    height = graph.math("ADD", height, graph.math("MULTIPLY", crumbs, 0.32))
     damp = graph.noise(at.solid, 0.4 / size, detail=4.0, roughness=0.6)
-    dry = graph.math("ADD", graph.ramp(damp, 0.35, 0.65, 0.0, 0.6), graph.ramp(height, 0.35, 0.65, 0.0, 0.5))
+    dry = graph.math("ADD", graph.ramp(damp, 0.35, 0.65, 0.0, 0.6), graph.ramp(tone, 0.0, 1.0, -0.2, 0.5))
     color = graph.mix(dry, material.colors[0], material.colors[1])
-    color = graph.shade(color, graph.ramp(crumbs, 0.3, 0.7, 0.75, 1.22))
-    bits = graph.voronoi(bent, 4.5 / size)
-    present, light, _ = graph.xyz(bits.outputs[1])
-    pebble = graph.math(
-        "MULTIPLY",
-        graph.math("LESS_THAN", present, parameters["stones"]),
-        graph.ramp(bits.outputs[0], 0.34, 0.42, 1.0, 0.0),
-    )
+    color = graph.shade(color, graph.ramp(light, 0.0, 1.0, 0.82, 1.15))
+    color = graph.shade(color, graph.ramp(crumbs, 0.3, 0.7, 0.72, 1.25))
+    pebble, light = _strewn(graph, graph.voronoi(bent, 3.6 / size), parameters["stones"], 0.45)
     color = graph.mix(pebble, color, graph.shade(material.colors[2], graph.ramp(light, 0.0, 1.0, 0.65, 1.2)))
-    height = graph.math("ADD", height, graph.math("MULTIPLY", pebble, 0.08))
-    turned = _turned(graph, at, 0.12 / size)
-    stalks = graph.voronoi(graph.vector("MULTIPLY", turned, (0.9, 9.0, 1.0)), 1.0 / size, voronoi_dimensions="2D")
-    present, light, _ = graph.xyz(stalks.outputs[1])
-    stalk = graph.math(
-        "MULTIPLY",
-        graph.math("LESS_THAN", present, parameters["straw"]),
-        graph.ramp(stalks.outputs[0], 0.2, 0.28, 1.0, 0.0),
-    )
+    height = graph.math("ADD", height, graph.math("MULTIPLY", pebble, 0.06))
+    lying = graph.vector("MULTIPLY", _turned(graph, at.uv, 0.4 / size, 1.2 * size), (0.8, 8.0, 1.0))
+    stalks = graph.voronoi(lying, 1.0 / size, voronoi_dimensions="2D")
+    stalk, light = _strewn(graph, stalks, parameters["straw"], 0.32)
     color = graph.mix(stalk, color, graph.shade(material.colors[3], graph.ramp(light, 0.0, 1.0, 0.6, 1.15)))
     height = graph.math("ADD", height, graph.math("MULTIPLY", stalk, 0.06))
     wet = graph.math("MULTIPLY", graph.ramp(damp, 0.35, 0.5, 1.0, 0.0), 0.35 * parameters["damp"])
     return Surface(color, height=height, roughness=graph.math("SUBTRACT", material.roughness, wet))
 
 
-def _turned(graph: Graph, at: Coordinates, scale: float, angle: float = 0.0) -> Socket:
-    """The plane turned by ``angle`` and by a noise that changes with place: which way stalks and blades lie."""
-    bend = graph.math("ADD", graph.ramp(graph.noise(at.uv, scale, detail=1.0), 0.3, 0.7, -1.3, 1.3), angle)
-    rotate = graph.node("ShaderNodeVectorRotate", rotation_type="Z_AXIS")
-    graph.feed(rotate.inputs["Vector"], at.uv)
-    graph.feed(rotate.inputs["Angle"], bend)
-    return rotate.outputs[0]
+def _turned(graph: Graph, uv: Socket, scale: float, bend: float, angle: float = 0.0) -> Socket:
+    """The plane turned by ``angle`` and bent by noise, so that stalks and blades laid on it lie in many directions."""
+    inputs = {"Vector": _warped(graph, uv, scale, bend), "Rotation": (0.0, 0.0, angle)}
+    return graph.node("ShaderNodeMapping", inputs).outputs[0]
 
 
 def _mud_colors(rng: np.random.Generator) -> tuple[Color, ...]:
@@ -249,10 +246,10 @@ def _mud(rng: np.random.Generator) -> dict[str, float]:
 def cracked_mud(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A dried puddle: plates with curled rims, cracks in two generations, damper earth at their ground."""
     parameters, size = material.parameters, material.scale
-    bent = _warped(graph, at.solid, 2.2 / size, 0.1 * size)
-    edge = graph.voronoi(bent, 1.0 / size, "DISTANCE_TO_EDGE").outputs[0]
-    tone, light, _ = graph.xyz(graph.voronoi(bent, 1.0 / size).outputs[1])
-    second = graph.voronoi(bent, 2.4 / size, "DISTANCE_TO_EDGE").outputs[0]
+    bent = _warped(graph, at.uv, 2.2 / size, 0.1 * size)
+    edge = graph.voronoi(bent, 1.0 / size, "DISTANCE_TO_EDGE", voronoi_dimensions="2D").outputs[0]
+    tone, light, _ = graph.xyz(graph.voronoi(bent, 1.0 / size, voronoi_dimensions="2D").outputs[1])
+    second = graph.voronoi(bent, 2.4 / size, "DISTANCE_TO_EDGE", voronoi_dimensions="2D").outputs[0]
     clouds = graph.noise(at.solid, 0.9 / size, detail=5.0, roughness=0.65)
     grain = graph.noise(at.solid, 16.0 / size, detail=3.0, roughness=0.7)
     gap = parameters["gap"]
@@ -281,7 +278,7 @@ def _grass_colors(rng: np.random.Generator) -> tuple[Color, ...]:
 
 
 def _grass(rng: np.random.Generator) -> dict[str, float]:
-    return {"dry": uniform(rng, 0.0, 0.6), "bald": uniform(rng, 0.0, 0.5), "thin": uniform(rng, 6.0, 11.0)}
+    return {"dry": uniform(rng, 0.0, 0.6), "bald": uniform(rng, 0.0, 0.5), "thin": uniform(rng, 4.5, 8.0)}
 
 
 def grass(graph: Graph, at: Coordinates, material: Material) -> Surface:
@@ -292,7 +289,7 @@ def grass(graph: Graph, at: Coordinates, material: Material) -> Surface:
     height: Value = graph.math("MULTIPLY", grain, 0.3)
     color: Value = graph.shade(material.colors[3], graph.ramp(grain, 0.3, 0.7, 0.7, 1.3))
     for layer in range(3):
-        turned = graph.vector("ADD", _turned(graph, at, 1.1 / size, 1.05 * layer), (3.1 * layer, 1.7 * layer, 0.0))
+        turned = _turned(graph, at.uv, (0.55 + 0.2 * layer) / size, 0.55 * size, 1.05 * layer + 0.4)
         stretched = graph.vector("MULTIPLY", turned, (1.0, parameters["thin"], 1.0))
         blade = graph.voronoi(stretched, 1.0 / size, voronoi_dimensions="2D")
         hue, light, lift = graph.xyz(blade.outputs[1])
@@ -328,17 +325,18 @@ def moss(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Cushions of moss, brighter at their tips, with the ground showing where they have not closed yet."""
     parameters, size = material.parameters, material.scale
     bent = _warped(graph, at.solid, 1.4 / size, 0.25 * size)
-    puff = graph.ramp(graph.voronoi(bent, 1.0 / size, "SMOOTH_F1").outputs[0], 0.0, 0.7, 1.0, 0.0)
-    tufts = graph.ramp(graph.voronoi(bent, 7.0 / size).outputs[0], 0.0, 0.7, 1.0, 0.0)
+    puff, _ = _pebble(graph, bent, 1.0 / size)
+    tufts, tint = _pebble(graph, bent, 5.0 / size)
+    _, own, _ = graph.xyz(tint)
     clouds = graph.noise(at.solid, 0.6 / size, detail=5.0, roughness=0.65)
     fuzz = graph.noise(at.solid, 20.0 / size, detail=3.0, roughness=0.75)
     cover = graph.math("ADD", graph.math("MULTIPLY", puff, 0.4), graph.ramp(clouds, 0.3, 0.7, 0.0, 1.0))
     bald = parameters["bald"]
     grown = graph.ramp(cover, bald - 0.05, bald + 0.12)
     color = graph.mix(graph.ramp(clouds, 0.35, 0.65), material.colors[0], material.colors[1])
-    tips = graph.math("MULTIPLY", graph.ramp(tufts, 0.35, 0.85), graph.ramp(puff, 0.3, 0.8, 0.15, 0.7))
+    tips = graph.math("MULTIPLY", graph.ramp(tufts, 0.45, 0.9), graph.ramp(own, 0.2, 1.0, 0.0, 0.9))
     color = graph.mix(tips, color, material.colors[2])
-    color = graph.shade(color, graph.ramp(fuzz, 0.3, 0.7, 0.78, 1.2))
+    color = graph.shade(color, graph.ramp(fuzz, 0.3, 0.7, 0.72, 1.25))
     earth = graph.shade(material.colors[3], graph.ramp(fuzz, 0.3, 0.7, 0.75, 1.2))
     height = graph.math("ADD", graph.math("MULTIPLY", puff, 0.4), graph.math("MULTIPLY", tufts, 0.25))
     height = graph.math("ADD", graph.math("MULTIPLY", height, grown), graph.math("MULTIPLY", grown, 0.1))
@@ -355,7 +353,7 @@ FAMILIES = (
         parameters=_asphalt,
         roughness=(0.65, 0.95),
         specular=(0.2, 0.5),
-        relief=(0.1, 0.35),
+        relief=(0.25, 0.6),
     ),
     Family(
         "gravel",
@@ -377,7 +375,7 @@ FAMILIES = (
         parameters=_sand,
         roughness=(0.8, 1.0),
         specular=(0.1, 0.4),
-        relief=(0.08, 0.25),
+        relief=(0.2, 0.5),
     ),
     Family(
         "soil",
@@ -388,8 +386,7 @@ FAMILIES = (
         parameters=_soil,
         roughness=(0.8, 1.0),
         specular=(0.1, 0.35),
-        relief=(0.25, 0.6),
-        displaced=True,
+        relief=(0.35, 0.8),
     ),
     Family(
         "cracked_mud",
@@ -408,12 +405,12 @@ FAMILIES = (
         "grass",
         grass,
         4,
-        (0.12, 0.3),
+        (0.2, 0.5),
         natural=_grass_colors,
         parameters=_grass,
         roughness=(0.5, 0.85),
         specular=(0.15, 0.4),
-        relief=(0.15, 0.35),
+        relief=(0.12, 0.3),
     ),
     Family(
         "moss",
@@ -424,7 +421,7 @@ FAMILIES = (
         parameters=_moss,
         roughness=(0.85, 1.0),
         specular=(0.05, 0.25),
-        relief=(0.2, 0.5),
+        relief=(0.35, 0.8),
         weight=0.6,
     ),
 )
