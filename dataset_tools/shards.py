@@ -206,11 +206,16 @@ def entries(folder: Path) -> list[dict[str, Any]]:
 def read_samples(folder: Path, chosen: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
     """Index, EXR bytes and description of the samples with the given manifest entries, checked against their hashes."""
     for shard, group in groupby(chosen, key=lambda entry: str(entry["shard"])):
-        with tarfile.open(folder / shard) as archive:
-            for entry in group:
-                exr = _member(archive, f"{entry['index']:08d}.exr", entry["sha256"]["exr"])
-                description = _member(archive, f"{entry['index']:08d}.json", entry["sha256"]["json"])
-                yield entry["index"], exr, json.loads(description)
+        try:
+            with tarfile.open(folder / shard) as archive:
+                for entry in group:
+                    exr = _member(archive, f"{entry['index']:08d}.exr", entry["sha256"]["exr"])
+                    description = _member(archive, f"{entry['index']:08d}.json", entry["sha256"]["json"])
+                    yield entry["index"], exr, json.loads(description)
+        except (tarfile.TarError, OSError, EOFError, KeyError) as error:
+            raise UserError(
+                f"{folder / shard} is cut short or damaged ({error}): delete it and render again (verify names all)."
+            ) from error
 
 
 def _member(archive: tarfile.TarFile, name: str, sha256: str) -> bytes:

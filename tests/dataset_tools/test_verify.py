@@ -70,6 +70,15 @@ def test_a_cut_shard_and_a_changed_byte_are_named(dataset: Path, capsys: pytest.
     assert out.splitlines()[-1].startswith("2 findings in 70 samples")
 
 
+def test_a_shard_without_its_end_is_named(tmp_path: Path) -> None:
+    _write(tmp_path)
+    (tar,) = (tmp_path / "shards").glob("*.tar")
+    whole = tar.read_bytes()
+    for cut in (whole[:-512], whole.rstrip(b"\0")):
+        tar.write_bytes(cut)
+        assert f"{tar.name} is cut short" in _only(verify(tmp_path, quick=True))
+
+
 @pytest.mark.parametrize("length", [0, 300, 1500])
 def test_a_shard_that_is_hardly_there_is_named(tmp_path: Path, length: int) -> None:
     _write(tmp_path)
