@@ -4,8 +4,19 @@
 from __future__ import annotations
 
 from dataset_tools.materials.family import Family
-from dataset_tools.materials.library import ground, masonry, metal, minerals, patterns, printed, synthetic, textile, wood
+from dataset_tools.materials.library import (
+    fibre,
+    ground,
+    masonry,
+    metal,
+    minerals,
+    patterns,
+    printed,
+    synthetic,
+    textile,
+    wood,
+)
 
-_MODULES = (patterns, masonry, minerals, ground, synthetic, metal, printed, wood, textile)
+_MODULES = (patterns, masonry, minerals, ground, synthetic, metal, printed, wood, textile, fibre)
 
 FAMILIES: dict[str, Family] = {family.name: family for module in _MODULES for family in module.FAMILIES}
