@@ -278,7 +278,7 @@ def _grass_colors(rng: np.random.Generator) -> tuple[Color, ...]:
 
 
 def _grass(rng: np.random.Generator) -> dict[str, float]:
-    return {"dry": uniform(rng, 0.0, 0.6), "bald": uniform(rng, 0.0, 0.5), "thin": uniform(rng, 4.5, 8.0)}
+    return {"dry": uniform(rng, 0.0, 0.6), "bald": uniform(rng, 0.0, 0.5), "thin": uniform(rng, 6.0, 10.0)}
 
 
 def grass(graph: Graph, at: Coordinates, material: Material) -> Surface:
@@ -326,7 +326,7 @@ def moss(graph: Graph, at: Coordinates, material: Material) -> Surface:
     parameters, size = material.parameters, material.scale
     bent = _warped(graph, at.solid, 1.4 / size, 0.25 * size)
     puff, _ = _pebble(graph, bent, 1.0 / size)
-    tufts, tint = _pebble(graph, bent, 5.0 / size)
+    tufts, tint = _pebble(graph, _warped(graph, bent, 9.0 / size, 0.06 * size), 5.0 / size)
     _, own, _ = graph.xyz(tint)
     clouds = graph.noise(at.solid, 0.6 / size, detail=5.0, roughness=0.65)
     fuzz = graph.noise(at.solid, 20.0 / size, detail=3.0, roughness=0.75)
@@ -334,7 +334,8 @@ def moss(graph: Graph, at: Coordinates, material: Material) -> Surface:
     bald = parameters["bald"]
     grown = graph.ramp(cover, bald - 0.05, bald + 0.12)
     color = graph.mix(graph.ramp(clouds, 0.35, 0.65), material.colors[0], material.colors[1])
-    tips = graph.math("MULTIPLY", graph.ramp(tufts, 0.45, 0.9), graph.ramp(own, 0.2, 1.0, 0.0, 0.9))
+    tips = graph.math("MULTIPLY", graph.ramp(tufts, 0.45, 0.9), graph.ramp(own, 0.0, 1.0, 0.1, 0.55))
+    tips = graph.math("MULTIPLY", tips, graph.ramp(fuzz, 0.35, 0.6))
     color = graph.mix(tips, color, material.colors[2])
     color = graph.shade(color, graph.ramp(fuzz, 0.3, 0.7, 0.72, 1.25))
     earth = graph.shade(material.colors[3], graph.ramp(fuzz, 0.3, 0.7, 0.75, 1.2))
@@ -348,7 +349,7 @@ FAMILIES = (
         "asphalt",
         asphalt,
         3,
-        (0.035, 0.09),
+        (0.025, 0.065),
         natural=_asphalt_colors,
         parameters=_asphalt,
         roughness=(0.65, 0.95),
@@ -364,7 +365,7 @@ FAMILIES = (
         parameters=_gravel,
         roughness=(0.6, 0.95),
         specular=(0.15, 0.5),
-        relief=(0.4, 0.8),
+        relief=(0.5, 1.1),
     ),
     Family(
         "sand",
@@ -405,7 +406,7 @@ FAMILIES = (
         "grass",
         grass,
         4,
-        (0.2, 0.5),
+        (0.25, 0.55),
         natural=_grass_colors,
         parameters=_grass,
         roughness=(0.5, 0.85),
