@@ -154,9 +154,9 @@ def cobbles(graph: Graph, at: Coordinates, material: Material) -> Surface:
         found = blocks(graph, plan, size * parameters["aspect"], size, shift=0.43)
         edge, tint = graph.math("DIVIDE", found.edge, size), graph.random(found.name)
     else:
-        settings = {"randomness": parameters["randomness"], "voronoi_dimensions": "2D"}
-        edge = graph.voronoi(plan, 1.0 / size, "DISTANCE_TO_EDGE", **settings).outputs[0]
-        tint = graph.voronoi(plan, 1.0 / size, **settings).outputs[1]
+        loose = parameters["randomness"]
+        edge = graph.voronoi(plan, 1.0 / size, "DISTANCE_TO_EDGE", randomness=loose, voronoi_dimensions="2D").outputs[0]
+        tint = graph.voronoi(plan, 1.0 / size, randomness=loose, voronoi_dimensions="2D").outputs[1]
     tone, light, top = graph.xyz(tint)
     grain = graph.noise(at.solid, 6.0 / size, detail=5.0, roughness=0.7)
     share = graph.math(
@@ -215,9 +215,9 @@ def flagstones(graph: Graph, at: Coordinates, material: Material) -> Surface:
         found = blocks(graph, plan, size * parameters["aspect"], size, shift=0.37)
         edge, tint = graph.math("DIVIDE", found.edge, size), graph.random(found.name)
     else:
-        settings = {"randomness": 0.9, "voronoi_dimensions": "2D"}
-        edge = graph.voronoi(plan, 1.0 / size, "DISTANCE_TO_EDGE", **settings).outputs[0]
-        tint = graph.voronoi(plan, 1.0 / size, **settings).outputs[1]
+        loose = 0.9
+        edge = graph.voronoi(plan, 1.0 / size, "DISTANCE_TO_EDGE", randomness=loose, voronoi_dimensions="2D").outputs[0]
+        tint = graph.voronoi(plan, 1.0 / size, randomness=loose, voronoi_dimensions="2D").outputs[1]
     tone, light, rusty = graph.xyz(tint)
     # Each slab is split from another depth of the quarry: its noise is its own.
     place = graph.vector("ADD", at.solid, graph.vector("SCALE", tint, 7.0 * size))

@@ -114,8 +114,9 @@ def marble(graph: Graph, at: Coordinates, material: Material) -> Surface:
     wide = graph.noise(bent, 0.7 / size, detail=3.0, roughness=0.45)
     fine = graph.noise(bent, 2.3 / size, detail=4.0, roughness=0.5)
     main = graph.math("POWER", _line(graph, wide, graph.ramp(strength, 0.35, 0.65, 0.008, 0.06)), 1.6)
+    main = graph.math("MULTIPLY", main, graph.ramp(graph.noise(bent, 5.0 / size, detail=3.0), 0.35, 0.6, 0.3, 1.0))
     side = graph.math("MULTIPLY", _line(graph, fine, 0.02), graph.ramp(strength, 0.42, 0.62, 0.0, 0.6))
-    halo = graph.math("MULTIPLY", _line(graph, wide, 0.14), graph.ramp(strength, 0.35, 0.65, 0.05, 0.4))
+    halo = graph.math("MULTIPLY", _line(graph, wide, 0.12), graph.ramp(strength, 0.35, 0.65, 0.02, 0.22))
     vein = graph.math("MAXIMUM", graph.math("MAXIMUM", main, side), halo)
     vein = graph.math("MULTIPLY", vein, parameters["veins"])
     color = graph.mix(graph.ramp(clouds, 0.35, 0.65), material.colors[0], material.colors[1])
@@ -151,9 +152,8 @@ def _terrazzo(rng: np.random.Generator) -> dict[str, float]:
 
 def _chips(graph: Graph, at: Coordinates, scale: float, share: float, binder: float) -> tuple[Socket, Socket]:
     """Where angular chips lie, and a random colour for each: the cells of a Voronoi diagram, a ``share`` of them."""
-    settings = {"voronoi_dimensions": "2D"}
-    edge = graph.voronoi(at.uv, scale, "DISTANCE_TO_EDGE", **settings).outputs[0]
-    tint = graph.voronoi(at.uv, scale, **settings).outputs[1]
+    edge = graph.voronoi(at.uv, scale, "DISTANCE_TO_EDGE", voronoi_dimensions="2D").outputs[0]
+    tint = graph.voronoi(at.uv, scale, voronoi_dimensions="2D").outputs[1]
     present, smaller, _ = graph.xyz(tint)
     margin = graph.ramp(smaller, 0.0, 1.0, binder, binder + 0.12)
     inside = graph.step(graph.math("SUBTRACT", edge, margin), 0.0, 0.02)
@@ -259,7 +259,7 @@ def concrete(graph: Graph, at: Coordinates, material: Material) -> Surface:
     clouds = graph.noise(_warped(graph, at.solid, 0.9 / size, 0.25 * size), 0.9 / size, detail=5.0, roughness=0.62)
     runs = graph.noise(graph.vector("MULTIPLY", at.solid, (3.0, 0.5, 3.0)), 1.1 / size, detail=4.0, roughness=0.6)
     grain = graph.noise(at.solid, 26.0 / size, detail=3.0, roughness=0.65)
-    share = graph.math("ADD", graph.ramp(clouds, 0.35, 0.65, 0.0, 0.7), graph.ramp(runs, 0.45, 0.68, 0.0, 0.5))
+    share = graph.math("ADD", graph.ramp(clouds, 0.35, 0.65, 0.0, 0.9), graph.ramp(runs, 0.48, 0.68, 0.0, 0.35))
     share = graph.math("MULTIPLY", share, parameters["stains"])
     height: Value = graph.math("ADD", 0.6, graph.math("MULTIPLY", clouds, 0.12))
     if parameters["form"]:
