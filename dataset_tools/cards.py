@@ -15,7 +15,7 @@ README = "README.md"
 EXAMPLE = "example.png"
 _EXAMPLES = preview.Sheet(count=12, columns=4, tile=128)
 # Enough for statistics that a reader wants, few enough for the end of every render.
-_MEASURED = 200
+_MEASURED = 100
 
 _OWN_LICENSE = (
     "The renders are our own, of procedural descriptions, and in the public domain: CC0 1.0 "
@@ -50,7 +50,7 @@ def _text(folder: Path, header: Mapping[str, Any], numbers: Mapping[str, Any]) -
     facts = [
         f"- {numbers['samples']} samples of {header['resolution']}×{header['resolution']} pixels: "
         + ", ".join(f"{count} {name}" for name, count in numbers["splits"].items()),
-        f"- {len(tars)} shards, {_size(size)}, {_size(size / numbers['samples'])} a sample",
+        f"- shards: {len(tars)}, {_size(size)} in all, {_size(size / numbers['samples'])} a sample",
         f"- splits: {header['splits']}",
         *(_own_facts(header) if own else _imported_facts(header)),
     ]

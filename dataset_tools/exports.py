@@ -18,8 +18,8 @@ import numpy as np
 from dataset_tools import layers, packages, shards
 from dataset_tools.errors import UserError
 from dataset_tools.packs import PackWriter
-from dataset_tools.progress import progress
 from dataset_tools.specs.seeds import SPLITS
+from dataset_tools.steps import steps
 from join_engine.color import DEFAULT_TRANSFORMS
 
 # Of a dataset that no bank was trained on, every split is held out.
@@ -57,7 +57,7 @@ def export(folder: Path, wanted: Export, out: Path) -> Exported:
     if not chosen:
         raise UserError(f"{folder} has no finished '{wanted.split}' samples yet: wait for more shards or render more.")
     max_bytes = None if wanted.max_mib is None else int(wanted.max_mib * 2**20)
-    with PackWriter(out, _pack(header, wanted), max_bytes) as pack, progress(len(chosen), "export") as advance:
+    with PackWriter(out, _pack(header, wanted), max_bytes) as pack, steps(len(chosen), "export") as advance:
         for index, found, _ in layers.load(folder, chosen, wanted.components, wanted.resolution):
             pack.add(list(_members(index, found, wanted.floats)))
             advance()

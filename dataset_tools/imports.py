@@ -19,8 +19,8 @@ from dataset_tools import exr as exr_file
 from dataset_tools import layers, packages, passes, shards
 from dataset_tools.errors import UserError
 from dataset_tools.mapping import PassMapping, Source
-from dataset_tools.progress import progress
 from dataset_tools.specs.seeds import split
+from dataset_tools.steps import steps
 from join_engine.color import srgb_decode
 
 _SEED = 0
@@ -70,7 +70,7 @@ def import_passes(
     shards.open_dataset(out, header)
     shards.remove_stale(out)
     missing = shards.missing(out, mapping.name, range(len(names)))
-    with progress(sum(shard.count for shard in missing), "import") as advance:
+    with steps(sum(shard.count for shard in missing), "import") as advance:
         for shard in missing:
             samples = (reader.sample(index, names[index], resolution, advance) for index in shard.indices)
             shards.write_shard(out, shard, samples)

@@ -13,7 +13,7 @@ import numpy as np
 from dataset_tools import contents, layers, packages, shards
 from dataset_tools.errors import UserError
 from dataset_tools.exports import ALL_SPLITS, choose
-from dataset_tools.progress import progress
+from dataset_tools.steps import steps
 
 _TILES = ((layers.IMAGE, "albedo"), ("shading", "specular"))
 _SHOWN = (layers.IMAGE, "albedo", "shading", "specular", layers.MASK)
@@ -72,7 +72,7 @@ def draw(folder: Path, wanted: Sheet) -> tuple[Any, int]:
     pen.on(sheet)
     pen.title(_title(header, len(chosen), len(available), wanted), size[0] - 2 * _MARGIN)
     splits = {entry["index"]: str(entry["split"]) for entry in chosen}
-    with progress(len(chosen), "preview") as advance:
+    with steps(len(chosen), "preview") as advance:
         for place, (index, found, stored) in enumerate(layers.load(folder, chosen, _SHOWN)):
             x = _MARGIN + place % columns * (cell_width + _GAP)
             y = _MARGIN + pen.title_height + place // columns * (cell_height + _GAP)
@@ -91,7 +91,7 @@ def draw_entries(available: list[dict[str, Any]], count: int, seed: int) -> list
 
 
 def _title(header: Mapping[str, Any], count: int, available: int, wanted: Sheet) -> tuple[str, str]:
-    size = f"{header['resolution']}×{header['resolution']}" if "resolution" in header else ""
+    size = f"{header['resolution']} pixels square" if "resolution" in header else ""
     light_paths = f"{header['samples']} samples a pixel" if "samples" in header else ""
     split = "" if wanted.split == ALL_SPLITS else f"split {wanted.split}"
     facts = [f"{count} of {available}", split, size, light_paths]
@@ -123,7 +123,7 @@ def _tile(name: str, linear: np.ndarray, side: int) -> Any:
 
 
 class _Pen:
-    """Writes labels whose size follows the tiles'; Pillow's own typeface, so that sheets are alike everywhere."""
+    """Writes labels whose size follows the tiles'; Pillow's own typeface, which has no × and no arrows."""
 
     def __init__(self, tile: int) -> None:
         packages.load_pillow()  # also finds Pillow where the user says it is

@@ -18,7 +18,7 @@ from dataset_tools import contents, layers, passes, shards
 from dataset_tools.errors import UserError
 from dataset_tools.exports import ALL_SPLITS, choose
 from dataset_tools.preview import draw_entries
-from dataset_tools.progress import progress
+from dataset_tools.steps import steps
 from join_engine.color import COMPONENT_TRANSFORMS, DEFAULT_TRANSFORMS, LUMINANCE_WEIGHTS
 
 # A pixel counts as a highlight where the specular layer's linear luminance is above this: a quarter of what white
@@ -47,7 +47,9 @@ class Values:
         """Shares in equal steps of the tone-mapped value, and linear percentiles (to 1/4096 of the tone map)."""
         total = max(1, int(self.counts.sum()))
         reached = np.cumsum(self.counts) / total
-        middles = (np.searchsorted(reached, np.array(PERCENTILES) / 100.0) + 0.5) / _FINE
+        numbers = np.searchsorted(reached, np.array(PERCENTILES) / 100.0)
+        # The middle of a step, but zero for the lowest, where most values are just that.
+        middles = np.where(numbers == 0, 0.0, (numbers + 0.5) / _FINE)
         linear = COMPONENT_TRANSFORMS[DEFAULT_TRANSFORMS[self.name]].decode(middles)
         bars = self.counts.reshape(BARS, -1).sum(axis=1) / total
         return {
@@ -66,7 +68,7 @@ def measure(folder: Path, count: int = 1000, split: str = ALL_SPLITS, seed: int 
     chosen = draw_entries(entries, count, seed)
     values = {name: Values(name) for name in passes.COMPONENTS}
     highlights, valid, metals, stories = [], [], [], []
-    with progress(len(chosen), "stats") as advance:
+    with steps(len(chosen), "stats") as advance:
         for _, found, stored in layers.load(folder, chosen, (*passes.COMPONENTS, layers.MASK)):
             for name in passes.COMPONENTS:
                 values[name].add(found[name])

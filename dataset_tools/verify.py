@@ -18,10 +18,10 @@ import numpy as np
 
 from dataset_tools import contents, imports, passes, shards, specs
 from dataset_tools.errors import UserError
-from dataset_tools.progress import progress
 from dataset_tools.shards import Shard
 from dataset_tools.specs.description import Scene
 from dataset_tools.specs.seeds import split
+from dataset_tools.steps import steps
 
 # The beginnings of the names of passes that Eq. 14 leaves out.
 _ZERO = ("transmission", "emission", "environment")
@@ -74,9 +74,9 @@ def verify(folder: Path, quick: bool = False) -> Report:
     entries = [entry for _, part in parts for entry in part]
     quarantined = _quarantined(folder, found)
     _check_manifest(folder, entries, found)
-    _check_indices(entries, quarantined, found)
+    _check_indices([shard for shard, _ in parts], entries, quarantined, found)
     owners: dict[str, tuple[str, int]] = {}
-    with progress(len(entries), "verify") as advance:
+    with steps(len(entries), "verify") as advance:
         for shard, part in parts:
             for entry, exr, stored in _members(folder, shard, part, found):
                 _check_description(header, entry, stored, owners, found)
@@ -159,7 +159,9 @@ def _check_manifest(folder: Path, entries: list[dict[str, Any]], found: _Finding
         found.add(f"{path.name} and the shards' own lists disagree: {advice}")
 
 
-def _check_indices(entries: list[dict[str, Any]], quarantined: Mapping[int, str], found: _Findings) -> None:
+def _check_indices(
+    parts: list[Shard], entries: list[dict[str, Any]], quarantined: Mapping[int, str], found: _Findings
+) -> None:
     counts = Counter(entry["index"] for entry in entries)
     for index in sorted(index for index, count in counts.items() if count > 1):
         found.sample(index, "stored more than once, in shards that overlap: delete one of the shards")
@@ -169,7 +171,7 @@ def _check_indices(entries: list[dict[str, Any]], quarantined: Mapping[int, str]
         found.add("There is no finished sample: run the render command again.")
         return
     known = set(counts) | set(quarantined)
-    for first, last in _gaps(sorted(known)):
+    for first, last in _gaps([min(parts[0].first, min(known)) - 1, *sorted(known), max(parts[-1].indices) + 1]):
         found.add(
             f"Samples {first} to {last} are missing: run the render command again, or with --start {first} "
             f"--count {last - first + 1}."

@@ -41,7 +41,9 @@ def _verify(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         print(finding)
     splits = ", ".join(f"{count} {name}" for name, count in report.splits.items())
     error = "" if report.largest_error is None else f"; largest identity error as stored {report.largest_error:.2g}"
-    looked_at = f"{report.samples} samples ({splits}) in {report.shards} shards{error}"
+    looked_at = (
+        f"{report.samples} samples ({splits}) in {report.shards} shard{'s' if report.shards != 1 else ''}{error}"
+    )
     if report.findings:
         print(f"{len(report.findings)} finding{'s' if len(report.findings) > 1 else ''} in {looked_at}")
         return 1

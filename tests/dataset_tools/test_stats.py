@@ -104,7 +104,7 @@ def test_the_card_tells_what_the_set_is_and_how_it_was_made(tmp_path: Path) -> N
     assert main(["card", str(folder)]) == 0
     text = (folder / cards.README).read_text("utf-8")
     command = f"render.py materials --count 4 --resolution {RESOLUTION} --samples 3 --seed {SEED} --out DIR"
-    for part in ("# materials", "1 test, 3 train", command, "Blender 4.5.1", "CC0 1.0", "diffuse_direct", "1 shards"):
+    for part in ("# materials", "1 test, 3 train", command, "Blender 4.5.1", "CC0 1.0", "diffuse_direct", "shards: 1,"):
         assert part in text
     with Image.open(folder / cards.EXAMPLE) as example:
         assert example.width > 300

@@ -198,6 +198,14 @@ def test_missing_samples_are_counted_out_and_quarantined_ones_listed(tmp_path: P
     assert any("quarantine.jsonl is damaged" in sentence for sentence in verify(tmp_path).findings)
 
 
+def test_a_shard_that_lists_less_than_its_name_says_is_found(tmp_path: Path) -> None:
+    _write(tmp_path)
+    (lines,) = (tmp_path / "shards").glob("*.jsonl")
+    lines.write_bytes(b"".join(lines.read_bytes().splitlines(keepends=True)[:2]))
+    shards.write_manifest(tmp_path)
+    assert any("Samples 2 to 2 are missing" in sentence for sentence in verify(tmp_path).findings)
+
+
 def test_a_folder_without_dataset_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(tmp_path)]) == 1
     assert "name the folder that was rendered to" in capsys.readouterr().err
