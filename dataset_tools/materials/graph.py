@@ -129,6 +129,11 @@ class Graph:
         inputs = {"Vector": vector, "Scale": scale, "Detail": detail}
         return self.node("ShaderNodeTexNoise", inputs).outputs[1]
 
+    def warp(self, vector: Socket, scale: float, amount: float, detail: float = 2.0) -> Socket:
+        """Coordinates pushed about by noise with ``scale`` features a metre, by up to about ``amount`` metres."""
+        push = self.vector("SUBTRACT", self.noise_color(vector, scale, detail), (0.5, 0.5, 0.5))
+        return self.vector("ADD", vector, self.vector("SCALE", push, 2.0 * amount))
+
     def shade(self, color: Value, factor: Value) -> Socket:
         """A colour made darker or lighter: all channels times ``factor``."""
         return self.vector("SCALE", color, factor)

@@ -14,12 +14,6 @@ from dataset_tools.specs.description import Color, Material
 from dataset_tools.specs.sampling import choose, natural, uniform
 
 
-def _warped(graph: Graph, vector: Socket, scale: float, amount: float) -> Socket:
-    """Coordinates pushed about by noise with ``scale`` features a metre, by up to about ``amount`` metres."""
-    push = graph.vector("SUBTRACT", graph.noise_color(vector, scale), (0.5, 0.5, 0.5))
-    return graph.vector("ADD", vector, graph.vector("SCALE", push, 2.0 * amount))
-
-
 def _pebble(graph: Graph, vector: Socket, scale: float, radius: float = 0.75) -> tuple[Socket, Socket]:
     """Rounded lumps side by side: the height of each, 0 beyond ``radius`` cells, and a random colour for each."""
     cell = graph.voronoi(vector, scale)
@@ -77,7 +71,7 @@ def asphalt(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
     roughness: Value = graph.mix_number(oil, material.roughness, material.roughness - 0.25)
     if parameters["cracks"]:
-        far = _warped(graph, at.uv, 0.12 / size, 2.0 * size)
+        far = graph.warp(at.uv, 0.12 / size, 2.0 * size)
         edge = graph.voronoi(far, 0.04 / size, "DISTANCE_TO_EDGE", voronoi_dimensions="2D").outputs[0]
         crack = graph.ramp(edge, 0.004, 0.02 * parameters["cracks"] + 0.006, 1.0, 0.0)
         color = graph.mix(crack, color, graph.shade(material.colors[0], 0.6))
@@ -104,7 +98,7 @@ def _gravel(rng: np.random.Generator) -> dict[str, float]:
 def gravel(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Many small stones of five colours, larger ones strewn among them, dust in between."""
     parameters, size = material.parameters, material.scale
-    bent = graph.vector("MULTIPLY", _warped(graph, at.solid, 1.2 / size, 0.12 * size), (1.0, parameters["flat"], 1.0))
+    bent = graph.vector("MULTIPLY", graph.warp(at.solid, 1.2 / size, 0.12 * size), (1.0, parameters["flat"], 1.0))
     fine, fine_tint = _pebble(graph, bent, 1.0 / size, 0.8)
     coarse, coarse_tint = _pebble(graph, graph.vector("ADD", bent, (5.0, 3.0, 0.0)), 0.42 / size, 0.55)
     present, _, _ = graph.xyz(coarse_tint)
@@ -148,7 +142,7 @@ def _sand(rng: np.random.Generator) -> dict[str, float]:
 def sand(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Sand with wind ripples that split and join, darker minerals on their lee side, or trodden; dry or damp."""
     parameters, size = material.parameters, material.scale
-    bent = _warped(graph, at.solid, 0.35 / size, 0.16 * size * parameters["bend"])
+    bent = graph.warp(at.solid, 0.35 / size, 0.16 * size * parameters["bend"])
     # A period of the wave is 0.314 metres at scale 1; the size is one ripple.
     ripple = graph.wave(bent, 0.314 / size, distortion=1.2, detail=2.0, wave_profile="SIN")
     ripple = graph.math("POWER", ripple, 1.4)
@@ -196,7 +190,7 @@ def _soil(rng: np.random.Generator) -> dict[str, float]:
 def soil(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Dug earth: clods and crumbs, pebbles and dead stalks in it, drier and paler where it stands up."""
     parameters, size = material.parameters, material.scale
-    bent = _warped(graph, at.solid, 1.6 / size, 0.35 * size)
+    bent = graph.warp(at.solid, 1.6 / size, 0.35 * size)
     clod, tint = _pebble(graph, bent, 1.0 / size)
     crumb, crumb_tint = _pebble(graph, bent, 2.9 / size)
     tall, tone, _ = graph.xyz(tint)
@@ -224,7 +218,7 @@ def soil(graph: Graph, at: Coordinates, material: Material) -> Surface:
 
 def _turned(graph: Graph, uv: Socket, scale: float, bend: float, angle: float = 0.0) -> Socket:
     """The plane turned by ``angle`` and bent by noise, so that stalks and blades laid on it lie in many directions."""
-    inputs = {"Vector": _warped(graph, uv, scale, bend), "Rotation": (0.0, 0.0, angle)}
+    inputs = {"Vector": graph.warp(uv, scale, bend), "Rotation": (0.0, 0.0, angle)}
     return graph.node("ShaderNodeMapping", inputs).outputs[0]
 
 
@@ -246,7 +240,7 @@ def _mud(rng: np.random.Generator) -> dict[str, float]:
 def cracked_mud(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A dried puddle: plates with curled rims, cracks in two generations, damper earth at their ground."""
     parameters, size = material.parameters, material.scale
-    bent = _warped(graph, at.uv, 2.2 / size, 0.1 * size)
+    bent = graph.warp(at.uv, 2.2 / size, 0.1 * size)
     edge = graph.voronoi(bent, 1.0 / size, "DISTANCE_TO_EDGE", voronoi_dimensions="2D").outputs[0]
     tone, light, _ = graph.xyz(graph.voronoi(bent, 1.0 / size, voronoi_dimensions="2D").outputs[1])
     second = graph.voronoi(bent, 2.4 / size, "DISTANCE_TO_EDGE", voronoi_dimensions="2D").outputs[0]
@@ -324,9 +318,9 @@ def _moss(rng: np.random.Generator) -> dict[str, float]:
 def moss(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Cushions of moss, brighter at their tips, with the ground showing where they have not closed yet."""
     parameters, size = material.parameters, material.scale
-    bent = _warped(graph, at.solid, 1.4 / size, 0.25 * size)
+    bent = graph.warp(at.solid, 1.4 / size, 0.25 * size)
     puff, _ = _pebble(graph, bent, 1.0 / size)
-    tufts, tint = _pebble(graph, _warped(graph, bent, 9.0 / size, 0.06 * size), 5.0 / size)
+    tufts, tint = _pebble(graph, graph.warp(bent, 9.0 / size, 0.06 * size), 5.0 / size)
     _, own, _ = graph.xyz(tint)
     clouds = graph.noise(at.solid, 0.6 / size, detail=5.0, roughness=0.65)
     fuzz = graph.noise(at.solid, 20.0 / size, detail=3.0, roughness=0.75)

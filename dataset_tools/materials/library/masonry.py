@@ -38,8 +38,7 @@ def bricks(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A running bond: each brick of its own tone, stained, with worn edges and recessed, sandy joints."""
     parameters = material.parameters
     # Hand-made edges: the plan itself is a little crooked.
-    wobble = graph.vector("SUBTRACT", graph.noise_color(at.uv, 4.0 / material.scale), (0.5, 0.5, 0.5))
-    plan = graph.vector("ADD", at.uv, graph.vector("SCALE", wobble, 0.08 * material.scale))
+    plan = graph.warp(at.uv, 4.0 / material.scale, 0.04 * material.scale)
     found = blocks(graph, plan, material.scale * parameters["aspect"], material.scale, shift=0.5)
     tone, light, _ = graph.xyz(graph.random(found.name))
     face = graph.mix(graph.math("MULTIPLY", tone, parameters["variation"]), material.colors[0], material.colors[1])
@@ -148,8 +147,7 @@ def _cobbles(rng: np.random.Generator) -> dict[str, float]:
 def cobbles(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Rounded paving stones, cut in rows or picked from the field, with tops polished by feet and soil between."""
     parameters, size = material.parameters, material.scale
-    wobble = graph.vector("SUBTRACT", graph.noise_color(at.uv, 2.2 / size), (0.5, 0.5, 0.5))
-    plan = graph.vector("ADD", at.uv, graph.vector("SCALE", wobble, 0.3 * size))
+    plan = graph.warp(at.uv, 2.2 / size, 0.15 * size)
     if parameters["rows"]:
         found = blocks(graph, plan, size * parameters["aspect"], size, shift=0.43)
         edge, tint = graph.math("DIVIDE", found.edge, size), graph.random(found.name)
@@ -209,8 +207,7 @@ def _flagstones(rng: np.random.Generator) -> dict[str, float]:
 def flagstones(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Riven slabs, polygonal or in rows, whose faces step down in thin layers; each slab of its own tone and rust."""
     parameters, size = material.parameters, material.scale
-    wobble = graph.vector("SUBTRACT", graph.noise_color(at.uv, 3.0 / size, detail=4.0), (0.5, 0.5, 0.5))
-    plan = graph.vector("ADD", at.uv, graph.vector("SCALE", wobble, 0.09 * size))
+    plan = graph.warp(at.uv, 3.0 / size, 0.045 * size)
     if parameters["rows"]:
         found = blocks(graph, plan, size * parameters["aspect"], size, shift=0.37)
         edge, tint = graph.math("DIVIDE", found.edge, size), graph.random(found.name)

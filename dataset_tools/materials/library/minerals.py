@@ -13,12 +13,6 @@ from dataset_tools.specs.description import Color, Material
 from dataset_tools.specs.sampling import choose, natural, uniform
 
 
-def _warped(graph: Graph, vector: Socket, scale: float, amount: float, detail: float = 3.0) -> Socket:
-    """Coordinates pushed about by noise with ``scale`` features a metre, by up to about ``amount`` metres."""
-    push = graph.vector("SUBTRACT", graph.noise_color(vector, scale, detail=detail), (0.5, 0.5, 0.5))
-    return graph.vector("ADD", vector, graph.vector("SCALE", push, 2.0 * amount))
-
-
 def _line(graph: Graph, noise: Socket, width: Value) -> Socket:
     """1 where a noise passes its middle, falling to 0 within ``width``: winding lines, as veins and cracks are."""
     off = graph.math("ABSOLUTE", graph.math("SUBTRACT", noise, 0.5))
@@ -50,7 +44,7 @@ def stone(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Raw, clouded rock, bedded or not: weathered patches, a few fine cracks, and a broken face."""
     parameters, size = material.parameters, material.scale
     stretched = graph.vector("MULTIPLY", at.solid, (1.0, parameters["bedding"], parameters["bedding"]))
-    bent = _warped(graph, stretched, 0.8 / size, 0.35 * size)
+    bent = graph.warp(stretched, 0.8 / size, 0.35 * size)
     clouds = graph.noise(bent, 0.8 / size, detail=5.0, roughness=0.62)
     patches = graph.noise(bent, 2.1 / size, detail=5.0, roughness=0.7)
     color = graph.mix(graph.ramp(clouds, 0.36, 0.64), material.colors[0], material.colors[1])
@@ -59,7 +53,7 @@ def stone(graph: Graph, at: Coordinates, material: Material) -> Surface:
     depth = 0.3 * parameters["grain"]
     color = graph.shade(color, graph.ramp(grain, 0.3, 0.7, 1.0 - depth, 1.0 + depth))
     # Cracks run where a noise passes its middle, and only in some places.
-    seams = graph.noise(_warped(graph, at.solid, 3.0 / size, 0.1 * size), 0.7 / size, detail=1.0)
+    seams = graph.noise(graph.warp(at.solid, 3.0 / size, 0.1 * size), 0.7 / size, detail=1.0)
     some = graph.ramp(graph.noise(at.solid, 0.9 / size, detail=2.0), 0.48, 0.62, 0.0, parameters["cracks"])
     crack = graph.math("MULTIPLY", _line(graph, seams, 0.005), some)
     color = graph.shade(color, graph.ramp(crack, 0.0, 1.0, 1.0, 0.6))
@@ -108,7 +102,7 @@ def marble(graph: Graph, at: Coordinates, material: Material) -> Surface:
         solid = graph.vector("ADD", solid, graph.vector("SCALE", graph.random(found.name), 20.0 * size))
         joint = graph.ramp(found.edge, 0.002 * size, 0.006 * size, 1.0, 0.0)
     laid = graph.vector("MULTIPLY", solid, (1.0, parameters["stretch"], 1.0))
-    bent = _warped(graph, laid, 1.1 / size, parameters["twist"] * size, detail=4.0)
+    bent = graph.warp(laid, 1.1 / size, parameters["twist"] * size, detail=4.0)
     clouds = graph.noise(bent, 0.9 / size, detail=5.0, roughness=0.6)
     strength = graph.noise(solid, 1.3 / size, detail=2.0)
     wide = graph.noise(bent, 0.7 / size, detail=3.0, roughness=0.45)
@@ -163,7 +157,7 @@ def _chips(graph: Graph, at: Coordinates, scale: float, share: float, binder: fl
 def terrazzo(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Chips of three stones and two sizes in ground and polished cement."""
     parameters, size = material.parameters, material.scale
-    warped = Coordinates(_warped(graph, at.uv, 2.5 / size, 0.08 * size), at.solid)
+    warped = Coordinates(graph.warp(at.uv, 2.5 / size, 0.08 * size), at.solid)
     large, large_tint = _chips(graph, warped, 1.0 / size, parameters["density"], parameters["binder"])
     small, small_tint = _chips(graph, warped, 3.3 / size, parameters["fines"], parameters["binder"])
     stones = material.colors[1:]
@@ -206,7 +200,7 @@ def _granite(rng: np.random.Generator) -> dict[str, float]:
 def granite(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Polished granite: crystals of three minerals grown into one another, dark mica, here and there dull lime."""
     parameters, size = material.parameters, material.scale
-    frayed = _warped(graph, at.solid, 2.5 / size, 0.3 * size, detail=2.0)
+    frayed = graph.warp(at.solid, 2.5 / size, 0.3 * size, detail=2.0)
     crystals = graph.voronoi(frayed, 1.3 / size).outputs[1]
     kind, light, _ = graph.xyz(crystals)
     clusters = graph.noise(at.solid, 0.22 / size, detail=3.0)
@@ -223,7 +217,7 @@ def granite(graph: Graph, at: Coordinates, material: Material) -> Surface:
     scuffs = graph.noise(at.solid, 0.35 / size, detail=5.0, roughness=0.7)
     if parameters["lime"]:
         # What hard water leaves: pale rings around dried puddles.
-        level = graph.noise(_warped(graph, at.solid, 0.5 / size, 0.5 * size), 0.14 / size, detail=2.0)
+        level = graph.noise(graph.warp(at.solid, 0.5 / size, 0.5 * size), 0.14 / size, detail=2.0)
         dried = graph.ramp(level, 0.57, 0.6)
         rings = graph.math("PINGPONG", graph.math("ADD", level, graph.math("MULTIPLY", scuffs, 0.02)), 0.012)
         chalk = graph.math("MULTIPLY", dried, graph.ramp(rings, 0.0, 0.012, 0.25, 0.75))
@@ -256,7 +250,7 @@ def _concrete(rng: np.random.Generator) -> dict[str, float]:
 def concrete(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Cast concrete: cement clouds, run-off stains, air pores, and the print of the panels or boards of its form."""
     parameters, size = material.parameters, material.scale
-    clouds = graph.noise(_warped(graph, at.solid, 0.9 / size, 0.25 * size), 0.9 / size, detail=5.0, roughness=0.62)
+    clouds = graph.noise(graph.warp(at.solid, 0.9 / size, 0.25 * size), 0.9 / size, detail=5.0, roughness=0.62)
     runs = graph.noise(graph.vector("MULTIPLY", at.solid, (3.0, 0.5, 3.0)), 1.1 / size, detail=4.0, roughness=0.6)
     grain = graph.noise(at.solid, 26.0 / size, detail=3.0, roughness=0.65)
     share = graph.math("ADD", graph.ramp(clouds, 0.35, 0.65, 0.0, 0.9), graph.ramp(runs, 0.48, 0.68, 0.0, 0.35))
@@ -317,7 +311,7 @@ def _plaster(rng: np.random.Generator) -> dict[str, float]:
 def plaster(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Sand plaster: one colour throughout, grains of sand, and the sweeps of the float that dragged them along."""
     parameters, size = material.parameters, material.scale
-    bent = _warped(graph, at.solid, 0.9 / size, 0.5 * size, detail=1.0)
+    bent = graph.warp(at.solid, 0.9 / size, 0.5 * size, detail=1.0)
     drag = graph.noise(graph.vector("MULTIPLY", bent, (1.0, 6.0, 6.0)), 2.5 / size, detail=4.0, roughness=0.6)
     waves = graph.noise(at.solid, 1.4 / size, detail=2.0)
     sand = graph.noise(at.solid, 13.0 / size, detail=3.0, roughness=0.75)
@@ -356,7 +350,7 @@ def _roughcast(rng: np.random.Generator) -> dict[str, float]:
 def roughcast(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Thrown render: lumps of two sizes, some pressed flat with a trowel, painted over and streaked by rain."""
     parameters, size = material.parameters, material.scale
-    bent = _warped(graph, at.solid, 1.5 / size, 0.35 * size, detail=2.0)
+    bent = graph.warp(at.solid, 1.5 / size, 0.35 * size, detail=2.0)
     height: Value = 0.0
     for scale, part in ((1.0 / size, 1.0), (2.6 / size, 0.5)):
         lump = graph.voronoi(bent, scale)
