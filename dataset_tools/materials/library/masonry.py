@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Laid and cast walls and floors: brick, tile, cobbles, flagstones."""
+"""Laid walls and floors: brick, tile, cobbles, flagstones."""
 
 from __future__ import annotations
 
