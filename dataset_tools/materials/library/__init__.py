@@ -12,11 +12,12 @@ from dataset_tools.materials.library import (
     minerals,
     patterns,
     printed,
+    scanned,
     synthetic,
     textile,
     wood,
 )
 
-_MODULES = (patterns, masonry, minerals, ground, synthetic, metal, printed, wood, textile, fibre)
+_MODULES = (patterns, masonry, minerals, ground, synthetic, metal, printed, wood, textile, fibre, scanned)
 
 FAMILIES: dict[str, Family] = {family.name: family for module in _MODULES for family in module.FAMILIES}
