@@ -89,6 +89,7 @@ def command(folder: Path, header: Mapping[str, Any]) -> str:
     words += [f"--start {min(indices)}"] if min(indices) else []
     words += [f"--{name} {header[name]}" for name in ("resolution", "samples", "seed") if name in header]
     words += ["--denoise"] if header.get("denoise") else []
+    words += [f"--device {header['device']}"] if header.get("device", "cpu") != "cpu" else []
     words += [f"--materials {header['materials']}"] if header.get("materials") else []
     return " ".join([*words, "--out DIR"])
 

@@ -135,7 +135,9 @@ def _quarantined(folder: Path, found: _Findings) -> dict[int, str]:
     if not path.exists():
         return {}
     try:
-        lines = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+        # A kill may have cut the last line in half: that sample is only tried again.
+        whole = path.read_text("utf-8").rpartition("\n")[0]
+        lines = [json.loads(line) for line in whole.splitlines() if line.strip()]
         return {int(line["index"]): str(line.get("reason", "no reason was noted")).rstrip(".") for line in lines}
     except (ValueError, KeyError, TypeError, AttributeError):
         found.add(f"{path.name} is damaged: delete it and run the render command again.")

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dataset_tools import components, passes
+from dataset_tools import components, passes, shards
 from dataset_tools.cli import main
 from dataset_tools.errors import UserError
 from dataset_tools.exports import ALL_SPLITS, Export, Exported, export
@@ -135,6 +137,21 @@ def test_an_export_that_fails_leaves_the_earlier_one(dataset: Path, tmp_path: Pa
     with pytest.raises(UserError, match="is cut short or damaged"):
         export(dataset, Export(8, ("albedo",), "train", max_mib=0.04), out)
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*train*")} == before
+
+
+def test_a_full_disk_leaves_no_part_behind(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, written = shards.add_member, []
+
+    def full(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+        written.append(name)
+        if len(written) > 60:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(archive, name, data)
+
+    monkeypatch.setattr(shards, "add_member", full)
+    with pytest.raises(UserError, match=r"Could not write .*No space left on device.*make room"):
+        export(dataset, Export(8, ("albedo",), "train", max_mib=0.04), tmp_path / "out" / "train.tar")
+    assert written.count("pack.json") > 1 and list((tmp_path / "out").iterdir()) == []
 
 
 def test_equal_exports_are_equal_bytes(dataset: Path, tmp_path: Path) -> None:

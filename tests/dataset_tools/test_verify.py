@@ -194,7 +194,10 @@ def test_missing_samples_are_counted_out_and_quarantined_ones_listed(tmp_path: P
     report = verify(tmp_path)
     assert report.findings == []
     assert report.notes[0] == "Sample 2 is in quarantine: its worker ended three times."
-    (tmp_path / "quarantine.jsonl").write_text("{", "utf-8")
+    with (tmp_path / "quarantine.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"index": 7, "rea')
+    assert verify(tmp_path).notes == report.notes
+    (tmp_path / "quarantine.jsonl").write_text("{\n", "utf-8")
     assert any("quarantine.jsonl is damaged" in sentence for sentence in verify(tmp_path).findings)
 
 
