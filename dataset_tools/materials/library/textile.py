@@ -462,7 +462,7 @@ FAMILIES = (
         parameters=_tartan,
         roughness=(0.8, 1.0),
         specular=(0.05, 0.25),
-        relief=(0.014, 0.035),
+        relief=(0.008, 0.022),
     ),
     Family(
         "wicker",

@@ -42,7 +42,7 @@ def _finish(rng: np.random.Generator) -> dict[str, float]:
         "pores": uniform(rng, 0.0, 0.7),
         "knots": float(rng.random() < 0.4),
         "coat": uniform(rng, 0.4, 1.0) if varnished else 0.0,
-        "coat_roughness": uniform(rng, 0.04, 0.3),
+        "coat_roughness": uniform(rng, 0.06, 0.3),
     }
 
 
@@ -85,6 +85,8 @@ def _sawn(graph: Graph, point: Socket, material: Material, width: float) -> _Gra
     broad = graph.noise(trunk, 0.7 / width, detail=2.0)
     color = graph.shade(color, graph.ramp(broad, 0.3, 0.7, 0.86, 1.1))
     height = graph.math("SUBTRACT", graph.ramp(fibres, 0.25, 0.75), graph.math("MULTIPLY", dark, 0.6), clamp=True)
+    # Varnish fills the grain.
+    height = graph.math("MULTIPLY", height, 0.2 if parameters["coat"] else 1.0)
     return _Grain(color, height)
 
 
@@ -305,7 +307,7 @@ def _bark_colors(rng: np.random.Generator) -> tuple[Color, ...]:
 
 def _bark(rng: np.random.Generator) -> dict[str, float]:
     return {
-        "stretch": uniform(rng, 0.22, 0.5),
+        "stretch": uniform(rng, 0.15, 0.36),
         "furrow": uniform(rng, 0.1, 0.28),
         "lichen": choose(rng, (0.0, uniform(rng, 0.3, 1.0)), (1.0, 1.0)),
     }
