@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes the lock files of the engine's environment anew: ``lock_engine.py [--only PART]``; needs ``uv`` and the network.
+
+One file per build, ``join_blender/engine_requirements/<system>-<machine>-py<version>-<build>.txt``, in pip's own format:
+one exact wheel per line with its SHA-256, its size as it comes and unpacked, and the index it comes from where that is
+not the default one. The pins come from ``pyproject.toml``. A build is only written when every wheel has a hash.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+import urllib.parse
+import urllib.request
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "join_blender" / "engine_requirements"
+WANTED = ("torch", "numpy", "safetensors", "pillow", "openexr")
+"""What the engine itself imports; the rest follows from these."""
+_PYTORCH = "https://download.pytorch.org/whl"
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A wheel as the lock file names it; ``unpacked`` and ``size`` in bytes."""
+
+    name: str
+    version: str
+    file: str
+    sha256: str
+    size: int
+    unpacked: int
+    index: str = ""
+
+    def line(self) -> str:
+        """In pip's format; pip takes what follows the # as a comment, and the add-on reads it."""
+        comment = f"file={self.file} bytes={self.size} unpacked={self.unpacked}"
+        comment += f" index={self.index}" if self.index else ""
+        return f"{self.name}=={self.version} --hash=sha256:{self.sha256}  # {comment}"
+
+
+# Wheels of pytorch's own index. The first's hash was computed from the wheel itself; the other two are those that
+# several public lock files agree on, and their sizes unpacked are estimates (the first's, and a little too much).
+_CPU_311 = Wheel(
+    "torch",
+    "2.13.0+cpu",
+    "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl",
+    "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b",
+    191_794_682,
+    699_298_109,
+    f"{_PYTORCH}/cpu",
+)
+_CPU_313 = Wheel(
+    "torch",
+    "2.13.0+cpu",
+    "torch-2.13.0+cpu-cp313-cp313-manylinux_2_28_x86_64.whl",
+    "3fbf9c9d1f3c10c2d59d04aca426dee9ccc6ceb32d255c61e93acc3b4f75fae6",
+    191_815_667,
+    699_298_109,
+    f"{_PYTORCH}/cpu",
+)
+_WINDOWS_CUDA_313 = Wheel(
+    "torch",
+    "2.13.0+cu130",
+    "torch-2.13.0+cu130-cp313-cp313-win_amd64.whl",
+    "cf23236e9deed7d3510d14d9b9592d75d272ef7b35bbfee31a02bea339c73971",
+    1_915_517_499,
+    4_200_000_000,
+    f"{_PYTORCH}/cu130",
+)
+
+
+@dataclass(frozen=True)
+class Build:
+    """What to lock."""
+
+    system: str
+    python: str
+    kind: str
+    target: str
+    """The platform in uv's words."""
+    torch: Wheel | None = None
+    """Instead of the torch of the default index."""
+    without: tuple[str, ...] = field(default=())
+    """Beginnings of names that the default index's torch asks for, and this torch does not."""
+
+    @property
+    def name(self) -> str:
+        """The lock file's, without its ending."""
+        return f"{self.system}-py{self.python.replace('.', '')}-{self.kind}"
+
+
+_LINUX, _WINDOWS, _MAC = "x86_64-manylinux_2_28", "x86_64-pc-windows-msvc", "aarch64-apple-darwin"
+_NVIDIA = ("nvidia-", "cuda-", "triton")
+BUILDS = (
+    Build("linux-x86_64", "3.11", "cpu", _LINUX, _CPU_311, _NVIDIA),
+    Build("linux-x86_64", "3.13", "cpu", _LINUX, _CPU_313, _NVIDIA),
+    Build("linux-x86_64", "3.11", "cuda", _LINUX),
+    Build("linux-x86_64", "3.13", "cuda", _LINUX),
+    Build("windows-x86_64", "3.11", "cpu", _WINDOWS),
+    Build("windows-x86_64", "3.13", "cpu", _WINDOWS),
+    Build("windows-x86_64", "3.13", "cuda", _WINDOWS, _WINDOWS_CUDA_313),
+    Build("macos-arm64", "3.11", "metal", _MAC),
+    Build("macos-arm64", "3.13", "metal", _MAC),
+)
+
+
+def lock(build: Build, cutoff: str) -> list[Wheel]:
+    """Every wheel of the build, by name. ``cutoff`` is a date: nothing newer is taken."""
+    with tempfile.TemporaryDirectory() as folder:
+        wanted, locked = Path(folder) / "wanted.in", Path(folder) / "pylock.toml"
+        wanted.write_text("\n".join(_pins(build.python)), encoding="utf-8")
+        # fmt: off
+        command = [
+            "uv", "pip", "compile", str(wanted), "-q", "--python-version", build.python, "--python-platform",
+            build.target, "--only-binary", ":all:", "--default-index", "https://pypi.org/simple", "--no-config",
+            "--exclude-newer", cutoff, "--format", "pylock.toml", "-o", str(locked),
+        ]
+        # fmt: on
+        # The oldest macOS that torch's wheels are for.
+        subprocess.run(command, check=True, env={**os.environ, "MACOSX_DEPLOYMENT_TARGET": "14.0"})
+        packages = tomllib.loads(locked.read_text(encoding="utf-8"))["packages"]
+    wheels = []
+    for package in packages:
+        if package["name"] == "torch" and build.torch is not None:
+            wheels.append(build.torch)
+        elif not package["name"].startswith(build.without or "\0"):
+            wheels.append(_described(package))
+    return wheels
+
+
+def _pins(python: str) -> list[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pins = {}
+    for requirement in project["dependencies"]:
+        pin, _, marker = (part.strip() for part in requirement.partition(";"))
+        if ("< '3.12'" in marker and python != "3.11") or (">= '3.12'" in marker and python == "3.11"):
+            continue
+        pins[pin.partition("==")[0].lower()] = pin
+    return [pins[name] for name in WANTED]
+
+
+def _described(package: dict) -> Wheel:
+    # Several fit only on macOS, one for each oldest version that it runs on: the newest that torch's runs on too.
+    wheel = max(package["wheels"], key=lambda wheel: _macos(wheel["url"]))
+    url = wheel["url"]
+    file = urllib.parse.unquote(url.rsplit("/", 1)[-1])
+    remote = _Remote(url)
+    with zipfile.ZipFile(io.BufferedReader(remote, 1 << 16)) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    return Wheel(package["name"], package["version"], file, wheel["hashes"]["sha256"], remote.size, unpacked)
+
+
+def _macos(url: str) -> tuple[int, int]:
+    match = re.search(r"macosx_(\d+)_(\d+)_arm64", url)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+class _Remote(io.RawIOBase):
+    """A file on a server, of which only what is looked at is fetched: a wheel's table of contents is at its end."""
+
+    def __init__(self, url: str) -> None:
+        self._url, self._at = url, 0
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD")) as answer:
+            self.size = int(answer.headers["Content-Length"])
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = (0, self._at, self.size)[whence] + offset
+        return self._at
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        last = min(self._at + len(buffer), self.size) - 1
+        if last < self._at:
+            return 0
+        request = urllib.request.Request(self._url, headers={"Range": f"bytes={self._at}-{last}"})
+        with urllib.request.urlopen(request) as answer:
+            data = answer.read()
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def write(build: Build, wheels: list[Wheel], cutoff: str) -> Path:
+    """The lock file."""
+    path = FOLDER / f"{build.name}.txt"
+    lines = [
+        f"# The engine's environment: {build.kind}, {build.system}, Python {build.python}.",
+        f"# Written by tests/join_blender/lock_engine.py --cutoff {cutoff}: change it there.",
+        *(wheel.line() for wheel in wheels),
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def main() -> int:
+    """Write all, or those whose name holds ``--only``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="a part of the names of the builds to lock")
+    parser.add_argument("--cutoff", default="2026-11-20", help="no package newer than this date")
+    given = parser.parse_args()
+    for build in (build for build in BUILDS if given.only in build.name):
+        wheels = lock(build, given.cutoff)
+        size, unpacked = sum(wheel.size for wheel in wheels), sum(wheel.unpacked for wheel in wheels)
+        print(f"{write(build, wheels, given.cutoff).name}: {len(wheels)} wheels, {size >> 20} MB, {unpacked >> 20} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
