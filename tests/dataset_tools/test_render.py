@@ -99,6 +99,23 @@ def test_denoising_adds_layers_nearer_to_the_truth_and_keeps_the_passes(rendered
         assert errors[0] < 0.6 * errors[1]
 
 
+_LAYERS_IN_BLENDER = """
+import bpy, sys
+tree = bpy.data.node_groups.new("compositor", "CompositorNodeTree")
+node = tree.nodes.new("CompositorNodeImage")
+node.image = bpy.data.images.load(sys.argv[1])
+print("layers:", *sorted(socket.name for socket in node.outputs))
+"""
+
+
+def test_blender_reads_every_stored_layer(rendered: Path, tmp_path: Path) -> None:
+    ((_, exr, _),) = shards.read_samples(rendered, shards.entries(rendered)[:1])
+    (tmp_path / "sample.exr").write_bytes(exr)
+    command = [sys.executable, "-c", _LAYERS_IN_BLENDER, str(tmp_path / "sample.exr")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert f"layers: {' '.join(sorted(passes.read(exr)))}" in result.stdout.splitlines()
+
+
 def test_a_killed_run_resumes_to_the_same_bytes(rendered: Path, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
     process = subprocess.Popen(_command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
