@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from dataset_tools import passes
+
+# What Cycles renders on, the best first after the one that finds it out.
+DEVICES = ("auto", "optix", "cuda", "hip", "metal", "oneapi", "cpu")
 
 
 @dataclass(frozen=True)
@@ -15,7 +19,7 @@ class Job:
     """What decides a dataset's bytes (all but ``start``, ``count`` and ``out``) and which part of it is wanted.
 
     ``resolution`` is width and height in pixels, ``samples`` the light paths per pixel; ``denoise`` adds denoised
-    components beside the raw passes.
+    components beside the raw passes; ``device`` is one of DEVICES, and ``auto`` until a worker has looked.
     """
 
     dataset: str
@@ -26,6 +30,7 @@ class Job:
     samples: int
     out: Path
     denoise: bool = False
+    device: str = "cpu"
 
     @property
     def wanted(self) -> range:
@@ -40,7 +45,21 @@ class Job:
             "resolution": self.resolution,
             "samples": self.samples,
             "blender": blender,
+            "device": self.device,
             "denoise": self.denoise,
             "passes": [*passes.stored(denoised=self.denoise), passes.MASK],
             "splits": "by scene: sha256 of seed and index; 90% train, 5% val, 5% test",
         }
+
+    def on(self, device: str) -> Job:
+        """The same on a device."""
+        return replace(self, device=device)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data, for another process."""
+        return {**asdict(self), "out": str(self.out)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Job:
+        """The job that :meth:`to_json` was called on."""
+        return cls(**{**data, "out": Path(data["out"])})

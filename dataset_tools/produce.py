@@ -29,7 +29,7 @@ class Producer:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._version = blender_version()
-        self._renderer = Renderer(Quality(job.resolution, job.samples))
+        self._renderer = Renderer(Quality(job.resolution, job.samples, device=job.device))
         self._denoiser = Denoiser(library_folders(), job.resolution) if job.denoise else None
         self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command: ``blender -b -P dataset_tools/render.py -- …`` or ``python dataset_tools/render.py …``."""
+"""The command: ``blender -b -P dataset_tools/render.py -- …`` or ``python dataset_tools/render.py …``.
+
+Old Blenders must be able to read this file and ``requirements.py``: what needs more is imported after the check.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from pathlib import Path
 # As a script, Python puts this folder on its path and not the checkout that the package lies in.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from dataset_tools.cli import main
+from dataset_tools.requirements import refusal
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -19,12 +22,24 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
+def _run() -> int:
+    reason = refusal(sys.modules.get("bpy"))
+    if reason:
+        print(f"error: {reason}", file=sys.stderr)
+        return 1
+    from dataset_tools.cli import main
+
+    return main(sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:])
+
+
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Blender keeps Ctrl-C for itself unless it is asked for.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
     try:
-        status = main(sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:])
+        status = _run()
     except Exception:
-        # Blender would print the trace and still exit with 0, and a worker's failure would go unseen.
+        # Blender would print the trace and still exit with 0.
         traceback.print_exc()
         status = 1
     sys.exit(status)

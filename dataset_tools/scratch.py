@@ -4,10 +4,29 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
+
+VARIABLE = "JOIN_SCRATCH"
+PREFIX = "join-render-"
+_STALE_SECONDS = 24 * 3600.0
 
 
 def scratch_folder() -> str | None:
-    """Memory where the system offers it; None for the system's temporary folder."""
+    """The folder named by JOIN_SCRATCH, memory where the system offers it, else None: the system's temporary folder."""
+    named = os.environ.get(VARIABLE)
+    if named:
+        return named
     memory = Path("/dev/shm")
     return str(memory) if memory.is_dir() and os.access(memory, os.W_OK) else None
+
+
+def remove_stale() -> None:
+    """Remove folders of runs that were killed: those that nobody has touched for a day."""
+    for path in Path(scratch_folder() or tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)

@@ -5,6 +5,7 @@
     FOLDER/manifest.jsonl                        one line per sample: index, split, shard, sha256, seconds
     FOLDER/shards/primeshapes-00000064-064.tar   first index and count; per sample {index:08d}.exr and {index:08d}.json
     FOLDER/shards/primeshapes-00000064-064.jsonl the shard's part of the manifest, written last: the shard is finished
+    FOLDER/quarantine.jsonl                      samples that are left out because they ended their worker, and why
 
 Everything is written to a temporary name and renamed. A tar's bytes depend on the descriptions, the settings, the
 Blender build and the CPU only; what differs from run to run (seconds) is in the manifest.
@@ -17,7 +18,9 @@ import io
 import json
 import os
 import re
+import secrets
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -67,14 +70,14 @@ class Sample:
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its name when the block ends well, and vanishes when it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # The number of the process lets its supervisor find what it left; on another machine there may be the same one.
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         partial.replace(path)
     except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"Could not write {path} ({reason}): make room there or choose another folder.") from error
+        raise _unwritable(path, error) from error
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -106,10 +109,34 @@ def open_dataset(folder: Path, header: Mapping[str, Any]) -> None:
                     "choose another --out, or the settings it was rendered with."
                 )
         return
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} is not empty and holds no dataset.json: choose another --out.")
+    check_folder(folder)
     with atomic(path) as partial:
         partial.write_bytes(json_bytes(wanted))
+
+
+def check_folder(folder: Path) -> None:
+    """Raise UserError where no dataset can be rendered to: something else is there, or it cannot be written to."""
+    if folder.is_dir():
+        names = {path.name for path in folder.iterdir() if not path.name.endswith(".partial")}
+        # Another job may be about to create it too, with the same contents.
+        if names and "dataset.json" not in names:
+            raise UserError(f"{folder} is not empty and holds no dataset.json: choose another --out.")
+    try:
+        # Without a name where the system can do that, and in the nearest folder that is there: nothing is created yet.
+        with tempfile.TemporaryFile(dir=nearest(folder)):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def nearest(folder: Path) -> Path:
+    """``folder``, or the first one above it that exists."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+
+
+def _unwritable(path: Path, error: OSError) -> UserError:
+    reason = error.strerror or error
+    return UserError(f"Could not write {path} ({reason}): make room there or choose another folder.")
 
 
 def remove_stale(folder: Path) -> None:
@@ -118,6 +145,13 @@ def remove_stale(folder: Path) -> None:
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > _STALE_SECONDS:
                 path.unlink()
+
+
+def remove_partial(folder: Path, shard: Shard, process: int) -> None:
+    """Remove what a process that was ended had written of a shard."""
+    for path in (folder / "shards").glob(f".{shard.stem}.*.{process}-*.partial"):
+        with suppress(OSError):
+            path.unlink()
 
 
 def read_header(folder: Path) -> dict[str, Any]:
@@ -143,12 +177,29 @@ def finished(folder: Path) -> list[Shard]:
     return sorted(shards, key=lambda shard: shard.first)
 
 
-def missing(folder: Path, dataset: str, wanted: range) -> list[Shard]:
+def damaged(folder: Path) -> list[Shard]:
+    """Shards that were finished once and whose tar was cut since: resuming renders them again."""
+    return [shard for shard in finished(folder) if not _has_end(folder / "shards" / f"{shard.stem}.tar")]
+
+
+def _has_end(path: Path) -> bool:
+    """Whether a tar ends as every whole one does: on a full record, with two empty blocks."""
+    size = path.stat().st_size
+    if size == 0 or size % tarfile.RECORDSIZE:
+        return False
+    with path.open("rb") as file:
+        file.seek(size - 2 * tarfile.BLOCKSIZE)
+        return not any(file.read())
+
+
+def missing(folder: Path, dataset: str, wanted: range, again: Iterable[int] = ()) -> list[Shard]:
     """Shards that have to be rendered so that all ``wanted`` indices are there.
 
-    Cut on a fixed grid, so that a longer run later continues a shorter one.
+    Cut on a fixed grid, so that a longer run later continues a shorter one. Finished shards with one of the indices
+    ``again``, and damaged ones, count as missing.
     """
-    covered = {index for shard in finished(folder) for index in shard.indices}
+    anew = set(again).union(*(shard.indices for shard in damaged(folder)))
+    covered = {index for shard in finished(folder) if anew.isdisjoint(shard.indices) for index in shard.indices}
     runs: list[list[int]] = []
     for index in (i for i in wanted if i not in covered):
         if runs and runs[-1][-1] == index - 1 and index % SHARD_SIZE:
@@ -158,8 +209,12 @@ def missing(folder: Path, dataset: str, wanted: range) -> list[Shard]:
     return [Shard(dataset, run[0], len(run)) for run in runs]
 
 
-def write_shard(folder: Path, shard: Shard, samples: Iterable[Sample]) -> None:
-    """Write a shard from its samples (in order), then the part of the manifest that marks it as finished."""
+def write_shard(folder: Path, shard: Shard, samples: Iterable[Sample]) -> int:
+    """Write a shard from its samples (in order), then the part of the manifest that marks it as finished.
+
+    Samples that are left out are listed in ``quarantine.jsonl``; the shard is finished all the same. Returns the tar's
+    size in bytes.
+    """
     path = folder / "shards" / f"{shard.stem}.tar"
     lines = []
     with atomic(path) as partial, tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as archive:
@@ -169,6 +224,7 @@ def write_shard(folder: Path, shard: Shard, samples: Iterable[Sample]) -> None:
             lines.append(_manifest_line(shard, sample))
     with atomic(path.with_suffix(".jsonl")) as partial:
         partial.write_bytes(b"".join(lines))
+    return path.stat().st_size
 
 
 def _manifest_line(shard: Shard, sample: Sample) -> bytes:
@@ -187,17 +243,24 @@ def _manifest_line(shard: Shard, sample: Sample) -> bytes:
 
 def write_manifest(folder: Path) -> int:
     """Join the parts of all finished shards into ``manifest.jsonl``; returns the number of samples."""
-    parts = [(folder / "shards" / f"{shard.stem}.jsonl").read_bytes() for shard in finished(folder)]
-    with atomic(folder / "manifest.jsonl") as partial:
-        partial.write_bytes(b"".join(parts))
-    return sum(part.count(b"\n") for part in parts)
+    found = None
+    # Again if another job finished a shard meanwhile: the last one to write has seen them all.
+    while found != (found := finished(folder)):
+        lines = [line for shard in found for line in _sample_lines(folder, shard)]
+        with atomic(folder / "manifest.jsonl") as partial:
+            partial.write_bytes(b"".join(lines))
+    return len(lines)
+
+
+def _sample_lines(folder: Path, shard: Shard) -> list[bytes]:
+    return (folder / "shards" / f"{shard.stem}.jsonl").read_bytes().splitlines(keepends=True)
 
 
 def entries(folder: Path) -> list[dict[str, Any]]:
     """Manifest entries of all finished shards, by index; works while rendering goes on."""
     found: dict[int, dict[str, Any]] = {}
     for shard in finished(folder):
-        for line in (folder / "shards" / f"{shard.stem}.jsonl").read_text("utf-8").splitlines():
+        for line in _sample_lines(folder, shard):
             entry = json.loads(line)
             found.setdefault(entry["index"], entry)
     return [found[index] for index in sorted(found)]

@@ -1,93 +1,97 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Render missing shards, in this process or in several: each worker is this command again with its share of shards."""
+"""Render a job into its folder: open it, have what is missing rendered by processes here or on a cluster, list it."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from dataset_tools import denoise, shards
+from dataset_tools import disk, quarantine, shards
 from dataset_tools.errors import UserError
 from dataset_tools.job import Job
-from dataset_tools.progress import progress
-from dataset_tools.shards import Sample, Shard
+from dataset_tools.progress import Reporter
+from dataset_tools.shards import Shard
 from dataset_tools.specs import describe
 from dataset_tools.specs.description import Scene
+from dataset_tools.supervisor import Limits, Supervisor, default_timeout
+from dataset_tools.worker_process import this_command
 
 
-def open_folder(job: Job) -> None:
-    """Create the dataset's folder or check that it holds this very dataset."""
-    # bpy: only where something is rendered
-    from dataset_tools.scenes.render import blender_version, library_folders
+@dataclass(frozen=True)
+class How:
+    """What does not touch the bytes: ``workers`` processes, seconds without a word before one is lost (None: derived
+    from the job), whether samples in quarantine are tried again."""
 
-    if job.denoise:
-        denoise.load(library_folders())
-    shards.open_dataset(job.out, job.header(blender_version()))
+    workers: int = 1
+    timeout: float | None = None
+    retry_quarantined: bool = False
+
+    def limits(self, job: Job) -> Limits:
+        """For the supervisor."""
+        return Limits(self.timeout or default_timeout(job))
+
+
+# Has shards rendered by processes elsewhere: settled job, shards, how, report.
+Cluster = Callable[[Job, Sequence[Shard], How, Reporter], None]
+
+
+def render(job: Job, how: How, report: Reporter, cluster: Cluster | None = None) -> int:
+    """Render all that is missing; returns the number of samples in the folder. Raises UserError if it cannot."""
+    job = _like_the_folder(job)
+    elsewhere: list[Shard] = []
+    settled = job
+
+    def plan(found: Job, hello: dict[str, Any]) -> Sequence[Shard]:
+        nonlocal settled
+        settled = found
+        missing = _open(found, hello, how, report)
+        if cluster is None:
+            return missing
+        elsewhere.extend(missing)
+        return []
+
+    try:
+        local = report if cluster is None else Reporter()
+        Supervisor(job, this_command(), how.workers, how.limits(job), local).run(plan)
+        if cluster is not None:
+            cluster(settled, elsewhere, how, report)
+    finally:
+        report.close()
+    count = shards.write_manifest(job.out)
+    report.end()
+    return count
+
+
+def _like_the_folder(job: Job) -> Job:
+    """Refuse a folder that cannot be rendered to before Blender starts, and take over the device that it began with."""
+    shards.check_folder(job.out)
+    if job.device == "auto" and (job.out / "dataset.json").exists():
+        return job.on(shards.read_header(job.out).get("device", job.device))
+    return job
+
+
+def _open(job: Job, hello: dict[str, Any], how: How, report: Reporter) -> list[Shard]:
+    """Create the dataset's folder, or check that it holds this very dataset; returns what is to be rendered."""
+    shards.open_dataset(job.out, job.header(hello["blender"]))
     shards.remove_stale(job.out)
+    for shard in shards.damaged(job.out):
+        report.trouble(f"{shard.stem}.tar was cut since it was written.")
     _check_descriptions(job)
+    again = []
+    if how.retry_quarantined:
+        again = [index for index in quarantine.read(job.out) if index in job.wanted]
+        quarantine.forget(job.out, again)
+    missing = shards.missing(job.out, job.dataset, job.wanted, again)
+    disk.check_room(job, missing)
+    return missing
 
 
 def _check_descriptions(job: Job) -> None:
     """Refuse to continue a dataset that another version of the scene descriptions began."""
-    for _, _, stored in shards.read_samples(job.out, shards.entries(job.out)[:1]):
+    cut = {f"shards/{shard.stem}.tar" for shard in shards.damaged(job.out)}
+    first = [entry for entry in shards.entries(job.out) if entry["shard"] not in cut][:1]
+    for _, _, stored in shards.read_samples(job.out, first):
         scene = describe(job.dataset, job.seed, stored["index"], stored["scene"]["attempt"])
         if Scene.from_json(stored["scene"]) != scene:
             raise UserError(f"{job.out} was begun with other scene descriptions than today's: choose another --out.")
-
-
-def render_share(job: Job, worker: int, workers: int) -> None:
-    """Render every ``workers``-th missing shard, beginning with number ``worker``."""
-    from dataset_tools.produce import Producer
-
-    # By position on the grid and not in the list of what is missing, which changes while others render.
-    share = [
-        shard
-        for shard in shards.missing(job.out, job.dataset, job.wanted)
-        if shard.first // shards.SHARD_SIZE % workers == worker
-    ]
-    producer = Producer(job)
-    try:
-        with progress(sum(shard.count for shard in share), f"worker {worker}", worker) as advance:
-            for shard in share:
-                shards.write_shard(job.out, shard, _samples(producer, shard, advance))
-    finally:
-        producer.close()
-
-
-def _samples(producer: Any, shard: Shard, advance: Any) -> Iterator[Sample]:
-    for sample in producer.samples(shard.indices):
-        yield sample
-        advance()
-
-
-def render_parallel(arguments: Sequence[str], workers: int) -> None:
-    """Start ``workers`` processes with this command's own arguments and wait; the first failure ends them all."""
-    command = [*_this_command(), *arguments]
-    running = [subprocess.Popen([*command, "--worker", f"{n}/{workers}"]) for n in range(workers)]
-    try:
-        while any(process.poll() is None for process in running):
-            if any(process.poll() not in (None, 0) for process in running):
-                raise UserError("A worker stopped (its reason is above); run the same command again to resume.")
-            time.sleep(0.2)
-    finally:
-        for process in running:
-            if process.poll() is None:
-                process.terminate()
-            process.wait()
-    if any(process.returncode for process in running):
-        raise UserError("A worker stopped (its reason is above); run the same command again to resume.")
-
-
-def _this_command() -> list[str]:
-    """How to start this tool again: Blender and the script, or Python and the script."""
-    import bpy  # type: ignore[import]
-
-    script = str(Path(__file__).with_name("render.py"))
-    # bpy.app.module is younger than 4.2; as a module, older versions name no binary.
-    if not getattr(bpy.app, "module", not bpy.app.binary_path):
-        return [bpy.app.binary_path, "-b", "--factory-startup", "-P", script, "--"]
-    return [sys.executable, script]

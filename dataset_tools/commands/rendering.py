@@ -1,62 +1,90 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Commands that render: one per dataset."""
+"""Commands that render: one per dataset, and the hidden one that a worker process runs."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dataset_tools import shards, specs
+from dataset_tools import cards, specs
 from dataset_tools.commands.arguments import command, natural, positive
-from dataset_tools.job import Job
+from dataset_tools.errors import UserError
+from dataset_tools.job import DEVICES, Job
+
+_SLURM = """One array job of a hundred parts, all into one folder (a multiple of 64 each):
+  sbatch --array=0-99 --cpus-per-task=8 --wrap 'a=$((SLURM_ARRAY_TASK_ID * 1024)); \\
+    blender -b -P dataset_tools/render.py -- %s --range $a:$((a + 1024)) --workers 8 --out DIR'"""
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add this module's commands to the parser."""
     for name in sorted(specs.DATASETS):
         _add_render(commands, name)
+    # Without a help text it is not listed.
+    commands.add_parser("worker").set_defaults(run=_work, packages=None)
 
 
 def _add_render(commands: argparse._SubParsersAction, name: str) -> None:
     parser = command(commands, name, f"render samples of {name}; run again to resume")
-    parser.add_argument("--count", type=positive, required=True, help="number of samples")
-    parser.add_argument("--start", type=natural, default=0, help="index of the first sample")
+    parser.epilog = _SLURM % name
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--count", type=positive, help="number of samples")
+    which.add_argument("--range", type=_range, metavar="A:B", help="samples A to B - 1, for array jobs")
+    parser.add_argument("--start", type=natural, help="with --count: index of the first sample (0)")
     parser.add_argument("--resolution", type=positive, default=128, help="width and height in pixels")
     parser.add_argument("--samples", type=positive, default=12, help="light paths per pixel")
     parser.add_argument("--denoise", action="store_true", help="add denoised shading and specular to the raw passes")
     parser.add_argument("--seed", type=natural, default=0, help="seed of the dataset")
     parser.add_argument("--out", type=Path, required=True, help="folder of the dataset")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="cpu: the same bytes always; auto: the best")
     parser.add_argument("--workers", type=positive, default=1, help="processes; one CPU thread each")
-    parser.add_argument("--worker", type=_share, help=argparse.SUPPRESS)
+    parser.add_argument("--timeout", type=positive, metavar="S", help="seconds after which a sample counts as hung")
+    parser.add_argument("--retry-quarantined", action="store_true", help="try samples again that were left out")
+    parser.add_argument("--progress", choices=("bar", "json"), default="bar", help="json: a line per event on stdout")
     parser.set_defaults(run=_render, dataset=name)
 
 
 def _render(options: argparse.Namespace, arguments: Sequence[str]) -> None:
-    from dataset_tools import workers
+    from dataset_tools import progress, workers
 
-    job = Job(
+    how = workers.How(options.workers, options.timeout, options.retry_quarantined)
+    report = progress.JsonLines() if options.progress == "json" else progress.Bar()
+    count = workers.render(_job(options), how, report)
+    if options.progress != "json":
+        print(f"{count} samples in {options.out}")
+    trouble = cards.write_if_possible(options.out) if count else None
+    if trouble:
+        print(trouble, file=sys.stderr)
+
+
+def _job(options: argparse.Namespace) -> Job:
+    if options.range and options.start is not None:
+        raise UserError("--range names the samples itself: leave --start out.")
+    wanted = options.range or range(options.start or 0, (options.start or 0) + options.count)
+    return Job(
         dataset=options.dataset,
         seed=options.seed,
-        start=options.start,
-        count=options.count,
+        start=wanted.start,
+        count=len(wanted),
         resolution=options.resolution,
         samples=options.samples,
         out=options.out,
         denoise=options.denoise,
+        device=options.device,
     )
-    workers.open_folder(job)
-    if options.worker:
-        workers.render_share(job, *options.worker)
-        return
-    if options.workers == 1:
-        workers.render_share(job, 0, 1)
-    else:
-        workers.render_parallel(arguments, options.workers)
-    count = shards.write_manifest(job.out)
-    print(f"{count} samples in {job.out}")
 
 
-def _share(text: str) -> tuple[int, int]:
-    number, _, count = text.partition("/")
-    return natural(number), positive(count)
+def _range(text: str) -> range:
+    first, colon, end = text.partition(":")
+    if not colon or not first.isdecimal() or not end.isdecimal() or int(first) >= int(end):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a range such as 0:1024")
+    return range(int(first), int(end))
+
+
+def _work(options: argparse.Namespace, arguments: Sequence[str]) -> int:
+    from dataset_tools import worker
+
+    return worker.run()

@@ -16,6 +16,7 @@ import bpy  # type: ignore[import]
 
 from dataset_tools import passes
 from dataset_tools.errors import UserError
+from dataset_tools.scenes import device
 from dataset_tools.scenes.build import build_scene, clear_scene
 from dataset_tools.scratch import scratch_folder
 from dataset_tools.specs.description import Scene
@@ -29,6 +30,7 @@ class Quality:
     resolution: int
     samples: int
     bounces: int = 4
+    device: str = "cpu"
 
 
 def library_folders() -> list[Path]:
@@ -87,7 +89,7 @@ def _configure(quality: Quality) -> None:
     render.threads_mode = "FIXED"
     render.threads = 1
     cycles = scene.cycles
-    cycles.device = "CPU"
+    device.use(quality.device, scene)
     cycles.samples = quality.samples
     cycles.use_adaptive_sampling = False
     cycles.use_denoising = False
