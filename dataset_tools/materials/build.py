@@ -31,9 +31,10 @@ def build_material(covering: Covering, name: str, textures: Path | None = None, 
     data.node_tree.nodes.clear()
     graph = Graph(data.node_tree, _loader(textures))
     surface = _layered(graph, covering, flat)
-    _connect(graph, surface)
-    deep = any(FAMILIES[material.family].displaced for material in covering.layers)
-    data.displacement_method = "BOTH" if flat and deep else "BUMP"
+    displaced = flat and any(FAMILIES[material.family].displaced for material in covering.layers)
+    _connect(graph, surface, displaced=displaced)
+    if displaced:
+        data.displacement_method = "BOTH"
     return data
 
 
@@ -71,24 +72,45 @@ def _surface(graph: Graph, material: Material, flat: bool) -> Surface:
     )
 
 
-def _connect(graph: Graph, surface: Surface) -> None:
+def _connect(graph: Graph, surface: Surface, *, displaced: bool) -> None:
+    surface = replace(surface, color=_reflectance(graph, surface.color))
+    bumpy = not isinstance(surface.height, float)
+    outputs: dict[str, Value] = {"Surface": _shader(graph, surface, surface.normal)}
+    if bumpy and displaced:
+        inputs = {"Height": surface.height, "Midlevel": 0.0, "Scale": 1.0}
+        outputs["Displacement"] = graph.node("ShaderNodeDisplacement", inputs).outputs[0]
+    elif bumpy:
+        # Seen in another surface's light a bump makes no difference, and its height is evaluated three times a hit:
+        # bumps for camera rays only make a room a third cheaper.
+        seen = _shader(graph, surface, _bumped(graph, surface))
+        camera = graph.node("ShaderNodeLightPath").outputs["Is Camera Ray"]
+        outputs["Surface"] = graph.mix_shader(camera, outputs["Surface"], seen)
+    graph.node("ShaderNodeOutputMaterial", outputs)
+
+
+def _shader(graph: Graph, surface: Surface, normal: Socket | None) -> Socket:
     inputs = {
-        "Base Color": _reflectance(graph, surface.color),
+        "Base Color": surface.color,
         "Roughness": surface.roughness,
         "Specular IOR Level": surface.specular,
         "Metallic": surface.metallic,
         "Coat Weight": surface.coat,
         "Coat Roughness": surface.coat_roughness,
     }
-    shader = graph.node("ShaderNodeBsdfPrincipled", inputs)
+    if normal is not None:
+        inputs["Normal"] = normal
+    return graph.node("ShaderNodeBsdfPrincipled", inputs).outputs[0]
+
+
+def _bumped(graph: Graph, surface: Surface) -> Socket:
+    """The normal of a relief in metres, over the surface's own or mapped normal."""
+    node = graph.node("ShaderNodeBump", {"Height": surface.height, "Distance": 1.0, "Strength": 1.0})
     if surface.normal is not None:
-        graph.feed(shader.inputs["Normal"], surface.normal)
-    outputs = {"Surface": shader.outputs[0]}
-    if not isinstance(surface.height, float):
-        outputs["Displacement"] = graph.node(
-            "ShaderNodeDisplacement", {"Height": surface.height, "Midlevel": 0.0, "Scale": 1.0}
-        ).outputs[0]
-    graph.node("ShaderNodeOutputMaterial", outputs)
+        graph.feed(node.inputs["Normal"], surface.normal)
+    # Younger than 4.2, where its value is fixed at one.
+    if "Filter Width" in node.inputs:
+        node.inputs["Filter Width"].default_value = 1.0
+    return node.outputs[0]
 
 
 def _reflectance(graph: Graph, color: Value) -> Value:

@@ -76,6 +76,13 @@ class Graph:
             self.feed(socket, value)
         return next(s for s in node.outputs if s.enabled)
 
+    def mix_shader(self, factor: Value, a: Socket, b: Socket) -> Socket:
+        """Shader ``a`` where ``factor`` is 0, ``b`` where it is 1."""
+        node = self.node("ShaderNodeMixShader")
+        for socket, value in zip(node.inputs, (factor, a, b), strict=True):
+            self.feed(socket, value)
+        return node.outputs[0]
+
     def mix_vector(self, factor: Value, a: Socket, b: Socket) -> Socket:
         """Vector ``a`` where ``factor`` is 0, ``b`` where it is 1."""
         part = self.vector("SCALE", self.vector("SUBTRACT", b, a), factor)
