@@ -39,20 +39,34 @@ def _add_render(commands: argparse._SubParsersAction, name: str) -> None:
     parser.add_argument("--denoise", action="store_true", help="add denoised shading and specular to the raw passes")
     parser.add_argument("--seed", type=natural, default=0, help="seed of the dataset")
     parser.add_argument("--out", type=Path, required=True, help="folder of the dataset")
+    parser.add_argument("--materials", type=Path, metavar="DIR", help="folder of scanned materials (PBR textures)")
+    parser.add_argument("--scanned-share", type=_share, default=0.5, help="how often one is drawn: 1 for always (0.5)")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="cpu: the same bytes always; auto: the best")
     parser.add_argument("--workers", type=positive, default=1, help="processes; one CPU thread each")
     parser.add_argument("--timeout", type=positive, metavar="S", help="seconds after which a sample counts as hung")
     parser.add_argument("--retry-quarantined", action="store_true", help="try samples again that were left out")
     parser.add_argument("--progress", choices=("bar", "json"), default="bar", help="json: a line per event on stdout")
+    parser.add_argument("--estimate", action="store_true", help="only say how many hours and gigabytes it takes")
+    parser.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="render on a Ray cluster (or a local one without an address); --workers limits the tasks at a time",
+    )
     parser.set_defaults(run=_render, dataset=name)
 
 
 def _render(options: argparse.Namespace, arguments: Sequence[str]) -> None:
-    from dataset_tools import progress, workers
+    from dataset_tools import estimate, progress, ray_jobs, workers
 
+    if options.estimate:
+        print(estimate.estimate(_job(options), options.workers))
+        return
     how = workers.How(options.workers, options.timeout, options.retry_quarantined)
     report = progress.JsonLines() if options.progress == "json" else progress.Bar()
-    count = workers.render(_job(options), how, report)
+    cluster = None if options.ray is None else ray_jobs.cluster(options.ray)
+    count = workers.render(_job(options), how, report, cluster)
     if options.progress != "json":
         print(f"{count} samples in {options.out}")
     trouble = cards.write_if_possible(options.out) if count else None
@@ -74,7 +88,19 @@ def _job(options: argparse.Namespace) -> Job:
         out=options.out,
         denoise=options.denoise,
         device=options.device,
+        materials=options.materials,
+        scanned_share=options.scanned_share,
     )
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 < value <= 1.0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0 and up to 1")
+    return value
 
 
 def _range(text: str) -> range:
