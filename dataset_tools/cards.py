@@ -90,7 +90,8 @@ def command(folder: Path, header: Mapping[str, Any]) -> str:
     words += [f"--{name} {header[name]}" for name in ("resolution", "samples", "seed") if name in header]
     words += ["--denoise"] if header.get("denoise") else []
     words += [f"--device {header['device']}"] if header.get("device", "cpu") != "cpu" else []
-    words += [f"--materials {header['materials']}"] if header.get("materials") else []
+    if header.get("materials"):
+        words += [f"--materials {header['materials']}", f"--scanned-share {header['scanned_share']}"]
     return " ".join([*words, "--out DIR"])
 
 

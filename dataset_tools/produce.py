@@ -15,6 +15,7 @@ from dataset_tools.job import Job
 from dataset_tools.scenes.render import Quality, Renderer, blender_version, library_folders
 from dataset_tools.shards import Sample
 from dataset_tools.specs import describe
+from dataset_tools.specs.lighting import light_metadata
 from dataset_tools.specs.seeds import split
 from dataset_tools.takes import Take, take
 
@@ -29,7 +30,8 @@ class Producer:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._version = blender_version()
-        self._renderer = Renderer(Quality(job.resolution, job.samples, device=job.device))
+        self._scans = job.scans()
+        self._renderer = Renderer(Quality(job.resolution, job.samples, device=job.device), job.materials)
         self._denoiser = Denoiser(library_folders(), job.resolution) if job.denoise else None
         self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
 
@@ -42,9 +44,8 @@ class Producer:
         pending: Future[Sample] | None = None
         for index in indices:
             began = time.perf_counter()
-            taken = take(
-                partial(describe, self._job.dataset, self._job.seed, index), self._renderer.render, f"Sample {index}"
-            )
+            described = partial(describe, self._job.dataset, self._job.seed, index, scans=self._scans)
+            taken = take(described, self._renderer.render, f"Sample {index}")
             # Of this thread, so that the seconds of all samples are about the run's.
             seconds = time.perf_counter() - began
             if pending:
@@ -79,6 +80,7 @@ class Producer:
     def _description(self, index: int, taken: Take) -> dict[str, Any]:
         return {
             "scene": taken.scene.to_json(),
+            "metadata": light_metadata(taken.scene),
             "seed": self._job.seed,
             "index": index,
             "resolution": self._job.resolution,

@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any
 
-from dataset_tools import memory, shards
+from dataset_tools import affinity, memory, shards
 from dataset_tools.errors import SampleError, UserError
 from dataset_tools.job import Job
 from dataset_tools.requirements import refusal
@@ -70,7 +70,8 @@ def _read(stream: IO[str], orders: queue.SimpleQueue[dict[str, Any]]) -> None:
 
 def _serve(job: Job, orders: queue.SimpleQueue[dict[str, Any]], send: Send) -> None:
     try:
-        import bpy  # type: ignore[import]
+        with affinity.one_processor():
+            import bpy  # type: ignore[import]
     except ImportError as error:
         raise UserError(
             f"This Python has no bpy module ({error}): run 'blender -b -P dataset_tools/render.py -- …' or install bpy."

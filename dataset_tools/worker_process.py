@@ -31,7 +31,7 @@ def this_command() -> list[str]:
     # Inside Blender it is always imported. bpy.app.module is younger than 4.2; there, a module names no binary.
     bpy = sys.modules.get("bpy")
     if bpy is not None and not getattr(bpy.app, "module", not bpy.app.binary_path):
-        return [bpy.app.binary_path, "-b", "--factory-startup", "-P", script, "--"]
+        return [bpy.app.binary_path, "-b", "--factory-startup", "-t", "1", "-P", script, "--"]
     return [sys.executable, script]
 
 

@@ -50,7 +50,9 @@ def blender_version() -> str:
 class Renderer:
     """Renders descriptions one after another in this process, on one CPU thread."""
 
-    def __init__(self, quality: Quality) -> None:
+    def __init__(self, quality: Quality, textures: Path | None = None) -> None:
+        """``textures`` is the folder of scanned materials, for scenes that have any."""
+        self._textures = textures
         self._folder = tempfile.TemporaryDirectory(prefix="join-render-", dir=scratch_folder())
         bpy.ops.wm.read_factory_settings(use_empty=True)
         _configure(quality)
@@ -58,7 +60,7 @@ class Renderer:
     def render(self, description: Scene) -> Rendered:
         """The passes of one sample, float32. Raises UserError where Blender cannot write its scratch file."""
         clear_scene()
-        build_scene(description)
+        build_scene(description, self._textures)
         path = Path(self._folder.name) / "sample.exr"
         scene: Any = bpy.context.scene
         scene.render.filepath = str(path)
