@@ -14,6 +14,7 @@ import subprocess
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -62,12 +63,13 @@ class EngineProcess:
     Args:
         python: the engine's interpreter.
         root: the folder that holds ``join_engine``.
+        arguments: what the interpreter shall run instead of the engine, if it speaks the same protocol.
 
     Raises:
         Failure: ``engine_start`` when the interpreter cannot be started at all.
     """
 
-    def __init__(self, python: Path, root: Path) -> None:
+    def __init__(self, python: Path, root: Path, arguments: Sequence[str] = ("-m", "join_engine", "serve")) -> None:
         self.python = python
         self._events: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._stderr: deque[str] = deque(maxlen=_KEPT_STDERR_LINES)
@@ -76,7 +78,7 @@ class EngineProcess:
         self._garbage: str | None = None
         try:
             self._process = subprocess.Popen(
-                [str(python), "-m", "join_engine", "serve"],
+                [str(python), *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -138,6 +140,16 @@ class EngineProcess:
             self._process.kill()
             self._process.wait(timeout=5)
         _running.discard(self)
+
+    def end(self, grace: float) -> None:
+        """Ask the process to end, by the end of its stdin, and :meth:`kill` it after ``grace`` seconds."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.close()
+            self._process.wait(grace)
+        except (OSError, subprocess.TimeoutExpired):
+            pass  # it is dead already, or does not listen
+        self.kill()
 
     def _has_ended(self) -> bool:
         """True when the process is gone, or talks nonsense, and everything it said has been read."""

@@ -21,6 +21,8 @@ class EnginePython:
 
     path: Path
     source: str
+    installed: bool = False
+    """Whether it belongs to the environment that the add-on made itself."""
 
 
 def engine_root() -> Path:
@@ -29,9 +31,13 @@ def engine_root() -> Path:
 
 
 def find_python(
-    preference: str = "", root: Path | None = None, environ: Mapping[str, str] = os.environ
+    preference: str = "",
+    root: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    installed: Path | None = None,
 ) -> EnginePython:
-    """The Python that shall run the engine: the preference, else the variable, else the checkout's own ``.venv``.
+    """The Python that shall run the engine: the preference, else the variable, else the one that the add-on has
+    ``installed``, else the checkout's own ``.venv``.
 
     A path that somebody chose is used or complained about; it is never silently replaced by the next one.
 
@@ -42,13 +48,15 @@ def find_python(
         return EnginePython(_checked(preference, "that the add-on's preferences name"), "chosen in the preferences")
     if environ.get(VARIABLE, "").strip():
         return EnginePython(_checked(environ[VARIABLE], f"that {VARIABLE} names"), f"named by {VARIABLE}")
+    if installed is not None:
+        return EnginePython(installed, "installed by the add-on", installed=True)
     own = _in_folder((root or engine_root()) / ".venv")
     if own.is_file():
         return EnginePython(own, "the project's own environment")
     raise Failure(
         "engine_python_missing",
-        "No Python for the engine is set.",
-        "In the add-on's preferences choose a Python 3.11 or newer that has torch, numpy and safetensors.",
+        "The engine is not installed.",
+        "Install it in the add-on's preferences, or choose there a Python of your own that has torch.",
     )
 
 

@@ -8,13 +8,14 @@ from typing import Any
 import bpy
 
 from ..core.engine_process import kill_all
-from . import operators, panels, preferences, properties, running
+from . import engine, install_ops, operators, panels, preferences, properties, running
 
 _SCENE: Any = bpy.types.Scene
 """The type of all scenes, as something that takes new properties."""
 
 CLASSES: tuple[type, ...] = (
     preferences.JoinPreferences,
+    *install_ops.CLASSES,
     properties.JoinSettings,
     operators.JOIN_OT_decompose,
     operators.JOIN_OT_stop,
@@ -34,6 +35,7 @@ def register() -> None:
 def unregister() -> None:
     """Take everything away again; a running engine ends."""
     running.abandon()
+    engine.abandon()
     kill_all()
     bpy.types.IMAGE_MT_image.remove(panels.draw_image_menu)
     del _SCENE.join_intrinsics

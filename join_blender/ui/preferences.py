@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The add-on's preferences: where the engine's Python is."""
+"""The add-on's preferences: the engine's state in plain words, and what to do about it."""
 
 import textwrap
 from typing import Any
@@ -7,10 +7,34 @@ from typing import Any
 import bpy
 
 from ..core.failure import Failure
-from ..core.locate import EnginePython, find_python
+from ..core.install import builds, places
+from ..core.install.places import Condition
+from ..core.install.status import Level
+from . import engine, install_ops
+from .engine import ADDON, chosen_python, engine_found
 
-ADDON = __package__.rsplit(".", 2)[0]
-"""The add-on's own name: ``bl_ext.<repository>.join_intrinsics``."""
+__all__ = ["ADDON", "JoinPreferences", "chosen_python", "draw_engine_state", "draw_wrapped", "engine_found"]
+
+_ICONS = {Level.READY: "CHECKMARK", Level.UNTRIED: "QUESTION", Level.MISSING: "INFO", Level.BROKEN: "ERROR"}
+
+# Blender keeps no copy of the texts of a dynamic list.
+_kinds: list[tuple[str, str, str]] = []
+
+
+def _list_kinds(_self: Any, _context: Any) -> list[tuple[str, str, str]]:
+    if not _kinds:
+        for build in builds.builds_for():
+            size = places.gigabytes(build.download)
+            _kinds.append((build.kind, build.label, f"{_PURPOSES[build.kind]}. Download of {size}"))
+    return _kinds or [("", "None", "There is no build for this system and this Blender's Python")]
+
+
+_PURPOSES = {
+    "cpu": "Runs on every computer",
+    "cuda": "Also uses an NVIDIA graphics card, which is much faster",
+    "rocm": "Also uses an AMD graphics card, which is much faster",
+    "metal": "Also uses the graphics processor of an Apple Silicon Mac",
+}
 
 
 class JoinPreferences(bpy.types.AddonPreferences):
@@ -19,49 +43,85 @@ class JoinPreferences(bpy.types.AddonPreferences):
     bl_idname = ADDON
 
     engine_python: bpy.props.StringProperty(  # type: ignore[valid-type]
-        name="Engine Python",
+        name="My Own Python",
         description=(
-            "The python executable (or its virtual environment's folder) that runs the engine. "
-            "It needs torch, numpy and safetensors. Blender's own Python stays as it is"
+            "Run the engine with this python executable (or its virtual environment's folder) instead of the installed "
+            "one. It needs torch, numpy, safetensors and pillow. Leave empty for the installed engine"
         ),
         subtype="FILE_PATH",
+        update=lambda _self, _context: install_ops.try_own_python(),
+    )
+    engine_build: bpy.props.EnumProperty(  # type: ignore[valid-type]
+        name="Build", description="Which processor the engine that you install can use", items=_list_kinds
     )
 
-    def draw(self, _context: Any) -> None:
-        """The path, and in plain words what comes of it."""
-        self.layout.prop(self, "engine_python")
-        draw_engine_state(self.layout, width=90)
+    def draw(self, context: Any) -> None:
+        """The state, and below it whatever can be done."""
+        layout: Any = self.layout
+        letters = _letters(context)
+        box = layout.box()
+        _draw_state(box, letters)
+        if engine.current() is not None:
+            _draw_task(box)
+        else:
+            _draw_failure(box, letters)
+            self._draw_actions(context, box, letters)
+        row = layout.row()
+        row.use_property_split = True
+        row.use_property_decorate = False
+        row.enabled = engine.current() is None
+        row.prop(self, "engine_python")
 
+    def _draw_actions(self, context: Any, box: Any, letters: int) -> None:
+        own = bool(self.engine_python)
+        condition = engine.installed().condition
+        ready = condition is Condition.READY
+        if not own and not ready:
+            self._draw_install(context, box, letters)
+        elif not own and len(builds.builds_for()) > 1:
+            box.row().prop(self, "engine_build", expand=True)
+        row = box.row()
+        if engine.engine_found() or own:
+            row.operator(install_ops.JOIN_OT_test_engine.bl_idname, icon="PLAY")
+        if not own and ready:
+            row.operator(install_ops.JOIN_OT_install_engine.bl_idname, text="Install Again", icon="FILE_REFRESH")
+        if condition is not Condition.MISSING:
+            row.operator(install_ops.JOIN_OT_remove_engine.bl_idname, icon="TRASH")
+        if engine.places().log.is_file():
+            row.operator(install_ops.JOIN_OT_show_engine_log.bl_idname, icon="TEXT")
 
-def chosen_python() -> EnginePython:
-    """The Python that will run the engine.
-
-    Raises:
-        Failure: when there is none, or it is not there any more.
-    """
-    preferences: Any = bpy.context.preferences
-    addon = preferences.addons.get(ADDON)
-    preference = addon.preferences.engine_python if addon is not None and addon.preferences is not None else ""
-    return find_python(bpy.path.abspath(preference) if preference else "")
-
-
-def engine_found() -> bool:
-    """Whether :func:`chosen_python` finds one."""
-    try:
-        chosen_python()
-    except Failure:
-        return False
-    return True
+    def _draw_install(self, context: Any, box: Any, letters: int) -> None:
+        try:
+            build = builds.choose_build(self.engine_build)
+        except Failure as failure:
+            draw_wrapped(box, str(failure), letters, icon="ERROR")
+            return
+        carried = not build.missing_in(builds.CARRIED)
+        if len(builds.builds_for()) > 1:
+            box.row().prop(self, "engine_build", expand=True)
+        draw_wrapped(box, _needs(build, carried), letters, icon="DISK_DRIVE")
+        offline = not bpy.app.online_access and not carried
+        if offline:
+            draw_wrapped(box, f"Blender's online access is off. {install_ops.how_to_go_online()}", letters, "ERROR")
+            if not bpy.app.online_access_override:
+                box.prop(context.preferences.system, "use_online_access", text="Allow Online Access")
+        row = box.row()
+        row.scale_y = 1.3
+        install = row.row()
+        install.enabled = not offline
+        install.operator(install_ops.JOIN_OT_install_engine.bl_idname, icon="IMPORT")
+        row.operator(install_ops.JOIN_OT_install_engine_from_folder.bl_idname, icon="FILE_FOLDER")
 
 
 def draw_engine_state(layout: Any, width: int) -> None:
-    """One line (wrapped at ``width`` letters) that says whether an engine is found, or what is wrong."""
-    try:
-        python = chosen_python()
-    except Failure as failure:
-        draw_wrapped(layout, str(failure), width, icon="ERROR")
-    else:
-        draw_wrapped(layout, f"The engine runs with {python.path} ({python.source}).", width, icon="CHECKMARK")
+    """For a panel: the state, wrapped at ``width`` letters; where there is no engine, the button that installs it."""
+    _draw_state(layout, width)
+    if engine.current() is not None:
+        _draw_task(layout)
+        return
+    _draw_failure(layout, width)
+    if not engine.engine_found() and not engine.preference() and builds.builds_for():
+        layout.operator(install_ops.JOIN_OT_install_engine.bl_idname, icon="IMPORT")
 
 
 def draw_wrapped(layout: Any, text: str, width: int, icon: str = "NONE") -> None:
@@ -69,3 +129,41 @@ def draw_wrapped(layout: Any, text: str, width: int, icon: str = "NONE") -> None
     column = layout.column(align=True)
     for index, line in enumerate(textwrap.wrap(text, max(width, 10))):
         column.label(text=line, icon=icon if index == 0 else ("BLANK1" if icon != "NONE" else "NONE"))
+
+
+def _draw_state(layout: Any, letters: int) -> None:
+    now = engine.status_now()
+    draw_wrapped(layout, now.text, letters, icon=_ICONS[now.level])
+
+
+def _draw_task(layout: Any) -> None:
+    running_task = engine.current()
+    if running_task is None:
+        return
+    row = layout.row()
+    row.progress(factor=running_task.progress.fraction, text=running_task.progress.text)
+    row.operator(install_ops.JOIN_OT_cancel_engine_task.bl_idname, text="", icon="X")
+
+
+def _draw_failure(layout: Any, letters: int) -> None:
+    failure = engine.last_failure()
+    if failure is not None and str(failure) not in engine.status_now().text:
+        column = layout.column()
+        column.alert = True
+        draw_wrapped(column, str(failure), letters, icon="ERROR")
+
+
+def _needs(build: builds.Build, carried: bool) -> str:
+    free = places.gigabytes(places.free_bytes(engine.places().folder))
+    if carried:
+        return (
+            f"The add-on brings all packages. Needs {places.gigabytes(build.unpacked)} of disk space; {free} are free."
+        )
+    needed = places.gigabytes(build.unpacked + build.download)
+    return f"Downloads {places.gigabytes(build.download)} and needs {needed} of disk space; {free} are free."
+
+
+def _letters(context: Any) -> int:
+    """How many fit into a line."""
+    width = context.region.width if context.region is not None else 600
+    return int(width / (7.5 * context.preferences.system.ui_scale)) - 14

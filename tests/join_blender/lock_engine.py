@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes the lock files of the engine's environment anew: ``lock_engine.py [--only PART]``; needs ``uv`` and the network.
+"""Writes the lock files of the engine's environment anew: ``lock_engine.py [--only PART]``. Needs ``uv`` and a network.
 
-One file per build, ``join_blender/engine_requirements/<system>-<machine>-py<version>-<build>.txt``, in pip's own format:
+One file per build, ``join_blender/engine_requirements/<system>-<machine>-py<version>-<kind>.txt``, in pip's own format:
 one exact wheel per line with its SHA-256, its size as it comes and unpacked, and the index it comes from where that is
 not the default one. The pins come from ``pyproject.toml``. A build is only written when every wheel has a hash.
 """

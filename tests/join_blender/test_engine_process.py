@@ -140,7 +140,7 @@ def _lives(process: int) -> bool:
 
 def test_finding_python(tmp_path: Path) -> None:
     own = tmp_path / ".venv" / "bin" / "python"
-    with pytest.raises(Failure, match="No Python for the engine is set"):
+    with pytest.raises(Failure, match="The engine is not installed"):
         locate.find_python(root=tmp_path, environ={})
     own.parent.mkdir(parents=True)
     own.touch()
