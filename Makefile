@@ -13,14 +13,15 @@ PRESET ?= standard
 # Passed on by the environment, never pasted into a command: a path may hold spaces, quotes or umlauts.
 export IMAGE PRESET
 
-.PHONY: demo test lint package test-blenders test-gui heldout clean help
+.PHONY: demo test lint package package-full test-blenders test-gui heldout clean help
 
 help:
 	@echo "make demo [IMAGE=photo.png] - decompose the sample (or your image) in Blender, into $(OUT)/"
 	@echo "make test                   - all tests"
 	@echo "make lint                   - ruff and mypy"
 	@echo "make package                - the extension's zip, into dist/"
-	@echo "make test-blenders          - the zip in Blender 4.2, 4.5, 5.0 and 5.2"
+	@echo "make package-full           - the same with the engine's packages inside, for Linux: needs no network"
+	@echo "make test-blenders          - the zip and the renderer in Blender 4.2, 4.5, 5.0 and 5.2"
 	@echo "make test-gui BLENDER=5.2   - a real click in a real window"
 	@echo "make heldout                - render 50 held-out scenes and print the table of the README"
 
@@ -44,8 +45,14 @@ lint: $(READY)
 package: $(READY)
 	$(RUN) tests/join_blender/build_zip.py --out dist
 
+# WHEELS is the name of a lock file in join_blender/engine_requirements: the system, the Python and the kind of build.
+WHEELS ?= linux-x86_64-py311-cpu
+package-full: $(READY)
+	$(RUN) tests/join_blender/build_zip.py --out dist --wheels "$(WHEELS)"
+
 test-blenders: $(READY)
 	$(RUN) tests/join_blender/blenders.py
+	$(RUN) tests/dataset_tools/blenders.py
 
 test-gui: $(READY)
 	$(RUN) tests/join_blender/gui.py --blender "$(or $(BLENDER),blender)"

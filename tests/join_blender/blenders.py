@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The zip in every supported Blender: ``blenders.py [VERSION …]``, with the real engine and the shipped bank.
 
-For each version a virtual environment ``.venv-bpy-<version>`` is made once, with bpy and numpy and nothing else. The
+Each version has an environment of its own (``tests/blender_versions.py``), with bpy and numpy and nothing else. The
 engine runs with this interpreter (or with ``JOIN_ENGINE_PYTHON``), as it does for a user.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,11 +20,9 @@ import OpenEXR
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # a script of the checkout, not of the extension
 
+from tests.blender_versions import VERSIONS, environment  # noqa: E402
 from tests.join_blender.build_zip import build  # noqa: E402
 from tests.join_blender.support import Blender, make_bank, photo, write_png  # noqa: E402
-
-VERSIONS = {"4.2.23": "3.11", "4.5.15": "3.11", "5.0.1": "3.11", "5.2.3": "3.13"}
-"""Blender → the Python that its wheel is for."""
 
 _TOLERANCE = 2e-3
 _ENGINE = os.environ.get("JOIN_ENGINE_PYTHON") or sys.executable
@@ -85,44 +82,6 @@ def _bank(folder: Path) -> str:
         return ""
     print("no bank is shipped yet: a bank of random weights stands in", flush=True)
     return str(make_bank(folder / "random.safetensors", _ENGINE))
-
-
-def environment(version: str) -> Path | None:
-    """The Python of the environment with that Blender, made now if it is not there; None where no Python fits."""
-    folder = ROOT / f".venv-bpy-{version}"
-    python = folder / "bin" / "python"
-    if (folder / "ready").exists():
-        return python
-    base = _find_python(VERSIONS[version])
-    if base is None:
-        return None
-    print(f"{version}: making {folder.name} (once)", flush=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    subprocess.run([base, "-m", "venv", str(folder)], check=True)
-    numpy = "numpy<2" if VERSIONS[version] == "3.11" else "numpy"
-    pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    subprocess.run([*pip, f"bpy=={version}", numpy], check=True)
-    (folder / "ready").touch()
-    return python
-
-
-def _find_python(version: str) -> str | None:
-    """An interpreter of that version: this one, one on the path, or one of pyenv's (whose shims may not run)."""
-    candidates = [sys.executable, shutil.which(f"python{version}")]
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    if pyenv_shim := shutil.which("pyenv"):
-        root = subprocess.run([pyenv_shim, "root"], capture_output=True, text=True, check=False).stdout.strip()
-        pyenv = Path(root or pyenv.parent) / "versions"
-    candidates += [str(path) for path in sorted(pyenv.glob(f"{version}.*/bin/python"))]
-    for candidate in candidates:
-        if candidate and _version_of(candidate) == version:
-            return candidate
-    return None
-
-
-def _version_of(python: str) -> str:
-    program = "import sys; print('%d.%d' % sys.version_info[:2])"
-    return subprocess.run([python, "-c", program], capture_output=True, text=True, check=False).stdout.strip()
 
 
 if __name__ == "__main__":
