@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from dataset_tools import packages
-from dataset_tools.commands import datasets, importing, inspecting, rendering
+from dataset_tools.commands import benchmarking, datasets, importing, inspecting, rendering
 from dataset_tools.errors import UserError
 
 
@@ -33,4 +33,5 @@ def _parser() -> argparse.ArgumentParser:
     datasets.add(commands)
     inspecting.add(commands)
     importing.add(commands)
+    benchmarking.add(commands)
     return parser

@@ -25,9 +25,9 @@ from dataset_tools.shards import Shard
 STARTUP_SECONDS = 300.0
 
 
-def this_command() -> list[str]:
-    """How to start this tool again: Blender and the script, or Python and the script. Never imports bpy."""
-    script = str(Path(__file__).with_name("render.py"))
+def this_command(file: Path | None = None) -> list[str]:
+    """How to start this tool, or another script, as it was: by Blender or by Python. Never imports bpy."""
+    script = str(file or Path(__file__).with_name("render.py"))
     # Inside Blender it is always imported. bpy.app.module is younger than 4.2; there, a module names no binary.
     bpy = sys.modules.get("bpy")
     if bpy is not None and not getattr(bpy.app, "module", not bpy.app.binary_path):

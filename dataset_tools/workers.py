@@ -92,6 +92,6 @@ def _check_descriptions(job: Job) -> None:
     cut = {f"shards/{shard.stem}.tar" for shard in shards.damaged(job.out)}
     first = [entry for entry in shards.entries(job.out) if entry["shard"] not in cut][:1]
     for _, _, stored in shards.read_samples(job.out, first):
-        scene = describe(job.dataset, job.seed, stored["index"], stored["scene"]["attempt"])
+        scene = describe(job.dataset, job.seed, stored["index"], stored["scene"]["attempt"], job.scans())
         if Scene.from_json(stored["scene"]) != scene:
             raise UserError(f"{job.out} was begun with other scene descriptions than today's: choose another --out.")

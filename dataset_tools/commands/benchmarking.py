@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command that measures our renderer beside the plainest loop."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from dataset_tools import specs
+from dataset_tools.commands.arguments import command, positive
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add this module's commands to the parser."""
+    parser = command(commands, "bench", "seconds an image beside the plainest loop (a fresh Blender per image)")
+    parser.add_argument("--dataset", choices=specs.DATASETS, default="primeshapes")
+    parser.add_argument("--samples", type=positive, default=16, help="light paths per pixel")
+    parser.add_argument("--workers", type=positive, default=os.cpu_count() or 1, help="our processes")
+    parser.add_argument("--ours", type=positive, default=64, help="images that we are measured with")
+    parser.add_argument("--plain", type=positive, default=4, help="images that the loop is measured with")
+    parser.set_defaults(run=_bench)
+
+
+def _bench(options: argparse.Namespace, arguments: Sequence[str]) -> None:
+    from dataset_tools.benchmark.compare import compare
+
+    print(f"{'':<40} {'ours':>10} {'plain':>10} {'ratio':>9}")
+    for row in compare(options.dataset, options.samples, options.workers, options.ours, options.plain):
+        print(row, flush=True)
