@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Builds the extension with Blender's own tool, which also comes with the bpy wheel: ``build_zip.py --out dist``.
 
+With ``--wheels linux-x86_64-py311-cpu`` (the name of a lock file) the zip carries the engine's packages for that system
+and Python, and then *Install Engine* needs no network. They are downloaded once, into ``dist/wheels``.
+
 Prints the zip's path. Fails when the manifest is not valid or the zip holds what it should not.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.util
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -15,6 +20,10 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))  # a script of the checkout, not of the extension
+
+from join_blender.core.install.builds import CARRIED, LOCKS, Build, read_build  # noqa: E402
+
 _EXPECTED = {"__init__.py", "blender_manifest.toml", "LICENSE", "join_blender", "join_engine"}
 
 
@@ -31,6 +40,58 @@ def build(out: Path) -> Path:
     _run_tool("validate", str(target))
     _check_contents(target)
     return target
+
+
+def build_full(out: Path, lock: str) -> Path:
+    """The zip that carries the wheels of a lock file, complete under its name.
+
+    Raises:
+        SystemExit: with one sentence, when it cannot be built.
+    """
+    wheels = read_build(LOCKS / f"{lock}.txt")
+    folder = _download(wheels, out / "wheels" / lock)
+    small = build(out)
+    target = small.with_name(f"{small.stem}-full-{lock}.zip")
+    partial = target.with_suffix(".partial.zip")
+    shutil.copyfile(small, partial)
+    with zipfile.ZipFile(partial, "a", zipfile.ZIP_STORED) as archive:  # wheels are compressed already
+        for wheel in wheels.wheels:
+            archive.write(folder / wheel.file, (CARRIED / wheel.file).relative_to(ROOT).as_posix())
+    _run_tool("validate", str(partial))
+    _check_contents(partial)
+    partial.replace(target)
+    return target
+
+
+def _download(build: Build, folder: Path) -> Path:
+    """All wheels of the build, with the right content; those that are there already are not fetched again."""
+    for wheel in build.missing_in(folder):
+        index = ["--extra-index-url", wheel.index] if wheel.index else []
+        system = {"linux": "manylinux_2_28", "windows": "win", "macos": "macosx_14_0"}[build.system.split("-")[0]]
+        machine = build.system.split("-")[1].replace("x86_64", "amd64" if system == "win" else "x86_64")
+        # fmt: off
+        command = [
+            sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", *index,
+            "--only-binary", ":all:", "--python-version", build.python, *_tags(f"{system}_{machine}"),
+            "--dest", str(folder), f"{wheel.name}=={wheel.version}",
+        ]
+        # fmt: on
+        if subprocess.run(command, check=False).returncode != 0:
+            raise SystemExit(f"{wheel.file} could not be downloaded.")
+    for wheel in build.wheels:
+        path = folder / wheel.file
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != wheel.sha256:
+            raise SystemExit(f"{path} is not the file that the lock names.")
+    return folder
+
+
+def _tags(platform: str) -> list[str]:
+    """pip's options for that platform and the older ones whose wheels it also runs."""
+    system, _, machine = platform.partition("_2_28_")
+    older = [f"{system}_2_{minor}_{machine}" for minor in (17, 24, 27)] + [f"{system}2014_{machine}"] if machine else []
+    if platform.startswith("macosx"):
+        older = [f"macosx_{major}_0_arm64" for major in (11, 12, 13)]
+    return [word for tag in (platform, *older) for word in ("--platform", tag)]
 
 
 def _run_tool(*arguments: str) -> None:
@@ -60,6 +121,9 @@ def _check_contents(target: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "dist")
-    print(build(parser.parse_args().out))
+    parser.add_argument("--wheels", default="", help="name of the lock file whose wheels the zip shall carry")
+    given = parser.parse_args()
+    made = build_full(given.out, given.wheels) if given.wheels else build(given.out)
+    print(f"{made} ({made.stat().st_size / 1e6:.1f} MB)")

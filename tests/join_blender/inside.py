@@ -292,6 +292,43 @@ def case_toggle() -> Report:
     return {"gone": gone, "works": decompose(image="good")}
 
 
+def case_engine() -> Report:
+    """The engine's buttons with tiny packages: offline, from a folder, installed, tested, removed."""
+    builds, engine = module("core.install.builds"), module("ui.engine")
+    for function in (builds.builds_for, builds.choose_build, builds.build_in):
+        function.__defaults__ = tuple(
+            Path(ARGUMENTS["locks"]) if value == builds.LOCKS else value for value in function.__defaults__
+        )
+    outside = os.environ.pop("JOIN_ENGINE_PYTHON")
+
+    def press(name: str, **arguments: Any) -> str:
+        """The error, or the state after it."""
+        try:
+            assert getattr(bpy.ops.join, name)(**arguments) == {"FINISHED"}
+        except RuntimeError as error:
+            return str(error)
+        return str(engine.status_now().text)
+
+    packages = Path(np.__file__).parents[1]  # of Blender's own Python
+    before = set(packages.iterdir())
+    bpy.context.preferences.system.use_online_access = False
+    report = {"before": engine.status_now().text, "offline": press("install_engine", agreed=True)}
+    bpy.context.preferences.system.use_online_access = True
+    report["not agreed"] = press("install_engine")
+    report["no folder"] = press("install_engine_from_folder", directory=ARGUMENTS["locks"] + "/none")
+    report["empty folder"] = press("install_engine_from_folder", directory=ARGUMENTS["locks"])
+    report["installed"] = press("install_engine_from_folder", directory=ARGUMENTS["wheels"])
+    report["python"] = str(module("core.locate").find_python(installed=engine.places().python).path)
+    report["tested"] = press("test_engine")  # these packages are no torch
+    report["removed"] = press("remove_engine")
+    report["left"] = sorted(path.name for path in engine.places().folder.iterdir())
+    bpy.context.preferences.addons[ADDON].preferences.engine_python = outside
+    report["own untested"] = engine.status_now().text
+    report["own"] = press("test_engine")
+    report["untouched"] = set(packages.iterdir()) == before
+    return report
+
+
 CASES: dict[str, Callable[[], Report]] = {
     name.removeprefix("case_"): function for name, function in globals().items() if name.startswith("case_")
 }
