@@ -28,7 +28,7 @@ _CELLS = 128
 def describe(seed: int, index: int, attempt: int = 0, scans: Scans | None = None) -> Scene:
     """Sample ``index`` of the Materials dataset with the given seed; equal inputs give equal scenes."""
     rng = generator(seed, index, attempt)
-    covering = sample_covering(rng, mixed=0.25, size=log_uniform(rng, 0.3, 1.1), darkest=0.22, natural=0.7, scans=scans)
+    covering = sample_covering(rng, mixed=0.25, size=log_uniform(rng, 0.3, 1.1), darkest=0.22, natural=0.8, scans=scans)
     camera = _camera(rng)
     return Scene(
         dataset=NAME,
@@ -99,7 +99,7 @@ def _flash(rng: np.random.Generator, camera: Camera, brightness: float) -> Light
     )
     squared = sum(c * c for c in location)
     cosine = location[2] / math.sqrt(squared)
-    level = min(max(log_uniform(rng, 0.16, 0.6) / brightness, 0.6), 4.0)
+    level = min(max(log_uniform(rng, 0.08, 0.5) / brightness, 0.35), 4.0)
     # Blender's watts: a point light of P watts gives radiance P / (4 π² d²) on a white diffuse surface that faces it.
     energy = level * 4.0 * math.pi**2 * squared / cosine
     radius = distance * log_uniform(rng, 0.012, 0.12)
