@@ -73,6 +73,9 @@ def _like_the_folder(job: Job) -> Job:
 
 def _open(job: Job, hello: dict[str, Any], how: How, report: Reporter) -> list[Shard]:
     """Create the dataset's folder, or check that it holds this very dataset; returns what is to be rendered."""
+    if not (job.out / "dataset.json").exists():
+        # Before anything is written.
+        disk.check_room(job, shards.missing(job.out, job.dataset, job.wanted))
     shards.open_dataset(job.out, job.header(hello["blender"]))
     shards.remove_stale(job.out)
     for shard in shards.damaged(job.out):
