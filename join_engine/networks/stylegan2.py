@@ -77,6 +77,11 @@ class GeneratorConfig:
         """Channels of the layers at ``resolution``."""
         return min(self.channel_max, self.channel_base // resolution)
 
+    @classmethod
+    def published(cls, resolution: int, image_channels: int = 3) -> GeneratorConfig:
+        """StyleGAN2's own sizes: 512 channels up to 64², then half as many at each doubling, 32 at 1024²."""
+        return cls(resolution, 512, 512, 32768, 512, 8, image_channels)
+
     def to_dict(self) -> dict[str, int]:
         """Plain values, for JSON."""
         return asdict(self)
@@ -115,6 +120,10 @@ class SynthesisLayer(nn.Module):
 
     Args:
         resolution: of the output.
+
+    Attributes:
+        noise_share: (k, n): this process makes the samples k, k + n, k + 2n … of a batch that n processes share, and
+            takes their part of the random noise of the whole batch.
     """
 
     noise_const: torch.Tensor
@@ -124,6 +133,7 @@ class SynthesisLayer(nn.Module):
         super().__init__()
         self.resolution = resolution
         self.up = up
+        self.noise_share = (0, 1)
         self.affine = EqualizedLinear(w_dim, in_channels, bias_init=1.0)
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
         self.bias = nn.Parameter(torch.zeros(out_channels))
@@ -150,7 +160,9 @@ class SynthesisLayer(nn.Module):
         size = self.resolution
         if noise == "const":
             return self.noise_const.view(1, 1, size, size) * self.noise_strength
-        return torch.randn(count, 1, size, size, device=self.noise_strength.device) * self.noise_strength
+        part, parts = self.noise_share
+        drawn = torch.randn(count * parts, 1, size, size, device=self.noise_strength.device)
+        return drawn[part::parts] * self.noise_strength
 
 
 class ToRGB(nn.Module):

@@ -55,7 +55,7 @@ class ImageSet:
     Attributes:
         component: its name.
         transform: name of the transform that the pixels went through.
-        images: [N, 3, H, W] uint8.
+        images: [N, 3, H, W] uint8; 3 channels for each component where there are several.
         packs: where they come from.
     """
 
@@ -87,12 +87,18 @@ def to_pixels(images: torch.Tensor) -> torch.Tensor:
 def read_packs(paths: Sequence[str | os.PathLike[str]], component: str) -> ImageSet:
     """All images of ``component`` in the packs, one pack after the other; a pack in parts may be named as a whole.
 
+    ``albedo+shading`` means both, one after the other in the channels: [N, 6, H, W], for a GAN of several components.
+
     Raises:
         JoinError: ``pack_missing`` (also when one of its parts is), ``pack_broken``, or ``pack_mismatch`` when packs
             differ in resolution or transform or do not have the component.
     """
     if not paths:
         raise JoinError("pack_missing", "No pack was given.", "Name at least one pack of renders.")
+    if "+" in component:
+        sets = [read_packs(paths, part) for part in component.split("+")]
+        images = torch.cat([part.images for part in sets], dim=1)
+        return ImageSet(component, "+".join(part.transform for part in sets), images, sets[0].packs)
     infos: list[PackInfo] = []
     parts: list[torch.Tensor] = []
     for path in (part for named in paths for part in _parts(Path(named))):

@@ -2,34 +2,64 @@
 """Train the generator of one component: ``python -m join_engine.training.gan --data PACK.tar --component albedo …``.
 
 May be killed at any moment; the same command goes on from the last checkpoint. ``--data`` and the settings of the
-training may differ then, the architecture may not.
+training may differ then, the architecture may not. With several processes it is started by torchrun::
+
+    torchrun --nproc-per-node=8 -m join_engine.training.gan --data PACK.tar --component albedo …
+
+``--component albedo+shading`` trains a single GAN of both, the baseline of JoIN's section 5.4.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
-import json
 import signal
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..errors import JoinError
 from ..networks.stylegan2 import GeneratorConfig
 from .checkpoint import CHECKPOINT_NAME, checkpoint_path, read_checkpoint, write_checkpoint
 from .dataset import ImageSet, read_packs
+from .distributed import Group, join_group
 from .gan_state import GanSettings, GanState
-from .samples import save_sheet
+from .monitor import Meter, Monitor, check_finite, diverged
+from .samples import contact_sheet, save_picture
 
-LOG_NAME = "log.jsonl"
 _SHEET_COLUMNS = 8
+# Processes that train together agree every so many steps whether to stop or to save.
+_AGREE_EVERY = 8
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When to do what; 0 for "every" means never.
+
+    Attributes:
+        kimg: train up to so many thousand images in all.
+        minutes: or for so many minutes from now.
+        log_every: thousand images between lines of the log.
+        save_every: thousand images between checkpoints.
+        save_minutes: minutes between checkpoints, whatever else.
+        sheet_every: thousand images between sample sheets.
+        keep_every: thousand images between checkpoints that stay.
+    """
+
+    kimg: float = 1000.0
+    minutes: float = 1e9
+    log_every: float = 4.0
+    save_every: float = 0.0
+    save_minutes: float = 10.0
+    sheet_every: float = 10.0
+    keep_every: float = 0.0
 
 
 class Training:
@@ -57,44 +87,65 @@ class Training:
         self.seconds = seconds
         self.history = [*history, self._stretch()]
         self._stopping = False
-        out.mkdir(parents=True, exist_ok=True)
+        self._saved_images: int | None = state.images if (out / CHECKPOINT_NAME).exists() and state.images else None
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"The folder '{out}' cannot be made ({error.strerror or error})."
+            raise JoinError("output_unwritable", message, "Choose another folder.") from error
 
     def request_stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
         """End after the current step, with a checkpoint."""
         self._stopping = True
 
-    def run(self, kimg: float, minutes: float, save_every: float, sheet_every: float, keep_every: float) -> None:
-        """Train up to ``kimg`` thousand images in all, or for ``minutes`` from now.
+    def run(self, schedule: Schedule, monitor: Monitor | None = None) -> None:
+        """Train to the end of the schedule or until asked to stop, and save.
 
         Args:
-            save_every: thousand images between checkpoints.
-            sheet_every: thousand images between sample sheets.
-            keep_every: thousand images between checkpoints that stay; 0 keeps only the last.
+            monitor: told how it goes; None for silence. Only the process that leads has one.
+
+        Raises:
+            JoinError: ``training_diverged`` or ``output_unwritable``; the last snapshot is whole then.
         """
-        self._sheet("reals.png", self._some_reals())
-        begun = mark = time.monotonic()
-        before, mark_images = self.seconds, self.state.images
-        while self.state.images < kimg * 1000 and not self._stopping:
-            earlier = self.state.images
-            report = self.state.step(self.data)
+        state, group, meter = self.state, self.state.group, Meter()
+        self._sheet("reals.png", self._some_reals, monitor)
+        begun = mark = saved = time.monotonic()
+        before, mark_images = self.seconds, state.images
+        while state.images < schedule.kimg * 1000:
+            earlier = state.images
+            meter.add(state.step(self.data))
             now = time.monotonic()
             self.seconds = before + now - begun
-            if _crosses(earlier, self.state.images, save_every):
-                speed = (self.state.images - mark_images) / (now - mark)
-                mark, mark_images = now, self.state.images
-                self._log(report, speed, kimg, begun + minutes * 60 - now)
+            if self._at(earlier, schedule.log_every):
+                means = meter.means(group)
+                check_finite(means, state.images, self._last_good())
+                speed = (state.images - mark_images) / max(now - mark, 1e-9)
+                mark, mark_images = now, state.images
+                left = (schedule.kimg * 1000 - state.images) / speed
+                left = min(left, begun + schedule.minutes * 60 - now)
+                if monitor is not None:
+                    self._leading(monitor.log, means, state.images, schedule.kimg, speed, left, self.seconds)
+            due = self._at(earlier, schedule.save_every) or self._agree(now - saved > schedule.save_minutes * 60)
+            if due:
                 self.save()
-            if _crosses(earlier, self.state.images, sheet_every):
-                self.sheet()
-            if _crosses(earlier, self.state.images, keep_every):
-                self.save(f"checkpoint-{self.state.images // 1000:06d}k.safetensors")
-            if now - begun > minutes * 60:
+                saved = now
+            if self._at(earlier, schedule.sheet_every):
+                self.sheet(monitor)
+            if self._at(earlier, schedule.keep_every):
+                self.save(f"checkpoint-{state.images // 1000:06d}k.safetensors")
+            if self._agree(self._stopping or now - begun > schedule.minutes * 60):
                 break
         self.save()
-        self.sheet()
+        self.sheet(monitor)
 
     def save(self, name: str = CHECKPOINT_NAME) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint, unless something in it is not a number; all processes must call.
+
+        Raises:
+            JoinError: ``training_diverged`` or ``output_unwritable``.
+        """
+        if not self.state.is_finite():
+            raise diverged("a weight", self.state.images, self._last_good())
         self.history[-1] |= {"to_images": self.state.images}
         values = {
             "component": self.data.component,
@@ -105,14 +156,49 @@ class Training:
             "seconds": self.seconds,
             "history": self.history,
         }
-        write_checkpoint(self.out / name, self.state.tensors(), values)
+        path = self.out / name
+        try:
+            self._leading(write_checkpoint, path, self.state.tensors(), values)
+        except JoinError as error:
+            raise JoinError(error.code, error.message, f"{self._last_good()} Make room, then go on.") from error
+        self._saved_images = self.state.images
 
     @torch.no_grad()
-    def sheet(self) -> None:
+    def sheet(self, monitor: Monitor | None = None) -> None:
         """Write what the averaged generator makes of the same codes each time."""
+        self._sheet(f"samples-{self.state.images // 1000:06d}k.png", self._some_fakes, monitor)
+
+    def _at(self, earlier: int, every_kimg: float) -> bool:
+        return _crosses(earlier, self.state.images, every_kimg)
+
+    def _agree(self, wish: bool) -> bool:
+        """Whether any process wishes so; asked of all at the same steps."""
+        if self.state.group.world > 1 and self.state.steps % _AGREE_EVERY:
+            return False
+        return self.state.group.any(wish, self.state.device)
+
+    def _leading(self, write: Callable[..., None], *arguments: Any) -> None:
+        """Let the leading process write; where that fails, all processes stop."""
+        problem: JoinError | None = None
+        if self.state.group.leads:
+            try:
+                write(*arguments)
+            except JoinError as error:
+                problem = error
+        if self.state.group.any(problem is not None, self.state.device):
+            raise problem or JoinError("stopped", "The leading process could not write.")
+
+    def _last_good(self) -> str:
+        """A sentence about the last snapshot."""
+        path = self.out / CHECKPOINT_NAME
+        if self._saved_images is None or not path.exists():
+            return "There is no snapshot yet."
+        return f"The last good snapshot is '{path}', after {self._saved_images:,} images."
+
+    def _some_fakes(self) -> torch.Tensor:
         z = torch.randn(_SHEET_COLUMNS**2, self.state.config.z_dim, generator=torch.Generator().manual_seed(1))
         images = [self.state.average(part.to(self.state.device), noise="const") for part in z.split(16)]
-        self._sheet(f"samples-{self.state.images // 1000:06d}k.png", torch.cat(images))
+        return torch.cat(images)
 
     def _stretch(self) -> dict[str, Any]:
         """What this run of the command adds to the history."""
@@ -126,6 +212,7 @@ class Training:
             "settings": self.state.settings.to_dict(),
             "device": self.state.device.type,
             "threads": torch.get_num_threads(),
+            "processes": self.state.group.world,
             "torch": torch.__version__.split("+")[0],
         }
 
@@ -133,21 +220,14 @@ class Training:
         chosen = torch.randperm(len(self.data.images), generator=torch.Generator().manual_seed(1))
         return self.data.batch(chosen[: _SHEET_COLUMNS**2])
 
-    def _sheet(self, name: str, images: torch.Tensor) -> None:
-        save_sheet(self.out / name, images, columns=_SHEET_COLUMNS, zoom=max(1, 64 // self.state.config.resolution))
+    def _sheet(self, name: str, make: Callable[[], torch.Tensor], monitor: Monitor | None) -> None:
+        self._leading(self._write_sheet, name, make, monitor)
 
-    def _log(self, report: dict[str, torch.Tensor], speed: float, kimg: float, seconds_left: float) -> None:
-        values = {key: round(float(value), 5) for key, value in report.items()}
-        values |= {"images": self.state.images, "images_per_second": round(speed, 1), "seconds": round(self.seconds)}
-        with (self.out / LOG_NAME).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
-        left = min(seconds_left, (kimg * 1000 - self.state.images) / speed)
-        print(
-            f"{self.data.component} {self.state.images / 1000:.1f} of {kimg:g} kimg, {speed:.1f} images/s, "
-            f"G {values['loss_g']:.2f} D {values['loss_d']:.2f} sign {values['real_sign']:+.2f}, "
-            f"{max(0.0, left) / 60:.0f} min left",
-            flush=True,
-        )
+    def _write_sheet(self, name: str, make: Callable[[], torch.Tensor], monitor: Monitor | None) -> None:
+        picture = contact_sheet(make(), _SHEET_COLUMNS)
+        save_picture(self.out / name, picture, zoom=max(1, 64 // self.state.config.resolution))
+        if monitor is not None:
+            monitor.picture(name.split("-")[0].removesuffix(".png"), np.asarray(picture), self.state.images)
 
 
 def _crosses(before: int, after: int, every_kimg: float) -> bool:
@@ -163,6 +243,7 @@ def begin(
     settings: GanSettings,
     resume: str = "auto",
     device: str = "cpu",
+    group: Group | None = None,
 ) -> Training:
     """A new training, or the continuation of the one in ``out``.
 
@@ -173,32 +254,42 @@ def begin(
         settings: how to train from here on.
         resume: "auto" (when there is a checkpoint), "never", or the path of a checkpoint or run.
         device: where.
+        group: the processes that train together.
 
     Raises:
-        JoinError: ``checkpoint_missing``, ``checkpoint_broken`` or ``checkpoint_mismatch``.
+        JoinError: ``settings_invalid``, ``checkpoint_missing``, ``checkpoint_broken`` or ``checkpoint_mismatch``.
     """
+    channels = data.images.shape[1]
     try:
-        config = GeneratorConfig.from_dict({"resolution": data.resolution, "image_channels": 3} | architecture)
+        config = GeneratorConfig.from_dict(architecture | {"resolution": data.resolution, "image_channels": channels})
+        state = GanState(config, settings, device, group)
     except ValueError as error:
-        raise JoinError("settings_invalid", f"The architecture is not possible: {error}.") from error
+        raise JoinError("settings_invalid", f"These settings are not possible: {error}.") from error
     path = out / CHECKPOINT_NAME if resume == "auto" else checkpoint_path(resume)
-    state = GanState(config, settings, device)
     if resume == "never" or (resume == "auto" and not path.exists()):
         return Training(state, data, out)
     tensors, values = read_checkpoint(path)
-    expected = (data.component, data.transform, config.to_dict())
-    if (values["component"], values["transform"], values["architecture"]) != expected:
-        raise JoinError(
-            "checkpoint_mismatch",
-            f"The checkpoint '{path}' belongs to another component or architecture.",
-            "Choose another folder, or give the same architecture.",
-        )
+    _check_identity(path, values, data, config)
     try:
         state.load_tensors(tensors)
     except (KeyError, RuntimeError) as error:
         raise JoinError("checkpoint_broken", f"The checkpoint '{path}' is incomplete.") from error
     state.steps, state.images = values["steps"], values["images"]
     return Training(state, data, out, values["history"], values["seconds"])
+
+
+def _check_identity(path: Path, values: dict[str, Any], data: ImageSet, config: GeneratorConfig) -> None:
+    """Raise JoinError ``checkpoint_mismatch`` unless the checkpoint is of this component and architecture."""
+    stored = {"component": values["component"], "transform": values["transform"]} | values["architecture"]
+    wanted = {"component": data.component, "transform": data.transform} | config.to_dict()
+    for name, value in wanted.items():
+        if stored.get(name) != value:
+            found = f"{name.replace('_', ' ')} {stored.get(name)}"
+            raise JoinError(
+                "checkpoint_mismatch",
+                f"The checkpoint '{path}' has the {found}, but {value} is asked for.",
+                "Give the packs and the architecture that it was trained with, or choose another folder.",
+            )
 
 
 def keep_freed_memory() -> None:
@@ -230,27 +321,38 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kimg", type=float, default=1000, help="thousand images in all (default: 1000)")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop after so many minutes")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: auto)")
-    parser.add_argument("--save-every", type=float, default=4, metavar="KIMG", help="checkpoint and log (default: 4)")
+    parser.add_argument("--log-every", type=float, default=4, metavar="KIMG", help="progress lines (default: 4)")
+    parser.add_argument("--save-minutes", type=float, default=10, metavar="N", help="checkpoints (default: 10)")
+    parser.add_argument("--save-every", type=float, default=0, metavar="KIMG", help="more checkpoints (default: none)")
     parser.add_argument("--sheet-every", type=float, default=10, metavar="KIMG", help="sample sheets (default: 10)")
     parser.add_argument(
         "--keep-every", type=float, default=0, metavar="KIMG", help="checkpoints to keep (default: none)"
     )
+    parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard's files into the folder, too")
     architecture = parser.add_argument_group("architecture")
     for field in fields(GeneratorConfig):
         if field.name not in ("resolution", "image_channels"):
             option = f"--{field.name.replace('_', '-')}"
-            architecture.add_argument(option, type=int, default=field.default, help=f"default: {field.default}")
+            architecture.add_argument(option, type=int, default=None, help=f"default: {field.default}")
+    architecture.add_argument("--published", action="store_true", help="the sizes of StyleGAN2; for GPUs")
     training = parser.add_argument_group("training")
     training.add_argument("--batch", type=int, default=16)
     training.add_argument("--lr", type=float, default=0.0025)
     training.add_argument("--r1-gamma", type=float, default=None, help="default: 0.0002 · resolution² / batch")
     training.add_argument("--path-weight", type=float, default=0.0, help="path length penalty; 2 in the paper, 0: none")
+    training.add_argument("--path-interval", type=int, default=4, help="steps between path length penalties")
+    training.add_argument("--path-shrink", type=int, default=2, help="on a batch so many times smaller")
     training.add_argument("--mixing", type=float, default=0.9, help="probability of style mixing")
     training.add_argument("--flip", action=argparse.BooleanOptionalAction, default=True, help="mirror real images")
     training.add_argument("--noise", action=argparse.BooleanOptionalAction, default=True, help="noise in the generator")
+    training.add_argument("--ada", action=argparse.BooleanOptionalAction, default=False, help="adaptive augmentation")
+    training.add_argument("--ada-target", type=float, default=0.6, help="mean sign of D(real) to aim at")
+    training.add_argument("--ada-kimg", type=float, default=500, help="thousand images for p to go from 0 to 1")
     training.add_argument("--ema-kimg", type=float, default=5.0, help="half-life of the moving average")
     training.add_argument("--ema-rampup", type=float, default=0.05)
-    training.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=False)
+    training.add_argument(
+        "--bf16", action=argparse.BooleanOptionalAction, default=None, help="default: on GPUs, and CPUs that have it"
+    )
     training.add_argument("--channels-last", action=argparse.BooleanOptionalAction, default=True)
     training.add_argument("--seed", type=int, default=0)
     return parser
@@ -262,38 +364,76 @@ def _pick(arguments: argparse.Namespace, kind: type) -> dict[str, Any]:
     return {field.name: values[field.name] for field in fields(kind) if field.name in values}
 
 
+def _architecture(arguments: argparse.Namespace, resolution: int) -> dict[str, int]:
+    """The chosen sizes: single options go before ``--published`` or the defaults."""
+    basis = GeneratorConfig.published(resolution) if arguments.published else GeneratorConfig()
+    given = {key: value for key, value in _pick(arguments, GeneratorConfig).items() if value is not None}
+    return basis.to_dict() | given
+
+
+def _settings(arguments: argparse.Namespace, device: str) -> GanSettings:
+    """Raises JoinError ``settings_invalid``."""
+    values = _pick(arguments, GanSettings)
+    if values["bf16"] is None:
+        values["bf16"] = has_bf16(device)
+    try:
+        return GanSettings(**values)
+    except ValueError as error:
+        raise JoinError("settings_invalid", f"These settings are not possible: {error}.") from error
+
+
+def has_bf16(device: str) -> bool:
+    """Whether bfloat16 makes convolutions faster on a device: GPUs from Ampere on, CPUs with instructions for it."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    # Torch asks the processor, but only under private names, and not the same ones in every version.
+    asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(answer() for answer in asked if answer is not None)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command. Returns its exit status."""
     arguments = _parser().parse_args(argv)
     torch.set_flush_denormal(True)
     keep_freed_memory()
     try:
-        data = read_packs(arguments.data, arguments.component)
-        training = begin(
-            arguments.out,
-            data,
-            architecture=_pick(arguments, GeneratorConfig),
-            settings=GanSettings(**_pick(arguments, GanSettings)),
-            resume=arguments.resume,
-            device=choose_device(arguments.device),
-        )
+        with join_group(choose_device(arguments.device)) as (group, device):
+            try:
+                _train(arguments, group, device)
+            except JoinError as error:
+                if group.leads:
+                    print(f"error: {error}", file=sys.stderr, flush=True)
+                return 2
     except JoinError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    return 0
+
+
+def _train(arguments: argparse.Namespace, group: Group, device: str) -> None:
+    if device.startswith("cuda"):
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")
+    data = read_packs(arguments.data, arguments.component)
+    training = begin(
+        arguments.out,
+        data,
+        architecture=_architecture(arguments, data.resolution),
+        settings=_settings(arguments, device),
+        resume=arguments.resume,
+        device=device,
+        group=group,
+    )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, training.request_stop)
-    print(
-        f"{len(data.images)} images of {data.component}, {data.resolution}², from {training.state.images} on",
-        flush=True,
-    )
-    training.run(
-        kimg=arguments.kimg,
-        minutes=arguments.minutes,
-        save_every=arguments.save_every,
-        sheet_every=arguments.sheet_every,
-        keep_every=arguments.keep_every,
-    )
-    return 0
+    monitor = Monitor(data.component, arguments.out, arguments.tensorboard) if group.leads else None
+    if monitor is not None:
+        print(f"{len(data.images)} images of {data.component}, {data.resolution}², from {training.state.images} on")
+    try:
+        training.run(Schedule(**_pick(arguments, Schedule)), monitor)
+    finally:
+        if monitor is not None:
+            monitor.close()
 
 
 if __name__ == "__main__":

@@ -26,16 +26,24 @@ def r1_penalty(discriminator: Callable[[torch.Tensor], torch.Tensor], real: torc
     return gradient.square().sum(dim=(1, 2, 3)).mean()
 
 
-def path_lengths(images: torch.Tensor, ws: torch.Tensor) -> torch.Tensor:
-    """‖Jᵀy‖ for Gaussian y (StyleGAN2, Eq. 4): images [B, 3, H, W] made from ws [B, num_ws, w_dim] → [B]."""
-    y = torch.randn_like(images) / (images.shape[2] * images.shape[3]) ** 0.5
+def path_lengths(images: torch.Tensor, ws: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor:
+    """‖Jᵀy‖ (StyleGAN2, Eq. 4): images [B, C, H, W] made from ws [B, num_ws, w_dim] → [B].
+
+    Args:
+        y: [B, C, H, W] of unit variance; drawn when not given.
+    """
+    y = (torch.randn_like(images) if y is None else y) / (images.shape[2] * images.shape[3]) ** 0.5
     (gradient,) = torch.autograd.grad((images * y).sum(), ws, create_graph=True)
     return gradient.square().sum(dim=2).mean(dim=1).sqrt()
 
 
 def path_length_penalty(
-    lengths: torch.Tensor, mean: torch.Tensor, decay: float = 0.01
+    lengths: torch.Tensor, mean: torch.Tensor, decay: float = 0.01, batch_mean: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Squared deviation from the running mean, and the new running mean: [B] and scalar → two scalars."""
-    new_mean = mean.lerp(lengths.detach().mean(), decay)
+    """Squared deviation from the running mean, and the new running mean: [B] and scalar → two scalars.
+
+    Args:
+        batch_mean: mean length of the whole batch, where ``lengths`` is a part of it.
+    """
+    new_mean = mean.lerp(lengths.detach().mean() if batch_mean is None else batch_mean, decay)
     return (lengths - new_mean).square().mean(), new_mean

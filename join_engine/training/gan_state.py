@@ -14,13 +14,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..networks.stylegan2 import Discriminator, Generator, GeneratorConfig
+from ..networks.stylegan2 import Discriminator, Generator, GeneratorConfig, SynthesisLayer
+from .ada import AdaController
 from .dataset import ImageSet
+from .distributed import Group
+from .gan_augment import augment, draw_augmentation
 from .gan_losses import discriminator_loss, generator_loss, path_length_penalty, path_lengths, r1_penalty
 
 _W_AVG_BETA = 0.995
 _R1_INTERVAL = 16
-_PATH_INTERVAL = 4
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,19 @@ class GanSettings:
         lr: learning rate of both networks.
         r1_gamma: weight of R1; None for StyleGAN2-ADA's heuristic 0.0002 · resolution² / batch.
         path_weight: weight of the path length penalty; 0 leaves it out.
+        path_interval: steps from one path length penalty to the next.
+        path_shrink: it is measured on a batch so many times smaller.
         mixing: probability of style mixing.
         flip: mirror half of the real images.
         noise: give the generator noise. Without it the picture follows from the codes alone, which suits components
             without grain, such as albedo.
+        ada: augment what the discriminator sees, as strongly as its overfitting asks for; needed below about 20,000
+            images.
+        ada_target: mean sign of D(real) at which the strength stays as it is.
+        ada_kimg: thousand images in which the strength may go from 0 to 1.
         ema_kimg: half-life of the generator's moving average in thousand images.
         ema_rampup: the half-life is at most this share of the images seen so far.
-        bf16: convolutions in bfloat16.
+        bf16: convolutions in bfloat16; the regularisers stay in float32.
         channels_last: memory layout of the networks.
         seed: of everything.
     """
@@ -47,14 +55,27 @@ class GanSettings:
     lr: float = 0.0025
     r1_gamma: float | None = None
     path_weight: float = 0.0
+    path_interval: int = 4
+    path_shrink: int = 2
     mixing: float = 0.9
     flip: bool = True
     noise: bool = True
+    ada: bool = False
+    ada_target: float = 0.6
+    ada_kimg: float = 500.0
     ema_kimg: float = 5.0
     ema_rampup: float = 0.05
     bf16: bool = False
     channels_last: bool = True
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "path_interval", "path_shrink"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("lr", "ada_kimg"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
 
     def gamma(self, resolution: int) -> float:
         """The weight of R1 that is in force."""
@@ -72,9 +93,22 @@ class GanState:
         config: architecture.
         settings: how to train.
         device: where.
+        group: the processes that train together; each has an equal part of the batch.
+
+    Raises:
+        ValueError: the processes cannot share the batch evenly.
     """
 
-    def __init__(self, config: GeneratorConfig, settings: GanSettings, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self,
+        config: GeneratorConfig,
+        settings: GanSettings,
+        device: str | torch.device = "cpu",
+        group: Group | None = None,
+    ) -> None:
+        self.group = group or Group()
+        if settings.batch % self.group.world:
+            raise ValueError(f"{self.group.world} processes cannot share a batch of {settings.batch} evenly")
         torch.manual_seed(settings.seed)
         self.config = config
         self.settings = settings
@@ -87,10 +121,15 @@ class GanState:
             self.discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self._silence()
+        for module in self.generator.modules():
+            if isinstance(module, SynthesisLayer):
+                module.noise_share = (self.group.rank, self.group.world)
+        self.ada = AdaController(settings.ada_target, settings.ada_kimg, self.device)
         self.path_mean = torch.zeros((), device=self.device)
         self.steps = 0
         self.images = 0
-        interval = _PATH_INTERVAL if settings.path_weight > 0 else None
+        self._strength = 0.0  # of the augmentation in the step under way
+        interval = settings.path_interval if settings.path_weight > 0 else None
         self.generator_optimizer = _lazy_adam(self.generator, settings.lr, interval)
         self.discriminator_optimizer = _lazy_adam(self.discriminator, settings.lr, _R1_INTERVAL)
 
@@ -104,10 +143,11 @@ class GanState:
         return "random" if self.settings.noise else "none"
 
     def step(self, data: ImageSet) -> dict[str, torch.Tensor]:
-        """One step of both networks. Returns scalars to log, still on the device."""
+        """One step of both networks. Returns scalars to log, still on the device; in a group, of this part."""
         torch.manual_seed((self.settings.seed << 32) + self.steps + 1)
+        self._strength = float(self.ada.p) if self.settings.ada else 0.0
         report, fakes = self._generator_step()
-        if self.settings.path_weight > 0 and self.steps % _PATH_INTERVAL == 0:
+        if self.settings.path_weight > 0 and self.steps % self.settings.path_interval == 0:
             report["path"] = self._path_step()
         reals = self._reals(data)
         # The discriminator learns from the same fakes: a third of the generator's work saved, no change in the game.
@@ -116,12 +156,20 @@ class GanState:
             report["r1"] = self._r1_step(reals)
         self.steps += 1
         self.images += self.settings.batch
+        if self.settings.ada:
+            self.ada.observe(self.group.mean(report["real_sign"]), self.settings.batch)
+            self.ada.adjust(self.steps)
+            report["ada_p"] = self.ada.p
         self._update_average()
         return report
 
+    def is_finite(self) -> bool:
+        """Whether every weight, moment and average is a number."""
+        return all(bool(tensor.isfinite().all()) for tensor in self.tensors().values())
+
     def tensors(self) -> dict[str, torch.Tensor]:
         """Everything that a checkpoint stores as tensors."""
-        found = {"path_mean": self.path_mean}
+        found = {"path_mean": self.path_mean} | {f"ada.{key}": value for key, value in self.ada.tensors().items()}
         for name, module in self._modules():
             found |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
         for name, optimizer in self._optimizers():
@@ -132,6 +180,8 @@ class GanState:
     def load_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
         """Inverse of :meth:`tensors`. Raises KeyError or RuntimeError when they do not fit."""
         self.path_mean = tensors["path_mean"].to(self.device)
+        if "ada.p" in tensors:  # checkpoints of earlier versions have none
+            self.ada.load_tensors(_under("ada.", tensors))
         for name, module in self._modules():
             module.load_state_dict(_under(f"{name}.", tensors))
         for name, optimizer in self._optimizers():
@@ -168,66 +218,83 @@ class GanState:
     def _optimizers(self) -> list[tuple[str, torch.optim.Optimizer]]:
         return [("adam_g", self.generator_optimizer), ("adam_d", self.discriminator_optimizer)]
 
-    def _z(self, count: int) -> torch.Tensor:
-        return torch.randn(count, self.config.z_dim, device=self.device)
+    def _judge(self, images: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """What the discriminator says of this process's images, after the augmentation if there is one."""
+        if self._strength > 0:
+            whole = len(images) * self.group.world
+            drawn = draw_augmentation(whole, self.config.image_channels, self.config.resolution, self._strength)
+            images = augment(images, drawn[self.group.rank :: self.group.world])
+        return self.discriminator(images, dtype or self.dtype)
 
     def _codes(self, count: int) -> torch.Tensor:
-        """[B, num_ws, w_dim] with style mixing: from a random layer on, the code of another z."""
-        w = self.generator.mapping(self._z(count))
+        """[B, num_ws, w_dim] with style mixing: from a random layer on, the code of another z.
+
+        Args:
+            count: of the whole batch; the result is this process's part.
+        """
+        shape = (count, self.config.z_dim)
+        w = self.generator.mapping(self.group.share(torch.randn(shape, device=self.device)))
         with torch.no_grad():
-            self.generator.w_avg.lerp_(w.detach().mean(dim=0), 1.0 - _W_AVG_BETA)
+            self.generator.w_avg.lerp_(self.group.mean(w.detach().mean(dim=0)), 1.0 - _W_AVG_BETA)
         if self.settings.mixing <= 0:
             return self.generator.broadcast(w)
-        other = self.generator.mapping(self._z(count))
+        other = self.generator.mapping(self.group.share(torch.randn(shape, device=self.device)))
         layers = self.generator.num_ws
         cutoff = torch.randint(1, layers, (count, 1), device=self.device)
         mixed = torch.rand(count, 1, device=self.device) < self.settings.mixing
-        swap = (torch.arange(layers, device=self.device) >= cutoff) & mixed  # [B, num_ws]
+        swap = self.group.share((torch.arange(layers, device=self.device) >= cutoff) & mixed)  # [B, num_ws]
         return torch.where(swap[:, :, None], other[:, None], w[:, None])
+
+    def _descend(self, loss: torch.Tensor, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """One step of an optimiser, with the mean gradient of all processes."""
+        optimizer.zero_grad()
+        loss.backward()
+        self.group.average_gradients(network.parameters())
+        optimizer.step()
 
     def _generator_step(self) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         fakes = self.generator.synthesis(self._codes(self.settings.batch), self._noise, self.dtype)
         self.discriminator.requires_grad_(False)
-        loss = generator_loss(self.discriminator(fakes, self.dtype))
-        self.generator_optimizer.zero_grad()
-        loss.backward()
+        loss = generator_loss(self._judge(fakes))
+        self._descend(loss, self.generator, self.generator_optimizer)
         self.discriminator.requires_grad_(True)
-        self.generator_optimizer.step()
         return {"loss_g": loss.detach()}, fakes.detach()
 
     def _path_step(self) -> torch.Tensor:
-        ws = self._codes(max(1, self.settings.batch // 2))
-        lengths = path_lengths(self.generator.synthesis(ws, self._noise), ws)
-        penalty, self.path_mean = path_length_penalty(lengths, self.path_mean)
-        self.generator_optimizer.zero_grad()
-        (penalty * self.settings.path_weight * _PATH_INTERVAL).backward()
-        self.generator_optimizer.step()
+        world = self.group.world
+        count = max(1, self.settings.batch // (self.settings.path_shrink * world)) * world
+        ws = self._codes(count)
+        images = self.generator.synthesis(ws, self._noise)
+        y = self.group.share(torch.randn(count, *images.shape[1:], device=self.device))
+        lengths = path_lengths(images, ws, y)
+        batch_mean = self.group.mean(lengths.mean())
+        penalty, self.path_mean = path_length_penalty(lengths, self.path_mean, batch_mean=batch_mean)
+        weight = self.settings.path_weight * self.settings.path_interval
+        self._descend(penalty * weight, self.generator, self.generator_optimizer)
         return penalty.detach()
 
     def _reals(self, data: ImageSet) -> torch.Tensor:
-        reals = data.batch(torch.randint(len(data.images), (self.settings.batch,)))
+        """This process's part of a batch of training images, on the device."""
+        count = self.settings.batch
+        reals = data.batch(self.group.share(torch.randint(len(data.images), (count,))))
         if self.settings.flip:
-            mirrored = torch.rand(len(reals)) < 0.5
+            mirrored = self.group.share(torch.rand(count) < 0.5)
             reals = torch.where(mirrored[:, None, None, None], reals.flip(3), reals)
         return reals.to(self.device)
 
     def _discriminator_step(self, reals: torch.Tensor, fakes: torch.Tensor) -> dict[str, torch.Tensor]:
         # Apart, so that the minibatch statistics never see real and generated images together.
-        real_logits = self.discriminator(reals, self.dtype)
-        fake_logits = self.discriminator(fakes, self.dtype)
+        real_logits = self._judge(reals)
+        fake_logits = self._judge(fakes)
         loss = discriminator_loss(real_logits, fake_logits)
-        self.discriminator_optimizer.zero_grad()
-        loss.backward()
-        self.discriminator_optimizer.step()
+        self._descend(loss, self.discriminator, self.discriminator_optimizer)
         sign = real_logits.detach().sign().mean()
         return {"loss_d": loss.detach(), "real_sign": sign, "fake_sign": fake_logits.detach().sign().mean()}
 
     def _r1_step(self, reals: torch.Tensor) -> torch.Tensor:
-        penalty = r1_penalty(self.discriminator, reals)
+        penalty = r1_penalty(lambda images: self._judge(images, torch.float32), reals)
         weight = self.settings.gamma(self.config.resolution) / 2 * _R1_INTERVAL
-        self.discriminator_optimizer.zero_grad()
-        (penalty * weight).backward()
-        self.discriminator_optimizer.step()
+        self._descend(penalty * weight, self.discriminator, self.discriminator_optimizer)
         return penalty.detach()
 
     @torch.no_grad()

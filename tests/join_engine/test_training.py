@@ -34,6 +34,7 @@ from join_engine.training.gan_losses import (
     r1_penalty,
 )
 from join_engine.training.gan_state import GanSettings, GanState
+from join_engine.training.monitor import LOG_NAME
 from join_engine.training.samples import contact_sheet
 
 from .fake_packs import add_member, write_pack
@@ -336,10 +337,10 @@ def test_train_then_bank_then_preview(
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     for name in ("albedo", "shading"):
         out = tmp_path / name
-        options = ["--save-every", "0.02", "--sheet-every", "0.02", "--keep-every", "0.04"]
+        options = ["--log-every", "0.02", "--sheet-every", "0.02", "--keep-every", "0.04"]
         assert run_gan(pack, out, "--kimg", "0.04", *options) == 0
         assert run_gan(pack, out, "--kimg", "0.06", *options) == 0
-        lines = [json.loads(line) for line in (out / gan.LOG_NAME).read_text().splitlines()]
+        lines = [json.loads(line) for line in (out / LOG_NAME).read_text().splitlines()]
         assert [line["images"] for line in lines] == [20, 40, 60]
         assert {"reals.png", "samples-000000k.png", "checkpoint-000000k.safetensors"} <= {
             path.name for path in out.iterdir()
