@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataset_tools import gate
-from dataset_tools.errors import UserError
+from dataset_tools.errors import SampleError
 from dataset_tools.specs.description import Scene
 
 
@@ -37,7 +37,7 @@ class Take:
 def take(describe: Callable[[int], Scene], render: Callable[[Scene], Rendered], label: str) -> Take:
     """Render what ``describe(attempt)`` says, from attempt 0 on, until the gate has nothing against it.
 
-    Raises UserError, which begins with ``label``, when it refuses all of gate.ATTEMPTS.
+    Raises SampleError, which begins with ``label``, when it refuses all of gate.ATTEMPTS.
     """
     rejected: list[str] = []
     sampling_seconds = 0.0
@@ -49,4 +49,4 @@ def take(describe: Callable[[int], Scene], render: Callable[[Scene], Rendered], 
         if not reasons:
             return Take(scene, rendered.passes, tuple(rejected), sampling_seconds)
         rejected.append(" and ".join(reasons))
-    raise UserError(f"{label} came out {rejected[-1]} in {gate.ATTEMPTS} attempts: choose another --seed.")
+    raise SampleError(f"{label} came out {rejected[-1]} in {gate.ATTEMPTS} attempts: choose another --seed.")
