@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from dataset_tools import exr as exr_file
-from dataset_tools.errors import UserError
+from dataset_tools.errors import SampleError, UserError
 
 Array = np.ndarray
 Passes = Mapping[str, Array]
@@ -181,14 +181,14 @@ def identity_error(passes: Passes) -> float:
 
 
 def check(passes: Passes, label: str, tolerance: float = IDENTITY_TOLERANCE) -> float:
-    """The identity error of a sample; raises UserError if it is too large or if an ignored pass is not zero.
+    """The identity error of a sample; raises SampleError if it is too large or if an ignored pass is not zero.
 
     ``label`` begins the sentence; of stored passes the tolerance is STORED_TOLERANCE.
     """
     for name in (n for n in PASSES if n.startswith("transmission") or n in ("emission", "environment")):
         if np.any(passes[name]):
-            raise UserError(f"{label}: the pass '{name}' is not zero, which Eq. 14 needs; change the scene.")
+            raise SampleError(f"{label}: the pass '{name}' is not zero, which Eq. 14 needs; change the scene.")
     error = identity_error(passes)
     if not error < tolerance:  # also catches NaN
-        raise UserError(f"{label}: the passes do not add up to the image (error {error:.3g}); check the passes.")
+        raise SampleError(f"{label}: the passes do not add up to the image (error {error:.3g}); check the passes.")
     return error

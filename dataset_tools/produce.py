@@ -36,7 +36,7 @@ class Producer:
         self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
 
     def sample(self, index: int) -> Sample:
-        """Sample ``index``, checked. Raises UserError when its passes do not add up."""
+        """Sample ``index``, checked. Raises SampleError when its passes do not add up or none passes the gate."""
         return next(self.samples([index]))
 
     def samples(self, indices: Iterable[int]) -> Iterator[Sample]:
