@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The bank file: the generators of one forward model in a single ``.safetensors``, with a JSON header.
 
-Tensors are named ``{component}.generator.{param}``, ``{component}.discriminator.{param}`` and ``{component}.w_avg``.
-The header is JSON under the key ``join_bank`` of the file's metadata. Nothing in the file is ever executed.
+Tensors are named ``{component}.generator.{param}``, ``{component}.discriminator.{param}``,
+``{component}.encoder.{param}``, ``{component}.w_avg`` and ``trunk.{param}``. The header is JSON under the key
+``join_bank`` of the file's metadata; ``weights_sha256`` in it is the hash of all tensors. Nothing in the file is
+ever executed. Discriminators, encoders and the trunk may be absent, as may the hash in files of early versions.
 """
 
 from __future__ import annotations
@@ -14,27 +16,82 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
+from torch import nn
 
 from .color import COMPONENT_TRANSFORMS, ComponentTransform
 from .errors import JoinError
 from .forward_models import ForwardModel, get_forward_model
 from .images import write_atomically
+from .networks.encoder import Encoder, EncoderConfig
 from .networks.stylegan2 import Discriminator, Generator, GeneratorConfig
+from .networks.trunk import Trunk, TrunkConfig
 
 FORMAT_VERSION = 1
 HEADER_KEY = "join_bank"
+HASH_KEY = "weights_sha256"
 SUFFIX = ".safetensors"
 DEFAULT_BANK = "primeshapes"
 BANKS_FOLDER = Path(__file__).parent / "banks"
 
 # Half precision keeps 11 bits, far below what an image shows; but the noise and the mean code are added up often,
-# and weights stored with a learning-rate multiplier of 0.01 are too large for comfort.
-_FULL_PRECISION = ("noise_const", "noise_strength", "w_avg", "mapping.")
+# weights stored with a learning-rate multiplier of 0.01 are too large for comfort, and running variances have no bound.
+_FULL_PRECISION = ("noise_const", "noise_strength", "w_avg", "mapping.", "running_")
+# A counter of training that no inference needs.
+_NOT_STORED = "num_batches_tracked"
+_TRUNK = "trunk"
+
+
+@dataclass(frozen=True)
+class TrunkHeader:
+    """What a bank says about its perceptual trunk.
+
+    Attributes:
+        architecture: of the network.
+        training: what it was trained on and for how long; plain JSON values.
+    """
+
+    architecture: TrunkConfig
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {"architecture": self.architecture.to_dict(), "training": dict(self.training)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrunkHeader:
+        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
+        return cls(TrunkConfig.from_dict(values["architecture"]), dict(values["training"]))
+
+
+@dataclass(frozen=True)
+class EncoderHeader:
+    """What a bank says about the encoder of one component.
+
+    Attributes:
+        architecture: of the network.
+        generator: :func:`fingerprint` of the generator that it was trained for; it is worth nothing with another one.
+        training: what it was trained on and for how long; plain JSON values.
+    """
+
+    architecture: EncoderConfig
+    generator: str
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        training = dict(self.training)
+        return {"architecture": self.architecture.to_dict(), "generator": self.generator, "training": training}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EncoderHeader:
+        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
+        architecture = EncoderConfig.from_dict(values["architecture"])
+        return cls(architecture, str(values["generator"]), dict(values["training"]))
 
 
 @dataclass(frozen=True)
@@ -46,16 +103,22 @@ class ComponentHeader:
         architecture: settings of the generator and its discriminator.
         training: what it was trained on and for how long; plain JSON values.
         has_discriminator: whether the file holds the discriminator too.
+        encoder: of the encoder, None when the file holds none.
     """
 
     transform: str
     architecture: GeneratorConfig
     training: Mapping[str, Any] = field(default_factory=dict)
     has_discriminator: bool = True
+    encoder: EncoderHeader | None = None
 
     def __post_init__(self) -> None:
         if self.transform not in COMPONENT_TRANSFORMS:
             raise ValueError(f"unknown transform {self.transform!r}")
+        if self.encoder is not None:
+            mine, other = self.architecture, self.encoder.architecture
+            if (mine.resolution, mine.w_dim, mine.num_ws) != (other.resolution, other.w_dim, other.num_ws):
+                raise ValueError("the encoder does not fit the generator")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -64,16 +127,19 @@ class ComponentHeader:
             "architecture": self.architecture.to_dict(),
             "training": dict(self.training),
             "has_discriminator": self.has_discriminator,
+            **({} if self.encoder is None else {"encoder": self.encoder.to_dict()}),
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ComponentHeader:
         """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
+        encoder = values.get("encoder")
         return cls(
             transform=str(values["transform"]),
             architecture=GeneratorConfig.from_dict(values["architecture"]),
             training=dict(values["training"]),
             has_discriminator=bool(values["has_discriminator"]),
+            encoder=None if encoder is None else EncoderHeader.from_dict(encoder),
         )
 
 
@@ -89,6 +155,8 @@ class BankHeader:
         scores: measured quality, plain JSON values; empty when not measured.
         license: SPDX identifier of the weights.
         format_version: of the file.
+        trunk: of the perceptual trunk, None when the file holds none.
+        machine: where it was trained, in plain words; empty when nobody said.
     """
 
     name: str
@@ -98,10 +166,14 @@ class BankHeader:
     scores: Mapping[str, Any] = field(default_factory=dict)
     license: str = "CC0-1.0"
     format_version: int = FORMAT_VERSION
+    trunk: TrunkHeader | None = None
+    machine: str = ""
 
     def __post_init__(self) -> None:
         if not self.components:
             raise ValueError("a bank needs at least one component")
+        if _TRUNK in self.components:
+            raise ValueError(f"no component can be called {_TRUNK!r}")
         for name, component in self.components.items():
             if component.architecture.resolution != self.resolution:
                 raise ValueError(f"component {name!r} has another resolution than the bank")
@@ -116,11 +188,14 @@ class BankHeader:
             "components": {name: component.to_dict() for name, component in self.components.items()},
             "scores": dict(self.scores),
             "license": self.license,
+            **({} if self.trunk is None else {"trunk": self.trunk.to_dict()}),
+            **({"machine": self.machine} if self.machine else {}),
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BankHeader:
         """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
+        trunk = values.get("trunk")
         return cls(
             name=str(values["name"]),
             resolution=int(values["resolution"]),
@@ -129,6 +204,8 @@ class BankHeader:
             scores=dict(values["scores"]),
             license=str(values["license"]),
             format_version=int(values["format_version"]),
+            trunk=None if trunk is None else TrunkHeader.from_dict(trunk),
+            machine=str(values.get("machine", "")),
         )
 
 
@@ -142,6 +219,7 @@ class BankComponent:
         generator: frozen, in evaluation mode, float32.
         discriminator: likewise, or None when not asked for or not in the file.
         w_avg: mean code, [w_dim] float32.
+        encoder: likewise, or None when not in the file.
     """
 
     name: str
@@ -149,6 +227,7 @@ class BankComponent:
     generator: Generator
     discriminator: Discriminator | None
     w_avg: torch.Tensor
+    encoder: Encoder | None = None
     _codes: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict, repr=False)
 
     @torch.no_grad()
@@ -165,19 +244,40 @@ class BankComponent:
             self._codes[key] = torch.cat(chunks)
         return self._codes[key]
 
+    @torch.no_grad()
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """Codes of this component in sRGB-encoded images [B, 3, R, R]: [B, 1, w_dim], or [B, num_ws, w_dim] in W+.
+
+        Raises:
+            JoinError: ``encoder_missing``.
+        """
+        if self.encoder is None:
+            raise JoinError(
+                "encoder_missing",
+                f"This bank has no encoder of '{self.name}'.",
+                "Choose another preset, or a bank with encoders.",
+            )
+        return self.w_avg + self.encoder(images.clamp(0.0, 1.0))
+
 
 @dataclass(frozen=True)
 class Bank:
-    """A loaded bank: see :func:`load_bank`."""
+    """A loaded bank: see :func:`load_bank`. ``trunk`` is frozen like all networks, None when not in the file."""
 
     header: BankHeader
     path: Path
     components: dict[str, BankComponent]
+    trunk: Trunk | None = None
 
     @property
     def forward_model(self) -> ForwardModel:
         """f of Eq. 1."""
         return get_forward_model(self.header.forward_model)
+
+    @property
+    def has_encoders(self) -> bool:
+        """Whether every component has one."""
+        return all(component.encoder is not None for component in self.components.values())
 
     @cached_property
     def sha256(self) -> str:
@@ -198,31 +298,50 @@ def truncated_normal(count: int, size: int, seed: int, limit: float = 2.0) -> to
     return values.clamp(-limit, limit).float()
 
 
+def fingerprint(network: nn.Module) -> str:
+    """Short hash of a network's weights as a bank stores them, the same before and after a way through the file."""
+    return _hash({key: _for_storage(key, value) for key, value in _stored_state(network).items()})[:16]
+
+
 def save_bank(
     path: str | Path,
     header: BankHeader,
     modules: Mapping[str, tuple[Generator, Discriminator | None]],
+    encoders: Mapping[str, Encoder] | None = None,
+    trunk: Trunk | None = None,
 ) -> None:
     """Write a bank: complete under its name, or not at all.
 
     Args:
         path: the file; its folder is made when absent.
-        header: describes ``modules``.
+        header: describes the networks.
         modules: generator (with its ``w_avg``) and discriminator of every component of ``header``.
+        encoders: of the components that have one.
+        trunk: the perceptual trunk, if there is one.
 
     Raises:
-        ValueError: header and modules do not belong together.
-        JoinError: ``output_unwritable``.
+        ValueError: header and networks do not belong together.
+        JoinError: ``weights_not_finite`` when a weight is no number (or too large for half precision),
+            ``output_unwritable``.
     """
-    if set(header.components) != set(modules):
-        raise ValueError(f"header has {sorted(header.components)}, modules {sorted(modules)}")
-    tensors: dict[str, torch.Tensor] = {}
-    for name, component in header.components.items():
-        generator, discriminator = modules[name]
-        if generator.config != component.architecture or (discriminator is not None) != component.has_discriminator:
-            raise ValueError(f"the header of {name!r} does not describe its networks")
-        tensors |= _component_tensors(name, generator, discriminator)
-    text = json.dumps(header.to_dict(), ensure_ascii=False, allow_nan=False)
+    encoders = encoders or {}
+    _check_described(header, modules, encoders, trunk)
+    networks: dict[str, nn.Module] = {}
+    for name, (generator, discriminator) in ((name, modules[name]) for name in header.components):
+        networks[f"{name}.generator"] = generator
+        networks |= {} if discriminator is None else {f"{name}.discriminator": discriminator}
+        networks |= {f"{name}.encoder": encoders[name]} if name in encoders else {}
+    networks |= {} if trunk is None else {_TRUNK: trunk}
+    tensors = {
+        name: _for_storage(name, value)
+        for prefix, network in networks.items()
+        for name, value in _named_tensors(prefix, network).items()
+    }
+    spoiled = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if spoiled:
+        message = f"The weights '{spoiled[0]}' hold values that are not numbers."
+        raise JoinError("weights_not_finite", message, "Go back to an earlier snapshot of that training.")
+    text = json.dumps(header.to_dict() | {HASH_KEY: _hash(tensors)}, ensure_ascii=False, allow_nan=False)
     data = safetensors_bytes(tensors, metadata={HEADER_KEY: text})
     write_atomically(path, lambda temporary: temporary.write_bytes(data))
 
@@ -252,20 +371,59 @@ def load_bank(
     """
     path = _existing(path)
     header = read_header(path)
-    components: dict[str, BankComponent] = {}
+    networks = _networks(header)
     try:
         with safe_open(path, framework="pt") as file:
-            stored = set(file.keys())
-            for name, component in header.components.items():
-                tensors = {
-                    key.removeprefix(f"{name}."): file.get_tensor(key).float()
-                    for key in stored
-                    if key.startswith(f"{name}.")
-                }
-                components[name] = _build_component(name, component, tensors, with_discriminators, device)
-    except (SafetensorError, OSError, KeyError, RuntimeError) as error:
-        raise _broken(path, "does not hold the weights that its header promises") from error
-    return Bank(header, path, components)
+            stored = _read_tensors(path, file, networks)
+            expected_hash = json.loads(file.metadata()[HEADER_KEY]).get(HASH_KEY)
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise _broken(path, "is damaged") from error
+    if expected_hash is not None and _hash(stored) != expected_hash:
+        raise _broken(path, "does not hold the weights that it was written with (their hash differs)")
+    for prefix, network in networks.items():
+        _fill(network, prefix, stored)
+        network.to(device=device, dtype=torch.float32).eval().requires_grad_(False)
+    components: dict[str, BankComponent] = {}
+    for name, component in header.components.items():
+        generator = cast(Generator, networks[f"{name}.generator"])
+        if component.encoder is not None and component.encoder.generator != fingerprint(generator):
+            raise _broken(path, f"has an encoder of '{name}' that was trained for another generator")
+        components[name] = BankComponent(
+            name,
+            COMPONENT_TRANSFORMS[component.transform],
+            generator,
+            cast(Discriminator | None, networks.get(f"{name}.discriminator") if with_discriminators else None),
+            generator.w_avg,
+            cast(Encoder | None, networks.get(f"{name}.encoder")),
+        )
+    return Bank(header, path, components, cast(Trunk | None, networks.get(_TRUNK)))
+
+
+@torch.no_grad()
+def verify_bank(bank: Bank) -> None:
+    """Let every network of a bank work once: what they make must be finite, and not always the same.
+
+    Loading has compared names, shapes and the hash; this finds weights that are numbers but no networks.
+
+    Raises:
+        JoinError: ``bank_broken``.
+    """
+    side = bank.header.resolution
+    for name, component in bank.components.items():
+        codes = component.sample_codes(8, seed=1)
+        images = component.generator.synthesis(codes)
+        found = {"generator": images}
+        if component.discriminator is not None:
+            found["discriminator"] = component.discriminator(images)
+        if component.encoder is not None:
+            found["encoder"] = component.encode(images)
+        for kind, output in found.items():
+            if not output.isfinite().all():
+                raise _broken(bank.path, f"has a {kind} of '{name}' whose output holds values that are not numbers")
+        if float(images.std(dim=0).max()) == 0.0:
+            raise _broken(bank.path, f"has a generator of '{name}' that makes one image only")
+    if bank.trunk is not None and not all(tap.isfinite().all() for tap in bank.trunk(torch.full((1, 3, side, side), 0.5))):
+        raise _broken(bank.path, "has a trunk whose output holds values that are not numbers")
 
 
 def list_banks(folder: str | os.PathLike[str] | None = None) -> list[Path]:
@@ -291,51 +449,106 @@ def find_bank(name_or_path: str | os.PathLike[str] | None = None) -> Path:
     raise JoinError("bank_missing", f"There is no bank '{name_or_path}'.", hint)
 
 
-def _component_tensors(name: str, generator: Generator, discriminator: Discriminator | None) -> dict[str, torch.Tensor]:
-    tensors = {
-        f"{name}.generator.{key}": _for_storage(key, value)
-        for key, value in generator.state_dict().items()
-        if key != "w_avg"
+def _check_described(
+    header: BankHeader,
+    modules: Mapping[str, tuple[Generator, Discriminator | None]],
+    encoders: Mapping[str, Encoder],
+    trunk: Trunk | None,
+) -> None:
+    if set(header.components) != set(modules):
+        raise ValueError(f"header has {sorted(header.components)}, modules {sorted(modules)}")
+    if {name for name, component in header.components.items() if component.encoder} != set(encoders):
+        raise ValueError(f"the header does not name the encoders {sorted(encoders)}")
+    if (trunk and trunk.config) != (header.trunk and header.trunk.architecture):
+        raise ValueError("the header does not describe the trunk")
+    for name, component in header.components.items():
+        generator, discriminator = modules[name]
+        if generator.config != component.architecture or (discriminator is not None) != component.has_discriminator:
+            raise ValueError(f"the header of {name!r} does not describe its networks")
+        encoder = component.encoder
+        if encoder is None:
+            continue
+        if encoders[name].config != encoder.architecture:
+            raise ValueError(f"the header of {name!r} does not describe its encoder")
+        if encoder.generator != fingerprint(generator):
+            raise ValueError(f"the encoder of {name!r} was trained for another generator")
+
+
+def _networks(header: BankHeader) -> dict[str, nn.Module]:
+    """Fresh networks of all that a header announces, by the prefix of their tensors."""
+    networks: dict[str, nn.Module] = {}
+    for name, component in header.components.items():
+        networks[f"{name}.generator"] = Generator(component.architecture)
+        if component.has_discriminator:
+            networks[f"{name}.discriminator"] = Discriminator(component.architecture)
+        if component.encoder is not None:
+            networks[f"{name}.encoder"] = Encoder(component.encoder.architecture)
+    if header.trunk is not None:
+        networks[_TRUNK] = Trunk(header.trunk.architecture)
+    return networks
+
+
+def _stored_state(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {key: value for key, value in network.state_dict().items() if not key.endswith(_NOT_STORED)}
+
+
+def _named_tensors(prefix: str, network: nn.Module) -> dict[str, torch.Tensor]:
+    """The tensors of a network by their names in the file; they are the network's own, not copies."""
+    owner = prefix.partition(".")[0]
+    return {
+        f"{owner}.w_avg" if key == "w_avg" else f"{prefix}.{key}": value
+        for key, value in _stored_state(network).items()
     }
-    if discriminator is not None:
-        for key, value in discriminator.state_dict().items():
-            tensors[f"{name}.discriminator.{key}"] = _for_storage(key, value)
-    tensors[f"{name}.w_avg"] = _for_storage("w_avg", generator.w_avg)
+
+
+def _read_tensors(path: Path, file: Any, networks: Mapping[str, nn.Module]) -> dict[str, torch.Tensor]:
+    """All tensors of an open file, checked: exactly those of the networks, of their shapes, and finite.
+
+    Raises:
+        JoinError: ``bank_broken``, for the first that is not so.
+    """
+    expected = {
+        name: list(value.shape)
+        for prefix, network in networks.items()
+        for name, value in _named_tensors(prefix, network).items()
+    }
+    names = set(file.keys())
+    missing, unknown = sorted(set(expected) - names), sorted(names - set(expected))
+    if missing:
+        raise _broken(path, f"lacks {len(missing)} of its weights, such as '{missing[0]}'")
+    if unknown:
+        raise _broken(path, f"holds weights '{unknown[0]}' that its header does not announce")
+    tensors: dict[str, torch.Tensor] = {}
+    for name, shape in expected.items():
+        tensor = file.get_tensor(name)
+        if list(tensor.shape) != shape:
+            raise _broken(path, f"has weights '{name}' of the shape {list(tensor.shape)} instead of {shape}")
+        if not tensor.is_floating_point() or not tensor.isfinite().all():
+            raise _broken(path, f"has weights '{name}' with values that are not numbers")
+        tensors[name] = tensor
     return tensors
+
+
+@torch.no_grad()
+def _fill(network: nn.Module, prefix: str, stored: Mapping[str, torch.Tensor]) -> None:
+    for name, own in _named_tensors(prefix, network).items():
+        own.copy_(stored[name])
+
+
+def _hash(tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over names, types, shapes and values of float tensors on the CPU."""
+    total = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        total.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        total.update(tensor.numpy().data if tensor.dim() else tensor.numpy().tobytes())
+    return total.hexdigest()
 
 
 def _for_storage(key: str, value: torch.Tensor) -> torch.Tensor:
     """In half precision where that loses nothing measurable."""
     full = any(part in key for part in _FULL_PRECISION)
     return value.detach().cpu().to(torch.float32 if full else torch.float16, copy=True).contiguous()
-
-
-def _build_component(
-    name: str,
-    header: ComponentHeader,
-    tensors: dict[str, torch.Tensor],
-    with_discriminator: bool,
-    device: str | torch.device,
-) -> BankComponent:
-    """Raises KeyError or RuntimeError when tensors are missing, too many or of the wrong shape."""
-    generator = Generator(header.architecture)
-    generator.load_state_dict(_under("generator.", tensors) | {"w_avg": tensors["w_avg"]})
-    discriminator = None
-    if with_discriminator and header.has_discriminator:
-        discriminator = Discriminator(header.architecture)
-        discriminator.load_state_dict(_under("discriminator.", tensors))
-        _freeze(discriminator, device)
-    _freeze(generator, device)
-    transform = COMPONENT_TRANSFORMS[header.transform]
-    return BankComponent(name, transform, generator, discriminator, generator.w_avg)
-
-
-def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-
-
-def _freeze(module: torch.nn.Module, device: str | torch.device) -> None:
-    module.to(device=device, dtype=torch.float32).eval().requires_grad_(False)
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Put trained generators together to a bank, and write its card.
+"""Put trained networks together to a bank, and write its card.
 
 ``python -m join_engine.training.make_bank --component albedo=runs/albedo --component shading=runs/shading
---name primeshapes --forward-model lambertian --out join_engine/banks/primeshapes.safetensors``
+--trunk runs/trunk --name primeshapes --forward-model lambertian --out build/primeshapes.safetensors``
+
+Encoders are trained for the generators of a bank, and put into it afterwards:
+
+``python -m join_engine.training.make_bank --bank build/primeshapes.safetensors --encoder albedo=runs/encoder-albedo
+--encoder shading=runs/encoder-shading --out join_engine/banks/primeshapes.safetensors``
 """
 
 from __future__ import annotations
@@ -11,14 +16,27 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..bank import BankHeader, ComponentHeader, save_bank
+from ..bank import (
+    Bank,
+    BankHeader,
+    ComponentHeader,
+    EncoderHeader,
+    TrunkHeader,
+    find_bank,
+    fingerprint,
+    load_bank,
+    save_bank,
+)
+from ..bank_card import write_card
 from ..errors import JoinError
 from ..forward_models import get_forward_model
-from ..images import write_text
+from ..networks.encoder import Encoder, EncoderConfig
 from ..networks.stylegan2 import Discriminator, Generator, GeneratorConfig
+from ..networks.trunk import Trunk, TrunkConfig
 from .checkpoint import checkpoint_path, read_checkpoint
 
 Networks = tuple[Generator, Discriminator]
@@ -37,132 +55,160 @@ def load_trained(run: Path) -> tuple[str, ComponentHeader, Networks]:
         networks = Generator(config), Discriminator(config)
         networks[0].load_state_dict(_under("average.", tensors))
         networks[1].load_state_dict(_under("discriminator.", tensors))
-        training = {
-            "images_shown": values["images"],
-            "steps": values["steps"],
-            "seconds": round(values["seconds"]),
-            "stretches": values["history"],
-        }
-        return str(values["component"]), ComponentHeader(str(values["transform"]), config, training), networks
+        return str(values["component"]), ComponentHeader(str(values["transform"]), config, _training(values)), networks
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         raise JoinError("checkpoint_broken", f"The checkpoint '{path}' is incomplete.", "Train it again.") from error
 
 
+def load_trunk(run: Path) -> tuple[TrunkHeader, Trunk]:
+    """Header and averaged network of a trunk's training.
+
+    Raises:
+        JoinError: ``checkpoint_missing`` or ``checkpoint_broken``.
+    """
+    path = checkpoint_path(run)
+    tensors, values = read_checkpoint(path)
+    try:
+        trunk = Trunk(TrunkConfig.from_dict(_identity(values, "trunk")["architecture"]))
+        trunk.load_state_dict(_under("average.trunk.", tensors))
+        return TrunkHeader(trunk.config, _training(values)), trunk
+    except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        raise JoinError("checkpoint_broken", f"The checkpoint '{path}' is not that of a trunk.") from error
+
+
+def load_encoder(run: Path) -> tuple[str, EncoderHeader, Encoder]:
+    """Component name, header and averaged network of an encoder's training.
+
+    Raises:
+        JoinError: ``checkpoint_missing`` or ``checkpoint_broken``.
+    """
+    path = checkpoint_path(run)
+    tensors, values = read_checkpoint(path)
+    try:
+        identity = _identity(values, "encoder")
+        encoder = Encoder(EncoderConfig.from_dict(identity["architecture"]))
+        encoder.load_state_dict(_under("average.", tensors))
+        header = EncoderHeader(encoder.config, str(identity["generator"]), _training(values))
+        return str(identity["component"]), header, encoder
+    except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        raise JoinError("checkpoint_broken", f"The checkpoint '{path}' is not that of an encoder.") from error
+
+
+@dataclass
+class Parts:
+    """What goes into a bank.
+
+    Attributes:
+        headers, modules: of each component, in the forward model's order.
+        encoders: of the components that have one.
+        trunk: header and network, or None.
+    """
+
+    headers: dict[str, ComponentHeader]
+    modules: dict[str, tuple[Generator, Discriminator | None]]
+    encoders: dict[str, Encoder] = field(default_factory=dict)
+    trunk: tuple[TrunkHeader, Trunk] | None = None
+
+    @classmethod
+    def of_runs(cls, forward_model: str, runs: Mapping[str, Path]) -> Parts:
+        """The networks of trainings. Raises JoinError ``bank_incomplete`` and as :func:`load_trained`."""
+        model = get_forward_model(forward_model)
+        if set(model.components) != set(runs):
+            wanted = ", ".join(model.components)
+            raise JoinError("bank_incomplete", f"A bank for '{forward_model}' needs the components {wanted}.")
+        parts = cls({}, {})
+        for component in model.components:
+            trained, parts.headers[component], parts.modules[component] = load_trained(runs[component])
+            if trained != component:
+                raise JoinError("bank_incomplete", f"'{runs[component]}' was trained on {trained}, not on {component}.")
+        resolutions = {header.architecture.resolution for header in parts.headers.values()}
+        if len(resolutions) != 1:
+            raise JoinError("bank_incomplete", f"The components differ in resolution: {sorted(resolutions)}.")
+        return parts
+
+    @classmethod
+    def of_bank(cls, bank: Bank) -> Parts:
+        """The networks of a bank, loaded with its discriminators."""
+        found = bank.components
+        return cls(
+            dict(bank.header.components),
+            {name: (part.generator, part.discriminator) for name, part in found.items()},
+            {name: part.encoder for name, part in found.items() if part.encoder is not None},
+            None if bank.trunk is None or bank.header.trunk is None else (bank.header.trunk, bank.trunk),
+        )
+
+    def add_encoder(self, name: str, run: Path) -> None:
+        """Put a trained encoder in. Raises JoinError ``bank_incomplete`` when it belongs to something else."""
+        trained, header, encoder = load_encoder(run)
+        if trained != name or name not in self.headers:
+            raise JoinError("bank_incomplete", f"'{run}' was trained on {trained}, not on {name}.")
+        if header.generator != fingerprint(self.modules[name][0]):
+            message = f"The encoder '{run}' was trained for another generator of {name}."
+            raise JoinError("bank_incomplete", message, "Train it for this one.")
+        self.headers[name] = replace(self.headers[name], encoder=header)
+        self.encoders[name] = encoder
+
+
 def make_bank(
-    out: Path, name: str, forward_model: str, runs: Mapping[str, Path], scores: Mapping[str, Any], machine: str = ""
+    out: Path,
+    name: str,
+    forward_model: str,
+    parts: Parts,
+    scores: Mapping[str, Any],
+    machine: str = "",
 ) -> BankHeader:
     """Write the bank and, beside it, its card (the same name with ``.md``).
 
     Args:
-        runs: folder (or checkpoint) of each component.
+        parts: the networks.
         scores: measured quality, as the evaluation wrote it.
         machine: where it was trained, in plain words.
 
     Raises:
-        JoinError: ``bank_incomplete`` when the runs are not the components of the forward model or do not fit
-            together, and as :func:`load_trained`.
+        JoinError: as :func:`join_engine.bank.save_bank` and :func:`join_engine.bank_card.write_card`.
     """
-    model = get_forward_model(forward_model)
-    if set(model.components) != set(runs):
-        wanted = ", ".join(model.components)
-        raise JoinError("bank_incomplete", f"A bank for '{forward_model}' needs the components {wanted}.")
-    headers: dict[str, ComponentHeader] = {}
-    modules: dict[str, tuple[Generator, Discriminator | None]] = {}
-    for component in model.components:
-        trained, headers[component], modules[component] = load_trained(runs[component])
-        if trained != component:
-            raise JoinError("bank_incomplete", f"'{runs[component]}' was trained on {trained}, not on {component}.")
-    resolutions = {header.architecture.resolution for header in headers.values()}
-    if len(resolutions) != 1:
-        raise JoinError("bank_incomplete", f"The components differ in resolution: {sorted(resolutions)}.")
-    header = BankHeader(name, resolutions.pop(), forward_model, headers, scores)
-    save_bank(out, header, modules)
-    write_text(out.with_suffix(".md"), card(header, out.stat().st_size, machine))
+    resolution = next(iter(parts.headers.values())).architecture.resolution
+    trunk_header, trunk = parts.trunk or (None, None)
+    header = BankHeader(name, resolution, forward_model, parts.headers, scores, trunk=trunk_header, machine=machine)
+    save_bank(out, header, parts.modules, parts.encoders, trunk)
+    write_card(out.with_suffix(".md"), header, out.stat().st_size)
     return header
 
 
-def card(header: BankHeader, size: int, machine: str = "") -> str:
-    """The bank's card in Markdown, from facts only.
-
-    Args:
-        size: of the file, in bytes.
-        machine: where it was trained, in plain words.
-    """
-    lines = [
-        f"# The bank `{header.name}`",
-        "",
-        f"Generators for {' and '.join(header.components)} at {header.resolution}×{header.resolution} pixels, to be "
-        f"inverted jointly under the forward model `{header.forward_model}`. {size / 1e6:.1f} MB. "
-        f"License of the weights: {header.license}.",
-        "",
-        "Trained from scratch on this project's own renders; no photograph and no other model went into it.",
-        *([f"Machine: {machine}."] if machine else []),
-        "",
-        "| component | transform | images | shown | steps | training time | w | generator weights |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    lines += [_row(name, component) for name, component in header.components.items()]
-    for name, component in header.components.items():
-        lines += ["", f"## {name}", "", *_stretches(name, component)]
-    lines += ["", "## Scores", "", *_scores(header.scores)]
-    return "\n".join(lines) + "\n"
+def summary(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the evaluation's table, what a bank keeps: mean PSNR with its 95 % interval, and mean MSE."""
+    scores: dict[str, Any] = {
+        "samples": table["samples"],
+        "preset": table["settings"]["preset"],
+        "seed": table["settings"]["seed"],
+    }
+    for method, components in table["methods"].items():
+        scores[method] = {
+            component: {
+                "psnr": round(metrics["psnr"]["mean"], 2),
+                "psnr_interval": [round(bound, 2) for bound in metrics["psnr"]["interval"]],
+                "mse": round(metrics["mse"]["mean"], 4),
+            }
+            for component, metrics in components.items()
+        }
+    return scores
 
 
-def _row(name: str, component: ComponentHeader) -> str:
-    training = component.training
-    count = sum(pack["count"] for pack in training["stretches"][-1]["packs"])
-    weights = sum(parameter.numel() for parameter in Generator(component.architecture).parameters())
-    return (
-        f"| {name} | {component.transform} | {count:,} | {training['images_shown']:,} | {training['steps']:,} "
-        f"| {training['seconds'] / 60:.0f} min | {component.architecture.w_dim} | {weights:,} |"
-    )
+def _identity(values: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    identity = values["identity"]
+    if identity["kind"] != kind:
+        raise ValueError(f"it is of a training of the {identity['kind']}")
+    return dict(identity)
 
 
-def _stretches(name: str, component: ComponentHeader) -> list[str]:
-    """How it was trained, as the commands that would do it again."""
-    lines = ["Stretches of the training, each going on from the one before:", "", "```"]
-    for stretch in component.training["stretches"]:
-        if stretch["to_images"] == stretch["from_images"]:
-            continue
-        files = " ".join(pack["file"] for pack in stretch["packs"])
-        options = " ".join(_option(key, value) for key, value in stretch["settings"].items() if value is not None)
-        lines.append(f"# from {stretch['from_images']:,} to {stretch['to_images']:,} images shown; {_where(stretch)}")
-        lines.append(
-            f"python -m join_engine.training.gan --component {name} --out runs/{name} --data {files} "
-            f"--kimg {stretch['to_images'] / 1000:g} {_architecture(component.architecture)} {options}"
-        )
-    return [*lines, "```"]
-
-
-def _where(stretch: Mapping[str, Any]) -> str:
-    return f"{stretch['device']}, {stretch['threads']} thread(s), torch {stretch['torch']}"
-
-
-def _architecture(config: GeneratorConfig) -> str:
-    values = config.to_dict()
-    return " ".join(_option(key, value) for key, value in values.items() if key not in ("resolution", "image_channels"))
-
-
-def _option(key: str, value: Any) -> str:
-    name = key.replace("_", "-")
-    if isinstance(value, bool):
-        return f"--{name}" if value else f"--no-{name}"
-    return f"--{name} {value}"
-
-
-def _scores(scores: Mapping[str, Any]) -> list[str]:
-    """Nested numbers, one line each."""
-    if not scores:
-        return ["Not measured."]
-    lines = ["| measure | value |", "|---|---|"]
-    pending: list[tuple[str, Any]] = [(str(key), value) for key, value in scores.items()]
-    while pending:
-        key, value = pending.pop(0)
-        if isinstance(value, Mapping):
-            pending = [(f"{key} · {inner}", item) for inner, item in value.items()] + pending
-        else:
-            lines.append(f"| {key} | {value:.4g} |" if isinstance(value, float) else f"| {key} | {value} |")
-    return lines
+def _training(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "images_shown": values["images"],
+        "steps": values["steps"],
+        "seconds": round(values["seconds"]),
+        "stretches": values["history"],
+        **({"scores": values["scores"]} if values.get("scores") else {}),
+    }
 
 
 def _under(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,9 +224,13 @@ def _component(text: str) -> tuple[str, Path]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m join_engine.training.make_bank", description=__doc__)
-    parser.add_argument("--component", action="append", required=True, type=_component, metavar="NAME=RUN")
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--forward-model", default="lambertian")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--component", action="append", type=_component, metavar="NAME=RUN", help="trained GANs")
+    source.add_argument("--bank", help="name or path of a bank whose networks are taken over")
+    parser.add_argument("--trunk", type=Path, metavar="RUN", help="trained perceptual trunk")
+    parser.add_argument("--encoder", action="append", default=[], type=_component, metavar="NAME=RUN")
+    parser.add_argument("--name", help="of the bank (default: the file's)")
+    parser.add_argument("--forward-model", default="lambertian", help="of --component (default: lambertian)")
     parser.add_argument("--out", required=True, type=Path, metavar="BANK.safetensors")
     parser.add_argument("--scores", type=Path, metavar="SCORES.json", help="what the evaluation measured")
     parser.add_argument("--machine", default="", help="where it was trained, in plain words")
@@ -191,14 +241,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command. Returns its exit status."""
     arguments = _parser().parse_args(argv)
     try:
-        scores = _read_scores(arguments.scores)
-        runs = dict(arguments.component)
-        make_bank(arguments.out, arguments.name, arguments.forward_model, runs, scores, arguments.machine)
+        _make(arguments)
     except JoinError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.1f} MB")
     return 0
+
+
+def _make(arguments: argparse.Namespace) -> None:
+    scores, machine, model = _read_scores(arguments.scores), arguments.machine, arguments.forward_model
+    if arguments.bank is None:
+        parts = Parts.of_runs(model, dict(arguments.component))
+    else:
+        bank = load_bank(find_bank(arguments.bank), with_discriminators=True)
+        parts, model = Parts.of_bank(bank), bank.header.forward_model
+        scores, machine = scores or dict(bank.header.scores), machine or bank.header.machine
+    if arguments.trunk is not None:
+        parts.trunk = load_trunk(arguments.trunk)
+    for name, run in arguments.encoder:
+        parts.add_encoder(name, run)
+    make_bank(arguments.out, arguments.name or arguments.out.stem, model, parts, scores, machine)
 
 
 def _read_scores(path: Path | None) -> dict[str, Any]:
@@ -208,8 +271,8 @@ def _read_scores(path: Path | None) -> dict[str, Any]:
         values = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(values, dict):
             raise ValueError("it holds no object")
-        return values
-    except (OSError, ValueError) as error:
+        return summary(values) if "methods" in values else values
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise JoinError("scores_unreadable", f"The scores '{path}' cannot be read: {error}.") from error
 
 

@@ -4,15 +4,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from join_engine.bank import Bank, BankHeader, ComponentHeader, load_bank, save_bank
+from join_engine.bank import (
+    Bank,
+    BankHeader,
+    ComponentHeader,
+    EncoderHeader,
+    TrunkHeader,
+    fingerprint,
+    load_bank,
+    save_bank,
+)
 from join_engine.color import srgb_encode
+from join_engine.networks.encoder import Encoder, EncoderConfig
 from join_engine.networks.stylegan2 import Discriminator, GeneratorConfig
+from join_engine.networks.trunk import Trunk, TrunkConfig
 from tests.join_blender.make_bank import random_generator
 
 torch.set_num_threads(1)
@@ -65,3 +77,24 @@ def own_targets(tiny_bank: Bank) -> torch.Tensor:
 def picture() -> np.ndarray:
     """A linear image [40, 56, 3]."""
     return np.random.default_rng(0).random((40, 56, 3), dtype=np.float32)
+
+
+@pytest.fixture(scope="session")
+def seeing_bank(tiny_bank: Bank, tmp_path_factory: pytest.TempPathFactory) -> Bank:
+    """The tiny bank with encoders and a trunk, of random weights like all the rest of it."""
+    path = tmp_path_factory.mktemp("banks") / "seeing.safetensors"
+    torch.manual_seed(2)
+    trunk = Trunk(TrunkConfig((4, 8, 8), (1, 1, 1)))
+    encoders, components, networks = {}, {}, {}
+    for name, part in tiny_bank.components.items():
+        config = part.generator.config
+        shape = EncoderConfig(16, config.w_dim, config.num_ws, "w", (4, 6, 8, 8), (1, 1, 1, 1), 8)
+        encoders[name] = Encoder(shape)
+        for style in encoders[name].styles:
+            torch.nn.init.normal_(style.linear.weight)
+        encoder = EncoderHeader(shape, fingerprint(part.generator))
+        components[name] = replace(tiny_bank.header.components[name], encoder=encoder)
+        networks[name] = (part.generator, part.discriminator)
+    header = replace(tiny_bank.header, name="seeing", components=components, trunk=TrunkHeader(trunk.config))
+    save_bank(path, header, networks, encoders, trunk)
+    return load_bank(path, with_discriminators=True)

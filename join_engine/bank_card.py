@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A bank's card in Markdown, written from its header: what it was trained on, for how long, and how good it is.
+
+The tool's part of the file lies between two markers; what people write around them stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from .bank import BankHeader, ComponentHeader
+from .errors import JoinError
+from .images import write_text
+from .networks.encoder import Encoder
+from .networks.stylegan2 import Generator, GeneratorConfig
+from .networks.trunk import Trunk
+
+BEGIN = "<!-- facts from the bank's header, written by `python -m join_engine banks card`: begin -->"
+END = "<!-- facts: end -->"
+
+
+def write_card(path: Path, header: BankHeader, size: int) -> None:
+    """Write the card, or replace the tool's part of one that is there.
+
+    Args:
+        path: the Markdown file.
+        header: of the bank.
+        size: of the bank's file, in bytes.
+
+    Raises:
+        JoinError: ``card_unmarked`` when the file has no markers, so that nothing written by hand is lost;
+            ``output_unwritable``.
+    """
+    text = f"{BEGIN}\n\n{card(header, size)}\n{END}\n"
+    if path.is_file():
+        old = path.read_text(encoding="utf-8")
+        before, begin, rest = old.partition(BEGIN)
+        _, end, after = rest.partition(END)
+        if not begin or not end:
+            raise JoinError(
+                "card_unmarked",
+                f"The card '{path}' has no markers between which the facts could go.",
+                f"Remove it, or put the lines '{BEGIN}' and '{END}' into it.",
+            )
+        text = f"{before}{text.rstrip()}{after}"
+    write_text(path, text)
+
+
+def card(header: BankHeader, size: int) -> str:
+    """The facts, from the header alone.
+
+    Args:
+        size: of the file, in bytes.
+    """
+    components = " and ".join(header.components)
+    lines = [
+        f"# The bank `{header.name}`",
+        "",
+        f"Generators for {components} at {header.resolution}×{header.resolution} pixels, to be inverted jointly under "
+        f"the forward model `{header.forward_model}`. {size / 1e6:.1f} MB. License of the weights: {header.license}.",
+        "",
+        "Trained from scratch on this project's own renders; no photograph and no other model went into it.",
+        *([f"Machine: {header.machine}."] if header.machine else []),
+        "",
+        "| network | images | shown | steps | training time | images/s | weights |",
+        "|---|---|---|---|---|---|---|",
+        *_rows(header),
+        "",
+        "| component | transform | w | discriminator | encoder |",
+        "|---|---|---|---|---|",
+        *(_component(name, component) for name, component in header.components.items()),
+    ]
+    for title, training, stretches in _trainings(header):
+        lines += ["", f"## {title}", "", *_own_scores(training), *stretches]
+    lines += ["", "## Scores", "", *_scores(header.scores)]
+    return "\n".join(lines) + "\n"
+
+
+def _component(name: str, header: ComponentHeader) -> str:
+    encoder = "none" if header.encoder is None else header.encoder.architecture.space.upper()
+    discriminator = "yes" if header.has_discriminator else "no"
+    return f"| {name} | {header.transform} | {header.architecture.w_dim} | {discriminator} | {encoder} |"
+
+
+def _rows(header: BankHeader) -> Iterator[str]:
+    """One line per network."""
+    for name, component in header.components.items():
+        yield _row(f"generator of {name}", component.training, _weights(Generator(component.architecture)))
+    for name, component in header.components.items():
+        if component.encoder is not None:
+            weights = _weights(Encoder(component.encoder.architecture))
+            yield _row(f"encoder of {name}", component.encoder.training, weights)
+    if header.trunk is not None:
+        yield _row("trunk", header.trunk.training, _weights(Trunk(header.trunk.architecture)))
+
+
+def _row(name: str, training: Mapping[str, Any], weights: int) -> str:
+    if "stretches" not in training:
+        return f"| {name} | | | | not told | | {weights:,} |"
+    last = training["stretches"][-1]
+    count = sum(pack["count"] for pack in last["packs"])
+    seconds, shown = training["seconds"], training["images_shown"]
+    speed = f"{shown / seconds:.0f}" if seconds else ""
+    return (
+        f"| {name} | {count:,} | {shown:,} | {training['steps']:,} | {seconds / 60:.0f} min | {speed} | {weights:,} |"
+    )
+
+
+def _weights(network: Any) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _trainings(header: BankHeader) -> Iterator[tuple[str, Mapping[str, Any], list[str]]]:
+    """Title, what the header says, and the commands, of each training."""
+    for name, component in header.components.items():
+        architecture = _architecture(component.architecture)
+        command = f"python -m join_engine.training.gan --component {name} --out runs/{name}"
+        yield name, component.training, _stretches(component.training, command, architecture)
+    for name, component in header.components.items():
+        if component.encoder is not None:
+            training, space = component.encoder.training, component.encoder.architecture.space
+            command = f"python -m join_engine.training.encoder --bank BANK --component {name} --out runs/encoder-{name}"
+            yield f"Encoder of {name}", training, _stretches(training, command, f"--space {space}")
+    if header.trunk is not None:
+        config = header.trunk.architecture
+        architecture = f"--widths {' '.join(map(str, config.widths))} --depths {' '.join(map(str, config.depths))}"
+        command = f"python -m join_engine.training.trunk --forward-model {header.forward_model} --out runs/trunk"
+        yield "Perceptual trunk", header.trunk.training, _stretches(header.trunk.training, command, architecture)
+
+
+def _own_scores(training: Mapping[str, Any]) -> list[str]:
+    if "scores" not in training:
+        return []
+    return ["On samples that it has not seen:", "", *_scores(training["scores"]), ""]
+
+
+def _stretches(training: Mapping[str, Any], command: str, architecture: str) -> list[str]:
+    """How it was trained, as the commands that would do it again."""
+    if "stretches" not in training:
+        return ["How it was trained is not told."]
+    lines = ["Stretches of the training, each going on from the one before:", "", "```"]
+    for stretch in training["stretches"]:
+        if stretch["to_images"] == stretch["from_images"]:
+            continue
+        files = " ".join(pack["file"] for pack in stretch["packs"])
+        settings = {**stretch["settings"], **stretch.get("augmentation", {})}
+        options = " ".join(_option(key, value) for key, value in settings.items() if value is not None)
+        lines.append(f"# from {stretch['from_images']:,} to {stretch['to_images']:,} images shown; {_where(stretch)}")
+        lines.append(f"{command} --data {files} --kimg {stretch['to_images'] / 1000:g} {architecture} {options}")
+    return [*lines, "```"]
+
+
+def _where(stretch: Mapping[str, Any]) -> str:
+    return f"{stretch['device']}, {stretch['threads']} thread(s), torch {stretch['torch']}"
+
+
+def _architecture(config: GeneratorConfig) -> str:
+    values = config.to_dict()
+    return " ".join(_option(key, value) for key, value in values.items() if key not in ("resolution", "image_channels"))
+
+
+def _option(key: str, value: Any) -> str:
+    name = key.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name} {value}"
+
+
+def _scores(scores: Mapping[str, Any]) -> list[str]:
+    """Nested numbers, one line each."""
+    if not scores:
+        return ["Not measured."]
+    lines = ["| measure | value |", "|---|---|"]
+    pending: list[tuple[str, Any]] = [(str(key), value) for key, value in scores.items()]
+    while pending:
+        key, value = pending.pop(0)
+        if isinstance(value, Mapping):
+            pending = [(f"{key} · {inner}", item) for inner, item in value.items()] + pending
+        else:
+            lines.append(f"| {key} | {value:.4g} |" if isinstance(value, float) else f"| {key} | {value} |")
+    return lines

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The project's own perceptual trunk: a small VGG whose features know albedo from shading.
+
+Its weights come from :mod:`join_engine.training.trunk` and travel in the bank file, so that nothing has to be
+downloaded. Stages of 3×3 convolutions with ReLU, average pooling between them (as E-LPIPS wants it: max pooling has
+jumps in its gradient), one tap per stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class TrunkConfig:
+    """Architecture of a trunk.
+
+    Attributes:
+        widths: channels of each stage; each stage but the first works at half the resolution of the one before.
+        depths: convolutions of each stage. One is enough at full resolution, where they cost most.
+    """
+
+    widths: tuple[int, ...] = (16, 32, 64, 96)
+    depths: tuple[int, ...] = (1, 2, 2, 2)
+
+    def __post_init__(self) -> None:
+        for name in ("widths", "depths"):
+            values = tuple(getattr(self, name))
+            if not values or not all(isinstance(value, int) and value > 0 for value in values):
+                raise ValueError(f"{name} must be positive whole numbers, not {values}")
+            object.__setattr__(self, name, values)  # JSON has lists
+        if len(self.widths) != len(self.depths):
+            raise ValueError("widths and depths must be equally many")
+
+    @property
+    def smallest_image(self) -> int:
+        """Shortest side at which every stage still sees a pixel."""
+        return 2 ** (len(self.widths) - 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {name: list(values) for name, values in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrunkConfig:
+        """Inverse of :meth:`to_dict`. Raises TypeError or ValueError for values that do not fit."""
+        return cls(**values)
+
+
+class Trunk(nn.Module):
+    """Images → features of several scales; of any size from ``config.smallest_image`` on."""
+
+    def __init__(self, config: TrunkConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or TrunkConfig()
+        inputs = 3
+        for stage, (width, depth) in enumerate(zip(self.config.widths, self.config.depths, strict=True)):
+            convolutions = nn.ModuleList()
+            for _ in range(depth):
+                convolution = nn.Conv2d(inputs, width, 3, padding=1)
+                nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+                nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+                convolutions.append(convolution)
+                inputs = width
+            self.add_module(f"stage{stage}", convolutions)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """sRGB-encoded images [B, 3, H, W] in [0, 1] → one tap per stage, [B, width, H / 2^i, W / 2^i]."""
+        taps: list[Tensor] = []
+        features = images * 2.0 - 1.0
+        for stage in range(len(self.config.widths)):
+            if stage:
+                features = functional.avg_pool2d(features, 2)
+            convolutions = self.get_submodule(f"stage{stage}")
+            assert isinstance(convolutions, nn.ModuleList)
+            for convolution in convolutions:
+                features = convolution(features).relu()
+            taps.append(features)
+        return taps
