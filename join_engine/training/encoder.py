@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Train the encoder of one component: ``python -m join_engine.training.encoder --bank BANK --component albedo …``.
+
+The encoder sees composed renders (Eq. 5 and 6) that look like photos (:mod:`join_engine.training.photo_augment`), and
+its code, put through the bank's frozen generator, has to make the component (JoIN, section 4.1; pSp's losses: squared
+error 1, perceptual 0.8 in the bank's trunk, and a pull towards the mean code).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..bank import Bank, BankComponent, find_bank, fingerprint, load_bank
+from ..errors import JoinError
+from ..losses.perceptual import FeatureDistance
+from ..networks.encoder import SPACES, Encoder, EncoderConfig
+from ..networks.features import Features, RandomFeatures
+from ..networks.stylegan2 import Generator
+from ..pipeline import set_up_torch
+from .compose import ComponentSets, mirrored, photograph, random_indices, read_component_sets, read_validation
+from .draws import draws
+from .gan import keep_freed_memory
+from .learner import Learner, LearnerSettings
+from .photo_augment import PhotoRanges, augment
+from .run import Run, add_run_options, add_settings, command, pick
+from .samples import save_sheet
+
+_SPREAD_CODES = 10_000
+_SHEET_SAMPLES = 12
+
+
+@dataclass(frozen=True)
+class EncoderSettings(LearnerSettings):
+    """How to train an encoder; see also :class:`join_engine.training.photo_augment.PhotoRanges`.
+
+    Attributes:
+        pixel: weight of the squared error of the component, in the generator's range.
+        perceptual: weight of the distance in the trunk's features.
+        code: weight of the squared offset from the mean code, per dimension, in units of the codes' own variance.
+        flip: mirror half of the samples.
+    """
+
+    batch: int = 16
+    lr: float = 5e-4
+    pixel: float = 1.0
+    perceptual: float = 0.8
+    code: float = 0.005
+    flip: bool = True
+
+
+class EncoderLearner(Learner):
+    """See the module.
+
+    Args:
+        component: of the bank, with the frozen generator.
+        features: for the perceptual loss.
+        config: the encoder's architecture.
+        settings: how to train.
+        ranges: the photographic augmentation.
+    """
+
+    settings: EncoderSettings
+    network: Encoder
+    average: Encoder
+
+    def __init__(
+        self,
+        component: BankComponent,
+        features: Features,
+        config: EncoderConfig,
+        settings: EncoderSettings,
+        ranges: PhotoRanges,
+    ) -> None:
+        torch.manual_seed(settings.seed)
+        super().__init__(Encoder(config), settings, component.w_avg.device)
+        self.component = component
+        self.features = features
+        self.ranges = ranges
+        self._variance = component.sample_codes(_SPREAD_CODES).var(dim=0).mean()
+
+    def loss(self, data: ComponentSets) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one batch."""
+        seed, step = self.settings.seed, self.steps
+        rng = draws(seed, step)
+        components = data.batch(random_indices(len(data), self.settings.batch, rng))
+        if self.settings.flip:
+            components = mirrored(components, rng)
+        target = components[self.component.name].to(self.device)
+        images = augment(data.compose(components), seed, step, self.ranges).to(self.device)
+        with self.precision():
+            offsets = self.network(images)
+            made = self._generate(offsets.float())
+        offsets, made = offsets.float(), made.float()
+        pixel = (made - target).square().mean()
+        perceptual = FeatureDistance(self.features, _to_image(target))(_to_image(made)).mean()
+        code = offsets.square().mean() / self._variance
+        weights = self.settings
+        loss = weights.pixel * pixel + weights.perceptual * perceptual + weights.code * code
+        return loss, {"pixel": pixel.detach(), "perceptual": perceptual.detach(), "code": code.detach()}
+
+    @torch.no_grad()
+    def validate(self, data: ComponentSets) -> dict[str, float]:
+        """Component MSE and PSNR (in the tone-mapped domain) of the encoder alone, and the MSE of the mean code."""
+        errors, floor = [], []
+        mean = self._generate(torch.zeros(1, 1, self.average.config.w_dim, device=self.device))
+        for indices in torch.arange(len(data)).split(32):
+            target, made = self._predict(data, indices)
+            errors.append(_error(made, target))
+            floor.append(_error(mean, target))
+        mse = torch.cat(errors)
+        psnr = -10.0 * mse.clamp_min(1e-10).log10()
+        return {
+            "samples": float(len(data)),
+            "mse": float(mse.mean()),
+            "psnr": float(psnr.mean()),
+            "mse_mean_code": float(torch.cat(floor).mean()),
+        }
+
+    @torch.no_grad()
+    def sheet(self, data: ComponentSets, path: Path) -> None:
+        """Write a picture of samples: what the encoder sees, what it should find, what it finds."""
+        indices = torch.arange(min(len(data), _SHEET_SAMPLES))
+        target, made = self._predict(data, indices)
+        seen = photograph(data.compose(data.batch(indices))) * 2.0 - 1.0
+        rows = torch.cat([seen, target.cpu(), made.cpu()])
+        save_sheet(path, rows, columns=len(indices), zoom=max(1, 96 // data.resolution))
+
+    def _predict(self, data: ComponentSets, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """The component and what the averaged encoder makes of it, [B, 3, R, R] in the generator's range."""
+        components = data.batch(indices)
+        offsets = self.average(photograph(data.compose(components)).to(self.device))
+        return components[self.component.name].to(self.device), self._generate(offsets)
+
+    def _generate(self, offsets: Tensor) -> Tensor:
+        """Offsets [B, 1 or num_ws, w_dim] → [B, 3, R, R] in the generator's range."""
+        generator: Generator = self.component.generator
+        codes = (self.component.w_avg + offsets).expand(-1, generator.num_ws, -1)
+        return generator.synthesis(codes, noise="const")
+
+
+def _to_image(component: Tensor) -> Tensor:
+    return (component + 1.0) / 2.0
+
+
+def _error(made: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error in [0, 1] of each sample, [B]."""
+    return (_to_image(made).clamp(0.0, 1.0) - _to_image(target)).square().mean(dim=(1, 2, 3))
+
+
+def architecture(bank: Bank, component: str, changes: Mapping[str, object]) -> EncoderConfig:
+    """The encoder's architecture for a generator of the bank.
+
+    Raises:
+        JoinError: ``settings_invalid``.
+    """
+    config = bank.components[component].generator.config
+    try:
+        return replace(EncoderConfig(config.resolution, config.w_dim, config.num_ws), **changes)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise JoinError("settings_invalid", f"The architecture is not possible: {error}.") from error
+
+
+def _check_fit(bank: Bank, component: str, data: ComponentSets) -> None:
+    if component not in bank.components:
+        known = ", ".join(bank.components)
+        raise JoinError("component_missing", f"The bank has no {component}.", f"It has: {known}.")
+    if data.resolution != bank.header.resolution:
+        message = f"The packs have {data.resolution} pixels a side, the bank {bank.header.resolution}."
+        raise JoinError("pack_mismatch", message, "Export the packs at the bank's resolution.")
+    differing = [name for name, found in data.sets.items() if found.transform != bank.components[name].transform.name]
+    if differing:
+        message = f"The packs and the bank differ in the transform of {differing[0]}."
+        raise JoinError("pack_mismatch", message, "Use the packs of the dataset that the bank was trained on.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m join_engine.training.encoder", description=__doc__)
+    parser.add_argument("--bank", required=True, help="name or path of the bank with the generators")
+    parser.add_argument("--component", required=True, help="albedo, shading, …")
+    add_run_options(parser)
+    parser.add_argument("--space", choices=SPACES, default="w", help="one code, or one per layer (default: w)")
+    parser.add_argument("--encoder-widths", nargs=4, type=int, help="channels at 1/2 to 1/16 of the resolution")
+    parser.add_argument("--encoder-depths", nargs=4, type=int, help="residual blocks at each of these")
+    parser.add_argument("--pyramid", type=int, help="channels of the feature pyramid")
+    add_settings(parser, EncoderSettings())
+    add_settings(parser, PhotoRanges())
+    return parser
+
+
+def begin(arguments: argparse.Namespace) -> Run:
+    """The run that the arguments ask for, resumed where they say so. Raises JoinError."""
+    device = set_up_torch(arguments.device, arguments.threads)
+    keep_freed_memory()
+    bank = load_bank(find_bank(arguments.bank), device)
+    data = read_component_sets(arguments.data, bank.header.forward_model)
+    _check_fit(bank, arguments.component, data)
+    given = {
+        "space": arguments.space,
+        "widths": arguments.encoder_widths,
+        "depths": arguments.encoder_depths,
+        "pyramid": arguments.pyramid,
+    }
+    config = architecture(bank, arguments.component, {key: value for key, value in given.items() if value is not None})
+    component = bank.components[arguments.component]
+    learner = EncoderLearner(
+        component,
+        bank.trunk or RandomFeatures().to(device),
+        config,
+        EncoderSettings(**pick(arguments, EncoderSettings)),
+        PhotoRanges(**pick(arguments, PhotoRanges)),
+    )
+    identity = {
+        "kind": "encoder",
+        "component": component.name,
+        "generator": fingerprint(component.generator),
+        "features": "random" if bank.trunk is None else fingerprint(bank.trunk),
+        "architecture": config.to_dict(),
+    }
+    validation = read_validation(arguments.validation, data)
+    sheet = None if validation is None else lambda path: learner.sheet(validation, path)
+    run = Run(learner, identity, data, validation, arguments.out, sheet)
+    run.resume(arguments.resume)
+    run.history[-1]["augmentation"] = {field.name: getattr(learner.ranges, field.name) for field in fields(PhotoRanges)}
+    return run
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command. Returns its exit status."""
+    return command(_parser(), begin, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One network that learns from a loss: Adam, a moving average of its weights, and a state that can be resumed.
+
+What is learned is the subclass's affair (:mod:`join_engine.training.trunk`, :mod:`join_engine.training.encoder`).
+Every random draw of step k depends on (seed, k) alone.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import JoinError
+from .compose import ComponentSets
+
+
+@dataclass(frozen=True)
+class LearnerSettings:
+    """How to train; may change when a training is resumed, the architecture may not.
+
+    Attributes:
+        batch: samples per step.
+        lr: Adam's learning rate.
+        ema_kimg: half-life of the moving average in thousand images, at most a tenth of the images seen so far.
+        bf16: convolutions in bfloat16.
+        seed: of everything.
+    """
+
+    batch: int = 16
+    lr: float = 1e-3
+    ema_kimg: float = 2.0
+    bf16: bool = False
+    seed: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+class Learner(ABC):
+    """A network in training.
+
+    Args:
+        network: with fresh weights, which follow from the seed.
+        settings: how to train.
+        device: where.
+    """
+
+    def __init__(self, network: nn.Module, settings: LearnerSettings, device: str | torch.device = "cpu") -> None:
+        self.settings = settings
+        self.device = torch.device(device)
+        self.network = network.to(self.device)
+        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.lr, betas=(0.9, 0.99))
+        self.steps = 0
+        self.images = 0
+
+    @abstractmethod
+    def loss(self, data: ComponentSets) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of this step's batch, and its parts to log."""
+
+    @abstractmethod
+    def validate(self, data: ComponentSets) -> dict[str, float]:
+        """Figures of the averaged network on samples that it has not seen."""
+
+    def step(self, data: ComponentSets) -> dict[str, Tensor]:
+        """One step of the optimiser. Returns scalars to log, still on the device."""
+        self.network.train()
+        loss, report = self.loss(data)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.steps += 1
+        self.images += self.settings.batch
+        self._update_average()
+        return {"loss": loss.detach(), **report}
+
+    def precision(self) -> torch.autocast:
+        """The context for forward passes of networks; data and losses stay in float32."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bf16)
+
+    def check(self) -> None:
+        """Refuse to go on with weights that are no numbers. Raises JoinError ``training_diverged``."""
+        if not all(bool(value.isfinite().all()) for value in self.network.state_dict().values()):
+            raise JoinError(
+                "training_diverged",
+                f"The training has produced values that are not numbers, at step {self.steps:,}.",
+                "The last snapshot is good: go on from it with a lower --lr.",
+            )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that a checkpoint stores as tensors."""
+        found = {f"network.{key}": value for key, value in self.network.state_dict().items()}
+        found |= {f"average.{key}": value for key, value in self.average.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            found |= {f"adam.{index}.{key}": value for key, value in state.items()}
+        return found
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Inverse of :meth:`tensors`. Raises KeyError or RuntimeError for tensors that do not fit."""
+        self.network.load_state_dict(under("network.", tensors))
+        self.average.load_state_dict(under("average.", tensors))
+        states: dict[int, dict[str, Tensor]] = {}
+        for name, value in under("adam.", tensors).items():
+            index, _, key = name.partition(".")
+            states.setdefault(int(index), {})[key] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": states, "param_groups": groups})
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        half_life = min(self.settings.ema_kimg * 1000, self.images / 10)
+        beta = 0.5 ** (self.settings.batch / max(half_life, 1e-8))
+        for mean, current in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            mean.lerp_(current, 1.0 - beta)
+        for kept, buffer in zip(self.average.buffers(), self.network.buffers(), strict=True):
+            kept.copy_(buffer)
+
+
+def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``prefix``, without it."""
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

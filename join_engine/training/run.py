@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A training in its folder: steps, checkpoints, validation, log, progress line, and how its command is called."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from ..errors import JoinError
+from .checkpoint import CHECKPOINT_NAME, checkpoint_path, read_checkpoint, write_checkpoint
+from .compose import ComponentSets
+from .learner import Learner
+
+LOG_NAME = "log.jsonl"
+
+
+class Run:
+    """A learner at work.
+
+    Args:
+        learner: what is trained.
+        identity: what it is; a checkpoint of another identity cannot be resumed. Plain JSON values.
+        data: to learn from.
+        validation: to be judged by; None for no validation.
+        out: folder of the run; made when absent.
+        sheet: called after each validation with the path of a picture to write; None for no picture.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        identity: Mapping[str, Any],
+        data: ComponentSets,
+        validation: ComponentSets | None,
+        out: Path,
+        sheet: Callable[[Path], None] | None = None,
+    ) -> None:
+        self.learner = learner
+        self.identity = dict(identity)
+        self.data = data
+        self.validation = validation
+        self.out = out
+        self.seconds = 0.0
+        self.scores: dict[str, float] = {}
+        self.history: list[dict[str, Any]] = []
+        self._sheet = sheet
+        self._stopping = False
+        out.mkdir(parents=True, exist_ok=True)
+
+    def resume(self, where: str = "auto") -> None:
+        """Go on from a checkpoint: "auto" (when the folder has one), "never", or the path of a checkpoint or run.
+
+        Raises:
+            JoinError: ``checkpoint_missing``, ``checkpoint_broken`` or ``checkpoint_mismatch``.
+        """
+        path = self.out / CHECKPOINT_NAME if where == "auto" else checkpoint_path(where)
+        if where != "never" and not (where == "auto" and not path.exists()):
+            tensors, values = read_checkpoint(path)
+            if values.get("identity") != self.identity:
+                raise JoinError(
+                    "checkpoint_mismatch",
+                    f"The checkpoint '{path}' belongs to another training or architecture.",
+                    "Choose another folder, or give the same settings.",
+                )
+            try:
+                self.learner.load_tensors(tensors)
+                self.learner.steps, self.learner.images = values["steps"], values["images"]
+                self.seconds, self.scores, self.history = values["seconds"], values["scores"], values["history"]
+            except (KeyError, RuntimeError, ValueError) as error:
+                raise JoinError("checkpoint_broken", f"The checkpoint '{path}' is incomplete.") from error
+        self.history = [*self.history, self._stretch()]
+
+    def request_stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
+        """End after the current step, with a checkpoint."""
+        self._stopping = True
+
+    def train(self, kimg: float, minutes: float, save_every: float, validate_every: float) -> None:
+        """Train up to ``kimg`` thousand images in all, or for ``minutes`` from now; then validate and save.
+
+        Args:
+            save_every: thousand images between checkpoints and lines of the log.
+            validate_every: thousand images between validations; 0 only at the end.
+
+        Raises:
+            JoinError: ``training_diverged``, ``output_unwritable``; the last checkpoint is whole in either case.
+        """
+        learner = self.learner
+        begun = mark = time.monotonic()
+        before, mark_images = self.seconds, learner.images
+        while learner.images < kimg * 1000 and not self._stopping:
+            earlier = learner.images
+            report = learner.step(self.data)
+            now = time.monotonic()
+            self.seconds = before + now - begun
+            if _crosses(earlier, learner.images, validate_every):
+                self._validate()
+            if _crosses(earlier, learner.images, save_every):
+                speed = (learner.images - mark_images) / max(now - mark, 1e-9)
+                mark, mark_images = now, learner.images
+                self.save()
+                self._log(report, speed, kimg, begun + minutes * 60 - now)
+            if now - begun > minutes * 60:
+                break
+        learner.check()
+        self._validate()
+        self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint. Raises JoinError ``training_diverged`` or ``output_unwritable``."""
+        self.learner.check()
+        self.history[-1] |= {"to_images": self.learner.images}
+        values = {
+            "identity": self.identity,
+            "steps": self.learner.steps,
+            "images": self.learner.images,
+            "seconds": self.seconds,
+            "scores": self.scores,
+            "history": self.history,
+        }
+        write_checkpoint(self.out / CHECKPOINT_NAME, self.learner.tensors(), values)
+
+    def _stretch(self) -> dict[str, Any]:
+        """What this call of the command adds to the history."""
+        return {
+            "from_images": self.learner.images,
+            "to_images": self.learner.images,
+            "packs": [
+                {"file": pack.file, "dataset": pack.dataset, "split": pack.split, "count": pack.count}
+                for pack in self.data.packs
+            ],
+            "settings": self.learner.settings.to_dict(),
+            "device": self.learner.device.type,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__.split("+")[0],
+        }
+
+    def _validate(self) -> None:
+        if self.validation is None:
+            return
+        self.scores = {key: round(value, 5) for key, value in self.learner.validate(self.validation).items()}
+        self._append({"images": self.learner.images, "validation": self.scores})
+        print("  validation: " + ", ".join(f"{key} {value:g}" for key, value in self.scores.items()), flush=True)
+        if self._sheet is not None:
+            self._sheet(self.out / f"samples-{self.learner.images // 1000:06d}k.png")
+
+    def _log(self, report: Mapping[str, torch.Tensor], speed: float, kimg: float, seconds_left: float) -> None:
+        values = {key: round(float(value), 5) for key, value in report.items()}
+        images = self.learner.images
+        self._append(values | {"images": images, "images_per_second": round(speed, 1), "seconds": round(self.seconds)})
+        left = min(seconds_left, (kimg * 1000 - images) / speed)
+        losses = ", ".join(f"{key} {value:.4f}" for key, value in values.items())
+        print(
+            f"{images / 1000:.1f} of {kimg:g} kimg, {speed:.1f} images/s, {losses}, {max(0.0, left) / 60:.0f} min left",
+            flush=True,
+        )
+
+    def _append(self, values: Mapping[str, Any]) -> None:
+        with (self.out / LOG_NAME).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+
+
+def _crosses(before: int, after: int, every_kimg: float) -> bool:
+    """Whether a multiple of ``every_kimg`` thousand lies in (before, after]; never for 0."""
+    every = every_kimg * 1000
+    return every > 0 and int(after // every) > int(before // every)
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """The options that every training has."""
+    parser.add_argument("--data", nargs="+", required=True, metavar="PACK.tar", help="packs of renders")
+    parser.add_argument("--validation", nargs="+", default=[], metavar="PACK.tar", help="packs to be judged by")
+    parser.add_argument("--out", required=True, type=Path, help="folder of the run")
+    parser.add_argument("--resume", default="auto", help="auto, never, or a checkpoint (default: auto)")
+    parser.add_argument("--kimg", type=float, default=100, help="thousand images in all (default: 100)")
+    parser.add_argument("--minutes", type=float, default=1e9, help="stop after so many minutes")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: torch decides)")
+    parser.add_argument("--save-every", type=float, default=2, metavar="KIMG", help="checkpoint and log (default: 2)")
+    parser.add_argument("--validate-every", type=float, default=10, metavar="KIMG", help="default: 10")
+
+
+def add_settings(parser: argparse.ArgumentParser, settings: Any) -> None:
+    """An option for each field of a dataclass of numbers and switches, whose values are the defaults."""
+    group = parser.add_argument_group("training")
+    for field in fields(settings):
+        value, option = getattr(settings, field.name), f"--{field.name.replace('_', '-')}"
+        if isinstance(value, bool):
+            group.add_argument(option, action=argparse.BooleanOptionalAction, default=value)
+        else:
+            group.add_argument(option, type=type(value), default=value, help=f"default: {value}")
+
+
+def pick(arguments: argparse.Namespace, kind: type) -> dict[str, Any]:
+    """The arguments that are fields of a dataclass."""
+    values = vars(arguments)
+    return {field.name: values[field.name] for field in fields(kind) if field.name in values}
+
+
+def command(
+    parser: argparse.ArgumentParser, begin: Callable[[argparse.Namespace], Run], argv: Sequence[str] | None
+) -> int:
+    """Carry out a training's command; returns its exit status: 0, or 2 after a message on stderr.
+
+    Args:
+        begin: makes the run that the arguments ask for, resumed where they say so.
+    """
+    arguments = parser.parse_args(argv)
+    try:
+        run = begin(arguments)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, run.request_stop)
+        print(f"{len(run.data)} samples, {run.data.resolution}², from {run.learner.images} images on", flush=True)
+        run.train(arguments.kimg, arguments.minutes, arguments.save_every, arguments.validate_every)
+    except JoinError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
