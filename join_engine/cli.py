@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line: ``python -m join_engine decompose | serve | banks | evaluate | report | bench``.
+"""The command line: ``python -m join_engine decompose | serve | banks | evaluate | distance | report | bench``.
 
 Modules that need torch are imported by the command that needs them, so that ``--help`` answers at once.
 """
@@ -59,9 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_device_options(serve)
     serve.set_defaults(run=_serve)
 
-    banks = commands.add_parser("banks", help="list, show or verify banks")
-    banks.add_argument("action", choices=("list", "show", "verify"))
+    banks = commands.add_parser("banks", help="list, show or verify banks, or write a bank's card")
+    banks.add_argument("action", choices=("list", "show", "verify", "card"))
     banks.add_argument("bank", nargs="?", help="name or path; default: the default bank (verify: all)")
+    banks.add_argument("--out", type=Path, metavar="CARD.md", help="of card; default: beside the bank")
     banks.set_defaults(run=_banks)
 
     evaluate = commands.add_parser("evaluate", help="table against ground truth and trivial baselines")
@@ -71,6 +72,17 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--out", type=Path, required=True, help="folder for table.md and table.json")
     _add_inversion_options(evaluate)
     evaluate.set_defaults(run=_evaluate)
+
+    distance = commands.add_parser("distance", help="how far generated images are from real ones")
+    distance.add_argument("--bank", help="name of a shipped bank, or a path (default: the default bank)")
+    distance.add_argument("--data", nargs="+", required=True, metavar="PACK.tar", help="packs of real renders")
+    distance.add_argument("--component", help="default: all of the bank")
+    distance.add_argument("--count", type=int, default=5000, help="images of either kind (default 5000)")
+    distance.add_argument("--inception", type=Path, metavar="inception-2015-12-05.pt", help="gives FID and KID as well")
+    distance.add_argument("--seed", type=int, default=0)
+    distance.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures there too")
+    _add_device_options(distance)
+    distance.set_defaults(run=_distance)
 
     report = commands.add_parser("report", help="layers, sheet and figures of a stored decomposition")
     report.add_argument("--decomposition", type=Path, required=True, metavar="FILE.join")
@@ -199,7 +211,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _banks(options: argparse.Namespace) -> int:
-    from .bank import find_bank, list_banks, load_bank, read_header
+    from .bank import find_bank, list_banks, load_bank, read_header, verify_bank
 
     if options.action == "list":
         for path in list_banks():
@@ -209,9 +221,17 @@ def _banks(options: argparse.Namespace) -> int:
     elif options.action == "show":
         path = find_bank(options.bank)
         print(_json({"path": str(path), **read_header(path).to_dict()}))
+    elif options.action == "card":
+        from .bank_card import write_card
+
+        path = find_bank(options.bank)
+        out = options.out or path.with_suffix(".md")
+        write_card(out, read_header(path), path.stat().st_size)
+        print(out)
     else:
         for path in list_banks() if options.bank is None else [find_bank(options.bank)]:
             bank = load_bank(path, with_discriminators=True)
+            verify_bank(bank)
             print(f"{bank.header.name}: good, sha256 {bank.sha256}")
     return 0
 
@@ -228,6 +248,26 @@ def _evaluate(options: argparse.Namespace) -> int:
     write_text(options.out / "table.json", _json(table))
     write_text(options.out / "table.md", text)
     print(text)
+    return 0
+
+
+def _distance(options: argparse.Namespace) -> int:
+    from .bank import find_bank, load_bank
+    from .evaluation.distances import report
+    from .images import write_text
+    from .pipeline import set_up_torch
+    from .training.dataset import read_packs
+
+    bank = load_bank(find_bank(options.bank), set_up_torch(options.device, options.threads))
+    names = [options.component] if options.component else list(bank.components)
+    found = [
+        report(bank, name, read_packs(options.data, name), options.count, options.seed, options.inception)
+        for name in names
+    ]
+    text = _json({"bank": {"name": bank.header.name, "sha256": bank.sha256}, "distances": found})
+    if options.out is not None:
+        write_text(options.out, text)
+    print(text, end="")
     return 0
 
 

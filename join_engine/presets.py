@@ -47,6 +47,18 @@ class PoolStart(StageSettings):
 
 
 @dataclass(frozen=True)
+class EncoderStart(StageSettings):
+    """Start every component where its encoder sees it in the image (JoIN, section 4.1); needs a bank with encoders.
+
+    Args:
+        space: "w" averages the codes of an encoder that tells one per layer, "w+" keeps them.
+    """
+
+    kind: ClassVar[str] = "encoder_start"
+    space: str = "w"
+
+
+@dataclass(frozen=True)
 class KeepBest(StageSettings):
     """Go on with the best of the starts of each image."""
 
@@ -66,6 +78,8 @@ class Joint(StageSettings):
         pixel_weight, feature_weight: of the reconstruction loss (see :mod:`join_engine.losses.perceptual`).
         normal_weight: of the squared Mahalanobis distance per dimension, which is 1 on average for the bank's samples;
             not in the paper.
+        features: what the reconstruction loss compares beside pixels: "random", "trunk", "discriminator" or "pixels"
+            (nothing; see :mod:`join_engine.inversion.features`).
         space: "w", one code per generator; "w+", one per layer; or "whitened": W, but optimised in coordinates in which
             the bank's codes have unit variance, so that a step in each direction is in proportion to their spread.
     """
@@ -80,6 +94,7 @@ class Joint(StageSettings):
     pixel_weight: float = 1.0
     feature_weight: float = 1.0
     normal_weight: float = 0.0
+    features: str = "random"
     space: str = "w"
 
 
@@ -89,7 +104,7 @@ class Tuning(StageSettings):
 
     Args:
         steps, learning_rate: of Adam on all weights of the synthesis networks.
-        pixel_weight, feature_weight: of the reconstruction loss, as in :class:`Joint`.
+        pixel_weight, feature_weight, features: of the reconstruction loss, as in :class:`Joint`.
         discriminator_weight: λ_LD.
         discriminator_every: apply the discriminator loss at each so many steps, so many times as strong.
         anchors: n_a of Eq. 12.
@@ -105,6 +120,7 @@ class Tuning(StageSettings):
     discriminator_every: int = 4
     anchors: int = 4
     locality: float = 0.3
+    features: str = "random"
 
 
 @dataclass(frozen=True)
@@ -167,7 +183,9 @@ def _stage_from_json(data: Mapping[str, Any]) -> StageSettings:
     return kind(**{name: value for name, value in data.items() if name in known})
 
 
-SETTINGS: dict[str, type[StageSettings]] = {kind.kind: kind for kind in (MeanStart, PoolStart, KeepBest, Joint, Tuning)}
+SETTINGS: dict[str, type[StageSettings]] = {
+    kind.kind: kind for kind in (MeanStart, PoolStart, EncoderStart, KeepBest, Joint, Tuning)
+}
 
 
 # Chosen on validation renders of Primeshapes with the shipped bank. Of the paper's settings, k and λ of the kNN loss,
@@ -181,6 +199,8 @@ def _tuned(steps: int) -> Joint:
 PRESETS = {
     preset.name: preset
     for preset in (
+        # No optimisation at all, for banks with encoders: the floor that the others have to beat.
+        Preset("encoder", (EncoderStart(),), Detail()),
         Preset("draft", (MeanStart(), _tuned(80)), Detail()),
         Preset("standard", (PoolStart(starts=4, pool=512), _tuned(120), KeepBest(), _tuned(200)), Detail()),
         Preset("best", (PoolStart(starts=8, pool=1024, tries=16), _tuned(120), KeepBest(), _tuned(300)), Detail()),

@@ -21,13 +21,14 @@ from ..errors import JoinError
 from ..fitting import Frame
 from ..inversion import Monitor, Progress, invert
 from ..inversion.state import CodeBook
-from ..presets import Preset
+from ..presets import EncoderStart, Joint, MeanStart, Preset
 from .baselines import BASELINES
 from .metrics import component_scores
 
 Components = Mapping[str, np.ndarray]
 OURS = "JoIN"
-WITH_DETAIL = "JoIN + detail"
+ENCODER = "encoder"
+MEAN_CODE = "mean code"
 _BOOTSTRAPS = 10_000
 
 
@@ -75,17 +76,24 @@ def evaluate(
     Returns:
         A table for JSON: ``methods`` → method → component (and "image") → metric → ``mean`` and ``interval`` (95 %, of
         the mean, by bootstrap over the samples), and how it was made. "JoIN" are the generators' layers, as in the
-        paper; "JoIN + detail" those of a preset that asks for detail (:mod:`join_engine.detail`).
+        paper; "JoIN + detail" those of a preset that asks for detail (:mod:`join_engine.detail`). For a bank with
+        encoders there are also "encoder", their codes without any optimisation, and "mean code", what they have to
+        beat. A preset of starts alone is called after itself instead of "JoIN".
     """
     start = time.perf_counter()
     truths = [_at_resolution(sample, bank.header.resolution) for sample in samples]
     images = [np.asarray(bank.forward_model.compose(truth)) for truth in truths]
-    estimates = {OURS: _invert_all(bank, images, preset, seed, batch, monitor or Monitor())}
+    ours = OURS if any(isinstance(stage, Joint) for stage in preset.stages) else preset.name
+    estimates = {ours: _invert_all(bank, images, preset, seed, batch, monitor or Monitor())}
     if preset.detail is not None and supports(bank.forward_model.name):
         frame = Frame(bank.header.resolution, bank.header.resolution, bank.header.resolution)
-        pairs = zip(images, estimates[OURS], strict=True)
-        estimates[WITH_DETAIL] = [add_detail(preset.detail, image, layers, frame) for image, layers in pairs]
+        pairs = zip(images, estimates[ours], strict=True)
+        estimates[f"{ours} + detail"] = [add_detail(preset.detail, image, layers, frame) for image, layers in pairs]
     seconds = time.perf_counter() - start
+    if bank.has_encoders:
+        for name, stage in ((ENCODER, EncoderStart()), (MEAN_CODE, MeanStart())):
+            if name not in estimates:
+                estimates[name] = _invert_all(bank, images, Preset(name, (stage,)), seed, batch, Monitor())
     for name, baseline in BASELINES.items():
         estimates[name] = [baseline(image) for image in images]
     methods = {name: _summarise(_score(bank, results, truths, images)) for name, results in estimates.items()}
@@ -113,7 +121,7 @@ def invert_images(
 
 def format_table(table: Mapping[str, Any]) -> str:
     """The table as Markdown: PSNR in dB and MSE, mean ± half the 95 % interval."""
-    columns = list(table["methods"][OURS])
+    columns = list(next(iter(table["methods"].values())))
     head = ["method", *(f"{column} PSNR ↑" for column in columns), *(f"{column} MSE ↓" for column in columns)]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for method, scores in table["methods"].items():

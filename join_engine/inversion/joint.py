@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..losses.perceptual import PerceptualLoss
 from ..presets import Joint
+from .features import make_features
 from .schedule import ramped
 from .state import Clock, InversionState, Monitor, Progress
 
@@ -24,7 +25,8 @@ def joint_inversion(settings: Joint, state: InversionState, monitor: Monitor) ->
     """
     variables, to_codes = _variables(settings, state)
     codes = to_codes(variables)
-    reconstruction = PerceptualLoss(state.target, settings.pixel_weight, settings.feature_weight)
+    features = make_features(settings.features, state.bank)
+    reconstruction = PerceptualLoss(state.target, settings.pixel_weight, settings.feature_weight, features)
     if settings.knn_weight:
         for name in codes:  # draws the codes now, so that the time left is told right
             state.codebook.knn(name, settings.neighbours)

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ..bank import Bank
 from ..errors import JoinError
-from ..presets import Joint, KeepBest, MeanStart, PoolStart, Preset, Tuning
+from ..presets import EncoderStart, Joint, KeepBest, MeanStart, PoolStart, Preset, Tuning
 from .joint import joint_inversion
-from .starts import keep_best, mean_start, pool_start
+from .starts import encoder_start, keep_best, mean_start, pool_start
 from .state import CodeBook, InversionState, Monitor
 from .tuning import tune_generators
 
@@ -22,6 +22,7 @@ from .tuning import tune_generators
 STAGES: dict[type, Callable[[Any, InversionState, Monitor], None]] = {
     MeanStart: mean_start,
     PoolStart: pool_start,
+    EncoderStart: encoder_start,
     KeepBest: keep_best,
     Joint: joint_inversion,
     Tuning: tune_generators,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..presets import KeepBest, MeanStart, PoolStart
+from ..presets import EncoderStart, KeepBest, MeanStart, PoolStart
 from .state import POOL_PART, Clock, InversionState, Monitor, Progress
 
 
@@ -17,6 +17,17 @@ def mean_start(settings: MeanStart, state: InversionState, monitor: Monitor) -> 
     """All components at their mean code w̄ (JoIN, section 7)."""
     for name, w in state.latents.items():
         state.latents[name] = state.bank.components[name].w_avg.expand(len(w), 1, -1).clone()
+
+
+def encoder_start(settings: EncoderStart, state: InversionState, monitor: Monitor) -> None:
+    """Every component at the code that its encoder finds in the image (JoIN, section 4.1).
+
+    Raises:
+        JoinError: ``encoder_missing`` when the bank lacks one.
+    """
+    for name in state.latents:
+        codes = state.bank.components[name].encode(state.target)  # [B, 1 or num_ws, w_dim]
+        state.latents[name] = codes.mean(dim=1, keepdim=True) if settings.space == "w" else codes
 
 
 def pool_start(settings: PoolStart, state: InversionState, monitor: Monitor) -> None:

@@ -2,16 +2,20 @@
 """The reconstruction loss L of JoIN's Eq. 4, in a form that needs no downloaded weights.
 
 The paper uses E-LPIPS, whose trunk is trained on ImageNet. This one has the shape of LPIPS (Zhang et al. 2018:
-unit-normalised channels, squared difference, mean over space, sum over layers) on a random-weight trunk, and a
-multi-scale pixel term, which carries the absolute colours that a normalised feature cannot see.
+unit-normalised channels, squared difference, mean over space, sum over layers) on features of the project's own
+(:mod:`join_engine.networks.features`), and a multi-scale pixel term, which carries the absolute colours that a
+normalised feature cannot see.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
+import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from ..networks.features import RandomFeatures
+from ..networks.features import Features, RandomFeatures
 
 
 class PerceptualLoss:
@@ -21,21 +25,28 @@ class PerceptualLoss:
         target: [B, 3, H, W], sRGB-encoded.
         pixel_weight: of the mean squared error over an average-pool pyramid, full size down to 4 pixels.
         feature_weight: of the LPIPS-shaped distance.
-        seed: which random trunk.
+        features: what that distance is taken in, see :func:`join_engine.inversion.features.make_features`; None leaves
+            it out. Default: the random trunk.
     """
 
-    def __init__(self, target: Tensor, pixel_weight: float = 1.0, feature_weight: float = 1.0, seed: int = 0) -> None:
+    def __init__(
+        self,
+        target: Tensor,
+        pixel_weight: float = 1.0,
+        feature_weight: float = 1.0,
+        features: Features | Literal["random"] | None = "random",
+    ) -> None:
         self.pixel_weight = pixel_weight
         self.feature_weight = feature_weight
-        self._trunk = RandomFeatures(seed=seed).to(target.device)
         self._target_pyramid = _pyramid(target)
-        self._target_features = [_unit(tap) for tap in self._trunk(target)] if feature_weight else []
+        chosen = RandomFeatures().to(target.device) if features == "random" else features
+        self._distance = FeatureDistance(chosen, target) if chosen is not None and feature_weight else None
 
     def __call__(self, image: Tensor) -> Tensor:
         """sRGB-encoded images [B, 3, H, W] → loss [B], one for each target."""
         loss = self.pixel_weight * self.pixel_term(image)
-        if self.feature_weight:
-            loss = loss + self.feature_weight * self.feature_term(image)
+        if self._distance is not None:
+            loss = loss + self.feature_weight * self._distance(image)
         return loss
 
     def pixel_term(self, image: Tensor) -> Tensor:
@@ -46,11 +57,25 @@ class PerceptualLoss:
         ]
         return sum(levels[1:], levels[0]) / len(levels)
 
-    def feature_term(self, image: Tensor) -> Tensor:
-        """LPIPS-shaped distance, summed over the trunk's taps: [B]."""
+
+class FeatureDistance:
+    """LPIPS-shaped distance of images to fixed targets, whose features are computed once.
+
+    Args:
+        features: what to compare.
+        target: [B, 3, H, W] in [0, 1].
+    """
+
+    def __init__(self, features: Features, target: Tensor) -> None:
+        self._features = features
+        with torch.no_grad():
+            self._target = [unit_features(tap) for tap in features(target)]
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Images [B, 3, H, W] in [0, 1] → distance, summed over the taps: [B]."""
         taps = [
-            (_unit(mine) - theirs).square().sum(dim=1).mean(dim=(1, 2))
-            for mine, theirs in zip(self._trunk(image), self._target_features, strict=True)
+            (unit_features(mine) - theirs).square().sum(dim=1).mean(dim=(1, 2))
+            for mine, theirs in zip(self._features(image), self._target, strict=True)
         ]
         return sum(taps[1:], taps[0])
 
@@ -62,6 +87,6 @@ def _pyramid(image: Tensor) -> list[Tensor]:
     return levels
 
 
-def _unit(features: Tensor) -> Tensor:
+def unit_features(features: Tensor) -> Tensor:
     """Channels of each position scaled to unit length (LPIPS); a dead position stays zero, with a finite gradient."""
     return features * (features.square().sum(dim=1, keepdim=True) + 1e-8).rsqrt()

@@ -1,12 +1,48 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A convolutional trunk with seeded random weights: features of several scales with nothing to download."""
+"""Features of several scales to compare images in, with nothing to download.
+
+One small interface, :data:`Features`: sRGB-encoded images [B, 3, H, W] in [0, 1] → a list of taps [B, C, H′, W′]. Three
+things offer it: a random trunk and discriminators, both here, and a trained trunk (:mod:`join_engine.networks.trunk`).
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
+
+from .stylegan2 import Discriminator
+
+Features = Callable[[Tensor], list[Tensor]]
+
+# Below this, a discriminator's features tell what an image shows, and no longer where.
+_SMALLEST_TAP = 8
+
+
+class DiscriminatorFeatures(nn.Module):
+    """What the discriminators' residual blocks make of an image, down to 8 pixels: a critic of each component looks.
+
+    They have seen components alone, never a recombined image; their early blocks are filters like any others.
+    """
+
+    def __init__(self, discriminators: Sequence[Discriminator]) -> None:
+        super().__init__()
+        self.discriminators = nn.ModuleList(discriminators)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Images [B, 3, R, R] in [0, 1] at the discriminators' resolution → the taps of each in turn."""
+        taps: list[Tensor] = []
+        for discriminator in self.discriminators:
+            resolution = images.shape[-1]
+            features = discriminator.get_submodule(f"b{resolution}").get_submodule("fromrgb")(images * 2.0 - 1.0)
+            while resolution > _SMALLEST_TAP:
+                features = discriminator.get_submodule(f"b{resolution}")(features)
+                resolution //= 2
+                taps.append(features)
+        return taps
 
 
 class RandomFeatures(nn.Module):
