@@ -6,9 +6,11 @@ WAITING (for the engine's hello) → SENT → RUNNING → FINISHED, or FAILED, o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Any
 
 from . import protocol
 from .engine_process import DIED
@@ -39,12 +41,36 @@ class Progress:
     step: int
     of: int
     seconds_left: float | None = None
+    """Of the whole job, where the engine knows; else of the stage."""
     loss: float | None = None
+    whole: float | None = None
+    """The part of the whole job that is done, 0 to 1, where the engine knows."""
+
+    @classmethod
+    def from_event(cls, event: Message) -> Progress:
+        """Whatever the event says that makes sense; never raises."""
+        left = _number(event.get("total_left"))
+        return cls(
+            str(event.get("stage", ""))[:40],
+            int(_number(event.get("step")) or 0),
+            int(_number(event.get("of")) or 0),
+            _number(event.get("seconds_left")) if left is None else left,
+            _number(event.get("loss")),
+            _number(event.get("fraction")),
+        )
 
     @property
     def fraction(self) -> float:
         """Between 0 and 1."""
-        return min(max(self.step / self.of, 0.0), 1.0) if self.of > 0 else 0.0
+        part = self.whole if self.whole is not None else self.step / self.of if self.of > 0 else 0.0
+        return min(max(part, 0.0), 1.0)
+
+
+def _number(value: Any) -> float | None:
+    """A finite number of a sensible size, or None."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e12:
+        return None
+    return value if math.isfinite(value) else None
 
 
 class Job:
@@ -55,17 +81,30 @@ class Job:
         now: the time at which the engine was started, on the clock that :meth:`advance` gets as well.
         hello_timeout: seconds after which an engine without a hello is given up.
         stop_timeout: seconds after which an engine that does not answer a cancel is given up.
+        keep_timeout: the same for a cancel that keeps the best so far, whose layers the engine first has to write.
     """
 
-    def __init__(self, request: Message, now: float, hello_timeout: float = 120.0, stop_timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        request: Message,
+        now: float,
+        hello_timeout: float = 120.0,
+        stop_timeout: float = 10.0,
+        keep_timeout: float = 300.0,
+    ) -> None:
         self.request = request
         self.phase = Phase.WAITING
         self.hello: Message | None = None
         self.progress: Progress | None = None
+        self.preview: Message | None = None
+        """The latest one; whoever has taken it may set it to None."""
         self.result: Message | None = None
         self.failure: Failure | None = None
+        self.gave_up = False
+        """The engine did not answer in time: it had better be killed."""
         self._hello_timeout = hello_timeout
         self._stop_timeout = stop_timeout
+        self._keep_timeout = keep_timeout
         self._hello_until = now + hello_timeout
         self._stop_until: float | None = None
         self._keep = False
@@ -85,6 +124,7 @@ class Job:
             self.phase = Phase.CANCELLED
             return
         self.phase = Phase.STOPPING
+        self._stop_until = None
         self._outbox.append(protocol.cancel(self.request["id"], keep))
 
     def advance(self, events: Iterable[Message], now: float) -> list[Message]:
@@ -104,9 +144,7 @@ class Job:
         elif kind == "hello":
             self._on_hello(event)
         elif kind == "error" and event.get("id") in (None, self.request["id"]):
-            self._fail(
-                str(event.get("code", "engine_error")), str(event.get("message", "")), str(event.get("hint") or "")
-            )
+            self._on_error(event)
         elif event.get("id") == self.request["id"]:
             self._on_own(kind, event)
 
@@ -126,21 +164,34 @@ class Job:
         if kind == "accepted" and self.phase is Phase.SENT:
             self.phase = Phase.RUNNING
         elif kind == "progress":
-            self.progress = Progress(
-                str(event.get("stage", "")),
-                int(event.get("step", 0)),
-                int(event.get("of", 0)),
-                event.get("seconds_left"),
-                event.get("loss"),
-            )
+            self.progress = Progress.from_event(event)
+        elif kind == "preview":
+            self.preview = event if _has_layers(event) else None
         elif kind == "result":
             # The result may cross a cancel on its way; then it is taken only if it was wanted.
-            wanted = self.phase is not Phase.STOPPING or self._keep
-            self.result = event if wanted else None
-            self.phase = Phase.FINISHED if wanted else Phase.CANCELLED
+            if self.phase is not Phase.STOPPING or self._keep:
+                self._finish(event, Phase.FINISHED)
+            else:
+                self.phase = Phase.CANCELLED
         elif kind == "cancelled":
-            self.result = event.get("result") if self._keep else None
-            self.phase = Phase.CANCELLED
+            if self._keep and event.get("result") is not None:
+                self._finish(event["result"], Phase.CANCELLED)
+            else:
+                self.phase = Phase.CANCELLED
+
+    def _finish(self, result: Any, phase: Phase) -> None:
+        if self.request["type"] == "decompose" and not _has_layers(result):
+            self._fail("engine_answer", "The engine's answer names no layers.", "Install the engine again.")
+            return
+        self.result = result
+        self.phase = phase
+
+    def _on_error(self, event: Message) -> None:
+        # A cancel may cross the end of its job on the way; then the engine knows no such job any more.
+        if self.phase is Phase.STOPPING and event.get("code") == "job_unknown":
+            return
+        message = event.get("message") or "The engine reported an error without words."
+        self._fail(str(event.get("code") or "engine_error"), str(message), str(event.get("hint") or ""))
 
     def _on_death(self, event: Message) -> None:
         if self.phase is Phase.STOPPING:
@@ -155,7 +206,7 @@ class Job:
             self._fail(
                 "engine_died",
                 f"The engine stopped in the middle of the work ({event['message']}).",
-                "Nothing in this file was changed. If memory was short, try a smaller image or the Draft preset.",
+                "Restart it; if memory was short, choose a smaller size.",
             )
 
     def _watch_the_clock(self, now: float) -> None:
@@ -165,11 +216,21 @@ class Job:
                 f"The engine's Python started, but said nothing for {self._hello_timeout:.0f} seconds.",
                 "Check the engine's Python in the add-on's preferences.",
             )
+            self.gave_up = True
         elif self.phase is Phase.STOPPING:
-            self._stop_until = self._stop_until or now + self._stop_timeout
+            self._stop_until = self._stop_until or now + (self._keep_timeout if self._keep else self._stop_timeout)
             if now > self._stop_until:
                 self.phase = Phase.CANCELLED
+                self.gave_up = True
 
     def _fail(self, code: str, message: str, hint: str) -> None:
         self.failure = Failure(code, message, hint)
         self.phase = Phase.FAILED
+
+
+def _has_layers(event: Any) -> bool:
+    """Whether an event names files of layers, as those that carry any do."""
+    layers = event.get("layers") if isinstance(event, dict) else None
+    if not isinstance(layers, dict) or not layers:
+        return False
+    return all(isinstance(path, str) and path for path in layers.values())

@@ -26,7 +26,8 @@ class NotTheProtocol(ValueError):
 
 def encode(message: Message) -> bytes:
     """One message as it goes over the pipe."""
-    return json.dumps(message, ensure_ascii=False).encode("utf-8") + b"\0"
+    # Escaped to ASCII: a path may hold bytes that UTF-8 cannot say.
+    return json.dumps(message).encode("ascii") + b"\0"
 
 
 class Decoder:
@@ -41,9 +42,13 @@ class Decoder:
         Raises:
             NotTheProtocol: when a message is no JSON object, or too long to be one.
         """
-        self._rest += piece
-        *whole, rest = self._rest.split(b"\0")
-        self._rest = bytearray(rest)
+        if b"\0" not in piece:  # looking through all of a long message again with each piece would take for ever
+            self._rest += piece
+            whole = []
+        else:
+            first, *whole = piece.split(b"\0")
+            whole.insert(0, bytes(self._rest + first))
+            self._rest = bytearray(whole.pop())
         if len(self._rest) > _LONGEST:
             raise NotTheProtocol("a message without an end")
         return [_decode(bytes(text)) for text in whole]
@@ -52,7 +57,7 @@ class Decoder:
 def _decode(text: bytes) -> Message:
     try:
         message = json.loads(text.decode("utf-8"))
-    except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are both ValueErrors
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are both ValueErrors
         raise NotTheProtocol(text[:80].decode("utf-8", "replace")) from error
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise NotTheProtocol(text[:80].decode("utf-8", "replace"))
@@ -69,10 +74,21 @@ class Options:
     seed: int = 0
     steps: int | None = None
     """Overrides the preset's number of optimiser steps."""
+    device: str = "auto"
+    """What the engine shall compute on: auto, cpu or cuda."""
 
 
-def decompose(job_id: str, image: Path, output: Path, options: Options) -> Message:
-    """The request that splits ``image`` (.npy) into layers under ``output``."""
+PREVIEW_EVERY = 5
+"""Optimiser steps between two previews; the client leaves out those that come faster than it can show them."""
+PREVIEW_SIZE = 128
+"""Longest side of a preview: more than a bank of 64² can show, and little enough to be written in a millisecond."""
+
+
+def decompose(job_id: str, image: Path, output: Path, options: Options, files: bool = False) -> Message:
+    """The request that splits ``image`` (.npy, or with ``files`` any image file) into layers under ``output``.
+
+    With ``files`` the engine writes EXR, PNG and a report, as its command line does, and sends no previews.
+    """
     return {
         "type": "decompose",
         "id": job_id,
@@ -82,7 +98,9 @@ def decompose(job_id: str, image: Path, output: Path, options: Options) -> Messa
         "preset": options.preset,
         "seed": options.seed,
         "steps": options.steps,
-        "preview_every": 0,
+        "preview_every": 0 if files else PREVIEW_EVERY,
+        "preview_size": PREVIEW_SIZE,
+        "files": files,
     }
 
 

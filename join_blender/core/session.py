@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One decomposition from pixels to layers: a temporary folder, an engine, a job, and the pump between them.
+"""One decomposition from pixels to layers: a temporary folder, a job, and threads for all that takes long.
 
-Each decomposition gets an engine of its own. That costs the start of torch each time, and buys that an engine that
-died, leaked or was cancelled never touches the next one, and that none is left behind.
+QUEUED → PREPARING (its pixels go to disk) → WORKING (the engine has it) → READING (layers become EXRs, one after the
+other, for whoever writes them into Blender) → DONE, or FAILED, or CANCELLED.
 """
 
 from __future__ import annotations
@@ -11,74 +11,208 @@ import shutil
 import tempfile
 import time
 import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 
 import numpy as np
 
 from . import protocol
-from .engine_process import EngineProcess
+from .background import Task
+from .exr import encode_exr
 from .failure import Failure
-from .job import Job
-from .protocol import Options
+from .job import Job, Phase
+from .keeper import Keeper, Recipe
+from .pixels import Source, load_layer, resized
+from .protocol import Message, Options
+
+
+class Stage(Enum):
+    """Where a session is in its life."""
+
+    QUEUED = auto()
+    PREPARING = auto()
+    WORKING = auto()
+    READING = auto()
+    DONE = auto()
+    FAILED = auto()
+    CANCELLED = auto()
+
+
+_ENDED = (Stage.DONE, Stage.FAILED, Stage.CANCELLED)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One finished layer, as the EXR that goes into the .blend."""
+
+    component: str
+    data: bytes
+    size: tuple[int, int]
+    """Width and height."""
+    alpha: bool = False
+    """The data has an alpha channel."""
 
 
 class Session:
-    """A running decomposition.
+    """A decomposition, waiting or at work.
 
     Args:
-        python: the engine's interpreter.
-        root: the folder that holds ``join_engine``.
-        pixels: float32 ``[H, W, 3 or 4]``, linear Rec.709, top row first.
+        source: the pixels; or an image file, whose layers then go to files in ``output``.
         options: what the user chose.
+        recipe: the engine that shall do it.
         name: what the user calls the image.
         scratch: where the temporary folder is made; None for the system's place.
+        output: a folder for files instead of layers for Blender.
 
     Raises:
-        Failure: when the engine cannot be started, or the pixels cannot be written.
+        Failure: ``disk``, when there is no place for the temporary folder.
     """
 
     def __init__(
-        self, python: Path, root: Path, pixels: np.ndarray, options: Options, name: str, scratch: str | None = None
+        self,
+        source: Source | Path,
+        options: Options,
+        recipe: Recipe,
+        name: str,
+        scratch: str | None = None,
+        output: Path | None = None,
     ) -> None:
+        self.id = uuid.uuid4().hex
+        self.name = name
         self.options = options
-        self._name = name
-        self._folder = tempfile.TemporaryDirectory(prefix="join-", dir=scratch, ignore_cleanup_errors=True)
-        folder = Path(self._folder.name)
-        image, output = folder / "image.npy", folder / "layers"
+        self.recipe = recipe
+        self.output = output
+        self.stage = Stage.QUEUED
+        self.failure: Failure | None = None
+        self.job: Job | None = None
+        self.alpha: np.ndarray | None = None
+        self.began = time.monotonic()
+        self.seconds: dict[str, float] = {}
+        """From the click on: to the first preview, to the result, to the end."""
+        self.size = source.size if isinstance(source, Source) else (0, 0)
+        self.part = source.part if isinstance(source, Source) and source.box is not None else None
         try:
-            output.mkdir()
-            np.save(image, np.ascontiguousarray(pixels, dtype=np.float32))
-            self.engine = EngineProcess(python, root)
+            self._folder = tempfile.TemporaryDirectory(prefix="join-", dir=scratch, ignore_cleanup_errors=True)
         except OSError as error:
-            self._folder.cleanup()
-            raise Failure("disk", f"The pixels could not be written to {folder} ({error}).") from error
-        except Failure:
-            self._folder.cleanup()
-            raise
-        self.job = Job(protocol.decompose(uuid.uuid4().hex, image, output, options), time.monotonic())
-
-    def step(self) -> bool:
-        """Take in what has arrived; True when the job is done. Never blocks."""
-        for message in self.job.advance(self.engine.poll(), time.monotonic()):
-            self.engine.send(message)
-        return self.job.done
+            raise Failure("disk", f"There is no place for temporary files ({error}).", "Make room.") from error
+        self._image = source if isinstance(source, Path) else self.folder / "image.npy"
+        self._preparing = Task(self._prepare(source)) if isinstance(source, Source) else None
+        self._previewing: Task[list[Layer]] | None = None
+        self._reading: Task[Layer] | None = None
+        self._unread: list[str] = []
 
     @property
-    def failure(self) -> Failure | None:
-        """Why there is no result, about the image that the user knows and not about our file of its pixels."""
-        failure = self.job.failure
-        if failure is None:
-            return None
-        return Failure(failure.code, failure.message.replace(self.job.request["image"], self._name), failure.hint)
+    def folder(self) -> Path:
+        """The temporary folder."""
+        return Path(self._folder.name)
 
-    def wait(self, interval: float = 0.02) -> None:
-        """Block until the job is done: for background mode only."""
-        while not self.step():
-            time.sleep(interval)
+    @property
+    def ended(self) -> bool:
+        """Nothing more will happen to it, unless it is tried again."""
+        return self.stage in _ENDED
+
+    @property
+    def result(self) -> Message | None:
+        """The engine's answer."""
+        return self.job.result if self.job is not None else None
+
+    @property
+    def stopped_early(self) -> bool:
+        """The layers are the best that there were when the user stopped it."""
+        return self.job is not None and self.job.phase is Phase.CANCELLED
+
+    def step(self, keeper: Keeper) -> None:
+        """Move on as far as that needs no waiting. The keeper's own step comes first."""
+        try:
+            if self.stage is Stage.QUEUED:
+                keeper.start(self.recipe)
+                self.stage = Stage.PREPARING
+            if self.stage is Stage.PREPARING and (self._preparing is None or self._preparing.done):
+                self._submit(keeper)
+            if self.stage is Stage.WORKING:
+                self._look_at_job()
+        except Failure as failure:
+            self._fail(failure)
+
+    def take_preview(self) -> list[Layer]:
+        """The latest preview, if one has become ready since the last call; small layers."""
+        if self._previewing is not None and self._previewing.done:
+            task, self._previewing = self._previewing, None
+            try:
+                layers = task.result()
+            except Failure:
+                return []  # the engine may be writing the next one over it
+            self.seconds.setdefault("preview", time.monotonic() - self.began)
+            return layers if self.stage is Stage.WORKING else []
+        job = self.job
+        if self._previewing is None and job is not None and job.preview is not None and self.stage is Stage.WORKING:
+            paths, job.preview = job.preview["layers"], None
+            self._previewing = Task(lambda: [self._encode(name, path) for name, path in paths.items()])
+        return []
+
+    def take_layer(self) -> Layer | None:
+        """The next finished layer, as soon as it is ready; None meanwhile, and when there is no more.
+
+        Raises:
+            Failure: ``layer_broken``.
+        """
+        if self.stage is not Stage.READING:
+            return None
+        if self._reading is None and self._unread:
+            self._read_next()
+        if self._reading is None or not self._reading.done:
+            return None
+        task, self._reading = self._reading, None
+        layer = task.result()
+        if self._unread:
+            self._read_next()  # while this one is written
+        return layer
+
+    @property
+    def all_taken(self) -> bool:
+        """Whether :meth:`take_layer` has handed out everything."""
+        return self.stage is Stage.READING and not self._unread and self._reading is None
+
+    def take_again(self, components: list[str]) -> None:
+        """Hand out these layers once more: an undo took them away."""
+        self._unread += components
+
+    def compact(self) -> bytes:
+        """The decomposition without its full layers, for relighting later; empty where the engine gave none."""
+        path = (self.result or {}).get("compact")
+        try:
+            return Path(path).read_bytes() if isinstance(path, str) else b""
+        except OSError:
+            return b""
+
+    def finish(self) -> None:
+        """All is written."""
+        self.seconds["all"] = time.monotonic() - self.began
+        self.stage = Stage.DONE
+        self.close()
+
+    def fail(self, failure: Failure) -> None:
+        """End it with a failure; it can be tried again."""
+        self._fail(failure)
 
     def stop(self, keep: bool) -> None:
-        """Ask the engine to end; the job is done a few steps later."""
-        self.job.stop(keep)
+        """End it: with ``keep`` the best layers so far still come."""
+        if self.ended or (self.stage is Stage.READING and keep):
+            return
+        if self.stage is Stage.WORKING and self.job is not None:
+            self.job.stop(keep)
+        else:
+            self.stage = Stage.CANCELLED
+
+    def try_again(self) -> None:
+        """After a failure: back to the queue, with the same pixels."""
+        self.failure = None
+        self.job = None
+        self.began = time.monotonic()
+        self._unread, self._reading, self._previewing = [], None, None
+        self.stage = Stage.QUEUED
 
     def save_decomposition(self, folder: Path) -> Path:
         """Copy the engine's own file of the result to ``folder``: the temporary one goes away with the session.
@@ -86,31 +220,70 @@ class Session:
         Raises:
             Failure: ``disk``.
         """
-        assert self.job.result is not None
+        assert self.result is not None
         kept = folder / "decomposition.join"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.job.result["decomposition"], kept)
+            shutil.copyfile(str(self.result.get("decomposition")), kept)
         except OSError as error:
-            raise Failure("disk", f"The decomposition could not be saved to {kept} ({error}).") from error
+            raise Failure(
+                "disk", f"The decomposition could not be saved to {kept} ({error}).", "Choose another folder."
+            ) from error
         return kept
 
     def close(self) -> None:
-        """End the engine and remove the temporary folder. Safe to call twice."""
-        self.engine.kill()
+        """Remove the temporary folder. Safe to call twice."""
+        if self._preparing is not None and not self._preparing.done:
+            self._preparing.wait(5.0)
         self._folder.cleanup()
 
+    def _prepare(self, source: Source) -> Callable[[], np.ndarray | None]:
+        # Not a method: the session must not hold the pixels, which are large, once they are on disk.
+        path = self._image
+        return lambda: source.write(path)
 
-def load_layer(path: str) -> np.ndarray:
-    """A layer that the engine wrote: float32 ``[H, W, 3]``.
+    def _submit(self, keeper: Keeper) -> None:
+        if self._preparing is not None:
+            self.alpha = self._preparing.result()
+        layers = self.output or self.folder / "layers"
+        try:
+            layers.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Failure("disk", f"{layers} cannot be made ({error}).", "Choose another folder.") from error
+        request = protocol.decompose(self.id, self._image, layers, self.options, self.output is not None)
+        self.job = Job(request, time.monotonic())
+        self.stage = Stage.WORKING
+        keeper.submit(self.job, self.recipe)
 
-    Raises:
-        Failure: ``layer_broken`` when it is not that.
-    """
-    try:
-        pixels = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise Failure("layer_broken", f"A layer of the engine cannot be read: {path} ({error}).") from error
-    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4) or pixels.size == 0:
-        raise Failure("layer_broken", f"A layer of the engine has the wrong shape {pixels.shape}: {path}.")
-    return np.asarray(pixels[..., :3], dtype=np.float32)
+    def _look_at_job(self) -> None:
+        assert self.job is not None
+        if not self.job.done:
+            return
+        if self.job.failure is not None:
+            self._fail(self.job.failure)
+        elif self.job.result is None:
+            self.stage = Stage.CANCELLED
+        else:
+            self.seconds["result"] = time.monotonic() - self.began
+            self.stage = Stage.READING
+            self._unread = [] if self.output is not None else list(self.job.result["layers"])
+            self._previewing = None
+
+    def _fail(self, failure: Failure) -> None:
+        # About the image that the user knows and not about our file of its pixels.
+        self.failure = Failure(failure.code, failure.message.replace(str(self._image), self.name), failure.hint)
+        self.stage = Stage.FAILED
+
+    def _read_next(self) -> None:
+        component = self._unread.pop(0)
+        assert self.result is not None
+        path = self.result["layers"][component]
+        self._reading = Task(lambda: self._encode(component, path))
+
+    def _encode(self, component: str, path: str) -> Layer:
+        rgb = load_layer(path)
+        height, width = rgb.shape[:2]
+        alpha = self.alpha
+        if alpha is not None and alpha.shape != (height, width):
+            alpha = resized(alpha, height, width)
+        return Layer(component, encode_exr(rgb, alpha), (width, height), alpha is not None)

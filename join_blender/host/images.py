@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pixels out of Blender's images and layers into them.
 
-Outside of this file pixels are float32 ``[H, W, C]``, linear Rec.709, top row first. Inside Blender the bottom row is
-first, float images hold scene-linear values, and byte images hold encoded ones:
+Inside Blender the bottom row is first, float images hold scene-linear values, and byte images hold encoded ones:
 
-- float images (EXR, 16-bit PNG, generated float): taken as they are; Blender has made them linear;
+- float images (EXR, 16-bit PNG, generated float, a render): taken as they are; Blender has made them linear;
 - byte images in sRGB: decoded with the sRGB curve;
 - byte images marked as data (Non-Color) or linear: taken as they are, which is what Blender's own nodes do;
 - byte images in any other space: refused, as a guess would be a wrong colour that nobody sees.
@@ -16,18 +15,25 @@ Alpha, where an image has one that says something, comes along as the fourth cha
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 
 from ..core.failure import Failure
-from .versions import working_space
+from ..core.pixels import Box, Source
+from .versions import saving_linear_exr, working_space
 
 LINEAR = "Linear Rec.709"
 _LONGEST_NAME = 59
 """Bytes: 63 is Blender 4's limit, less the ".001" that Blender adds to a name that is taken."""
+
+Fractions = tuple[float, float, float, float]
+"""Left, top, right, bottom of a part, each 0 to 1 from the top left corner."""
 
 
 def find_image(name: str) -> bpy.types.Image:
@@ -44,73 +50,101 @@ def find_image(name: str) -> bpy.types.Image:
     return image
 
 
-def read_pixels(image: bpy.types.Image) -> np.ndarray:
-    """The image's pixels for the engine: ``[H, W, 3]``, or ``[H, W, 4]`` where alpha is not 1 everywhere.
+def read_source(
+    image: bpy.types.Image, frame: int | None = None, crop: Fractions | None = None, shrink: int = 1
+) -> Source:
+    """Take the image's pixels out of Blender; all that takes longer is left to the :class:`Source`.
+
+    Args:
+        image: of any kind that has pixels.
+        frame: of an image sequence: the number in the file's name; None for the one in its path.
+        crop: the part that is wanted.
+        shrink: see :class:`Source`.
 
     Raises:
         Failure: one sentence for each reason why there is nothing to decompose.
     """
     _check_kind(image)
-    width, height = image.size  # loads the file, if that has not happened yet
-    if width == 0 or height == 0 or not image.has_data:
-        raise Failure("image_empty", f"The image '{image.name}' has no pixels.", _why_empty(image))
-    channels = image.channels
-    flat = np.empty(width * height * channels, dtype=np.float32)
-    stored: Any = image.pixels
-    if len(stored) != flat.size:
-        raise Failure("image_empty", f"The pixels of the image '{image.name}' cannot be read.", _why_empty(image))
-    stored.foreach_get(flat)
-    if not np.isfinite(flat).all():
-        raise Failure(
-            "image_not_finite",
-            f"The image '{image.name}' holds pixels that are no numbers (NaN or infinity).",
-            "Render or export it again without them.",
-        )
-    pixels = flat.reshape(height, width, channels)[::-1]
-    rgb, alpha = _split(pixels)
-    if alpha is not None and image.alpha_mode != "NONE" and not alpha.any():
-        raise Failure(
-            "image_transparent", f"The image '{image.name}' is transparent everywhere.", "Nothing to decompose."
-        )
-    rgb = _to_linear(image, rgb)
-    if alpha is None or image.alpha_mode == "NONE" or (alpha == 1.0).all():
-        return np.ascontiguousarray(rgb)
-    if image.is_float and image.alpha_mode != "CHANNEL_PACKED":
-        rgb = rgb / np.where(alpha > 0.0, alpha, 1.0)[..., None]
-    return np.concatenate([rgb, alpha[..., None]], axis=2)
+    with _readable(image, frame) as readable:
+        return _take(image, readable, crop, shrink)
+
+
+def read_pixels(image: bpy.types.Image) -> np.ndarray:
+    """The image's pixels, float32 linear ``[H, W, 3]``, or ``[H, W, 4]`` where alpha is not 1 everywhere, top row first.
+
+    Raises:
+        Failure: what :func:`read_source` and :class:`Source` raise.
+    """
+    return read_source(image).all()
+
+
+def size_of(image: bpy.types.Image) -> tuple[int, int]:
+    """Width and height, (0, 0) where there are no pixels; loads the file if that has not happened yet."""
+    if image.type == "RENDER_RESULT":
+        render = bpy.context.scene.render
+        scale = render.resolution_percentage / 100
+        return int(render.resolution_x * scale), int(render.resolution_y * scale)
+    width, height = image.size
+    return int(width), int(height)
+
+
+def new_layer(name: str) -> bpy.types.Image:
+    """An image for :func:`fill_layer`, linear Rec.709, kept on saving; never replaces one.
+
+    Args:
+        name: as :func:`layer_name` makes it; Blender adds .001 where it is taken.
+    """
+    image: Any = bpy.data.images.new(name, 1, 1, alpha=True, float_buffer=True)
+    try:
+        image.colorspace_settings.name = LINEAR
+        image.use_fake_user = True
+    except BaseException:
+        bpy.data.images.remove(image)  # no half-made datablock stays
+        raise
+    return image
+
+
+def fill_layer(
+    image: bpy.types.Image, data: bytes, alpha: bool, properties: Mapping[str, Any] | None = None
+) -> None:
+    """Give an image its content: the bytes of an EXR, packed. Milliseconds; Blender decodes them when it draws.
+
+    Args:
+        image: of :func:`new_layer`, or one that was filled before; any size.
+        data: see :func:`join_blender.core.exr.encode_exr`.
+        alpha: the data has one.
+        properties: stored on the datablock as custom properties.
+    """
+    target: Any = image
+    mode = "CHANNEL_PACKED" if alpha else "NONE"
+    if target.alpha_mode != mode:
+        # The layers multiply back as they are; nothing may multiply alpha into them on the way.
+        target.alpha_mode = mode
+    target.pack(data=data, data_len=len(data))
+    target.source = "FILE"
+    target.filepath_raw = "//" + re.sub(r"[^\w .-]", "_", image.name) + ".exr"  # where Unpack would put it
+    target.buffers_free()
+    target.gl_free()
+    for key, value in (properties or {}).items():
+        target[key] = value
+    target.update_tag()
 
 
 def write_layer(
     name: str, rgb: np.ndarray, alpha: np.ndarray | None = None, properties: Mapping[str, Any] | None = None
 ) -> bpy.types.Image:
-    """A new packed float image, linear Rec.709, that survives saving; never replaces an image.
+    """A new packed float image from an array, at once.
 
     Args:
-        name: as :func:`layer_name` makes it; Blender adds .001 where it is taken.
+        name: see :func:`new_layer`.
         rgb: ``[H, W, 3]``, top row first.
         alpha: ``[H, W]``; None for opaque.
         properties: stored on the datablock as custom properties.
     """
-    height, width = rgb.shape[:2]
-    pixels = np.ones((height, width, 4), dtype=np.float32)
-    pixels[..., :3] = rgb[::-1]
-    if alpha is not None:
-        pixels[..., 3] = alpha[::-1]
-    image: Any = bpy.data.images.new(name, width, height, alpha=alpha is not None, float_buffer=True)
-    try:
-        # In this order: setting the colour space later would zero the pixels.
-        image.colorspace_settings.name = LINEAR
-        # The layers multiply back as they are; nothing may multiply alpha into them on the way.
-        image.alpha_mode = "CHANNEL_PACKED" if alpha is not None else "NONE"
-        image.pixels.foreach_set(pixels.ravel())
-        image.update()
-        image.pack()
-        image.use_fake_user = True
-        for key, value in (properties or {}).items():
-            image[key] = value
-    except BaseException:
-        bpy.data.images.remove(image)  # no half-made datablock stays
-        raise
+    from ..core.exr import encode_exr
+
+    image = new_layer(name)
+    fill_layer(image, encode_exr(np.asarray(rgb, np.float32), alpha), alpha is not None, properties)
     return image
 
 
@@ -122,12 +156,6 @@ def layer_name(source: str, component: str) -> str:
 
 
 def _check_kind(image: bpy.types.Image) -> None:
-    if image.type in ("RENDER_RESULT", "COMPOSITING"):
-        raise Failure(
-            "image_render_result",
-            f"'{image.name}' is no image that add-ons can read.",
-            "Save it with Image > Save As and open that file.",
-        )
     if image.source == "TILED":
         raise Failure("image_tiled", f"'{image.name}' has UDIM tiles.", "Decompose the tiles' files one by one.")
     if image.source == "MOVIE":
@@ -140,7 +168,97 @@ def _check_kind(image: bpy.types.Image) -> None:
         )
 
 
+@contextmanager
+def _readable(image: bpy.types.Image, frame: int | None) -> Iterator[bpy.types.Image]:
+    """The image itself, or a copy for the moment where Blender has no pixels to hand out of it."""
+    if image.type == "RENDER_RESULT":
+        with tempfile.TemporaryDirectory(prefix="join-", dir=bpy.app.tempdir or None) as folder:
+            path = Path(folder) / "render.exr"
+            _save_render(image, path)
+            with _loaded(path, LINEAR) as loaded:
+                yield loaded
+    elif image.source == "SEQUENCE" and image.packed_file is None:
+        path = _frame_path(image, frame)
+        with _loaded(path, image.colorspace_settings.name, image.alpha_mode) as loaded:
+            yield loaded
+    else:
+        yield image
+
+
+@contextmanager
+def _loaded(path: Path, space: str, alpha_mode: str | None = None) -> Iterator[bpy.types.Image]:
+    loaded: Any = bpy.data.images.load(str(path), check_existing=False)
+    try:
+        loaded.colorspace_settings.name = space
+        if alpha_mode is not None:
+            loaded.alpha_mode = alpha_mode
+        yield loaded
+    finally:
+        bpy.data.images.remove(loaded)
+
+
+def _save_render(image: bpy.types.Image, path: Path) -> None:
+    scene = bpy.context.scene
+    try:
+        with saving_linear_exr(scene):
+            image.save_render(str(path), scene=scene)
+    except RuntimeError as error:
+        raise Failure("image_empty", "There is no render yet.", "Render an image first.") from error
+    if not path.is_file():
+        raise Failure("image_empty", "There is no render yet.", "Render an image first.")
+
+
+def _frame_path(image: bpy.types.Image, frame: int | None) -> Path:
+    """The file of one frame: the last number in the name, with as many digits as it has."""
+    path = Path(bpy.path.abspath(image.filepath, library=image.library))
+    match = re.search(r"(\d+)(?=\D*$)", path.stem)
+    if frame is not None and match is not None:
+        number = str(frame).zfill(len(match.group(1)))
+        path = path.with_name(path.stem[: match.start()] + number + path.stem[match.end() :] + path.suffix)
+    if not path.is_file():
+        raise Failure(
+            "image_empty", f"The sequence '{image.name}' has no file {path.name}.", "Go to a frame that it has."
+        )
+    return path
+
+
+def _take(image: bpy.types.Image, readable: Any, crop: Fractions | None, shrink: int) -> Source:
+    width, height = readable.size  # loads the file, if that has not happened yet
+    channels = readable.channels
+    stored = readable.pixels if width and height and readable.has_data else ()
+    if len(stored) == 0 or len(stored) != width * height * channels:
+        raise Failure("image_empty", f"The image '{image.name}' has no pixels.", _why_empty(image))
+    encoded = _is_encoded(image, readable)
+    box = _box(crop, width, height)
+    flat = np.empty(width * height * channels, dtype=np.float32)
+    stored.foreach_get(flat)
+    premultiplied = readable.is_float and readable.alpha_mode != "CHANNEL_PACKED"
+    has_alpha = readable.alpha_mode != "NONE"
+    source = Source(image.name, flat, width, height, channels, encoded, premultiplied, has_alpha, box, shrink)
+    if min(source.size) < 1:
+        raise Failure("image_empty", f"Nothing is left of '{image.name}'.", "Crop or reduce it less.")
+    return source
+
+
+def _box(crop: Fractions | None, width: int, height: int) -> Box | None:
+    if crop is None:
+        return None
+    left, top, right, bottom = crop
+    box = round(left * width), round(top * height), round(right * width), round(bottom * height)
+    if box == (0, 0, width, height):
+        return None
+    if box[2] <= box[0] or box[3] <= box[1]:
+        raise Failure("image_empty", "The crop leaves nothing of the image.", "Move its edges apart.")
+    return box
+
+
 def _why_empty(image: bpy.types.Image) -> str:
+    if image.type == "COMPOSITING":
+        return (
+            "In background mode no Viewer is computed: render and decompose 'Render Result', or a file."
+            if bpy.app.background
+            else "Add a Viewer node to the compositor first."
+        )
     if image.type == "MULTILAYER":
         return "A multilayer file has no pixels of its own: save one of its passes as an image."
     if image.packed_file is None and image.source in ("FILE", "SEQUENCE"):
@@ -149,30 +267,15 @@ def _why_empty(image: bpy.types.Image) -> str:
     return "Paint on it or open a file first."
 
 
-def _split(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """RGB and alpha of 1 to 4 channels."""
-    channels = pixels.shape[2]
-    rgb = pixels[..., :3] if channels >= 3 else np.repeat(pixels[..., :1], 3, axis=2)
-    alpha = pixels[..., channels - 1] if channels in (2, 4) else None
-    return rgb, alpha
-
-
-def _to_linear(image: bpy.types.Image, rgb: np.ndarray) -> np.ndarray:
-    space: Any = image.colorspace_settings
-    if image.is_float or space.is_data or space.name == LINEAR:
-        return rgb
+def _is_encoded(image: bpy.types.Image, readable: Any) -> bool:
+    """Whether the pixels are sRGB-encoded bytes."""
+    space: Any = readable.colorspace_settings
+    if readable.is_float or space.is_data or space.name == LINEAR:
+        return False
     if space.name != "sRGB":
         raise Failure(
             "image_colorspace",
             f"The image '{image.name}' is in the colour space '{space.name}', which cannot be decoded.",
             "Set it to sRGB, Linear Rec.709 or Non-Color.",
         )
-    # A byte has 256 values: look them up, which is many times faster than raising each pixel to a power.
-    return _SRGB_DECODED[np.rint(rgb * 255.0).astype(np.uint8)]
-
-
-def _decode_srgb(encoded: np.ndarray) -> np.ndarray:
-    return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
-
-
-_SRGB_DECODED = _decode_srgb(np.arange(256) / 255.0).astype(np.float32)
+    return True

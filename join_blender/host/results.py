@@ -1,90 +1,161 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the engine's result to datablocks: all of them, or none."""
+"""A decomposition's layers as datablocks: small ones while the engine works, then the same ones in full.
+
+What belongs together is found by custom properties, never by name or pointer: between two steps the user may rename
+things, undo, or load another file, and a pointer would then be a crash.
+
+Every finished layer carries:
+
+- ``join_set``: what the layers of one decomposition have in common; ``join_component``; ``join_source``, the name of
+  the image; ``join_part``, left, top, right, bottom of the part that was taken, in pixels, where it was not all;
+- ``join_bank``, ``join_bank_sha256``, ``join_preset``, ``join_seed``, ``join_settings`` and ``join_metrics`` (JSON);
+- ``join_decomposition``: bytes of a ``.join`` file with the codes and small layers, for relighting.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import bpy
-import numpy as np
 
 from ..core.failure import Failure
-from ..core.protocol import Message, Options
-from ..core.session import load_layer
+from ..core.protocol import Message
+from ..core.session import Layer, Session
 from . import compositor, images
+
+SET, COMPONENT, SOURCE, PREVIEW = "join_set", "join_component", "join_source", "join_preview"
+VIEW = "join_view"
+"""On images that are made of a set and no part of it: the error view, the split view."""
+
+
+def layers_of(set_id: str) -> dict[str, bpy.types.Image]:
+    """The layers of one set, by component; previews included."""
+    return {image[COMPONENT]: image for image in bpy.data.images if image.get(SET) == set_id and COMPONENT in image}
+
+
+def latest_set(source: str) -> str | None:
+    """The set that was last made of an image; previews do not count."""
+    made = [
+        (float(image.get("join_time", 0.0)), str(image[SET]))
+        for image in bpy.data.images
+        if image.get(SOURCE) == source and COMPONENT in image and SET in image and PREVIEW not in image
+    ]
+    return max(made)[1] if made else None
+
+
+def set_of(image: bpy.types.Image | None) -> str | None:
+    """The set that an image belongs to: as a layer, as a view of it, or as the source of its latest."""
+    if image is None:
+        return None
+    return str(image[SET]) if SET in image else latest_set(image.name)
 
 
 @dataclass
-class Writer:
-    """Writes a result in steps, so that the interface can draw in between.
+class LayerSet:
+    """The datablocks of one decomposition.
 
-    Datablocks are remembered by name: between two steps the user may undo, and a pointer would then be a crash.
+    Args:
+        session: the decomposition.
+        scene: the scene that gets the compositor's nodes; empty for none.
+        update: the set whose images get the new content; None for new images.
     """
 
-    source: str
-    options: Options
-    result: Message
+    session: Session
     scene: str
-    alpha: np.ndarray | None = None
-    """The source's alpha, ``[H, W]``, or None for opaque."""
-    written: dict[str, str] = field(default_factory=dict)
-    """Component → name of the image that was made for it."""
+    update: str | None = None
+    _written: set[str] = field(default_factory=set)
 
-    def steps(self) -> Iterator[str]:
-        """Write one layer per step and the compositor's nodes in the last; yields what was made.
+    def show_preview(self, layers: list[Layer]) -> None:
+        """Let small layers appear, or sharpen."""
+        for layer in layers:
+            image = layers_of(self.session.id).get(layer.component)
+            if image is None:
+                image = self._new(layer.component)
+            images.fill_layer(image, layer.data, layer.alpha, {**self._identity(layer.component), PREVIEW: True})
+
+    def write(self, layer: Layer) -> bpy.types.Image:
+        """Write a finished layer, over its preview or over the layer that it updates."""
+        target = self._target(layer.component)
+        if target is None:
+            target = self._new(layer.component)
+        images.fill_layer(target, layer.data, layer.alpha, self._properties(layer.component))
+        target.pop(PREVIEW, None)
+        self._written.add(layer.component)
+        return target
+
+    def missing(self) -> list[str]:
+        """Which of the layers that were written are there no more: an undo took them."""
+        now = layers_of(self.session.id)
+        return [name for name in self._written if name not in now or PREVIEW in now[name]]
+
+    def finish(self) -> list[str]:
+        """Put away what is left of the previews, wire the layers; returns the layers' names.
 
         Raises:
-            Failure: and then no image of this result is left.
+            Failure: ``result_undone``.
         """
-        try:
-            for component, path in self.result["layers"].items():
-                self.written[component] = self._write(component, load_layer(path)).name
-                yield self.written[component]
-            self._compose()
-        except Exception:
-            self.discard()
-            raise
-
-    def finish(self) -> None:
-        """All steps at once: for background mode."""
-        for _ in self.steps():
-            pass
-
-    def discard(self) -> None:
-        """Remove what was written."""
-        for name in self.written.values():
-            image: bpy.types.Image | None = bpy.data.images.get(name)
-            if image is not None:
-                bpy.data.images.remove(image)
-        self.written.clear()
-
-    def _write(self, component: str, rgb: np.ndarray) -> bpy.types.Image:
-        alpha = self.alpha if self.alpha is not None and self.alpha.shape == rgb.shape[:2] else None
-        return images.write_layer(images.layer_name(self.source, component), rgb, alpha, self._properties(component))
-
-    def _compose(self) -> None:
-        scene: bpy.types.Scene | None = bpy.data.scenes.get(self.scene)
-        layers: dict[str, bpy.types.Image | None] = {
-            component: bpy.data.images.get(name) for component, name in self.written.items()
-        }
-        if scene is None or any(image is None for image in layers.values()):
+        layers = {name: image for name, image in layers_of(self.session.id).items() if name in self._written}
+        if set(layers) != self._written:
             raise Failure(
                 "result_undone", "The file was changed by an undo while the layers were written.", "Try again."
             )
-        compositor.add_layers(scene, f"JoIN: {self.source}", {key: value for key, value in layers.items() if value})
+        scene: bpy.types.Scene | None = bpy.data.scenes.get(self.scene)
+        if scene is not None and self.update is None:
+            order = {name: layers[name] for name in (self.session.result or {})["layers"] if name in layers}
+            compositor.add_layers(scene, f"JoIN: {self.session.name}", order)
+        return [image.name for image in layers.values()]
+
+    def discard(self) -> None:
+        """Remove what was made here; layers of an earlier run stay."""
+        for image in layers_of(self.session.id).values():
+            if self.update is None or PREVIEW in image:
+                bpy.data.images.remove(image)
+        self._written.clear()
+
+    def _new(self, component: str) -> bpy.types.Image:
+        image = images.new_layer(images.layer_name(self.session.name, component))
+        for key, value in self._identity(component).items():
+            image[key] = value
+        return image
+
+    def _target(self, component: str) -> bpy.types.Image | None:
+        """The image that shall hold a finished layer."""
+        own = layers_of(self.session.id).get(component)
+        old = layers_of(self.update).get(component) if self.update is not None else None
+        if old is None:
+            return own
+        if own is not None and own != old:  # a preview beside it; whoever looks at that, looks at the layer from now on
+            own.user_remap(old)
+            bpy.data.images.remove(own)
+        return old
+
+    def _identity(self, component: str) -> dict[str, Any]:
+        return {SET: self.session.id, COMPONENT: component, SOURCE: self.session.name}
 
     def _properties(self, component: str) -> dict[str, Any]:
-        bank = self.result.get("bank") or {}
-        return {
-            "join_component": component,
-            "join_source": self.source,
+        result: Message = self.session.result or {}
+        bank = _mapping(result.get("bank"))
+        properties = {
+            **self._identity(component),
             "join_bank": str(bank.get("name", "")),
             "join_bank_sha256": str(bank.get("sha256", "")),
-            "join_preset": self.options.preset,
-            "join_seed": self.options.seed,
-            "join_settings": json.dumps(self.result.get("settings") or {}),
-            "join_metrics": json.dumps(self.result.get("metrics") or {}),
+            "join_forward_model": str(result.get("forward_model", "")),
+            "join_preset": self.session.options.preset,
+            "join_seed": self.session.options.seed,
+            "join_settings": json.dumps(_mapping(result.get("settings"))),
+            "join_metrics": json.dumps(_mapping(result.get("metrics"))),
+            "join_time": time.time(),
         }
+        if compact := self.session.compact():
+            properties["join_decomposition"] = compact
+        if self.session.part is not None:
+            properties["join_part"] = list(self.session.part)
+        return properties
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

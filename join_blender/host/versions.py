@@ -6,10 +6,13 @@
 | the scene's compositor tree | ``scene.use_nodes``, ``scene.node_tree`` | ``scene.compositing_node_group`` |
 | its output | the Composite node | the group's own output |
 | mixing colours | ``CompositorNodeMixRGB`` | ``ShaderNodeMix`` |
+| the format of renders | ``file_format`` | ``media_type`` first |
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +35,22 @@ def working_space() -> str:
     """The scene-linear space of the open file."""
     colorspace = getattr(bpy.data, "colorspace", None)  # 5.0 and newer
     return str(getattr(colorspace, "working_space", "Linear Rec.709"))
+
+
+@contextmanager
+def saving_linear_exr(scene: Any) -> Iterator[None]:
+    """Inside, what the scene saves is a 32-bit RGBA EXR, to which no view transform is applied; then all is as before."""
+    settings = scene.render.image_settings
+    names = [name for name in ("media_type", "file_format", "color_mode", "color_depth") if hasattr(settings, name)]
+    before = {name: getattr(settings, name) for name in names}
+    try:
+        if "media_type" in before:
+            settings.media_type = "IMAGE"
+        settings.file_format, settings.color_mode, settings.color_depth = "OPEN_EXR", "RGBA", "32"
+        yield
+    finally:
+        for name, value in before.items():  # in this order: each allows only some values of the next
+            setattr(settings, name, value)
 
 
 def compositor_tree(scene: Any) -> bpy.types.NodeTree | None:

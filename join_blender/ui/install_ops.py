@@ -54,7 +54,7 @@ class JOIN_OT_install_engine(_EngineOperator, bpy.types.Operator):
         except Failure as failure:
             return self.report_failure(failure)
         self.agreed = True
-        return context.window_manager.invoke_props_dialog(self, width=440)
+        return context.window_manager.invoke_props_dialog(self, width=440, confirm_text="Install")
 
     def draw(self, _context: Any) -> None:
         """What the user agrees to."""

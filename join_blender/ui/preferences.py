@@ -127,11 +127,16 @@ def draw_engine_state(layout: Any, width: int) -> None:
 def draw_wrapped(layout: Any, text: str, width: int, icon: str = "NONE") -> None:
     """A label of several lines: Blender's labels do not wrap."""
     column = layout.column(align=True)
-    for index, line in enumerate(textwrap.wrap(text, max(width, 10))):
+    lines = [line for part in text.splitlines() for line in textwrap.wrap(part, max(width, 10))]
+    for index, line in enumerate(lines):
         column.label(text=line, icon=icon if index == 0 else ("BLANK1" if icon != "NONE" else "NONE"))
 
 
 def _draw_state(layout: Any, letters: int) -> None:
+    running_task = engine.current()
+    if running_task is not None:
+        draw_wrapped(layout, f"{running_task.what}. You can go on working meanwhile.", letters, icon="TIME")
+        return
     now = engine.status_now()
     draw_wrapped(layout, now.text, letters, icon=_ICONS[now.level])
 
@@ -166,4 +171,4 @@ def _needs(build: builds.Build, carried: bool) -> str:
 def _letters(context: Any) -> int:
     """How many fit into a line."""
     width = context.region.width if context.region is not None else 600
-    return int(width / (7.5 * context.preferences.system.ui_scale)) - 14
+    return int(width / (6.5 * context.preferences.system.ui_scale)) - 10

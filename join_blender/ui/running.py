@@ -1,41 +1,258 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one decomposition that may run at a time, for the operators that drive it and the panels that show it."""
+"""What runs: the queue, the datablocks that it fills, and the timer that moves both on, in Blender's main thread.
+
+A timer and not a modal operator: Blender saves no backup while one of those runs, and one would end with its window.
+Each tick looks at the engine, or writes one layer. Nothing here waits but :func:`wait`, for background mode.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import bpy
+from bpy.app.handlers import persistent
+
+from ..core.background import Task
 from ..core.failure import Failure
-from ..core.session import Session
+from ..core.queue import Queue
+from ..core.session import Session, Stage
+from ..host.results import LayerSet
+from . import wording
 
-_session: Session | None = None
+_TICK, _IDLE_TICK = 0.05, 1.0
+"""Seconds between two looks at the engine, with and without work."""
+_PATIENCE = 10.0
+"""Seconds for which finished layers wait for the user to end a stroke or a drag."""
 
-
-def current() -> Session | None:
-    """The running decomposition."""
-    return _session
-
-
-def refuse_second() -> None:
-    """Raise a Failure while a decomposition runs."""
-    if _session is not None:
-        raise Failure("busy", "An image is being decomposed already.", "Wait for it, or stop it first.")
-
-
-def begin(session: Session) -> None:
-    """Remember the running decomposition."""
-    global _session
-    refuse_second()
-    _session = session
+queue = Queue()
+trouble: Failure | None = None
+"""Why the last start was refused, for the panel; the failures of jobs are in the queue."""
+last_words = ""
+"""How the last job ended well."""
+_sets: dict[str, LayerSet] = {}
+_later: list[tuple[Task[Any], Callable[[Any], None]]] = []
+_shown = ""
 
 
-def end(session: Session) -> None:
-    """Forget it, end its engine, remove its files."""
-    global _session
-    session.close()
-    if _session is session:
-        _session = None
+def add(session: Session, layers: LayerSet | None) -> None:
+    """Queue a decomposition, and the datablocks that it shall fill."""
+    global trouble, last_words
+    trouble, last_words = None, ""
+    queue.add(session)
+    if layers is not None:
+        _sets[session.id] = layers
+    wake()
+
+
+def later(work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+    """Do ``work`` in a thread, and ``then`` with what comes of it in a tick."""
+    _later.append((Task(work), then))
+    wake()
+
+
+def refuse(failure: Failure | None) -> None:
+    """Remember why something could not be started; None forgets it."""
+    global trouble
+    trouble = failure
+    redraw()
+
+
+def wait(session: Session) -> None:
+    """Block until a session has ended: for scripts and background mode.
+
+    Raises:
+        Failure: why it did not end well.
+    """
+    while not session.ended:
+        step()
+        if not session.ended:
+            time.sleep(0.01)
+    if session.failure is not None:
+        failure = session.failure
+        if queue.failed is session:
+            queue.dismiss()
+        raise failure
+
+
+def wait_for_all() -> list[Failure]:
+    """Block until nothing is queued any more; what went wrong on the way. Engine trouble ends it early."""
+    failures: list[Failure] = []
+    while queue.sessions and not queue.halted:
+        for session in step():
+            failures += [session.failure] if session.failure is not None else []
+        time.sleep(0.01)
+    return failures
+
+
+def step() -> list[Session]:
+    """One tick: the engine, then at most one write into Blender's data. Returns the sessions that have ended."""
+    ended = queue.step()
+    for session in ended:
+        _on_end(session)
+    if queue.current is not None:
+        _serve(queue.current)
+    _finish_later()
+    return ended
+
+
+def wake() -> None:
+    """See that the timer runs."""
+    if not bpy.app.background and not bpy.app.timers.is_registered(_on_timer):
+        bpy.app.timers.register(_on_timer, first_interval=0.0, persistent=True)
+    redraw()
 
 
 def abandon() -> None:
     """End whatever runs: the add-on is going away."""
-    if _session is not None:
-        end(_session)
+    if bpy.app.timers.is_registered(_on_timer):
+        bpy.app.timers.unregister(_on_timer)
+    for layers in _sets.values():
+        layers.discard()
+    _sets.clear()
+    _later.clear()
+    queue.close()
+
+
+@persistent
+def forget_file(*_: Any) -> None:
+    """Another file is about to be loaded: jobs end, and nothing of theirs gets into the new one."""
+    global trouble, last_words
+    _sets.clear()
+    _later.clear()
+    queue.stop_all()
+    trouble, last_words = None, ""
+
+
+def redraw() -> None:
+    """Let all Image Editors, and whatever else may show a layer, show the new state."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "IMAGE_EDITOR":
+                area.tag_redraw()
+
+
+def _on_timer() -> float | None:
+    """What Blender calls; None ends the calls."""
+    step()
+    _show()
+    if (queue.sessions and not queue.halted) or _later:
+        return _TICK
+    return _IDLE_TICK if queue.keeper.engine is not None else None
+
+
+def _serve(session: Session) -> None:
+    """Write what is ready of one session, at most one layer."""
+    layers = _sets.get(session.id)
+    try:
+        if session.stage is Stage.WORKING:
+            preview = session.take_preview()
+            if preview and layers is not None:
+                layers.show_preview(preview)
+                redraw()
+        elif session.stage is Stage.READING and not _hands_are_busy(session):
+            _write(session, layers)
+    except Failure as failure:
+        session.fail(failure)
+
+
+def _write(session: Session, layers: LayerSet | None) -> None:
+    layer = session.take_layer()
+    if layer is not None:
+        if layers is not None:
+            layers.write(layer)
+            redraw()
+        return
+    if not session.all_taken:
+        return
+    if layers is not None and (gone := layers.missing()):
+        session.take_again(gone)
+        return
+    names = layers.finish() if layers is not None else []
+    session.finish()
+    _sets.pop(session.id, None)
+    _tell_end(session, names)
+    if layers is not None:
+        _push_undo(f"Decompose {session.name}")
+
+
+def _tell_end(session: Session, names: list[str]) -> None:
+    global last_words
+    last_words = wording.describe_end(session, names)
+    redraw()
+
+
+def _on_end(session: Session) -> None:
+    """A session is over: what it left half-done goes, and the user hears of a failure."""
+    layers = _sets.get(session.id)
+    if session.stage is Stage.DONE:
+        return
+    if layers is not None:
+        layers.discard()
+    if session.stage is Stage.CANCELLED:
+        _sets.pop(session.id, None)
+        _tell_end(session, [])
+    elif session.failure is not None and not bpy.app.background:
+        _pop_up(session.name, session.failure)
+    redraw()
+
+
+def _hands_are_busy(session: Session) -> bool:
+    """Whether the user is in the middle of a stroke or a drag, which a step of undo would tear apart."""
+    window = _window()
+    modal = getattr(window, "modal_operators", ()) if window is not None else ()
+    waited = time.monotonic() - session.began - session.seconds.get("result", 0.0)
+    return len(modal) > 0 and waited < _PATIENCE
+
+
+def _push_undo(message: str) -> None:
+    window = _window()
+    if bpy.app.background or window is None:
+        return
+    with bpy.context.temp_override(window=window), contextlib.suppress(RuntimeError):  # there may be no undo right now
+        bpy.ops.ed.undo_push(message=message)
+
+
+def _pop_up(name: str, failure: Failure) -> None:
+    """The failure where the user looks; the panel keeps it, with a button that helps."""
+    window = _window()
+    if window is None:
+        return
+
+    def draw(self: Any, _context: Any) -> None:
+        for line in (failure.message, failure.hint, "The JoIN tab of the Image Editor has the ways out."):
+            if line:
+                self.layout.label(text=line)
+
+    with bpy.context.temp_override(window=window):
+        bpy.context.window_manager.popup_menu(draw, title=f"{name} was not decomposed", icon="ERROR")
+
+
+def _window() -> Any:
+    manager: Any = bpy.context.window_manager
+    return bpy.context.window or (manager.windows[0] if manager is not None and len(manager.windows) else None)
+
+
+def _finish_later() -> None:
+    for item in [item for item in _later if item[0].done]:
+        _later.remove(item)
+        task, then = item
+        try:
+            then(task.result())
+        except Failure as failure:
+            refuse(failure)
+
+
+def _show() -> None:
+    """Redraw the sidebars, but only where they would read differently: drawing a window is not free."""
+    global _shown
+    words = "|".join(wording.describe(session) + wording.time_left(session) for session in queue.sessions)
+    if words != _shown:
+        _shown = words
+        for window in bpy.context.window_manager.windows:
+            for area in window.screen.areas:
+                for region in area.regions if area.type == "IMAGE_EDITOR" else ():
+                    if region.type == "UI":
+                        region.tag_redraw()

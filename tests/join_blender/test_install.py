@@ -128,7 +128,7 @@ def test_stopping_ends_pip_too(way: str, tmp_path: Path, places: Places, index: 
     getattr(started, way)()
     assert finish(started, 5).cancelled and started.failure is None
     assert gone(places.folder)
-    assert places.state().condition is Condition.UNFINISHED
+    assert not places.python.exists() and not places.unfinished.exists()
 
 
 def test_failures_say_what_to_do_and_leave_the_old_engine(tmp_path: Path, places: Places, index: Index) -> None:
@@ -175,7 +175,7 @@ def test_packages_that_do_not_load_are_not_installed(tmp_path: Path, places: Pla
     wheels = make_wheels(tmp_path / "wheels", torch={"torch/__init__.py": "raise ImportError('libtorch is missing')\n"})
     failure = failed(make_lock(tmp_path / "locks", wheels), places, wheels)
     assert failure.code == "probe_failed" and "libtorch is missing" in failure.message
-    assert places.state().condition is Condition.UNFINISHED
+    assert places.state().condition is Condition.MISSING
 
 
 def test_settings_that_would_send_pip_elsewhere_are_ignored(

@@ -98,7 +98,9 @@ def test_words() -> None:
     assert "install again" in describe(ours, None, Installed(Condition.OLD, FACTS), None).text
     hello = {"type": "hello", "engine": "0.1", "device": "cpu", "torch": "2", "banks": [{"name": "materials"}]}
     tested = describe(ours, None, Installed(Condition.READY, FACTS), Trial(hello))
-    assert "banks materials" in tested.text
+    assert tested.text.splitlines()[1].endswith("banks materials.")
+    no_card = describe(ours, None, Installed(Condition.READY, FACTS | {"kind": "cuda"}), None)
+    assert "No graphics card" in no_card.text
     dead = describe(ours, None, Installed(Condition.READY, FACTS), Trial(failure=Failure("x", "It died.", "Do this.")))
     assert dead.level is Level.BROKEN and dead.text == "Broken: It died. Do this."
     own = EnginePython(Path("p"), "chosen in the preferences")

@@ -100,7 +100,7 @@ class Places:
     def state(self, digest: str | None = None) -> Installed:
         """How things are. ``digest`` is that of the build which would be installed today, to notice an old one."""
         if not self.environment.is_dir():
-            partial = self.unfinished.is_dir() or self.wheels.is_dir()
+            partial = self.unfinished.is_dir() or (self.wheels.is_dir() and any(self.wheels.iterdir()))
             return Installed(Condition.UNFINISHED if partial else Condition.MISSING, {})
         try:
             facts = json.loads(self.marker.read_text(encoding="utf-8"))

@@ -23,7 +23,7 @@ class Level(Enum):
 
 @dataclass(frozen=True)
 class Status:
-    """One or two sentences, and how bad it is."""
+    """One or two sentences, each in a line of its own, and how bad it is."""
 
     level: Level
     text: str
@@ -50,7 +50,7 @@ def describe(python: EnginePython | None, failure: Failure | None, installed: In
         return _without(failure, installed)
     if trial is not None and trial.failure is not None:
         return Status(Level.BROKEN, f"Broken: {trial.failure}")
-    tested = f" {_tested(trial.answer)}" if trial is not None and trial.answer is not None else ""
+    tested = f"\n{_tested(trial.answer)}" if trial is not None and trial.answer is not None else ""
     if python.installed:
         return Status(Level.READY, _of_installed(installed) + tested)
     if not tested:
@@ -76,8 +76,10 @@ def _of_installed(installed: Installed) -> str:
         f"Ready on {facts.get('device', 'CPU')}: torch {facts.get('versions', {}).get('torch', '?')}, "
         f"Python {facts.get('python', '?')}, {gigabytes(int(facts.get('bytes', 0)))}."
     )
+    if facts.get("kind") in ("cuda", "rocm") and facts.get("device") == "CPU":
+        text += "\nNo graphics card that it can use was found, so it uses the processor."
     if installed.condition is Condition.OLD:
-        text += " This version of the add-on comes with newer packages: install again to have them."
+        text += "\nThis version of the add-on comes with newer packages: install again to have them."
     return text
 
 

@@ -18,6 +18,7 @@ from .builds import LOCKS, Build
 _PROBE_SECONDS = 60.0
 _TEST_SECONDS = 120.0
 _CANCEL_SECONDS = 5.0
+_OTHER = "Install the engine again, or choose a python executable that has torch."
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Task:
         arguments: what it runs.
         request: what it is told first.
         limit: seconds without an answer after which it is ended; None for no limit.
+        hint: what to do if it dies or does not answer.
 
     Raises:
         Failure: when the process cannot be started.
@@ -49,8 +51,10 @@ class Task:
         arguments: Sequence[str],
         request: protocol.Message | None = None,
         limit: float | None = None,
+        hint: str = "",
     ) -> None:
         self.what = what
+        self._hint = hint
         self.python = python
         self.progress = Progress(0.0, what)
         self.answer: protocol.Message | None = None
@@ -111,7 +115,7 @@ class Task:
         elif kind == "error":
             self.failure = Failure(message["code"], message["message"], message.get("hint", ""))
         elif kind == DIED:
-            self.failure = Failure(DIED, f"{self.what} failed: it ended by itself ({message['message']}).")
+            self.failure = Failure(DIED, f"{self.what} failed: it ended by itself ({message['message']}).", self._hint)
 
     def _overdue(self) -> None:
         if self._cancelling:
@@ -120,7 +124,7 @@ class Task:
         self.failure = Failure(
             "no_answer",
             f"{self.what} failed: {self.python} did not answer within {self._limit:.0f} seconds.",
-            "Try again, or choose another Python.",
+            self._hint,
         )
 
 
@@ -137,18 +141,18 @@ def install(build: Build, folder: Path, wheels: Path | None = None, python: Path
         "wheels": str(wheels) if wheels else None,
     }
     arguments = ["-m", "join_blender.core.install.worker"]
-    return Task("Installing the engine", python or blender_python(), arguments, request)
+    return Task("Installing the engine", python or blender_python(), arguments, request, hint="Install again.")
 
 
 def check(python: Path) -> Task:
     """Find out whether ``python`` can run the engine; its answer has ``python``, ``versions`` and ``device``."""
     probe = Path(__file__).with_name("probe.py")
-    return Task("Trying this Python", python, ["-I", str(probe)], limit=_PROBE_SECONDS)
+    return Task("Trying this Python", python, ["-I", str(probe)], limit=_PROBE_SECONDS, hint=_OTHER)
 
 
 def test(python: Path) -> Task:
     """Start the engine as a decomposition would; its answer is its ``hello``."""
-    return Task("Testing the engine", python, ["-m", "join_engine", "serve"], limit=_TEST_SECONDS)
+    return Task("Testing the engine", python, ["-m", "join_engine", "serve"], limit=_TEST_SECONDS, hint=_OTHER)
 
 
 def blender_python() -> Path:
@@ -159,8 +163,8 @@ def blender_python() -> Path:
     """
     name = "python.exe" if sys.platform == "win32" else "python{}.{}".format(*sys.version_info[:2])
     folder = Path(sys.prefix) if sys.platform == "win32" else Path(sys.prefix) / "bin"
-    for path in (Path(sys.executable), folder / name, folder / "bin" / name):
-        # Some builds name themselves here: starting a second Blender would be worse than saying so.
+    # sys.executable comes last: it can be another Python of that name from the search path, or Blender itself.
+    for path in (folder / "bin" / name, folder / name, Path(sys.executable)):
         if path.is_file() and path.name.lower().startswith("python"):
             return path
     raise Failure("python_missing", "This Blender does not bring a Python of its own.", "Choose your own Python below.")

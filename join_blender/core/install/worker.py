@@ -156,9 +156,10 @@ class Installer:
                 self._download()
             self._install(source)
             facts = self._examine()
+            self._put_in_place(facts)
         finally:
-            shutil.rmtree(places.scratch, ignore_errors=True)
-        self._put_in_place(facts)
+            for left in (places.unfinished, places.scratch):
+                shutil.rmtree(left, ignore_errors=True)
         return facts
 
     # --- the steps ------------------------------------------------------------------------------------------------
