@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line: ``python -m join_engine decompose | serve | banks | evaluate | distance | report | bench``.
+"""The command line: ``python -m join_engine decompose | relight | serve | banks | evaluate | distance | report |
+bench``.
 
 Modules that need torch are imported by the command that needs them, so that ``--help`` answers at once.
 """
@@ -21,6 +22,7 @@ from .presets import DEFAULT_PRESET, PRESETS, get_preset
 
 if TYPE_CHECKING:
     from .bank import Bank
+    from .editing.relighting import Edit
     from .inversion import Monitor
 
 BAD_INPUT = 2  # exit status
@@ -54,6 +56,22 @@ def _parser() -> argparse.ArgumentParser:
         "--no-detail", action="store_true", help="leave the layers as the generators make them (as in the paper)"
     )
     decompose.set_defaults(run=_decompose)
+
+    relight = commands.add_parser("relight", help="relight a stored decomposition")
+    relight.add_argument("decomposition", type=Path, metavar="FILE.join")
+    relight.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="COMPONENT.DIRECTION=AMOUNT",
+        help="in standard deviations, such as shading.left_right=1.5 or shading.sefa.0=-2; may be repeated",
+    )
+    relight.add_argument("--list", action="store_true", help="only list the directions that there are")
+    relight.add_argument("--out", type=Path, help="folder for the layers and decomposition.join")
+    relight.add_argument("--exr", type=int, choices=(16, 32), metavar="16|32", help="write layers.exr too, all in one")
+    relight.add_argument("--bank", help="name or path of the bank that it was made with (default: by its name)")
+    _add_device_options(relight)
+    relight.set_defaults(run=_relight)
 
     serve = commands.add_parser("serve", help="serve requests on stdin (for the Blender extension)")
     _add_device_options(serve)
@@ -140,6 +158,44 @@ def _decompose(options: argparse.Namespace) -> int:
         else:
             print(folder)
     return status
+
+
+def _relight(options: argparse.Namespace) -> int:
+    from .decomposition import load_decomposition, save_decomposition
+    from .editing.relighting import Relighter
+    from .layer_files import write_layered_exr, write_layers
+
+    edits = [_parse_edit(text) for text in options.set]
+    if options.out is None and not options.list:
+        raise JoinError("output_missing", "There is no folder to write to.", "Name one with --out.")
+    decomposition = load_decomposition(options.decomposition)
+    options.bank = options.bank or decomposition.bank_name
+    relighter = Relighter(decomposition, _load_bank(options))
+    if options.list:
+        for found in relighter.directions():
+            print(f"{found.component}.{found.name}\t{found.minimum:g} to {found.maximum:g}\t{found.description}")
+        return 0
+    lit = relighter.relight(edits)
+    write_layers(options.out, lit)
+    if options.exr is not None:
+        write_layered_exr(options.out / "layers.exr", lit.layers, options.exr)
+    save_decomposition(options.out / "decomposition.join", lit)
+    print(options.out)
+    return 0
+
+
+def _parse_edit(text: str) -> Edit:
+    """``shading.sefa.0=1.5``: the component ends at the first dot, its direction at the last sign of equality."""
+    from .editing.relighting import Edit
+
+    where, _, amount = text.rpartition("=")
+    component, _, direction = where.partition(".")
+    try:
+        return Edit.from_json({"component": component, "direction": direction, "amount": float(amount)})
+    except ValueError as error:
+        raise JoinError(
+            "edit_invalid", f"'{text}' is not an edit.", "Write COMPONENT.DIRECTION=AMOUNT, as in shading.sefa.0=1.5."
+        ) from error
 
 
 def _expand(names: Sequence[str]) -> tuple[list[Path], list[JoinError]]:

@@ -6,7 +6,6 @@ The command line and the server are thin layers over this module.
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,15 +18,14 @@ from torch import Tensor
 from .bank import Bank
 from .color import srgb_encode
 from .decomposition import Decomposition
-from .detail import DETAILED, add_detail, keep_detail, supports
-from .editing.sefa import sefa_directions, style_weights
+from .detail import add_detail, supports
+from .editing.relighting import Edit, Relighter, to_layer
 from .errors import JoinError
 from .evaluation.metrics import image_psnr
 from .fitting import Frame
 from .images import opaque, validate_image
 from .inversion import Monitor, invert
 from .inversion.state import CodeBook, InversionState, generate
-from .networks.stylegan2 import Generator
 from .presets import Preset
 
 # A display-referred image cannot tell how bright its brightest pixels were.
@@ -77,6 +75,7 @@ def decompose(
     monitor: Monitor | None = None,
     on_preview: PreviewCallback | None = None,
     codebook: CodeBook | None = None,
+    preview_size: int | None = None,
 ) -> Outcome:
     """Split one image into the components of the bank's forward model.
 
@@ -91,8 +90,9 @@ def decompose(
         image: scene-linear Rec.709 float [H, W, 3], or [H, W, 4] with straight alpha.
         bank, preset, seed, codebook: see :func:`join_engine.inversion.invert`.
         monitor: progress and cancellation; its ``on_preview`` is not used.
-        on_preview: gets the step and the layers so far (as ``Decomposition.layers``) at every
+        on_preview: gets the step and the layers so far (as ``Decomposition.layers``) of the best start at every
             ``monitor.preview_every`` steps.
+        preview_size: longest side of the layers that ``on_preview`` gets, if the image is larger; None for its own.
 
     Returns:
         The decomposition. Its metrics: ``loss`` (Eq. 4 with the kNN term), ``psnr_fit`` (how close the generators
@@ -109,14 +109,22 @@ def decompose(
     saturated = target >= _WHITE if colour.max() <= 1.0 else None
     detail = preset.detail if supports(bank.forward_model.name) else None
 
-    def finish(outputs: Mapping[str, Tensor]) -> Layers:
+    def finish(outputs: Mapping[str, Tensor], frame: Frame = frame, colour: np.ndarray = colour) -> Layers:
         layers = _layers(bank, frame, outputs)
         return layers if detail is None else add_detail(detail, colour, layers, frame)
 
     monitor = monitor or Monitor()
     if on_preview is not None:
         show = on_preview
-        monitor = replace(monitor, on_preview=lambda step, outputs: show(step, finish(outputs)))
+        small = shrunk(colour, preview_size)
+        small_frame = Frame(small.shape[0], small.shape[1], bank.header.resolution)
+
+        def preview(step: int, outputs: Mapping[str, Tensor]) -> None:
+            show(step, finish(_best_start(bank, outputs, target), small_frame, small))
+
+        monitor = replace(monitor, on_preview=preview)
+        if preview_size is not None:  # something to see at once: what follows may first take seconds to set up
+            preview(0, _mean_outputs(bank))
     prepared = time.perf_counter()
     state = invert(bank, target, preset, seed, monitor, codebook, saturated)
     inverted = time.perf_counter()
@@ -135,42 +143,10 @@ def decompose(
     return Outcome(_decomposition(bank, state, layers, settings, metrics, seconds), state.cancelled)
 
 
-@dataclass(frozen=True)
-class Edit:
-    """Move one component's code along one of its SeFa directions.
-
-    Args:
-        component: such as "shading".
-        direction: index, 0 is the direction that changes most.
-        amount: in standard deviations of the bank's codes along that direction; about −3 to 3 stays plausible.
-    """
-
-    component: str
-    direction: int
-    amount: float
-
-    @classmethod
-    def from_json(cls, data: Any) -> Edit:
-        """Raises JoinError ``edit_invalid``."""
-        try:
-            edit = cls(str(data["component"]), int(data["direction"]), float(data["amount"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise JoinError(
-                "edit_invalid",
-                f"{data!r} is not an edit.",
-                'Give {"component": …, "direction": index, "amount": number}.',
-            ) from error
-        if not np.isfinite(edit.amount):
-            raise JoinError("edit_invalid", f"An edit cannot have the amount {edit.amount}.", "Use about −3 to 3.")
-        return edit
-
-
-def relight(
-    decomposition: Decomposition, bank: Bank, edits: Sequence[Edit], codebook: CodeBook | None = None
-) -> Decomposition:
+def relight(decomposition: Decomposition, bank: Bank, edits: Sequence[Edit]) -> Decomposition:
     """Edit some components of a decomposition in latent space; the others stay the same to the bit.
 
-    A layer that holds detail keeps it: it changes by the same factor as its generator's output.
+    For edit after edit of one decomposition keep a :class:`join_engine.editing.relighting.Relighter` instead.
 
     Args:
         decomposition: of an image, from :func:`decompose` or a file.
@@ -178,84 +154,40 @@ def relight(
         edits: applied one after the other; several may name the same component.
 
     Returns:
-        A decomposition with edited codes and layers; its settings list the edits after any that it had
-        already. It has no metrics: there is no image to compare it with.
+        See :meth:`join_engine.editing.relighting.Relighter.relight`.
 
     Raises:
         JoinError: ``bank_mismatch`` or ``edit_invalid``.
     """
-    start = time.perf_counter()
-    if decomposition.bank_sha256 != bank.sha256:
-        raise JoinError(
-            "bank_mismatch",
-            f"This decomposition was made with another version of the bank '{decomposition.bank_name}'.",
-            "Install that bank, or decompose the image again.",
-        )
-    codebook = codebook or CodeBook(bank)
-    codes = dict(decomposition.codes)
-    generators = {name: _generator(decomposition, bank, name) for name in codes}
-    for edit in edits:
-        codes[edit.component] = _edited(edit, codes, generators, codebook)
-    height, width = decomposition.size
-    frame = Frame(height, width, bank.header.resolution)
-    changed = {edit.component for edit in edits}
-    after = _layers(bank, frame, {name: _synthesize(generators[name], codes[name]) for name in changed})
-    if decomposition.settings.get("detail"):
-        old = {name: _synthesize(generators[name], decomposition.codes[name]) for name in changed & DETAILED}
-        for name, before in _layers(bank, frame, old).items():
-            after[name] = keep_detail(decomposition.layers[name], before, after[name])
-    layers = {**decomposition.layers, **after}
-    history = [*decomposition.settings.get("edits", ()), *(vars(edit) for edit in edits)]
-    return replace(
-        decomposition,
-        layers=layers,
-        codes=codes,
-        settings={**decomposition.settings, "edits": history},
-        metrics={},
-        seconds={"relight": time.perf_counter() - start},
-    )
+    return Relighter(decomposition, bank).relight(edits)
 
 
-def _generator(decomposition: Decomposition, bank: Bank, component: str) -> Generator:
-    """The bank's generator, or a copy with the weights that were tuned to this image."""
-    prefix = f"{component}."
-    tuned = {
-        name.removeprefix(prefix): torch.from_numpy(weight.copy())
-        for name, weight in decomposition.tuned.items()
-        if name.startswith(prefix)
-    }
-    generator = bank.components[component].generator
-    if not tuned:
-        return generator
-    generator = copy.deepcopy(generator)
-    generator.load_state_dict(tuned, strict=False)
-    return generator
-
-
-def _edited(
-    edit: Edit, codes: Mapping[str, np.ndarray], generators: Mapping[str, Generator], codebook: CodeBook
-) -> np.ndarray:
-    """The component's codes [L, w_dim], moved by one edit."""
-    if edit.component not in codes:
-        raise JoinError(
-            "edit_invalid", f"There is no component '{edit.component}' to edit.", f"There are: {', '.join(codes)}."
-        )
-    directions, _ = sefa_directions(style_weights(generators[edit.component]))
-    if not 0 <= edit.direction < len(directions):
-        raise JoinError(
-            "edit_invalid",
-            f"'{edit.component}' has no direction {edit.direction}.",
-            f"Use 0 to {len(directions) - 1}.",
-        )
-    direction = directions[edit.direction]
-    spread = (codebook.codes(edit.component) @ direction).std()
-    return codes[edit.component] + (direction * spread * edit.amount).cpu().numpy()
+def _mean_outputs(bank: Bank) -> dict[str, Tensor]:
+    """What the generators of the forward model make of their mean codes, [1, 3, R, R] each."""
+    parts = {name: bank.components[name] for name in bank.forward_model.components if name in bank.components}
+    with torch.no_grad():
+        return {name: generate(part.generator, part.w_avg[None, None]) for name, part in parts.items()}
 
 
 @torch.no_grad()
-def _synthesize(generator: Generator, codes: np.ndarray) -> Tensor:
-    """Codes [L, w_dim] → generator output [1, 3, R, R]."""
-    return generate(generator, torch.from_numpy(np.ascontiguousarray(codes)).to(generator.w_avg)[None])
+def _best_start(bank: Bank, outputs: Mapping[str, Tensor], target: Tensor) -> dict[str, Tensor]:
+    """Of several starts' outputs [starts, 3, R, R] those of the one whose image is nearest to the target."""
+    linear = {name: bank.components[name].transform.from_generator(output) for name, output in outputs.items()}
+    image = bank.forward_model.render(linear)
+    best = int((image - target.to(image)).square().mean(dim=(1, 2, 3)).argmin())
+    return {name: output[best : best + 1] for name, output in outputs.items()}
+
+
+def shrunk(colour: np.ndarray, longest: int | None) -> np.ndarray:
+    """Linear [H, W, 3], averaged down if a side is longer than that; None for as it is."""
+    height, width = colour.shape[:2]
+    factor = (longest or max(height, width)) / max(height, width)
+    if factor >= 1.0:
+        return colour
+    size = max(1, round(height * factor)), max(1, round(width * factor))
+    planes = torch.from_numpy(np.ascontiguousarray(colour.transpose(2, 0, 1)))[None]
+    small = torch.nn.functional.interpolate(planes, size, mode="bilinear", align_corners=False, antialias=True)
+    return np.ascontiguousarray(small[0].permute(1, 2, 0).numpy())
 
 
 @torch.no_grad()
@@ -263,8 +195,7 @@ def _layers(bank: Bank, frame: Frame, outputs: Mapping[str, Tensor]) -> Layers:
     """Generators' outputs [1, 3, R, R] → linear layers [H, W, 3] ≥ 0 at the image's own size."""
     layers = {}
     for name, output in outputs.items():
-        linear = bank.components[name].transform.from_generator(frame.restore(output)).clip(0.0, None)
-        layers[name] = np.ascontiguousarray(linear[0].permute(1, 2, 0).cpu().numpy(), dtype=np.float32)
+        layers[name] = to_layer(bank.components[name].transform.from_generator(frame.restore(output)))
     return layers
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads PNG files with 16 bits per channel at their full depth, which Pillow cuts down to 8 bits for colour images."""
+"""PNG files with 16 bits per channel at their full depth, which Pillow cuts down to 8 bits for colour images."""
 
 from __future__ import annotations
 
@@ -35,6 +35,21 @@ def read_png16(path: Path) -> np.ndarray | None:
     rows = np.frombuffer(packed, np.uint8, height * (1 + width * pixel)).reshape(height, 1 + width * pixel)
     samples = _unfilter(rows[:, 0], rows[:, 1:].reshape(height, width, pixel))
     return samples.reshape(height, width * pixel).view(">u2").reshape(height, width, -1).astype(np.uint16)
+
+
+def encode_png16(samples: np.ndarray) -> bytes:
+    """A PNG of uint16 [H, W, 3 or 4], sRGB-encoded."""
+    height, width, channels = samples.shape
+    colour = {3: 2, 4: 6}[channels]
+    rows = np.zeros((height, 1 + width * channels * 2), np.uint8)  # each row begins with its filter: none
+    rows[:, 1:] = samples.astype(">u2").reshape(height, -1).view(np.uint8)
+    header = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"sRGB", b"\0"), (b"IDAT", zlib.compress(rows.tobytes(), 6)), (b"IEND", b""))
+    return _SIGNATURE + b"".join(_chunk(kind, data) for kind, data in parts)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def _image_data(data: bytes) -> bytes:

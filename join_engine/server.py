@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 
     from .bank import Bank
     from .decomposition import Decomposition
+    from .editing.relighting import Relighter
     from .inversion import Progress
     from .inversion.state import CodeBook
+    from .presets import Preset
 
 PROTOCOL = 1
 TORCH_MISSING = 3  # exit status
@@ -52,7 +54,8 @@ class Channel:
         event = {"type": kind, "id": request, **content}
         if kind == "hello":
             del event["id"]
-        data = json.dumps(event, ensure_ascii=False).encode("utf-8") + b"\0"
+        # Escaped to ASCII: a client's text may hold what UTF-8 cannot say, such as half of a surrogate pair.
+        data = json.dumps(event).encode("ascii") + b"\0"
         try:
             with self._lock:
                 while data:
@@ -133,6 +136,7 @@ class Engine:
         self._jobs: dict[Any, Job] = {}  # waiting or running, by id
         self._lock = threading.Lock()
         self._bank: tuple[Path, float, Bank, CodeBook] | None = None
+        self._relighter: tuple[Any, Relighter] | None = None
 
     # --- the reading thread -----------------------------------------------------------------------------------
 
@@ -246,33 +250,81 @@ class Engine:
         image = read_image(_text(message, "image"))
         bank, codebook = self._load_bank(message.get("bank"))
         preview_every = _whole(message, "preview_every", 0) or 0
-        monitor = Monitor(self._report_progress(job), job.cancelled.is_set, preview_every)
-        show = self._report_preview(job, output, bank)
-        outcome = decompose(image, bank, preset, _whole(message, "seed", 0) or 0, monitor, show, codebook)
-        if not outcome.cancelled:
-            return "result", self._result(outcome.decomposition, output)
-        if not job.keep:
+        preview_size = _whole(message, "preview_size", None) or None
+        monitor = Monitor(self._report_progress(job, preset), job.cancelled.is_set, preview_every)
+        show = self._report_preview(job, output, bank) if preview_every else None
+        seed = _whole(message, "seed", 0) or 0
+        outcome = decompose(image, bank, preset, seed, monitor, show, codebook, preview_size)
+        if outcome.cancelled and not job.keep:
             return "cancelled", {"result": None}
-        return "cancelled", {"result": self._result(outcome.decomposition, output)}
+        finish = self._files if message.get("files") is True else self._result
+        result = finish(outcome.decomposition, output)
+        return ("cancelled", {"result": result}) if outcome.cancelled else ("result", result)
 
     def _relight(self, job: Job) -> tuple[str, dict[str, Any]]:
-        from .decomposition import load_decomposition
-        from .pipeline import Edit, relight
+        """A whole decomposition; with ``preview`` small layers; with ``store: false`` only the layers that changed."""
+        from .editing.relighting import Edit
 
         message = job.message
         edits = message.get("edits", [])
         if not isinstance(edits, list):
             raise JoinError("edit_invalid", "The edits of a relight request are a list.")
-        decomposition = load_decomposition(_text(message, "decomposition"))
-        bank, codebook = self._bank_of(decomposition, message.get("bank"))
-        edited = relight(decomposition, bank, [Edit.from_json(edit) for edit in edits], codebook)
-        return "result", self._result(edited, Path(_text(message, "output")))
+        edits = [Edit.from_json(edit) for edit in edits]
+        relighter = self._relighter_of(message)
+        output = Path(_text(message, "output"))
+        if message.get("preview"):
+            layers = relighter.preview(edits)
+            return "result", _write_arrays(output, layers, relighter.decomposition.model.compose(layers), "preview.")
+        edited = relighter.relight(edits)
+        if message.get("store") is not False:
+            return "result", self._result(edited, output)
+        names = {edit.component for edit in edits}
+        return "result", {"layers": _write_layers(output, {name: edited.layers[name] for name in names}, "")}
+
+    def _directions(self, job: Job) -> tuple[str, dict[str, Any]]:
+        relighter = self._relighter_of(job.message)
+        return "result", {"directions": [direction.to_json() for direction in relighter.directions()]}
+
+    def _export(self, job: Job) -> tuple[str, dict[str, Any]]:
+        """The layers as they are in Blender now, in files for other programs."""
+        from .layer_files import LAYER_FORMATS, export_layers
+
+        message = job.message
+        depth, paths = _whole(message, "depth", 0) or 0, message.get("layers")
+        if not isinstance(paths, dict) or not all(isinstance(path, str) for path in paths.values()):
+            raise JoinError("request_invalid", "An export request needs 'layers', a path for each name.")
+        if (message.get("format"), depth) not in LAYER_FORMATS:
+            raise JoinError("request_invalid", f"There is no format {message.get('format')!r} of {depth} bits.")
+        layers = {name: _load_array(path) for name, path in paths.items()}
+        alpha = None if message.get("alpha") is None else _load_array(_text(message, "alpha"))
+        output = Path(_text(message, "output"))
+        files = export_layers(output, layers, str(message["format"]), depth, alpha)
+        return "result", {"files": [str(path) for path in files]}
 
     # Requests that wait in the queue.
     _work: dict[str, Callable[[Engine, Job], tuple[str, dict[str, Any]]]] = {  # noqa: RUF012
         "decompose": _decompose,
         "relight": _relight,
+        "directions": _directions,
+        "export": _export,
     }
+
+    def _relighter_of(self, message: dict[str, Any]) -> Relighter:
+        """For the decomposition that a request names; kept while its file and its bank stay the same."""
+        from .decomposition import load_decomposition
+        from .editing.relighting import Relighter
+
+        path = Path(_text(message, "decomposition"))
+        layers = message.get("layers")  # the full ones, where the decomposition is a compact one
+        key = (path, path.stat().st_mtime_ns if path.is_file() else 0, message.get("bank"), layers)
+        if self._relighter is None or self._relighter[0] != key:
+            self._relighter = None  # its layers may be large: let go of them first
+            decomposition = load_decomposition(path)
+            if layers is not None:
+                decomposition = replace(decomposition, layers=_read_layers(layers, decomposition))
+            bank, _ = self._bank_of(decomposition, message.get("bank"))
+            self._relighter = (key, Relighter(decomposition, bank))
+        return self._relighter[1]
 
     def _bank_of(self, decomposition: Decomposition, name_or_path: str | None) -> tuple[Bank, CodeBook]:
         """The bank that a decomposition was made with: the one named, the one at hand, or a shipped one of its name."""
@@ -292,16 +344,18 @@ class Engine:
             self._bank = (path, changed, bank, CodeBook(bank))
         return self._bank[2:]
 
-    def _report_progress(self, job: Job) -> Callable[[Progress], None]:
+    def _report_progress(self, job: Job, preset: Preset) -> Callable[[Progress], None]:
+        course = Course(preset)
         last = 0.0
 
         def report(progress: Progress) -> None:
             nonlocal last
             now = time.monotonic()
+            fraction, total_left = course.update(progress)
             if now - last < _SECONDS_BETWEEN_PROGRESS and progress.step < progress.of:
                 return
             last = now
-            self._channel.send("progress", job.request, **vars(progress))
+            self._channel.send("progress", job.request, **vars(progress), fraction=fraction, total_left=total_left)
 
         return report
 
@@ -312,7 +366,11 @@ class Engine:
             nonlocal turn
             turn = 1 - turn  # the client may still be reading the files of the preview before
             recomposed = bank.forward_model.compose(layers)
-            files = _write_arrays(output, layers, recomposed, f"preview{turn}.")
+            try:
+                files = _write_arrays(output, layers, recomposed, f"preview{turn}.")
+            except JoinError as error:  # such as a file that the client has open; the next one will do
+                _log.warning("%s", error)
+                return
             self._channel.send("preview", job.request, step=step, **files)
 
         return report
@@ -323,22 +381,122 @@ class Engine:
 
         start = time.perf_counter()
         files = _write_arrays(output, dict(decomposition.layers), decomposition.recomposed)
+        stored, compact = output / "decomposition.join", output / "compact.join"
+        save_decomposition(stored, decomposition)
+        save_decomposition(compact, _compacted(decomposition))
+        summary = decomposition.summary()
+        summary["seconds"]["write"] = time.perf_counter() - start
+        return {**files, "decomposition": str(stored), "compact": str(compact), **summary}
+
+    def _files(self, decomposition: Decomposition, output: Path) -> dict[str, Any]:
+        """Write a result for other programs, as the command line does; the content of its event."""
+        from .decomposition import save_decomposition
+        from .images import write_text
+        from .layer_files import write_layers
+
+        files = write_layers(output, decomposition)
         stored = output / "decomposition.join"
         save_decomposition(stored, decomposition)
         summary = decomposition.summary()
-        summary["seconds"]["write"] = time.perf_counter() - start
-        return {**files, "decomposition": str(stored), **summary}
+        report = {"size": list(decomposition.size), **summary}
+        write_text(output / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+        layers = {name: str(files[f"{name}.exr"]) for name in decomposition.layers}
+        return {"layers": layers, "decomposition": str(stored), **summary}
+
+
+class Course:
+    """How far a whole preset is, from the progress of its stages, which know only of themselves."""
+
+    def __init__(self, preset: Preset) -> None:
+        self._kinds = [stage.kind for stage in preset.stages]
+        self._weights = _weights(preset)
+        self._now = 0
+        self._last_step = 0
+
+    def update(self, progress: Progress) -> tuple[float, float]:
+        """The part done of the whole, 0 to 1, and the seconds left of all of it."""
+        if progress.step < self._last_step or progress.stage != self._kinds[self._now]:
+            later = range(self._now + 1, len(self._kinds))
+            self._now = next((index for index in later if self._kinds[index] == progress.stage), self._now)
+        self._last_step = progress.step
+        of = max(progress.of, 1)
+        here, after = self._weights[self._now], sum(self._weights[self._now + 1 :])
+        done = sum(self._weights[: self._now]) + here * progress.step / of
+        remaining = here * (of - progress.step) / of
+        pace = progress.seconds_left / remaining if remaining > 0 else self._pace
+        self._pace = pace
+        return done / max(done + remaining + after, 1e-9), progress.seconds_left + pace * after
+
+    _pace = 0.0
+    """Seconds per unit of work, as last seen."""
+
+
+def _weights(preset: Preset) -> list[float]:
+    """How much work each stage is, in optimiser steps of a single start; measured roughly on a CPU."""
+    from .presets import Joint, KeepBest, PoolStart, Tuning
+
+    starts, weights = 1, []
+    for stage in preset.stages:
+        if isinstance(stage, PoolStart):
+            starts = stage.starts
+            weights.append(stage.pool / 16)
+        elif isinstance(stage, KeepBest):
+            starts = stage.starts
+            weights.append(0.0)
+        elif isinstance(stage, Joint):
+            weights.append(float(stage.steps * starts))
+        else:
+            weights.append(2.0 * stage.steps if isinstance(stage, Tuning) else 0.0)
+    return weights
+
+
+def _compacted(decomposition: Decomposition) -> Decomposition:
+    """The same with small layers: codes and settings for a .blend, which has the layers as images already."""
+    from .pipeline import shrunk
+
+    return replace(decomposition, layers={name: shrunk(layer, 128) for name, layer in decomposition.layers.items()})
+
+
+def _read_layers(paths: Any, decomposition: Decomposition) -> dict[str, np.ndarray]:
+    """The full layers that belong to a compact decomposition, from the client's files."""
+    import numpy as np
+
+    if not isinstance(paths, dict) or set(paths) != set(decomposition.layers):
+        raise JoinError("request_invalid", f"'layers' must name a file for each of {', '.join(decomposition.layers)}.")
+    try:
+        layers = {name: np.load(path, allow_pickle=False)[..., :3] for name, path in paths.items()}
+    except (OSError, ValueError, TypeError, IndexError) as error:
+        raise JoinError("layer_unreadable", f"A layer cannot be read ({error}).", "Decompose it again.") from error
+    if len({layer.shape for layer in layers.values()}) != 1 or next(iter(layers.values())).ndim != 3:
+        raise JoinError("layer_unreadable", "The layers are not images of one size.", "Decompose it again.")
+    return {name: np.ascontiguousarray(layer, dtype=np.float32) for name, layer in layers.items()}
 
 
 def _write_arrays(output: Path, layers: dict[str, np.ndarray], recomposed: Any, prefix: str = "") -> dict[str, Any]:
     from .images import write_npy
 
+    whole = str(output / f"{prefix}recomposed.npy")
+    paths = _write_layers(output, layers, prefix)
+    write_npy(whole, recomposed)
+    return {"layers": paths, "recomposed": whole}
+
+
+def _load_array(path: str) -> np.ndarray:
+    import numpy as np
+
+    try:
+        return np.load(path, allow_pickle=False).astype(np.float32)
+    except (OSError, ValueError) as error:
+        raise JoinError("image_unreadable", f"The layer '{path}' cannot be read ({error}).") from error
+
+
+def _write_layers(output: Path, layers: dict[str, np.ndarray], prefix: str) -> dict[str, str]:
+    from .images import write_npy
+
     paths = {name: str(output / f"{prefix}{name}.npy") for name in layers}
     for name, pixels in layers.items():
         write_npy(paths[name], pixels)
-    whole = str(output / f"{prefix}recomposed.npy")
-    write_npy(whole, recomposed)
-    return {"layers": paths, "recomposed": whole}
+    return paths
 
 
 def _parse(data: bytes) -> dict[str, Any]:

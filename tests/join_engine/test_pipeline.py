@@ -217,7 +217,7 @@ def test_impossible_edits_are_refused(tiny_bank: Bank, decomposition: Decomposit
     assert caught.value.code == "edit_invalid"
 
 
-@pytest.mark.parametrize("data", [None, {}, {"component": "shading", "direction": "x", "amount": 1}, 3])
+@pytest.mark.parametrize("data", [None, {}, {"component": "shading", "direction": None, "amount": 1}, 3])
 def test_malformed_edits_are_refused(data: object) -> None:
     with pytest.raises(JoinError):
         Edit.from_json(data)
