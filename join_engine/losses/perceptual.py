@@ -64,12 +64,16 @@ class FeatureDistance:
     Args:
         features: what to compare.
         target: [B, 3, H, W] in [0, 1].
+
+    Attributes:
+        taps: how many distances are summed.
     """
 
     def __init__(self, features: Features, target: Tensor) -> None:
         self._features = features
         with torch.no_grad():
             self._target = [unit_features(tap) for tap in features(target)]
+        self.taps = len(self._target)
 
     def __call__(self, image: Tensor) -> Tensor:
         """Images [B, 3, H, W] in [0, 1] → distance, summed over the taps: [B]."""

@@ -42,13 +42,13 @@ class EncoderSettings(LearnerSettings):
 
     Attributes:
         pixel: weight of the squared error of the component, in the generator's range.
-        perceptual: weight of the distance in the trunk's features.
+        perceptual: weight of the distance in the trunk's features, mean over its taps, which brings it to the size of
+            an LPIPS.
         code: weight of the squared offset from the mean code, per dimension, in units of the codes' own variance.
         flip: mirror half of the samples.
     """
 
     batch: int = 16
-    lr: float = 5e-4
     pixel: float = 1.0
     perceptual: float = 0.8
     code: float = 0.005
@@ -99,7 +99,8 @@ class EncoderLearner(Learner):
             made = self._generate(offsets.float())
         offsets, made = offsets.float(), made.float()
         pixel = (made - target).square().mean()
-        perceptual = FeatureDistance(self.features, _to_image(target))(_to_image(made)).mean()
+        distance = FeatureDistance(self.features, _to_image(target))
+        perceptual = distance(_to_image(made)).mean() / distance.taps
         code = offsets.square().mean() / self._variance
         weights = self.settings
         loss = weights.pixel * pixel + weights.perceptual * perceptual + weights.code * code

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a bank says about itself: its header, as frozen dataclasses that go to JSON and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .color import COMPONENT_TRANSFORMS
+from .networks.encoder import EncoderConfig
+from .networks.stylegan2 import GeneratorConfig
+from .networks.trunk import TrunkConfig
+
+FORMAT_VERSION = 1
+# The prefix of the trunk's tensors, beside those of the components.
+TRUNK = "trunk"
+
+
+@dataclass(frozen=True)
+class TrunkHeader:
+    """What a bank says about its perceptual trunk.
+
+    Attributes:
+        architecture: of the network.
+        training: what it was trained on and for how long; plain JSON values.
+    """
+
+    architecture: TrunkConfig
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {"architecture": self.architecture.to_dict(), "training": dict(self.training)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrunkHeader:
+        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
+        return cls(TrunkConfig.from_dict(values["architecture"]), dict(values["training"]))
+
+
+@dataclass(frozen=True)
+class EncoderHeader:
+    """What a bank says about the encoder of one component.
+
+    Attributes:
+        architecture: of the network.
+        generator: :func:`join_engine.bank.fingerprint` of the generator that it was trained for; it is worth nothing
+            with another one.
+        training: what it was trained on and for how long; plain JSON values.
+    """
+
+    architecture: EncoderConfig
+    generator: str
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        training = dict(self.training)
+        return {"architecture": self.architecture.to_dict(), "generator": self.generator, "training": training}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EncoderHeader:
+        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
+        architecture = EncoderConfig.from_dict(values["architecture"])
+        return cls(architecture, str(values["generator"]), dict(values["training"]))
+
+
+@dataclass(frozen=True)
+class ComponentHeader:
+    """What a bank says about one component.
+
+    Attributes:
+        transform: name of the transform T (Eq. 2) between linear values and the generator's range.
+        architecture: settings of the generator and its discriminator.
+        training: what it was trained on and for how long; plain JSON values.
+        has_discriminator: whether the file holds the discriminator too.
+        encoder: of the encoder, None when the file holds none.
+    """
+
+    transform: str
+    architecture: GeneratorConfig
+    training: Mapping[str, Any] = field(default_factory=dict)
+    has_discriminator: bool = True
+    encoder: EncoderHeader | None = None
+
+    def __post_init__(self) -> None:
+        if self.transform not in COMPONENT_TRANSFORMS:
+            raise ValueError(f"unknown transform {self.transform!r}")
+        if self.encoder is not None:
+            mine, other = self.architecture, self.encoder.architecture
+            if (mine.resolution, mine.w_dim, mine.num_ws) != (other.resolution, other.w_dim, other.num_ws):
+                raise ValueError("the encoder does not fit the generator")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "transform": self.transform,
+            "architecture": self.architecture.to_dict(),
+            "training": dict(self.training),
+            "has_discriminator": self.has_discriminator,
+            **({} if self.encoder is None else {"encoder": self.encoder.to_dict()}),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ComponentHeader:
+        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
+        encoder = values.get("encoder")
+        return cls(
+            transform=str(values["transform"]),
+            architecture=GeneratorConfig.from_dict(values["architecture"]),
+            training=dict(values["training"]),
+            has_discriminator=bool(values["has_discriminator"]),
+            encoder=None if encoder is None else EncoderHeader.from_dict(encoder),
+        )
+
+
+@dataclass(frozen=True)
+class BankHeader:
+    """What a bank says about itself.
+
+    Attributes:
+        name: short name, the file's stem for a shipped bank.
+        resolution: side of the images of every component.
+        forward_model: registered name of f (Eq. 1).
+        components: one header per component of the forward model, in its order.
+        scores: measured quality, plain JSON values; empty when not measured.
+        license: SPDX identifier of the weights.
+        format_version: of the file.
+        trunk: of the perceptual trunk, None when the file holds none.
+        machine: where it was trained, in plain words; empty when nobody said.
+    """
+
+    name: str
+    resolution: int
+    forward_model: str
+    components: Mapping[str, ComponentHeader]
+    scores: Mapping[str, Any] = field(default_factory=dict)
+    license: str = "CC0-1.0"
+    format_version: int = FORMAT_VERSION
+    trunk: TrunkHeader | None = None
+    machine: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.components:
+            raise ValueError("a bank needs at least one component")
+        if TRUNK in self.components:
+            raise ValueError(f"no component can be called {TRUNK!r}")
+        for name, component in self.components.items():
+            if component.architecture.resolution != self.resolution:
+                raise ValueError(f"component {name!r} has another resolution than the bank")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "format_version": self.format_version,
+            "name": self.name,
+            "resolution": self.resolution,
+            "forward_model": self.forward_model,
+            "components": {name: component.to_dict() for name, component in self.components.items()},
+            "scores": dict(self.scores),
+            "license": self.license,
+            **({} if self.trunk is None else {"trunk": self.trunk.to_dict()}),
+            **({"machine": self.machine} if self.machine else {}),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> BankHeader:
+        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
+        trunk = values.get("trunk")
+        return cls(
+            name=str(values["name"]),
+            resolution=int(values["resolution"]),
+            forward_model=str(values["forward_model"]),
+            components={name: ComponentHeader.from_dict(item) for name, item in values["components"].items()},
+            scores=dict(values["scores"]),
+            license=str(values["license"]),
+            format_version=int(values["format_version"]),
+            trunk=None if trunk is None else TrunkHeader.from_dict(trunk),
+            machine=str(values.get("machine", "")),
+        )
