@@ -324,7 +324,7 @@ class Installer:
 
     @property
     def _pip(self) -> list[str]:
-        return [str(self._python), "-I", str(_LEASH), str(self._request.pip)]
+        return [str(self._python), "-s", "-P", str(_LEASH)]
 
     def _is_right(self, path: Path, wheel: Wheel) -> bool:
         self._stop.check()
@@ -371,6 +371,8 @@ class Installer:
         scratch = str(self._places.scratch)
         ours = {"PYTHONUTF8": "1", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "LC_ALL": "C.UTF-8"}
         ours |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), scratch)
+        # A wheel can be imported from as it is, which is how Python itself brings pip into an environment.
+        ours["PYTHONPATH"] = str(self._request.pip)
         kept = {name: value for name, value in os.environ.items() if name.upper() not in _FOREIGN_PIP}
         return {name: value for name, value in kept.items() if not name.upper().startswith("PYTHON")} | ours
 
