@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import bpy
 
-from .versions import compositor_tree, create_compositor_tree, new_mix
-
-GROUP_NAME = "JoIN Recombine"
-_COMPONENTS = "join_components"
-"""Custom property by which a group is found again, whatever it is called."""
+from .recombine import recombine_group
+from .versions import compositor_tree, create_compositor_tree
 
 _COLUMN, _ROW, _MARGIN = 260, 320, 120
 
@@ -42,29 +39,6 @@ def add_layers(scene: bpy.types.Scene, title: str, layers: Mapping[str, bpy.type
     return False
 
 
-def recombine_group(components: Sequence[str]) -> bpy.types.NodeTree:
-    """The node group albedo × shading (+ every further component), with one input per component."""
-    for known in bpy.data.node_groups:
-        if known.bl_idname == "CompositorNodeTree" and list(known.get(_COMPONENTS, ())) == list(components):
-            return known
-    group: Any = bpy.data.node_groups.new(GROUP_NAME, "CompositorNodeTree")
-    group[_COMPONENTS] = list(components)
-    for name in components:
-        group.interface.new_socket(name.capitalize(), in_out="INPUT", socket_type="NodeSocketColor")
-    group.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
-    entry, exit_ = group.nodes.new("NodeGroupInput"), group.nodes.new("NodeGroupOutput")
-    image = entry.outputs[0]
-    for index in range(1, len(components)):
-        mix = new_mix(group, "MULTIPLY" if index == 1 else "ADD")
-        mix.node.location = (index * _COLUMN, 0.0)
-        group.links.new(image, mix.a)
-        group.links.new(entry.outputs[index], mix.b)
-        image = mix.out
-    group.links.new(image, exit_.inputs[0])
-    exit_.location = (len(components) * _COLUMN, 0.0)
-    return group
-
-
 def _add_nodes(
     tree: bpy.types.NodeTree, layers: Mapping[str, bpy.types.Image], x: float, y: float
 ) -> list[bpy.types.Node]:
@@ -72,6 +46,7 @@ def _add_nodes(
     group: Any = tree.nodes.new("CompositorNodeGroup")
     group.node_tree = recombine_group(list(layers))
     group.location = (x + _COLUMN, y)
+    group.width = 200.0
     nodes = []
     for index, (component, image) in enumerate(layers.items()):
         node: Any = tree.nodes.new("CompositorNodeImage")

@@ -6,6 +6,7 @@
 | the scene's compositor tree | ``scene.use_nodes``, ``scene.node_tree`` | ``scene.compositing_node_group`` |
 | its output | the Composite node | the group's own output |
 | mixing colours | ``CompositorNodeMixRGB`` | ``ShaderNodeMix`` |
+| computing | ``CompositorNodeMath`` | ``ShaderNodeMath`` |
 | the format of renders | ``file_format`` | ``media_type`` first |
 """
 
@@ -23,7 +24,7 @@ COMPOSITOR_IS_GROUP = bpy.app.version >= (5, 0, 0)
 
 @dataclass(frozen=True)
 class Mix:
-    """A node that mixes two colours, whatever its sockets are called in this version."""
+    """A node of two operands, whatever its sockets are called in this version."""
 
     node: bpy.types.Node
     a: bpy.types.NodeSocket
@@ -39,7 +40,7 @@ def working_space() -> str:
 
 @contextmanager
 def saving_linear_exr(scene: Any) -> Iterator[None]:
-    """Inside, what the scene saves is a 32-bit RGBA EXR, to which no view transform is applied; then all is as before."""
+    """Inside, what the scene saves is a 32-bit RGBA EXR, which gets no view transform; then all is as before."""
     settings = scene.render.image_settings
     names = [name for name in ("media_type", "file_format", "color_mode", "color_depth") if hasattr(settings, name)]
     before = {name: getattr(settings, name) for name in names}
@@ -88,6 +89,14 @@ def new_mix(tree: bpy.types.NodeTree, blend_type: str) -> Mix:
     factor, a, b = (socket for socket in node.inputs if socket.enabled)
     factor.default_value = 1.0
     return Mix(node, a, b, next(socket for socket in node.outputs if socket.enabled))
+
+
+def new_math(tree: bpy.types.NodeTree, operation: str) -> Mix:
+    """A node that computes with two numbers (``POWER``), unclamped."""
+    node: Any = tree.nodes.new("ShaderNodeMath" if COMPOSITOR_IS_GROUP else "CompositorNodeMath")
+    node.operation = operation
+    node.use_clamp = False
+    return Mix(node, node.inputs[0], node.inputs[1], node.outputs[0])
 
 
 def _is_output(item: Any) -> bool:
