@@ -113,6 +113,16 @@ def display_encode(component: str, linear: np.ndarray) -> np.ndarray:
     return np.asarray(COMPONENT_TRANSFORMS[name].encode(linear)).clip(0.0, 1.0)
 
 
+def read_planes(path: Path) -> np.ndarray:
+    """R, G, B (and A) of an EXR as they are, float32 [H, W, 3 or 4]: no check, no division by alpha."""
+    import OpenEXR
+
+    with OpenEXR.File(str(path), separate_channels=True) as file:
+        channels = file.channels()
+        names = [name for name in "RGBA" if name in channels]
+        return np.stack([np.asarray(channels[name].pixels, np.float32) for name in names], axis=2)
+
+
 def write_exr(path: str | Path, linear: np.ndarray) -> None:
     """Write [H, W, 3] as float32 scanline EXR (ZIP, channels R, G, B, values as they are); atomic."""
     import OpenEXR

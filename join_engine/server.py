@@ -463,10 +463,7 @@ def _read_layers(paths: Any, decomposition: Decomposition) -> dict[str, np.ndarr
 
     if not isinstance(paths, dict) or set(paths) != set(decomposition.layers):
         raise JoinError("request_invalid", f"'layers' must name a file for each of {', '.join(decomposition.layers)}.")
-    try:
-        layers = {name: np.load(path, allow_pickle=False)[..., :3] for name, path in paths.items()}
-    except (OSError, ValueError, TypeError, IndexError) as error:
-        raise JoinError("layer_unreadable", f"A layer cannot be read ({error}).", "Decompose it again.") from error
+    layers = {name: _load_array(path)[..., :3] for name, path in paths.items()}
     if len({layer.shape for layer in layers.values()}) != 1 or next(iter(layers.values())).ndim != 3:
         raise JoinError("layer_unreadable", "The layers are not images of one size.", "Decompose it again.")
     return {name: np.ascontiguousarray(layer, dtype=np.float32) for name, layer in layers.items()}
@@ -481,13 +478,18 @@ def _write_arrays(output: Path, layers: dict[str, np.ndarray], recomposed: Any, 
     return {"layers": paths, "recomposed": whole}
 
 
-def _load_array(path: str) -> np.ndarray:
+def _load_array(path: Any) -> np.ndarray:
+    """A layer as the client stored it: .npy, or the .exr that lies in a .blend. float32, any shape."""
     import numpy as np
 
+    from .images import read_planes
+
     try:
+        if Path(path).suffix == ".exr":
+            return read_planes(Path(path))
         return np.load(path, allow_pickle=False).astype(np.float32)
-    except (OSError, ValueError) as error:
-        raise JoinError("image_unreadable", f"The layer '{path}' cannot be read ({error}).") from error
+    except (OSError, ValueError, TypeError, RuntimeError, KeyError) as error:
+        raise JoinError("layer_unreadable", f"A layer cannot be read ({error}).", "Decompose it again.") from error
 
 
 def _write_layers(output: Path, layers: dict[str, np.ndarray], prefix: str) -> dict[str, str]:
