@@ -15,6 +15,10 @@ from . import engine, running
 Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
 
 
+NO_KIND = "NONE"
+"""The preferences' build where there is none to choose from: Blender's lists cannot be empty."""
+
+
 class _EngineOperator:
     """What the operators below share."""
 
@@ -244,7 +248,8 @@ def engine_kind() -> str:
     """The kind of build that the preferences name, or nothing."""
     preferences: Any = bpy.context.preferences
     addon = preferences.addons.get(engine.ADDON)
-    return addon.preferences.engine_build if addon is not None and addon.preferences is not None else ""
+    kind = addon.preferences.engine_build if addon is not None and addon.preferences is not None else ""
+    return "" if kind == NO_KIND else kind
 
 
 def engine_folder_lines(letters: int = 64) -> list[str]:

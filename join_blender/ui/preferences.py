@@ -26,7 +26,7 @@ def _list_kinds(_self: Any, _context: Any) -> list[tuple[str, str, str]]:
         for build in builds.builds_for():
             size = places.gigabytes(build.download)
             _kinds.append((build.kind, build.label, f"{_PURPOSES[build.kind]}. Download of {size}"))
-    return _kinds or [("", "None", "There is no build for this system and this Blender's Python")]
+    return _kinds or [(install_ops.NO_KIND, "None", "There is no build for this system and this Blender's Python")]
 
 
 _PURPOSES = {
@@ -92,7 +92,7 @@ class JoinPreferences(bpy.types.AddonPreferences):
 
     def _draw_install(self, context: Any, box: Any, letters: int) -> None:
         try:
-            build = builds.choose_build(self.engine_build)
+            build = builds.choose_build(install_ops.engine_kind())
         except Failure as failure:
             draw_wrapped(box, str(failure), letters, icon="ERROR")
             return
