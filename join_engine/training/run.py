@@ -97,9 +97,10 @@ class Run:
         learner = self.learner
         begun = mark = time.monotonic()
         before, mark_images = self.seconds, learner.images
+        means = _Means()
         while learner.images < kimg * 1000 and not self._stopping:
             earlier = learner.images
-            report = learner.step(self.data)
+            means.add(learner.step(self.data))
             now = time.monotonic()
             self.seconds = before + now - begun
             if _crosses(earlier, learner.images, validate_every):
@@ -108,7 +109,7 @@ class Run:
                 speed = (learner.images - mark_images) / max(now - mark, 1e-9)
                 mark, mark_images = now, learner.images
                 self.save()
-                self._log(report, speed, kimg, begun + minutes * 60 - now)
+                self._log(means.take(), speed, kimg, begun + minutes * 60 - now)
             if now - begun > minutes * 60:
                 break
         learner.check()
@@ -153,8 +154,8 @@ class Run:
         if self._sheet is not None:
             self._sheet(self.out / f"samples-{self.learner.images // 1000:06d}k.png")
 
-    def _log(self, report: Mapping[str, torch.Tensor], speed: float, kimg: float, seconds_left: float) -> None:
-        values = {key: round(float(value), 5) for key, value in report.items()}
+    def _log(self, report: Mapping[str, float], speed: float, kimg: float, seconds_left: float) -> None:
+        values = {key: round(value, 5) for key, value in report.items()}
         images = self.learner.images
         self._append(values | {"images": images, "images_per_second": round(speed, 1), "seconds": round(self.seconds)})
         left = min(seconds_left, (kimg * 1000 - images) / speed)
@@ -167,6 +168,25 @@ class Run:
     def _append(self, values: Mapping[str, Any]) -> None:
         with (self.out / LOG_NAME).open("a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
+
+
+class _Means:
+    """Means of what the steps report, each over the steps that report it; stays on the device until it is taken."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, tuple[torch.Tensor, int]] = {}
+
+    def add(self, report: Mapping[str, torch.Tensor]) -> None:
+        """One step's values."""
+        for key, value in report.items():
+            total, count = self._sums.get(key, (torch.zeros_like(value), 0))
+            self._sums[key] = total + value, count + 1
+
+    def take(self) -> dict[str, float]:
+        """The means so far; begins anew."""
+        found = {key: float(total) / count for key, (total, count) in self._sums.items()}
+        self._sums = {}
+        return found
 
 
 def _crosses(before: int, after: int, every_kimg: float) -> bool:
@@ -223,5 +243,8 @@ def command(
         run.train(arguments.kimg, arguments.minutes, arguments.save_every, arguments.validate_every)
     except JoinError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # of the log or a picture; a checkpoint says so itself
+        print(f"error: '{error.filename}' cannot be written ({error.strerror or error}).", file=sys.stderr)
         return 2
     return 0

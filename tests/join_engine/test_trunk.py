@@ -202,7 +202,10 @@ def test_what_cannot_be_trained_on_is_said(
             read_validation(paths, data)
         assert caught.value.code == "pack_mismatch"
     only = write_pack(tmp_path / "only.tar", count=3, components=("albedo",))
-    for arguments in (["--data", str(only)], ["--data", str(packs[0]), "--widths", "8"]):
+    good = ["--data", str(packs[0])]
+    taken = tmp_path / "taken"
+    taken.write_text("a file where the folder of the run should be")
+    for arguments in (["--data", str(only)], [*good, "--widths", "8"], [*good, "--out", str(taken)]):
         assert trunk.main([*OPTIONS, "--out", str(tmp_path / "out"), *arguments]) == 2
         error = capsys.readouterr().err
         assert error.startswith("error: ") and len(error.splitlines()) == 1
