@@ -33,10 +33,11 @@ class PoolStart(StageSettings):
     """Several starts per image: the mean codes, and the best combinations within a pool of samples of each component.
 
     Args:
-        starts: how many, the mean included.
+        starts: how many, the mean and the encoders' codes included.
         pool: samples per component.
         size: side of the images that are compared.
         tries: random combinations from which the search sets out.
+        encoder: begin one start at the encoders' codes, for a bank that has encoders; other banks do without.
     """
 
     kind: ClassVar[str] = "pool_start"
@@ -44,6 +45,7 @@ class PoolStart(StageSettings):
     pool: int = 1024
     size: int = 16
     tries: int = 8
+    encoder: bool = False
 
 
 @dataclass(frozen=True)

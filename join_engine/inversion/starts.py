@@ -27,14 +27,20 @@ def encoder_start(settings: EncoderStart, state: InversionState, monitor: Monito
     """
     for name in state.latents:
         codes = state.bank.components[name].encode(state.target)  # [B, 1 or num_ws, w_dim]
-        state.latents[name] = codes.mean(dim=1, keepdim=True) if settings.space == "w" else codes
+        state.latents[name] = _in_w(codes) if settings.space == "w" else codes
+
+
+def _in_w(codes: Tensor) -> Tensor:
+    """Codes per layer [B, num_ws, w_dim] → their mean [B, 1, w_dim]."""
+    return codes.mean(dim=1, keepdim=True)
 
 
 def pool_start(settings: PoolStart, state: InversionState, monitor: Monitor) -> None:
-    """Several starts per image: the mean codes first, then combinations of samples that explain the image best.
+    """Several starts per image: the mean codes first, those of the encoders if the settings and the bank have it so,
+    then combinations of samples that explain the image best.
 
-    Not in the paper, whose encoders serve the same end: an optimisation "can get stuck in local minima if the initial
-    latent codes lie far from the target codes" (section 4.1).
+    The search is not in the paper, whose encoders serve the same end: an optimisation "can get stuck in local minima
+    if the initial latent codes lie far from the target codes" (section 4.1).
     """
     targets = functional.adaptive_avg_pool2d(state.target, settings.size)
     steps = len(state.latents) * math.ceil(settings.pool / POOL_PART) + len(targets)
@@ -43,19 +49,33 @@ def pool_start(settings: PoolStart, state: InversionState, monitor: Monitor) -> 
         if state.codebook.pool(name, settings.pool, settings.size, report.proceed) is None:
             state.cancelled = True
             return
-    found = []  # per image, component → indices [starts − 1]
+    given = _given_starts(settings, state)  # per component [images, 1 or 2, w_dim]
+    rest = settings.starts - next(iter(given.values())).shape[1]
+    found = []  # per image, component → indices [rest]
     for target in targets:
-        found.append(_search(settings, state, target))
+        found.append(_search(settings, state, target, rest))
         if not report.proceed():
             state.cancelled = True
             return
     count = settings.starts
     state.take(torch.arange(len(targets), device=state.target.device).repeat_interleave(count), count)
     for name in state.latents:
-        chosen = torch.stack([indices[name] for indices in found])  # [images, starts − 1]
+        chosen = torch.stack([indices[name] for indices in found])  # [images, rest]
         codes = state.codebook.codes(name)[chosen]
-        mean = state.bank.components[name].w_avg.expand(len(targets), 1, -1)
-        state.latents[name] = torch.cat([mean, codes], dim=1).flatten(0, 1)[:, None].clone()
+        state.latents[name] = torch.cat([given[name], codes], dim=1).flatten(0, 1)[:, None].clone()
+
+
+def _given_starts(settings: PoolStart, state: InversionState) -> dict[str, Tensor]:
+    """The starts that need no search, per component [images, at most ``starts``, w_dim]."""
+    with_encoder = settings.encoder and state.bank.has_encoders
+    given = {}
+    for name in state.latents:
+        component = state.bank.components[name]
+        starts = [component.w_avg.expand(len(state.target), 1, -1)]
+        if with_encoder:
+            starts.append(_in_w(component.encode(state.target)))
+        given[name] = torch.cat(starts, dim=1)[:, : settings.starts]
+    return given
 
 
 class _Report:
@@ -75,14 +95,15 @@ class _Report:
 
 
 @torch.no_grad()
-def _search(settings: PoolStart, state: InversionState, target: Tensor) -> dict[str, Tensor]:
+def _search(settings: PoolStart, state: InversionState, target: Tensor, count: int) -> dict[str, Tensor]:
     """Coordinate descent over the pool: one component at a time takes the sample that fits the others best.
 
     Args:
         target: [3, S, S], sRGB-encoded.
+        count: how many combinations are wanted.
 
     Returns:
-        Per component, indices into the sampled codes of the best ``starts`` − 1 combinations, best first.
+        Per component, indices into the sampled codes of the best ``count`` combinations, best first.
     """
     model = state.bank.forward_model
     pools: dict[str, Tensor] = {}
@@ -103,7 +124,7 @@ def _search(settings: PoolStart, state: InversionState, target: Tensor) -> dict[
             error, chosen[name] = errors.min(dim=1)
         if torch.equal(error, before):
             break
-    order = error.argsort(stable=True)[: settings.starts - 1]
+    order = error.argsort(stable=True)[:count]
     return {name: indices[order] for name, indices in chosen.items()}
 
 

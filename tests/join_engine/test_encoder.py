@@ -16,10 +16,11 @@ from PIL import Image
 from join_engine.bank import Bank, load_bank, save_bank
 from join_engine.cli import main
 from join_engine.errors import JoinError
-from join_engine.inversion import invert
+from join_engine.inversion import InversionState, Monitor, invert
+from join_engine.inversion.starts import pool_start
 from join_engine.networks.encoder import Encoder, EncoderConfig
 from join_engine.networks.features import RandomFeatures
-from join_engine.presets import PRESETS, EncoderStart, Joint, Preset
+from join_engine.presets import PRESETS, EncoderStart, Joint, PoolStart, Preset
 from join_engine.training import encoder, make_bank, run, trunk
 from join_engine.training.checkpoint import CHECKPOINT_NAME, read_checkpoint
 from join_engine.training.compose import ComponentSets, read_component_sets
@@ -221,6 +222,26 @@ def test_start_at_the_encoders_codes(seeing_bank: Bank, own_targets: torch.Tenso
     for space in ("w", "w+", "whitened"):
         later = invert(seeing_bank, own_targets, Preset("x", (EncoderStart("w+"), Joint(steps=3, space=space))))
         assert later.loss.isfinite().all()
+
+
+def test_the_encoders_codes_as_one_of_several_starts(
+    seeing_bank: Bank, tiny_bank: Bank, own_targets: torch.Tensor
+) -> None:
+    def begin(bank: Bank, **changes: bool | int) -> InversionState:
+        state = InversionState.begin(bank, own_targets)
+        pool_start(PoolStart(**{"starts": 3, "pool": 32, **changes}), state, Monitor())  # type: ignore[arg-type]
+        return state
+
+    plain, with_encoder = begin(seeing_bank), begin(seeing_bank, encoder=True)
+    for name, component in seeing_bank.components.items():
+        first, second, third = with_encoder.latents[name].view(3, 3, -1).unbind(dim=1)
+        assert torch.equal(first, component.w_avg.expand(3, -1))
+        assert torch.equal(second, component.encode(own_targets)[:, 0])
+        # The best combination of the search follows, which comes second without the encoder.
+        assert torch.equal(third, plain.latents[name].view(3, 3, -1)[:, 1])
+    assert begin(tiny_bank, encoder=True).latents["albedo"].equal(begin(tiny_bank).latents["albedo"])
+    alone = begin(seeing_bank, encoder=True, starts=1).latents["albedo"]
+    assert torch.equal(alone[:, 0], seeing_bank.components["albedo"].w_avg.expand(3, -1))
 
 
 def test_codes_per_layer_are_averaged_for_w(seeing_bank: Bank, own_targets: torch.Tensor) -> None:
