@@ -42,7 +42,7 @@ def find_python(
     A path that somebody chose is used or complained about; it is never silently replaced by the next one.
 
     Raises:
-        Failure: ``engine_python_missing``.
+        Failure: ``engine_python_missing`` where the chosen one is not there, ``engine_missing`` where there is none.
     """
     if preference.strip():
         return EnginePython(_checked(preference, "that the add-on's preferences name"), "chosen in the preferences")
@@ -54,7 +54,7 @@ def find_python(
     if own.is_file():
         return EnginePython(own, "the project's own environment")
     raise Failure(
-        "engine_python_missing",
+        "engine_missing",
         "The engine is not installed.",
         "Install it in the add-on's preferences, or choose there a Python of your own that has torch.",
     )

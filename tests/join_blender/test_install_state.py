@@ -86,8 +86,12 @@ def test_which_python(tmp_path: Path) -> None:
 
 def test_words() -> None:
     nothing = Installed(Condition.MISSING, {})
-    missing = Failure("engine_python_missing", "The engine is not installed.", "Install it.")
+    missing = Failure("engine_missing", "The engine is not installed.", "Install it.")
     assert describe(None, missing, nothing, None).level is Level.MISSING
+    gone = Failure("engine_python_missing", "The engine's Python does not exist.", "Choose another.")
+    for condition in (Condition.MISSING, Condition.BROKEN, Condition.UNFINISHED):
+        chosen = describe(None, gone, Installed(condition, {}), None)
+        assert chosen.level is Level.BROKEN and chosen.text == str(gone), "a choice is complained about first"
     half = describe(None, missing, Installed(Condition.UNFINISHED, {}), None)
     assert half.level is Level.MISSING and "kept" in half.text
     broken = describe(None, missing, Installed(Condition.BROKEN, {}, "its Blender is gone"), None)

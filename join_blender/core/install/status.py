@@ -59,14 +59,14 @@ def describe(python: EnginePython | None, failure: Failure | None, installed: In
 
 
 def _without(failure: Failure | None, installed: Installed) -> Status:
-    if failure is not None and installed.condition is Condition.BROKEN:
+    if failure is not None and failure.code != "engine_missing":
+        return Status(Level.BROKEN, str(failure))
+    if installed.condition is Condition.BROKEN:
         return Status(Level.BROKEN, f"Broken: {installed.why}. Installing again makes it anew.")
     if installed.condition is Condition.UNFINISHED:
         return Status(
             Level.MISSING, "Not installed: the last installation was not finished. What was downloaded is kept."
         )
-    if failure is not None and failure.code != "engine_python_missing":
-        return Status(Level.BROKEN, str(failure))
     return Status(Level.MISSING, "Not installed.")
 
 
