@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Moving the light of one decomposition: what is wanted goes to the engine, newest first, and layers come back.
+
+One request is under way at a time. While a slider moves, only the newest values are asked for, as small previews; when
+it rests, the full layers follow. A decomposition whose values are all 0 has its original layers, to the bit.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .background import Task
+from .exr import encode_exr
+from .failure import Failure
+from .job import Job
+from .keeper import Keeper, Recipe
+from .pixels import load_layer
+from .protocol import Message
+
+REST = 0.3
+"""Seconds without a new value after which the full layers are made."""
+
+Edits = tuple[tuple[str, str, float], ...]
+"""Component, direction, amount: those that are not 0."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the .blend holds of a decomposition.
+
+    Args:
+        decomposition: bytes of the compact ``.join`` file.
+        layers: component → the original layer, bytes of an EXR.
+        alpha: ``[H, W]``, or None for opaque.
+        bank: its path or name; None leaves it to the engine to find it by its name.
+    """
+
+    decomposition: bytes
+    layers: Mapping[str, bytes]
+    alpha: np.ndarray | None = None
+    bank: str | None = None
+
+
+@dataclass(frozen=True)
+class Update:
+    """What has come of the values ``edits``.
+
+    Args:
+        edits: the values.
+        preview: component → small layer ``[h, w, 3]``, and "recomposed".
+        full: component → bytes of an EXR: the full layers; only those of the components that can be edited.
+    """
+
+    edits: Edits
+    preview: Mapping[str, np.ndarray] = field(default_factory=dict)
+    full: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class Relight:
+    """The light of one decomposition.
+
+    Args:
+        material: see there; goes into a temporary folder.
+        recipe: how the engine is started.
+        scratch: where the temporary folder is made; None for the system's place.
+
+    Raises:
+        Failure: ``disk``.
+    """
+
+    def __init__(self, material: Material, recipe: Recipe, scratch: str | None = None) -> None:
+        self.failure: Failure | None = None
+        """Why the last request failed. The next value is a new try."""
+        self.directions: list[dict[str, Any]] | None = None
+        """What can be edited, as the engine says; None until it has answered."""
+        self._material = material
+        self._recipe = recipe
+        self._wanted: Edits | None = None
+        self._wanted_at = 0.0
+        self._previewed: Edits | None = None
+        self._filled: Edits | None = None
+        self._job: Job | None = None
+        self._take: Callable[[Message], list[Update]] | None = None
+        self._encoding: Task[Update] | None = None
+        try:
+            self._folder = tempfile.TemporaryDirectory(prefix="join-", dir=scratch, ignore_cleanup_errors=True)
+        except OSError as error:
+            raise Failure("disk", f"There is no place for temporary files ({error}).", "Make room.") from error
+        self._storing = Task(self._store)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is still to come of what was wanted."""
+        if self.failure is not None:
+            return False
+        behind = self._wanted is not None and self._wanted != self._filled
+        return behind or self._job is not None or self._encoding is not None or self.directions is None
+
+    def want(self, edits: Edits, rested: bool = False) -> None:
+        """These values, instead of any before; ``rested``: ask for the full layers at once."""
+        if edits == self._wanted and self.failure is None and not rested:
+            return
+        self.failure = None
+        self._wanted = edits
+        self._wanted_at = time.monotonic() - (REST if rested else 0.0)
+        if rested:
+            self._previewed = edits
+            self._filled = None
+
+    def step(self, keeper: Keeper) -> list[Update]:
+        """Move on as far as that needs no waiting; what has become ready. The keeper's own step comes first."""
+        try:
+            updates = self._collect()
+            if self.failure is None and self._job is None and self._encoding is None and self._storing.done:
+                self._storing.result()
+                updates += self._ask(keeper)
+            return updates
+        except Failure as failure:
+            self._fail(failure)
+        except OSError as error:
+            self._fail(Failure("disk", f"The layers cannot be exchanged with the engine ({error}).", "Make room."))
+        return []
+
+    def wait(self, keeper: Keeper, edits: Edits) -> Update:
+        """Block until the full layers of these values are there: for background mode and rendering.
+
+        Raises:
+            Failure: why they do not come.
+        """
+        self.want(edits, rested=True)
+        while True:
+            keeper.step()
+            for update in self.step(keeper):
+                if update.full and update.edits == edits:
+                    return update
+            if self.failure is not None:
+                raise self.failure
+            time.sleep(0.005)
+
+    def wait_for_directions(self, keeper: Keeper) -> list[dict[str, Any]]:
+        """Block until the engine has said what can be edited.
+
+        Raises:
+            Failure: why it does not.
+        """
+        while self.directions is None:
+            keeper.step()
+            self.step(keeper)
+            if self.failure is not None:
+                raise self.failure
+            time.sleep(0.005)
+        return self.directions
+
+    def close(self) -> None:
+        """Remove the temporary folder. Safe to call twice."""
+        self._storing.wait(5.0)
+        self._folder.cleanup()
+
+    # --- asking -------------------------------------------------------------------------------------------------------
+
+    def _ask(self, keeper: Keeper) -> list[Update]:
+        wanted = self._wanted
+        if wanted is not None and not wanted and self._filled != wanted and self.directions is not None:
+            self._filled = wanted  # the originals are at hand
+            lights = {direction["component"] for direction in self.directions}
+            return [Update(wanted, full={name: self._material.layers[name] for name in lights})]
+        if self.directions is None:
+            self._submit(keeper, {"type": "directions"}, self._take_directions)
+        elif wanted is not None and wanted != self._previewed:
+            self._submit(keeper, self._relight(wanted, preview=True), lambda result: self._take_preview(wanted, result))
+        elif wanted is not None and wanted != self._filled and time.monotonic() - self._wanted_at >= REST:
+            self._submit(keeper, self._relight(wanted, store=False), lambda result: self._take_full(wanted, result))
+        return []
+
+    def _relight(self, edits: Edits, **options: bool) -> Message:
+        names = ("component", "direction", "amount")
+        moves = [dict(zip(names, edit, strict=True)) for edit in edits]
+        return {"type": "relight", "edits": moves, "output": str(self._path / "lit"), **options}
+
+    def _submit(self, keeper: Keeper, request: Message, take: Callable[[Message], list[Update]]) -> None:
+        common = {"id": uuid.uuid4().hex, "decomposition": str(self._path / "compact.join"), "layers": self._files()}
+        if self._material.bank is not None:
+            common["bank"] = self._material.bank
+        self._job, self._take = Job({**request, **common}, time.monotonic()), take
+        keeper.submit(self._job, self._recipe)
+
+    @property
+    def _path(self) -> Path:
+        return Path(self._folder.name)
+
+    def _files(self) -> dict[str, str]:
+        return {name: str(self._path / f"{name}.exr") for name in self._material.layers}
+
+    def _store(self) -> None:
+        (self._path / "compact.join").write_bytes(self._material.decomposition)
+        for name, path in self._files().items():
+            Path(path).write_bytes(self._material.layers[name])
+
+    # --- taking -------------------------------------------------------------------------------------------------------
+
+    def _collect(self) -> list[Update]:
+        """What the engine and the threads have finished."""
+        if self._encoding is not None and self._encoding.done:
+            task, self._encoding = self._encoding, None
+            update = task.result()
+            if update.edits != self._wanted:
+                return []  # the next ones are already under way
+            self._filled = update.edits
+            return [update]
+        job = self._job
+        if job is None or not job.done:
+            return []
+        self._job = None
+        if job.result is None or self._take is None:
+            raise job.failure or Failure("engine_died", "The engine ended.", "Try again.")
+        return self._take(job.result)
+
+    def _take_directions(self, result: Message) -> list[Update]:
+        self.directions = [dict(direction) for direction in result["directions"]]
+        return []
+
+    def _take_preview(self, edits: Edits, result: Message) -> list[Update]:
+        self._previewed = edits
+        files = {**result["layers"], "recomposed": result["recomposed"]}
+        return [Update(edits, preview={name: load_layer(path) for name, path in files.items()})]
+
+    def _take_full(self, edits: Edits, result: Message) -> list[Update]:
+        originals = {d["component"]: self._material.layers[d["component"]] for d in self.directions or ()}
+        alpha = self._material.alpha
+
+        def encode() -> Update:
+            changed = {name: encode_exr(load_layer(path), alpha) for name, path in result["layers"].items()}
+            return Update(edits, full={**originals, **changed})
+
+        self._encoding = Task(encode)
+        return []
+
+    def _fail(self, failure: Failure) -> None:
+        self.failure = failure
+        self._job = self._encoding = None
+        self._previewed = self._wanted  # no endless tries: the next value is a new one
+        self._filled = None

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The light of a set of layers, as datablocks: the layer itself is what is relit, so that everything that uses it
+follows; its original is kept in a hidden image beside it.
+
+A relit layer carries ``join_relit``, the values that its pixels show (JSON). An undo or a reload takes pixels and
+values back together, so it can always be trusted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import bpy
+import numpy as np
+
+from ..core.exr import encode_exr
+from ..core.failure import Failure
+from ..core.relight import Edits, Material
+from . import images
+from .results import COMPONENT, PREVIEW, SET, layers_of
+
+ORIGINAL = "join_original"
+"""On a hidden image: the component of whose layer it is the original."""
+RELIT = "join_relit"
+DECOMPOSITION = "join_decomposition"
+
+
+def can_relight(set_id: str | None) -> bool:
+    """Whether a set is whole and knows its codes."""
+    layers = layers_of(set_id) if set_id else {}
+    return bool(layers) and all(DECOMPOSITION in image and PREVIEW not in image for image in layers.values())
+
+
+def material(set_id: str) -> Material:
+    """What the engine needs to relight a set.
+
+    Raises:
+        Failure: ``relight_impossible``.
+    """
+    layers = layers_of(set_id)
+    if not can_relight(set_id):
+        raise Failure(
+            "relight_impossible",
+            "These layers do not know how they were made.",
+            "Decompose the image again: then they keep it in the file.",
+        )
+    kept = originals(set_id)
+    first = next(iter(layers.values()))
+    return Material(
+        bytes(first[DECOMPOSITION]),
+        {name: layer_bytes(kept.get(name, image)) for name, image in layers.items()},
+        _alpha(first),
+        str(first.get("join_bank_path", "")) or None,
+    )
+
+
+def originals(set_id: str) -> dict[str, bpy.types.Image]:
+    """The hidden originals of a set, by component."""
+    return {image[ORIGINAL]: image for image in bpy.data.images if image.get(SET) == set_id and ORIGINAL in image}
+
+
+def keep_originals(set_id: str, components: Iterable[str]) -> None:
+    """See that a set has the hidden originals of these components."""
+    layers, kept = layers_of(set_id), originals(set_id)
+    for name in components:
+        layer = layers.get(name)
+        if layer is None or name in kept:
+            continue
+        hidden = images.new_layer(f".{layer.name[:50]} original")
+        properties = {SET: set_id, ORIGINAL: name}
+        images.fill_layer(hidden, layer_bytes(layer), layer.alpha_mode == "CHANNEL_PACKED", properties)
+
+
+def shown_edits(set_id: str, components: Iterable[str]) -> Edits | None:
+    """The values that the set's pixels show; None where its layers do not agree."""
+    layers = layers_of(set_id)
+    found = {str(layers[name].get(RELIT, "[]")) for name in components if name in layers}
+    if len(found) != 1:
+        return None
+    try:
+        return tuple((str(c), str(d), float(a)) for c, d, a in json.loads(found.pop()))
+    except (ValueError, TypeError):
+        return None
+
+
+def write_layers(set_id: str, layers: dict[str, bytes], edits: Edits) -> None:
+    """Let the set's layers show ``edits``; the albedo is never among them."""
+    targets = layers_of(set_id)
+    for name, data in layers.items():
+        if name in targets and name != "albedo":
+            image = targets[name]
+            images.fill_layer(image, data, image.alpha_mode == "CHANNEL_PACKED", {RELIT: json.dumps(edits)})
+
+
+def layer_bytes(image: bpy.types.Image) -> bytes:
+    """A layer as an EXR of 32-bit floats; what was painted on it since is in it.
+
+    Raises:
+        Failure: ``image_empty``.
+    """
+    packed: Any = image.packed_file
+    if packed is not None and not image.is_dirty and bytes(packed.data[:4]) == b"\x76\x2f\x31\x01":
+        return bytes(packed.data)
+    pixels = layer_pixels(image)
+    return encode_exr(pixels[..., :3], pixels[..., 3] if image.alpha_mode == "CHANNEL_PACKED" else None)
+
+
+def layer_pixels(image: bpy.types.Image) -> np.ndarray:
+    """``[H, W, 4]`` float32, top row first.
+
+    Raises:
+        Failure: ``image_empty``.
+    """
+    width, height = image.size
+    stored: Any = image.pixels
+    if len(stored) != width * height * 4 or width * height == 0:
+        raise Failure("image_empty", f"The pixels of the layer '{image.name}' cannot be read.", "Decompose it again.")
+    flat = np.empty(len(stored), dtype=np.float32)
+    stored.foreach_get(flat)
+    return flat.reshape(height, width, 4)[::-1]
+
+
+def label_of(set_id: str) -> str:
+    """What the set is called: its image's name, with the number that tells its layers from those of other runs."""
+    layers = layers_of(set_id)
+    image = layers.get("shading") or next(iter(layers.values()), None)
+    return image.name.replace(f" {image[COMPONENT]}", "") if image is not None else ""
+
+
+def _alpha(layer: bpy.types.Image) -> np.ndarray | None:
+    return np.ascontiguousarray(layer_pixels(layer)[..., 3]) if layer.alpha_mode == "CHANNEL_PACKED" else None

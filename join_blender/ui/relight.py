@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Relight: the sliders, and what can be done with all of them at once."""
+
+from typing import Any, Literal
+
+import bpy
+import numpy as np
+
+from ..core.failure import Failure
+from ..host import relight as host
+from ..host.results import set_of
+from . import operators, relight_state
+
+Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
+_TICK = 0.1
+
+
+def _changed(self: Any, _context: Any) -> None:
+    item = relight_state.find(self.id_data, self.set_id)
+    if item is not None:
+        relight_state.touch(item)
+
+
+def _image_property() -> Any:
+    return bpy.props.StringProperty(
+        name="Image",
+        description="A layer, or the image that was decomposed; empty for the one in the Image Editor",
+        options={"SKIP_SAVE"},
+    )
+
+
+class JoinRelightValue(bpy.types.PropertyGroup):
+    """How far the light is moved along one direction."""
+
+    set_id: bpy.props.StringProperty()  # type: ignore[valid-type]
+    direction: bpy.props.StringProperty()  # type: ignore[valid-type]
+    components: bpy.props.StringProperty()  # type: ignore[valid-type]
+    label: bpy.props.StringProperty()  # type: ignore[valid-type]
+    about: bpy.props.StringProperty()  # type: ignore[valid-type]
+    named: bpy.props.BoolProperty()  # type: ignore[valid-type]
+    amount: bpy.props.FloatProperty(  # type: ignore[valid-type]
+        name="Amount",
+        description=(
+            "How far to go in this direction, in standard deviations of what the bank has learned; 0 is the light of "
+            "the image. Can be animated: press I over it"
+        ),
+        soft_min=-3.0,
+        soft_max=3.0,
+        min=-10.0,
+        max=10.0,
+        step=5,
+        precision=2,
+        update=_changed,
+    )
+
+
+class JoinRelight(bpy.types.PropertyGroup):
+    """The light of one decomposition: an item of ``scene.join_relights``."""
+
+    set_id: bpy.props.StringProperty()  # type: ignore[valid-type]
+    values: bpy.props.CollectionProperty(type=JoinRelightValue)  # type: ignore[valid-type]
+    show_original: bpy.props.BoolProperty(  # type: ignore[valid-type]
+        name="Show Original",
+        description="Compare: show the light of the image, and keep the values",
+        update=_changed,
+    )
+    preview: bpy.props.EnumProperty(  # type: ignore[valid-type]
+        name="Preview",
+        description="What the small picture shows while a slider moves",
+        items=(
+            ("recomposed", "Image", "The image in its new light"),
+            ("shading", "Shading", "The shading alone, tone-mapped"),
+        ),
+    )
+
+
+class JOIN_OT_relight(bpy.types.Operator):
+    """Get sliders that move the light in this image. The albedo stays as it is"""
+
+    bl_idname = "join.relight"
+    bl_label = "Relight"
+    bl_options = {"UNDO"}
+
+    image: _image_property()  # type: ignore[valid-type]
+    _set: str = ""
+    _timer: bpy.types.Timer | None = None
+
+    def invoke(self, context: Any, _event: Any) -> Outcome:
+        """From a button: the sliders come as soon as the engine has said which."""
+        if bpy.app.background:
+            return self.execute(context)
+        try:
+            self._set = _chosen_set(self.image, context)
+            relight_state.begin(self._set)
+        except Failure as failure:
+            return _report(self, failure)
+        self._timer = context.window_manager.event_timer_add(_TICK, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: Any, event: Any) -> Outcome:
+        """Wait for the directions; everything else passes through to Blender."""
+        if event.type != "TIMER":
+            return {"PASS_THROUGH"}
+        light = relight_state.lights.get(self._set)
+        if light is not None and light.failure is None and light.directions is None:
+            return {"PASS_THROUGH"}
+        self.cancel(context)
+        if light is None or light.directions is None:
+            if light is not None and light.failure is not None:
+                return _report(self, light.failure)
+            return {"CANCELLED"}
+        relight_state.touch(_add_item(context.scene, self._set, light.directions))
+        return {"FINISHED"}
+
+    def execute(self, context: Any) -> Outcome:
+        """From a script or in background mode: wait."""
+        try:
+            set_id = _chosen_set(self.image, context)
+            directions = relight_state.begin(set_id).wait_for_directions(relight_state.keeper)
+        except Failure as failure:
+            return _report(self, failure)
+        _add_item(context.scene, set_id, directions)
+        return {"FINISHED"}
+
+    def cancel(self, context: Any) -> None:
+        """Blender takes the operator away, or it is done."""
+        if self._timer is not None:
+            context.window_manager.event_timer_remove(self._timer)
+            self._timer = None
+
+
+class JOIN_OT_relight_apply(bpy.types.Operator):
+    """Let the layers show the values, and wait for it: for scripts, in which nothing moves by itself"""
+
+    bl_idname = "join.relight_apply"
+    bl_label = "Apply Light"
+    bl_options = {"UNDO"}
+
+    def execute(self, context: Any) -> Outcome:
+        """All sets of the scene."""
+        try:
+            for item in context.scene.join_relights:
+                relight_state.apply(item, relight_state.edits_of(item))
+        except Failure as failure:
+            return _report(self, failure)
+        return {"FINISHED"}
+
+
+class _OfItem:
+    """An operator on the values of the set that is shown."""
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Where there are values."""
+        return len(context.scene.join_relights) > 0
+
+    def item(self, context: Any) -> Any:
+        """The values, or a Failure."""
+        item = relight_state.find(context.scene, _chosen_set(getattr(self, "image", ""), context))
+        if item is None:
+            raise Failure("relight_missing", "These layers have no sliders yet.", "Press Relight first.")
+        return item
+
+
+class JOIN_OT_relight_reset(_OfItem, bpy.types.Operator):
+    """Back to the light of the image: all values 0"""
+
+    bl_idname = "join.relight_reset"
+    bl_label = "Reset Light"
+    bl_options = {"REGISTER", "UNDO"}
+
+    image: _image_property()  # type: ignore[valid-type]
+
+    def execute(self, context: Any) -> Outcome:
+        """All at once."""
+        try:
+            item = self.item(context)
+        except Failure as failure:
+            return _report(self, failure)
+        relight_state.set_amounts(item, [0.0] * len(item.values))
+        return {"FINISHED"}
+
+
+class JOIN_OT_relight_random(_OfItem, bpy.types.Operator):
+    """Another light, as likely as those that the bank has learned"""
+
+    bl_idname = "join.relight_random"
+    bl_label = "Random Light"
+    bl_options = {"REGISTER", "UNDO"}
+
+    image: _image_property()  # type: ignore[valid-type]
+    seed: bpy.props.IntProperty(  # type: ignore[valid-type]
+        name="Seed", description="The same seed gives the same light; -1 for another one each time", min=-1, default=-1
+    )
+    strength: bpy.props.FloatProperty(  # type: ignore[valid-type]
+        name="Strength", description="How far from the light of the image", min=0.0, max=3.0, default=0.8
+    )
+
+    def execute(self, context: Any) -> Outcome:
+        """Draw a value for each direction."""
+        try:
+            item = self.item(context)
+        except Failure as failure:
+            return _report(self, failure)
+        rng = np.random.default_rng(None if self.seed < 0 else self.seed)
+        amounts = (rng.standard_normal(len(item.values)) * self.strength).clip(-3.0, 3.0)
+        relight_state.set_amounts(item, amounts.tolist())
+        return {"FINISHED"}
+
+
+class JOIN_PT_relight(bpy.types.Panel):
+    """Sliders that move the light"""
+
+    bl_idname = "JOIN_PT_relight"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "JoIN"
+    bl_label = "Relight"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Where the layers of the image know how they were made."""
+        return host.can_relight(_shown_set(context))
+
+    def draw(self, context: Any) -> None:
+        """The button, or what it brings."""
+        layout: Any = self.layout
+        set_id = _shown_set(context)
+        item = relight_state.find(context.scene, set_id)
+        light = relight_state.lights.get(set_id or "")
+        if item is None or not item.values:
+            waits = light is not None and light.failure is None and light.directions is None
+            row = layout.row()
+            row.scale_y = 1.4
+            row.enabled = not waits
+            row.operator(JOIN_OT_relight.bl_idname, text="Starting the Engine" if waits else "Relight", icon="LIGHT")
+            return
+        if icon := relight_state.icon_of(item.set_id, item.preview):
+            layout.template_icon(icon_value=icon, scale=8.0)
+            layout.row().prop(item, "preview", expand=True)
+        named = [value for value in item.values if value.named]
+        self._draw_values(layout, named)
+        self._draw_values(layout, [value for value in item.values if not value.named and "shading" in value.components])
+        row = layout.row(align=True)
+        row.operator(JOIN_OT_relight_reset.bl_idname, text="Reset", icon="LOOP_BACK")
+        row.operator(JOIN_OT_relight_random.bl_idname, text="Random", icon="SHADERFX")
+        row.prop(item, "show_original", text="Original", toggle=True, icon="HIDE_OFF")
+        if _is_animated(context.scene) and not context.scene.render.use_lock_interface:
+            column = layout.column()
+            column.label(text="For rendering this animation:", icon="INFO")
+            column.prop(context.scene.render, "use_lock_interface")
+
+    @staticmethod
+    def _draw_values(layout: Any, values: list[Any]) -> None:
+        column = layout.column(align=True)
+        column.use_property_split = True
+        column.use_property_decorate = True
+        for value in values:
+            column.prop(value, "amount", text=value.label, slider=True)
+
+
+class JOIN_PT_relight_more(bpy.types.Panel):
+    """What the other components' generators know"""
+
+    bl_idname = "JOIN_PT_relight_more"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "JoIN"
+    bl_label = "Specular"
+    bl_parent_id = "JOIN_PT_relight"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Where there is more."""
+        item = relight_state.find(context.scene, _shown_set(context))
+        return item is not None and any(_is_more(value) for value in item.values)
+
+    def draw(self, context: Any) -> None:
+        """Their sliders."""
+        item = relight_state.find(context.scene, _shown_set(context))
+        JOIN_PT_relight._draw_values(self.layout, [value for value in item.values if _is_more(value)])
+
+
+def _is_more(value: Any) -> bool:
+    return not value.named and "shading" not in value.components
+
+
+def _is_animated(scene: Any) -> bool:
+    action = scene.animation_data.action if scene.animation_data is not None else None
+    return action is not None
+
+
+def _shown_set(context: Any) -> str | None:
+    space: Any = context.space_data
+    return set_of(space.image) if space is not None and space.type == "IMAGE_EDITOR" else None
+
+
+def _chosen_set(name: str, context: Any) -> str:
+    image = bpy.data.images.get(name) if name else operators.shown_image(context)
+    set_id = set_of(image)
+    if set_id is None:
+        raise Failure(
+            "relight_impossible", f"'{name or 'This image'}' has no layers.", "Decompose it first, or show a layer."
+        )
+    return set_id
+
+
+def _add_item(scene: Any, set_id: str, directions: list[dict[str, Any]]) -> Any:
+    item = relight_state.find(scene, set_id)
+    if item is None:
+        item = scene.join_relights.add()
+        taken = {other.name for other in scene.join_relights}
+        label = host.label_of(set_id)
+        item.name, item.set_id = f"{label} {set_id[:6]}" if label in taken else label, set_id
+    relight_state.fill(item, directions)
+    return item
+
+
+def _report(operator: Any, failure: Failure) -> Outcome:
+    operator.report({"ERROR"}, str(failure))
+    return {"CANCELLED"}
+
+
+CLASSES: tuple[type, ...] = (
+    JoinRelightValue,
+    JoinRelight,
+    JOIN_OT_relight,
+    JOIN_OT_relight_apply,
+    JOIN_OT_relight_reset,
+    JOIN_OT_relight_random,
+    JOIN_PT_relight,
+    JOIN_PT_relight_more,
+)
+
+
+def register() -> None:
+    """The values of every scene."""
+    scene: Any = bpy.types.Scene
+    scene.join_relights = bpy.props.CollectionProperty(type=JoinRelight)  # type: ignore[func-returns-value]
+
+
+def unregister() -> None:
+    """Take them away; what is stored in a file stays there."""
+    del bpy.types.Scene.join_relights  # type: ignore[attr-defined]

@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What moves the light: the values of the scene on one side, the engine on the other, a timer and handlers between.
+
+The values are properties of the scene, so that they can be animated. While a slider moves, the newest values become a
+small preview; when it rests, the layers. When the frame changes, the values of that frame do, and while rendering (or
+in background mode) Blender waits for them. An engine of its own, apart from the one that decomposes, answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import bpy
+import bpy.utils.previews
+import numpy as np
+from bpy.app.handlers import persistent
+
+from ..core.failure import Failure
+from ..core.keeper import Keeper
+from ..core.relight import Edits, Relight, Update
+from ..host import relight as host
+from ..host.results import layers_of
+from . import operators, running
+
+_TICK, _IDLE_TICK = 0.02, 1.0
+"""Seconds between two looks at the engine, with and without work."""
+_PREVIEW_SIDE = 256
+"""Pixels: a preview is blown up to about this, so that the panel shows it without blur."""
+
+keeper = Keeper()
+lights: dict[str, Relight] = {}
+"""By set: those whose engine has been asked for."""
+latency: dict[str, float] = {}
+"""By set: seconds from the last value to its preview."""
+_since: dict[str, float] = {}
+_quiet = False
+_previews: Any = None
+_lock = threading.RLock()
+"""A render works in a thread of its own."""
+
+
+# --- the values ---------------------------------------------------------------------------------------------------
+
+
+def find(scene: Any, set_id: str | None) -> Any:
+    """The scene's values for a set, or None."""
+    return next((item for item in scene.join_relights if item.set_id == set_id), None)
+
+
+def edits_of(item: Any) -> Edits:
+    """What the values ask for; nothing while the original is shown."""
+    if item.show_original:
+        return ()
+    return tuple(
+        (component, value.direction, round(float(value.amount), 6))
+        for value in item.values
+        for component in value.components.split(",")
+        if abs(value.amount) > 1e-6
+    )
+
+
+def components_of(item: Any) -> list[str]:
+    """Those that can change."""
+    return list(dict.fromkeys(name for value in item.values for name in value.components.split(",")))
+
+
+def fill(item: Any, directions: list[dict[str, Any]]) -> None:
+    """A value per direction, amounts kept where it was there before. A name that several components have is one."""
+    before = {value.name: value.amount for value in item.values}
+    with _quietly():
+        item.values.clear()
+        _add_values(item, directions, before)
+
+
+def set_amounts(item: Any, amounts: Sequence[float]) -> None:
+    """All values at once, and the light with them."""
+    with _quietly():
+        for value, amount in zip(item.values, amounts, strict=True):
+            value.amount = amount
+        item.show_original = False
+    touch(item)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Inside, values change and nothing is asked for."""
+    global _quiet
+    _quiet = True
+    try:
+        yield
+    finally:
+        _quiet = False
+
+
+def _add_values(item: Any, directions: list[dict[str, Any]], before: Mapping[str, float]) -> None:
+    for direction in directions:
+        named = not direction["name"].startswith("sefa.")
+        key = direction["name"] if named else f"{direction['component']} {int(direction['name'][5:]) + 1}"
+        value = item.values.get(key)
+        if value is not None:
+            value.components += f",{direction['component']}"
+            continue
+        value = item.values.add()
+        value.name, value.set_id, value.named = key, item.set_id, named
+        value.direction, value.components = direction["name"], direction["component"]
+        value.label, value.about = direction["label"], direction["description"]
+        value.amount = before.get(key, 0.0)
+
+
+# --- interactive --------------------------------------------------------------------------------------------------
+
+
+def begin(set_id: str) -> Relight:
+    """The light of a set, with an engine that is on its way.
+
+    Raises:
+        Failure: where there is no engine, or the layers do not know their codes.
+    """
+    with _lock:
+        light = lights.get(set_id)
+        if light is None:
+            recipe = operators.make_recipe("auto")
+            light = Relight(host.material(set_id), recipe, bpy.app.tempdir or None)
+            lights[set_id] = light
+            keeper.start(recipe)
+        _wake()
+        return light
+
+
+def touch(item: Any) -> None:
+    """A value has changed: ask for what it shows, now."""
+    if _quiet or not item.values or bpy.app.background:
+        return  # a script says join.relight_apply when it has set them all
+    try:
+        light = begin(item.set_id)
+    except Failure as failure:
+        running.refuse(failure)
+        return
+    with _lock:
+        _since[item.set_id] = time.monotonic()
+        light.want(edits_of(item))
+        _step()
+
+
+def apply(item: Any, edits: Edits) -> None:
+    """Let the layers show ``edits``; blocks until they do.
+
+    Raises:
+        Failure: why they do not.
+    """
+    names = components_of(item)
+    if not names or host.shown_edits(item.set_id, names) == edits:
+        return
+    with _lock:
+        light = begin(item.set_id)
+        light.wait_for_directions(keeper)
+        update = light.wait(keeper, edits)
+    host.keep_originals(item.set_id, names)
+    host.write_layers(item.set_id, dict(update.full), update.edits)
+
+
+def _step() -> bool:
+    """One look at the engine; whether there is more to come."""
+    if not _lock.acquire(blocking=False):
+        return True  # a render waits for the engine
+    try:
+        keeper.step()
+        for set_id, light in list(lights.items()):
+            if not layers_of(set_id):  # undone or deleted
+                light.close()
+                del lights[set_id]
+                continue
+            for update in light.step(keeper):
+                _show(set_id, update)
+            if light.failure is not None and light.failure is not running.trouble:
+                running.refuse(light.failure)
+        return any(light.busy for light in lights.values())
+    finally:
+        _lock.release()
+
+
+def _show(set_id: str, update: Update) -> None:
+    if update.preview:
+        latency[set_id] = time.monotonic() - _since.get(set_id, time.monotonic())
+        _set_preview(set_id, update.preview)
+    if update.full:
+        host.keep_originals(set_id, update.full)
+        host.write_layers(set_id, dict(update.full), update.edits)
+    running.redraw()
+
+
+def _on_timer() -> float | None:
+    busy = _step()
+    if busy:
+        return _TICK
+    return _IDLE_TICK if keeper.engine is not None else None
+
+
+def _wake() -> None:
+    if bpy.app.background:
+        return
+    if bpy.app.timers.is_registered(_on_timer):  # it may be dozing
+        bpy.app.timers.unregister(_on_timer)
+    bpy.app.timers.register(_on_timer, first_interval=_TICK, persistent=True)
+
+
+# --- the small picture --------------------------------------------------------------------------------------------
+
+
+def icon_of(set_id: str, what: str) -> int:
+    """The number of the picture that shows the newest values, 0 where there is none yet."""
+    picture = _previews.get(f"{set_id} {what}") if _previews is not None else None
+    return int(picture.icon_id) if picture is not None else 0
+
+
+def _set_preview(set_id: str, layers: Any) -> None:
+    if _previews is None:
+        return
+    for what in ("recomposed", "shading"):
+        if what not in layers:
+            continue
+        key = f"{set_id} {what}"
+        picture = _previews.get(key) or _previews.new(key)
+        linear = np.asarray(layers[what]).clip(0.0, None)
+        shown = linear / (1.0 + linear) if what == "shading" else linear
+        encoded = np.where(shown <= 0.0031308, shown * 12.92, 1.055 * np.maximum(shown, 1e-9) ** (1 / 2.4) - 0.055)
+        times = max(1, _PREVIEW_SIDE // max(encoded.shape[:2]))
+        large = encoded.clip(0.0, 1.0).repeat(times, axis=0).repeat(times, axis=1)
+        side = max(large.shape[:2])
+        square = np.zeros((side, side, 4), np.float32)  # anything else would be stretched
+        top, left = (side - large.shape[0]) // 2, (side - large.shape[1]) // 2
+        square[top : top + large.shape[0], left : left + large.shape[1], :3] = large
+        square[top : top + large.shape[0], left : left + large.shape[1], 3] = 1.0
+        picture.image_size = (side, side)
+        picture.image_pixels_float.foreach_set(square[::-1].ravel())
+
+
+# --- handlers -----------------------------------------------------------------------------------------------------
+
+
+@persistent
+def on_frame(scene: Any, depsgraph: Any = None) -> None:
+    """The values of the new frame; a render waits for them, an interactive window does not."""
+    for item, edits in _evaluated(scene, depsgraph):
+        if host.shown_edits(item.set_id, components_of(item)) == edits and item.set_id not in lights:
+            continue
+        if bpy.app.background or bpy.app.is_job_running("RENDER"):
+            _apply_or_say(item, edits)
+        else:
+            _follow(item, edits)
+
+
+@persistent
+def on_render(scene: Any, depsgraph: Any = None) -> None:
+    """Before a still image: the layers show the values, also where no frame has changed."""
+    if scene.animation_data is not None and scene.animation_data.action is not None:
+        return  # the frame's own values have been applied, and the scene's may be those of another frame
+    for item, edits in _evaluated(scene, depsgraph):
+        _apply_or_say(item, edits)
+
+
+@persistent
+def on_undo(scene: Any, _depsgraph: Any = None) -> None:
+    """The values and the pixels may be of different times now."""
+    for item in scene.join_relights:
+        names = components_of(item)
+        if names and layers_of(item.set_id) and host.shown_edits(item.set_id, names) != edits_of(item):
+            touch(item)
+
+
+@persistent
+def forget_file(*_: Any) -> None:
+    """Another file is about to be loaded."""
+    with _lock:
+        for light in lights.values():
+            light.close()
+        lights.clear()
+
+
+def _evaluated(scene: Any, depsgraph: Any) -> Iterator[tuple[Any, Edits]]:
+    """The scene's values, with what they are at this frame: an animation is evaluated on a copy of the scene."""
+    if not scene.join_relights:
+        return
+    copy = scene.evaluated_get(depsgraph) if depsgraph is not None else scene
+    for index, item in enumerate(scene.join_relights):
+        if item.values and layers_of(item.set_id):
+            yield item, edits_of(copy.join_relights[index])
+
+
+def _follow(item: Any, edits: Edits) -> None:
+    try:
+        light = begin(item.set_id)
+    except Failure as failure:
+        running.refuse(failure)
+        return
+    with _lock:
+        _since[item.set_id] = time.monotonic()
+        light.want(edits)
+
+
+def _apply_or_say(item: Any, edits: Edits) -> None:
+    try:
+        apply(item, edits)
+    except Failure as failure:
+        print(f"JoIN Intrinsics: {item.name} was not relit. {failure}", file=sys.stderr, flush=True)
+
+
+_HANDLERS = (
+    ("frame_change_post", on_frame),
+    ("render_pre", on_render),
+    ("undo_post", on_undo),
+    ("redo_post", on_undo),
+    ("load_pre", forget_file),
+)
+
+
+def register() -> None:
+    """Handlers and pictures."""
+    global _previews
+    _previews = bpy.utils.previews.new()
+    for name, function in _HANDLERS:
+        getattr(bpy.app.handlers, name).append(function)
+
+
+def unregister() -> None:
+    """Take them away; the engine ends."""
+    global _previews
+    for name, function in _HANDLERS:
+        getattr(bpy.app.handlers, name).remove(function)
+    if bpy.app.timers.is_registered(_on_timer):
+        bpy.app.timers.unregister(_on_timer)
+    forget_file()
+    keeper.end()
+    bpy.utils.previews.remove(_previews)
+    _previews = None
