@@ -38,7 +38,8 @@ class AdaController:
 
     def observe(self, sign: Tensor, batch: int) -> None:
         """Take in the mean sign of D(real) over a whole batch, a scalar without gradient."""
-        self.seen += torch.stack([sign.to(self.seen), sign.new_ones(()).to(self.seen), sign.new_tensor(float(batch))])
+        counts = torch.tensor([1.0, float(batch)]).to(self.seen)
+        self.seen = self.seen + torch.cat([sign.to(self.seen).view(1), counts])
 
     def adjust(self, steps: int) -> None:
         """Move p when it is time; ``steps`` counts the steps done."""

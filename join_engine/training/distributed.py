@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -95,8 +97,17 @@ def join_group(device: str) -> Iterator[tuple[Group, str]]:
             raise JoinError("device_missing", message, f"Give --nproc-per-node={count}.")
         device = f"cuda:{local}"
         torch.cuda.set_device(local)
-    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    store, rank, world = next(dist.rendezvous("env://"))
+    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", store=store, rank=rank, world_size=world)
     try:
-        yield Group(dist.get_rank(), dist.get_world_size()), device
+        yield Group(rank, world), device
+        _leave_together(store, rank, world)
     finally:
         dist.destroy_process_group()
+
+
+def _leave_together(store: Any, rank: int, world: int) -> None:
+    """Wait for the others: who leaves early closes connections on which they may still be receiving."""
+    store.set(f"left-{rank}", "yes")
+    with suppress(RuntimeError):  # one that failed does not come
+        store.wait([f"left-{other}" for other in range(world)], timedelta(seconds=30))

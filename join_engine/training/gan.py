@@ -123,8 +123,8 @@ class Training:
                 mark, mark_images = now, state.images
                 left = (schedule.kimg * 1000 - state.images) / speed
                 left = min(left, begun + schedule.minutes * 60 - now)
-                if monitor is not None:
-                    self._leading(monitor.log, means, state.images, schedule.kimg, speed, left, self.seconds)
+                tell = monitor.log if monitor is not None else _say_nothing
+                self._leading(tell, means, state.images, schedule.kimg, speed, left, self.seconds)
             due = self._at(earlier, schedule.save_every) or self._agree(now - saved > schedule.save_minutes * 60)
             if due:
                 self.save()
@@ -145,7 +145,7 @@ class Training:
             JoinError: ``training_diverged`` or ``output_unwritable``.
         """
         if not self.state.is_finite():
-            raise diverged("a weight", self.state.images, self._last_good())
+            raise diverged("what the networks hold or make", self.state.images, self._last_good())
         self.history[-1] |= {"to_images": self.state.images}
         values = {
             "component": self.data.component,
@@ -178,7 +178,7 @@ class Training:
         return self.state.group.any(wish, self.state.device)
 
     def _leading(self, write: Callable[..., None], *arguments: Any) -> None:
-        """Let the leading process write; where that fails, all processes stop."""
+        """Let the leading process write; where that fails, all processes stop. All must call."""
         problem: JoinError | None = None
         if self.state.group.leads:
             try:
@@ -228,6 +228,10 @@ class Training:
         save_picture(self.out / name, picture, zoom=max(1, 64 // self.state.config.resolution))
         if monitor is not None:
             monitor.picture(name.split("-")[0].removesuffix(".png"), np.asarray(picture), self.state.images)
+
+
+def _say_nothing(*_: Any) -> None:
+    """Stands for the monitor in processes that have none."""
 
 
 def _crosses(before: int, after: int, every_kimg: float) -> bool:
@@ -398,16 +402,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_freed_memory()
     try:
         with join_group(choose_device(arguments.device)) as (group, device):
+            status = 0
             try:
                 _train(arguments, group, device)
             except JoinError as error:
+                status = 2
                 if group.leads:
                     print(f"error: {error}", file=sys.stderr, flush=True)
-                return 2
     except JoinError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
+    return status
 
 
 def _train(arguments: argparse.Namespace, group: Group, device: str) -> None:

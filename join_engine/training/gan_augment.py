@@ -302,7 +302,7 @@ def sample_bilinear(images: Tensor, grid: Tensor) -> Tensor:
     return samples
 
 
-_GRID_OPTIONS = (0, 1, False)  # bilinear, reflection about the pixels' edges
+_GRID_OPTIONS = (0, 2, False)  # bilinear, reflection about the pixels' edges
 
 
 class _Sample(torch.autograd.Function):

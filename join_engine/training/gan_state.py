@@ -163,9 +163,14 @@ class GanState:
         self._update_average()
         return report
 
+    @torch.no_grad()
     def is_finite(self) -> bool:
-        """Whether every weight, moment and average is a number."""
-        return all(bool(tensor.isfinite().all()) for tensor in self.tensors().values())
+        """Whether every weight, moment and average is a number, and so is what the networks make of them."""
+        if not all(bool(tensor.isfinite().all()) for tensor in self.tensors().values()):
+            return False
+        z = torch.randn(4, self.config.z_dim, generator=torch.Generator().manual_seed(0)).to(self.device)
+        images = self.generator.synthesis(self.generator.mapping(z), "none", self.dtype)
+        return bool(self.discriminator(images, self.dtype).isfinite().all())
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Everything that a checkpoint stores as tensors."""

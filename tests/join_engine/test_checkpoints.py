@@ -142,7 +142,7 @@ def test_malicious_files_of_torch_are_refused(tmp_path: Path, old: bool) -> None
 
 def test_a_tensor_of_endless_size_is_refused(tmp_path: Path) -> None:
     modules = layouts.nvlabs_modules(WEIGHTS)
-    storage = torch.zeros(1).storage()
+    storage = torch.zeros(1)._typed_storage()
     bomb = Call(torch._utils._rebuild_tensor_v2, storage, 0, (1 << 40,), (0,), False, {})
     modules["G_ema"].meta["state"]["_buffers"]["bomb"] = bomb
     outside = Call(torch._utils._rebuild_tensor_v2, storage, 7, (1,), (1,), False, {})
