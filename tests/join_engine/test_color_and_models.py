@@ -18,6 +18,14 @@ transforms = pytest.mark.parametrize("transform", COMPONENT_TRANSFORMS.values(),
 
 
 @transforms
+def test_gradient_of_the_inverse_transform(transform) -> None:  # type: ignore[no-untyped-def]
+    """Against finite differences, on both sides of every knee and where it goes on as its tangent."""
+    places = [-3.0, -0.95, -0.9, -0.5, 0.0, 0.7, 0.91, 0.93, 1.5, 1.9, 2.1, 5.0]
+    output = torch.tensor(places, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(transform.from_generator, (output,), eps=1e-7)
+
+
+@transforms
 def test_transforms_are_finite_with_finite_gradients(transform) -> None:  # type: ignore[no-untyped-def]
     output = torch.tensor([-1e4, -30.0, -1.0, -0.999, 0.0, 0.919, 0.92, 1.0, 1.001, 30.0, 1e4], requires_grad=True)
     linear = transform.from_generator(output)
