@@ -87,7 +87,8 @@ def _graded(group: Any, inputs: Any, name: str, y: float) -> Any:
     saturated = _mix(group, "ADD", 3, y, scaled, grey.outputs[0])
     power = new_math(group, "POWER")
     power.node.location = (3 * _COLUMN, y - 180.0)
-    power.a.default_value = 2.0
+    base: Any = power.a
+    base.default_value = 2.0
     group.links.new(inputs[f"{name} Exposure"], power.b)
     exposed = _mix(group, "MULTIPLY", 4, y, saturated, power.out)
     return _mix(group, "MULTIPLY", 5, y, exposed, inputs[f"{name} Tint"])

@@ -30,7 +30,7 @@ DECOMPOSITION = "join_decomposition"
 def can_relight(set_id: str | None) -> bool:
     """Whether a set is whole and knows its codes."""
     layers = layers_of(set_id) if set_id else {}
-    return bool(layers) and all(DECOMPOSITION in image and PREVIEW not in image for image in layers.values())
+    return bool(layers) and all(image.get(DECOMPOSITION) and not image.get(PREVIEW) for image in layers.values())
 
 
 def material(set_id: str) -> Material:
@@ -58,7 +58,7 @@ def material(set_id: str) -> Material:
 
 def originals(set_id: str) -> dict[str, bpy.types.Image]:
     """The hidden originals of a set, by component."""
-    return {image[ORIGINAL]: image for image in bpy.data.images if image.get(SET) == set_id and ORIGINAL in image}
+    return {image[ORIGINAL]: image for image in bpy.data.images if image.get(SET) == set_id and image.get(ORIGINAL)}
 
 
 def keep_originals(set_id: str, components: Iterable[str]) -> None:

@@ -100,7 +100,7 @@ def _quietly() -> Iterator[None]:
 def _add_values(item: Any, directions: list[dict[str, Any]], before: Mapping[str, float]) -> None:
     for direction in directions:
         named = not direction["name"].startswith("sefa.")
-        key = direction["name"] if named else f"{direction['component']} {int(direction['name'][5:]) + 1}"
+        key = direction["name"] if named else direction["label"]  # SeFa's names say nothing of the component
         value = item.values.get(key)
         if value is not None:
             value.components += f",{direction['component']}"
@@ -244,32 +244,28 @@ def _set_preview(set_id: str, layers: Any) -> None:
 
 
 @persistent
-def on_frame(scene: Any, depsgraph: Any = None) -> None:
+def on_frame(scene: Any, _depsgraph: Any = None) -> None:
     """The values of the new frame; a render waits for them, an interactive window does not."""
-    for item, edits in _evaluated(scene, depsgraph):
-        if host.shown_edits(item.set_id, components_of(item)) == edits and item.set_id not in lights:
-            continue
-        if bpy.app.background or bpy.app.is_job_running("RENDER"):
-            _apply_or_say(item, edits)
-        else:
-            _follow(item, edits)
+    for item in _items(scene):
+        if bpy.app.background or _is_rendering():
+            _apply_or_say(item)
+        elif item.set_id in lights or host.shown_edits(item.set_id, components_of(item)) != edits_of(item):
+            touch(item)
 
 
 @persistent
-def on_render(scene: Any, depsgraph: Any = None) -> None:
-    """Before a still image: the layers show the values, also where no frame has changed."""
-    if scene.animation_data is not None and scene.animation_data.action is not None:
-        return  # the frame's own values have been applied, and the scene's may be those of another frame
-    for item, edits in _evaluated(scene, depsgraph):
-        _apply_or_say(item, edits)
+def on_render(scene: Any, _depsgraph: Any = None) -> None:
+    """Before each image that is rendered. A compositor without render layers gets no change of frame while an animation
+    renders, but the values are those of the frame here."""
+    for item in _items(scene):
+        _apply_or_say(item)
 
 
 @persistent
 def on_undo(scene: Any, _depsgraph: Any = None) -> None:
     """The values and the pixels may be of different times now."""
-    for item in scene.join_relights:
-        names = components_of(item)
-        if names and layers_of(item.set_id) and host.shown_edits(item.set_id, names) != edits_of(item):
+    for item in _items(scene):
+        if host.shown_edits(item.set_id, components_of(item)) != edits_of(item):
             touch(item)
 
 
@@ -282,30 +278,19 @@ def forget_file(*_: Any) -> None:
         lights.clear()
 
 
-def _evaluated(scene: Any, depsgraph: Any) -> Iterator[tuple[Any, Edits]]:
-    """The scene's values, with what they are at this frame: an animation is evaluated on a copy of the scene."""
-    if not scene.join_relights:
-        return
-    copy = scene.evaluated_get(depsgraph) if depsgraph is not None else scene
-    for index, item in enumerate(scene.join_relights):
-        if item.values and layers_of(item.set_id):
-            yield item, edits_of(copy.join_relights[index])
+def _items(scene: Any) -> list[Any]:
+    """The scene's values, where the layers that they are about still exist."""
+    return [item for item in scene.join_relights if item.values and layers_of(item.set_id)]
 
 
-def _follow(item: Any, edits: Edits) -> None:
+def _is_rendering() -> bool:
+    running_job: Any = bpy.app.is_job_running
+    return bool(running_job("RENDER"))
+
+
+def _apply_or_say(item: Any) -> None:
     try:
-        light = begin(item.set_id)
-    except Failure as failure:
-        running.refuse(failure)
-        return
-    with _lock:
-        _since[item.set_id] = time.monotonic()
-        light.want(edits)
-
-
-def _apply_or_say(item: Any, edits: Edits) -> None:
-    try:
-        apply(item, edits)
+        apply(item, edits_of(item))
     except Failure as failure:
         print(f"JoIN Intrinsics: {item.name} was not relit. {failure}", file=sys.stderr, flush=True)
 

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs inside Blender, as ``inside.py`` does: what is done with layers once they are there."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from inside import ARGUMENTS, Report, decompose, module, pixels_of, run_cases
+
+
+def made(folder: Path, size: tuple[int, int] = (40, 24), alpha: bool = False) -> dict[str, Any]:
+    """A picture, decomposed by the real engine: the layers by component."""
+    for thing in list(bpy.data.objects):
+        bpy.data.objects.remove(thing)
+    image = bpy.data.images.new("photo", *size, alpha=alpha)
+    flat = np.random.default_rng(0).random(size[0] * size[1] * 4, dtype=np.float32) * 0.8 + 0.1
+    if not alpha:
+        flat[3::4] = 1.0
+    image.pixels.foreach_set(flat)
+    error = decompose(image="photo", bank=ARGUMENTS["bank"], steps=2, preset="DRAFT")
+    assert not error, error
+    return layers()
+
+
+def layers() -> dict[str, Any]:
+    return {image["join_component"]: image for image in bpy.data.images if "join_component" in image}
+
+
+def item() -> Any:
+    return bpy.context.scene.join_relights[0]
+
+
+def set_up_render(path: Path) -> None:
+    render = bpy.context.scene.render
+    if hasattr(render, "compositor_device"):
+        render.compositor_device = "CPU"
+    settings = render.image_settings
+    if hasattr(settings, "media_type"):
+        settings.media_type = "IMAGE"
+    settings.file_format, settings.color_depth, settings.color_mode = "OPEN_EXR", "32", "RGB"
+    render.filepath = str(path)
+
+
+# --- the cases ----------------------------------------------------------------------------------------------------
+
+
+def case_graded() -> Report:
+    """The group's controls, rendered; and that another set uses the same group."""
+    rng = np.random.default_rng(0)
+    folder = Path(ARGUMENTS["folder"])
+    images, compositor = module("host.images"), module("host.compositor")
+    versions = module("host.versions")
+    pixels = {}
+    for name, strength in (("albedo", 1.0), ("shading", 8.0), ("specular", 3.0)):
+        pixels[name] = rng.random((12, 16, 3), dtype=np.float32) * strength
+        np.save(folder / f"{name}.npy", pixels[name])
+    for controls in ({}, ARGUMENTS["controls"]):
+        scene = bpy.data.scenes.new("scene")
+        made_images = {name: images.write_layer(f"x {name}", rgb) for name, rgb in pixels.items()}
+        compositor.add_layers(scene, "x", made_images)
+        node = next(n for n in versions.compositor_tree(scene).nodes if n.bl_idname == "CompositorNodeGroup")
+        for name, value in controls.items():
+            node.inputs[name].default_value = value
+        bpy.context.window.scene = scene
+        set_up_render(folder / ("graded.exr" if controls else "plain.exr"))
+        bpy.ops.render.render(write_still=True, scene=scene.name)
+    return {
+        "groups": [group.name for group in bpy.data.node_groups if "join_components" in group],
+        "inputs": [socket.name for socket in node.inputs],
+        "described": all(
+            item.description
+            for item in node.node_tree.interface.items_tree
+            if item.item_type == "SOCKET" and item.in_out == "INPUT"
+        ),
+    }
+
+
+def case_relight() -> Report:
+    """Values, the layers that they make, and a file that knows all of it tomorrow."""
+    folder = Path(ARGUMENTS["folder"])
+    before = {name: pixels_of(image).copy() for name, image in made(folder, alpha=ARGUMENTS["alpha"]).items()}
+    assert bpy.ops.join.relight(image="photo") == {"FINISHED"}
+    values = item().values
+    report: Report = {
+        "names": [value.name for value in values],
+        "told": all(value.label and value.about for value in values),
+        "path": values[0].path_from_id("amount"),
+    }
+    values["Shading 1"].amount = 2.0
+    values["Specular 1"].amount = -1.0
+    assert bpy.ops.join.relight_apply() == {"FINISHED"}
+    lit = {name: pixels_of(image).copy() for name, image in layers().items()}
+    np.save(folder / "slider.npy", lit["shading"])
+    report["moved"] = {name: float(np.abs(lit[name] - before[name])[..., :3].max()) for name in lit}
+    report["alpha_kept"] = bool(np.array_equal(lit["shading"][..., 3], before["shading"][..., 3]))
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "lit.blend"))
+    item().show_original = True
+    bpy.ops.join.relight_apply()
+    report["original"] = all(np.array_equal(pixels_of(image), before[name]) for name, image in layers().items())
+    item().show_original = False
+    bpy.ops.join.relight_apply()
+    report["again"] = all(np.array_equal(pixels_of(image), lit[name]) for name, image in layers().items())
+    bpy.ops.join.relight_reset(image="photo")
+    bpy.ops.join.relight_apply()
+    report["reset"] = all(np.array_equal(pixels_of(image), before[name]) for name, image in layers().items())
+    bpy.ops.join.relight_random(image="photo", seed=3)
+    report["random"] = [round(value.amount, 5) for value in item().values]
+    bpy.ops.join.relight_random(image="photo", seed=3)
+    report["same_random"] = [round(value.amount, 5) for value in item().values] == report["random"]
+    return report
+
+
+def case_tomorrow() -> Report:
+    """The saved file in another process, with another engine: what is shown, and another light."""
+    folder = Path(ARGUMENTS["folder"])
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "lit.blend"))
+    slider = np.load(folder / "slider.npy")
+    shading = layers()["shading"]
+    report: Report = {"shown": bool(np.array_equal(pixels_of(shading), slider))}
+    state = module("ui.relight_state")
+    assert bpy.ops.join.relight_apply() == {"FINISHED"}
+    report["engine_left_alone"] = state.keeper.engine is None  # the layers show the values already
+    item().values["Shading 1"].amount = -1.0
+    bpy.ops.join.relight_apply()
+    report["moved"] = float(np.abs(pixels_of(shading) - slider).max())
+    item().values["Shading 1"].amount = 2.0
+    bpy.ops.join.relight_apply()
+    report["back"] = bool(np.array_equal(pixels_of(shading), slider))
+    state.forget_file()  # what is open stays open
+    albedo = layers()["albedo"]
+    del albedo["join_decomposition"]
+    try:
+        bpy.ops.join.relight(image=albedo.name)
+    except RuntimeError as error:
+        report["refused"] = str(error)
+    return report
+
+
+def case_animate() -> Report:
+    """Two keyframes, three frames of a video."""
+    folder = Path(ARGUMENTS["folder"])
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "lit.blend"))
+    scene = bpy.context.scene
+    value = item().values["Shading 1"]
+    value.keyframe_insert("amount", frame=1)  # 2, the slider's own
+    value.amount = -2.0
+    value.keyframe_insert("amount", frame=3)
+    scene.frame_start, scene.frame_end = 1, 3
+    set_up_render(folder / "frame_####")
+    bpy.ops.render.render(animation=True)
+    scene.frame_set(1)
+    frame_1 = pixels_of(layers()["shading"]).copy()
+    scene.frame_set(3)
+    frame_3 = pixels_of(layers()["shading"]).copy()
+    slider = np.load(folder / "slider.npy")
+    np.save(folder / "albedo.npy", pixels_of(layers()["albedo"])[..., :3])
+    np.save(folder / "specular.npy", pixels_of(layers()["specular"])[..., :3])
+    return {
+        "frame_1": bool(np.array_equal(frame_1, slider)),
+        "frame_3": float(np.abs(frame_3 - slider).max()),
+    }
+
+
+def case_speed() -> Report:
+    """What a slider's move takes until its preview is there; the engine and Blender share the machine."""
+    folder = Path(ARGUMENTS["folder"])
+    made(folder, (ARGUMENTS["side"], ARGUMENTS["side"]))
+    assert bpy.ops.join.relight(image="photo") == {"FINISHED"}
+    state = module("ui.relight_state")
+    light = state.lights[item().set_id]
+    times, asked = [], 0
+    for turn in range(12):
+        start = time.perf_counter()
+        for part in range(5):  # a drag: only the newest of these shall come
+            light.want((("shading", "sefa.0", 0.1 * turn + 0.01 * part + 0.05),))
+        wanted = light._wanted
+        while True:
+            state.keeper.step()
+            updates = light.step(state.keeper)
+            asked += len([update for update in updates if update.preview])
+            if any(update.preview and update.edits == wanted for update in updates):
+                break
+            time.sleep(0.002)
+        times.append(time.perf_counter() - start)
+    full = time.perf_counter()
+    state.lights[item().set_id].wait(state.keeper, (("shading", "sefa.0", 1.5),))
+    return {"first": times[0], "times": times[1:], "previews": asked, "full": time.perf_counter() - full}
+
+
+if __name__ == "__main__":
+    run_cases({key.removeprefix("case_"): value for key, value in globals().items() if key.startswith("case_")})

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is done with layers in Blender: recombined, relit, animated, made into materials, exported."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from pathlib import Path
+
+import numpy as np
+import OpenEXR
+import pytest
+
+from tests.join_blender.build_zip import build
+from tests.join_blender.support import HERE, Blender, make_bank
+
+CONTROLS = {
+    "Albedo Exposure": -0.5,
+    "Albedo Saturation": 0.3,
+    "Shading Exposure": 1.5,
+    "Shading Tint": (1.0, 0.8, 0.6, 1.0),
+    "Specular Tint": (0.5, 1.0, 2.0, 1.0),
+    "Specular Saturation": 2.0,
+}
+
+
+@pytest.fixture(scope="module")
+def blender(tmp_path_factory: pytest.TempPathFactory) -> Blender:
+    archive = build(tmp_path_factory.mktemp("dist"))
+    return Blender(tmp_path_factory.mktemp("blender"), archive, script=HERE / "inside_layers.py")
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_bank(tmp_path_factory.mktemp("banks") / "tiny.safetensors")
+
+
+def picture(path: Path) -> np.ndarray:
+    with OpenEXR.File(str(path)) as file:
+        return np.asarray(file.channels()["RGB"].pixels, dtype=np.float32)
+
+
+def graded(rgb: np.ndarray, exposure: float = 0.0, tint: tuple[float, ...] = (1, 1, 1), saturation: float = 1.0):
+    grey = (rgb @ np.array([0.2126, 0.7152, 0.0722]))[..., None]
+    return (grey + (rgb - grey) * saturation) * 2.0**exposure * np.array(tint)
+
+
+def test_the_group_recombines_and_grades(tmp_path: Path, blender: Blender) -> None:
+    report = blender.run("graded", "none", folder=tmp_path, controls=CONTROLS)
+    assert report["groups"] == ["JoIN Recombine"] and report["described"]
+    assert report["inputs"][:3] == ["Albedo", "Shading", "Specular"] and len(report["inputs"]) == 12
+    albedo, shading, specular = (np.load(tmp_path / f"{name}.npy") for name in ("albedo", "shading", "specular"))
+    assert np.abs(picture(tmp_path / "plain.exr") - (albedo * shading + specular)).max() < 1e-4
+    expected = graded(albedo, -0.5, saturation=0.3) * graded(shading, 1.5, (1.0, 0.8, 0.6))
+    expected += graded(specular, tint=(0.5, 1.0, 2.0), saturation=2.0)
+    assert np.abs(picture(tmp_path / "graded.exr") - expected).max() < 1e-4
+
+
+@pytest.fixture(scope="module")
+def lit(tmp_path_factory: pytest.TempPathFactory, blender: Blender, bank: Path) -> tuple[Path, dict]:
+    """A saved file with a relit set in it, and what was found while it was made."""
+    folder = tmp_path_factory.mktemp("ein Ordner – grün")
+    return folder, blender.run("relight", sys.executable, folder=folder, bank=bank, alpha=True)
+
+
+def test_values_move_the_light_and_nothing_else(lit: tuple[Path, dict]) -> None:
+    _, report = lit
+    assert report["names"][:2] == ["Shading 1", "Shading 2"] and "Specular 1" in report["names"]
+    assert report["told"] and report["path"] == "join_relights[0].values[0].amount"
+    moved = report["moved"]
+    assert moved["albedo"] == 0.0 and moved["shading"] > 0.01 and moved["specular"] > 1e-4
+    assert report["alpha_kept"]
+    assert report["original"] and report["again"] and report["reset"], report
+    assert report["same_random"] and len(set(report["random"])) > 4
+
+
+def test_a_saved_file_relights_tomorrow(blender: Blender, lit: tuple[Path, dict]) -> None:
+    folder, _ = lit
+    report = blender.run("tomorrow", sys.executable, folder=folder)
+    assert report["shown"] and report["engine_left_alone"] and report["back"]
+    assert report["moved"] > 0.01
+    assert "do not know how they were made" in report["refused"]
+
+
+def test_keyframes_render_to_video(blender: Blender, lit: tuple[Path, dict]) -> None:
+    folder, _ = lit
+    report = blender.run("animate", sys.executable, folder=folder)
+    assert report["frame_1"] and report["frame_3"] > 0.01
+    frames = [picture(folder / f"frame_{number:04d}.exr") for number in (1, 2, 3)]
+    slider = np.load(folder / "slider.npy")[..., :3]
+    expected = np.load(folder / "albedo.npy") * slider + np.load(folder / "specular.npy")
+    assert np.abs(frames[0] - expected).max() < 1e-4
+    assert min(np.abs(a - b).max() for a, b in itertools.pairwise(frames)) > 1e-3
+
+
+def test_a_slider_is_answered_at_once(tmp_path: Path, blender: Blender, bank: Path) -> None:
+    report = blender.run("speed", sys.executable, folder=tmp_path, bank=bank, side=256)
+    assert report["previews"] < 2 * 12 + 1, "values that were overtaken were computed as well"
+    assert np.median(report["times"]) < 0.2, report["times"]
