@@ -86,6 +86,13 @@ class Build:
         """The servers that a download asks."""
         return sorted({wheel.index.split("/")[2] if wheel.index else "pypi.org" for wheel in self.wheels})
 
+    @property
+    def command(self) -> str:
+        """Fetches all wheels into the current folder, typed into a shell on a computer of the same kind."""
+        indexes = sorted({wheel.index for wheel in self.wheels if wheel.index})
+        extra = "".join(f" --extra-index-url {index}" for index in indexes)
+        return f'pip download --no-deps --require-hashes{extra} -r "{self.lock}"'
+
     def missing_in(self, folder: Path) -> list[Wheel]:
         """Wheels that ``folder`` lacks."""
         return [wheel for wheel in self.wheels if not wheel.lies_in(folder)]

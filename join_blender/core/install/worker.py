@@ -185,7 +185,7 @@ class Installer:
                 "wheels_missing",
                 f"The folder {folder} lacks {missing[0]}{more} of the {len(self._build.wheels)} packages of the "
                 f"{self._build.label} build.",
-                f"Download them on another computer: pip download --require-hashes -r {self._build.lock.name}.",
+                f"On a computer with a network, download them with: {self._build.command}",
             )
         for index, wheel in enumerate(self._build.wheels):
             self._progress("download", index / len(self._build.wheels), f"Checking {wheel.name}")
