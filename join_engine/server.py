@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from .bank import Bank
     from .decomposition import Decomposition
-    from .editing.relighting import Relighter
+    from .editing.relighting import Edit, Relighter
     from .inversion import Progress
     from .inversion.state import CodeBook
     from .presets import Preset
@@ -263,13 +263,8 @@ class Engine:
 
     def _relight(self, job: Job) -> tuple[str, dict[str, Any]]:
         """A whole decomposition; with ``preview`` small layers; with ``store: false`` only the layers that changed."""
-        from .editing.relighting import Edit
-
         message = job.message
-        edits = message.get("edits", [])
-        if not isinstance(edits, list):
-            raise JoinError("edit_invalid", "The edits of a relight request are a list.")
-        edits = [Edit.from_json(edit) for edit in edits]
+        edits = _edits(message)
         relighter = self._relighter_of(message)
         output = Path(_text(message, "output"))
         if message.get("preview"):
@@ -285,6 +280,20 @@ class Engine:
         relighter = self._relighter_of(job.message)
         return "result", {"directions": [direction.to_json() for direction in relighter.directions()]}
 
+    def _store(self, job: Job) -> tuple[str, dict[str, Any]]:
+        """A ``.join`` file of a compact decomposition and its layers, relit where there are edits."""
+        from .decomposition import load_decomposition, save_decomposition
+
+        message = job.message
+        output = Path(_text(message, "output"))
+        if edits := _edits(message):
+            decomposition = self._relighter_of(message).relight(edits)
+        else:  # without the bank, which may not be there any more
+            decomposition = load_decomposition(_text(message, "decomposition"))
+            decomposition = replace(decomposition, layers=_read_layers(message.get("layers"), decomposition))
+        save_decomposition(output, decomposition)
+        return "result", {"files": [str(output)]}
+
     def _export(self, job: Job) -> tuple[str, dict[str, Any]]:
         """The layers as they are in Blender now, in files for other programs."""
         from .layer_files import LAYER_FORMATS, export_layers
@@ -295,7 +304,7 @@ class Engine:
             raise JoinError("request_invalid", "An export request needs 'layers', a path for each name.")
         if (message.get("format"), depth) not in LAYER_FORMATS:
             raise JoinError("request_invalid", f"There is no format {message.get('format')!r} of {depth} bits.")
-        layers = {name: _load_array(path) for name, path in paths.items()}
+        layers = {name: _load_array(path)[..., :3] for name, path in paths.items()}
         alpha = None if message.get("alpha") is None else _load_array(_text(message, "alpha"))
         output = Path(_text(message, "output"))
         files = export_layers(output, layers, str(message["format"]), depth, alpha)
@@ -307,6 +316,7 @@ class Engine:
         "relight": _relight,
         "directions": _directions,
         "export": _export,
+        "store": _store,
     }
 
     def _relighter_of(self, message: dict[str, Any]) -> Relighter:
@@ -448,6 +458,15 @@ def _weights(preset: Preset) -> list[float]:
         else:
             weights.append(2.0 * stage.steps if isinstance(stage, Tuning) else 0.0)
     return weights
+
+
+def _edits(message: dict[str, Any]) -> list[Edit]:
+    from .editing.relighting import Edit
+
+    edits = message.get("edits", [])
+    if not isinstance(edits, list):
+        raise JoinError("edit_invalid", f"The edits of a {message['type']} request are a list.")
+    return [Edit.from_json(edit) for edit in edits]
 
 
 def _compacted(decomposition: Decomposition) -> Decomposition:

@@ -32,6 +32,11 @@ Edits = tuple[tuple[str, str, float], ...]
 """Component, direction, amount: those that are not 0."""
 
 
+def edits_json(edits: Edits) -> list[Message]:
+    """As the engine wants them."""
+    return [dict(zip(("component", "direction", "amount"), edit, strict=True)) for edit in edits]
+
+
 @dataclass(frozen=True)
 class Material:
     """What the .blend holds of a decomposition.
@@ -181,9 +186,7 @@ class Relight:
         return []
 
     def _relight(self, edits: Edits, **options: bool) -> Message:
-        names = ("component", "direction", "amount")
-        moves = [dict(zip(names, edit, strict=True)) for edit in edits]
-        return {"type": "relight", "edits": moves, "output": str(self._path / "lit"), **options}
+        return {"type": "relight", "edits": edits_json(edits), "output": str(self._path / "lit"), **options}
 
     def _submit(self, keeper: Keeper, request: Message, take: Callable[[Message], list[Update]]) -> None:
         common = {"id": uuid.uuid4().hex, "decomposition": str(self._path / "compact.join"), "layers": self._files()}

@@ -9,7 +9,8 @@ import numpy as np
 from ..core.failure import Failure
 from ..host import relight as host
 from ..host.results import set_of
-from . import operators, relight_state
+from . import relight_state
+from .layers import chosen_set, image_property
 
 Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
 _TICK = 0.1
@@ -19,14 +20,6 @@ def _changed(self: Any, _context: Any) -> None:
     item = relight_state.find(self.id_data, self.set_id)
     if item is not None:
         relight_state.touch(item)
-
-
-def _image_property() -> Any:
-    return bpy.props.StringProperty(
-        name="Image",
-        description="A layer, or the image that was decomposed; empty for the one in the Image Editor",
-        options={"SKIP_SAVE"},
-    )
 
 
 class JoinRelightValue(bpy.types.PropertyGroup):
@@ -81,7 +74,7 @@ class JOIN_OT_relight(bpy.types.Operator):
     bl_label = "Relight"
     bl_options = {"UNDO"}
 
-    image: _image_property()  # type: ignore[valid-type]
+    image: image_property()  # type: ignore[valid-type]
     _set: str = ""
     _timer: bpy.types.Timer | None = None
 
@@ -90,7 +83,7 @@ class JOIN_OT_relight(bpy.types.Operator):
         if bpy.app.background:
             return self.execute(context)
         try:
-            self._set = _chosen_set(self.image, context)
+            self._set = chosen_set(self.image, context)
             relight_state.begin(self._set)
         except Failure as failure:
             return _report(self, failure)
@@ -116,7 +109,7 @@ class JOIN_OT_relight(bpy.types.Operator):
     def execute(self, context: Any) -> Outcome:
         """From a script or in background mode: wait."""
         try:
-            set_id = _chosen_set(self.image, context)
+            set_id = chosen_set(self.image, context)
             directions = relight_state.begin(set_id).wait_for_directions(relight_state.keeper)
         except Failure as failure:
             return _report(self, failure)
@@ -157,7 +150,7 @@ class _OfItem:
 
     def item(self, context: Any) -> Any:
         """The values, or a Failure."""
-        item = relight_state.find(context.scene, _chosen_set(getattr(self, "image", ""), context))
+        item = relight_state.find(context.scene, chosen_set(getattr(self, "image", ""), context))
         if item is None:
             raise Failure("relight_missing", "These layers have no sliders yet.", "Press Relight first.")
         return item
@@ -170,7 +163,7 @@ class JOIN_OT_relight_reset(_OfItem, bpy.types.Operator):
     bl_label = "Reset Light"
     bl_options = {"REGISTER", "UNDO"}
 
-    image: _image_property()  # type: ignore[valid-type]
+    image: image_property()  # type: ignore[valid-type]
 
     def execute(self, context: Any) -> Outcome:
         """All at once."""
@@ -189,7 +182,7 @@ class JOIN_OT_relight_random(_OfItem, bpy.types.Operator):
     bl_label = "Random Light"
     bl_options = {"REGISTER", "UNDO"}
 
-    image: _image_property()  # type: ignore[valid-type]
+    image: image_property()  # type: ignore[valid-type]
     seed: bpy.props.IntProperty(  # type: ignore[valid-type]
         name="Seed", description="The same seed gives the same light; -1 for another one each time", min=-1, default=-1
     )
@@ -295,16 +288,6 @@ def _is_animated(scene: Any) -> bool:
 def _shown_set(context: Any) -> str | None:
     space: Any = context.space_data
     return set_of(space.image) if space is not None and space.type == "IMAGE_EDITOR" else None
-
-
-def _chosen_set(name: str, context: Any) -> str:
-    image = bpy.data.images.get(name) if name else operators.shown_image(context)
-    set_id = set_of(image)
-    if set_id is None:
-        raise Failure(
-            "relight_impossible", f"'{name or 'This image'}' has no layers.", "Decompose it first, or show a layer."
-        )
-    return set_id
 
 
 def _add_item(scene: Any, set_id: str, directions: list[dict[str, Any]]) -> Any:

@@ -169,6 +169,67 @@ def case_animate() -> Report:
     }
 
 
+def case_material() -> Report:
+    """On a plane with a UV map, with and without a specular layer; and on what cannot have one."""
+    bpy.ops.wm.open_mainfile(filepath=str(Path(ARGUMENTS["folder"]) / "lit.blend"))
+    bpy.ops.mesh.primitive_plane_add()
+    plane = bpy.context.object
+    users_own = bpy.data.materials.new("my own")
+    plane.data.materials.append(users_own)
+    assert bpy.ops.join.make_material(image="photo") == {"FINISHED"}
+    made = plane.active_material
+    report: Report = {"full": _links(made), "kept": users_own.use_fake_user, "name": made.name}
+    bpy.data.images.remove(layers()["specular"])
+    while plane.data.uv_layers:
+        plane.data.uv_layers.remove(plane.data.uv_layers[0])
+    assert bpy.ops.join.make_material(image="photo") == {"FINISHED"}
+    report["lambertian"] = _links(plane.active_material)
+    bpy.ops.object.empty_add()
+    count = len(bpy.data.materials)
+    for name in ("empty", "nothing"):
+        if name == "nothing":
+            bpy.context.view_layer.objects.active = None
+        try:
+            bpy.ops.join.make_material(image="photo")
+        except RuntimeError as error:
+            report[name] = str(error)
+    report["count"] = len(bpy.data.materials) - count
+    return report
+
+
+def _links(material: Any) -> Report:
+    """Where each input of the shader comes from; and where the estimates are put."""
+    shader = next(node for node in material.node_tree.nodes if node.bl_idname == "ShaderNodeBsdfPrincipled")
+    found = {}
+    for socket in shader.inputs:
+        if socket.is_linked:
+            node = socket.links[0].from_node
+            found[socket.name] = node.image["join_component"] if node.bl_idname == "ShaderNodeTexImage" else node.label
+    frames = [node.label for node in material.node_tree.nodes if node.bl_idname == "NodeFrame"]
+    generated = any(node.bl_idname == "ShaderNodeTexCoord" for node in material.node_tree.nodes)
+    return {"inputs": found, "frames": frames, "generated": generated}
+
+
+def case_export() -> Report:
+    """Each format, of a relit set; and the nodes put in again."""
+    folder = Path(ARGUMENTS["folder"])
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "lit.blend"))
+    for name, image in layers().items():
+        np.save(folder / f"now {name}.npy", pixels_of(image))
+    said = {}
+    for how in ("EXR16", "EXR32", "PNG8", "PNG16", "JOIN"):
+        said[how] = list(bpy.ops.join.export(image="photo", filepath=str(folder / f"out {how}"), format=how))
+    (folder / "file").write_text("in the way")
+    try:
+        bpy.ops.join.export(image="photo", filepath=str(folder / "file" / "x.exr"), format="EXR16")
+    except RuntimeError as error:
+        said["in the way"] = str(error)
+    tree = module("host.versions").compositor_tree(bpy.context.scene)
+    before = len(tree.nodes)
+    bpy.ops.join.add_nodes(image="photo")
+    return {"said": said, "added": len(tree.nodes) - before}
+
+
 def case_speed() -> Report:
     """What a slider's move takes until its preview is there; the engine and Blender share the machine."""
     folder = Path(ARGUMENTS["folder"])

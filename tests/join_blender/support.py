@@ -72,16 +72,18 @@ class Blender:
         folder: for the user folder and for what the cases write.
         archive: the extension's zip.
         python: an interpreter that has bpy.
+        script: has the cases.
     """
 
-    def __init__(self, folder: Path, archive: Path, python: Path | str = sys.executable) -> None:
+    def __init__(self, folder: Path, archive: Path, python: Path | str = sys.executable, script: Path = INSIDE) -> None:
         self.folder = folder
+        self._script = script
         self._archive = archive
         self._python = python
         (folder / "user").mkdir(parents=True, exist_ok=True)
 
     def run(self, case: str, engine: Path | str, timeout: float = 120, **arguments: Any) -> dict[str, Any]:
-        """Run one case of ``inside.py`` in a new process; what it reported. ``FAKE_ENGINE`` and the like are arguments
+        """Run one case of the script in a new process; what it reported. ``FAKE_ENGINE`` and the like are arguments
         in capitals."""
         report = self.folder / f"{case}.json"
         report.unlink(missing_ok=True)
@@ -94,6 +96,6 @@ class Blender:
             "OMP_NUM_THREADS": "1",
             "JOIN_TEST": json.dumps({"archive": str(self._archive), "report": str(report), **plain}, default=str),
         }
-        log = run([str(self._python), str(INSIDE), case], environment, timeout)
+        log = run([str(self._python), str(self._script), case], environment, timeout)
         assert report.exists(), log
         return json.loads(report.read_text(encoding="utf-8")) | {"log": log}

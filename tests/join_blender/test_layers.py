@@ -11,6 +11,8 @@ import numpy as np
 import OpenEXR
 import pytest
 
+from join_engine.cli import main
+from join_engine.decomposition import load_decomposition
 from tests.join_blender.build_zip import build
 from tests.join_blender.support import HERE, Blender, make_bank
 
@@ -91,6 +93,47 @@ def test_keyframes_render_to_video(blender: Blender, lit: tuple[Path, dict]) -> 
     expected = np.load(folder / "albedo.npy") * slider + np.load(folder / "specular.npy")
     assert np.abs(frames[0] - expected).max() < 1e-4
     assert min(np.abs(a - b).max() for a, b in itertools.pairwise(frames)) > 1e-3
+
+
+def test_one_click_makes_a_material(blender: Blender, lit: tuple[Path, dict]) -> None:
+    report = blender.run("material", "none", folder=lit[0])
+    assert report["name"] == "photo" and report["kept"], "the user's own material would be lost on saving"
+    assert report["full"]["inputs"] == {
+        "Base Color": "albedo",
+        "Alpha": "albedo",
+        "Roughness": "Roughness (estimate)",
+        "Specular IOR Level": "Specular IOR Level (estimate)",
+    }
+    assert ["Estimate" in frame for frame in report["full"]["frames"]] == [True]
+    assert not report["full"]["generated"] and report["lambertian"]["generated"]
+    assert set(report["lambertian"]["inputs"]) == {"Base Color", "Alpha"} and not report["lambertian"]["frames"]
+    assert "'Empty' cannot have a material" in report["empty"] and "No object is active" in report["nothing"]
+    assert report["count"] == 0
+
+
+def test_layers_leave_blender(blender: Blender, bank: Path, lit: tuple[Path, dict]) -> None:
+    folder, _ = lit
+    report = blender.run("export", sys.executable, folder=folder)
+    assert all(said == ["FINISHED"] for how, said in report["said"].items() if how.isupper())
+    assert "cannot be written" in report["said"]["in the way"]
+    assert report["added"] == 5
+    now = {name: np.load(folder / f"now {name}.npy") for name in ("albedo", "shading", "specular")}
+    for how, tolerance in (("EXR16", 1e-3), ("EXR32", 0.0)):
+        with OpenEXR.File(str(folder / f"out {how}.exr"), separate_channels=True) as file:
+            channels = {name: channel.pixels for name, channel in file.channels().items()}
+        for name, pixels in now.items():
+            np.testing.assert_allclose(channels[f"{name}.G"], pixels[..., 1], rtol=tolerance, atol=tolerance)
+        assert np.array_equal(channels["A"].astype(np.float16), now["albedo"][..., 3].astype(np.float16))
+    for how in ("PNG8", "PNG16"):
+        assert all((folder / f"out {how} {name}.png").stat().st_size > 500 for name in now)
+    stored = load_decomposition(folder / "out JOIN.join")
+    for name, pixels in now.items():
+        np.testing.assert_allclose(stored.layers[name], pixels[..., :3], rtol=1e-5, atol=1e-6)
+    assert [edit["amount"] for edit in stored.settings["edits"]] == [2.0, -1.0]
+    back = ["--set", "shading.sefa.0=-2", "--set", "specular.sefa.0=1", "--out", str(folder / "back")]
+    assert main(["relight", str(folder / "out JOIN.join"), *back, "--bank", str(bank)]) == 0
+    original = load_decomposition(folder / "back" / "decomposition.join")
+    assert np.abs(original.layers["shading"] - now["shading"][..., :3]).max() > 0.01
 
 
 def test_a_slider_is_answered_at_once(tmp_path: Path, blender: Blender, bank: Path) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from join_engine.decomposition import load_decomposition
+
 ROOT = Path(__file__).parents[2]
 FOLDER = "Ordner mit Ümläut"
 
@@ -124,6 +126,31 @@ def test_decompose_and_relight(client: Client, request_for: dict[str, Any]) -> N
     assert not np.array_equal(*(np.load(event["layers"]["shading"]) for event in (result, lit)))
 
 
+def test_sliders_and_files(client: Client, request_for: dict[str, Any]) -> None:
+    """The requests of the relight panel: small previews, changed layers only, and a .join of what a .blend holds."""
+    client.send(**{**request_for, "steps": 1, "preview_every": 0}, id=1)
+    made = client.until("result", "error")[-1]
+    held = {"decomposition": made["compact"], "layers": made["layers"]}
+    client.send(type="directions", id=2, **held)
+    directions = client.until("result", "error")[-1]["directions"]
+    assert [(d["component"], d["name"]) for d in directions[:2]] == [("shading", "sefa.0"), ("shading", "sefa.1")]
+    output = Path(request_for["output"]).with_name("lit")
+    edits = [{"component": "shading", "direction": "sefa.0", "amount": 2.0}]
+    client.send(type="relight", id=3, edits=edits, output=str(output), preview=True, **held)
+    small = client.until("result", "error")[-1]
+    assert max(np.load(small["recomposed"]).shape) == 16 and set(small["layers"]) == {"albedo", "shading"}
+    client.send(type="relight", id=4, edits=edits, output=str(output), store=False, **held)
+    full = client.until("result", "error")[-1]
+    assert set(full["layers"]) == {"shading"} and np.load(full["layers"]["shading"]).shape == (40, 56, 3)
+    for number, moves in ((5, edits), (6, [])):
+        client.send(type="store", id=number, edits=moves, output=str(output / f"{number}.join"), **held)
+        assert client.until("result", "error")[-1]["files"] == [str(output / f"{number}.join")]
+    lit, same = (load_decomposition(output / f"{number}.join") for number in (5, 6))
+    assert np.array_equal(lit.layers["shading"], np.load(full["layers"]["shading"]))
+    assert np.array_equal(same.layers["shading"], np.load(made["layers"]["shading"]))
+    assert np.array_equal(lit.layers["albedo"], same.layers["albedo"])
+
+
 @pytest.mark.parametrize("keep", [True, False])
 def test_cancel_while_running(client: Client, request_for: dict[str, Any], keep: bool) -> None:
     client.send(**{**request_for, "steps": 100_000, "preview_every": 0}, id=7)
@@ -180,6 +207,15 @@ def test_an_id_can_be_used_again_but_not_twice_at_once(client: Client, request_f
         (b'{"type": "decompose", "id": 1, "image": "nowhere.npy", "output": "b"}', "image_missing"),
         (b'{"type": "relight", "id": 1, "decomposition": "a", "output": "b", "edits": 1}', "edit_invalid"),
         (b'{"type": "relight", "id": 1, "decomposition": "a.join", "output": "b"}', "decomposition_missing"),
+        (b'{"type": "directions", "id": 1, "decomposition": "a.join"}', "decomposition_missing"),
+        (b'{"type": "store", "id": 1, "decomposition": "a.join", "output": "b"}', "decomposition_missing"),
+        (b'{"type": "store", "id": 1, "decomposition": "a.join", "output": "b", "edits": [3]}', "edit_invalid"),
+        (b'{"type": "export", "id": 1, "output": "b", "layers": []}', "request_invalid"),
+        (b'{"type": "export", "id": 1, "output": "b", "layers": {}, "format": "gif", "depth": 8}', "request_invalid"),
+        (
+            b'{"type": "export", "id": 1, "output": "b", "layers": {"a": "c.exr"}, "format": "exr", "depth": 16}',
+            "layer_unreadable",
+        ),
         (b'{"type": "cancel", "id": "nobody"}', "job_unknown"),
     ],
 )

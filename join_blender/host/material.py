@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A Principled material from layers: the albedo is the base colour, and the specular layer says something about gloss.
+
+What it says is an estimate and no measurement: how bright a highlight is depends on the light as much as on the
+surface. Where the layer is bright, the surface mirrors a light, so it is taken for smooth and for reflecting; where it
+is dark, nothing is known, and the surface gets the roughness of a matte one. The nodes that map the one to the other
+are there to be adjusted, in a frame that says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import bpy
+import numpy as np
+
+from ..core.failure import Failure
+
+ESTIMATE = "Estimate from the specular layer: adjust to taste"
+_MATTE, _GLOSSY = 0.8, 0.25
+"""Roughness where the specular layer is black, and where it is brightest."""
+_PLAIN, _STRONG = 0.3, 0.7
+"""Specular IOR Level likewise; 0.5 is an index of refraction of 1.5."""
+_FAINT = 1e-3
+"""A specular layer that nowhere exceeds this shows no highlight, and says nothing."""
+_WEIGHTS = np.array([0.2126, 0.7152, 0.0722], np.float32)
+
+
+def make_material(name: str, layers: Mapping[str, bpy.types.Image]) -> bpy.types.Material:
+    """A material of these layers; ``albedo`` has to be among them.
+
+    Raises:
+        Failure: ``layers_missing``.
+    """
+    if "albedo" not in layers:
+        raise Failure("layers_missing", "These layers have no albedo.", "Decompose the image again.")
+    material: Any = bpy.data.materials.new(name)
+    if not material.use_nodes:
+        material.use_nodes = True  # always so from 5.0 on
+    tree = material.node_tree
+    tree.nodes.clear()
+    output = tree.nodes.new("ShaderNodeOutputMaterial")
+    output.location = (600.0, 0.0)
+    shader = tree.nodes.new("ShaderNodeBsdfPrincipled")
+    shader.location = (300.0, 0.0)
+    shader.inputs["Roughness"].default_value = _MATTE
+    tree.links.new(shader.outputs[0], output.inputs[0])
+    albedo = _image_node(tree, layers["albedo"], "Albedo", (-600.0, 100.0))
+    tree.links.new(albedo.outputs["Color"], shader.inputs["Base Color"])
+    if layers["albedo"].alpha_mode == "CHANNEL_PACKED":
+        tree.links.new(albedo.outputs["Alpha"], shader.inputs["Alpha"])
+    brightest = _brightest(layers["specular"]) if "specular" in layers else 0.0
+    if brightest > _FAINT:
+        _estimate(tree, shader, layers["specular"], brightest)
+    return material
+
+
+def assign(material: bpy.types.Material, thing: bpy.types.Object) -> str:
+    """Put a material into the active slot of an object; the name of the one that was there, which stays in the file.
+
+    Raises:
+        Failure: ``object_unsuitable``.
+    """
+    mesh: Any = thing.data
+    if mesh is None or not hasattr(mesh, "materials"):
+        raise Failure(
+            "object_unsuitable", f"'{thing.name}' cannot have a material.", "Choose a mesh, a curve or the like."
+        )
+    if not mesh.uv_layers if hasattr(mesh, "uv_layers") else True:
+        _use_generated_coordinates(material)
+    if not thing.material_slots:
+        mesh.materials.append(material)
+        return ""
+    slot: Any = thing.material_slots[thing.active_material_index]
+    before = slot.material
+    slot.material = material
+    if before is None or before == material:
+        return ""
+    if before.users == 0:
+        before.use_fake_user = True  # else saving would drop the user's own work
+    return str(before.name)
+
+
+def _estimate(tree: Any, shader: Any, specular: bpy.types.Image, brightest: float) -> None:
+    frame = tree.nodes.new("NodeFrame")
+    frame.label = ESTIMATE
+    image = _image_node(tree, specular, "Specular", (-600.0, -300.0))
+    grey = tree.nodes.new("ShaderNodeRGBToBW")
+    grey.location = (-300.0, -300.0)
+    tree.links.new(image.outputs["Color"], grey.inputs[0])
+    nodes = [image, grey]
+    for row, (socket, low, high) in enumerate(
+        (("Roughness", _MATTE, _GLOSSY), ("Specular IOR Level", _PLAIN, _STRONG))
+    ):
+        remap = tree.nodes.new("ShaderNodeMapRange")
+        remap.label = f"{socket} (estimate)"
+        remap.location = (-80.0, -250.0 - row * 280.0)
+        remap.clamp = True
+        for name, value in (("From Min", 0.0), ("From Max", brightest), ("To Min", low), ("To Max", high)):
+            remap.inputs[name].default_value = value
+        tree.links.new(grey.outputs[0], remap.inputs["Value"])
+        tree.links.new(remap.outputs[0], shader.inputs[socket])
+        nodes.append(remap)
+    for node in nodes:
+        node.parent = frame
+
+
+def _brightest(image: bpy.types.Image) -> float:
+    """The luminance that one pixel in a hundred exceeds: a single spark shall not set the scale."""
+    width, height = image.size
+    stored: Any = image.pixels
+    flat = np.empty(len(stored), np.float32)
+    stored.foreach_get(flat)
+    luminance = flat.reshape(height * width, -1)[:, :3] @ _WEIGHTS
+    return float(np.quantile(luminance, 0.99)) if luminance.size else 0.0
+
+
+def _image_node(tree: Any, image: bpy.types.Image, label: str, location: tuple[float, float]) -> Any:
+    node = tree.nodes.new("ShaderNodeTexImage")
+    node.image, node.label, node.location = image, label, location
+    return node
+
+
+def _use_generated_coordinates(material: Any) -> None:
+    """Without a UV map an image would be one colour all over: lay it over the object's bounding box instead."""
+    tree = material.node_tree
+    coordinates = tree.nodes.new("ShaderNodeTexCoord")
+    coordinates.location = (-850.0, 0.0)
+    for node in tree.nodes:
+        if node.bl_idname == "ShaderNodeTexImage":
+            tree.links.new(coordinates.outputs["Generated"], node.inputs["Vector"])

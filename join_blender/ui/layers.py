@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can be done with a set of layers: nodes, a material, files for other programs."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import bpy
+
+from ..core.errand import Errand
+from ..core.failure import Failure
+from ..core.keeper import Keeper
+from ..host import compositor, export, material, relight
+from ..host.results import PREVIEW, SOURCE, latest_set, layers_of, set_of
+from . import operators, relight_state
+
+Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
+
+_TICK = 0.1
+_ORDER = ("albedo", "shading", "specular")
+_FORMATS = (
+    (
+        "EXR16",
+        "EXR, 16 bit",
+        "One multilayer OpenEXR of half floats, linear: albedo.R, shading.R … and the whole image",
+    ),
+    ("EXR32", "EXR, 32 bit", "One multilayer OpenEXR of full floats, which loses nothing; linear"),
+    ("PNG8", "PNG, 8 bit", "A file per layer. The albedo is sRGB; shading and specular are tone-mapped, x / (1 + x)"),
+    ("PNG16", "PNG, 16 bit", "A file per layer, as with 8 bits but without banding"),
+    ("JOIN", "JoIN Decomposition", "Layers and codes in a .join file: python -m join_engine relight reads it back"),
+)
+
+
+class _OnSet:
+    """An operator on the set that is shown, or on one that a script names."""
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """An image in the editor has layers; a script may name one."""
+        space: Any = context.space_data
+        return space is None or space.type != "IMAGE_EDITOR" or set_of(space.image) is not None
+
+    def chosen_set(self, context: Any) -> str:
+        """Raises Failure where there is no set, or none that is finished."""
+        return chosen_set(getattr(self, "image", ""), context)
+
+
+def chosen_set(name: str, context: Any) -> str:
+    """The set of the image of that name, which may have left the file since; of the one that is shown for no name.
+
+    Raises:
+        Failure: ``layers_missing``.
+    """
+    image = bpy.data.images.get(name) if name else operators.shown_image(context)
+    set_id = set_of(image) if image is not None else latest_set(name)
+    layers = layers_of(set_id) if set_id is not None else {}
+    if set_id is None or not layers or any(layer.get(PREVIEW) for layer in layers.values()):
+        words = f"'{image.name if image is not None else name}' has no finished layers."
+        raise Failure("layers_missing", words, "Decompose it first, or show one of its layers.")
+    return set_id
+
+
+def image_property() -> Any:
+    """The image whose layers an operator is about."""
+    return bpy.props.StringProperty(
+        name="Image",
+        description="A layer, or the image that was decomposed; empty for the one in the Image Editor",
+        options={"SKIP_SAVE"},
+    )
+
+
+class JOIN_OT_add_nodes(_OnSet, bpy.types.Operator):
+    """Put the layers and the group JoIN Recombine into the compositor, beside what is there"""
+
+    bl_idname = "join.add_nodes"
+    bl_label = "Add to Compositor"
+    bl_options = {"REGISTER", "UNDO"}
+
+    image: image_property()  # type: ignore[valid-type]
+
+    def execute(self, context: Any) -> Outcome:
+        """A frame of nodes, connected to nothing of the user's."""
+        try:
+            layers = layers_of(self.chosen_set(context))
+        except Failure as failure:
+            return _report(self, failure)
+        ordered = {name: layers[name] for name in _ORDER if name in layers}
+        source = str(next(iter(layers.values()))[SOURCE])
+        if compositor.add_layers(context.scene, f"JoIN: {source}", ordered):
+            self.report({"INFO"}, "The scene now renders the recombined image, at its size")
+        else:
+            self.report({"INFO"}, "The nodes are in a frame below your own")
+        return {"FINISHED"}
+
+
+class JOIN_OT_make_material(_OnSet, bpy.types.Operator):
+    """Make a Principled material of the layers for the active object: the albedo is its base colour. Roughness and
+    specular level are only estimated from the specular layer, where the bank has one"""
+
+    bl_idname = "join.make_material"
+    bl_label = "Material from Layers"
+    bl_options = {"REGISTER", "UNDO"}
+
+    image: image_property()  # type: ignore[valid-type]
+
+    def execute(self, context: Any) -> Outcome:
+        """A new material in the active slot; what was there stays in the file."""
+        thing = context.view_layer.objects.active
+        try:
+            if thing is None:
+                raise Failure("object_missing", "No object is active.", "Click one in the 3D Viewport first.")
+            set_id = self.chosen_set(context)
+            if not hasattr(thing.data, "materials"):
+                raise Failure("object_unsuitable", f"'{thing.name}' cannot have a material.", "Choose a mesh.")
+            made = material.make_material(relight.label_of(set_id), layers_of(set_id))
+            before = material.assign(made, thing)
+        except Failure as failure:
+            return _report(self, failure)
+        words = f"'{made.name}' is on '{thing.name}'"
+        self.report({"INFO"}, f"{words} instead of '{before}', which stays in the file" if before else words)
+        return {"FINISHED"}
+
+
+class JOIN_OT_export(_OnSet, bpy.types.Operator):
+    """Write the layers, as they are now, into files for other programs"""
+
+    bl_idname = "join.export"
+    bl_label = "Export Layers..."
+    bl_options = set()
+
+    image: image_property()  # type: ignore[valid-type]
+    filepath: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="File", description="For PNG: what the names of the files begin with", subtype="FILE_PATH"
+    )
+    format: bpy.props.EnumProperty(  # type: ignore[valid-type]
+        name="Format", description="What is written", items=_FORMATS, default="EXR16"
+    )
+    check_existing: bpy.props.BoolProperty(default=True, options={"HIDDEN"})  # type: ignore[valid-type]
+    filter_glob: bpy.props.StringProperty(default="*.exr;*.png;*.join", options={"HIDDEN"})  # type: ignore[valid-type]
+
+    _errand: Errand | None = None
+    _keeper: Keeper | None = None
+    _timer: bpy.types.Timer | None = None
+
+    def invoke(self, context: Any, _event: Any) -> Outcome:
+        """Let the user choose the file."""
+        try:
+            set_id = self.chosen_set(context)
+        except Failure as failure:
+            return _report(self, failure)
+        self.image = next(iter(layers_of(set_id).values())).name  # the file browser takes the editor away
+        self.filepath = relight.label_of(set_id) + export.SUFFIXES[self.format]
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def check(self, _context: Any) -> bool:
+        """The name's ending follows the format."""
+        right = _with_suffix(self.filepath, self.format)
+        changed = right != self.filepath
+        self.filepath = right
+        return changed
+
+    def draw(self, _context: Any) -> None:
+        """In the file browser's sidebar."""
+        layout: Any = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(self, "format")
+
+    def execute(self, context: Any) -> Outcome:
+        """From a script or in background mode: wait. Else the engine writes while Blender stays usable."""
+        try:
+            set_id = self.chosen_set(context)
+            if not self.filepath:
+                raise Failure("file_missing", "No file is named.", "Choose one.")
+            path = Path(bpy.path.abspath(_with_suffix(self.filepath, self.format)))
+            files, request = export.export_request(set_id, path, self.format)
+            self._errand = Errand(files, request, operators.make_recipe("auto"), bpy.app.tempdir or None)
+            self._keeper = relight_state.keeper
+            if bpy.app.background or not context.window:
+                self._errand.wait(self._keeper)
+                return self._end(context)
+        except Failure as failure:
+            return _report(self, failure)
+        self._timer = context.window_manager.event_timer_add(_TICK, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        context.workspace.status_text_set("Exporting layers")
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: Any, event: Any) -> Outcome:
+        """Look at the engine; everything else passes through to Blender."""
+        if event.type != "TIMER" or self._errand is None or self._keeper is None:
+            return {"PASS_THROUGH"}
+        self._keeper.step()
+        return self._end(context) if self._errand.step(self._keeper) else {"PASS_THROUGH"}
+
+    def cancel(self, context: Any) -> None:
+        """Blender takes the operator away, or it is done."""
+        if self._timer is not None:
+            context.window_manager.event_timer_remove(self._timer)
+            context.workspace.status_text_set(None)
+            self._timer = None
+
+    def _end(self, context: Any) -> Outcome:
+        self.cancel(context)
+        assert self._errand is not None
+        if self._errand.failure is not None:
+            return _report(self, self._errand.failure)
+        files = (self._errand.result or {}).get("files", [])
+        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        self.report({"INFO"}, f"Wrote {files[0]}{more}" if files else "Nothing was written")
+        return {"FINISHED"}
+
+
+class JOIN_PT_use(bpy.types.Panel):
+    """Where the layers go from here"""
+
+    bl_idname = "JOIN_PT_use"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "JoIN"
+    bl_label = "Use Layers"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Where the image has layers, or is one."""
+        space: Any = context.space_data
+        layers = layers_of(set_of(space.image) or "")
+        return bool(layers) and not any(image.get(PREVIEW) for image in layers.values())
+
+    def draw(self, context: Any) -> None:
+        """A button for each."""
+        layout: Any = self.layout
+        layout.operator(JOIN_OT_add_nodes.bl_idname, icon="NODE_COMPOSITING")
+        row = layout.row()
+        active = context.view_layer.objects.active
+        row.enabled = active is not None and hasattr(active.data, "materials")
+        row.operator(JOIN_OT_make_material.bl_idname, icon="MATERIAL")
+        if not row.enabled:
+            layout.label(text="Select an object for the material", icon="INFO")
+        layout.operator(JOIN_OT_export.bl_idname, icon="EXPORT")
+
+
+def _with_suffix(path: str, how: str) -> str:
+    known = set(export.SUFFIXES.values())
+    stem = path[: -len(Path(path).suffix)] if Path(path).suffix.lower() in known else path
+    return stem + export.SUFFIXES[how]
+
+
+def _report(operator: Any, failure: Failure) -> Outcome:
+    operator.report({"ERROR"}, str(failure))
+    return {"CANCELLED"}
+
+
+CLASSES: tuple[type, ...] = (JOIN_OT_add_nodes, JOIN_OT_make_material, JOIN_OT_export, JOIN_PT_use)
