@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is done with layers in Blender: recombined, relit, animated, made into materials, exported."""
+"""What is done with layers in Blender: recombined, relit, animated, made into materials, exported.
+
+``JOIN_BPY_PYTHON`` names the Python of another bpy than this one's, for trying other versions of Blender.
+"""
 
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 from pathlib import Path
 
@@ -29,7 +33,8 @@ CONTROLS = {
 @pytest.fixture(scope="module")
 def blender(tmp_path_factory: pytest.TempPathFactory) -> Blender:
     archive = build(tmp_path_factory.mktemp("dist"))
-    return Blender(tmp_path_factory.mktemp("blender"), archive, script=HERE / "inside_layers.py")
+    python = os.environ.get("JOIN_BPY_PYTHON") or sys.executable
+    return Blender(tmp_path_factory.mktemp("blender"), archive, python, HERE / "inside_layers.py")
 
 
 @pytest.fixture(scope="module")
