@@ -13,7 +13,8 @@ PRESET ?= standard
 # Passed on by the environment, never pasted into a command: a path may hold spaces, quotes or umlauts.
 export IMAGE PRESET
 
-.PHONY: demo test lint package package-full test-blenders test-gui heldout clean help
+.PHONY: demo test lint package package-full test-blenders test-gui heldout \
+	train-materials train-primeshapes train-smoke clean help
 
 help:
 	@echo "make demo [IMAGE=photo.png] - decompose the sample (or your image) in Blender, into $(OUT)/"
@@ -23,6 +24,8 @@ help:
 	@echo "make package-full           - the same with the engine's packages inside, for Linux: needs no network"
 	@echo "make test-blenders          - the zip and the renderer in Blender 4.2, 4.5, 5.0 and 5.2"
 	@echo "make test-gui BLENDER=5.2   - a real click in a real window"
+	@echo "make train-materials        - renders, trains and installs the bank; also train-primeshapes (hours)"
+	@echo "make train-smoke            - the same at 32 pixels in minutes: does everything run?"
 	@echo "make heldout                - render 50 held-out scenes and print the table of the README"
 
 $(READY): pyproject.toml
@@ -65,6 +68,19 @@ $(HELDOUT)/samples.tar: $(READY)
 
 heldout: $(HELDOUT)/samples.tar
 	$(RUN) -m join_engine evaluate --data $< --count 50 --preset "$$PRESET" --out $(HELDOUT)/$(PRESET)
+
+# From renders to a bank file. What is done is kept in runs/ and not done again; a bank of the whole takes hours.
+RUNS ?= runs
+train-materials train-primeshapes: train-%: $(READY)
+	$(RUN) samples/train_bank.py $* --out "$(RUNS)/$*" --bank join_engine/banks/$*.safetensors $(TRAIN)
+
+# The same at 32 pixels with a few hundred images: everything runs, nothing is learned.
+SMOKE := out/train-smoke
+train-smoke: $(READY)
+	rm -rf $(SMOKE)
+	$(RUN) samples/train_bank.py primeshapes --out $(SMOKE) --bank $(SMOKE)/smoke.safetensors --name smoke \
+		--count 200 --resolution 32 --samples 1 --channel-base 256 --channel-max 32 \
+		--kimg 2 --trunk-kimg 1 --encoder-kimg 0.5 --evaluated 8
 
 clean:
 	rm -rf out dist .pytest_cache .mypy_cache .ruff_cache

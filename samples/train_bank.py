@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From renders to a bank file, in one command that can be killed at any moment and called again.
+
+    python samples/train_bank.py materials --out runs/materials --bank join_engine/banks/materials.safetensors
+
+Renders a dataset, packs it, trains a generator per component, the perceptual trunk and an encoder per component, puts
+them together, evaluates the encoders on the test split, writes the card, and decomposes one test image. Each step is a
+command that goes on from where it was; a step that ended well is not run again unless its command changes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RENDER = ROOT / "dataset_tools" / "render.py"
+
+DATASETS = {
+    "primeshapes": (("albedo", "shading"), "lambertian"),
+    "materials": (("albedo", "shading", "specular"), "lambertian_specular"),
+}
+# Renders are larger than what is trained on: their area average is free of grain and of steps at edges.
+_OVERSAMPLING = 2
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command, and the folder or file that it makes."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+class Failed(Exception):
+    """A step ended badly; its own words stand above."""
+
+
+def plan(options: argparse.Namespace) -> list[list[Step]]:
+    """The steps in order; those of one group run side by side."""
+    out: Path = options.out
+    components, model = DATASETS[options.dataset]
+    data, build = out / "renders", out / "generators.safetensors"
+    packs = {split: out / f"{split}.tar" for split in ("train", "val", "test")}
+    train_on = ["--data", packs["train"]]
+    judged = [*train_on, "--validation", packs["val"]]
+    python, engine = sys.executable, [sys.executable, "-m", "join_engine"]
+    training = [python, "-m", "join_engine.training"]
+
+    def module(name: str, *words: object) -> tuple[str, ...]:
+        return (*training[:2], f"{training[2]}.{name}", *map(str, words))
+
+    def render(*words: object) -> tuple[str, ...]:
+        return (python, str(RENDER), *map(str, words))
+
+    def export(split: str, *words: object) -> Step:
+        common = ["--resolution", options.resolution, "--components", *components, "--split", split]
+        return Step(f"pack {split}", render("export", data, *common, *words, "--out", packs[split]))
+
+    quality = ["--resolution", options.resolution * _OVERSAMPLING, "--samples", options.samples, "--denoise"]
+    size = ["--channel-base", options.channel_base, "--channel-max", options.channel_max, "--mapping-layers", 4]
+    size += ["--batch", options.batch, "--lr", 0.003, "--r1-gamma", 0.1, "--no-noise", "--ada"]
+    generators = [word for c in components for word in ("--component", f"{c}={out / f'gan-{c}'}")]
+    encoders = [word for c in components for word in ("--encoder", f"{c}={out / f'encoder-{c}'}")]
+    finished = out / "finished.safetensors"
+    whole = ["--name", options.name or options.dataset, "--machine", options.machine]
+    return [
+        [Step("render", render(options.dataset, "--count", options.count, *quality, "--workers", options.workers,
+                               "--out", data))],
+        [export("train"), export("val"), export("test", "--float")],
+        [Step(f"GAN of {c}", module("gan", *train_on, "--component", c, "--kimg", options.kimg, *size, "--out",
+                                    out / f"gan-{c}")) for c in components],
+        [Step("trunk", module("trunk", *judged, "--forward-model", model, "--kimg", options.trunk_kimg, "--out",
+                              out / "trunk"))],
+        [Step("generators to a bank", module("make_bank", *generators, "--trunk", out / "trunk", "--forward-model",
+                                             model, *whole, "--out", build))],
+        [Step(f"encoder of {c}", module("encoder", "--bank", build, "--component", c, *judged, "--kimg",
+                                        options.encoder_kimg, "--out", out / f"encoder-{c}")) for c in components],
+        [Step("bank", module("make_bank", "--bank", build, *encoders, *whole, "--out", finished))],
+        [Step("encoders alone", (*engine, "evaluate", "--preset", "encoder", "--bank", str(finished), "--data",
+                                 str(packs["test"]), "--count", str(options.evaluated), "--out", str(out / "scores")))],
+        [Step("bank with its scores", module("make_bank", "--bank", finished, "--scores", out / "scores" / "table.json",
+                                             *whole, "--out", options.bank))],
+        [Step("card", (*engine, "banks", "card", str(options.bank)))],
+    ]  # fmt: skip
+
+
+def run(groups: Sequence[Sequence[Step]], done: Path, processes: int, environment: Mapping[str, str]) -> None:
+    """Run the groups in order, at most ``processes`` steps at a time; what ``done`` says has ended well is left out.
+
+    Once a step has to run, all that follow run again, since they build on it.
+    """
+    known = json.loads(done.read_text("utf-8")) if done.exists() else {}
+    fresh = False
+    for group in groups:
+        waiting = [step for step in group if fresh or known.get(step.name) != list(step.command)]
+        fresh = fresh or bool(waiting)
+        for first in range(0, len(waiting), processes):
+            _together(waiting[first : first + processes], environment)
+            known.update({step.name: list(step.command) for step in waiting[first : first + processes]})
+            partial = done.with_suffix(".partial")
+            partial.write_text(json.dumps(known, indent=1), "utf-8")
+            partial.replace(done)
+
+
+def _together(steps: Sequence[Step], environment: Mapping[str, str]) -> None:
+    began = time.monotonic()
+    for step in steps:
+        print(f"== {step.name}", flush=True)
+    threads = str(max(1, (os.cpu_count() or 1) // len(steps)))
+    running = [
+        subprocess.Popen(step.command, cwd=ROOT, env={**environment, "OMP_NUM_THREADS": threads}) for step in steps
+    ]
+    try:
+        codes = [process.wait() for process in running]
+    finally:
+        for process in running:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+    for step, code in zip(steps, codes, strict=True):
+        if code:
+            raise Failed(f"'{step.name}' ended with status {code}; mend what it says and run the same command again")
+    print(f"== done in {time.monotonic() - began:.0f} s", flush=True)
+
+
+def decompose_one(options: argparse.Namespace) -> None:
+    """One image of the test split, decomposed by the new bank with the encoders alone."""
+    folder = options.out / "example"
+    with_bank = ["--bank", str(options.bank), "--preset", "encoder"]
+    stored = [json.loads(line) for line in (options.out / "renders" / "manifest.jsonl").read_text("utf-8").splitlines()]
+    index = next(entry["index"] for entry in stored if entry["split"] == "test")
+    sample = [str(RENDER), "sample", str(options.out / "renders"), "--index", str(index)]
+    sample += ["--resolution", str(options.resolution), "--out", str(folder)]
+    subprocess.run([sys.executable, *sample], check=True, cwd=ROOT)
+    image = [str(folder / "image.png"), "--out", str(folder / "layers")]
+    subprocess.run([sys.executable, "-m", "join_engine", "decompose", *with_bank, *image], check=True, cwd=ROOT)
+
+
+def main() -> int:
+    """Run everything that is not done yet; returns the exit status."""
+    options = _options()
+    options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        run(plan(options), options.out / "done.json", options.processes, os.environ)
+        decompose_one(options)
+    except (Failed, subprocess.CalledProcessError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: run the same command again to go on", file=sys.stderr)
+        return 130
+    print(f"the bank is {options.bank}")
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("dataset", choices=sorted(DATASETS))
+    parser.add_argument("--out", type=Path, required=True, help="folder of the renders and of all training runs")
+    parser.add_argument("--bank", type=Path, required=True, help="the bank file to write")
+    parser.add_argument("--name", help="of the bank (the dataset's)")
+    parser.add_argument("--machine", default="not said", help="where it was trained, in plain words, for the card")
+    parser.add_argument("--count", type=int, default=10000, help="samples to render")
+    parser.add_argument("--resolution", type=int, default=64, help="of the bank; renders are twice as large")
+    parser.add_argument("--samples", type=int, default=9, help="light paths a pixel of the renders")
+    parser.add_argument("--kimg", type=float, default=400.0, help="thousand images shown to each GAN")
+    parser.add_argument("--channel-base", type=int, default=1024)
+    parser.add_argument("--channel-max", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=8, help="images a step of the GANs")
+    parser.add_argument("--trunk-kimg", type=float, default=100.0)
+    parser.add_argument("--encoder-kimg", type=float, default=100.0)
+    parser.add_argument("--evaluated", type=int, default=100, help="test images for the card")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="renderers")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="trainings side by side; 1 on a GPU")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

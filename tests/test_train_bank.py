@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From renders to a bank: what is done stays done, what fails is said and done again. The whole runs in train-smoke."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[1] / "samples" / "train_bank.py"
+
+
+@pytest.fixture(scope="module")
+def train_bank() -> ModuleType:
+    """The script as a module."""
+    spec = importlib.util.spec_from_file_location("train_bank", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _step(train_bank: ModuleType, name: str, log: Path, code: int = 0) -> Any:
+    program = f"import sys; open({str(log)!r}, 'a').write({name!r} + ' '); sys.exit({code})"
+    return train_bank.Step(name, (sys.executable, "-c", program))
+
+
+def test_finished_steps_stay_and_what_follows_a_change_runs_again(train_bank: ModuleType, tmp_path: Path) -> None:
+    log, done = tmp_path / "log", tmp_path / "done.json"
+    a, b, c = ([_step(train_bank, name, log)] for name in "abc")
+    train_bank.run([a, b], done, 1, {})
+    train_bank.run([a, b, c], done, 1, {})
+    assert log.read_text("utf-8").split() == ["a", "b", "c"]
+    changed = [train_bank.Step("b", (*b[0].command, "again"))]
+    train_bank.run([a, changed, c], done, 1, {})
+    assert log.read_text("utf-8").split() == ["a", "b", "c", "b", "c"]
+
+
+def test_a_step_that_fails_is_named_and_done_again(train_bank: ModuleType, tmp_path: Path) -> None:
+    log, done = tmp_path / "log", tmp_path / "done.json"
+    with pytest.raises(train_bank.Failed, match="'b' ended with status 3"):
+        train_bank.run([[_step(train_bank, "a", log)], [_step(train_bank, "b", log, 3)]], done, 1, {})
+    assert list(json.loads(done.read_text("utf-8"))) == ["a"]
+    train_bank.run([[_step(train_bank, "a", log)], [_step(train_bank, "b", log)]], done, 1, {})
+    assert log.read_text("utf-8").split() == ["a", "b", "b"]
+
+
+@pytest.mark.parametrize("dataset", ["materials", "primeshapes"])
+def test_the_plan_reaches_the_bank_with_every_component(
+    train_bank: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: str
+) -> None:
+    bank = tmp_path / "bänke" / "b.safetensors"
+    monkeypatch.setattr(sys, "argv", ["train_bank.py", dataset, "--out", str(tmp_path), "--bank", str(bank)])
+    groups = train_bank.plan(train_bank._options())
+    names = [step.name for group in groups for step in group]
+    assert len(names) == len(set(names))
+    for component in train_bank.DATASETS[dataset][0]:
+        assert {f"GAN of {component}", f"encoder of {component}"} <= set(names)
+    assert str(bank) in groups[-2][0].command and str(bank) in groups[-1][0].command
+    assert all(isinstance(word, str) for group in groups for step in group for word in step.command)
