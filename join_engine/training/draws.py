@@ -11,11 +11,16 @@ import numpy as np
 import torch
 
 
-def draws(*keys: int) -> torch.Generator:
-    """A generator on the CPU for these keys (seed, step, purpose …), unlike that of any others."""
+def seed_of(*keys: int) -> int:
+    """One seed for these keys (seed, step, purpose …), unlike that of any others."""
     # torch looks at 32 bits of a seed only, so the keys are hashed into them.
     (state,) = np.random.SeedSequence(keys).generate_state(1)
-    return torch.Generator().manual_seed(int(state))
+    return int(state)
+
+
+def draws(*keys: int) -> torch.Generator:
+    """A generator on the CPU for these keys."""
+    return torch.Generator().manual_seed(seed_of(*keys))
 
 
 def uniform(rng: torch.Generator, count: int, low: float, high: float) -> torch.Tensor:

@@ -18,6 +18,7 @@ from ..networks.stylegan2 import Discriminator, Generator, GeneratorConfig, Synt
 from .ada import AdaController
 from .dataset import ImageSet
 from .distributed import Group
+from .draws import seed_of
 from .gan_augment import augment, draw_augmentation
 from .gan_losses import discriminator_loss, generator_loss, path_length_penalty, path_lengths, r1_penalty
 
@@ -144,7 +145,7 @@ class GanState:
 
     def step(self, data: ImageSet) -> dict[str, torch.Tensor]:
         """One step of both networks. Returns scalars to log, still on the device; in a group, of this part."""
-        torch.manual_seed((self.settings.seed << 32) + self.steps + 1)
+        torch.manual_seed(seed_of(self.settings.seed, self.steps))
         self._strength = float(self.ada.p) if self.settings.ada else 0.0
         report, fakes = self._generator_step()
         if self.settings.path_weight > 0 and self.steps % self.settings.path_interval == 0:

@@ -311,3 +311,13 @@ def test_published_sizes() -> None:
     assert [config.width(side) for side in (4, 64, 128, 256)] == [512, 512, 256, 128]
     assert (config.z_dim, config.w_dim, config.mapping_layers) == (512, 64, 8)
     assert GeneratorConfig.published(1024).width(1024) == 32
+
+
+def test_another_seed_draws_other_images(pack: Path) -> None:
+    """torch's CPU generator looks at 32 bits of a seed only: seeds that differ above them would be one."""
+    data, seeds = read_packs([pack], "albedo"), []
+    for seed in (0, 1):
+        state = GanState(GeneratorConfig(resolution=data.images.shape[-1], **SIZES), GanSettings(batch=8, seed=seed))
+        state.step(data)
+        seeds.append(torch.initial_seed() % 2**32)
+    assert seeds[0] != seeds[1]
