@@ -23,14 +23,16 @@ def sample_material(
     size: float = 1.0,
     darkest: float = 0.3,
     natural: float = 0.5,
+    metals: float = METAL_SHARE,
     family: str | None = None,
 ) -> Material:
     """A random material, of the named family or of any.
 
     ``size`` multiplies its features' size, ``darkest`` bounds the encoded value of its colours when they are drawn
-    freely, and ``natural`` is how often they are those of the real thing instead.
+    freely, and ``natural`` is how often they are those of the real thing instead. ``metals`` is the share of
+    bare metal.
     """
-    drawn = FAMILIES[family] if family else _family(rng)
+    drawn = FAMILIES[family] if family else _family(rng, metals)
     return Material(
         family=drawn.name,
         colors=_colors(rng, drawn, darkest, natural),
@@ -52,6 +54,7 @@ def sample_covering(
     size: float = 1.0,
     darkest: float = 0.3,
     natural: float = 0.5,
+    metals: float = METAL_SHARE,
     scans: Scans | None = None,
 ) -> Covering:
     """One material, or with the chance ``mixed`` two or three (two are twice as likely) with noise masks between.
@@ -62,7 +65,7 @@ def sample_covering(
     layers = tuple(
         scans.sample(rng, size)
         if scans and rng.random() < scans.share
-        else sample_material(rng, size=size, darkest=darkest, natural=natural)
+        else sample_material(rng, size=size, darkest=darkest, natural=natural, metals=metals)
         for _ in range(count)
     )
     masks = tuple(
@@ -77,8 +80,8 @@ def sample_covering(
     return Covering(layers, masks)
 
 
-def _family(rng: np.random.Generator) -> Family:
-    metal = rng.random() < METAL_SHARE
+def _family(rng: np.random.Generator, metals: float) -> Family:
+    metal = rng.random() < metals
     options = [family for family in FAMILIES.values() if family.metal == metal and family.weight > 0.0]
     return choose(rng, options, [family.weight for family in options])
 

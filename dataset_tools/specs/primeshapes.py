@@ -57,8 +57,9 @@ def describe(seed: int, index: int, attempt: int = 0, scans: Scans | None = None
 
 
 def _room(rng: np.random.Generator, scans: Scans | None) -> Room:
-    floor = sample_covering(rng, mixed=_MIXED, size=1.6, darkest=0.4, scans=scans)
-    walls = sample_covering(rng, mixed=_MIXED, size=1.9, darkest=0.45, scans=scans)
+    # A wall of bare metal would leave half a picture without shading.
+    floor = sample_covering(rng, mixed=_MIXED, size=1.6, darkest=0.4, metals=0.0, scans=scans)
+    walls = sample_covering(rng, mixed=_MIXED, size=1.9, darkest=0.45, metals=0.0, scans=scans)
     return Room(half_width=_HALF_WIDTH, front=_FRONT, back=_BACK, height=_HEIGHT, floor=floor, walls=walls)
 
 
