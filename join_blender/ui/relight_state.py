@@ -132,8 +132,8 @@ def begin(set_id: str) -> Relight:
         return light
 
 
-def touch(item: Any) -> None:
-    """A value has changed: ask for what it shows, now."""
+def touch(item: Any, again: bool = False) -> None:
+    """A value has changed: ask for what it shows, now. ``again``: the layers have lost what was made for it."""
     if _quiet or not item.values or bpy.app.background:
         return  # a script says join.relight_apply when it has set them all
     try:
@@ -143,7 +143,7 @@ def touch(item: Any) -> None:
         return
     with _lock:
         _since[item.set_id] = time.monotonic()
-        light.want(edits_of(item))
+        light.want(edits_of(item), rested=again)
         _step()
 
 
@@ -191,7 +191,17 @@ def _show(set_id: str, update: Update) -> None:
     if update.full:
         host.keep_originals(set_id, update.full)
         host.write_layers(set_id, dict(update.full), update.edits)
-    running.redraw()
+        running.redraw()
+    else:
+        _redraw_sidebars()  # the images are what they were, and drawing them takes time
+
+
+def _redraw_sidebars() -> None:
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            for region in area.regions if area.type == "IMAGE_EDITOR" else ():
+                if region.type == "UI":
+                    region.tag_redraw()
 
 
 def _on_timer() -> float | None:
@@ -266,7 +276,7 @@ def on_undo(scene: Any, _depsgraph: Any = None) -> None:
     """The values and the pixels may be of different times now."""
     for item in _items(scene):
         if host.shown_edits(item.set_id, components_of(item)) != edits_of(item):
-            touch(item)
+            touch(item, again=True)
 
 
 @persistent

@@ -144,6 +144,36 @@ def case_tomorrow() -> Report:
     return report
 
 
+def case_killed() -> Report:
+    """The engine dies between two values, and in the middle of one."""
+    bpy.ops.wm.open_mainfile(filepath=str(Path(ARGUMENTS["folder"]) / "lit.blend"))
+    keeper = module("ui.relight_state").keeper
+    shading, value = layers()["shading"], item().values["Shading 1"]
+    value.amount = 1.0
+    assert bpy.ops.join.relight_apply() == {"FINISHED"}
+    keeper.engine.kill()
+    value.amount = 0.5
+    report: Report = {"between": list(bpy.ops.join.relight_apply())}
+    before = pixels_of(shading).copy()
+    submit = keeper.submit
+
+    def submit_and_kill(*arguments: Any) -> None:
+        submit(*arguments)
+        keeper.engine.kill()
+
+    keeper.submit = submit_and_kill
+    value.amount = 1.5
+    try:
+        bpy.ops.join.relight_apply()
+    except RuntimeError as error:
+        report["in the middle"] = str(error)
+    report["unchanged"] = bool(np.array_equal(pixels_of(shading), before))
+    keeper.submit = submit
+    report["afterwards"] = list(bpy.ops.join.relight_apply())
+    report["moved"] = float(np.abs(pixels_of(shading) - before).max())
+    return report
+
+
 def case_animate() -> Report:
     """Two keyframes, three frames of a video."""
     folder = Path(ARGUMENTS["folder"])
