@@ -100,6 +100,8 @@ class Job:
         """The latest one; whoever has taken it may set it to None."""
         self.result: Message | None = None
         self.failure: Failure | None = None
+        self.accepted = False
+        """The engine has begun with it, or put it into its own queue."""
         self.gave_up = False
         """The engine did not answer in time: it had better be killed."""
         self._hello_timeout = hello_timeout
@@ -161,8 +163,9 @@ class Job:
             self._outbox.append(self.request)
 
     def _on_own(self, kind: str, event: Message) -> None:
-        if kind == "accepted" and self.phase is Phase.SENT:
-            self.phase = Phase.RUNNING
+        if kind == "accepted":
+            self.accepted = True
+            self.phase = Phase.RUNNING if self.phase is Phase.SENT else self.phase
         elif kind == "progress":
             self.progress = Progress.from_event(event)
         elif kind == "preview":

@@ -11,7 +11,6 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -92,21 +91,24 @@ class Session:
         self.seconds: dict[str, float] = {}
         """From the click on: to the first preview, to the result, to the end."""
         self.size = source.size if isinstance(source, Source) else (0, 0)
+        self.shrink = source.shrink if isinstance(source, Source) else 1
+        self.frame: int | None = None
+        """The number of the file in an image sequence."""
+        self.keep_in: Path | None = None
+        """A folder that shall get the engine's own file of the result."""
         self.part = source.part if isinstance(source, Source) and source.box is not None else None
-        try:
-            self._folder = tempfile.TemporaryDirectory(prefix="join-", dir=scratch, ignore_cleanup_errors=True)
-        except OSError as error:
-            raise Failure("disk", f"There is no place for temporary files ({error}).", "Make room.") from error
-        self._image = source if isinstance(source, Path) else self.folder / "image.npy"
-        self._preparing = Task(self._prepare(source)) if isinstance(source, Source) else None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._preparing: Task[np.ndarray | None] | None = None
+        if isinstance(source, Path):
+            self._image = source
+        else:
+            self._folder = _make_folder(scratch)
+            self._image = image = Path(self._folder.name) / "image.npy"
+            self._preparing = Task(lambda: source.write(image))
+        self._engine_was_warm = False
         self._previewing: Task[list[Layer]] | None = None
         self._reading: Task[Layer] | None = None
         self._unread: list[str] = []
-
-    @property
-    def folder(self) -> Path:
-        """The temporary folder."""
-        return Path(self._folder.name)
 
     @property
     def ended(self) -> bool:
@@ -235,17 +237,13 @@ class Session:
         """Remove the temporary folder. Safe to call twice."""
         if self._preparing is not None and not self._preparing.done:
             self._preparing.wait(5.0)
-        self._folder.cleanup()
-
-    def _prepare(self, source: Source) -> Callable[[], np.ndarray | None]:
-        # Not a method: the session must not hold the pixels, which are large, once they are on disk.
-        path = self._image
-        return lambda: source.write(path)
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def _submit(self, keeper: Keeper) -> None:
         if self._preparing is not None:
             self.alpha = self._preparing.result()
-        layers = self.output or self.folder / "layers"
+        layers = self.output or self._image.with_name("layers")
         try:
             layers.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -253,17 +251,25 @@ class Session:
         request = protocol.decompose(self.id, self._image, layers, self.options, self.output is not None)
         self.job = Job(request, time.monotonic())
         self.stage = Stage.WORKING
+        self._engine_was_warm = keeper.hello is not None
         keeper.submit(self.job, self.recipe)
 
     def _look_at_job(self) -> None:
         assert self.job is not None
         if not self.job.done:
             return
-        if self.job.failure is not None:
-            self._fail(self.job.failure)
+        failure = self.job.failure
+        if failure is not None and failure.code == "engine_died" and self._engine_was_warm and not self.job.accepted:
+            # An engine that lay idle has died since the last look: nothing is lost, a fresh one can do it.
+            self.job = None
+            self.stage = Stage.QUEUED
+        elif failure is not None:
+            self._fail(failure)
         elif self.job.result is None:
             self.stage = Stage.CANCELLED
         else:
+            if self.keep_in is not None:
+                self.save_decomposition(self.keep_in)
             self.seconds["result"] = time.monotonic() - self.began
             self.stage = Stage.READING
             self._unread = [] if self.output is not None else list(self.job.result["layers"])
@@ -287,3 +293,10 @@ class Session:
         if alpha is not None and alpha.shape != (height, width):
             alpha = resized(alpha, height, width)
         return Layer(component, encode_exr(rgb, alpha), (width, height), alpha is not None)
+
+
+def _make_folder(scratch: str | None) -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="join-", dir=scratch, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise Failure("disk", f"There is no place for temporary files ({error}).", "Make room.") from error

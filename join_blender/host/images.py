@@ -70,7 +70,7 @@ def read_source(
 
 
 def read_pixels(image: bpy.types.Image) -> np.ndarray:
-    """The image's pixels, float32 linear ``[H, W, 3]``, or ``[H, W, 4]`` where alpha is not 1 everywhere, top row first.
+    """The image's pixels, linear ``[H, W, 3]``, or ``[H, W, 4]`` where alpha is not 1 everywhere, top row first.
 
     Raises:
         Failure: what :func:`read_source` and :class:`Source` raise.
@@ -104,9 +104,7 @@ def new_layer(name: str) -> bpy.types.Image:
     return image
 
 
-def fill_layer(
-    image: bpy.types.Image, data: bytes, alpha: bool, properties: Mapping[str, Any] | None = None
-) -> None:
+def fill_layer(image: bpy.types.Image, data: bytes, alpha: bool, properties: Mapping[str, Any] | None = None) -> None:
     """Give an image its content: the bytes of an EXR, packed. Milliseconds; Blender decodes them when it draws.
 
     Args:
@@ -225,7 +223,7 @@ def _frame_path(image: bpy.types.Image, frame: int | None) -> Path:
 def _take(image: bpy.types.Image, readable: Any, crop: Fractions | None, shrink: int) -> Source:
     width, height = readable.size  # loads the file, if that has not happened yet
     channels = readable.channels
-    stored = readable.pixels if width and height and readable.has_data else ()
+    stored: Any = readable.pixels if width and height and readable.has_data else ()
     if len(stored) == 0 or len(stored) != width * height * channels:
         raise Failure("image_empty", f"The image '{image.name}' has no pixels.", _why_empty(image))
     encoded = _is_encoded(image, readable)

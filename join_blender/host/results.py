@@ -8,7 +8,9 @@ Every finished layer carries:
 
 - ``join_set``: what the layers of one decomposition have in common; ``join_component``; ``join_source``, the name of
   the image; ``join_part``, left, top, right, bottom of the part that was taken, in pixels, where it was not all;
-- ``join_bank``, ``join_bank_sha256``, ``join_preset``, ``join_seed``, ``join_settings`` and ``join_metrics`` (JSON);
+  ``join_frame``, the number of the file in an image sequence;
+- ``join_bank``, ``join_bank_sha256``, ``join_bank_path``, ``join_preset``, ``join_seed``, ``join_settings`` and
+  ``join_metrics`` (JSON);
 - ``join_decomposition``: bytes of a ``.join`` file with the codes and small layers, for relighting.
 """
 
@@ -32,22 +34,27 @@ VIEW = "join_view"
 """On images that are made of a set and no part of it: the error view, the split view."""
 
 
+def all_images() -> list[Any]:
+    """Every image of the file, as something that may carry custom properties."""
+    return list(bpy.data.images)
+
+
 def layers_of(set_id: str) -> dict[str, bpy.types.Image]:
     """The layers of one set, by component; previews included."""
-    return {image[COMPONENT]: image for image in bpy.data.images if image.get(SET) == set_id and COMPONENT in image}
+    return {image[COMPONENT]: image for image in all_images() if image.get(SET) == set_id and COMPONENT in image}
 
 
 def latest_set(source: str) -> str | None:
     """The set that was last made of an image; previews do not count."""
     made = [
         (float(image.get("join_time", 0.0)), str(image[SET]))
-        for image in bpy.data.images
+        for image in all_images()
         if image.get(SOURCE) == source and COMPONENT in image and SET in image and PREVIEW not in image
     ]
     return max(made)[1] if made else None
 
 
-def set_of(image: bpy.types.Image | None) -> str | None:
+def set_of(image: Any) -> str | None:
     """The set that an image belongs to: as a layer, as a view of it, or as the source of its latest."""
     if image is None:
         return None
@@ -68,6 +75,7 @@ class LayerSet:
     scene: str
     update: str | None = None
     _written: set[str] = field(default_factory=set)
+    _held: list[Layer] = field(default_factory=list)
 
     def show_preview(self, layers: list[Layer]) -> None:
         """Let small layers appear, or sharpen."""
@@ -76,6 +84,21 @@ class LayerSet:
             if image is None:
                 image = self._new(layer.component)
             images.fill_layer(image, layer.data, layer.alpha, {**self._identity(layer.component), PREVIEW: True})
+
+    def take(self, layer: Layer) -> None:
+        """Write a finished layer. One that replaces older work is held back until :meth:`write_held`, so that a failure
+        meanwhile leaves the old layers whole."""
+        if self.update is None:
+            self.write(layer)
+        else:
+            self._held.append(layer)
+
+    def write_held(self) -> bool:
+        """Write one layer that was held back; False when there is none."""
+        if not self._held:
+            return False
+        self.write(self._held.pop(0))
+        return True
 
     def write(self, layer: Layer) -> bpy.types.Image:
         """Write a finished layer, over its preview or over the layer that it updates."""
@@ -89,7 +112,7 @@ class LayerSet:
 
     def missing(self) -> list[str]:
         """Which of the layers that were written are there no more: an undo took them."""
-        now = layers_of(self.session.id)
+        now: dict[str, Any] = dict(layers_of(self.session.id))
         return [name for name in self._written if name not in now or PREVIEW in now[name]]
 
     def finish(self) -> list[str]:
@@ -111,10 +134,12 @@ class LayerSet:
 
     def discard(self) -> None:
         """Remove what was made here; layers of an earlier run stay."""
-        for image in layers_of(self.session.id).values():
+        made: list[Any] = list(layers_of(self.session.id).values())
+        for image in made:
             if self.update is None or PREVIEW in image:
                 bpy.data.images.remove(image)
         self._written.clear()
+        self._held.clear()
 
     def _new(self, component: str) -> bpy.types.Image:
         image = images.new_layer(images.layer_name(self.session.name, component))
@@ -143,6 +168,7 @@ class LayerSet:
             **self._identity(component),
             "join_bank": str(bank.get("name", "")),
             "join_bank_sha256": str(bank.get("sha256", "")),
+            "join_bank_path": self.session.options.bank or "",
             "join_forward_model": str(result.get("forward_model", "")),
             "join_preset": self.session.options.preset,
             "join_seed": self.session.options.seed,
@@ -154,6 +180,8 @@ class LayerSet:
             properties["join_decomposition"] = compact
         if self.session.part is not None:
             properties["join_part"] = list(self.session.part)
+        if self.session.frame is not None:
+            properties["join_frame"] = self.session.frame
         return properties
 
 

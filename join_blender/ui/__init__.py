@@ -8,7 +8,21 @@ from typing import Any
 import bpy
 
 from ..core.engine_process import kill_all
-from . import engine, install_ops, operators, panels, preferences, properties, running
+from . import (
+    crop_outline,
+    engine,
+    install_ops,
+    keys,
+    layers,
+    operators,
+    panels,
+    preferences,
+    properties,
+    relight,
+    relight_state,
+    running,
+    view_ops,
+)
 
 _SCENE: Any = bpy.types.Scene
 """The type of all scenes, as something that takes new properties."""
@@ -17,10 +31,11 @@ CLASSES: tuple[type, ...] = (
     preferences.JoinPreferences,
     *install_ops.CLASSES,
     properties.JoinSettings,
-    operators.JOIN_OT_decompose,
-    operators.JOIN_OT_stop,
-    panels.JOIN_PT_decompose,
-    panels.JOIN_PT_engine,
+    *operators.CLASSES,
+    *view_ops.CLASSES,
+    *panels.CLASSES,
+    *relight.CLASSES,
+    *layers.CLASSES,
 )
 
 
@@ -29,15 +44,25 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     _SCENE.join_intrinsics = bpy.props.PointerProperty(type=properties.JoinSettings)  # type: ignore[func-returns-value]
+    relight.register()
+    relight_state.register()
     bpy.types.IMAGE_MT_image.append(panels.draw_image_menu)
+    bpy.app.handlers.load_pre.append(running.forget_file)
+    crop_outline.register()
+    keys.register()
 
 
 def unregister() -> None:
     """Take everything away again; a running engine ends."""
+    relight_state.unregister()
     running.abandon()
     engine.abandon()
     kill_all()
+    keys.unregister()
+    crop_outline.unregister()
+    bpy.app.handlers.load_pre.remove(running.forget_file)
     bpy.types.IMAGE_MT_image.remove(panels.draw_image_menu)
+    relight.unregister()
     del _SCENE.join_intrinsics
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -1,27 +1,39 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decompose Image, and the way to stop it."""
+"""Decompose Image and Decompose Folder, and the ways to stop, repeat and repair them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import bpy
-import numpy as np
 
-from ..core import locate
+from ..core import locate, memory
 from ..core.failure import Failure
-from ..core.job import Phase
+from ..core.keeper import Recipe
 from ..core.protocol import Options
 from ..core.session import Session
 from ..host import images, results
-from . import running, wording
+from . import running
 from .preferences import chosen_python
-from .properties import bank_property, preset_property, seed_property
+from .properties import (
+    again_property,
+    bank_property,
+    crop_property,
+    device_property,
+    preset_property,
+    seed_property,
+    shrink_property,
+)
 
 Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
 
-_TICK = 0.1
-"""Seconds between two looks at the engine."""
+_STEPS = {
+    "name": "Steps",
+    "description": "Optimiser steps instead of the preset's; 0 for the preset's",
+    "min": 0,
+    "options": {"SKIP_SAVE"},
+}
+_FOLDER_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr")
+"""What the engine reads by itself."""
 
 
 class JOIN_OT_decompose(bpy.types.Operator):
@@ -29,8 +41,9 @@ class JOIN_OT_decompose(bpy.types.Operator):
 
     bl_idname = "join.decompose"
     bl_label = "Decompose Image"
-    # No REGISTER: the redo panel would run execute(), and so the whole job, at each change of a number.
-    bl_options = {"UNDO"}
+    # No REGISTER: the redo panel would run the whole job at each change of a number. No UNDO: the layers come later,
+    # and then with a step of undo of their own.
+    bl_options = set()
 
     image: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Image", description="Name of the image; empty for the one in the Image Editor", options={"SKIP_SAVE"}
@@ -38,173 +51,161 @@ class JOIN_OT_decompose(bpy.types.Operator):
     preset: preset_property()  # type: ignore[valid-type]
     seed: seed_property()  # type: ignore[valid-type]
     bank: bank_property()  # type: ignore[valid-type]
-    steps: bpy.props.IntProperty(  # type: ignore[valid-type]
-        name="Steps",
-        description="Optimiser steps instead of the preset's; 0 for the preset's",
-        min=0,
+    device: device_property()  # type: ignore[valid-type]
+    again: again_property()  # type: ignore[valid-type]
+    shrink: shrink_property()  # type: ignore[valid-type]
+    crop: crop_property()  # type: ignore[valid-type]
+    frame: bpy.props.IntProperty(  # type: ignore[valid-type]
+        name="Frame",
+        description="Of an image sequence: the number in the file's name; -1 for the frame that is shown",
+        min=-1,
+        default=-1,
         options={"SKIP_SAVE"},
     )
+    steps: bpy.props.IntProperty(**_STEPS)  # type: ignore[valid-type]
     save_directory: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Save Directory",
-        description="Folder in which to keep decomposition.join, for relighting later; empty for none",
+        description="Folder in which to keep decomposition.join; empty for none",
         subtype="DIR_PATH",
         options={"SKIP_SAVE"},
     )
 
-    _session: Session | None = None
-    _writer: results.Writer | None = None
-    _writing: Iterator[str] | None = None
-    _timer: bpy.types.Timer | None = None
-    _shown: tuple[str, str] | None = None
-
     def invoke(self, context: Any, _event: Any) -> Outcome:
-        """From a button: start, and return at once."""
+        """From a button: queue it, and return at once."""
         if bpy.app.background:
             return self.execute(context)
         try:
-            self._take_settings(context)
             self._begin(context)
         except Failure as failure:
-            return self._refuse(failure)
-        manager = context.window_manager
-        self._timer = manager.event_timer_add(_TICK, window=context.window)
-        manager.modal_handler_add(self)
-        _redraw()
+            running.refuse(failure)
+            return _report(self, failure)
+        return {"FINISHED"}
+
+    def execute(self, context: Any) -> Outcome:
+        """From a script or in background mode: wait for the layers."""
+        try:
+            session = self._begin(context)
+            running.wait(session)
+        except Failure as failure:
+            return _report(self, failure)
+        self.report({"INFO"}, running.last_words)
+        return {"FINISHED"} if session.result is not None else {"CANCELLED"}
+
+    def _begin(self, context: Any) -> Session:
+        """Read the image and queue it."""
+        _take_settings(self, context, ("preset", "seed", "bank", "device", "again", "shrink", "crop"))
+        image = images.find_image(self.image) if self.image else shown_image(context)
+        recipe = make_recipe(self.device)
+        width, height = images.size_of(image)
+        left, bottom, right, top = self.crop
+        wanted = round(width * (right - left) / self.shrink), round(height * (top - bottom) / self.shrink)
+        memory.refuse_too_large(image.name, *wanted, memory.available())
+        frame = self._frame_of(context, image)
+        source = images.read_source(image, frame, (left, 1.0 - top, right, 1.0 - bottom), self.shrink)
+        session = Session(source, _options(self), recipe, image.name, bpy.app.tempdir or None)
+        session.frame = frame
+        session.keep_in = Path(bpy.path.abspath(self.save_directory)) if self.save_directory else None
+        update = results.latest_set(image.name) if self.again == "UPDATE" else None
+        running.add(session, results.LayerSet(session, context.scene.name, update))
+        return session
+
+    def _frame_of(self, context: Any, image: Any) -> int | None:
+        if image.source != "SEQUENCE":
+            return None
+        if self.frame >= 0:
+            return self.frame
+        space = context.space_data
+        return shown_frame(space, image) if space is not None and space.type == "IMAGE_EDITOR" else None
+
+
+class JOIN_OT_decompose_folder(bpy.types.Operator):
+    """Decompose every image in a folder, one after the other, into folders of EXR and PNG layers"""
+
+    bl_idname = "join.decompose_folder"
+    bl_label = "Decompose Folder..."
+    bl_options = set()
+
+    directory: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Folder", description="The images in it, not those in folders below it", subtype="DIR_PATH"
+    )
+    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})  # type: ignore[valid-type]
+    filter_image: bpy.props.BoolProperty(default=True, options={"HIDDEN"})  # type: ignore[valid-type]
+    output: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Output",
+        description="Where each image gets a folder of its own; empty for a folder 'layers' beside the images",
+        subtype="DIR_PATH",
+    )
+    skip_existing: bpy.props.BoolProperty(  # type: ignore[valid-type]
+        name="Skip Finished", description="Leave out images whose folder has a report already", default=True
+    )
+    preset: preset_property()  # type: ignore[valid-type]
+    seed: seed_property()  # type: ignore[valid-type]
+    bank: bank_property()  # type: ignore[valid-type]
+    device: device_property()  # type: ignore[valid-type]
+    steps: bpy.props.IntProperty(**_STEPS)  # type: ignore[valid-type]
+
+    def invoke(self, context: Any, _event: Any) -> Outcome:
+        """Let the user choose the folder."""
+        _take_settings(self, context, ("preset", "seed", "bank", "device"))
+        context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
     def execute(self, context: Any) -> Outcome:
-        """From a script or in background mode: wait for the result."""
+        """Queue them all; in background mode wait for them."""
+        _take_settings(self, context, ("preset", "seed", "bank", "device"))
         try:
-            self._take_settings(context)
-            session, writer = self._begin(context)
-            try:
-                session.wait()
-                return self._outcome(session, writer)
-            finally:
-                running.end(session)
+            sessions = self._sessions()
         except Failure as failure:
-            return self._refuse(failure)
-
-    def modal(self, context: Any, event: Any) -> Outcome:
-        """Each tick looks at the engine, or writes one layer; everything else passes through to Blender."""
-        session = self._session
-        if session is None or running.current() is not session:  # the add-on was switched off meanwhile
-            return self._leave(context, {"CANCELLED"})
-        if event.type == "ESC" and event.value == "PRESS" and self._writing is None:
-            session.stop(keep=False)
-            return {"RUNNING_MODAL"}
-        if event.type != "TIMER":
-            return {"PASS_THROUGH"}
-        try:
-            finished = self._tick(session)
-        except Failure as failure:
-            return self._leave(context, self._refuse(failure))
-        except BaseException:
-            self._leave(context, {"CANCELLED"})  # a bug must not leave a dead button behind
-            raise
-        self._show(session)
-        return self._leave(context, finished) if finished else {"PASS_THROUGH"}
-
-    def _show(self, session: Session) -> None:
-        """Redraw the sidebars, but only where they would read differently: drawing a window is not free."""
-        words = wording.describe(session.job), wording.time_left(session.job)
-        if words != self._shown:
-            self._shown = words
-            _redraw()
-
-    def cancel(self, context: Any) -> None:
-        """Blender takes the operator away: another file is being loaded, or the window closes."""
-        self._leave(context, {"CANCELLED"})
-
-    def _take_settings(self, context: Any) -> None:
-        """What the caller did not say comes from the panel's settings."""
-        settings = context.scene.join_intrinsics
-        for name in ("preset", "seed", "bank"):
-            if not self.properties.is_property_set(name):
-                setattr(self, name, getattr(settings, name))
-
-    def _begin(self, context: Any) -> tuple[Session, results.Writer]:
-        """Read the image and start the engine."""
-        running.refuse_second()
-        image = images.find_image(self.image) if self.image else _shown_image(context)
-        python = chosen_python()
-        pixels = images.read_pixels(image)
-        options = Options(_bank_reference(self.bank), self.preset.lower(), self.seed, self.steps or None)
-        session = Session(python.path, locate.engine_root(), pixels, options, image.name, bpy.app.tempdir or None)
-        running.begin(session)
-        alpha = np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 else None
-        self._session = session
-        self._writer = results.Writer(image.name, options, {}, context.scene.name, alpha)
-        return session, self._writer
-
-    def _tick(self, session: Session) -> Outcome | None:
-        """One look; returns how the operator ends, or None."""
-        if self._writing is not None:
-            return None if next(self._writing, None) else self._report_layers()
-        if not session.step():
-            return None
-        if not self._has_result(session):
-            return {"CANCELLED"}
-        assert self._writer is not None and session.job.result is not None
-        self._keep_decomposition(session)
-        self._writer.result = session.job.result
-        self._writing = self._writer.steps()
-        return None
-
-    def _outcome(self, session: Session, writer: results.Writer) -> Outcome:
-        if not self._has_result(session):
-            return {"CANCELLED"}
-        assert session.job.result is not None
-        self._keep_decomposition(session)
-        writer.result = session.job.result
-        writer.finish()
-        return self._report_layers()
-
-    def _has_result(self, session: Session) -> bool:
-        """Whether a finished job has layers to write; says so where it has none."""
-        if session.failure is not None:
-            raise session.failure
-        if session.job.result is None:
-            self.report({"INFO"}, "Cancelled: nothing was changed")
-        return session.job.result is not None
-
-    def _keep_decomposition(self, session: Session) -> None:
-        if self.save_directory:
-            session.save_decomposition(Path(bpy.path.abspath(self.save_directory)))
-
-    def _report_layers(self) -> Outcome:
-        assert self._writer is not None and self._session is not None
-        early = " (stopped early)" if self._session.job.phase is Phase.CANCELLED else ""
-        self.report({"INFO"}, f"New layers{early}: {', '.join(self._writer.written.values())}")
+            running.refuse(failure)
+            return _report(self, failure)
+        for session in sessions:
+            running.add(session, None)
+        if not bpy.app.background:
+            return {"FINISHED"}
+        failures = running.wait_for_all()
+        for one in failures:
+            self.report({"WARNING"}, str(one))
+        if failures:
+            return _report(self, Failure("batch", f"{len(failures)} of {len(sessions)} images were not decomposed."))
+        self.report({"INFO"}, f"{len(sessions)} images were decomposed")
         return {"FINISHED"}
 
-    def _refuse(self, failure: Failure) -> Outcome:
-        self.report({"ERROR"}, str(failure))
-        return {"CANCELLED"}
-
-    def _leave(self, context: Any, how: Outcome) -> Outcome:
-        """Clean up; whatever happened, the button works again."""
-        if self._timer is not None:
-            context.window_manager.event_timer_remove(self._timer)
-            self._timer = None
-        if self._writing is not None and how == {"CANCELLED"} and self._writer is not None:
-            self._writer.discard()
-        if self._session is not None:
-            running.end(self._session)
-            self._session = None
-        _redraw()
-        return how
+    def _sessions(self) -> list[Session]:
+        folder = Path(bpy.path.abspath(self.directory))
+        if not folder.is_dir():
+            raise Failure("image_missing", f"There is no folder '{folder}'.", "Choose another.")
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _FOLDER_SUFFIXES)
+        if not paths:
+            raise Failure("image_missing", f"There are no images in '{folder}'.", "PNG, JPEG, TIFF and EXR are read.")
+        output = Path(bpy.path.abspath(self.output)) if self.output else folder / "layers"
+        recipe = make_recipe(self.device)
+        scratch = bpy.app.tempdir or None
+        names = _folder_names(paths)
+        return [
+            Session(path, _options(self), recipe, path.name, scratch, output / name)
+            for path, name in zip(paths, names, strict=True)
+            if not (self.skip_existing and (output / name / "report.json").is_file())
+        ]
 
 
 class JOIN_OT_stop(bpy.types.Operator):
-    """End the running decomposition"""
+    """End a decomposition"""
 
     bl_idname = "join.stop"
     bl_label = "Stop Decomposing"
+    bl_options = {"INTERNAL"}
 
+    session: bpy.props.StringProperty(options={"SKIP_SAVE", "HIDDEN"})  # type: ignore[valid-type]
     keep: bpy.props.BoolProperty(  # type: ignore[valid-type]
         name="Keep", description="Take the best layers found so far instead of none", options={"SKIP_SAVE"}
     )
+
+    @classmethod
+    def description(cls, _context: Any, properties: Any) -> str:
+        """What this button does."""
+        return (
+            "Stop now and take the best layers found so far" if properties.keep else "Stop now and leave nothing behind"
+        )
 
     @classmethod
     def poll(cls, _context: Any) -> bool:
@@ -212,20 +213,125 @@ class JOIN_OT_stop(bpy.types.Operator):
         return running.current() is not None
 
     def execute(self, _context: Any) -> Outcome:
-        """Ask; the running operator sees the end of it."""
+        """Ask; the next ticks see the end of it."""
         session = running.current()
         if session is None:
             return {"CANCELLED"}
-        session.stop(keep=self.keep)
+        running.queue.stop(self.session or session.id, self.keep)
+        running.wake()
         return {"FINISHED"}
 
 
-def _shown_image(context: Any) -> bpy.types.Image:
+class JOIN_OT_escape(bpy.types.Operator):
+    """End the decomposition at work as the settings say: with the best layers so far, or with none"""
+
+    bl_idname = "join.escape"
+    bl_label = "Stop Decomposing"
+    bl_options = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, _context: Any) -> bool:
+        """Only while something runs; else the key means what it always means."""
+        return running.current() is not None
+
+    def execute(self, context: Any) -> Outcome:
+        """As :class:`JOIN_OT_stop`."""
+        session = running.current()
+        if session is not None:
+            running.queue.stop(session.id, context.scene.join_intrinsics.escape == "KEEP")
+            running.wake()
+        return {"FINISHED"}
+
+
+class JOIN_OT_restart(bpy.types.Operator):
+    """Start the engine afresh and try what failed once more, with the same pixels and settings"""
+
+    bl_idname = "join.restart"
+    bl_label = "Restart"
+    bl_options = {"INTERNAL"}
+
+    def execute(self, _context: Any) -> Outcome:
+        """Nothing waits: the timer sees to it."""
+        running.restart()
+        return {"FINISHED"}
+
+
+class JOIN_OT_dismiss(bpy.types.Operator):
+    """Close this message; what waits in the queue goes on"""
+
+    bl_idname = "join.dismiss"
+    bl_label = "Dismiss"
+    bl_options = {"INTERNAL"}
+
+    def execute(self, _context: Any) -> Outcome:
+        """Forget the failure."""
+        running.dismiss()
+        return {"FINISHED"}
+
+
+class JOIN_OT_set_colorspace(bpy.types.Operator):
+    """Mark the image as sRGB, which most pictures with 8 bits are"""
+
+    bl_idname = "join.set_colorspace"
+    bl_label = "Mark as sRGB"
+    bl_options = {"UNDO", "INTERNAL"}
+
+    def execute(self, context: Any) -> Outcome:
+        """The image in the editor."""
+        try:
+            image = shown_image(context)
+        except Failure as failure:
+            return _report(self, failure)
+        image.colorspace_settings.name = "sRGB"
+        running.refuse(None)
+        return {"FINISHED"}
+
+
+def shown_image(context: Any) -> Any:
+    """The image in the Image Editor.
+
+    Raises:
+        Failure: ``image_missing``.
+    """
     space: Any = context.space_data
     image = space.image if space is not None and space.type == "IMAGE_EDITOR" else None
     if image is None:
         raise Failure("image_missing", "No image is chosen.", "Open one in the Image Editor, or name it.")
     return image
+
+
+def shown_frame(space: Any, image: Any) -> int | None:
+    """The number in the name of the file that the editor shows of a sequence."""
+    path = Path(image.filepath_from_user(image_user=space.image_user))
+    digits = "".join(character if character.isdigit() else " " for character in path.stem).split()
+    return int(digits[-1]) if digits else None
+
+
+def make_recipe(device: str) -> Recipe:
+    """The engine that the preferences and the settings ask for.
+
+    Raises:
+        Failure: where there is none.
+    """
+    return Recipe(chosen_python().path, locate.engine_root(), device.lower())
+
+
+def _options(operator: Any) -> Options:
+    return Options(
+        _bank_reference(operator.bank),
+        operator.preset.lower(),
+        operator.seed,
+        operator.steps or None,
+        operator.device.lower(),
+    )
+
+
+def _take_settings(operator: Any, context: Any, names: tuple[str, ...]) -> None:
+    """What the caller did not say comes from the panel's settings."""
+    settings = context.scene.join_intrinsics
+    for name in names:
+        if not operator.properties.is_property_set(name):
+            setattr(operator, name, getattr(settings, name))
 
 
 def _bank_reference(text: str) -> str | None:
@@ -234,11 +340,23 @@ def _bank_reference(text: str) -> str | None:
     return (bpy.path.abspath(text) if text.startswith("//") else text) or None
 
 
-def _redraw() -> None:
-    """Let the sidebars of all Image Editors show the new state."""
-    manager: Any = bpy.context.window_manager
-    for window in manager.windows:
-        for area in window.screen.areas:
-            for region in area.regions if area.type == "IMAGE_EDITOR" else ():
-                if region.type == "UI":
-                    region.tag_redraw()
+def _folder_names(paths: list[Path]) -> list[str]:
+    """A folder per image, named after it; where two differ only in their ending, with the ending."""
+    stems = [path.stem for path in paths]
+    return [path.stem if stems.count(path.stem) == 1 else path.name for path in paths]
+
+
+def _report(operator: Any, failure: Failure) -> Outcome:
+    operator.report({"ERROR"}, str(failure))
+    return {"CANCELLED"}
+
+
+CLASSES: tuple[type, ...] = (
+    JOIN_OT_decompose,
+    JOIN_OT_decompose_folder,
+    JOIN_OT_stop,
+    JOIN_OT_escape,
+    JOIN_OT_restart,
+    JOIN_OT_dismiss,
+    JOIN_OT_set_colorspace,
+)

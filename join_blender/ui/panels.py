@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The JoIN tab in the Image Editor's sidebar, and the entry in its Image menu. Drawing changes no data."""
+"""The JoIN tab in the Image Editor's sidebar, and the entries in its Image menu. Drawing changes no data."""
 
 from __future__ import annotations
 
@@ -7,51 +7,138 @@ from typing import Any
 
 import bpy
 
-from ..core.job import Job, Phase
-from . import running
-from .operators import JOIN_OT_decompose, JOIN_OT_stop
-from .preferences import ADDON, draw_engine_state, engine_found
-from .wording import describe, time_left
+from ..core import memory
+from ..core.failure import Failure
+from ..core.job import Phase
+from ..core.queue import concerns_engine
+from ..core.session import Session
+from ..host import results
+from . import operators, running, view_ops
+from .preferences import ADDON, draw_engine_state, draw_wrapped, engine_found
+from .wording import describe, fraction, time_left
+
+_ORDER = ("albedo", "shading", "specular")
 
 
 class JOIN_PT_decompose(bpy.types.Panel):
-    """The settings and the button; while a job runs, how far it is."""
+    """The settings and the button; below them what runs, waits or has gone wrong"""
 
     bl_idname = "JOIN_PT_decompose"
-    bl_label = "Decompose"
     bl_space_type = "IMAGE_EDITOR"
     bl_region_type = "UI"
     bl_category = "JoIN"
+    bl_label = "Decompose"
 
     def draw(self, context: Any) -> None:
-        """Either what to choose or how far it is."""
+        """What to choose, and how far it is."""
         layout: Any = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
-        session = running.current()
-        if session is not None:
-            _draw_progress(layout, session.job)
-            return
         settings = context.scene.join_intrinsics
-        layout.prop(settings, "preset")
-        layout.prop(settings, "bank")
-        layout.prop(settings, "seed")
+        column = layout.column()
+        column.prop(settings, "preset")
+        column.prop(settings, "bank")
+        column.prop(settings, "seed")
         row = layout.row()
         row.scale_y = 1.4
         row.enabled = context.space_data.image is not None
-        row.operator(JOIN_OT_decompose.bl_idname, icon="RENDERLAYERS")
+        waits = running.current() is not None
+        row.operator(
+            operators.JOIN_OT_decompose.bl_idname,
+            text="Add to Queue" if waits else "Decompose Image",
+            icon="RENDERLAYERS",
+        )
         if context.space_data.image is None:
             layout.label(text="Open an image first", icon="INFO")
+        if running.trouble is not None:
+            _draw_failure(context, layout, running.trouble, None)
+        if running.queue.failed is not None:
+            _draw_failure(context, layout, running.queue.failed.failure, running.queue.failed)
+        for session in running.queue.sessions:
+            _draw_session(layout, session, session is running.queue.current)
+        if running.last_words and not waits:
+            draw_wrapped(layout, running.last_words, _letters(context), icon="CHECKMARK")
 
 
-class JOIN_PT_engine(bpy.types.Panel):
-    """Only there while no engine is found: what is wrong, and the way to set it right."""
+class JOIN_PT_options(bpy.types.Panel):
+    """What is rarely changed"""
 
-    bl_idname = "JOIN_PT_engine"
-    bl_label = "Engine"
+    bl_idname = "JOIN_PT_options"
     bl_space_type = "IMAGE_EDITOR"
     bl_region_type = "UI"
     bl_category = "JoIN"
+    bl_label = "Options"
+    bl_parent_id = "JOIN_PT_decompose"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Any) -> None:
+        """Crop, size, device, and what becomes of earlier layers."""
+        layout: Any = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        settings = context.scene.join_intrinsics
+        layout.prop(settings, "use_crop")
+        if settings.use_crop:
+            column = layout.column(align=True)
+            for edge in ("left", "right", "bottom", "top"):
+                column.prop(settings, f"crop_{edge}")
+        layout.prop(settings, "shrink")
+        layout.prop(settings, "device")
+        layout.prop(settings, "again")
+        layout.prop(settings, "escape")
+        layout.operator(operators.JOIN_OT_decompose_folder.bl_idname, icon="FILE_FOLDER")
+
+
+class JOIN_PT_layers(bpy.types.Panel):
+    """The layers of the image in the editor, a click away, and the views that compare"""
+
+    bl_idname = "JOIN_PT_layers"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "JoIN"
+    bl_label = "Layers"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Where the image has some, or is one."""
+        return _shown_set(context) is not None
+
+    def draw(self, context: Any) -> None:
+        """A button for each."""
+        layout: Any = self.layout
+        set_id = _shown_set(context)
+        layers: dict[str, Any] = dict(results.layers_of(set_id)) if set_id is not None else {}
+        if not layers:
+            return
+        shown: Any = context.space_data.image
+        first: Any = next(iter(layers.values()))
+        column = layout.column(align=True)
+        _draw_show(column, "Input", bpy.data.images.get(str(first[results.SOURCE])), shown)
+        for component in sorted(layers, key=lambda name: (_ORDER.index(name) if name in _ORDER else 9, name)):
+            _draw_show(column, component.capitalize(), layers[component], shown)
+        if any(results.PREVIEW in image for image in layers.values()):
+            return
+        row = layout.row(align=True)
+        for kind, name, _ in view_ops.VIEWS:
+            button = row.operator(
+                view_ops.JOIN_OT_view.bl_idname, text=name, depress=shown.get(results.VIEW) == kind.lower()
+            )
+            button.kind, button.gain = kind, context.scene.join_intrinsics.gain
+        if shown.get(results.VIEW) == "error":
+            layout.prop(context.scene.join_intrinsics, "gain")
+        if "join_error_mean" in shown:
+            mean, largest = shown["join_error_mean"], shown["join_error_largest"]
+            layout.label(text=f"Error: mean {mean:.2g}, largest {largest:.2g}")
+
+
+class JOIN_PT_engine(bpy.types.Panel):
+    """Only there while no engine is found: what is wrong, and the way to set it right"""
+
+    bl_idname = "JOIN_PT_engine"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "JoIN"
+    bl_label = "Engine"
 
     @classmethod
     def poll(cls, _context: Any) -> bool:
@@ -61,23 +148,109 @@ class JOIN_PT_engine(bpy.types.Panel):
     def draw(self, context: Any) -> None:
         """The engine's state and the way to the preferences."""
         layout: Any = self.layout
-        letters = int(context.region.width / (7.5 * context.preferences.system.ui_scale)) - 4
-        draw_engine_state(layout, letters)
+        draw_engine_state(layout, _letters(context))
         layout.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = ADDON
 
 
 def draw_image_menu(self: Any, _context: Any) -> None:
-    """The entry at the end of the Image menu."""
+    """The entries at the end of the Image menu."""
     self.layout.separator()
     self.layout.operator_context = "INVOKE_DEFAULT"
-    self.layout.operator(JOIN_OT_decompose.bl_idname, icon="RENDERLAYERS")
+    self.layout.operator(operators.JOIN_OT_decompose.bl_idname, icon="RENDERLAYERS")
+    self.layout.operator(operators.JOIN_OT_decompose_folder.bl_idname, icon="FILE_FOLDER")
 
 
-def _draw_progress(layout: Any, job: Job) -> None:
-    layout.progress(factor=job.progress.fraction if job.progress else 0.0, text=describe(job))
-    if left := time_left(job):
-        layout.label(text=left, icon="TIME")
-    row = layout.row()
-    row.enabled = job.phase is not Phase.STOPPING
-    row.operator(JOIN_OT_stop.bl_idname, text="Stop and Keep", icon="CHECKMARK").keep = True
-    row.operator(JOIN_OT_stop.bl_idname, text="Cancel", icon="X").keep = False
+def _shown_set(context: Any) -> str | None:
+    """The set of the image in the editor; while one of it is being made, that one."""
+    image = context.space_data.image
+    for session in running.queue.sessions:
+        if image is not None and session.name == image.name and results.layers_of(session.id):
+            return session.id
+    return results.set_of(image)
+
+
+def _draw_show(column: Any, text: str, image: Any, shown: Any) -> None:
+    row = column.row(align=True)
+    row.enabled = image is not None
+    button = row.operator(view_ops.JOIN_OT_show.bl_idname, text=text, depress=image is not None and image == shown)
+    button.image = image.name if image is not None else ""
+
+
+def _draw_session(layout: Any, session: Session, at_work: bool) -> None:
+    box = layout.box()
+    row = box.row()
+    row.label(text=session.name, icon="IMAGE_DATA")
+    if not at_work:
+        row.label(text=describe(session))
+        _draw_stop(row, session, False, text="", icon="X")
+        return
+    box.progress(factor=fraction(session), text=describe(session))
+    if left := time_left(session):
+        box.label(text=left, icon="TIME")
+    row = box.row()
+    row.enabled = session.job is None or session.job.phase is not Phase.STOPPING
+    keeps = row.row()
+    keeps.enabled = session.job is not None and session.job.progress is not None
+    _draw_stop(keeps, session, True, text="Stop and Keep", icon="CHECKMARK")
+    _draw_stop(row, session, False, text="Cancel", icon="X")
+
+
+def _draw_stop(row: Any, session: Session, keep: bool, **look: str) -> None:
+    button = row.operator(operators.JOIN_OT_stop.bl_idname, **look)
+    button.session, button.keep = session.id, keep
+
+
+def _draw_failure(context: Any, layout: Any, failure: Failure | None, session: Session | None) -> None:
+    """What went wrong, and the buttons that help."""
+    if failure is None:
+        return
+    box = layout.box()
+    box.alert = True
+    title = session.name if session is not None else ""
+    draw_wrapped(box, f"{title}: {failure}" if title else str(failure), _letters(context), icon="ERROR")
+    box.alert = False
+    row = box.row()
+    _draw_remedy(context, row, failure, session)
+    row.operator(operators.JOIN_OT_dismiss.bl_idname, text="", icon="X")
+
+
+def _draw_remedy(context: Any, row: Any, failure: Failure, session: Session | None) -> None:
+    again = operators.JOIN_OT_decompose.bl_idname
+    if failure.code == "engine_missing":
+        row.operator("join.install_engine", icon="IMPORT")
+    if failure.code in ("engine_python_missing", "engine_start", "engine_silent", "torch_missing", "engine_protocol"):
+        row.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = ADDON
+    if failure.code in ("out_of_memory", "image_too_large", "engine_died"):
+        shrink = _shrink_that_helps(context, session)
+        button = row.operator(again, text=f"Try at 1/{shrink} of the Size", icon="FULLSCREEN_EXIT")
+        button.shrink = shrink
+        if session is not None:
+            button.image = session.name
+    if failure.code in ("out_of_memory", "device_missing"):
+        button = row.operator(again, text="Try on the CPU", icon="MEMORY")
+        button.device = "CPU"
+        if session is not None:
+            button.image = session.name
+    if failure.code == "image_colorspace":
+        row.operator(operators.JOIN_OT_set_colorspace.bl_idname)
+    if session is not None and (concerns_engine(failure) or failure.code in ("internal", "layer_broken")):
+        row.operator(operators.JOIN_OT_restart.bl_idname, icon="FILE_REFRESH")
+
+
+def _shrink_that_helps(context: Any, session: Session | None) -> int:
+    """One more than was tried, or as much as the memory asks for."""
+    tried = session.shrink if session is not None else context.scene.join_intrinsics.shrink
+    image = context.space_data.image
+    free = memory.available()
+    if session is not None or image is None or free is None:
+        return tried + 1
+    needed = memory.smallest_shrink(image.size[0], image.size[1], free)
+    return max(needed or 1, tried + 1)
+
+
+def _letters(context: Any) -> int:
+    """How many fit into a line of the sidebar."""
+    return int(context.region.width / (7.5 * context.preferences.system.ui_scale)) - 4
+
+
+CLASSES: tuple[type, ...] = (JOIN_PT_engine, JOIN_PT_decompose, JOIN_PT_options, JOIN_PT_layers)

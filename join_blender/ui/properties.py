@@ -12,6 +12,23 @@ PRESETS = (
     ("STANDARD", "Standard", "The usual number of optimiser steps"),
     ("BEST", "Best", "Every stage and all optimiser steps; takes the longest"),
 )
+DEVICES = (
+    ("AUTO", "Automatic", "The graphics card where the engine can use it, else the processor"),
+    ("CPU", "CPU", "The processor, whatever else there is"),
+    ("CUDA", "GPU", "The graphics card (CUDA or ROCm)"),
+)
+AGAIN = (
+    ("NEW", "New Set", "Each run makes layers of its own; those of earlier runs stay"),
+    ("UPDATE", "Update Last", "Put the new layers into the images of the last run, wherever they are used"),
+)
+ESCAPE = (
+    ("KEEP", "Keep the Best", "Esc takes the best layers found so far"),
+    ("DISCARD", "Discard", "Esc leaves nothing behind"),
+)
+
+
+_UNSTORED: Any = {"SKIP_SAVE"}
+"""Else an operator would use what it was called with the last time, and not what the panel says now."""
 
 
 def _suggest_banks(_self: Any, _context: Any, edit_text: str) -> list[str]:
@@ -21,14 +38,18 @@ def _suggest_banks(_self: Any, _context: Any, edit_text: str) -> list[str]:
 def preset_property() -> Any:
     """How much work goes into a decomposition."""
     return bpy.props.EnumProperty(
-        name="Preset", description="How much work goes into it", items=PRESETS, default="STANDARD"
+        name="Preset", description="How much work goes into it", items=PRESETS, default="STANDARD", options=_UNSTORED
     )
 
 
 def seed_property() -> Any:
     """The seed of all that is random."""
     return bpy.props.IntProperty(
-        name="Seed", description="The same seed gives the same layers again on the same machine", min=0, default=0
+        name="Seed",
+        description="The same seed gives the same layers again on the same machine",
+        min=0,
+        default=0,
+        options=_UNSTORED,
     )
 
 
@@ -39,6 +60,60 @@ def bank_property() -> Any:
         description="Name of a shipped bank, or path of a .safetensors bank file; empty for the default bank",
         search=_suggest_banks,
         search_options={"SUGGESTION"},
+        options=_UNSTORED,
+    )
+
+
+def device_property() -> Any:
+    """What computes."""
+    return bpy.props.EnumProperty(
+        name="Device", description="What the engine computes on", items=DEVICES, options=_UNSTORED
+    )
+
+
+def again_property() -> Any:
+    """What a second run does with the layers of the first."""
+    return bpy.props.EnumProperty(
+        name="Run Again",
+        description="What another run does with the layers of the last one",
+        items=AGAIN,
+        options=_UNSTORED,
+    )
+
+
+def shrink_property() -> Any:
+    """How much smaller the image is made first."""
+    return bpy.props.IntProperty(
+        name="Reduce",
+        description="Make the image so many times smaller first, for one that does not fit into memory; 1 for its size",
+        min=1,
+        max=64,
+        default=1,
+        options=_UNSTORED,
+    )
+
+
+def crop_property() -> Any:
+    """Left, bottom, right, top as parts of the image, from the bottom left corner as everywhere in Blender."""
+    return bpy.props.FloatVectorProperty(
+        name="Crop",
+        description="Left, bottom, right and top of the part to decompose, 0 to 1 from the lower left corner",
+        size=4,
+        min=0.0,
+        max=1.0,
+        default=(0.0, 0.0, 1.0, 1.0),
+        options=_UNSTORED,
+    )
+
+
+def _edge(name: str, default: float) -> Any:
+    return bpy.props.FloatProperty(
+        name=name,
+        description=f"{name} edge of the part to decompose, outlined in the image",
+        subtype="FACTOR",
+        min=0.0,
+        max=1.0,
+        default=default,
     )
 
 
@@ -48,3 +123,26 @@ class JoinSettings(bpy.types.PropertyGroup):
     preset: preset_property()  # type: ignore[valid-type]
     seed: seed_property()  # type: ignore[valid-type]
     bank: bank_property()  # type: ignore[valid-type]
+    device: device_property()  # type: ignore[valid-type]
+    again: again_property()  # type: ignore[valid-type]
+    shrink: shrink_property()  # type: ignore[valid-type]
+    use_crop: bpy.props.BoolProperty(  # type: ignore[valid-type]
+        name="Crop", description="Decompose only a part of the image: the layers have its size"
+    )
+    crop_left: _edge("Left", 0.0)  # type: ignore[valid-type]
+    crop_right: _edge("Right", 1.0)  # type: ignore[valid-type]
+    crop_bottom: _edge("Bottom", 0.0)  # type: ignore[valid-type]
+    crop_top: _edge("Top", 1.0)  # type: ignore[valid-type]
+    escape: bpy.props.EnumProperty(  # type: ignore[valid-type]
+        name="On Esc", description="What the Esc key does to a decomposition that runs", items=ESCAPE
+    )
+    gain: bpy.props.FloatProperty(  # type: ignore[valid-type]
+        name="Gain", description="How much the error view is brightened", min=1.0, max=1000.0, default=10.0
+    )
+
+    @property
+    def crop(self) -> tuple[float, float, float, float]:
+        """Left, bottom, right, top."""
+        if not self.use_crop:
+            return 0.0, 0.0, 1.0, 1.0
+        return self.crop_left, self.crop_bottom, self.crop_right, self.crop_top

@@ -37,6 +37,27 @@ _later: list[tuple[Task[Any], Callable[[Any], None]]] = []
 _shown = ""
 
 
+def current() -> Session | None:
+    """What is at work or waits to be, if anything."""
+    return queue.sessions[0] if queue.sessions else None
+
+
+def dismiss() -> None:
+    """Forget the last failure, and go on with what waits."""
+    if queue.failed is not None:
+        _sets.pop(queue.failed.id, None)
+    queue.dismiss()
+    refuse(None)
+    wake()
+
+
+def restart() -> None:
+    """A fresh engine, and with it another try of what failed."""
+    queue.restart()
+    refuse(None)
+    wake()
+
+
 def add(session: Session, layers: LayerSet | None) -> None:
     """Queue a decomposition, and the datablocks that it shall fill."""
     global trouble, last_words
@@ -66,14 +87,13 @@ def wait(session: Session) -> None:
     Raises:
         Failure: why it did not end well.
     """
-    while not session.ended:
+    while session in queue.sessions:
         step()
-        if not session.ended:
-            time.sleep(0.01)
+        time.sleep(0.005)
     if session.failure is not None:
         failure = session.failure
         if queue.failed is session:
-            queue.dismiss()
+            dismiss()
         raise failure
 
 
@@ -162,10 +182,10 @@ def _write(session: Session, layers: LayerSet | None) -> None:
     layer = session.take_layer()
     if layer is not None:
         if layers is not None:
-            layers.write(layer)
+            layers.take(layer)
             redraw()
         return
-    if not session.all_taken:
+    if not session.all_taken or (layers is not None and layers.write_held()):
         return
     if layers is not None and (gone := layers.missing()):
         session.take_again(gone)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Stands in for the engine where a test is about the add-on; ``FAKE_ENGINE`` says how it behaves.
 
-ok: splits the image exactly. slow: reports progress until it is cancelled. torch_missing, garbage, silent, dies,
-dies_later, newer, half_layers: as the words say.
+ok: splits the image exactly, after a preview. slow: reports progress and previews until it is cancelled. deaf: as slow,
+but hears no cancel. fuzz: sends broken messages, drawn with the seed in ``FAKE_SEED``, and then works as ok.
+torch_missing, garbage, silent, dies, dies_later, newer, half_layers: as the words say.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def split(request: dict[str, Any]) -> dict[str, Any]:
     recomposed, decomposition = output / "recomposed.npy", output / "decomposition.join"
     np.save(recomposed, albedo * layers["shading"] + specular)
     decomposition.write_bytes(b"fake")
+    (output / "compact.join").write_bytes(b"small fake")
     if BEHAVIOUR == "half_layers":
         Path(paths["specular"]).write_bytes(b"cut")
     bank = {"name": "fake", "sha256": "0" * 64}
@@ -51,6 +53,8 @@ def split(request: dict[str, Any]) -> dict[str, Any]:
         "layers": paths,
         "recomposed": str(recomposed),
         "decomposition": str(decomposition),
+        "compact": str(output / "compact.join"),
+        "forward_model": "lambertian_specular",
         "bank": bank,
         "settings": {"preset": request["preset"]},
         "metrics": {"psnr": 40.0},
@@ -58,15 +62,64 @@ def split(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def preview(request: dict[str, Any], brightness: float) -> None:
+    """Layers of 4 × 3 pixels."""
+    paths = {}
+    for name in ("albedo", "shading", "specular"):
+        paths[name] = str(Path(request["output"]) / f"preview.{name}.npy")
+        np.save(paths[name], np.full((3, 4, 3), brightness, np.float32))
+    say("preview", id=request["id"], step=1, layers=paths)
+
+
+def write_files(request: dict[str, Any]) -> dict[str, Any]:
+    """For a request that wants files: none that anybody could open, but all there."""
+    output = Path(request["output"])
+    for name in ("albedo.exr", "report.json"):
+        (output / name).write_bytes(Path(request["image"]).read_bytes()[:10])
+    return {"layers": {"albedo": str(output / "albedo.exr")}, "bank": {}, "settings": {}, "metrics": {}, "seconds": {}}
+
+
 def work_until_cancelled(job: dict[str, Any], incoming: Any) -> None:
     say("accepted", id=job["id"])
     for step in range(3):
         say("progress", id=job["id"], stage="joint", step=step + 1, of=100, seconds_left=9.5, loss=0.5)
+        if job["preview_every"]:
+            preview(job, 0.25 * (step + 1))
     if BEHAVIOUR == "dies_later":
         print("Traceback: the last words", file=sys.stderr, flush=True)
         os._exit(9)
+    if BEHAVIOUR == "deaf":
+        time.sleep(60)
     cancel = next(incoming)
     say("cancelled", id=job["id"], result=split(job) if cancel["keep"] else None)
+
+
+def fuzz(request: dict[str, Any]) -> None:
+    """A thousand broken messages, many of them with the id of the job; then the job's own answers."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    from tests.join_blender.broken_messages import broken
+
+    layers = {"albedo": request["image"]}
+    templates: list[dict[str, Any]] = [
+        {"type": "progress", "id": request["id"], "stage": "joint", "step": 1, "of": 2, "loss": 0.5},
+        {"type": "preview", "id": request["id"], "layers": layers},
+        {"type": "accepted", "id": request["id"]},
+    ]
+    seed = int(os.environ["FAKE_SEED"])
+    # Half of the runs send what can be decoded but makes no sense; what cannot ends an engine at its first message.
+    for data in broken(seed, 1000, templates):
+        if seed % 2 == 0 or decodes(data):
+            sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+    say("result", id=request["id"], **split(request))
+
+
+def decodes(data: bytes) -> bool:
+    try:
+        message = json.loads(data[:-1])
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(message, dict) and isinstance(message.get("type"), str)
 
 
 def main() -> int:
@@ -84,14 +137,23 @@ def main() -> int:
         time.sleep(60)
     say("hello", protocol=2 if BEHAVIOUR == "newer" else 1, engine="0", python="3", torch="0", device="cpu", banks=[])
     incoming = requests()
+    if BEHAVIOUR == "fuzz":
+        fuzz(next(incoming))
     for request in incoming:
         if request["type"] != "decompose":
             continue
-        if BEHAVIOUR in ("slow", "dies_later"):
+        if BEHAVIOUR in ("slow", "dies_later", "deaf"):
             work_until_cancelled(request, incoming)
             continue
         say("accepted", id=request["id"])
         say("progress", id=request["id"], stage="joint", step=1, of=2, seconds_left=1.0, loss=0.5)
+        if request["files"]:
+            if Path(request["image"]).stat().st_size == 0:
+                say("error", id=request["id"], code="image_empty", message=f"'{request['image']}' is empty.", hint="")
+                continue
+            say("result", id=request["id"], **write_files(request))
+            continue
+        preview(request, 0.5)
         say("result", id=request["id"], **split(request))
     return 0
 

@@ -61,8 +61,8 @@ def keep_engine_files(folder: Path) -> None:
     close = session.close
 
     def keep_and_close(self: Any) -> None:
-        if self.job.result is not None:
-            for path in [*self.job.result["layers"].values(), self.job.result["recomposed"]]:
+        if self.result is not None and Path(self.result["recomposed"]).exists():
+            for path in [*self.result["layers"].values(), self.result["recomposed"]]:
                 shutil.copy(path, folder)
         close(self)
 
@@ -91,6 +91,14 @@ def layer_facts() -> dict[str, Report]:
         for image in bpy.data.images
         if "join_component" in image
     }
+
+
+def slow_session(name: str = "it") -> Any:
+    """A decomposition that is not waited for."""
+    core = module("core.session"), module("core.pixels"), module("core.protocol")
+    source = core[1].Source(name, np.ones(12, np.float32), 2, 2, 3)
+    recipe = module("ui.operators").make_recipe("AUTO")
+    return core[0].Session(source, core[2].Options(), recipe, name)
 
 
 def counts() -> list[int]:
@@ -223,11 +231,14 @@ def case_refused() -> Report:
     os.environ["JOIN_ENGINE_PYTHON"] = ARGUMENTS["fake"]
     for behaviour in ("torch_missing", "garbage", "dies", "dies_later", "newer", "half_layers"):
         os.environ["FAKE_ENGINE"] = behaviour
+        module("ui.running").queue.keeper.end()
         messages[behaviour] = decompose(image="good")
     os.environ["FAKE_ENGINE"] = "slow"
+    module("ui.running").queue.keeper.end()
     messages["killed"] = _killed_in_the_middle()
     unchanged = counts() == before
     os.environ["FAKE_ENGINE"] = "ok"
+    module("ui.running").queue.keeper.end()
     return {"messages": messages, "unchanged": unchanged, "works_after": decompose(image="good"), "left": _left_over()}
 
 
@@ -238,8 +249,8 @@ def _killed_in_the_middle() -> str:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             session = running.current()
-            if session is not None and session.job.progress is not None:
-                session.engine._process.kill()
+            if session is not None and session.job is not None and session.job.progress is not None:
+                running.queue.keeper.engine._process.kill()
                 return
             time.sleep(0.02)
 
@@ -280,13 +291,14 @@ def case_toggle() -> Report:
 
     gone = []
     for _ in range(2):
-        session_module, running = module("core.session"), module("ui.running")
-        locate, options = module("core.locate"), module("core.protocol").Options()
-        python = locate.find_python().path
-        session = session_module.Session(python, locate.engine_root(), np.ones((2, 2, 3)), options, "it")
-        running.begin(session)
+        session, running = slow_session(), module("ui.running")
+        running.add(session, None)
+        while running.queue.keeper.hello is None:
+            running.step()
+            time.sleep(0.01)
+        process = running.queue.keeper.engine._process
         addon_utils.disable(ADDON)
-        gone.append(session.engine._process.poll() is not None and running.current() is None)
+        gone.append(process.poll() is not None and running.current() is None)
         addon_utils.enable(ADDON)
     bpy.data.images.load(ARGUMENTS["image"]).name = "good"
     return {"gone": gone, "works": decompose(image="good")}
@@ -334,19 +346,20 @@ CASES: dict[str, Callable[[], Report]] = {
 }
 
 
-def main() -> int:
-    install()
-    report = CASES[sys.argv[-1]]()
-    Path(ARGUMENTS["report"]).write_text(json.dumps(report), encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
+def run_cases(cases: dict[str, Callable[[], Report]]) -> None:
+    """Do the case that the command line names, report, and end the process."""
+    status = 0
     try:
-        status = main()
+        install()
+        report = cases[sys.argv[-1]]()
+        Path(ARGUMENTS["report"]).write_text(json.dumps(report), encoding="utf-8")
     except BaseException:
         traceback.print_exc()
         status = 1
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)  # some wheels hang at an orderly exit
+
+
+if __name__ == "__main__":
+    run_cases(CASES)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The engine's process and the session around it, with a stand-in for the engine; no bpy."""
+"""The engine's process, with a stand-in for the engine; no bpy."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from join_blender.core import locate
 from join_blender.core.engine_process import DIED, EngineProcess, engine_environment
 from join_blender.core.failure import Failure
-from join_blender.core.job import Phase
-from join_blender.core.protocol import Message, Options
-from join_blender.core.session import Session, load_layer
+from join_blender.core.protocol import Message
 from tests.join_blender.support import ROOT, fake_python
 
 
@@ -35,11 +32,6 @@ def events_until(engine: EngineProcess, kind: str, seconds: float = 10.0) -> lis
             return events
         time.sleep(0.01)
     raise AssertionError(f"no {kind} in {events}")
-
-
-def session(python: Path, folder: Path) -> Session:
-    image = np.random.default_rng(0).random((4, 6, 3), dtype=np.float32)
-    return Session(python, ROOT, image, Options(preset="draft"), "photo", str(folder))
 
 
 def test_poll_never_blocks(python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,38 +71,6 @@ def test_the_environment_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = engine_environment(ROOT)
     assert "PYTHONHOME" not in environment and "PYTHONEXECUTABLE" not in environment
     assert environment["PYTHONPATH"] == str(ROOT) and environment["PYTHONUTF8"] == "1"
-
-
-def test_a_session_from_pixels_to_layers(python: Path, tmp_path: Path) -> None:
-    scratch = tmp_path / "süß und scharf"
-    scratch.mkdir()
-    running = session(python, scratch)
-    running.wait()
-    result = running.job.result
-    assert running.job.phase is Phase.FINISHED and result is not None
-    layers = {name: load_layer(path) for name, path in result["layers"].items()}
-    np.testing.assert_allclose(
-        layers["albedo"] * layers["shading"] + layers["specular"], np.load(result["recomposed"]), atol=1e-6
-    )
-    assert running.save_decomposition(tmp_path / "kept").read_bytes() == b"fake"
-    running.close()
-    running.close()
-    assert list(scratch.iterdir()) == []
-    with pytest.raises(Failure, match="cannot be read"):
-        load_layer(result["layers"]["albedo"])
-
-
-@pytest.mark.parametrize("keep", [True, False])
-def test_a_session_is_stopped(python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: bool) -> None:
-    monkeypatch.setenv("FAKE_ENGINE", "slow")
-    running = session(python, tmp_path)
-    while running.job.progress is None:
-        assert not running.step()
-        time.sleep(0.01)
-    running.stop(keep)
-    running.wait()
-    assert running.job.phase is Phase.CANCELLED and (running.job.result is not None) is keep
-    running.close()
 
 
 def test_an_engine_ends_with_its_blender(python: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,8 @@ from join_blender.core.protocol import Decoder, NotTheProtocol, Options, encode
 
 REQUEST = protocol.decompose("7", Path("in.npy"), Path("out"), Options())
 HELLO = {"type": "hello", "protocol": 1}
-RESULT = {"type": "result", "id": "7", "layers": {}}
+LAYERS = {"layers": {"albedo": "albedo.npy"}}
+RESULT = {"type": "result", "id": "7", **LAYERS}
 
 
 def started() -> Job:
@@ -33,7 +34,12 @@ def test_messages_survive_any_cut() -> None:
         assert [message for piece in pieces for message in decoder.feed(piece)] == messages
 
 
-@pytest.mark.parametrize("stream", [b"usage: python\0", b"[1]\0", b'{"no": "type"}\0', b"\xff\0", b"{" * (17 << 20)])
+DEEP = b"[" * 100_000 + b"\0"
+
+
+@pytest.mark.parametrize(
+    "stream", [b"usage: python\0", b"[1]\0", b'{"no": "type"}\0', b"\xff\0", b"{" * (17 << 20), DEEP]
+)
 def test_what_is_no_message(stream: bytes) -> None:
     with pytest.raises(NotTheProtocol):
         Decoder().feed(stream)
@@ -94,7 +100,7 @@ def test_another_protocol() -> None:
     ("keep", "answer", "phase", "has_result"),
     [
         (False, {"type": "cancelled", "id": "7", "result": None}, Phase.CANCELLED, False),
-        (True, {"type": "cancelled", "id": "7", "result": {"layers": {}}}, Phase.CANCELLED, True),
+        (True, {"type": "cancelled", "id": "7", "result": LAYERS}, Phase.CANCELLED, True),
         (True, RESULT, Phase.FINISHED, True),
         (False, RESULT, Phase.CANCELLED, False),
         (False, {"type": DIED, "message": ""}, Phase.CANCELLED, False),
@@ -110,10 +116,46 @@ def test_stopping(keep: bool, answer: dict[str, Any], phase: Phase, has_result: 
 
 def test_stopping_is_sure_even_if_the_engine_hangs() -> None:
     job = started()
-    job.stop(keep=True)
+    job.stop(keep=False)
     job.advance([], 2.0)
     job.advance([], 13.0)
-    assert job.phase is Phase.CANCELLED and job.result is None
+    assert job.phase is Phase.CANCELLED and job.result is None and job.gave_up
+
+
+def test_a_cancel_that_comes_too_late_is_no_error() -> None:
+    job = started()
+    job.stop(keep=True)
+    error = {"type": "error", "id": "7", "code": "job_unknown", "message": "No such job.", "hint": ""}
+    job.advance([error, RESULT], 2.0)
+    assert job.phase is Phase.FINISHED and job.failure is None
+
+
+def test_a_stop_that_keeps_may_take_its_time_and_can_still_become_one_that_does_not() -> None:
+    job = started()
+    job.stop(keep=True)
+    job.advance([], 2.0)
+    job.advance([], 100.0)
+    assert job.phase is Phase.STOPPING
+    job.stop(keep=False)
+    assert job.advance([], 101.0) == [{"type": "cancel", "id": "7", "keep": False}]
+    job.advance([], 112.0)
+    assert job.phase is Phase.CANCELLED and job.gave_up
+
+
+@pytest.mark.parametrize("layers", [None, {}, [], "albedo.npy", {"albedo": None}, {"albedo": ""}])
+def test_an_answer_without_layers_is_a_failure(layers: Any) -> None:
+    job = started()
+    job.advance([{"type": "preview", "id": "7", "layers": layers}], 2.0)
+    assert job.preview is None
+    job.advance([{"type": "result", "id": "7", "layers": layers}], 2.0)
+    assert job.failure is not None and job.failure.code == "engine_answer"
+
+
+def test_progress_of_the_whole_is_preferred() -> None:
+    job = started()
+    stage = {"type": "progress", "id": "7", "stage": "joint", "step": 9, "of": 10, "seconds_left": 1.0, "loss": None}
+    job.advance([{**stage, "fraction": 0.25, "total_left": 30.0}], 2.0)
+    assert job.progress is not None and job.progress.fraction == 0.25 and job.progress.seconds_left == 30.0
 
 
 def test_stopping_before_hello_needs_no_engine() -> None:
