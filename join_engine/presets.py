@@ -80,8 +80,10 @@ class Joint(StageSettings):
         pixel_weight, feature_weight: of the reconstruction loss (see :mod:`join_engine.losses.perceptual`).
         normal_weight: of the squared Mahalanobis distance per dimension, which is 1 on average for the bank's samples;
             not in the paper.
-        features: what the reconstruction loss compares beside pixels: "random", "trunk", "discriminator" or "pixels"
-            (nothing; see :mod:`join_engine.inversion.features`).
+        features: what the reconstruction loss compares beside pixels: "random", "trunk", "discriminator", "vgg16",
+            "squeezenet" or "pixels" (nothing; see :mod:`join_engine.inversion.features`).
+        ensemble: compare the features under random transforms, drawn anew at each step (E-LPIPS).
+        in_domain_weight: of the in-domain loss (Eq. 7), which the kNN loss replaces.
         space: "w", one code per generator; "w+", one per layer; or "whitened": W, but optimised in coordinates in which
             the bank's codes have unit variance, so that a step in each direction is in proportion to their spread.
     """
@@ -98,6 +100,8 @@ class Joint(StageSettings):
     normal_weight: float = 0.0
     features: str = "random"
     space: str = "w"
+    ensemble: bool = False
+    in_domain_weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ class Tuning(StageSettings):
 
     Args:
         steps, learning_rate: of Adam on all weights of the synthesis networks.
-        pixel_weight, feature_weight, features: of the reconstruction loss, as in :class:`Joint`.
+        pixel_weight, feature_weight, features, ensemble: of the reconstruction loss, as in :class:`Joint`.
         discriminator_weight: λ_LD.
         discriminator_every: apply the discriminator loss at each so many steps, so many times as strong.
         anchors: n_a of Eq. 12.
@@ -123,6 +127,7 @@ class Tuning(StageSettings):
     anchors: int = 4
     locality: float = 0.3
     features: str = "random"
+    ensemble: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,42 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which features the reconstruction loss compares, by name.
 
-"random": a trunk of random weights; "trunk": the bank's own; "discriminator": the bank's discriminators; "pixels": none
-at all, which leaves the multi-scale pixel term of :mod:`join_engine.losses.perceptual` alone.
+"random": a trunk of random weights; "trunk": the bank's own; "discriminator": the bank's discriminators; "vgg16" and
+"squeezenet": over ImageNet weights that the user has (:mod:`join_engine.losses.elpips_weights`); "pixels": none at all,
+which leaves the multi-scale pixel term of :mod:`join_engine.losses.perceptual` alone.
 """
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from ..bank import Bank
 from ..errors import JoinError
+from ..losses.elpips import ELpips
+from ..losses.elpips_weights import KNOWN, load_published
+from ..losses.perceptual import PerceptualLoss
 from ..networks.features import DiscriminatorFeatures, Features, RandomFeatures
 from ..networks.stylegan2 import Discriminator
+from ..presets import Joint, Tuning
 
-FEATURE_KINDS = ("random", "trunk", "discriminator", "pixels")
+FEATURE_KINDS = ("random", "trunk", "discriminator", *KNOWN, "pixels")
+
+
+def reconstruction_loss(
+    settings: Joint | Tuning, bank: Bank, target: Tensor, seed: int, draws: int = 1
+) -> PerceptualLoss:
+    """L of Eq. 4 and 11 as the settings want it, for targets [B, 3, R, R]; draws of an ensemble follow the seed.
+
+    Several ``draws`` are the same for all targets, so that their losses can be compared.
+
+    Raises:
+        JoinError: as :func:`make_features`.
+    """
+    features = make_features(settings.features, bank)
+    ensemble = None
+    if settings.ensemble and features is not None:
+        ensemble = ELpips(features, target, draws, seed, alike=draws > 1)
+    return PerceptualLoss(target, settings.pixel_weight, settings.feature_weight, features, ensemble)
 
 
 def make_features(kind: str, bank: Bank) -> Features | None:
@@ -20,7 +44,7 @@ def make_features(kind: str, bank: Bank) -> Features | None:
 
     Raises:
         JoinError: ``trunk_missing`` or ``discriminator_missing`` when the bank does not hold what is asked for,
-            ``settings_invalid`` for an unknown kind.
+            ``settings_invalid`` for an unknown kind, ``weights_missing`` for a trunk that the user has not got.
     """
     if kind == "pixels":
         return None
@@ -32,6 +56,8 @@ def make_features(kind: str, bank: Bank) -> Features | None:
             message = f"The bank '{bank.header.name}' has no perceptual trunk."
             raise JoinError("trunk_missing", message, "Choose other features, or a bank with a trunk.")
         return bank.trunk
+    if kind in KNOWN:
+        return load_published(kind).to(next(iter(bank.components.values())).w_avg.device)
     if kind == "discriminator":
         return DiscriminatorFeatures([_discriminator(bank, name) for name in bank.components])
     known = ", ".join(FEATURE_KINDS)

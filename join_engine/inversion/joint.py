@@ -8,25 +8,28 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..losses.perceptual import PerceptualLoss
+from ..losses.in_domain import in_domain_loss
 from ..presets import Joint
-from .features import make_features
+from .features import reconstruction_loss
 from .schedule import ramped
 from .state import Clock, InversionState, Monitor, Progress
 
 Codes = dict[str, Tensor]
+
+_FINAL_DRAWS = 8
 
 
 def joint_inversion(settings: Joint, state: InversionState, monitor: Monitor) -> None:
     """Move ``state.latents`` to the codes that minimise Eq. 4 over all components at once, and note their loss.
 
     The images of a batch are independent: their losses are summed, and Adam works on each number by itself. The codes
-    with the lowest loss are kept per image, so that a cancelled run still returns its best.
+    with the lowest loss are kept per image, so that a cancelled run still returns its best. Where an ensemble is drawn
+    anew at each step the lowest loss is a matter of luck: there the last codes are kept, and their loss is that of
+    several draws, the same for all images.
     """
     variables, to_codes = _variables(settings, state)
     codes = to_codes(variables)
-    features = make_features(settings.features, state.bank)
-    reconstruction = PerceptualLoss(state.target, settings.pixel_weight, settings.feature_weight, features)
+    reconstruction = reconstruction_loss(settings, state.bank, state.target, state.seed)
     if settings.knn_weight:
         for name in codes:  # draws the codes now, so that the time left is told right
             state.codebook.knn(name, settings.neighbours)
@@ -43,7 +46,10 @@ def joint_inversion(settings: Joint, state: InversionState, monitor: Monitor) ->
         codes = to_codes(variables)
         outputs = state.synthesize(codes)
         loss = reconstruction(state.render(outputs)) + _prior(settings, state, codes)  # [B]
-        best_loss = _keep_best(codes, loss.detach(), best, best_loss)
+        if settings.ensemble:
+            best = _copy(codes)
+        else:
+            best_loss = _keep_best(codes, loss.detach(), best, best_loss)
         optimizer.zero_grad(set_to_none=True)
         loss.sum().backward()
         optimizer.step()
@@ -52,6 +58,10 @@ def joint_inversion(settings: Joint, state: InversionState, monitor: Monitor) ->
         mean_loss = float(loss.detach().mean())
         monitor.on_progress(Progress(Joint.kind, step + 1, settings.steps, mean_loss, clock.left(step + 1)))
     state.latents, state.loss = best, best_loss
+    if settings.ensemble:
+        final = reconstruction_loss(settings, state.bank, state.target, state.seed, _FINAL_DRAWS)
+        with torch.no_grad():
+            state.loss = final(state.render(state.synthesize())) + _prior(settings, state, best)
 
 
 def _variables(settings: Joint, state: InversionState) -> tuple[Codes, Callable[[Codes], Codes]]:
@@ -73,6 +83,9 @@ def _prior(settings: Joint, state: InversionState, codes: Codes) -> Tensor:
     for name, w in codes.items():
         if settings.knn_weight:
             total = total + settings.knn_weight * state.codebook.knn(name, settings.neighbours)(w)
+        if settings.in_domain_weight:
+            mean = state.bank.components[name].w_avg
+            total = total + settings.in_domain_weight * in_domain_loss(w, mean)
         if settings.normal_weight:
             whitened = state.codebook.whitening(name).whiten(w)  # [B, L, w_dim]
             total = total + settings.normal_weight * whitened.square().mean(dim=(1, 2))

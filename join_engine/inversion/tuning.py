@@ -11,10 +11,9 @@ from torch.nn import functional
 
 from ..bank import BankComponent
 from ..errors import JoinError
-from ..losses.perceptual import PerceptualLoss
 from ..networks.stylegan2 import Generator
 from ..presets import Tuning
-from .features import make_features
+from .features import reconstruction_loss
 from .state import Clock, InversionState, Monitor, Progress, generate
 
 
@@ -61,8 +60,7 @@ class _Item:
         assert state.tuned is not None
         self._generators = state.tuned[item] = {name: _trainable(c) for name, c in self._components.items()}
         self._view.tuned = [self._generators]
-        features = make_features(settings.features, state.bank)
-        self._loss = PerceptualLoss(self._view.target, settings.pixel_weight, settings.feature_weight, features)
+        self._loss = reconstruction_loss(settings, state.bank, self._view.target, state.seed)
         parameters = [p for generator in self._generators.values() for p in generator.synthesis.parameters()]
         self._optimizer = torch.optim.Adam(parameters, lr=settings.learning_rate)
         self._rng = torch.Generator().manual_seed(state.seed)

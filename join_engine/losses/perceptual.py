@@ -9,6 +9,7 @@ normalised feature cannot see.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -35,12 +36,16 @@ class PerceptualLoss:
         pixel_weight: float = 1.0,
         feature_weight: float = 1.0,
         features: Features | Literal["random"] | None = "random",
+        distance: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.pixel_weight = pixel_weight
         self.feature_weight = feature_weight
         self._target_pyramid = _pyramid(target)
+        self._distance: Callable[[Tensor], Tensor] | None = distance if feature_weight else None
+        if distance is not None or features is None or not feature_weight:
+            return
         chosen = RandomFeatures().to(target.device) if features == "random" else features
-        self._distance = FeatureDistance(chosen, target) if chosen is not None and feature_weight else None
+        self._distance = FeatureDistance(chosen, target)
 
     def __call__(self, image: Tensor) -> Tensor:
         """sRGB-encoded images [B, 3, H, W] → loss [B], one for each target."""

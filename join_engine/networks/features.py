@@ -18,6 +18,15 @@ from .stylegan2 import Discriminator
 
 Features = Callable[[Tensor], list[Tensor]]
 
+# All of them take a second argument, which is applied to what each of their convolutions (or blocks) gets to see.
+OnInput = Callable[[Tensor], Tensor]
+
+
+def unchanged(features: Tensor) -> Tensor:
+    """The :data:`OnInput` that does nothing."""
+    return features
+
+
 # Below this, a discriminator's features tell what an image shows, and no longer where.
 _SMALLEST_TAP = 8
 
@@ -32,14 +41,16 @@ class DiscriminatorFeatures(nn.Module):
         super().__init__()
         self.discriminators = nn.ModuleList(discriminators)
 
-    def forward(self, images: Tensor) -> list[Tensor]:
+    def forward(self, images: Tensor, on_input: OnInput = unchanged) -> list[Tensor]:
         """Images [B, 3, R, R] in [0, 1] at the discriminators' resolution → the taps of each in turn."""
         taps: list[Tensor] = []
         for discriminator in self.discriminators:
             resolution = images.shape[-1]
-            features = discriminator.get_submodule(f"b{resolution}").get_submodule("fromrgb")(images * 2.0 - 1.0)
+            features = discriminator.get_submodule(f"b{resolution}").get_submodule("fromrgb")(
+                on_input(images * 2.0 - 1.0)
+            )
             while resolution > _SMALLEST_TAP:
-                features = discriminator.get_submodule(f"b{resolution}")(features)
+                features = discriminator.get_submodule(f"b{resolution}")(on_input(features))
                 resolution //= 2
                 taps.append(features)
         return taps
@@ -71,14 +82,14 @@ class RandomFeatures(nn.Module):
             inputs = width
         self.filters = nn.ParameterList(layers)
 
-    def forward(self, images: Tensor) -> list[Tensor]:
+    def forward(self, images: Tensor, on_input: OnInput = unchanged) -> list[Tensor]:
         """Images [B, 3, H, W] in [0, 1] → one tap per stage, [B, width, H / 2^i, W / 2^i]."""
         taps = []
         features = images * 2.0 - 1.0
         for stage, filters in enumerate(self.filters):
             if stage and min(features.shape[2:]) > 1:
                 features = functional.avg_pool2d(features, 2)
-            padded = functional.pad(features, (1, 1, 1, 1), mode="replicate")
+            padded = functional.pad(on_input(features), (1, 1, 1, 1), mode="replicate")
             features = functional.conv2d(padded, filters).relu()
             taps.append(features)
         return taps

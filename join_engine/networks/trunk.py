@@ -15,6 +15,8 @@ from typing import Any
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from .features import OnInput, unchanged
+
 
 @dataclass(frozen=True)
 class TrunkConfig:
@@ -69,8 +71,11 @@ class Trunk(nn.Module):
                 inputs = width
             self.add_module(f"stage{stage}", convolutions)
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """sRGB-encoded images [B, 3, H, W] in [0, 1] → one tap per stage, [B, width, H / 2^i, W / 2^i]."""
+    def forward(self, images: Tensor, on_input: OnInput = unchanged) -> list[Tensor]:
+        """sRGB-encoded images [B, 3, H, W] in [0, 1] → one tap per stage, [B, width, H / 2^i, W / 2^i].
+
+        ``on_input`` is applied to what every convolution gets to see (E-LPIPS drops some of it out).
+        """
         taps: list[Tensor] = []
         features = images * 2.0 - 1.0
         for stage in range(len(self.config.widths)):
@@ -79,6 +84,6 @@ class Trunk(nn.Module):
             convolutions = self.get_submodule(f"stage{stage}")
             assert isinstance(convolutions, nn.ModuleList)
             for convolution in convolutions:
-                features = convolution(features).relu()
+                features = convolution(on_input(features)).relu()
             taps.append(features)
         return taps
