@@ -7,13 +7,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from dataset_tools import packages
+from dataset_tools import packages, worker
 from dataset_tools.commands import benchmarking, datasets, importing, inspecting, rendering
 from dataset_tools.errors import UserError
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status: 0, 1 for an error (one sentence on stderr), 130 when interrupted."""
+    if list(arguments) == [worker.COMMAND]:
+        return worker.run()
     try:
         options = _parser().parse_args(arguments)
         packages.use_folder(options.packages)

@@ -27,6 +27,9 @@ from dataset_tools.shards import Sample, Shard
 
 Send = Callable[..., None]
 
+# What the supervisor starts a worker with; no command for people.
+COMMAND = "worker"
+
 
 def run() -> int:
     """Serve until stdin ends; returns the exit status."""

@@ -20,6 +20,7 @@ from typing import IO, Any
 from dataset_tools import scratch, shards
 from dataset_tools.job import Job
 from dataset_tools.shards import Shard
+from dataset_tools.worker import COMMAND
 
 # A worker that Blender takes longer than this to start is lost.
 STARTUP_SECONDS = 300.0
@@ -53,7 +54,7 @@ class WorkerProcess:
         self._log = Path(self._folder) / "log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*command, "worker"],
+                [*command, COMMAND],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

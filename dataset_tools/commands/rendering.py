@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Commands that render: one per dataset, and the hidden one that a worker process runs."""
+"""Commands that render: one per dataset."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add this module's commands to the parser."""
     for name in sorted(specs.DATASETS):
         _add_render(commands, name)
-    # Without a help text it is not listed.
-    commands.add_parser("worker").set_defaults(run=_work, packages=None)
 
 
 def _add_render(commands: argparse._SubParsersAction, name: str) -> None:
@@ -108,9 +106,3 @@ def _range(text: str) -> range:
     if not colon or not first.isdecimal() or not end.isdecimal() or int(first) >= int(end):
         raise argparse.ArgumentTypeError(f"'{text}' is not a range such as 0:1024")
     return range(int(first), int(end))
-
-
-def _work(options: argparse.Namespace, arguments: Sequence[str]) -> int:
-    from dataset_tools import worker
-
-    return worker.run()
