@@ -19,11 +19,10 @@ from ..core.exr import encode_exr
 from ..core.failure import Failure
 from ..core.relight import Edits, Material
 from . import images
-from .results import COMPONENT, PREVIEW, SET, layers_of
+from .results import COMPONENT, PREVIEW, RELIT, SET, layers_of
 
 ORIGINAL = "join_original"
 """On a hidden image: the component of whose layer it is the original."""
-RELIT = "join_relit"
 DECOMPOSITION = "join_decomposition"
 
 
@@ -63,6 +62,7 @@ def originals(set_id: str) -> dict[str, bpy.types.Image]:
 
 def keep_originals(set_id: str, components: Iterable[str]) -> None:
     """See that a set has the hidden originals of these components."""
+    _remove_orphans()
     layers, kept = layers_of(set_id), originals(set_id)
     for name in components:
         layer = layers.get(name)
@@ -71,6 +71,13 @@ def keep_originals(set_id: str, components: Iterable[str]) -> None:
         hidden = images.new_layer(f".{layer.name[:50]} original")
         properties = {SET: set_id, ORIGINAL: name}
         images.fill_layer(hidden, layer_bytes(layer), layer.alpha_mode == "CHANNEL_PACKED", properties)
+
+
+def _remove_orphans() -> None:
+    """Originals whose layers were deleted, or belong to another run now: nobody would ever see them again."""
+    alive = {image.get(SET) for image in bpy.data.images if image.get(COMPONENT)}
+    for image in [image for image in bpy.data.images if image.get(ORIGINAL) and image.get(SET) not in alive]:
+        bpy.data.images.remove(image)
 
 
 def shown_edits(set_id: str, components: Iterable[str]) -> Edits | None:

@@ -114,7 +114,18 @@ def case_relight() -> Report:
     bpy.ops.join.relight_random(image="photo", seed=3)
     report["random"] = [round(value.amount, 5) for value in item().values]
     bpy.ops.join.relight_random(image="photo", seed=3)
+    bpy.ops.join.relight_apply()
     report["same_random"] = [round(value.amount, 5) for value in item().values] == report["random"]
+    hidden = [image for image in bpy.data.images if "join_original" in image]
+    report["hidden"] = [len(hidden), all(image.name.startswith(".") and image.packed_file for image in hidden)]
+    options = {"bank": ARGUMENTS["bank"], "steps": 2, "preset": "DRAFT", "seed": 5, "again": "UPDATE"}
+    assert not decompose(image="photo", **options)
+    report["update"] = [image.get("join_relit") for image in layers().values()]
+    assert bpy.ops.join.relight(image="photo") == {"FINISHED"}
+    bpy.context.scene.join_relights[1].values[0].amount = 1.0
+    bpy.ops.join.relight_apply()
+    sets = {image["join_set"] for image in bpy.data.images if "join_original" in image}
+    report["orphans_gone"] = sets == {layers()["albedo"]["join_set"]}
     return report
 
 

@@ -81,6 +81,13 @@ def test_values_move_the_light_and_nothing_else(lit: tuple[Path, dict]) -> None:
     assert report["same_random"] and len(set(report["random"])) > 4
 
 
+def test_originals_are_kept_and_go_with_their_layers(lit: tuple[Path, dict]) -> None:
+    _, report = lit
+    assert report["hidden"] == [2, True]
+    assert report["update"] == [None, None, None], "new pixels do not show the light of the old ones"
+    assert report["orphans_gone"]
+
+
 def test_a_saved_file_relights_tomorrow(blender: Blender, lit: tuple[Path, dict]) -> None:
     folder, _ = lit
     report = blender.run("tomorrow", sys.executable, folder=folder)
