@@ -19,7 +19,8 @@ def bench(bank: Bank, preset: Preset, steps: int = 100, seed: int = 0) -> dict[s
     """Time ``steps`` steps of the preset's last joint stage on one random image at the bank's size.
 
     Returns:
-        Steps per second, peak memory in MiB (of the process; of torch's allocations on CUDA), and on what.
+        Steps per second, peak memory in MiB (of the process; of torch's allocations on CUDA), on what, and for each
+        component what its kNN loss takes of a step's time and of memory.
     """
     joint = [stage for stage in preset.stages if isinstance(stage, Joint)][-1]
     size = bank.header.resolution
@@ -45,6 +46,29 @@ def bench(bank: Bank, preset: Preset, steps: int = 100, seed: int = 0) -> dict[s
         "steps": steps,
         "steps_per_second": round(steps / seconds, 2),
         "peak_memory_mib": _peak_memory(device),
+        "knn": {name: _knn(codebook, name, joint.neighbours) for name in bank.components},
+    }
+
+
+def _knn(codebook: CodeBook, component: str, neighbours: int, repeats: int = 20) -> dict[str, Any]:
+    """What the kNN loss of one component costs: its part of a step, forwards and backwards, for one code."""
+    loss = codebook.knn(component, neighbours)
+    w = loss.codes[:1, None].mean(dim=1, keepdim=True).clone().requires_grad_()
+
+    def run() -> None:
+        loss(w).sum().backward()
+        if w.is_cuda:
+            torch.cuda.synchronize()
+
+    run()
+    start = time.perf_counter()
+    for _ in range(repeats):
+        run()
+    return {
+        "codes": len(loss.codes),
+        "neighbours": loss.neighbours,
+        "milliseconds_per_step": round((time.perf_counter() - start) / repeats * 1e3, 2),
+        "resident_mib": round(loss.resident_bytes / 2**20, 1),
     }
 
 

@@ -7,6 +7,9 @@ import torch
 from torch import Tensor
 
 
+_MORE = 14  # candidates beyond k
+
+
 class KnnLoss:
     """Softmax-weighted mean distance from a code to its nearest neighbours among sampled codes.
 
@@ -16,18 +19,30 @@ class KnnLoss:
     - Eq. 9 gives D = Σ_j exp(−0.5 d_j / d̄).
     - Eq. 8 gives the loss Σ_j d_j exp(−0.5 d_j / d̄) / D.
 
-    The neighbours are exact, found anew at each call by one matrix product with the resident codes. The gradient
-    is that of the whole expression, weights included, with the neighbours held; it is finite where a code is hit.
+    The neighbours are exact, found anew at each call: matrix products with the resident codes, in chunks, give a few
+    more candidates than needed, of which the true distances choose. The gradient is that of the whole expression,
+    weights included, with the neighbours held; it is finite where a code is hit.
 
     Args:
         codes: [N, D], the sampled codes (the paper: 100,000, of truncated z).
         neighbours: k (the paper: 50); all codes, where there are fewer.
+        chunk_bytes: how large a table of closeness may become.
     """
 
-    def __init__(self, codes: Tensor, neighbours: int = 50) -> None:
+    def __init__(self, codes: Tensor, neighbours: int = 50, chunk_bytes: int = 64 * 2**20) -> None:
         self.codes = codes
         self.neighbours = min(neighbours, len(codes))
-        self._half_squares = codes.square().sum(dim=1) * 0.5  # [N]
+        self._candidates = min(self.neighbours + _MORE, len(codes))
+        self._chunk_bytes = chunk_bytes
+        # About their mean, where the squares are small and little is lost to rounding.
+        self._mean = codes.mean(dim=0)
+        self._centred = codes - self._mean
+        self._half_squares = self._centred.square().sum(dim=1) * 0.5  # [N]
+
+    @property
+    def resident_bytes(self) -> int:
+        """What is held in memory between calls, the codes themselves included."""
+        return sum(part.numel() * part.element_size() for part in (self.codes, self._centred, self._half_squares))
 
     def __call__(self, w: Tensor) -> Tensor:
         """Latent codes [B, L, D] → loss [B], the mean over the L codes of one item (L is 1 in W space)."""
@@ -42,9 +57,16 @@ class KnnLoss:
 
     @torch.no_grad()
     def nearest(self, w: Tensor) -> Tensor:
-        """Indices [M, k] of the nearest codes to w [M, D]: ‖w − c‖² is smallest where w·c − ‖c‖²/2 is largest."""
-        closeness = torch.addmm(self._half_squares, w, self.codes.T, beta=-1)  # [M, N]
-        return closeness.topk(self.neighbours, dim=1, sorted=False).indices
+        """Indices [M, k] of the nearest codes to w [M, D], in no order."""
+        rows = max(1, self._chunk_bytes // (len(self.codes) * w.element_size()))
+        return torch.cat([self._nearest(part) for part in w.split(rows)])
+
+    def _nearest(self, w: Tensor) -> Tensor:
+        """‖w − c‖² is smallest where w·c − ‖c‖²/2 is largest; rounding is mended among the candidates."""
+        closeness = torch.addmm(self._half_squares, w - self._mean, self._centred.T, beta=-1)  # [M, N]
+        found = closeness.topk(self._candidates, dim=1, sorted=False).indices
+        squared = (w[:, None] - self.codes[found]).square().sum(dim=2)
+        return found.gather(1, squared.topk(self.neighbours, dim=1, largest=False, sorted=False).indices)
 
 
 def _safe_norm(difference: Tensor) -> Tensor:

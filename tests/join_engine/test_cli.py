@@ -181,6 +181,9 @@ def test_bench(tiny_bank_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["bench", "--bank", str(tiny_bank_path), "--steps", "5", "--threads", "1"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["steps_per_second"] > 0 and result["peak_memory_mib"] > 0
+    knn = result["knn"]["albedo"]
+    # 100,000 codes of 16 numbers, held twice, and a number for each: 13.2 MB.
+    assert knn["codes"] == 100_000 and knn["milliseconds_per_step"] > 0 and knn["resident_mib"] == 12.6
 
 
 def test_the_module_runs_without_a_traceback(tmp_path: Path) -> None:

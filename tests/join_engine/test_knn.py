@@ -37,6 +37,17 @@ def test_neighbours_are_exact() -> None:
     assert torch.equal(found, expected)
 
 
+def test_neighbours_are_exact_far_from_the_origin_and_in_chunks() -> None:
+    """Codes whose mean is large beside their spread: a plain matrix product in float32 would confuse them."""
+    generator = torch.Generator().manual_seed(1)
+    codes = torch.randn(2000, 8, generator=generator) * 0.01 + 30.0
+    w = codes[:9] + 0.003
+    expected = torch.cdist(w.double(), codes.double()).topk(7, largest=False).indices.sort(dim=1).values
+    for chunk in (2**26, 2000 * 4 * 2, 1):
+        found = KnnLoss(codes, 7, chunk_bytes=chunk).nearest(w).sort(dim=1).values
+        assert torch.equal(found, expected)
+
+
 def test_gradient_against_finite_differences() -> None:
     generator = torch.Generator().manual_seed(2)
     codes = torch.randn(50, 4, generator=generator, dtype=torch.float64)
