@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decompositions that need no method at all: what any method has to beat."""
+"""Decompositions that anyone can pick instead: what any method has to beat."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
+
+from .retinex import colour_retinex
 
 Components = dict[str, np.ndarray]
 
@@ -26,7 +28,14 @@ def square_root(image: np.ndarray) -> Components:
     return _with_specular({"albedo": root, "shading": root})
 
 
+def retinex(image: np.ndarray) -> Components:
+    """Colour Retinex (:mod:`join_engine.evaluation.retinex`)."""
+    albedo, shading = colour_retinex(image)
+    return _with_specular({"albedo": albedo, "shading": shading})
+
+
 BASELINES: dict[str, Callable[[np.ndarray], Components]] = {
+    "colour Retinex": retinex,
     "all albedo": all_albedo,
     "all shading": all_shading,
     "square root": square_root,
