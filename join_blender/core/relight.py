@@ -62,11 +62,13 @@ class Update:
         edits: the values.
         preview: component → small layer ``[h, w, 3]``, and "recomposed".
         full: component → bytes of an EXR: the full layers; only those of the components that can be edited.
+        since: when the values came, on ``time.monotonic``'s clock; of a preview.
     """
 
     edits: Edits
     preview: Mapping[str, np.ndarray] = field(default_factory=dict)
     full: Mapping[str, bytes] = field(default_factory=dict)
+    since: float = 0.0
 
 
 class Relight:
@@ -124,7 +126,7 @@ class Relight:
         """Move on as far as that needs no waiting; what has become ready. The keeper's own step comes first."""
         try:
             updates = self._collect()
-            if self.failure is None and self._job is None and self._encoding is None and self._storing.done:
+            if self.failure is None and self._job is None and self._storing.done:
                 self._storing.result()
                 updates += self._ask(keeper)
             return updates
@@ -180,10 +182,16 @@ class Relight:
         if self.directions is None:
             self._submit(keeper, {"type": "directions"}, self._take_directions)
         elif wanted is not None and wanted != self._previewed:
-            self._submit(keeper, self._relight(wanted, preview=True), lambda result: self._take_preview(wanted, result))
-        elif wanted is not None and wanted != self._filled and time.monotonic() - self._wanted_at >= REST:
+            since = self._wanted_at
+            request = self._relight(wanted, preview=True)
+            self._submit(keeper, request, lambda result: self._take_preview(wanted, since, result))
+        elif wanted is not None and wanted != self._filled and self._encoding is None and self._rests:
             self._submit(keeper, self._relight(wanted, store=False), lambda result: self._take_full(wanted, result))
         return []
+
+    @property
+    def _rests(self) -> bool:
+        return time.monotonic() - self._wanted_at >= REST
 
     def _relight(self, edits: Edits, **options: bool) -> Message:
         return {"type": "relight", "edits": edits_json(edits), "output": str(self._path / "lit"), **options}
@@ -230,10 +238,10 @@ class Relight:
         self.directions = [dict(direction) for direction in result["directions"]]
         return []
 
-    def _take_preview(self, edits: Edits, result: Message) -> list[Update]:
+    def _take_preview(self, edits: Edits, since: float, result: Message) -> list[Update]:
         self._previewed = edits
         files = {**result["layers"], "recomposed": result["recomposed"]}
-        return [Update(edits, preview={name: load_layer(path) for name, path in files.items()})]
+        return [Update(edits, {name: load_layer(path) for name, path in files.items()}, since=since)]
 
     def _take_full(self, edits: Edits, result: Message) -> list[Update]:
         originals = {d["component"]: self._material.layers[d["component"]] for d in self.directions or ()}

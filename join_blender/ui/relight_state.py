@@ -36,8 +36,7 @@ keeper = Keeper()
 lights: dict[str, Relight] = {}
 """By set: those whose engine has been asked for."""
 latency: dict[str, float] = {}
-"""By set: seconds from the last value to its preview."""
-_since: dict[str, float] = {}
+"""By set: seconds from the values to the preview of them that came last."""
 _quiet = False
 _previews: Any = None
 _lock = threading.RLock()
@@ -142,7 +141,6 @@ def touch(item: Any, again: bool = False) -> None:
         running.refuse(failure)
         return
     with _lock:
-        _since[item.set_id] = time.monotonic()
         light.want(edits_of(item), rested=again)
         _step()
 
@@ -186,7 +184,7 @@ def _step() -> bool:
 
 def _show(set_id: str, update: Update) -> None:
     if update.preview:
-        latency[set_id] = time.monotonic() - _since.get(set_id, time.monotonic())
+        latency[set_id] = time.monotonic() - update.since
         _set_preview(set_id, update.preview)
     if update.full:
         host.keep_originals(set_id, update.full)
