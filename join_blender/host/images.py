@@ -124,6 +124,8 @@ def fill_layer(image: bpy.types.Image, data: bytes, alpha: bool, properties: Map
     target.buffers_free()
     target.gl_free()
     for key, value in (properties or {}).items():
+        if isinstance(value, bytes):
+            target.pop(key, None)  # Blender cuts bytes that replace others at their first zero
         target[key] = value
     target.update_tag()
 
@@ -154,6 +156,8 @@ def layer_name(source: str, component: str) -> str:
 
 
 def _check_kind(image: bpy.types.Image) -> None:
+    if image.type == "COMPOSITING" and bpy.app.background:
+        raise Failure("image_empty", f"The image '{image.name}' has no pixels.", _why_empty(image))
     if image.source == "TILED":
         raise Failure("image_tiled", f"'{image.name}' has UDIM tiles.", "Decompose the tiles' files one by one.")
     if image.source == "MOVIE":

@@ -30,8 +30,12 @@ from ..core.session import Layer, Session
 from . import compositor, images
 
 SET, COMPONENT, SOURCE, PREVIEW = "join_set", "join_component", "join_source", "join_preview"
+RELIT = "join_relit"
+"""On a layer whose light was moved: the values that its pixels show, see :mod:`.relight`."""
 VIEW = "join_view"
 """On images that are made of a set and no part of it: the error view, the split view."""
+VIEW_OF = "join_view_of"
+"""On those: the name of the image that was decomposed."""
 
 
 def all_images() -> list[Any]:
@@ -106,7 +110,8 @@ class LayerSet:
         if target is None:
             target = self._new(layer.component)
         images.fill_layer(target, layer.data, layer.alpha, self._properties(layer.component))
-        target.pop(PREVIEW, None)
+        for mark in (PREVIEW, RELIT):  # the light of an earlier run is gone with its pixels
+            target.pop(mark, None)
         self._written.add(layer.component)
         return target
 

@@ -17,7 +17,7 @@ from ..core.exr import encode_exr
 from ..core.failure import Failure
 from ..core.pixels import Source
 from . import images
-from .results import SET, SOURCE, VIEW, all_images, layers_of
+from .results import SET, SOURCE, VIEW, VIEW_OF, all_images, layers_of
 
 RECOMPOSED, ERROR, SPLIT = "recomposed", "error", "split"
 
@@ -83,7 +83,7 @@ def show(view: View) -> bpy.types.Image:
     known = (image for image in all_images() if image.get(SET) == view.set_id and image.get(VIEW) == view.kind)
     image = next(known, None) or images.new_layer(images.layer_name(view.source, view.kind))
     figures = {"join_error_mean": view.mean, "join_error_largest": view.largest}
-    images.fill_layer(image, view.data, False, {SET: view.set_id, VIEW: view.kind, **figures})
+    images.fill_layer(image, view.data, False, {SET: view.set_id, VIEW: view.kind, VIEW_OF: view.source, **figures})
     return image
 
 

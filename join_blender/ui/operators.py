@@ -94,7 +94,7 @@ class JOIN_OT_decompose(bpy.types.Operator):
     def _begin(self, context: Any) -> Session:
         """Read the image and queue it."""
         _take_settings(self, context, ("preset", "seed", "bank", "device", "again", "shrink", "crop"))
-        image = images.find_image(self.image) if self.image else shown_image(context)
+        image = images.find_image(self.image) if self.image else _input_of(shown_image(context))
         recipe = make_recipe(self.device)
         width, height = images.size_of(image)
         left, bottom, right, top = self.crop
@@ -166,7 +166,8 @@ class JOIN_OT_decompose_folder(bpy.types.Operator):
         for one in failures:
             self.report({"WARNING"}, str(one))
         if failures:
-            return _report(self, Failure("batch", f"{len(failures)} of {len(sessions)} images were not decomposed."))
+            count = f"{len(failures)} of {len(sessions)} images were not decomposed."
+            return _report(self, Failure("batch", count, f"The first: {failures[0]}"))
         self.report({"INFO"}, f"{len(sessions)} images were decomposed")
         return {"FINISHED"}
 
@@ -298,6 +299,12 @@ def shown_image(context: Any) -> Any:
     if image is None:
         raise Failure("image_missing", "No image is chosen.", "Open one in the Image Editor, or name it.")
     return image
+
+
+def _input_of(image: Any) -> Any:
+    """What to decompose while that is shown: of a layer, or of a view of it, what it was made of."""
+    source = image.get(results.SOURCE) or image.get(results.VIEW_OF)
+    return bpy.data.images.get(source, image) if source is not None else image
 
 
 def shown_frame(space: Any, image: Any) -> int | None:

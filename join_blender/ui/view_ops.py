@@ -24,13 +24,13 @@ class JOIN_OT_show(bpy.types.Operator):
     bl_label = "Show Image"
     bl_options = {"INTERNAL"}
 
-    image: bpy.props.StringProperty(  # type: ignore[valid-type, var-annotated]
+    image: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Image", description="Which", options={"SKIP_SAVE", "HIDDEN"}
     )
 
     def execute(self, context: Any) -> Outcome:
         """Only the editor changes."""
-        image = bpy.data.images.get(self.image)
+        image: Any = bpy.data.images.get(self.image)
         if image is None:
             return {"CANCELLED"}
         context.space_data.image = image

@@ -341,6 +341,131 @@ def case_engine() -> Report:
     return report
 
 
+def case_kinds() -> Report:
+    """Every kind of source, and what arrives of it in the layers; the fake engine splits exactly."""
+    folder = Path(ARGUMENTS["folder"])
+    keep_engine_files(folder)
+    scene = bpy.context.scene
+    photo = bpy.data.images.load(ARGUMENTS["image"])
+    photo.name = "file"
+    packed = bpy.data.images.load(ARGUMENTS["image"])
+    packed.name = "packed"
+    packed.pack()
+    generated = bpy.data.images.new("generated", 40, 24)
+    generated.generated_type = "COLOR_GRID"
+    linear = bpy.data.images.new("linear", 3, 2, float_buffer=True)
+    linear.colorspace_settings.name = "Linear Rec.709"
+    linear.pixels.foreach_set(np.linspace(0.1, 4.0, 24, dtype=np.float32))
+    sequence = bpy.data.images.load(str(folder / "shot.0007.png"))
+    sequence.name, sequence.source = "sequence", "SEQUENCE"
+    scene.render.engine = "CYCLES"
+    scene.cycles.samples, scene.cycles.use_denoising = 1, False
+    scene.render.resolution_x, scene.render.resolution_y, scene.render.resolution_percentage = 20, 16, 100
+    for thing in list(bpy.data.objects):
+        if thing.type != "CAMERA":
+            bpy.data.objects.remove(thing)
+    scene.world.use_nodes = True
+    scene.world.node_tree.nodes["Background"].inputs["Color"].default_value = (0.25, 0.5, 2.0, 1.0)
+    format_before = scene.render.image_settings.file_format
+    bpy.ops.render.render()
+    report: Report = {"sums": {}, "sizes": {}}
+    cases: dict[str, Report] = {name: {} for name in ("file", "packed", "generated", "linear", "Render Result")}
+    cases["sequence"] = {"frame": 8}
+    cases["file crop"] = {"image": "file", "crop": (0.0, 0.5, 0.5, 1.0)}
+    cases["file half"] = {"image": "file", "shrink": 2}
+    for label, options in cases.items():
+        error = decompose(**{"image": label, **options})
+        assert not error, f"{label}: {error}"
+        latest = max((i["join_time"], i["join_set"]) for i in bpy.data.images if "join_time" in i)[1]
+        layers = {i["join_component"]: pixels_of(i)[..., :3] for i in bpy.data.images if i.get("join_set") == latest}
+        for component, pixels in layers.items():
+            assert np.array_equal(pixels, np.load(folder / f"{component}.npy")), (label, component)
+        whole = layers["albedo"] * layers["shading"] + layers["specular"]
+        report["sizes"][label] = list(whole.shape[:2])
+        np.save(folder / f"{label}.sum.npy", whole)
+    report["viewer"] = decompose(image="Viewer Node") if "Viewer Node" in bpy.data.images else "no pixels"
+    report["format_kept"] = scene.render.image_settings.file_format == format_before
+    report["no_strays"] = [i.name for i in bpy.data.images if i.name.startswith(("render", "shot"))]
+    return report
+
+
+def case_again() -> Report:
+    """Another run updates the layers where they are used, or makes new ones; views compare them."""
+    image = bpy.data.images.load(ARGUMENTS["image"])
+    image.name = "good"
+    assert not decompose(image="good")
+    first = sorted(layer_facts())
+    albedo = bpy.data.images["good albedo"]
+    albedo.name = "renamed by the user"
+    assert not decompose(image="good", again="UPDATE", seed=5)
+    updated = sorted(layer_facts())
+    seeds = {facts["properties"]["join_seed"] for facts in layer_facts().values()}
+    assert bytes(albedo["join_decomposition"]) == b"small fake"
+    assert not decompose(image="good", again="NEW")
+    both = sorted(layer_facts())
+    for kind in ("SPLIT", "ERROR", "RECOMPOSED"):
+        assert bpy.ops.join.view(kind=kind, image="good") == {"FINISHED"}
+    return {
+        "first": first,
+        "updated": updated,
+        "seeds": sorted(seeds),
+        "both": both,
+        "error": bpy.data.images["good error"]["join_error_largest"],
+        "split": bool(
+            np.allclose(pixels_of(bpy.data.images["good split"]), pixels_of(bpy.data.images["good recomposed"]))
+        ),
+    }
+
+
+def case_load() -> Report:
+    """Another file is loaded while a job runs: nothing of it gets there, and the next one works."""
+    running = module("ui.running")
+    bpy.data.images.load(ARGUMENTS["image"]).name = "good"
+    operators = module("ui.operators")
+    source = module("host.images").read_source(bpy.data.images["good"])
+    session = module("core.session").Session(
+        source, module("core.protocol").Options(), operators.make_recipe("AUTO"), "good"
+    )
+    running.add(session, module("host.results").LayerSet(session, "Scene"))
+    deadline = time.monotonic() + 20
+    while not layer_facts_or_previews() and time.monotonic() < deadline:
+        running.step()
+        time.sleep(0.01)
+    previews = layer_facts_or_previews()
+    bpy.ops.wm.read_homefile(use_empty=True)
+    while running.current() is not None and time.monotonic() < deadline:
+        running.step()
+        time.sleep(0.01)
+    left = layer_facts_or_previews()
+    os.environ["FAKE_ENGINE"] = "ok"
+    running.queue.keeper.end()
+    bpy.data.images.load(ARGUMENTS["image"]).name = "good"
+    return {
+        "previews": previews,
+        "left": left,
+        "cancelled": session.stage.name,
+        "works": decompose(image="good"),
+        "folders": _left_over(),
+    }
+
+
+def layer_facts_or_previews() -> list[str]:
+    return sorted(image["join_component"] for image in bpy.data.images if "join_component" in image)
+
+
+def case_folder() -> Report:
+    """A folder of images, of which one is broken; again, only that one is tried."""
+    folder = ARGUMENTS["folder"]
+    messages = []
+    for _ in range(2):
+        try:
+            bpy.ops.join.decompose_folder(directory=folder, preset="DRAFT")
+            messages.append("")
+        except RuntimeError as error:
+            messages.append(str(error))
+    return {"messages": messages}
+
+
 CASES: dict[str, Callable[[], Report]] = {
     name.removeprefix("case_"): function for name, function in globals().items() if name.startswith("case_")
 }

@@ -160,3 +160,54 @@ def test_off_and_on_again(tmp_path: Path, blender: Blender, fake: Path) -> None:
     report = blender.run("toggle", fake, image=write_png(tmp_path / "photo.png", photo()))
     assert report["gone"] == [True, True]
     assert report["works"] == ""
+
+
+def test_every_kind_of_image_arrives_as_it_is(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    pixels = photo()
+    for number in (7, 8):
+        write_png(tmp_path / f"shot.{number:04d}.png", np.full((4, 6, 3), 10 * number, np.uint8))
+    report = blender.run("kinds", fake, folder=tmp_path, image=write_png(tmp_path / "photo.png", pixels))
+
+    def got(label: str) -> np.ndarray:
+        return np.load(tmp_path / f"{label}.sum.npy")
+
+    decoded = srgb_decode(pixels.astype(np.float32) / 255)
+    for label in ("file", "packed"):
+        np.testing.assert_allclose(got(label), decoded, atol=1e-5)
+    np.testing.assert_allclose(got("file crop"), decoded[:12, :20], atol=1e-5)
+    halves = decoded.reshape(12, 2, 20, 2, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(got("file half"), halves, atol=1e-5)
+    linear = np.linspace(0.1, 4.0, 24, dtype=np.float32).reshape(2, 3, 4)[::-1, :, :3]
+    alpha = np.linspace(0.1, 4.0, 24, dtype=np.float32).reshape(2, 3, 4)[::-1, :, 3:]
+    np.testing.assert_allclose(got("linear"), linear / alpha, rtol=1e-4)
+    np.testing.assert_allclose(got("Render Result")[8, 10], [0.25, 0.5, 2.0], rtol=1e-3)
+    np.testing.assert_allclose(got("sequence"), np.full((4, 6, 3), srgb_decode(np.float32(80 / 255))), atol=1e-5)
+    assert report["sizes"]["generated"] == [24, 40] and "no pixels" in report["viewer"]
+    assert report["format_kept"] and report["no_strays"] == []
+
+
+def test_again_and_compared(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    report = blender.run("again", fake, image=write_png(tmp_path / "photo.png", photo()))
+    assert report["first"] == ["good albedo", "good shading", "good specular"]
+    assert report["updated"] == ["good shading", "good specular", "renamed by the user"] and report["seeds"] == [5]
+    assert len(report["both"]) == 6 and "good albedo" in report["both"]
+    assert report["error"] < 1e-5 and report["split"]
+
+
+def test_another_file_in_the_middle_of_a_job(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    image = write_png(tmp_path / "photo.png", photo())
+    report = blender.run("load", fake, image=image, FAKE_ENGINE="slow")
+    assert report["previews"] == list(COMPONENTS) and report["left"] == []
+    assert report["cancelled"] == "CANCELLED" and report["works"] == "" and report["folders"] == []
+
+
+def test_a_folder(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    folder = tmp_path / "Bilder – ü"
+    folder.mkdir()
+    write_png(folder / "a.png", photo())
+    write_png(folder / "b.png", photo())
+    (folder / "c.png").write_bytes(b"")
+    report = blender.run("folder", fake, folder=folder)
+    assert "1 of 3 images" in report["messages"][0] and "c.png' is empty" in report["messages"][0]
+    assert "1 of 1 images" in report["messages"][1]
+    assert (folder / "layers" / "a" / "report.json").exists() and (folder / "layers" / "b" / "albedo.exr").exists()
