@@ -6,12 +6,13 @@ from __future__ import annotations
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dataset_tools.errors import UserError
 from dataset_tools.passes import PASSES
+from dataset_tools.shards import SHARD_SIZE
 from dataset_tools.worker_process import this_command
 
 SEED = 0
@@ -32,36 +33,43 @@ class Row:
 def compare(dataset: str, samples: int, workers: int, ours: int, plain: int) -> Iterator[Row]:
     """Rows at 64², 128² and 256² for the same light paths, then at 256² for about the same noise.
 
-    ``ours`` and ``plain`` are the numbers of images that the two sides are measured with.
+    ``ours`` and ``plain`` are the numbers of images that the two sides are measured with; the loop's are spread evenly
+    over ours.
     """
+    first, step = _first(workers, ours), ours / plain
+    scenes = [first + round((number + 0.5) * step - 0.5) for number in range(plain)]
     for size in (64, 128, 256):
         label = f"{size}², {samples} spp each"
-        yield Row(label, _ours(dataset, size, samples, workers, ours), _plain(dataset, size, samples, plain))
+        yield Row(label, _ours(dataset, size, samples, workers, ours), _plain(dataset, size, samples, scenes))
     label = f"256², {samples} spp denoised : {4 * samples} spp raw"
-    first = _ours(dataset, 256, samples, workers, ours, "--denoise")
-    yield Row(label, first, _plain(dataset, 256, 4 * samples, plain))
+    denoised = _ours(dataset, 256, samples, workers, ours, "--denoise")
+    yield Row(label, denoised, _plain(dataset, 256, 4 * samples, scenes))
+
+
+def _first(workers: int, count: int) -> int:
+    """Where to begin so that two workers have equal parts: a shard is one worker's."""
+    return max(0, SHARD_SIZE - count // 2) if workers > 1 else 0
 
 
 def _ours(dataset: str, size: int, samples: int, workers: int, count: int, *extra: str) -> float:
-    # A shard is one worker's: take as many images of as many shards as there are workers.
-    first = 64 - count // 2 if workers > 1 else 0
+    first = _first(workers, count)
     with tempfile.TemporaryDirectory() as folder:
         numbers = ["--range", f"{first}:{first + count}", "--resolution", str(size), "--samples", str(samples)]
         where = ["--seed", str(SEED), "--workers", str(workers), "--out", folder]
         return _seconds([*this_command(), dataset, *numbers, *where, *extra]) / count
 
 
-def _plain(dataset: str, size: int, samples: int, count: int) -> float:
+def _plain(dataset: str, size: int, samples: int, scenes: Sequence[int]) -> float:
     script = Path(__file__).with_name("plain_loop.py")
     total = 0.0
-    for index in range(64, 64 + count):
+    for index in scenes:
         with tempfile.TemporaryDirectory() as folder:
             numbers = [dataset, str(SEED), str(index), str(size), str(samples), folder]
             command = this_command(script)
             total += _seconds([*command, *([] if command[-1] == "--" else ["--"]), *numbers])
             if len(list(Path(folder).iterdir())) != len(PASSES) + 1:
                 raise UserError("The plain loop did not write every pass: this Blender's File Output node is unknown.")
-    return total / count
+    return total / len(scenes)
 
 
 def _seconds(command: list[str]) -> float:
