@@ -222,7 +222,7 @@ def _draw_remedy(context: Any, row: Any, failure: Failure, session: Session | No
         row.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = ADDON
     if failure.code in ("out_of_memory", "image_too_large", "engine_died"):
         shrink = _shrink_that_helps(context, session)
-        button = row.operator(again, text=f"Try at 1/{shrink} of the Size", icon="FULLSCREEN_EXIT")
+        button = row.operator(again, text=f"1/{shrink} Size", icon="FULLSCREEN_EXIT")
         button.shrink = shrink
         if session is not None:
             button.image = session.name

@@ -22,7 +22,10 @@ FOLDER = Path(os.environ["JOIN_GUI"])
 ADDON = "bl_ext.user_default.join_intrinsics"
 _TICK = 0.005
 
-state: dict[str, Any] = {"phase": "starting", "ticks": {}, "own": {}, "runs": 0}
+state: dict[str, Any] = {"phase": "starting", "runs": 0}
+ticks: dict[str, list[float]] = {}
+own: dict[str, list[float]] = {}
+"""Seconds, by what was going on: of Blender's main loop, and of the add-on's own part."""
 
 
 def module(name: str) -> Any:
@@ -116,8 +119,8 @@ def ready() -> float | None:
     bpy.ops.ed.undo_push(message="Arranged")
     time_the_operator()
     tell(phase="ready", sidebar=sidebar, window=bounds, images=names(), version=bpy.app.version_string)
-    bpy.app.timers.register(guarded(watch), first_interval=_TICK)
-    bpy.app.timers.register(guarded(obey), first_interval=0.1)
+    bpy.app.timers.register(guarded(watch), first_interval=_TICK, persistent=True)
+    bpy.app.timers.register(guarded(obey), first_interval=0.1, persistent=True)
     return None
 
 
@@ -132,9 +135,9 @@ def situation() -> str:
     session = module("ui.running").current()
     if session is None:
         return "drawing" if state.get("drawing") else "idle"
-    if session.job.done:
+    if session.stage.name == "READING":
         return "writing"
-    return "working" if session.job.progress is not None else "waiting"
+    return "working" if session.job is not None and session.job.progress is not None else "waiting"
 
 
 _last: tuple[float, str] | None = None
@@ -148,11 +151,8 @@ def watch() -> float:
         before, there = _last
         label = here if here == there else f"{there} to {here}"
         if label == "waiting to idle" or label == "working to idle" or label == "writing to idle":
-            tell(runs=state["runs"] + 1, images=names())
-        seen = state["ticks"].setdefault(label, {"largest": 0.0, "count": 0, "over_100_ms": 0})
-        seen["largest"] = max(seen["largest"], now - before)
-        seen["count"] += 1
-        seen["over_100_ms"] += now - before > 0.1
+            tell(runs=state["runs"] + 1, images=names(), words=last_words())
+        ticks.setdefault(label, []).append(round(now - before, 5))
         if here != there and "drawing" not in (here, there):
             tell(phase=here)
     _last = (now, here)
@@ -160,19 +160,29 @@ def watch() -> float:
 
 
 def time_the_operator() -> None:
-    """Note how long each of the operator's own ticks takes, apart from Blender's drawing."""
-    operators = module("ui.operators")
-    tick = operators.JOIN_OT_decompose._tick
+    """Note how long each of the add-on's own ticks takes, apart from Blender's drawing."""
+    running = module("ui.running")
+    step, write = running.step, running._write
 
-    def timed(self: Any, session: Any) -> Any:
-        label, start = situation(), time.perf_counter()
-        try:
-            return tick(self, session)
-        finally:
-            seconds = time.perf_counter() - start
-            state["own"][label] = max(state["own"].get(label, 0.0), seconds)
+    def timed(label_of: Callable[[], str], work: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            label, start = label_of(), time.perf_counter()
+            try:
+                return work(*arguments)
+            finally:
+                own.setdefault(label, []).append(round(time.perf_counter() - start, 5))
 
-    operators.JOIN_OT_decompose._tick = timed
+        return run
+
+    running.step = timed(situation, step)
+    running._write = timed(lambda: "one layer written", write)
+
+
+def last_words() -> list[str]:
+    """What the panel says about the last job."""
+    running = module("ui.running")
+    failed = running.queue.failed
+    return [running.last_words, str(failed.failure) if failed is not None else ""]
 
 
 def obey() -> float:
@@ -182,7 +192,21 @@ def obey() -> float:
     if command.exists():
         words = command.read_text(encoding="utf-8").strip()
         command.unlink()
-        {"draw": draw, "rest": rest, "kill": kill_engine, "show": show_layers}[words]()
+        commands = {"draw": draw, "rest": rest, "kill": kill_engine, "show": show_layers, "restart": restart}
+        commands |= {
+            "discard": lambda: escape("DISCARD"),
+            "keep": lambda: escape("KEEP"),
+            "split": lambda: view("SPLIT"),
+        }
+        commands |= {
+            "error": lambda: view("ERROR"),
+            "albedo": show_albedo,
+            "input": show_input,
+            "report": lambda: tell(ticks=ticks, own=own),
+            "save": save_and_reopen,
+            "crop": crop,
+        }
+        commands[words]()
         tell(obeyed=state.get("obeyed", 0) + 1)
     return 0.1
 
@@ -192,7 +216,7 @@ def draw() -> None:
     state["drawing"] = True
 
     def again() -> float | None:
-        module("ui.operators")._redraw()
+        module("ui.running").redraw()
         return 0.1 if state["drawing"] else None
 
     bpy.app.timers.register(guarded(again))
@@ -203,7 +227,70 @@ def rest() -> None:
 
 
 def kill_engine() -> None:
-    module("ui.running").current().engine._process.kill()
+    module("ui.running").queue.keeper.engine._process.kill()
+
+
+def in_editor(work: Callable[[], Any]) -> Any:
+    """Do something as if the mouse were over the Image Editor that shows the photo."""
+    editor = min(areas("IMAGE_EDITOR"), key=lambda area: area.x)
+    region = next(region for region in editor.regions if region.type == "WINDOW")
+    window = bpy.context.window_manager.windows[0]
+    with bpy.context.temp_override(window=window, area=editor, region=region):
+        return work()
+
+
+def restart() -> None:
+    in_editor(lambda: bpy.ops.join.restart())
+
+
+def escape(what: str) -> None:
+    bpy.context.scene.join_intrinsics.escape = what
+
+
+def view(kind: str) -> None:
+    in_editor(lambda: bpy.ops.join.view(kind=kind))
+
+
+def show_albedo() -> None:
+    """The layer of the job at work, or of the last one."""
+    session = module("ui.running").current()
+    wanted = session.id if session is not None else None
+    for image in bpy.data.images:
+        if image.get("join_component") == "albedo" and wanted in (None, image.get("join_set")):
+            in_editor(lambda image=image: bpy.ops.join.show(image=image.name))
+
+
+def show_input() -> None:
+    name = Path(os.environ["JOIN_GUI_IMAGE"]).name
+    in_editor(lambda: bpy.ops.join.show(image=name))
+
+
+def crop() -> None:
+    settings = bpy.context.scene.join_intrinsics
+    settings.use_crop = not settings.use_crop
+    settings.crop_left, settings.crop_right, settings.crop_bottom, settings.crop_top = 0.25, 0.8, 0.2, 0.9
+    module("ui.running").redraw()
+
+
+def save_and_reopen() -> None:
+    path = str(FOLDER / "saved.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    tell(saved=content())
+    bpy.app.timers.register(guarded(look_again), first_interval=2.0, persistent=True)
+    bpy.ops.wm.open_mainfile(filepath=path)
+
+
+def look_again() -> None:
+    tell(reopened=content(), images=names())
+
+
+def content() -> dict[str, list[float]]:
+    """A few pixels of each layer."""
+    return {
+        image.name: [round(value, 5) for value in image.pixels[:12]]
+        for image in bpy.data.images
+        if "join_component" in image
+    }
 
 
 def show_layers() -> None:
