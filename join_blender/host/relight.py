@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -51,7 +52,7 @@ def material(set_id: str) -> Material:
         bytes(first[DECOMPOSITION]),
         {name: layer_bytes(kept.get(name, image)) for name, image in layers.items()},
         _alpha(first),
-        str(first.get("join_bank_path", "")) or None,
+        _bank(first),
     )
 
 
@@ -134,6 +135,16 @@ def label_of(set_id: str) -> str:
     layers = layers_of(set_id)
     image = layers.get("shading") or next(iter(layers.values()), None)
     return image.name.replace(f" {image[COMPONENT]}", "") if image is not None else ""
+
+
+def _bank(layer: bpy.types.Image) -> str | None:
+    """The bank as it was named; where its file has moved, the one that the scene's settings name now. The engine checks
+    that it is the same."""
+    bank = str(layer.get("join_bank_path", ""))
+    if bank.endswith(".safetensors") and not Path(bank).is_file():
+        settings: Any = getattr(bpy.context.scene, "join_intrinsics", None)
+        bank = bpy.path.abspath(settings.bank) if settings is not None and settings.bank else bank
+    return bank or None
 
 
 def _alpha(layer: bpy.types.Image) -> np.ndarray | None:

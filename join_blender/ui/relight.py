@@ -197,7 +197,7 @@ class JOIN_OT_relight_random(_OfItem, bpy.types.Operator):
         except Failure as failure:
             return _report(self, failure)
         rng = np.random.default_rng(None if self.seed < 0 else self.seed)
-        amounts = (rng.standard_normal(len(item.values)) * self.strength).clip(-3.0, 3.0)
+        amounts = (rng.standard_normal(len(item.values)) * self.strength).clip(-3.0, 3.0).round(2)
         relight_state.set_amounts(item, amounts.tolist())
         return {"FINISHED"}
 

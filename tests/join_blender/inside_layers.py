@@ -156,8 +156,11 @@ def case_tomorrow() -> Report:
 
 
 def case_killed() -> Report:
-    """The engine dies between two values, and in the middle of one."""
+    """The engine dies between two values, and in the middle of one; and the bank's file has moved since."""
     bpy.ops.wm.open_mainfile(filepath=str(Path(ARGUMENTS["folder"]) / "lit.blend"))
+    for image in layers().values():
+        image["join_bank_path"] = str(Path(ARGUMENTS["folder"]) / "moved.safetensors")
+    bpy.context.scene.join_intrinsics.bank = ARGUMENTS["bank"]
     keeper = module("ui.relight_state").keeper
     shading, value = layers()["shading"], item().values["Shading 1"]
     value.amount = 1.0

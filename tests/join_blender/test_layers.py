@@ -96,8 +96,8 @@ def test_a_saved_file_relights_tomorrow(blender: Blender, lit: tuple[Path, dict]
     assert "do not know how they were made" in report["refused"]
 
 
-def test_a_dead_engine_costs_one_message(blender: Blender, lit: tuple[Path, dict]) -> None:
-    report = blender.run("killed", sys.executable, folder=lit[0])
+def test_a_dead_engine_costs_one_message(blender: Blender, bank: Path, lit: tuple[Path, dict]) -> None:
+    report = blender.run("killed", sys.executable, folder=lit[0], bank=bank)
     assert report["between"] == report["afterwards"] == ["FINISHED"]
     assert "The engine stopped in the middle of the work" in report["in the middle"]
     assert report["unchanged"] and report["moved"] > 1e-3
