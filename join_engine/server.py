@@ -277,8 +277,13 @@ class Engine:
         return "result", {"layers": _write_layers(output, {name: edited.layers[name] for name in names}, "")}
 
     def _directions(self, job: Job) -> tuple[str, dict[str, Any]]:
+        from .editing.relighting import Edit
+
         relighter = self._relighter_of(job.message)
-        return "result", {"directions": [direction.to_json() for direction in relighter.directions()]}
+        found = relighter.directions()
+        # Whoever asks will move one next: what the first move needs takes a second, and nobody waits for it yet.
+        relighter.preview([Edit(direction.component, direction.name, 0.0) for direction in found])
+        return "result", {"directions": [direction.to_json() for direction in found]}
 
     def _store(self, job: Job) -> tuple[str, dict[str, Any]]:
         """A ``.join`` file of a compact decomposition and its layers, relit where there are edits."""
