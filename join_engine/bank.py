@@ -24,13 +24,14 @@ from safetensors.torch import save as safetensors_bytes
 from torch import nn
 
 from .bank_header import FORMAT_VERSION, TRUNK, BankHeader, ComponentHeader, EncoderHeader, TrunkHeader
-from .color import COMPONENT_TRANSFORMS, ComponentTransform
+from .color import ComponentTransform
 from .errors import JoinError
 from .forward_models import ForwardModel, get_forward_model
 from .images import write_atomically
 from .networks.encoder import Encoder
 from .networks.stylegan2 import Discriminator, Generator
 from .networks.trunk import Trunk
+from .stacked import transform_named
 
 __all__ = [
     "FORMAT_VERSION",
@@ -244,7 +245,7 @@ def load_bank(
             raise _broken(path, f"has an encoder of '{name}' that was trained for another generator")
         components[name] = BankComponent(
             name,
-            COMPONENT_TRANSFORMS[component.transform],
+            transform_named(component.transform),
             generator,
             cast(Discriminator | None, networks.get(f"{name}.discriminator") if with_discriminators else None),
             generator.w_avg,

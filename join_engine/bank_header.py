@@ -11,6 +11,7 @@ from .color import COMPONENT_TRANSFORMS
 from .networks.encoder import EncoderConfig
 from .networks.stylegan2 import GeneratorConfig
 from .networks.trunk import TrunkConfig
+from .stacked import STACKED_TRANSFORMS
 
 FORMAT_VERSION = 1
 # The prefix of the trunk's tensors, beside those of the components.
@@ -85,7 +86,7 @@ class ComponentHeader:
     encoder: EncoderHeader | None = None
 
     def __post_init__(self) -> None:
-        if self.transform not in COMPONENT_TRANSFORMS:
+        if self.transform not in {*COMPONENT_TRANSFORMS, *STACKED_TRANSFORMS}:
             raise ValueError(f"unknown transform {self.transform!r}")
         if self.encoder is not None:
             mine, other = self.architecture, self.encoder.architecture

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line: ``python -m join_engine decompose | relight | serve | banks | evaluate | distance | report |
-bench``.
+"""The command line: ``python -m join_engine decompose | relight | serve | banks | evaluate | scorecard | distance |
+report | landscape | weights | bench``.
 
 Modules that need torch are imported by the command that needs them, so that ``--help`` answers at once.
 """
@@ -23,6 +23,7 @@ from .presets import DEFAULT_PRESET, PRESETS, get_preset
 if TYPE_CHECKING:
     from .bank import Bank
     from .editing.relighting import Edit
+    from .evaluation.methods import Rows
     from .inversion import Monitor
 
 BAD_INPUT = 2  # exit status
@@ -83,13 +84,30 @@ def _parser() -> argparse.ArgumentParser:
     banks.add_argument("--out", type=Path, metavar="CARD.md", help="of card; default: beside the bank")
     banks.set_defaults(run=_banks)
 
-    evaluate = commands.add_parser("evaluate", help="table against ground truth and trivial baselines")
-    evaluate.add_argument("--data", type=Path, required=True, help="tar of {index}.{component}.npy, linear")
-    evaluate.add_argument("--count", type=int, default=50, help="how many samples (default 50)")
-    evaluate.add_argument("--batch", type=int, default=10, help="images at a time (default 10)")
-    evaluate.add_argument("--out", type=Path, required=True, help="folder for table.md and table.json")
+    evaluate = commands.add_parser("evaluate", help="tables of methods against ground truth")
+    evaluate.add_argument("--data", type=Path, required=True, help="a pack, or a folder of packs")
+    evaluate.add_argument("--split", help="only the folder's packs of this split, such as test")
+    evaluate.add_argument(
+        "--methods",
+        nargs="+",
+        metavar="METHOD",
+        help="rows or groups of rows, such as table2 baselines best (default: --preset and the baselines)",
+    )
+    evaluate.add_argument("--out", type=Path, required=True, help="folder for table.md, table.json, sheets and results")
+    _add_evaluation_options(evaluate, count=50)
     _add_inversion_options(evaluate)
     evaluate.set_defaults(run=_evaluate)
+
+    scorecard = commands.add_parser("scorecard", help="all methods for banks, written into their cards")
+    scorecard.add_argument("--data", type=Path, required=True, help="folder with BANK.tar or a folder BANK of packs")
+    scorecard.add_argument("--split", help="only packs of this split")
+    scorecard.add_argument("--methods", nargs="+", default=["all"], metavar="METHOD", help="default: all")
+    scorecard.add_argument("--banks", nargs="+", metavar="BANK", help="names or paths (default: the shipped ones)")
+    scorecard.add_argument("--out", type=Path, required=True, help="folder; each bank gets a folder of its own in it")
+    scorecard.add_argument("--seed", type=int, default=0)
+    _add_evaluation_options(scorecard, count=100)
+    _add_device_options(scorecard)
+    scorecard.set_defaults(run=_scorecard)
 
     distance = commands.add_parser("distance", help="how far generated images are from real ones")
     distance.add_argument("--bank", help="name of a shipped bank, or a path (default: the default bank)")
@@ -108,6 +126,23 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--truth-dir", type=Path, help="folder with the true albedo.exr, shading.exr …")
     report.add_argument("--out", type=Path, required=True)
     report.set_defaults(run=_report)
+
+    landscape = commands.add_parser("landscape", help="draw the in-domain and the kNN loss over two-dimensional codes")
+    landscape.add_argument("--bank", help="name of a shipped bank, or a path (default: the default bank)")
+    landscape.add_argument("--component", default="albedo")
+    landscape.add_argument("--count", type=int, default=100, help="codes (default 100)")
+    landscape.add_argument("--neighbours", type=int, default=5)
+    landscape.add_argument("--seed", type=int, default=0)
+    landscape.add_argument("--out", type=Path, required=True, metavar="FIG.png")
+    landscape.set_defaults(run=_landscape)
+
+    weights = commands.add_parser("weights", help="weights of others for E-LPIPS: fetched or added on request only")
+    weights.add_argument("action", choices=("list", "fetch", "add"))
+    weights.add_argument("trunk", nargs="?", choices=("vgg16", "squeezenet"))
+    weights.add_argument("--url", help="of fetch; default: torchvision's")
+    weights.add_argument("--file", type=Path, help="of add")
+    weights.add_argument("--sha256", help="expected hash, or its beginning (default: the published one)")
+    weights.set_defaults(run=_weights)
 
     bench = commands.add_parser("bench", help="optimiser steps per second and peak memory")
     bench.add_argument("--steps", type=int, default=100)
@@ -128,16 +163,29 @@ def _add_inversion_options(parser: argparse.ArgumentParser) -> None:
     _add_device_options(parser)
 
 
+def _add_evaluation_options(parser: argparse.ArgumentParser, count: int) -> None:
+    parser.add_argument("--count", type=int, default=count, help=f"how many samples (default {count})")
+    parser.add_argument("--batch", type=int, default=10, help="images at a time (default 10)")
+    parser.add_argument("--single-bank", metavar="BANK", help="bank of a single GAN, for the method 'single'")
+    parser.add_argument("--loss", choices=("elpips", "lpips"), default="elpips", help="of the paper's rows")
+    parser.add_argument("--features", help="that this loss compares (default: the bank's trunk, else random ones)")
+    parser.add_argument("--steps", type=int, default=1000, help="of the paper's optimisation (default 1000)")
+    parser.add_argument("--tuning-steps", type=int, default=350, help="of the generators' tuning (default 350)")
+    parser.add_argument("--metric-features", help="that the metric E-LPIPS compares (default: the bank's trunk)")
+    parser.add_argument("--figures", type=int, default=4, help="samples that get a sheet (default 4)")
+    parser.add_argument("--fresh", action="store_true", help="forget the results of an earlier run in --out")
+
+
 def _complain(error: JoinError) -> None:
     print(f"error: {error}", file=sys.stderr)
 
 
-def _load_bank(options: argparse.Namespace) -> Bank:
+def _load_bank(options: argparse.Namespace, name: str | None = None) -> Bank:
     from .bank import find_bank, load_bank
     from .pipeline import set_up_torch
 
     device = set_up_torch(options.device, options.threads)
-    return load_bank(find_bank(options.bank), device, with_discriminators=True)
+    return load_bank(find_bank(name or options.bank), device, with_discriminators=True)
 
 
 def _decompose(options: argparse.Namespace) -> int:
@@ -293,17 +341,86 @@ def _banks(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from .evaluation.evaluate import evaluate, format_table, read_samples
-    from .images import write_text
+    from .evaluation.evaluate import Run, evaluate
+    from .evaluation.methods import make_methods, preset_methods
+    from .evaluation.samples import read_samples
+    from .evaluation.tables import write_tables
+    from .stacked import base_model
 
     bank = _load_bank(options)
-    samples = read_samples(options.data, bank.forward_model.components, options.count)
-    with _progress_bar("evaluate") as monitor:
-        table = evaluate(bank, samples, get_preset(options.preset), options.seed, options.batch, monitor)
-    text = format_table(table)
-    write_text(options.out / "table.json", _json(table))
-    write_text(options.out / "table.md", text)
-    print(text)
+    single = None if options.single_bank is None else _load_bank(options, options.single_bank)
+    if options.methods:
+        methods = make_methods(options.methods, _rows(options), bank, single)
+    else:
+        methods = preset_methods(get_preset(options.preset), bank)
+    _forget(options)
+    preset = {} if options.methods else {"preset": options.preset}
+    run = Run(options.seed, options.batch, options.figures, options.metric_features, preset)
+    samples = read_samples(options.data, base_model(bank.forward_model).components, options.count, options.split)
+    table = evaluate(bank, samples, methods, run, options.out, single, _say)
+    print(write_tables(options.out, table))
+    return 0
+
+
+def _scorecard(options: argparse.Namespace) -> int:
+    from .evaluation.evaluate import Run
+    from .evaluation.scorecard import Wanted, make_scorecards
+    from .pipeline import set_up_torch
+
+    _forget(options)
+    run = Run(options.seed, options.batch, options.figures, options.metric_features)
+    wanted = Wanted(options.data, options.count, options.split, tuple(options.methods), _rows(options))
+    device = set_up_torch(options.device, options.threads)
+    problems = make_scorecards(options.banks, wanted, run, options.out, options.single_bank, device, _say)
+    for problem in problems:
+        _complain(problem)
+    return BAD_INPUT if problems else 0
+
+
+def _rows(options: argparse.Namespace) -> Rows:
+    from .evaluation.methods import Rows
+
+    return Rows(options.loss, options.features, options.steps, options.tuning_steps)
+
+
+def _forget(options: argparse.Namespace) -> None:
+    from .evaluation.results import RESULTS_NAME
+
+    if options.fresh:
+        for path in (options.out / RESULTS_NAME, *options.out.glob(f"*/{RESULTS_NAME}")):
+            path.unlink(missing_ok=True)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _landscape(options: argparse.Namespace) -> int:
+    from .bank import find_bank, load_bank
+    from .evaluation.landscape import planar_codes, write_landscape
+
+    bank = load_bank(find_bank(options.bank))
+    if not 1 <= options.neighbours <= options.count:
+        raise JoinError("settings_invalid", "There must be as many codes as neighbours.", "Raise --count.")
+    write_landscape(options.out, planar_codes(bank, options.component, options.count, options.seed), options.neighbours)
+    print(options.out)
+    return 0
+
+
+def _weights(options: argparse.Namespace) -> int:
+    from .losses.elpips_weights import KNOWN, adopt, fetch, installed_heads, weights_folder
+
+    if options.action == "list":
+        for kind, known in KNOWN.items():
+            path, heads = weights_folder() / known.file, installed_heads(kind)
+            print(f"{kind}\t{path if path.is_file() else 'missing'}\theads: {heads or 'none, uniform'}")
+        return 0
+    if options.trunk is None or (options.action == "add" and options.file is None):
+        raise JoinError("settings_invalid", "It is not said which weights.", "Name a trunk, and for 'add' its --file.")
+    if options.action == "add":
+        print(adopt(options.trunk, options.file, options.sha256))
+    else:
+        print(fetch(options.trunk, options.url, options.sha256))
     return 0
 
 

@@ -72,3 +72,9 @@ def lambertian(albedo: Array, shading: Array) -> Array:
 def lambertian_specular(albedo: Array, shading: Array, specular: Array) -> Array:
     """Lambertian surfaces and an additive specular layer (Eq. 6 and 14, before the sRGB curve)."""
     return albedo * shading + specular
+
+
+@register("image", "image")
+def composed_image(image: Array) -> Array:
+    """No decomposition at all: a GAN of composed images, whose inversion JoIN's Table 4 is about."""
+    return image

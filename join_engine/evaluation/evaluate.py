@@ -1,146 +1,265 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Scores on held-out samples with ground truth, beside the trivial baselines (the form of JoIN's Tables 1 to 3)."""
+"""Scores of methods on held-out samples with ground truth (the form of JoIN's Tables 1 to 4)."""
 
 from __future__ import annotations
 
-import io
-import tarfile
+import re
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from ..bank import Bank
+from ..bank import Bank, fingerprint
 from ..color import srgb_encode
 from ..detail import add_detail, supports
-from ..errors import JoinError
 from ..fitting import Frame
-from ..inversion import Monitor, Progress, invert
-from ..inversion.state import CodeBook
-from ..presets import EncoderStart, Joint, MeanStart, Preset
+from ..images import display_encode, write_atomically
+from ..inversion import Monitor, invert
+from ..inversion.features import make_features
+from ..inversion.state import CodeBook, generate
+from ..losses.elpips import elpips_metric
+from ..losses.elpips_weights import PublishedFeatures
+from ..networks.features import Features
+from ..networks.trunk import Trunk
+from ..stacked import base_model, unstack
 from .baselines import BASELINES
-from .metrics import component_scores
+from .methods import Method
+from .metrics import all_scores
+from .results import RESULTS_NAME, Results
+from .retinex import ALBEDO_LEVEL, colour_retinex
+from .samples import Sample
+from .sheet import Panel, write_sheet
+from .tables import summarise
 
-Components = Mapping[str, np.ndarray]
-OURS = "JoIN"
-ENCODER = "encoder"
-MEAN_CODE = "mean code"
-_BOOTSTRAPS = 10_000
+Layers = dict[str, np.ndarray]
+_REPORT_EVERY = 20.0  # seconds
 
 
-def read_samples(path: Path, components: Sequence[str], count: int) -> list[dict[str, np.ndarray]]:
-    """The first ``count`` samples, by name, of a tar with ``{index:08d}.{component}.npy``: float, linear [H, W, 3].
+@dataclass(frozen=True)
+class Run:
+    """How an evaluation is done.
 
-    Raises:
-        JoinError: ``data_missing``, ``data_broken`` (no such tar, or no complete sample in it).
+    Args:
+        seed: of everything random.
+        batch: images inverted at a time. Part of the results' identity, as rounding depends on it.
+        figures: how many samples get a sheet to look at.
+        metric_features: what E-LPIPS compares, see :func:`join_engine.inversion.features.make_features`; None takes the
+            bank's trunk, or random features without it.
+        settings: more plain values for the report, such as the rows' common settings.
     """
-    if not path.is_file():
-        raise JoinError(
-            "data_missing", f"There is no set of samples '{path}'.", "Render one with dataset_tools/render.py."
-        )
-    samples: dict[str, dict[str, np.ndarray]] = {}
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                index, _, rest = Path(member.name).name.partition(".")
-                component = rest.removesuffix(".npy")
-                file = archive.extractfile(member)
-                if file is not None and component in components and rest.endswith(".npy"):
-                    pixels = np.load(io.BytesIO(file.read()), allow_pickle=False)
-                    samples.setdefault(index, {})[component] = np.asarray(pixels, np.float32)
-    except (tarfile.TarError, ValueError, EOFError) as error:
-        raise JoinError("data_broken", f"'{path}' cannot be read as a tar of samples ({error}).") from error
-    complete = [samples[index] for index in sorted(samples) if len(samples[index]) == len(components)]
-    if not complete:
-        raise JoinError("data_broken", f"'{path}' holds no sample with all of {', '.join(components)}.")
-    return complete[:count]
+
+    seed: int = 0
+    batch: int = 10
+    figures: int = 0
+    metric_features: str | None = None
+    settings: Mapping[str, Any] | None = None
 
 
 def evaluate(
     bank: Bank,
-    samples: Sequence[Components],
-    preset: Preset,
-    seed: int = 0,
-    batch: int = 10,
-    monitor: Monitor | None = None,
+    samples: Sequence[Sample],
+    methods: Sequence[Method],
+    run: Run | None = None,
+    out: Path | None = None,
+    single: Bank | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Invert the image of every sample, f(true components), and score all methods.
+    """Let every method decompose the image of every sample, f(true components), and score it.
 
     Ground truth of another size than the bank's is resampled to it, component by component, in linear light; the image
-    is composed of the resampled components (Eq. 5), so that the ground truth explains it exactly.
+    is made from the resampled components, so that the ground truth explains it exactly. Figures are kept per image in
+    ``out``: what a killed run has done is not done again, and the outcome is the same.
+
+    Args:
+        out: folder of ``results.jsonl``, ``layers/`` and ``sheets/``; None keeps nothing.
+        single: bank of a single GAN, for the methods that want one.
+        say: gets a line of progress now and then.
 
     Returns:
-        A table for JSON: ``methods`` → method → component (and "image") → metric → ``mean`` and ``interval`` (95 %, of
-        the mean, by bootstrap over the samples), and how it was made. "JoIN" are the generators' layers, as in the
-        paper; "JoIN + detail" those of a preset that asks for detail (:mod:`join_engine.detail`). For a bank with
-        encoders there are also "encoder", their codes without any optimisation, and "mean code", what they have to
-        beat. A preset of starts alone is called after itself instead of "JoIN".
+        A table for JSON (see :func:`join_engine.evaluation.tables.summarise`).
+
+    Raises:
+        JoinError: ``results_mismatch``, ``output_unwritable``, and whatever the methods raise.
     """
-    start = time.perf_counter()
-    truths = [_at_resolution(sample, bank.header.resolution) for sample in samples]
-    images = [np.asarray(bank.forward_model.compose(truth)) for truth in truths]
-    ours = OURS if any(isinstance(stage, Joint) for stage in preset.stages) else preset.name
-    estimates = {ours: _invert_all(bank, images, preset, seed, batch, monitor or Monitor())}
-    if preset.detail is not None and supports(bank.forward_model.name):
-        frame = Frame(bank.header.resolution, bank.header.resolution, bank.header.resolution)
-        pairs = zip(images, estimates[ours], strict=True)
-        estimates[f"{ours} + detail"] = [add_detail(preset.detail, image, layers, frame) for image, layers in pairs]
-    seconds = time.perf_counter() - start
-    if bank.has_encoders:
-        for name, stage in ((ENCODER, EncoderStart()), (MEAN_CODE, MeanStart())):
-            if name not in estimates:
-                estimates[name] = _invert_all(bank, images, Preset(name, (stage,)), seed, batch, Monitor())
-    for name, baseline in BASELINES.items():
-        estimates[name] = [baseline(image) for image in images]
-    methods = {name: _summarise(_score(bank, results, truths, images)) for name, results in estimates.items()}
-    return {
+    run = run or Run()
+    judge = _Judge(bank, run)
+    truths = [_at_resolution(sample.components, bank.header.resolution) for sample in samples]
+    names = [sample.name for sample in samples]
+    about: dict[str, Any] = {
         "bank": {"name": bank.header.name, "sha256": bank.sha256},
-        "samples": len(samples),
+        **({} if single is None else {"single": {"name": single.header.name, "sha256": single.sha256}}),
         "resolution": bank.header.resolution,
-        "settings": {**preset.to_json(), "seed": seed},
-        "seconds_per_image": seconds / len(samples),
-        "methods": methods,
+        "samples": names,
+        "settings": {"seed": run.seed, "batch": run.batch, **(run.settings or {})},
+        "elpips": judge.label,
     }
+    identities = {title: method.identity for method in methods for title in method.titles}
+    results = Results(None if out is None else out / RESULTS_NAME, about, identities)
+    images = [np.asarray(judge.model.compose(truth)) for truth in truths]
+    possible = [method for method in methods if not method.lacks]
+    clock = _Clock(possible, len(samples), say)
+    for method in possible:
+        decomposer = _Decomposer(method, bank, single, run.seed)
+        for first in range(0, len(samples), run.batch):
+            part = slice(first, min(first + run.batch, len(samples)))
+            own = names[part]
+            if all(results.done(title, name) for title in method.titles for name in own):
+                clock.skip(method, len(own))
+                continue
+            start = time.perf_counter()
+            estimates = decomposer(images[part])
+            seconds = (time.perf_counter() - start) / len(own)
+            for title, layers in estimates.items():
+                scores = judge.score(layers, truths[part], images[part])
+                _keep_figures(out, title, own, layers, run.figures - first)
+                entries = [
+                    {"method": title, "sample": name, "seconds": seconds, "scores": score}
+                    for name, score in zip(own, scores, strict=True)
+                ]
+                results.add(entries)
+            clock.advance(method, len(own), part.stop)
+    if out is not None:
+        _write_sheets(out, names[: run.figures], possible, truths, images, results, judge)
+    return {**about, "samples": len(samples), **summarise(results.found, methods, names)}
+
+
+class _Decomposer:
+    """One method, ready for batches of linear images [R, R, 3]."""
+
+    def __init__(self, method: Method, bank: Bank, single: Bank | None, seed: int) -> None:
+        self._method = method
+        self._bank = single if method.single and single is not None else bank
+        self._codebook = CodeBook(self._bank)
+        self._seed = seed
+        self._level = _albedo_level(bank) if method.title == "colour Retinex" else ALBEDO_LEVEL
+
+    def __call__(self, images: Sequence[np.ndarray]) -> dict[str, list[Layers]]:
+        """Row's title → linear components of each image."""
+        preset = self._method.preset
+        if preset is None:
+            return {self._method.title: [self._baseline(image) for image in images]}
+        layers = invert_images(self._bank, images, self._method, self._seed, self._codebook)
+        estimates = {self._method.title: layers}
+        if preset.detail is not None and supports(self._bank.forward_model.name):
+            side = self._bank.header.resolution
+            frame = Frame(side, side, side)
+            pairs = zip(images, layers, strict=True)
+            estimates[self._method.titles[1]] = [add_detail(preset.detail, image, own, frame) for image, own in pairs]
+        return estimates
+
+    def _baseline(self, image: np.ndarray) -> Layers:
+        layers = BASELINES[self._method.title](image)
+        if self._method.title == "colour Retinex":
+            layers["albedo"], layers["shading"] = colour_retinex(image, self._level)
+        return layers
 
 
 def invert_images(
-    bank: Bank, images: Sequence[np.ndarray], preset: Preset, seed: int, monitor: Monitor, codebook: CodeBook
-) -> list[dict[str, np.ndarray]]:
+    bank: Bank, images: Sequence[np.ndarray], method: Method, seed: int, codebook: CodeBook
+) -> list[Layers]:
     """Linear images [R, R, 3] → linear components [R, R, 3] ≥ 0 of each, all inverted as one batch."""
+    assert method.preset is not None
     target = srgb_encode(torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy()))
-    state = invert(bank, target, preset, seed, monitor, codebook)
+    state = invert(bank, target, method.preset, seed, Monitor(), codebook)
     with torch.no_grad():
-        layers = state.decode(state.synthesize())
+        layers = unstack(state.decode(state.synthesize()))
     arrays = {name: layer.clip(0.0, None).permute(0, 2, 3, 1).cpu().numpy() for name, layer in layers.items()}
     return [{name: array[index] for name, array in arrays.items()} for index in range(len(images))]
 
 
-def format_table(table: Mapping[str, Any]) -> str:
-    """The table as Markdown: PSNR in dB and MSE, mean ± half the 95 % interval."""
-    columns = list(next(iter(table["methods"].values())))
-    head = ["method", *(f"{column} PSNR ↑" for column in columns), *(f"{column} MSE ↓" for column in columns)]
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    for method, scores in table["methods"].items():
-        cells = [method]
-        for metric, form in (("psnr", "{:.2f} ± {:.2f}"), ("mse", "{:.4f} ± {:.4f}")):
-            for column in columns:
-                low, high = scores[column][metric]["interval"]
-                cells.append(form.format(scores[column][metric]["mean"], (high - low) / 2))
-        lines.append("| " + " | ".join(cells) + " |")
-    about = (
-        f"{table['samples']} samples at {table['resolution']} px, bank {table['bank']['name']}, "
-        f"preset {table['settings']['preset']}, seed {table['settings']['seed']}, "
-        f"{table['seconds_per_image']:.1f} s per image. Albedo and image sRGB-encoded, shading and "
-        "specular through Reinhard, clipped to [0, 1]; mean ± half the 95 % interval of the mean."
-    )
-    return "\n".join([*lines, "", about, ""])
+class _Judge:
+    """Scores layers against the truth."""
+
+    def __init__(self, bank: Bank, run: Run) -> None:
+        self.model = base_model(bank.forward_model)
+        kind = run.metric_features or ("random" if bank.trunk is None else "trunk")
+        features = make_features(kind, bank)
+        assert features is not None
+        self._features: Features = features
+        self._device = next(iter(bank.components.values())).w_avg.device
+        self.label = kind
+        if isinstance(features, Trunk):
+            self.label = f"the bank's trunk {fingerprint(features)}"
+        elif isinstance(features, PublishedFeatures):
+            self.label = features.label
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Components, and the image that they make."""
+        return tuple(dict.fromkeys((*self.model.components, "image")))
+
+    def score(
+        self, estimates: Sequence[Layers], truths: Sequence[Layers], images: Sequence[np.ndarray]
+    ) -> list[dict[str, dict[str, float]]]:
+        """Of each image: column → metric → value."""
+        scores: list[dict[str, dict[str, float]]] = [{} for _ in truths]
+        for column in self.columns:
+            mine = [self.pixels(column, layers) for layers in estimates]
+            wanted = [
+                image if column == "image" else truth[column] for truth, image in zip(truths, images, strict=True)
+            ]
+            distances = elpips_metric(self._features, self._encoded(column, mine), self._encoded(column, wanted))
+            for index, distance in enumerate(distances.tolist()):
+                values = all_scores(column, mine[index], wanted[index])
+                scores[index][column] = {**values, "elpips": distance}
+        return scores
+
+    def pixels(self, column: str, layers: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Linear pixels of a column."""
+        return np.asarray(self.model.compose(layers)) if column == "image" else layers[column]
+
+    def _encoded(self, column: str, linear: Sequence[np.ndarray]) -> torch.Tensor:
+        encoded = np.stack([display_encode(column, pixels) for pixels in linear]).astype(np.float32)
+        return torch.from_numpy(encoded.transpose(0, 3, 1, 2).copy()).to(self._device)
 
 
-def _at_resolution(sample: Components, resolution: int) -> dict[str, np.ndarray]:
+class _Clock:
+    """Tells how far the run is, by the work that each method is."""
+
+    def __init__(self, methods: Sequence[Method], samples: int, say: Callable[[str], None]) -> None:
+        self._total = sum(method.cost for method in methods) * samples
+        self._samples = samples
+        self._say = say
+        self._done = self._worked = 0
+        self._start = self._last = time.perf_counter()
+
+    def skip(self, method: Method, images: int) -> None:
+        self._done += method.cost * images
+
+    def advance(self, method: Method, images: int, image: int) -> None:
+        self._done += method.cost * images
+        self._worked += method.cost * images
+        now = time.perf_counter()
+        if now - self._last < _REPORT_EVERY and image < self._samples:
+            return
+        self._last = now
+        left = (now - self._start) / self._worked * (self._total - self._done)
+        share = 100 * self._done / self._total
+        self._say(f"{method.title}: {image} of {self._samples} images; {share:.0f} % of all, {_duration(left)} left")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+@torch.no_grad()
+def _albedo_level(bank: Bank, count: int = 64) -> float:
+    """Geometric mean of the intensity of the albedos that the bank knows: what Retinex may assume to be fair."""
+    component = bank.components.get("albedo")
+    if component is None:
+        return ALBEDO_LEVEL
+    codes = component.sample_codes()[:count, None]
+    albedo = component.transform.from_generator(generate(component.generator, codes))
+    return float(albedo.clamp_min(1e-3).log().mean().exp())
+
+
+def _at_resolution(sample: Mapping[str, np.ndarray], resolution: int) -> Layers:
     resized = {}
     for name, pixels in sample.items():
         square = Frame(pixels.shape[0], pixels.shape[1], resolution).fit(np.asarray(pixels, np.float32))
@@ -148,52 +267,47 @@ def _at_resolution(sample: Components, resolution: int) -> dict[str, np.ndarray]
     return resized
 
 
-def _invert_all(
-    bank: Bank, images: Sequence[np.ndarray], preset: Preset, seed: int, batch: int, monitor: Monitor
-) -> list[dict[str, np.ndarray]]:
-    codebook = CodeBook(bank)
-    batches = [images[first : first + batch] for first in range(0, len(images), batch)]
-    results: list[dict[str, np.ndarray]] = []
-    for index, part in enumerate(batches):
-        results += invert_images(bank, part, preset, seed, _within(monitor, index, len(batches)), codebook)
-    return results
+def _layer_file(out: Path, title: str, name: str) -> Path:
+    return out / "layers" / re.sub(r"[^\w.+-]+", "-", title) / f"{name}.npz"
 
 
-def _within(monitor: Monitor, index: int, count: int) -> Monitor:
-    """Reports the steps of batch ``index`` as part of all ``count`` batches."""
+def _keep_figures(out: Path | None, title: str, names: Sequence[str], layers: Sequence[Layers], count: int) -> None:
+    """Store the layers of the first ``count`` samples, so that sheets can be drawn by a run that goes on."""
+    if out is None:
+        return
+    for name, own in list(zip(names, layers, strict=True))[: max(0, count)]:
+        halves = {component: pixels.astype(np.float16) for component, pixels in own.items()}
 
-    def report(progress: Progress) -> None:
-        step, of = index * progress.of + progress.step, count * progress.of
-        monitor.on_progress(replace(progress, step=step, of=of))
+        def save(temporary: Path, halves: Mapping[str, np.ndarray] = halves) -> None:
+            with temporary.open("wb") as file:
+                np.savez(file, **halves)  # type: ignore[arg-type]
 
-    return replace(monitor, on_progress=report)
-
-
-def _score(
-    bank: Bank, results: Sequence[Components], truths: Sequence[Components], images: Sequence[np.ndarray]
-) -> dict[str, dict[str, list[float]]]:
-    """Component (and "image") → metric → value of each sample."""
-    model = bank.forward_model
-    scores: dict[str, dict[str, list[float]]] = {}
-    for result, truth, image in zip(results, truths, images, strict=True):
-        for name in (*model.components, "image"):
-            mine = np.asarray(model.compose(result)) if name == "image" else result[name]
-            for metric, value in component_scores(name, mine, image if name == "image" else truth[name]).items():
-                scores.setdefault(name, {}).setdefault(metric, []).append(value)
-    return scores
+        write_atomically(_layer_file(out, title, name), save)
 
 
-def _summarise(scores: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, Any]:
-    return {
-        name: {
-            metric: {"mean": float(np.mean(values)), "interval": _interval(values)} for metric, values in each.items()
-        }
-        for name, each in scores.items()
-    }
+def _write_sheets(
+    out: Path,
+    names: Sequence[str],
+    methods: Sequence[Method],
+    truths: Sequence[Layers],
+    images: Sequence[np.ndarray],
+    results: Results,
+    judge: _Judge,
+) -> None:
+    """One sheet per sample: the truth, then a line for every row of the table."""
+    for index, name in enumerate(names):
+        truth = {column: images[index] if column == "image" else truths[index][column] for column in judge.columns}
+        rows = [[(f"{column}\nground truth", display_encode(column, pixels)) for column, pixels in truth.items()]]
+        for title in (title for method in methods for title in method.titles):
+            file = _layer_file(out, title, name)
+            if not file.is_file():
+                continue
+            with np.load(file) as stored:
+                layers = {component: stored[component].astype(np.float32) for component in stored.files}
+            scores = results.found[title][name]["scores"]
+            rows.append([_panel(title, column, judge.pixels(column, layers), scores) for column in judge.columns])
+        write_sheet(out / "sheets" / f"{name}.png", rows)
 
 
-def _interval(values: Sequence[float]) -> list[float]:
-    """95 % percentile-bootstrap interval of the mean; always the same for the same values."""
-    rng = np.random.default_rng(0)
-    drawn = rng.choice(np.asarray(values), size=(_BOOTSTRAPS, len(values)))
-    return [float(bound) for bound in np.percentile(drawn.mean(axis=1), (2.5, 97.5))]
+def _panel(title: str, column: str, pixels: np.ndarray, scores: Mapping[str, Mapping[str, float]]) -> Panel:
+    return f"{title[:34]}\n{column}: {scores[column]['psnr']:.1f} dB", display_encode(column, pixels)

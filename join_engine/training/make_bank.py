@@ -179,7 +179,7 @@ def summary(table: Mapping[str, Any]) -> dict[str, Any]:
     """Of the evaluation's table, what a bank keeps: mean PSNR with its 95 % interval, and mean MSE."""
     scores: dict[str, Any] = {
         "samples": table["samples"],
-        "preset": table["settings"]["preset"],
+        **({"preset": table["settings"]["preset"]} if "preset" in table["settings"] else {}),
         "seed": table["settings"]["seed"],
     }
     for method, components in table["methods"].items():

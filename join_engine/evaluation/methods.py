@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Methods by name: every row of JoIN's Table 2, our presets, and the baselines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..bank import Bank
+from ..errors import JoinError
+from ..presets import PRESETS, EncoderStart, Joint, MeanStart, PoolStart, Preset, Tuning
+from .baselines import BASELINES
+
+# λ of Eq. 7 is given nowhere; the kNN loss takes its place, so it gets that one's.
+IN_DOMAIN_WEIGHT = 1e-4
+BASELINE_KEYS = {name.lower().replace(" ", "-"): name for name in BASELINES}
+GROUPS = {
+    "table2": (
+        "single",
+        "opt",
+        "opt-in-domain",
+        "opt-knn",
+        "encoder",
+        "encoder-opt",
+        "encoder-opt-pti",
+        "encoder-opt-pti-d",
+    ),
+    "table4": ("opt", "opt-in-domain", "opt-knn"),
+    "presets": tuple(name for name in PRESETS if name != "encoder"),
+    "baselines": tuple(BASELINE_KEYS),
+}
+GROUPS["all"] = (*GROUPS["table2"], *GROUPS["presets"], "mean-code", *GROUPS["baselines"])
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What all rows of Table 2 have in common.
+
+    Args:
+        loss: "elpips" compares features under random transforms as the paper does, "lpips" without them; both beside
+            the multi-scale pixel term with weight 1, as our features do not know absolute colours.
+        features: as in :class:`join_engine.presets.Joint`; None takes the bank's trunk, or random ones without it.
+        steps: of the joint optimisation.
+        tuning_steps: of the generators' tuning.
+    """
+
+    loss: str = "elpips"
+    features: str | None = None
+    steps: int = 1000
+    tuning_steps: int = 350
+
+    def joint(self, bank: Bank, **changes: Any) -> Joint:
+        """The optimisation of section 5.1."""
+        features = self._features(bank)
+        return Joint(steps=self.steps, features=features, ensemble=self.loss == "elpips", **changes)
+
+    def tuning(self, bank: Bank, **changes: Any) -> Tuning:
+        """Generator tuning of section 4.2."""
+        features = self._features(bank)
+        return Tuning(steps=self.tuning_steps, features=features, ensemble=self.loss == "elpips", **changes)
+
+    def _features(self, bank: Bank) -> str:
+        return self.features or ("random" if bank.trunk is None else "trunk")
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of a table.
+
+    Attributes:
+        key: its name on the command line.
+        title: its name in the table.
+        preset: stages of an inversion; None for a baseline.
+        single: inverts the bank of the single GAN.
+        lacks: why it cannot be done here; empty when it can.
+    """
+
+    key: str
+    title: str
+    preset: Preset | None = None
+    single: bool = False
+    lacks: str = ""
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """The rows that it fills: a preset that asks for detail fills a second one with it."""
+        return (self.title, f"{self.title} + detail") if self.preset and self.preset.detail else (self.title,)
+
+    @property
+    def identity(self) -> str:
+        """Short hash of what is done, without the name."""
+        text = json.dumps({} if self.preset is None else {**self.preset.to_json(), "preset": ""}, sort_keys=True)
+        return hashlib.sha256(f"{text} {self.single}".encode()).hexdigest()[:12]
+
+    @property
+    def cost(self) -> int:
+        """Roughly how much work an image is, in optimiser steps."""
+        stages = self.preset.stages if self.preset else ()
+        starts, cost = 1, 1
+        for stage in stages:
+            if isinstance(stage, PoolStart):
+                starts = stage.starts
+            elif isinstance(stage, Joint | Tuning):
+                cost += stage.steps * starts * (2 if stage.ensemble else 1)
+                starts = 1 if isinstance(stage, Joint) else starts
+        return cost
+
+
+def make_methods(names: Sequence[str], rows: Rows, bank: Bank, single: Bank | None = None) -> list[Method]:
+    """The methods of these names (or of :data:`GROUPS`), each once, with the reasons of those that cannot be done.
+
+    Raises:
+        JoinError: ``method_unknown``.
+    """
+    keys: dict[str, None] = {}
+    for name in names:
+        keys |= dict.fromkeys(GROUPS.get(name, (name,)))
+    return [_make(key, rows, bank, single) for key in keys]
+
+
+def preset_method(preset: Preset, bank: Bank, title: str | None = None) -> Method:
+    """A preset as a method."""
+    return Method(preset.name, title or preset.name, preset, lacks=_lacks(preset, bank))
+
+
+def preset_methods(preset: Preset, bank: Bank) -> list[Method]:
+    """A preset, called "JoIN" where it optimises anything, what the bank's encoders make, and the baselines."""
+    optimises = any(isinstance(stage, Joint) for stage in preset.stages)
+    methods = [preset_method(preset, bank, "JoIN" if optimises else preset.name)]
+    if bank.has_encoders:
+        stages = {"encoder": EncoderStart(), "mean code": MeanStart()}
+        own = [preset_method(Preset(name, (stage,)), bank) for name, stage in stages.items() if name != preset.name]
+        methods += own
+    return methods + make_methods(["baselines"], Rows(), bank)
+
+
+def _make(key: str, rows: Rows, bank: Bank, single: Bank | None) -> Method:
+    if key in BASELINE_KEYS:
+        parts = bank.forward_model.components
+        lacks = "" if {"albedo", "shading"} <= set(parts) else "the bank has no albedo and shading"
+        return Method(key, BASELINE_KEYS[key], lacks=lacks)
+    if key in PRESETS and key != "encoder":
+        return preset_method(PRESETS[key], bank)
+    if key == "single":
+        title, lacks = "Inversion with a single GAN", "no bank of a single GAN was given"
+        if single is None:
+            return Method(key, title, single=True, lacks=lacks)
+        if single.header.resolution != bank.header.resolution:
+            return Method(key, title, single=True, lacks="the bank of the single GAN has another resolution")
+        preset = Preset(key, (MeanStart(), rows.joint(single)))
+        return Method(key, title, preset, single=True, lacks=_lacks(preset, single))
+    table = _table(rows, bank)
+    if key not in table:
+        known = ", ".join(sorted({*GROUPS, *GROUPS["all"]}))
+        raise JoinError("method_unknown", f"There is no method '{key}'.", f"Known are: {known}.")
+    title, *stages = table[key]
+    preset = Preset(key, tuple(stages))
+    return Method(key, title, preset, lacks=_lacks(preset, bank))
+
+
+def _table(rows: Rows, bank: Bank) -> dict[str, tuple[Any, ...]]:
+    """Key → title and stages, of Table 2 and what belongs to it."""
+    mean, encoder, knn = MeanStart(), EncoderStart(), rows.joint(bank)
+    none = rows.joint(bank, knn_weight=0.0)
+    in_domain = rows.joint(bank, knn_weight=0.0, in_domain_weight=IN_DOMAIN_WEIGHT)
+    tuned, guarded = rows.tuning(bank, discriminator_weight=0.0), rows.tuning(bank)
+    return {
+        "mean-code": ("mean code", mean),
+        "opt": ("Optimization", mean, none),
+        "opt-in-domain": ("Opt. + in-domain loss", mean, in_domain),
+        "opt-knn": ("Opt. + kNN loss", mean, knn),
+        "encoder": ("Encoder", encoder),
+        "encoder-opt": ("Encoder + Opt. + kNN loss", encoder, knn),
+        "encoder-opt-pti": ("Encoder + Opt. + kNN loss + PTI w/o D loss", encoder, knn, tuned),
+        "encoder-opt-pti-d": ("Encoder + Opt. + kNN loss + PTI w/ D loss", encoder, knn, guarded),
+        "opt-pti": ("Opt. + kNN loss + PTI w/o D loss", mean, knn, tuned),
+        "opt-pti-d": ("Opt. + kNN loss + PTI w/ D loss", mean, knn, guarded),
+    }
+
+
+def _lacks(preset: Preset, bank: Bank) -> str:
+    """What the bank would need for it; empty where it has everything."""
+    missing = [name for name in bank.forward_model.components if name not in bank.components]
+    if missing:
+        return f"the bank lacks {', '.join(missing)}"
+    for stage in preset.stages:
+        if isinstance(stage, EncoderStart) and not bank.has_encoders:
+            return "the bank has no encoders"
+        if isinstance(stage, Tuning) and stage.discriminator_weight:
+            without = [name for name, part in bank.components.items() if part.discriminator is None]
+            if without:
+                return f"the bank has no discriminator of {', '.join(without)}"
+        if isinstance(stage, Joint | Tuning) and stage.features == "trunk" and bank.trunk is None:
+            return "the bank has no perceptual trunk"
+    return ""

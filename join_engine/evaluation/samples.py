@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Held-out samples with ground truth, from packs or from folders of them."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..color import COMPONENT_TRANSFORMS
+from ..errors import JoinError
+
+_HINT = "Export one with dataset_tools/render.py export."
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample: its name, and linear components [H, W, 3] float32."""
+
+    name: str
+    components: dict[str, np.ndarray]
+
+
+def read_samples(path: Path, components: Sequence[str], count: int, split: str | None = None) -> list[Sample]:
+    """The first ``count`` complete samples of a pack, or of the packs of a folder, by the packs' and their own names.
+
+    A pack is a tar of ``{index:08d}.{component}.npy`` (linear floats) or ``.png`` (tone-mapped, see ``pack.json``).
+
+    Args:
+        split: only packs that say so in their ``pack.json``; None takes all.
+
+    Raises:
+        JoinError: ``data_missing``, ``data_broken`` (no such pack, or no complete sample in them).
+    """
+    packs = sorted(path.glob("*.tar")) if path.is_dir() else [path]
+    if not packs or not packs[0].is_file():
+        raise JoinError("data_missing", f"There is no set of samples '{path}'.", _HINT)
+    found: list[Sample] = []
+    seen: set[str] = set()
+    for pack in packs:
+        header = _header(pack)
+        seen.add(str(header.get("split", "not told")))
+        if split is None or header.get("split") == split:
+            found += _read(pack, header, components, count - len(found))
+        if len(found) >= count:
+            return found
+    if not found and split is not None and split not in seen:
+        message = f"'{path}' holds no pack of the split '{split}'."
+        raise JoinError("data_missing", message, f"There are: {', '.join(sorted(seen))}.")
+    if not found:
+        raise JoinError("data_broken", f"'{path}' holds no sample with all of {', '.join(components)}.")
+    return found
+
+
+def _header(pack: Path) -> dict[str, Any]:
+    """``pack.json``, empty where there is none."""
+    for name, data in _members(pack):
+        if name == "pack.json":
+            try:
+                return dict(json.loads(data))
+            except (ValueError, TypeError) as error:
+                raise _broken(pack, error) from error
+        break
+    return {}
+
+
+def _read(pack: Path, header: dict[str, Any], components: Sequence[str], count: int) -> list[Sample]:
+    """Reads no further than to the last sample that is wanted, where the samples lie in order."""
+    samples: dict[str, dict[str, np.ndarray]] = {}
+    for name, data in _members(pack):
+        index, _, rest = Path(name).name.partition(".")
+        component, _, kind = rest.rpartition(".")
+        if component not in components or kind not in ("npy", "png"):
+            continue
+        complete = sum(len(sample) == len(components) for sample in samples.values())
+        if complete >= count and index not in samples:
+            break
+        try:
+            samples.setdefault(index, {})[component] = _decode(data, kind, component, header)
+        except (ValueError, EOFError, OSError, KeyError, TypeError, SyntaxError) as error:
+            raise _broken(pack, error) from error
+    whole = [Sample(f"{pack.stem}-{index}", samples[index]) for index in sorted(samples)]
+    return [sample for sample in whole if len(sample.components) == len(components)][:count]
+
+
+def _decode(data: bytes, kind: str, component: str, header: dict[str, Any]) -> np.ndarray:
+    if kind == "npy":
+        return np.asarray(np.load(io.BytesIO(data), allow_pickle=False), np.float32)
+    from PIL import Image
+
+    transform = COMPONENT_TRANSFORMS[str(header["components"][component]["transform"])]
+    with Image.open(io.BytesIO(data)) as picture:
+        encoded = np.asarray(picture.convert("RGB"), np.float32) / 255.0
+    return np.asarray(transform.decode(encoded), np.float32)
+
+
+def _members(pack: Path) -> Iterator[tuple[str, bytes]]:
+    try:
+        with tarfile.open(pack) as archive:
+            for member in archive:
+                file = archive.extractfile(member)
+                if file is not None:
+                    yield member.name, file.read()
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise _broken(pack, error) from error
+
+
+def _broken(pack: Path, error: Exception) -> JoinError:
+    return JoinError("data_broken", f"'{pack}' cannot be read as a tar of samples ({error}).")

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All methods for every shipped bank, with the figures written into the banks' cards.
+
+The scorecard's part of a card lies between two markers of its own; what stands around it stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..bank import Bank, find_bank, list_banks, load_bank
+from ..errors import JoinError
+from ..images import write_text
+from .evaluate import Run, evaluate
+from .methods import GROUPS, Rows, make_methods
+from .samples import read_samples
+from .tables import format_table, write_tables
+
+BEGIN = "<!-- scorecard, written by `python -m join_engine scorecard`: begin -->"
+END = "<!-- scorecard: end -->"
+# Beside a bank NAME lie those of the GANs that the paper compares with.
+_SINGLE, _IMAGE = "-single", "-image"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to measure.
+
+    Args:
+        data: folder with ``NAME.tar`` or a folder ``NAME`` of packs for each bank.
+        count: samples per bank.
+        split: only packs of this split; None takes all.
+        methods: as on the command line.
+        rows: common settings of the paper's rows.
+    """
+
+    data: Path
+    count: int
+    split: str | None
+    methods: tuple[str, ...]
+    rows: Rows
+
+
+def make_scorecards(
+    names: Sequence[str] | None,
+    wanted: Wanted,
+    run: Run,
+    out: Path,
+    single: str | None,
+    device: torch.device,
+    say: Callable[[str], None],
+) -> list[JoinError]:
+    """Tables, sheets and cards of banks (None: the shipped ones); what went wrong with any of them.
+
+    Args:
+        single: bank of the single GAN; None looks for ``NAME-single.safetensors`` beside each bank. Table 4 is measured
+            on ``NAME-image.safetensors``, a GAN of composed images, where there is one.
+    """
+    problems = []
+    paths = [find_bank(name) for name in names] if names else [path for path in list_banks() if not _is_extra(path)]
+    for path in paths:
+        try:
+            _one(path, wanted, run, out / path.stem, single, device, say)
+        except JoinError as error:
+            problems.append(error)
+    return problems
+
+
+def _one(
+    path: Path,
+    wanted: Wanted,
+    run: Run,
+    out: Path,
+    single: str | None,
+    device: torch.device,
+    say: Callable[[str], None],
+) -> None:
+    bank = load_bank(path, device, with_discriminators=True)
+    data = wanted.data / path.stem
+    data = data if data.is_dir() else wanted.data / f"{path.stem}.tar"
+    beside = path.with_name(f"{path.stem}{_SINGLE}.safetensors")
+    single_path = find_bank(single) if single else beside if beside.is_file() else None
+    single_bank = None if single_path is None else load_bank(single_path, device, with_discriminators=True)
+    methods = make_methods(wanted.methods, wanted.rows, bank, single_bank)
+    samples = read_samples(data, bank.forward_model.components, wanted.count, wanted.split)
+    say(f"{path.stem}: {len(samples)} samples, {sum(not method.lacks for method in methods)} methods")
+    table = evaluate(bank, samples, methods, run, out, single_bank, say)
+    write_tables(out, table)
+    fourth = _table4(path, bank, data, wanted, run, out / "table4", device, say)
+    write_scores(path.with_suffix(".md"), table, fourth)
+
+
+def _table4(
+    path: Path,
+    bank: Bank,
+    data: Path,
+    wanted: Wanted,
+    run: Run,
+    out: Path,
+    device: torch.device,
+    say: Callable[[str], None],
+) -> dict[str, Any] | str:
+    """The experiment of Table 4 on a GAN of composed images, or why there is none."""
+    image_path = path.with_name(f"{path.stem}{_IMAGE}.safetensors")
+    if not image_path.is_file():
+        return f"there is no bank '{image_path.name}' of a GAN of composed images"
+    image_bank = load_bank(image_path, device, with_discriminators=True)
+    if image_bank.forward_model.components != ("image",):
+        return f"'{image_path.name}' is no GAN of composed images"
+    composed = []
+    for sample in read_samples(data, bank.forward_model.components, wanted.count, wanted.split):
+        image = bank.forward_model.compose(sample.components)
+        composed.append(type(sample)(sample.name, {"image": image}))
+    methods = make_methods(GROUPS["table4"], wanted.rows, image_bank)
+    table = evaluate(image_bank, composed, methods, run, out, None, say)
+    write_tables(out, table)
+    return table
+
+
+def write_scores(card: Path, table: Mapping[str, Any], fourth: Mapping[str, Any] | str) -> None:
+    """Put the tables between the markers of a card, or at its end where there are none.
+
+    Raises:
+        JoinError: ``output_unwritable``.
+    """
+    table4 = f"Not available: {fourth}.\n" if isinstance(fourth, str) else format_table(fourth)
+    lines = [BEGIN, "", "## Scorecard", "", format_table(table), *_ahead(table)]
+    lines += ["### kNN loss against in-domain loss on a single GAN (JoIN's Table 4)", "", table4.rstrip(), "", END]
+    text = "\n".join(lines)
+    old = card.read_text(encoding="utf-8") if card.is_file() else ""
+    before, begin, rest = old.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if begin and end:
+        write_text(card, f"{before}{text}{after}")
+    else:
+        write_text(card, f"{old.rstrip()}\n\n{text}\n".lstrip())
+
+
+def _ahead(table: Mapping[str, Any]) -> list[str]:
+    """Each row against the first one, sample by sample."""
+    if not table["differences"]:
+        return []
+    lines = [f"### PSNR of each row less that of '{table['reference']}', sample by sample", ""]
+    columns = list(next(iter(table["differences"].values())))
+    lines += ["| method | " + " | ".join(columns) + " |", "|" + " --- |" * (len(columns) + 1)]
+    for title, scores in table["differences"].items():
+        cells = []
+        for column in columns:
+            low, high = scores[column]["psnr"]["interval"]
+            cells.append(f"{scores[column]['psnr']['mean']:+.2f} [{low:+.2f}, {high:+.2f}]")
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    return [*lines, "", "In dB, with the 95 % interval of the mean: a row is ahead where 0 lies outside.", ""]
+
+
+def _is_extra(path: Path) -> bool:
+    return path.stem.endswith((_SINGLE, _IMAGE))

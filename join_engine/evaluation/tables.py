@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From figures of single images to tables: means with 95 % intervals, as JSON and Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..images import write_text
+from .methods import Method
+from .results import Found
+
+_BOOTSTRAPS = 10_000
+# Metric → heading and form.
+_COLUMNS = {
+    "psnr": ("PSNR ↑", "{:.2f}"),
+    "mse": ("MSE ↓", "{:.4f}"),
+    "ssim": ("SSIM ↑", "{:.3f}"),
+    "elpips": ("E-LPIPS ↓", "{:.4f}"),
+    "si_mse": ("si-MSE ↓", "{:.4f}"),
+    "lmse": ("LMSE ↓", "{:.4f}"),
+}
+
+
+def summarise(found: Found, methods: Sequence[Method], samples: Sequence[str]) -> dict[str, Any]:
+    """What the rows come to.
+
+    Returns:
+        ``methods``: title → component (and "image") → metric → ``mean`` and ``interval`` (95 %, of the mean, by
+        bootstrap over the samples); ``seconds_per_image`` of each; ``differences``: the same for the difference of each
+        row, sample by sample, to the first one (``reference``), whose interval tells whether one is ahead;
+        ``not_available``: title → why.
+    """
+    titles = [title for method in methods if not method.lacks for title in method.titles if title in found]
+    values = {title: _values(found[title], samples) for title in titles}
+    reference = titles[0] if titles else None
+    differences = {
+        title: _each(values[title], lambda one, other: _interval(np.subtract(one, other)), values[titles[0]])
+        for title in titles[1:]
+    }
+    return {
+        "methods": {title: _each(own, lambda one, _: _interval(one), own) for title, own in values.items()},
+        "seconds_per_image": {
+            title: float(np.mean([found[title][name]["seconds"] for name in samples])) for title in titles
+        },
+        "reference": reference,
+        "differences": differences,
+        "not_available": {method.title: method.lacks for method in methods if method.lacks},
+    }
+
+
+def format_table(table: Mapping[str, Any]) -> str:
+    """Markdown: a table for each component and for the image, mean ± half the 95 % interval."""
+    lines: list[str] = []
+    columns = list(next(iter(table["methods"].values()), {}))
+    for column in columns:
+        lines += [f"### {column}", ""]
+        lines.append("| method | " + " | ".join(heading for heading, _ in _COLUMNS.values()) + " | s per image |")
+        lines.append("|" + " --- |" * (len(_COLUMNS) + 2))
+        for title, scores in table["methods"].items():
+            cells = [_cell(scores[column][metric], form) for metric, (_, form) in _COLUMNS.items()]
+            lines.append(f"| {title} | " + " | ".join(cells) + f" | {table['seconds_per_image'][title]:.2f} |")
+        lines += [f"| {title} | not available |" + " |" * len(_COLUMNS) for title in table["not_available"]] + [""]
+    lines += [f"Not available: {title}: {why}." for title, why in table["not_available"].items()]
+    return "\n".join([*lines, *([""] if table["not_available"] else []), _about(table), ""])
+
+
+def write_tables(out: Path, table: Mapping[str, Any]) -> str:
+    """Write ``table.json`` and ``table.md`` into a folder; returns the Markdown. Raises ``output_unwritable``."""
+    text = format_table(table)
+    write_text(out / "table.json", json.dumps(table, indent=2, ensure_ascii=False) + "\n")
+    write_text(out / "table.md", text)
+    return text
+
+
+def _about(table: Mapping[str, Any]) -> str:
+    settings = ", ".join(f"{key} {value}" for key, value in table["settings"].items() if not isinstance(value, dict))
+    return (
+        f"{table['samples']} samples at {table['resolution']} px, bank {table['bank']['name']} "
+        f"({table['bank']['sha256'][:12]}); {settings}. PSNR, MSE, SSIM and E-LPIPS (over {table['elpips']}, mean of "
+        "16 draws) with albedo and image sRGB-encoded, shading and specular through Reinhard, clipped to [0, 1]; "
+        "si-MSE and LMSE in linear light. Mean ± half the 95 % interval of the mean."
+    )
+
+
+def _cell(score: Mapping[str, Any], form: str) -> str:
+    low, high = score["interval"]
+    return f"{form.format(score['mean'])} ± {form.format((high - low) / 2)}"
+
+
+Values = dict[str, dict[str, list[float]]]  # component → metric → value of each sample
+
+
+def _values(found: Mapping[str, Mapping[str, Any]], samples: Sequence[str]) -> Values:
+    values: Values = {}
+    for name in samples:
+        for component, metrics in found[name]["scores"].items():
+            for metric, value in metrics.items():
+                values.setdefault(component, {}).setdefault(metric, []).append(value)
+    return values
+
+
+def _each(one: Values, function: Any, other: Values) -> dict[str, Any]:
+    return {
+        component: {metric: function(values, other[component][metric]) for metric, values in metrics.items()}
+        for component, metrics in one.items()
+    }
+
+
+def _interval(values: Sequence[float] | np.ndarray) -> dict[str, Any]:
+    """Mean and the 95 % percentile-bootstrap interval of it; always the same for the same values."""
+    rng = np.random.default_rng(0)
+    array = np.asarray(values, np.float64)
+    means = np.concatenate(
+        [rng.choice(array, size=(1000, len(array))).mean(axis=1) for _ in range(_BOOTSTRAPS // 1000)]
+    )
+    return {"mean": float(array.mean()), "interval": [float(bound) for bound in np.percentile(means, (2.5, 97.5))]}
