@@ -24,7 +24,7 @@ from tests.blender_versions import VERSIONS, environment  # noqa: E402
 from tests.join_blender.build_zip import build  # noqa: E402
 from tests.join_blender.support import Blender, make_bank, photo, write_png  # noqa: E402
 
-_TOLERANCE = 2e-3
+_TOLERANCE = 1e-4
 _ENGINE = os.environ.get("JOIN_ENGINE_PYTHON") or sys.executable
 
 
@@ -59,6 +59,7 @@ def _try(version: str, folder: Path, archive: Path, bank: str, image: Path) -> b
         assert difference < _TOLERANCE, f"the compositor is {difference:.2e} off"
         tree = blender.run("own_tree", _ENGINE, 600, image=image, options=options)
         assert tree["kept"] and not tree["crossing"] and tree["resolution"] == [123, 45], "the user's tree was touched"
+        _use_layers(python)
     except (AssertionError, subprocess.TimeoutExpired) as error:
         print(f"{version}: FAILED\n{error}", flush=True)
         return False
@@ -68,6 +69,14 @@ def _try(version: str, folder: Path, archive: Path, bank: str, image: Path) -> b
         flush=True,
     )
     return True
+
+
+def _use_layers(python: Path) -> None:
+    """The tests of what is done with layers, in that Blender."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/join_blender/test_layers.py"]
+    environment = {**os.environ, "JOIN_BPY_PYTHON": str(python)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout[-4000:]
 
 
 def _difference(folder: Path) -> float:
