@@ -7,6 +7,7 @@ from Blender's main thread, where packing 2048² pixels takes a quarter of a sec
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import zlib
@@ -48,7 +49,12 @@ def encode_exr(rgb: np.ndarray, alpha: np.ndarray | None = None) -> bytes:
     for data in blocks:
         offsets.append(offset)
         offset += len(data)
-    return b"".join([header, struct.pack(f"<{len(offsets)}Q", *offsets), *blocks])
+    # Bit by bit: joining hundreds of megabytes at once would keep all of Python, and so Blender, waiting.
+    file = io.BytesIO()
+    file.write(header + struct.pack(f"<{len(offsets)}Q", *offsets))
+    for data in blocks:
+        file.write(data)
+    return file.getvalue()
 
 
 def _compress(raw: bytes) -> bytes:

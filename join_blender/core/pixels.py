@@ -19,6 +19,9 @@ from .failure import Failure
 _BAND = 1 << 20
 """Pixels that are converted at a time."""
 
+_LARGE = 16 << 20
+"""Bytes."""
+
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels, from the top left corner; right and bottom are outside."""
 
@@ -172,7 +175,9 @@ def load_layer(path: str) -> np.ndarray:
         Failure: ``layer_broken`` when it is not that.
     """
     try:
-        pixels = np.load(path, allow_pickle=False)
+        # A large one is read where it is needed: reading it at once would keep all of Python waiting.
+        large = Path(path).stat().st_size > _LARGE
+        pixels = np.load(path, mmap_mode="r" if large else None, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise Failure(
             "layer_broken", f"A layer of the engine cannot be read: {path} ({error}).", "Run it again."

@@ -296,3 +296,4 @@ def _start_engine(python: Path) -> None:
 def _refuse_while_decomposing() -> None:
     if running.current() is not None:
         raise Failure("busy", "An image is being decomposed just now.", "Wait for it, or stop it first.")
+    running.queue.keeper.end()  # one that waits for work holds its files, which Windows then would not delete

@@ -32,6 +32,8 @@ trouble: Failure | None = None
 """Why the last start was refused, for the panel; the failures of jobs are in the queue."""
 last_words = ""
 """How the last job ended well."""
+_undo_due = ""
+"""The name of the step of undo that the next tick takes; it costs a tick of its own."""
 _sets: dict[str, LayerSet] = {}
 _later: list[tuple[Task[Any], Callable[[Any], None]]] = []
 _shown = ""
@@ -109,6 +111,8 @@ def wait_for_all() -> list[Failure]:
 
 def step() -> list[Session]:
     """One tick: the engine, then at most one write into Blender's data. Returns the sessions that have ended."""
+    if _undo_due:
+        _push_undo()
     ended = queue.step()
     for session in ended:
         _on_end(session)
@@ -139,7 +143,8 @@ def abandon() -> None:
 @persistent
 def forget_file(*_: Any) -> None:
     """Another file is about to be loaded: jobs end, and nothing of theirs gets into the new one."""
-    global trouble, last_words
+    global trouble, last_words, _undo_due
+    _undo_due = ""
     _sets.clear()
     _later.clear()
     queue.stop_all()
@@ -158,7 +163,7 @@ def _on_timer() -> float | None:
     """What Blender calls; None ends the calls."""
     step()
     _show()
-    if (queue.sessions and not queue.halted) or _later:
+    if (queue.sessions and not queue.halted) or _later or _undo_due:
         return _TICK
     return _IDLE_TICK if queue.keeper.engine is not None else None
 
@@ -179,6 +184,7 @@ def _serve(session: Session) -> None:
 
 
 def _write(session: Session, layers: LayerSet | None) -> None:
+    global _undo_due
     layer = session.take_layer()
     if layer is not None:
         if layers is not None:
@@ -195,7 +201,7 @@ def _write(session: Session, layers: LayerSet | None) -> None:
     _sets.pop(session.id, None)
     _tell_end(session, names)
     if layers is not None:
-        _push_undo(f"Decompose {session.name}")
+        _undo_due = f"Decompose {session.name}"
 
 
 def _tell_end(session: Session, names: list[str]) -> None:
@@ -227,7 +233,9 @@ def _hands_are_busy(session: Session) -> bool:
     return len(modal) > 0 and waited < _PATIENCE
 
 
-def _push_undo(message: str) -> None:
+def _push_undo() -> None:
+    global _undo_due
+    message, _undo_due = _undo_due, ""
     window = _window()
     if bpy.app.background or window is None:
         return

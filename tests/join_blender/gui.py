@@ -230,6 +230,7 @@ def _test(window: Window) -> None:
         window.wait(f"the {kind} view", lambda now, kind=kind: any(kind in name for name in now["images"]), 20)
         time.sleep(1)
         _picture(window, kind)
+    window.tell("input")
     window.tell("crop")
     time.sleep(1)
     _picture(window, "crop")
