@@ -16,7 +16,7 @@ import numpy as np
 
 from .failure import Failure
 
-_BAND = 1 << 20
+_BAND = 1 << 17
 """Pixels that are converted at a time."""
 
 _LARGE = 16 << 20
