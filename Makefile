@@ -13,7 +13,7 @@ PRESET ?= standard
 # Passed on by the environment, never pasted into a command: a path may hold spaces, quotes or umlauts.
 export IMAGE PRESET
 
-.PHONY: demo test lint package package-full test-blenders test-gui heldout \
+.PHONY: demo test lint package package-full test-blenders test-gui heldout scorecard \
 	train-materials train-primeshapes train-smoke clean help
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo "make train-materials        - renders, trains and installs the bank; also train-primeshapes (hours)"
 	@echo "make train-smoke            - the same at 32 pixels in minutes: does everything run?"
 	@echo "make heldout                - render 50 held-out scenes and print the table of the README"
+	@echo "make scorecard [COUNT=100]  - every method and baseline for the shipped banks, into their cards (hours)"
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or 3.13 was found. Install one, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -68,6 +69,21 @@ $(HELDOUT)/samples.tar: $(READY)
 
 heldout: $(HELDOUT)/samples.tar
 	$(RUN) -m join_engine evaluate --data $< --count 50 --preset "$$PRESET" --out $(HELDOUT)/$(PRESET)
+
+# All methods and baselines for every shipped bank, on COUNT new scenes each, into the banks' cards. Goes on where it was
+# stopped. OPTIONS go to `python -m join_engine scorecard`, such as OPTIONS="--methods opt-knn best baselines".
+COUNT ?= 100
+SCORES := out/scorecard/$(COUNT)
+scorecard: $(READY)
+	@set -e; $(RUN) -m join_engine banks list | while IFS=$$'\t' read -r name size _; do \
+		case "$$name" in *-single|*-image) continue;; esac; \
+		size=$${size% px}; pack="$(SCORES)/data/$$name.tar"; renders="$(SCORES)/renders/$$name"; \
+		test -f "$$pack" || { \
+			$(RUN) dataset_tools/render.py "$$name" --seed 1000 --count $(COUNT) --resolution $$((2 * size)) \
+				--samples 64 --out "$$renders" </dev/null; \
+			$(RUN) dataset_tools/render.py export "$$renders" --resolution $$size --split all --float --out "$$pack"; }; \
+	done
+	$(RUN) -m join_engine scorecard --data $(SCORES)/data --count $(COUNT) --out $(SCORES) $(OPTIONS)
 
 # From renders to a bank file. What is done is kept in runs/ and not done again; a bank of the whole takes hours.
 RUNS ?= runs

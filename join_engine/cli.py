@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -354,8 +354,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     else:
         methods = preset_methods(get_preset(options.preset), bank)
     _forget(options)
-    preset = {} if options.methods else {"preset": options.preset}
-    run = Run(options.seed, options.batch, options.figures, options.metric_features, preset)
+    settings = asdict(_rows(options)) if options.methods else {"preset": options.preset}
+    run = Run(options.seed, options.batch, options.figures, options.metric_features, settings)
     samples = read_samples(options.data, base_model(bank.forward_model).components, options.count, options.split)
     table = evaluate(bank, samples, methods, run, options.out, single, _say)
     print(write_tables(options.out, table))
@@ -368,7 +368,7 @@ def _scorecard(options: argparse.Namespace) -> int:
     from .pipeline import set_up_torch
 
     _forget(options)
-    run = Run(options.seed, options.batch, options.figures, options.metric_features)
+    run = Run(options.seed, options.batch, options.figures, options.metric_features, asdict(_rows(options)))
     wanted = Wanted(options.data, options.count, options.split, tuple(options.methods), _rows(options))
     device = set_up_torch(options.device, options.threads)
     problems = make_scorecards(options.banks, wanted, run, options.out, options.single_bank, device, _say)

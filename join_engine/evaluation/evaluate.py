@@ -49,7 +49,8 @@ class Run:
         figures: how many samples get a sheet to look at.
         metric_features: what E-LPIPS compares, see :func:`join_engine.inversion.features.make_features`; None takes the
             bank's trunk, or random features without it.
-        settings: more plain values for the report, such as the rows' common settings.
+        settings: more plain values for the table, such as the rows' common settings; each method's own are part of
+            its identity anyhow.
     """
 
     seed: int = 0
@@ -94,7 +95,7 @@ def evaluate(
         **({} if single is None else {"single": {"name": single.header.name, "sha256": single.sha256}}),
         "resolution": bank.header.resolution,
         "samples": names,
-        "settings": {"seed": run.seed, "batch": run.batch, **(run.settings or {})},
+        "settings": {"seed": run.seed, "batch": run.batch},
         "elpips": judge.label,
     }
     identities = {title: method.identity for method in methods for title in method.titles}
@@ -124,7 +125,8 @@ def evaluate(
             clock.advance(method, len(own), part.stop)
     if out is not None:
         _write_sheets(out, names[: run.figures], possible, truths, images, results, judge)
-    return {**about, "samples": len(samples), **summarise(results.found, methods, names)}
+    settings = {**(run.settings or {}), **about["settings"]}
+    return {**about, "settings": settings, "samples": len(samples), **summarise(results.found, methods, names)}
 
 
 class _Decomposer:
@@ -298,16 +300,18 @@ def _write_sheets(
     for index, name in enumerate(names):
         truth = {column: images[index] if column == "image" else truths[index][column] for column in judge.columns}
         rows = [[(f"{column}\nground truth", display_encode(column, pixels)) for column, pixels in truth.items()]]
-        for title in (title for method in methods for title in method.titles):
+        labels = {title: method.key for method in methods for title in method.titles}
+        for title, key in labels.items():
             file = _layer_file(out, title, name)
             if not file.is_file():
                 continue
             with np.load(file) as stored:
                 layers = {component: stored[component].astype(np.float32) for component in stored.files}
             scores = results.found[title][name]["scores"]
-            rows.append([_panel(title, column, judge.pixels(column, layers), scores) for column in judge.columns])
+            label = f"{key} + detail" if title.endswith("+ detail") else key
+            rows.append([_panel(label, column, judge.pixels(column, layers), scores) for column in judge.columns])
         write_sheet(out / "sheets" / f"{name}.png", rows)
 
 
-def _panel(title: str, column: str, pixels: np.ndarray, scores: Mapping[str, Mapping[str, float]]) -> Panel:
-    return f"{title[:34]}\n{column}: {scores[column]['psnr']:.1f} dB", display_encode(column, pixels)
+def _panel(label: str, column: str, pixels: np.ndarray, scores: Mapping[str, Mapping[str, float]]) -> Panel:
+    return f"{label}\n{column}: {scores[column]['psnr']:.1f} dB", display_encode(column, pixels)

@@ -78,7 +78,9 @@ def write_tables(out: Path, table: Mapping[str, Any]) -> str:
 
 
 def _about(table: Mapping[str, Any]) -> str:
-    settings = ", ".join(f"{key} {value}" for key, value in table["settings"].items() if not isinstance(value, dict))
+    settings = ", ".join(
+        f"{key.replace('_', ' ')} {value}" for key, value in table["settings"].items() if value is not None
+    )
     return (
         f"{table['samples']} samples at {table['resolution']} px, bank {table['bank']['name']} "
         f"({table['bank']['sha256'][:12]}); {settings}. PSNR, MSE, SSIM and E-LPIPS (over {table['elpips']}, mean of "

@@ -229,6 +229,7 @@ def test_scorecard_writes_figures_into_the_card_and_again(
     options += ["--methods", "opt-knn", "encoder", "baselines", "--steps", "4", "--figures", "1"]
     assert main(["scorecard", *options]) == 0
     first = card.read_text(encoding="utf-8")
+    assert "loss elpips, steps 4, tuning steps 350, seed 0" in first
     assert first.startswith("By hand.") and first.count(BEGIN) == first.count(END) == 1
     for words in ("| Opt. + kNN loss | ", "| Encoder | not available |", "Table 4", "| Opt. + in-domain loss |"):
         assert words in first
