@@ -18,13 +18,14 @@ from ..color import srgb_encode
 from ..detail import add_detail, supports
 from ..fitting import Frame
 from ..images import display_encode, write_atomically
-from ..inversion import Monitor, invert
+from ..inversion import Monitor, invert, run_stages
 from ..inversion.features import make_features
 from ..inversion.state import CodeBook, generate
 from ..losses.elpips import elpips_metric
 from ..losses.elpips_weights import PublishedFeatures
 from ..networks.features import Features
 from ..networks.trunk import Trunk
+from ..presets import Preset, StageSettings, Tuning
 from ..stacked import base_model, unstack
 from .baselines import BASELINES
 from .methods import Method
@@ -36,6 +37,8 @@ from .sheet import Panel, write_sheet
 from .tables import summarise
 
 Layers = dict[str, np.ndarray]
+# (bank, first image of the batch, stages) → codes, loss, seconds
+Shared = dict[tuple[str, int, tuple[StageSettings, ...]], tuple[dict[str, torch.Tensor], torch.Tensor, float]]
 _REPORT_EVERY = 20.0  # seconds
 
 
@@ -103,22 +106,21 @@ def evaluate(
     images = [np.asarray(judge.model.compose(truth)) for truth in truths]
     possible = [method for method in methods if not method.lacks]
     clock = _Clock(possible, len(samples), say)
+    shared: Shared = {}
     for method in possible:
-        decomposer = _Decomposer(method, bank, single, run.seed)
+        decomposer = _Decomposer(method, bank, single, run.seed, shared)
         for first in range(0, len(samples), run.batch):
             part = slice(first, min(first + run.batch, len(samples)))
             own = names[part]
             if all(results.done(title, name) for title in method.titles for name in own):
                 clock.skip(method, len(own))
                 continue
-            start = time.perf_counter()
-            estimates = decomposer(images[part])
-            seconds = (time.perf_counter() - start) / len(own)
+            estimates, seconds = decomposer(images[part], first)
             for title, layers in estimates.items():
                 scores = judge.score(layers, truths[part], images[part])
                 _keep_figures(out, title, own, layers, run.figures - first)
                 entries = [
-                    {"method": title, "sample": name, "seconds": seconds, "scores": score}
+                    {"method": title, "sample": name, "seconds": seconds / len(own), "scores": score}
                     for name, score in zip(own, scores, strict=True)
                 ]
                 results.add(entries)
@@ -132,26 +134,28 @@ def evaluate(
 class _Decomposer:
     """One method, ready for batches of linear images [R, R, 3]."""
 
-    def __init__(self, method: Method, bank: Bank, single: Bank | None, seed: int) -> None:
+    def __init__(self, method: Method, bank: Bank, single: Bank | None, seed: int, shared: Shared) -> None:
         self._method = method
+        self._shared = shared
         self._bank = single if method.single and single is not None else bank
         self._codebook = CodeBook(self._bank)
         self._seed = seed
         self._level = _albedo_level(bank) if method.title == "colour Retinex" else ALBEDO_LEVEL
 
-    def __call__(self, images: Sequence[np.ndarray]) -> dict[str, list[Layers]]:
-        """Row's title → linear components of each image."""
-        preset = self._method.preset
+    def __call__(self, images: Sequence[np.ndarray], first: int) -> tuple[dict[str, list[Layers]], float]:
+        """Row's title → linear components of each image; and the seconds that it takes. ``first`` names the batch."""
+        preset, start = self._method.preset, time.perf_counter()
         if preset is None:
-            return {self._method.title: [self._baseline(image) for image in images]}
-        layers = invert_images(self._bank, images, self._method, self._seed, self._codebook)
+            estimates = {self._method.title: [self._baseline(image) for image in images]}
+            return estimates, time.perf_counter() - start
+        layers, saved = invert_images(self._bank, images, self._method, self._seed, self._codebook, self._shared, first)
         estimates = {self._method.title: layers}
         if preset.detail is not None and supports(self._bank.forward_model.name):
             side = self._bank.header.resolution
             frame = Frame(side, side, side)
             pairs = zip(images, layers, strict=True)
             estimates[self._method.titles[1]] = [add_detail(preset.detail, image, own, frame) for image, own in pairs]
-        return estimates
+        return estimates, time.perf_counter() - start + saved
 
     def _baseline(self, image: np.ndarray) -> Layers:
         layers = BASELINES[self._method.title](image)
@@ -161,16 +165,41 @@ class _Decomposer:
 
 
 def invert_images(
-    bank: Bank, images: Sequence[np.ndarray], method: Method, seed: int, codebook: CodeBook
-) -> list[Layers]:
-    """Linear images [R, R, 3] → linear components [R, R, 3] ≥ 0 of each, all inverted as one batch."""
+    bank: Bank,
+    images: Sequence[np.ndarray],
+    method: Method,
+    seed: int,
+    codebook: CodeBook,
+    shared: Shared,
+    first: int,
+) -> tuple[list[Layers], float]:
+    """Linear images [R, R, 3] → linear components [R, R, 3] ≥ 0 of each, all inverted as one batch.
+
+    Args:
+        shared: codes that other methods have found for the batch ``first``; what comes before any tuning is only done
+            once. Gets the codes of this method.
+
+    Returns:
+        The components, and the seconds that were saved so.
+    """
     assert method.preset is not None
+    stages = method.preset.stages
+    count = next((index for index, stage in enumerate(stages) if isinstance(stage, Tuning)), len(stages))
     target = srgb_encode(torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy()))
-    state = invert(bank, target, method.preset, seed, Monitor(), codebook)
+    key = (bank.sha256, first, stages[:count])
+    saved = 0.0
+    if key in shared:
+        state = invert(bank, target, Preset(method.key, ()), seed, Monitor(), codebook)
+        codes, state.loss, saved = shared[key]
+        state.latents = dict(codes)
+    else:
+        state = invert(bank, target, Preset(method.key, stages[:count]), seed, Monitor(), codebook)
+        shared[key] = dict(state.latents), state.loss, sum(state.seconds.values())
+    run_stages(stages[count:], state, Monitor())
     with torch.no_grad():
         layers = unstack(state.decode(state.synthesize()))
     arrays = {name: layer.clip(0.0, None).permute(0, 2, 3, 1).cpu().numpy() for name, layer in layers.items()}
-    return [{name: array[index] for name, array in arrays.items()} for index in range(len(images))]
+    return [{name: array[index] for name, array in arrays.items()} for index in range(len(images))], saved
 
 
 class _Judge:

@@ -5,7 +5,7 @@ To add a stage, write its settings in :mod:`join_engine.presets` and a function 
 name both in :data:`STAGES`.
 """
 
-from .run import STAGES, invert
+from .run import STAGES, invert, run_stages
 from .state import InversionState, Monitor, Progress
 
-__all__ = ["STAGES", "InversionState", "Monitor", "Progress", "invert"]
+__all__ = ["STAGES", "InversionState", "Monitor", "Progress", "invert", "run_stages"]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..bank import Bank
 from ..errors import JoinError
-from ..presets import EncoderStart, Joint, KeepBest, MeanStart, PoolStart, Preset, Tuning
+from ..presets import EncoderStart, Joint, KeepBest, MeanStart, PoolStart, Preset, StageSettings, Tuning
 from .joint import joint_inversion
 from .starts import encoder_start, keep_best, mean_start, pool_start
 from .state import CodeBook, InversionState, Monitor
@@ -65,16 +65,21 @@ def invert(
         raise JoinError("component_missing", f"The bank '{bank.header.name}' lacks {', '.join(missing)}.")
     device = next(iter(bank.components.values())).w_avg.device
     state = InversionState.begin(bank, target.to(device, torch.float32), seed, codebook, _to(saturated, device))
-    for settings in preset.stages:
-        if state.cancelled:
-            break
-        start = time.perf_counter()
-        STAGES[type(settings)](settings, state, monitor or Monitor())
-        seconds = time.perf_counter() - start
-        state.seconds[settings.kind] = state.seconds.get(settings.kind, 0.0) + seconds
+    run_stages(preset.stages, state, monitor or Monitor())
     if state.starts > 1:  # a preset may end, or be cancelled, with several starts
         keep_best(KeepBest(), state, monitor or Monitor())
     return state
+
+
+def run_stages(stages: Sequence[StageSettings], state: InversionState, monitor: Monitor) -> None:
+    """Let stages move a state, one after the other, until one is cancelled."""
+    for settings in stages:
+        if state.cancelled:
+            break
+        start = time.perf_counter()
+        STAGES[type(settings)](settings, state, monitor)
+        seconds = time.perf_counter() - start
+        state.seconds[settings.kind] = state.seconds.get(settings.kind, 0.0) + seconds
 
 
 def _to(mask: Tensor | None, device: torch.device) -> Tensor | None:

@@ -115,7 +115,7 @@ def test_a_killed_run_goes_on_and_comes_to_the_same(
     inverted = []
     invert = evaluation.invert_images
 
-    def counting(bank: Bank, images: list[np.ndarray], method: Method, *rest: object) -> list[dict[str, np.ndarray]]:
+    def counting(bank: Bank, images: list[np.ndarray], method: Method, *rest: object) -> object:
         inverted.append((method.key, len(images)))
         return invert(bank, images, method, *rest)  # type: ignore[arg-type]
 
@@ -131,6 +131,15 @@ def test_a_killed_run_goes_on_and_comes_to_the_same(
     with pytest.raises(JoinError) as raised:
         evaluate(tiny_bank, samples[:3], methods, Run(batch=2), tmp_path / "killed")
     assert raised.value.code == "results_mismatch"
+
+
+def test_what_methods_have_in_common_is_done_once_and_changes_nothing(tiny_bank: Bank) -> None:
+    samples = _own_samples(tiny_bank, 2)
+    knn, tuned = make_methods(["opt-knn", "opt-pti-d"], QUICK, tiny_bank)
+    together, alone = evaluate(tiny_bank, samples, [knn, tuned]), evaluate(tiny_bank, samples, [tuned])
+    assert together["methods"][tuned.title] == alone["methods"][tuned.title]
+    seconds = together["seconds_per_image"]
+    assert seconds[tuned.title] > seconds[knn.title] * 0.5  # what was saved is counted all the same
 
 
 def test_what_a_bank_lacks_is_told(tiny_bank: Bank, tiny_bank_path: Path, single_bank: Bank) -> None:
