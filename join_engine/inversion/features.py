@@ -19,7 +19,8 @@ from ..networks.features import DiscriminatorFeatures, Features, RandomFeatures
 from ..networks.stylegan2 import Discriminator
 from ..presets import Joint, Tuning
 
-FEATURE_KINDS = ("random", "trunk", "discriminator", *KNOWN, "pixels")
+# Those that need nothing but a bank; the published ones (KNOWN) come beside them.
+FEATURE_KINDS = ("random", "trunk", "discriminator", "pixels")
 
 
 def reconstruction_loss(
@@ -40,7 +41,7 @@ def reconstruction_loss(
 
 
 def make_features(kind: str, bank: Bank) -> Features | None:
-    """The features of one of :data:`FEATURE_KINDS`, on the bank's device; None for "pixels".
+    """The features of one of :data:`FEATURE_KINDS` or a published trunk, on the bank's device; None for "pixels".
 
     Raises:
         JoinError: ``trunk_missing`` or ``discriminator_missing`` when the bank does not hold what is asked for,
@@ -60,7 +61,7 @@ def make_features(kind: str, bank: Bank) -> Features | None:
         return load_published(kind).to(next(iter(bank.components.values())).w_avg.device)
     if kind == "discriminator":
         return DiscriminatorFeatures([_discriminator(bank, name) for name in bank.components])
-    known = ", ".join(FEATURE_KINDS)
+    known = ", ".join((*FEATURE_KINDS, *KNOWN))
     raise JoinError("settings_invalid", f"There are no features '{kind}'.", f"Known are: {known}.")
 
 

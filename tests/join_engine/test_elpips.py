@@ -174,7 +174,9 @@ def test_published_trunks(folder: Path) -> None:
     assert not {"torchvision", "lpips"} & set(sys.modules)
 
 
-def test_fetch_from_a_server_keeps_only_what_has_the_right_hash(folder: Path) -> None:
+def test_fetch_from_a_server_keeps_only_what_has_the_right_hash(
+    folder: Path, tiny_bank: Bank, own_targets: torch.Tensor
+) -> None:
     with pytest.raises(JoinError) as missing:
         elpips_weights.load_published("squeezenet")
     assert missing.value.code == "weights_missing"
@@ -201,6 +203,8 @@ def test_fetch_from_a_server_keeps_only_what_has_the_right_hash(folder: Path) ->
         server.shutdown()
         server.server_close()
     assert len(elpips_weights.load_published("squeezenet")(_images(1))) == 7
+    joint = Joint(steps=3, features="squeezenet", ensemble=True)
+    assert invert(tiny_bank, own_targets[:1], Preset("published", (joint,))).loss.isfinite().all()
     assert elpips_weights.adopt("squeezenet", served / "weights.pth", digest).is_file()
 
 
