@@ -30,33 +30,49 @@ class Row:
         return f"{self.label:<40} {self.ours:8.2f} s {self.plain:8.2f} s {self.plain / self.ours:7.1f} ×"
 
 
-def compare(dataset: str, samples: int, workers: int, ours: int, plain: int) -> Iterator[Row]:
-    """Rows at 64², 128² and 256² for the same light paths, then at 256² for about the same noise.
+@dataclass(frozen=True)
+class Sides:
+    """Our processes, and the numbers of images that we and the loop are measured with; its are spread over ours."""
 
-    ``ours`` and ``plain`` are the numbers of images that the two sides are measured with; the loop's are spread evenly
-    over ours.
-    """
-    first, step = _first(workers, ours), ours / plain
-    scenes = [first + round((number + 0.5) * step - 0.5) for number in range(plain)]
-    for size in (64, 128, 256):
+    workers: int
+    ours: int
+    plain: int
+
+    @property
+    def first(self) -> int:
+        """Where to begin so that two workers have equal parts: a shard is one worker's."""
+        return max(0, SHARD_SIZE - self.ours // 2) if self.workers > 1 else 0
+
+    @property
+    def scenes(self) -> list[int]:
+        """What the loop renders."""
+        step = self.ours / self.plain
+        return [self.first + round((number + 0.5) * step - 0.5) for number in range(self.plain)]
+
+
+def compare(dataset: str, samples: int, resolutions: Sequence[int], sides: Sides) -> Iterator[Row]:
+    """A row per resolution for the same light paths, then one at the largest for about the same noise."""
+    for size in resolutions:
         label = f"{size}², {samples} spp each"
-        yield Row(label, _ours(dataset, size, samples, workers, ours), _plain(dataset, size, samples, scenes))
-    label = f"256², {samples} spp denoised : {4 * samples} spp raw"
-    denoised = _ours(dataset, 256, samples, workers, ours, "--denoise")
-    yield Row(label, denoised, _plain(dataset, 256, 4 * samples, scenes))
+        yield Row(label, _ours(dataset, size, samples, sides), _plain(dataset, size, samples, sides.scenes))
+    size = max(resolutions)
+    label = f"{size}², {samples} spp denoised : {4 * samples} spp raw"
+    denoised = _ours(dataset, size, samples, sides, "--denoise")
+    yield Row(label, denoised, _plain(dataset, size, 4 * samples, sides.scenes))
 
 
-def _first(workers: int, count: int) -> int:
-    """Where to begin so that two workers have equal parts: a shard is one worker's."""
-    return max(0, SHARD_SIZE - count // 2) if workers > 1 else 0
-
-
-def _ours(dataset: str, size: int, samples: int, workers: int, count: int, *extra: str) -> float:
-    first = _first(workers, count)
+def _ours(dataset: str, size: int, samples: int, sides: Sides, *extra: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
-        numbers = ["--range", f"{first}:{first + count}", "--resolution", str(size), "--samples", str(samples)]
-        where = ["--seed", str(SEED), "--workers", str(workers), "--out", folder]
-        return _seconds([*this_command(), dataset, *numbers, *where, *extra]) / count
+        numbers = [
+            "--range",
+            f"{sides.first}:{sides.first + sides.ours}",
+            "--resolution",
+            str(size),
+            "--samples",
+            str(samples),
+        ]
+        where = ["--seed", str(SEED), "--workers", str(sides.workers), "--out", folder]
+        return _seconds([*this_command(), dataset, *numbers, *where, *extra]) / sides.ours
 
 
 def _plain(dataset: str, size: int, samples: int, scenes: Sequence[int]) -> float:

@@ -19,12 +19,14 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--workers", type=positive, default=os.cpu_count() or 1, help="our processes")
     parser.add_argument("--ours", type=positive, default=64, help="images that we are measured with")
     parser.add_argument("--plain", type=positive, default=4, help="images that the loop is measured with")
+    parser.add_argument("--resolutions", type=positive, nargs="+", default=[64, 128, 256], help="pixels a side")
     parser.set_defaults(run=_bench)
 
 
 def _bench(options: argparse.Namespace, arguments: Sequence[str]) -> None:
-    from dataset_tools.benchmark.compare import compare
+    from dataset_tools.benchmark.compare import Sides, compare
 
     print(f"{'':<40} {'ours':>10} {'plain':>10} {'ratio':>9}")
-    for row in compare(options.dataset, options.samples, options.workers, options.ours, options.plain):
+    sides = Sides(options.workers, options.ours, options.plain)
+    for row in compare(options.dataset, options.samples, options.resolutions, sides):
         print(row, flush=True)
