@@ -40,8 +40,15 @@ def places() -> Places:
     """Where the engine's own environment lies, whether it is there or not."""
     global _places
     if _places is None:
-        _places = Places(choose_folder(Path(bpy.utils.extension_path_user(ADDON, path="engine", create=False))))
+        _places = Places(choose_folder(Path(_user_folder())))
     return _places
+
+
+def _user_folder() -> str:
+    """Where the extension may write; a checkout that a script loads is none, and Blender refuses it a folder."""
+    if ADDON.startswith("bl_ext."):
+        return bpy.utils.extension_path_user(ADDON, path="engine", create=False)
+    return bpy.utils.user_resource("DATAFILES", path=f"{ADDON}/engine", create=False)
 
 
 def preference() -> str:
