@@ -12,7 +12,7 @@ from pathlib import Path
 from .failure import Failure
 
 BYTES_PER_PIXEL = 200
-"""What Blender and the engine hold at their worst for each pixel of an image; measured, see the tests' figures."""
+"""What Blender and the engine hold at their worst for each pixel of an image; extrapolated from 2048²."""
 _BASE = 1 << 30
 """What the engine needs for any image."""
 

@@ -144,17 +144,22 @@ def _cobbles(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+def _stones(graph: Graph, plan: Socket, material: Material, shift: float, loose: float) -> tuple[Socket, Socket]:
+    """Stones in rows, or polygons where the material has none: the distance to the nearest edge as a share of the
+    stone's size, and a random colour that is the stone's own."""
+    size = material.scale
+    if material.parameters["rows"]:
+        found = blocks(graph, plan, size * material.parameters["aspect"], size, shift=shift)
+        return graph.math("DIVIDE", found.edge, size), graph.random(found.name)
+    edge = graph.voronoi(plan, 1.0 / size, "DISTANCE_TO_EDGE", randomness=loose, voronoi_dimensions="2D").outputs[0]
+    return edge, graph.voronoi(plan, 1.0 / size, randomness=loose, voronoi_dimensions="2D").outputs[1]
+
+
 def cobbles(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Rounded paving stones, cut in rows or picked from the field, with tops polished by feet and soil between."""
     parameters, size = material.parameters, material.scale
     plan = graph.warp(at.uv, 2.2 / size, 0.15 * size)
-    if parameters["rows"]:
-        found = blocks(graph, plan, size * parameters["aspect"], size, shift=0.43)
-        edge, tint = graph.math("DIVIDE", found.edge, size), graph.random(found.name)
-    else:
-        loose = parameters["randomness"]
-        edge = graph.voronoi(plan, 1.0 / size, "DISTANCE_TO_EDGE", randomness=loose, voronoi_dimensions="2D").outputs[0]
-        tint = graph.voronoi(plan, 1.0 / size, randomness=loose, voronoi_dimensions="2D").outputs[1]
+    edge, tint = _stones(graph, plan, material, shift=0.43, loose=parameters["randomness"])
     tone, light, top = graph.xyz(tint)
     grain = graph.noise(at.solid, 6.0 / size, detail=5.0, roughness=0.7)
     share = graph.math(
@@ -208,13 +213,7 @@ def flagstones(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Riven slabs, polygonal or in rows, whose faces step down in thin layers; each slab of its own tone and rust."""
     parameters, size = material.parameters, material.scale
     plan = graph.warp(at.uv, 3.0 / size, 0.045 * size)
-    if parameters["rows"]:
-        found = blocks(graph, plan, size * parameters["aspect"], size, shift=0.37)
-        edge, tint = graph.math("DIVIDE", found.edge, size), graph.random(found.name)
-    else:
-        loose = 0.9
-        edge = graph.voronoi(plan, 1.0 / size, "DISTANCE_TO_EDGE", randomness=loose, voronoi_dimensions="2D").outputs[0]
-        tint = graph.voronoi(plan, 1.0 / size, randomness=loose, voronoi_dimensions="2D").outputs[1]
+    edge, tint = _stones(graph, plan, material, shift=0.37, loose=0.9)
     tone, light, rusty = graph.xyz(tint)
     # Each slab is split from another depth of the quarry: its noise is its own.
     place = graph.vector("ADD", at.solid, graph.vector("SCALE", tint, 7.0 * size))
