@@ -147,6 +147,8 @@ def _stretches(training: Mapping[str, Any], command: str, architecture: str) -> 
         files = " ".join(pack["file"] for pack in stretch["packs"])
         settings = {**stretch["settings"], **stretch.get("augmentation", {})}
         options = " ".join(_option(key, value) for key, value in settings.items() if value is not None)
+        begun = stretch.get("start_from")
+        options += f" --start-from {begun['file']}" if begun else ""
         lines.append(f"# from {stretch['from_images']:,} to {stretch['to_images']:,} images shown; {_where(stretch)}")
         lines.append(f"{command} --data {files} --kimg {stretch['to_images'] / 1000:g} {architecture} {options}")
     return [*lines, "```"]

@@ -65,8 +65,9 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
         return Step(f"pack {split}", render("export", data, *common, *words, "--out", packs[split]))
 
     quality = ["--resolution", options.resolution * _OVERSAMPLING, "--samples", options.samples, "--denoise"]
-    size = ["--channel-base", options.channel_base, "--channel-max", options.channel_max, "--mapping-layers", 4]
+    size = _architecture(options)
     size += ["--batch", options.batch, "--lr", 0.003, "--r1-gamma", 0.1, "--no-noise", "--ada"]
+    size += ["--start-from", options.start_from] if options.start_from else []
     generators = [word for c in components for word in ("--component", f"{c}={out / f'gan-{c}'}")]
     encoders = [word for c in components for word in ("--encoder", f"{c}={out / f'encoder-{c}'}")]
     finished = out / "finished.safetensors"
@@ -90,6 +91,14 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
                                              *whole, "--out", options.bank))],
         [Step("card", (*engine, "banks", "card", str(options.bank)))],
     ]  # fmt: skip
+
+
+def _architecture(options: argparse.Namespace) -> list[object]:
+    """Sizes of the GANs; those of a bank to start from stay where nothing else is asked for."""
+    usual = (None, None, None) if options.start_from else (1024, 128, 4)
+    names = ("--channel-base", "--channel-max", "--mapping-layers")
+    sizes = zip(names, (options.channel_base, options.channel_max, None), usual, strict=True)
+    return [word for name, given, size in sizes if given or size for word in (name, given or size)]
 
 
 def run(groups: Sequence[Sequence[Step]], done: Path, processes: int, environment: Mapping[str, str]) -> None:
@@ -171,9 +180,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=10000, help="samples to render")
     parser.add_argument("--resolution", type=int, default=64, help="of the bank; renders are twice as large")
     parser.add_argument("--samples", type=int, default=9, help="light paths a pixel of the renders")
-    parser.add_argument("--kimg", type=float, default=400.0, help="thousand images shown to each GAN")
-    parser.add_argument("--channel-base", type=int, default=1024)
-    parser.add_argument("--channel-max", type=int, default=128)
+    parser.add_argument("--start-from", metavar="BANK", help="name or path: the GANs go on from those of this bank")
+    shown = "thousand images shown to each GAN, with those that a bank to start from has seen (default: 400)"
+    parser.add_argument("--kimg", type=float, default=400.0, help=shown)
+    parser.add_argument("--channel-base", type=int, help="default: 1024, or as in the bank to start from")
+    parser.add_argument("--channel-max", type=int, help="default: 128, or as in the bank to start from")
     parser.add_argument("--batch", type=int, default=8, help="images a step of the GANs")
     parser.add_argument("--trunk-kimg", type=float, default=100.0)
     parser.add_argument("--encoder-kimg", type=float, default=100.0)

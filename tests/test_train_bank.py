@@ -64,3 +64,22 @@ def test_the_plan_reaches_the_bank_with_every_component(
         assert {f"GAN of {component}", f"encoder of {component}"} <= set(names)
     assert str(bank) in groups[-2][0].command and str(bank) in groups[-1][0].command
     assert all(isinstance(word, str) for group in groups for step in group for word in step.command)
+
+
+def test_the_gans_go_on_from_a_bank(train_bank: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["train_bank.py", "primeshapes", "--out", str(tmp_path), "--bank", str(tmp_path / "b.safetensors")]
+
+    def gans(*more: str) -> list[tuple[str, ...]]:
+        monkeypatch.setattr(sys, "argv", [*words, *more])
+        steps = [step for group in train_bank.plan(train_bank._options()) for step in group]
+        return [step.command for step in steps if step.name.startswith("GAN")]
+
+    for fresh in gans():
+        text = " ".join(fresh)
+        assert "--start-from" not in text
+        assert "--channel-base 1024 --channel-max 128 --mapping-layers 4" in text
+    for going_on in gans("--start-from", "primeshapes"):
+        text = " ".join(going_on)
+        assert "--start-from primeshapes" in text
+        assert "--channel-base" not in text and "--mapping-layers" not in text  # as in the bank
+    assert all("--channel-max 64" in " ".join(words) for words in gans("--start-from", "b", "--channel-max", "64"))

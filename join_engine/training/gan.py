@@ -2,7 +2,8 @@
 """Train the generator of one component: ``python -m join_engine.training.gan --data PACK.tar --component albedo …``.
 
 May be killed at any moment; the same command goes on from the last checkpoint. ``--data`` and the settings of the
-training may differ then, the architecture may not. With several processes it is started by torchrun::
+training may differ then, the architecture may not. ``--start-from BANK`` begins a new training with the networks of a
+bank instead of fresh weights. With several processes it is started by torchrun::
 
     torchrun --nproc-per-node=8 -m join_engine.training.gan --data PACK.tar --component albedo …
 
@@ -27,9 +28,10 @@ import torch
 
 from ..errors import JoinError
 from ..networks.stylegan2 import GeneratorConfig
-from .checkpoint import CHECKPOINT_NAME, checkpoint_path, read_checkpoint, write_checkpoint
+from .checkpoint import CHECKPOINT_NAME, write_checkpoint
 from .dataset import ImageSet, read_packs
 from .distributed import Group, join_group
+from .gan_origin import Origin, find_origin
 from .gan_state import GanSettings, GanState
 from .monitor import Meter, Monitor, check_finite, diverged
 from .samples import contact_sheet, save_picture
@@ -44,7 +46,7 @@ class Schedule:
     """When to do what; 0 for "every" means never.
 
     Attributes:
-        kimg: train up to so many thousand images in all.
+        kimg: train up to so many thousand images in all, what the networks had seen before included.
         minutes: or for so many minutes from now.
         log_every: thousand images between lines of the log.
         save_every: thousand images between checkpoints.
@@ -69,25 +71,18 @@ class Training:
         state: the networks.
         data: the images.
         out: folder of the run; made when absent.
-        history: earlier stretches of this run, as in the checkpoint.
-        seconds: time that they took.
+        origin: what the networks come from; None for fresh ones.
     """
 
-    def __init__(
-        self,
-        state: GanState,
-        data: ImageSet,
-        out: Path,
-        history: Sequence[dict[str, Any]] = (),
-        seconds: float = 0.0,
-    ) -> None:
+    def __init__(self, state: GanState, data: ImageSet, out: Path, origin: Origin | None = None) -> None:
         self.state = state
         self.data = data
         self.out = out
-        self.seconds = seconds
-        self.history = [*history, self._stretch()]
+        self.seconds = 0.0 if origin is None else origin.seconds
+        self.history = [*([] if origin is None else origin.history), self._stretch(origin)]
         self._stopping = False
-        self._saved_images: int | None = state.images if (out / CHECKPOINT_NAME).exists() and state.images else None
+        resumed = origin is not None and origin.path == out / CHECKPOINT_NAME
+        self._saved_images: int | None = state.images if resumed else None
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -200,9 +195,10 @@ class Training:
         images = [self.state.average(part.to(self.state.device), noise="const") for part in z.split(16)]
         return torch.cat(images)
 
-    def _stretch(self) -> dict[str, Any]:
+    def _stretch(self, origin: Origin | None) -> dict[str, Any]:
         """What this run of the command adds to the history."""
         return {
+            **({} if origin is None or origin.bank is None else {"start_from": dict(origin.bank)}),
             "from_images": self.state.images,
             "to_images": self.state.images,
             "packs": [
@@ -248,52 +244,38 @@ def begin(
     resume: str = "auto",
     device: str = "cpu",
     group: Group | None = None,
+    start_from: str | None = None,
 ) -> Training:
     """A new training, or the continuation of the one in ``out``.
 
     Args:
         out: folder of the run.
         data: the images; their resolution is the generator's.
-        architecture: settings of GeneratorConfig except the resolution.
+        architecture: settings of GeneratorConfig except the resolution; with ``start_from`` those of the bank (or of
+            the run that is resumed) stand for the ones that are not given.
         settings: how to train from here on.
         resume: "auto" (when there is a checkpoint), "never", or the path of a checkpoint or run.
         device: where.
         group: the processes that train together.
+        start_from: name or path of a bank whose networks a new training begins with; a checkpoint goes before it.
 
     Raises:
-        JoinError: ``settings_invalid``, ``checkpoint_missing``, ``checkpoint_broken`` or ``checkpoint_mismatch``.
+        JoinError: ``settings_invalid``, ``checkpoint_missing``, ``checkpoint_broken``, ``checkpoint_mismatch``, and
+            as :func:`join_engine.training.gan_origin.origin_in_bank`.
     """
-    channels = data.images.shape[1]
+    origin = find_origin(out, data.component, resume, start_from)
+    if origin is not None and start_from is not None:
+        architecture = {**origin.architecture, **architecture}
+    size = {"resolution": data.resolution, "image_channels": data.images.shape[1]}
     try:
-        config = GeneratorConfig.from_dict(architecture | {"resolution": data.resolution, "image_channels": channels})
+        config = GeneratorConfig.from_dict(architecture | size)
         state = GanState(config, settings, device, group)
     except ValueError as error:
         raise JoinError("settings_invalid", f"These settings are not possible: {error}.") from error
-    path = out / CHECKPOINT_NAME if resume == "auto" else checkpoint_path(resume)
-    if resume == "never" or (resume == "auto" and not path.exists()):
-        return Training(state, data, out)
-    tensors, values = read_checkpoint(path)
-    _check_identity(path, values, data, config)
-    try:
-        state.load_tensors(tensors)
-    except (KeyError, RuntimeError) as error:
-        raise JoinError("checkpoint_broken", f"The checkpoint '{path}' is incomplete.") from error
-    state.steps, state.images = values["steps"], values["images"]
-    return Training(state, data, out, values["history"], values["seconds"])
-
-
-def _check_identity(path: Path, values: dict[str, Any], data: ImageSet, config: GeneratorConfig) -> None:
-    """Raise JoinError ``checkpoint_mismatch`` unless the checkpoint is of this component and architecture."""
-    stored = {"component": values["component"], "transform": values["transform"]} | values["architecture"]
-    wanted = {"component": data.component, "transform": data.transform} | config.to_dict()
-    for name, value in wanted.items():
-        if stored.get(name) != value:
-            found = f"{name.replace('_', ' ')} {stored.get(name)}"
-            raise JoinError(
-                "checkpoint_mismatch",
-                f"The checkpoint '{path}' has the {found}, but {value} is asked for.",
-                "Give the packs and the architecture that it was trained with, or choose another folder.",
-            )
+    if origin is not None:
+        origin.check({"component": data.component, "transform": data.transform} | config.to_dict())
+        origin.load_into(state)
+    return Training(state, data, out, origin)
 
 
 def keep_freed_memory() -> None:
@@ -322,7 +304,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--component", required=True, help="albedo, shading, …")
     parser.add_argument("--out", required=True, type=Path, help="folder of the run")
     parser.add_argument("--resume", default="auto", help="auto, never, or a checkpoint (default: auto)")
-    parser.add_argument("--kimg", type=float, default=1000, help="thousand images in all (default: 1000)")
+    parser.add_argument(
+        "--start-from",
+        metavar="BANK",
+        help="name or path of a bank: a new run begins with its networks; architecture as there where not given",
+    )
+    parser.add_argument(
+        "--kimg",
+        type=float,
+        default=1000,
+        help="thousand images in all, with those that a resumed run or a bank's networks have seen (default: 1000)",
+    )
     parser.add_argument("--minutes", type=float, default=1e9, help="stop after so many minutes")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: auto)")
     parser.add_argument("--log-every", type=float, default=4, metavar="KIMG", help="progress lines (default: 4)")
@@ -369,10 +361,11 @@ def _pick(arguments: argparse.Namespace, kind: type) -> dict[str, Any]:
 
 
 def _architecture(arguments: argparse.Namespace, resolution: int) -> dict[str, int]:
-    """The chosen sizes: single options go before ``--published`` or the defaults."""
-    basis = GeneratorConfig.published(resolution) if arguments.published else GeneratorConfig()
+    """The chosen sizes: single options go before ``--published``, the bank to start from, or the defaults."""
     given = {key: value for key, value in _pick(arguments, GeneratorConfig).items() if value is not None}
-    return basis.to_dict() | given
+    if arguments.published:
+        return GeneratorConfig.published(resolution).to_dict() | given
+    return given if arguments.start_from else GeneratorConfig().to_dict() | given
 
 
 def _settings(arguments: argparse.Namespace, device: str) -> GanSettings:
@@ -428,12 +421,16 @@ def _train(arguments: argparse.Namespace, group: Group, device: str) -> None:
         resume=arguments.resume,
         device=device,
         group=group,
+        start_from=arguments.start_from,
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, training.request_stop)
     monitor = Monitor(data.component, arguments.out, arguments.tensorboard) if group.leads else None
     if monitor is not None:
-        print(f"{len(data.images)} images of {data.component}, {data.resolution}², from {training.state.images} on")
+        shown = training.state.images
+        print(f"{len(data.images)} images of {data.component}, {data.resolution}², from {shown} on", flush=True)
+        if shown >= arguments.kimg * 1000:
+            print(f"Nothing to train: {shown:,} images have been shown, --kimg asks for {arguments.kimg:g} thousand.")
     try:
         training.run(Schedule(**_pick(arguments, Schedule)), monitor)
     finally:

@@ -188,8 +188,7 @@ class GanState:
         self.path_mean = tensors["path_mean"].to(self.device)
         if "ada.p" in tensors:  # checkpoints of earlier versions have none
             self.ada.load_tensors(_under("ada.", tensors))
-        for name, module in self._modules():
-            module.load_state_dict(_under(f"{name}.", tensors))
+        self.load_networks(tensors)
         for name, optimizer in self._optimizers():
             saved: dict[int, dict[str, torch.Tensor]] = {}
             for key, value in _under(f"{name}.", tensors).items():
@@ -199,6 +198,11 @@ class GanState:
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": saved, "param_groups": groups})
             self._restore_layout(optimizer)
+
+    def load_networks(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Of :meth:`tensors` the weights alone. Raises KeyError or RuntimeError when they do not fit."""
+        for name, module in self._modules():
+            module.load_state_dict(_under(f"{name}.", tensors))
         self._silence()
 
     @torch.no_grad()

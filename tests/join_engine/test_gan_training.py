@@ -18,11 +18,13 @@ import torch
 from PIL import Image
 from torch.func import functional_call
 
+from join_engine.bank import BankHeader, ComponentHeader, fingerprint, load_bank, read_header, save_bank
+from join_engine.bank_card import card
 from join_engine.errors import JoinError
 from join_engine.networks.layers import EqualizedConv, modulated_conv2d
 from join_engine.networks.resample import downsample, filter_kernel, upsample
 from join_engine.networks.stylegan2 import Discriminator, Generator, GeneratorConfig
-from join_engine.training import gan
+from join_engine.training import gan, make_bank
 from join_engine.training.checkpoint import CHECKPOINT_NAME, read_checkpoint
 from join_engine.training.dataset import read_packs
 from join_engine.training.distributed import Group
@@ -172,6 +174,147 @@ def test_a_gan_of_two_components(tmp_path: Path, pack: Path) -> None:
     assert values["architecture"]["image_channels"] == 6
     single = Image.open(tmp_path / "both" / "reals.png")
     assert single.width > 1.8 * single.height * 8 / 3  # 24 images in rows of 8, each twice as wide
+
+
+# Beginning from a bank
+
+
+@pytest.fixture(scope="module")
+def bank(pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of two short trainings."""
+    folder = tmp_path_factory.mktemp("bank")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(signal, "signal", lambda *_: None)
+        for name in ("albedo", "shading"):
+            assert train(pack, folder / name, "--kimg=0.016", "--ada", component=name) == 0
+    path = folder / "earlier.safetensors"
+    runs = [f"--component={name}={folder / name}" for name in ("albedo", "shading")]
+    assert make_bank.main([*runs, f"--out={path}"]) == 0
+    return path
+
+
+def go_on(pack: Path, out: Path, bank: Path, *options: str, component: str = "albedo") -> int:
+    """Without a word about the architecture."""
+    words = ["--data", str(pack), "--component", component, "--out", str(out), "--start-from", str(bank)]
+    return gan.main([*words, "--batch=8", "--device=cpu", "--no-bf16", *options])
+
+
+def test_a_new_run_begins_with_the_networks_of_a_bank(tmp_path: Path, pack: Path, bank: Path) -> None:
+    stored = load_bank(bank, with_discriminators=True)
+    settings, data = GanSettings(batch=8, ada=True), read_packs([pack], "albedo")
+    training = gan.begin(tmp_path / "run", data, {}, settings, start_from=str(bank))
+    state, part = training.state, stored.components["albedo"]
+    assert part.discriminator is not None
+    for mine, theirs in (
+        (state.generator, part.generator),
+        (state.average, part.generator),
+        (state.discriminator, part.discriminator),
+    ):
+        own, expected = mine.state_dict(), theirs.state_dict()
+        assert own.keys() == expected.keys() and all(torch.equal(own[key], expected[key]) for key in own)
+    assert torch.equal(state.generator.w_avg, part.w_avg) and state.generator.w_avg.abs().max() > 0
+    assert not state.generator_optimizer.state and not state.discriminator_optimizer.state and state.ada.p == 0
+    # The draws of a step follow from its number: it goes on, lest the same codes are drawn once more.
+    assert (state.steps, state.images) == (2, 16)
+    assert all(parameter.requires_grad for parameter in state.generator.parameters())
+    before = {name: value.clone() for name, value in state.generator.named_parameters()}
+    state.step(data)
+    assert not all(torch.equal(before[name], value) for name, value in state.generator.named_parameters())
+
+
+def test_what_a_bank_has_seen_counts(
+    tmp_path: Path, pack: Path, bank: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    earlier = read_header(bank).components["albedo"].training
+    assert go_on(pack, tmp_path / "run", bank, "--kimg=0.032") == 0
+    _, values = read_checkpoint(tmp_path / "run" / CHECKPOINT_NAME)
+    assert (values["images"], values["steps"]) == (32, 4) and values["seconds"] > earlier["seconds"]
+    first, second = values["history"]
+    assert first == earlier["stretches"][0] and (second["from_images"], second["to_images"]) == (16, 32)
+    weights = fingerprint(load_bank(bank).components["albedo"].generator)
+    assert second["start_from"] == {"file": bank.name, "weights": weights}
+    assert "16 on" in capsys.readouterr().out
+    # So the bank that comes of it tells all.
+    runs = [f"--component=albedo={tmp_path / 'run'}", f"--component=shading={bank.parent / 'shading'}"]
+    later = tmp_path / "later.safetensors"
+    assert make_bank.main([*runs, f"--out={later}"]) == 0
+    header = read_header(later)
+    assert header.components["albedo"].training["images_shown"] == 32
+    text = card(header, 1)
+    assert "# from 0 to 16 images" in text and "# from 16 to 32 images" in text
+    assert text.count("--start-from earlier.safetensors") == 1
+    # And a training that is shorter than what the bank has seen says so, and leaves the networks as they are.
+    assert go_on(pack, tmp_path / "short", bank, "--kimg=0.016") == 0
+    assert "Nothing to train: 16 images have been shown" in capsys.readouterr().out
+
+
+def test_a_checkpoint_goes_before_the_bank(tmp_path: Path, pack: Path, bank: Path) -> None:
+    settings, data = GanSettings(batch=4, ada=True, ada_kimg=0.05, ada_target=0.0), read_packs([pack], "albedo")
+    copied = tmp_path / "copy.safetensors"
+    copied.write_bytes(bank.read_bytes())
+    straight = gan.begin(tmp_path / "straight", data, {}, settings, start_from=str(copied))
+    for _ in range(9):
+        straight.state.step(data)
+    halted = gan.begin(tmp_path / "halted", data, {}, settings, start_from=str(copied))
+    for _ in range(5):
+        halted.state.step(data)
+    halted.save()
+    copied.unlink()  # or overwritten by the bank that a training made of it
+    resumed = gan.begin(tmp_path / "halted", data, {}, settings, start_from=str(copied))
+    for _ in range(4):
+        resumed.state.step(data)
+    left, right = straight.state.tensors(), resumed.state.tensors()
+    assert left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+    assert ["start_from" in stretch for stretch in resumed.history] == [False, True, False]
+    assert (
+        "There is no snapshot yet"
+        in gan.begin(tmp_path / "halted", data, {}, settings, resume="never", start_from=str(bank))._last_good()
+    )
+
+
+def test_an_imported_bank_has_seen_nothing_that_is_known(tmp_path: Path, pack: Path) -> None:
+    config = GeneratorConfig(resolution=16, **SIZES)
+    told = {"imported_from": "theirs.pkl", "format": "nvlabs"}
+    path = tmp_path / "imported.safetensors"
+    header = BankHeader("imported", 16, "image", {"image": ComponentHeader("srgb", config, told)})
+    save_bank(path, header, {"image": (Generator(config), Discriminator(config))})
+    data = replace(read_packs([pack], "albedo"), component="image")
+    training = gan.begin(tmp_path / "run", data, {}, GanSettings(batch=8), start_from=str(path))
+    assert training.state.images == 0 and training.history[0]["start_from"]["imported_from"] == "theirs.pkl"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--component=specular"], "The bank 'earlier.safetensors' has no specular. It has: albedo, shading."),
+        (["--w-dim=4"], "has the w dim 8, but 4 is asked for"),
+        (["--published"], "has the z dim 8, but 512 is asked for"),
+        (["--start-from=nothing"], "There is no bank 'nothing'"),
+        (["--resume=run"], "from 'run' and from the bank"),
+    ],
+)
+def test_banks_that_do_not_fit(
+    tmp_path: Path, bank: Path, capsys: pytest.CaptureFixture[str], options: list[str], words: str
+) -> None:
+    three = write_pack(tmp_path / "three.tar", components=("albedo", "shading", "specular"))
+    assert go_on(three, tmp_path / "run", bank, *options) == 2
+    message = capsys.readouterr().err
+    assert words in message and message.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_bank_of_another_resolution_or_without_a_discriminator(
+    tmp_path: Path, pack: Path, bank: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert go_on(write_pack(tmp_path / "large.tar", resolution=32), tmp_path / "run", bank) == 2
+    assert "has the resolution 16, but 32 is asked for" in capsys.readouterr().err
+    stored = load_bank(bank)
+    components = {name: replace(part, has_discriminator=False) for name, part in stored.header.components.items()}
+    bare = tmp_path / "bare.safetensors"
+    networks = {name: (part.generator, None) for name, part in stored.components.items()}
+    save_bank(bare, replace(stored.header, components=components), networks)
+    assert go_on(pack, tmp_path / "run", bare) == 2
+    assert "holds no discriminator of albedo" in capsys.readouterr().err
 
 
 # Several processes
