@@ -52,6 +52,14 @@ def title(stored: Json) -> str:
     return " · ".join(", ".join(dict.fromkeys(group)) for group in groups if group)
 
 
+def scene(stored: Json) -> Scene | None:
+    """The sample's description; None where there is none that can be read, as of imported samples."""
+    try:
+        return Scene.from_json(stored["scene"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
 def lights(stored: Json) -> list[dict[str, float]]:
     """Every light of the sample as :func:`dataset_tools.specs.lighting.light_metadata` tells it, angles in degrees.
 

@@ -3,6 +3,9 @@
 
 A training pack holds 8-bit tone-mapped PNGs, ``{index:08d}.albedo.png``; a float pack holds float32 linear arrays,
 ``{index:08d}.albedo.npy`` ([R, R, 3]). Both are made from the finished shards, also while rendering goes on.
+
+Where a sample's light is known, ``{index:08d}.json`` tells it: ``light`` and ``held`` of
+:mod:`dataset_tools.specs.relighting`, from which relighting by name is learned.
 """
 
 from __future__ import annotations
@@ -15,9 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from dataset_tools import layers, packages, shards
+from dataset_tools import contents, layers, packages, shards
 from dataset_tools.errors import UserError
 from dataset_tools.packs import PackWriter
+from dataset_tools.specs.description import Scene
+from dataset_tools.specs.relighting import held_attributes, light_attributes
 from dataset_tools.specs.seeds import SPLITS
 from dataset_tools.steps import steps
 from join_engine.color import DEFAULT_TRANSFORMS
@@ -58,8 +63,8 @@ def export(folder: Path, wanted: Export, out: Path) -> Exported:
         raise UserError(f"{folder} has no finished '{wanted.split}' samples yet: wait for more shards or render more.")
     max_bytes = None if wanted.max_mib is None else int(wanted.max_mib * 2**20)
     with PackWriter(out, _pack(header, wanted), max_bytes) as pack, steps(len(chosen), "export") as advance:
-        for index, found, _ in layers.load(folder, chosen, wanted.components, wanted.resolution):
-            pack.add(list(_members(index, found, wanted.floats)))
+        for index, found, stored in layers.load(folder, chosen, wanted.components, wanted.resolution):
+            pack.add([*_members(index, found, wanted.floats), *light_member(index, contents.scene(stored))])
             advance()
     return Exported(len(chosen), tuple(pack.written))
 
@@ -111,3 +116,10 @@ def _members(index: int, found: dict[str, np.ndarray], floats: bool) -> Iterator
             # Pillow knows one-channel pictures without a last axis only.
             packages.load_pillow().fromarray(pixels if pixels.shape[-1] == 3 else pixels[..., 0]).save(stream, "PNG")
         yield f"{index:08d}.{name}.{'npy' if floats else 'png'}", stream.getvalue()
+
+
+def light_member(index: int, scene: Scene | None) -> Iterator[tuple[str, bytes]]:
+    """Name and contents of the file that tells a sample's light; none for a sample without a scene of ours."""
+    if scene is not None and scene.lights:
+        told = {"light": light_attributes(scene), "held": held_attributes(scene)}
+        yield f"{index:08d}.json", shards.json_bytes(told)

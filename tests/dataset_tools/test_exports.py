@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_tools import components, passes, shards
+from dataset_tools import components, contents, passes, shards
 from dataset_tools.cli import main
 from dataset_tools.errors import UserError
-from dataset_tools.exports import ALL_SPLITS, Export, Exported, export
+from dataset_tools.exports import ALL_SPLITS, Export, Exported, export, light_member
 from dataset_tools.samples import write_sample
+from dataset_tools.specs import describe
+from dataset_tools.specs.relighting import held_attributes, light_attributes
 from dataset_tools.specs.seeds import split
 from join_engine.color import reinhard_encode, srgb_encode
 from tests.dataset_tools.invented import SEED, invented_passes
@@ -39,7 +41,7 @@ def test_all_splits_can_go_into_one_pack(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "all.tar"
     assert export(dataset, Export(8, ("albedo",), ALL_SPLITS, floats=True), out) == Exported(70, (out,))
     with tarfile.open(out) as archive:
-        assert len(archive.getnames()) == 71
+        assert len(archive.getnames()) == 1 + 70 * 2
 
 
 def test_a_training_pack_is_tone_mapped_png_with_its_header_first(dataset: Path, tmp_path: Path) -> None:
@@ -53,7 +55,7 @@ def test_a_training_pack_is_tone_mapped_png_with_its_header_first(dataset: Path,
             for name in ("albedo", "shading")
         }
     assert names[0] == "pack.json"
-    assert names[1:3] == [f"{TRAIN[0]:08d}.albedo.png", f"{TRAIN[0]:08d}.shading.png"]
+    assert names[1:4] == [f"{TRAIN[0]:08d}.{ending}" for ending in ("albedo.png", "shading.png", "json")]
     assert header == {
         "resolution": 8,
         "components": {"albedo": {"transform": "srgb"}, "shading": {"transform": "reinhard"}},
@@ -74,10 +76,19 @@ def test_a_float_pack_is_linear_and_holds_the_split_only(dataset: Path, tmp_path
     with tarfile.open(out) as archive:
         names = archive.getnames()
         data = archive.extractfile(f"{HELD_OUT:08d}.specular.npy").read()  # type: ignore[union-attr]
-    assert len(names) == 5 and all(split(SEED, int(name[:8])) == "test" for name in names[1:])
+    assert len(names) == 7 and all(split(SEED, int(name[:8])) == "test" for name in names[1:])
     array = np.load(io.BytesIO(data), allow_pickle=False)
     assert array.dtype == np.float32
     np.testing.assert_allclose(array, _linear(HELD_OUT, "specular"), rtol=2e-3)
+
+
+def test_a_pack_tells_the_light_of_samples_that_have_one(dataset: Path, tmp_path: Path) -> None:
+    export(dataset, Export(8, ("albedo",), "test"), tmp_path / "test.tar")
+    with tarfile.open(tmp_path / "test.tar") as archive:
+        told = json.load(archive.extractfile(f"{HELD_OUT:08d}.json"))  # type: ignore[arg-type]
+    scene = describe("primeshapes", SEED, HELD_OUT)
+    assert told == {"light": light_attributes(scene), "held": held_attributes(scene)}
+    assert list(light_member(3, contents.scene({"scene": {"dataset": "somebody's"}}))) == []
 
 
 def test_an_image_is_made_of_the_components_beside_it_and_a_mask_is_grey(dataset: Path, tmp_path: Path) -> None:
@@ -101,20 +112,20 @@ def test_an_image_is_made_of_the_components_beside_it_and_a_mask_is_grey(dataset
 
 def test_a_divided_pack_keeps_its_size_and_every_part_can_be_read_alone(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "train.tar"
-    command = ["export", str(dataset), "--resolution", "8", "--max-mib", "0.04", "--out", str(out)]
+    command = ["export", str(dataset), "--resolution", "8", "--max-mib", "0.06", "--out", str(out)]
     assert main(command) == 0
     parts = sorted(tmp_path.glob("train*"))
     names = [f"train-{n:05d}-of-{len(parts):05d}.tar" for n in range(len(parts))]
     assert len(parts) > 2 and [part.name for part in parts] == names
     indices = []
     for number, part in enumerate(parts):
-        assert part.stat().st_size <= 0.04 * 2**20
+        assert part.stat().st_size <= 0.06 * 2**20
         with tarfile.open(part) as archive:
             members = archive.getnames()
             header = json.load(archive.extractfile("pack.json"))  # type: ignore[arg-type]
         assert members[0] == "pack.json" and (header["part"], header["parts"]) == (number, len(parts))
-        assert header["count"] == len(members) // 2
-        indices += [int(name[:8]) for name in members[1::2]]
+        assert header["count"] == len(members) // 3
+        indices += [int(name[:8]) for name in members[1::3]]
     assert indices == TRAIN
     before = [part.read_bytes() for part in parts]
     assert main(command) == 0

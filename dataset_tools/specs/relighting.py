@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The light of a scene in five numbers as one sees them in the picture, and the same scene with one of them changed.
+
+A picture has no metres: lengths are told in widths of what the camera sees at its target. ``left_right`` and
+``up_down`` are the sines of the angles by which the light stands to the right of the target and above it (towards the
+picture's upper edge): the direction's components along x and along the camera's ``up``. ``distance``, ``size`` (the
+shining ball's radius) and ``intensity`` (the shading that a surface at the target gets which faces the light) are
+natural logarithms, so that a change is a factor. Of several lights they are means, weighted by each one's intensity,
+and ``intensity`` is that of all together: to move the light is to move every light alike.
+
+No bpy here.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from dataset_tools import specs
+from dataset_tools.errors import UserError
+from dataset_tools.specs.description import Light, Scene, Vector
+
+ATTRIBUTES = ("left_right", "up_down", "distance", "size", "intensity")
+
+_RIGHT = np.array((1.0, 0.0, 0.0))
+# A light is never moved below this share of its distance over a tile, nor below this height or nearer to a wall (both
+# in metres) in a room: nobody would look for it there.
+_LOWEST_SINE, _LOWEST, _CLEARANCE = 0.3, 2.0, 0.2
+_SHARES = np.linspace(1.0, 0.0, 41)
+_SCENES = 256
+
+
+def light_attributes(scene: Scene) -> dict[str, float]:
+    """The numbers of ATTRIBUTES of a scene."""
+    found = [_attributes(scene, light) for light in scene.lights]
+    weights = np.array([math.exp(one["intensity"]) for one in found])
+    means = {name: float(np.average([one[name] for one in found], weights=weights)) for name in ATTRIBUTES}
+    return {**means, "intensity": float(np.log(weights.sum()))}
+
+
+def held_attributes(scene: Scene) -> dict[str, float]:
+    """What else decides the shading and was drawn together with the light: the camera's place, told like the light's,
+    and the even light.
+
+    A flash stands beside its camera. Only with the camera's place can the effect of one be told from the other's.
+    """
+    right, up, _, distance = _view(scene, scene.camera.location)
+    camera = {"camera_left_right": right, "camera_up_down": up, "camera_distance": math.log(distance / _width(scene))}
+    return {**camera, "fill": scene.fill.strength}
+
+
+def moved(scene: Scene, attribute: str, change: float) -> Scene:
+    """The same scene with every light's ``attribute`` changed by so much, and nothing else.
+
+    A light that would leave the room or sink to the tile goes as far as it can: ask :func:`light_attributes` what
+    became of it. Raises UserError for an attribute that is not there.
+    """
+    if attribute not in ATTRIBUTES:
+        raise UserError(f"The light has no '{attribute}'; choose among: {', '.join(ATTRIBUTES)}.")
+    return replace(scene, lights=tuple(_moved(scene, light, attribute, change) for light in scene.lights))
+
+
+@functools.cache
+def spread(dataset: str, seed: int = 0, count: int = _SCENES) -> Mapping[str, float]:
+    """Standard deviation of each attribute over the first scenes of a dataset: what a move is measured in."""
+    found = [light_attributes(specs.describe(dataset, seed, index)) for index in range(count)]
+    return {name: float(np.std([one[name] for one in found])) for name in ATTRIBUTES}
+
+
+def _attributes(scene: Scene, light: Light) -> dict[str, float]:
+    right, up, _, distance = _view(scene, light.location)
+    return {
+        "left_right": right,
+        "up_down": up,
+        "distance": math.log(distance / _width(scene)),
+        "size": math.log(light.radius / _width(scene)),
+        # Radiance of a white diffuse surface under a point light of P watts: P / (4 π² d²).
+        "intensity": math.log(light.energy / (4.0 * math.pi**2 * distance**2)),
+    }
+
+
+def _moved(scene: Scene, light: Light, attribute: str, change: float) -> Light:
+    if attribute == "size":
+        return replace(light, radius=light.radius * math.exp(change))
+    if attribute == "intensity":
+        return replace(light, energy=light.energy * math.exp(change))
+    candidates = (_carried(scene, light, attribute, float(share) * change) for share in _SHARES[:-1])
+    return next((found for found in candidates if found is not None and _fits(scene, found)), light)
+
+
+def _carried(scene: Scene, light: Light, attribute: str, change: float) -> Light | None:
+    """The light at another place, as strong at the target as before; None where no direction is like that."""
+    right, up, out, distance = _view(scene, light.location)
+    if attribute == "distance":
+        factor = math.exp(change)
+        return replace(
+            light, location=_place(scene, (right, up, out), distance * factor), energy=light.energy * factor**2
+        )
+    right, up = (right + change, up) if attribute == "left_right" else (right, up + change)
+    rest = 1.0 - right**2 - up**2
+    if rest <= 0.0:
+        return None
+    return replace(light, location=_place(scene, (right, up, math.copysign(math.sqrt(rest), out)), distance))
+
+
+def _fits(scene: Scene, light: Light) -> bool:
+    x, y, z = light.location
+    if scene.room is None:
+        return z >= _LOWEST_SINE * math.dist(light.location, scene.camera.target)
+    inside = abs(x) <= scene.room.half_width - _CLEARANCE and y <= scene.room.back - _CLEARANCE
+    return inside and z >= _LOWEST
+
+
+def _view(scene: Scene, location: Vector) -> tuple[float, float, float, float]:
+    """A place as seen in the picture: its direction from the target to the right, up and out of it; its distance."""
+    offset = np.subtract(location, scene.camera.target)
+    distance = float(np.linalg.norm(offset))
+    right, up, out = (float(axis @ offset) / distance for axis in _axes(scene))
+    return right, up, out, distance
+
+
+def _place(scene: Scene, direction: tuple[float, float, float], distance: float) -> Vector:
+    """Inverse of :func:`_view`."""
+    x, y, z = np.asarray(scene.camera.target) + distance * (np.asarray(direction) @ np.stack(_axes(scene)))
+    return float(x), float(y), float(z)
+
+
+def _axes(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    up = np.asarray(scene.camera.up)
+    return _RIGHT, up, np.cross(_RIGHT, up)
+
+
+def _width(scene: Scene) -> float:
+    """Metres that the picture spans at what the camera looks at."""
+    camera = scene.camera
+    return 2.0 * math.dist(camera.location, camera.target) * math.tan(0.5 * camera.field_of_view)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The light in five numbers, and the same scene with one of them changed: nothing else may change with it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dataset_tools.errors import UserError
+from dataset_tools.specs import describe
+from dataset_tools.specs.description import Light, Scene
+from dataset_tools.specs.lighting import light_metadata
+from dataset_tools.specs.relighting import ATTRIBUTES, held_attributes, light_attributes, moved
+
+SCENES = [describe(dataset, 3, index) for dataset in ("materials", "primeshapes") for index in range(6)]
+
+
+def _lit(location: tuple[float, float, float], energy: float = 100.0) -> Scene:
+    """A tile under one light at ``location``."""
+    light = Light("sphere", location, (0.0, 0.0, 0.0), energy, (1.0, 1.0, 1.0), 0.1)
+    return replace(SCENES[0], lights=(light,))
+
+
+def test_the_numbers_say_what_one_sees() -> None:
+    overhead, right, top = (light_attributes(_lit(at)) for at in ((0, 0, 2), (1, 0, 2), (0, 1, 2)))
+    assert overhead["left_right"] == overhead["up_down"] == 0.0
+    assert right["left_right"] == top["up_down"] == pytest.approx(math.sin(math.atan(0.5)))
+    assert right["up_down"] == top["left_right"] == 0.0
+    far = light_attributes(_lit((0, 0, 4), energy=400.0))
+    assert far["distance"] - overhead["distance"] == pytest.approx(math.log(2.0))
+    assert far["intensity"] == pytest.approx(overhead["intensity"])
+    # In a room, up is up, and the light over the camera is neither left nor right.
+    room = next(scene for scene in SCENES if scene.room)
+    x, y, z = room.camera.target
+    lamp = replace(room.lights[0], location=(x, y - 3.0, z + 4.0))
+    found = light_attributes(replace(room, lights=(lamp,)))
+    assert found["up_down"] == pytest.approx(0.8) and found["left_right"] == pytest.approx(0.0)
+
+
+def test_several_lights_count_by_their_strength() -> None:
+    left, right = (_lit((x, 0.0, 2.0), energy).lights[0] for x, energy in ((-1.0, 100.0), (1.0, 300.0)))
+    both = light_attributes(replace(SCENES[0], lights=(left, right)))
+    sine = 1.0 / math.sqrt(5.0)
+    assert both["left_right"] == pytest.approx(0.75 * sine - 0.25 * sine)
+    one = light_attributes(replace(SCENES[0], lights=(left,)))
+    assert both["intensity"] - one["intensity"] == pytest.approx(math.log(4.0))
+
+
+@pytest.mark.parametrize("attribute", ATTRIBUTES)
+@pytest.mark.parametrize("change", [-0.1, 0.1])
+def test_a_move_changes_one_number_of_the_light_and_nothing_else(attribute: str, change: float) -> None:
+    whole = 0
+    for scene in SCENES:
+        there = moved(scene, attribute, change)
+        assert replace(there, lights=scene.lights) == scene
+        for light, before in zip(there.lights, scene.lights, strict=True):
+            free = {"location": before.location, "energy": before.energy, "radius": before.radius}
+            assert replace(light, **free) == before  # type: ignore[arg-type]
+        old, new = light_attributes(scene), light_attributes(there)
+        differences = {name: new[name] - old[name] for name in ATTRIBUTES}
+        reached = differences.pop(attribute) / change
+        assert -1e-9 <= reached <= 1.0 + 1e-9
+        whole += reached > 0.999
+        assert all(abs(other) < 1e-9 for other in differences.values())
+        assert held_attributes(there) == held_attributes(scene)
+    assert whole >= len(SCENES) // 2
+
+
+def test_lights_stay_in_the_room_and_above_the_tile() -> None:
+    for scene in SCENES:
+        there = scene
+        for attribute, change in (("left_right", 3.0), ("up_down", -3.0), ("distance", 2.0)):
+            there = moved(there, attribute, change)
+        for light in there.lights:
+            x, _, z = light.location
+            assert z > 0.5
+            assert scene.room is None or (abs(x) < scene.room.half_width and z >= 2.0)
+
+
+def test_what_a_light_does_not_have_cannot_be_moved() -> None:
+    with pytest.raises(UserError, match="The light has no 'colour'; choose among: left_right"):
+        moved(SCENES[0], "colour", 1.0)
+
+
+def test_the_numbers_agree_with_the_metadata_beside_each_render() -> None:
+    for scene in SCENES[:6]:  # one light each
+        (light,) = light_metadata(scene)["lights"]
+        found = light_attributes(scene)
+        flat = math.cos(light["elevation"])
+        np.testing.assert_allclose(found["left_right"], flat * math.sin(light["azimuth"]))
+        np.testing.assert_allclose(found["up_down"], -flat * math.cos(light["azimuth"]))
+        np.testing.assert_allclose(math.exp(found["intensity"]), light["intensity"])
+        np.testing.assert_allclose(math.exp(found["size"] - found["distance"]), light["size"] / light["distance"])
