@@ -64,7 +64,7 @@ def export(folder: Path, wanted: Export, out: Path) -> Exported:
     max_bytes = None if wanted.max_mib is None else int(wanted.max_mib * 2**20)
     with PackWriter(out, _pack(header, wanted), max_bytes) as pack, steps(len(chosen), "export") as advance:
         for index, found, stored in layers.load(folder, chosen, wanted.components, wanted.resolution):
-            pack.add([*_members(index, found, wanted.floats), *light_member(index, contents.scene(stored))])
+            pack.add([*members(index, found, wanted.floats), *light_member(index, contents.scene(stored))])
             advance()
     return Exported(len(chosen), tuple(pack.written))
 
@@ -105,7 +105,7 @@ def _pack(header: dict[str, Any], wanted: Export) -> dict[str, Any]:
     }
 
 
-def _members(index: int, found: dict[str, np.ndarray], floats: bool) -> Iterator[tuple[str, bytes]]:
+def members(index: int, found: dict[str, np.ndarray], floats: bool) -> Iterator[tuple[str, bytes]]:
     """Names and contents of one sample's files."""
     for name, linear in found.items():
         stream = io.BytesIO()

@@ -35,3 +35,10 @@ def mebibytes(text: str) -> float:
     if not 0.02 <= value < 1e6:  # a tar alone takes 10 KiB
         raise argparse.ArgumentTypeError(f"'{text}' is not a number of MiB of 0.02 or more")
     return value
+
+
+def index_range(text: str) -> range:
+    first, colon, end = text.partition(":")
+    if not colon or not first.isdecimal() or not end.isdecimal() or int(first) >= int(end):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a range such as 0:1024")
+    return range(int(first), int(end))

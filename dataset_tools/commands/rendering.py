@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dataset_tools import cards, specs
-from dataset_tools.commands.arguments import command, natural, positive
+from dataset_tools.commands.arguments import command, index_range, natural, positive
 from dataset_tools.errors import UserError
 from dataset_tools.job import DEVICES, Job
 
@@ -30,7 +30,7 @@ def _add_render(commands: argparse._SubParsersAction, name: str) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--count", type=positive, help="number of samples")
-    which.add_argument("--range", type=_range, metavar="A:B", help="samples A to B - 1, for array jobs")
+    which.add_argument("--range", type=index_range, metavar="A:B", help="samples A to B - 1, for array jobs")
     parser.add_argument("--start", type=natural, help="with --count: index of the first sample (0)")
     parser.add_argument("--resolution", type=positive, default=128, help="width and height in pixels")
     parser.add_argument("--samples", type=positive, default=12, help="light paths per pixel")
@@ -99,10 +99,3 @@ def _share(text: str) -> float:
     if not 0.0 < value <= 1.0:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0 and up to 1")
     return value
-
-
-def _range(text: str) -> range:
-    first, colon, end = text.partition(":")
-    if not colon or not first.isdecimal() or not end.isdecimal() or int(first) >= int(end):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a range such as 0:1024")
-    return range(int(first), int(end))

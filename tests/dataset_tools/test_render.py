@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ import pytest
 from dataset_tools import passes, shards
 from dataset_tools.specs import describe
 from dataset_tools.specs.description import Scene
+from dataset_tools.specs.relighting import spread
 
 pytestmark = pytest.mark.skipif(
     not all(importlib.util.find_spec(name) for name in ("bpy", "OpenEXR")), reason="needs the bpy and OpenEXR packages"
@@ -166,3 +170,40 @@ def test_every_shape_has_a_mesh() -> None:
         "assert set(SHAPES) == set(meshes._SHAPES)"
     )
     subprocess.run([sys.executable, "-c", program], cwd=SCRIPT.parents[1], check=True, timeout=60)
+
+
+def test_a_moved_light_changes_the_light_alone(tmp_path: Path) -> None:
+    def relit(out: Path, *moves: str) -> subprocess.CompletedProcess[str]:
+        quality = ["--resolution", "16", "--samples", "2", "--denoise", "--index", "3", "--seed", str(SEED)]
+        command = [sys.executable, str(SCRIPT), "relit", "materials", *quality, "--move", *moves, "--out", str(out)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    result = relit(tmp_path / "a", "left_right=-1", "intensity=1.5")
+    assert result.returncode == 0 and result.stdout.startswith("1 scenes under 3 lights"), result.stderr
+    found = {path.stem: _pack(path) for path in (tmp_path / "a").iterdir()}
+    assert set(found) == {"original", "left_right-1", "intensity+1.5"}
+    header, before, light = found["original"]
+    assert header["move"] is None and header["count"] == 1
+    for name, change in (("left_right-1", -spread("materials")["left_right"]), ("intensity+1.5", None)):
+        header, after, told = found[name]
+        attribute = header["move"]["attribute"]
+        np.testing.assert_array_equal(after["albedo"], before["albedo"])
+        assert np.abs(after["shading"] - before["shading"]).max() > 0.01
+        assert told["held"] == light["held"]
+        changed = [key for key, value in told["light"].items() if abs(value - light["light"][key]) > 1e-9]
+        assert changed == [attribute]
+        if change is not None:
+            assert told["light"][attribute] - light["light"][attribute] == pytest.approx(change)
+    assert found["intensity+1.5"][1]["shading"].mean() > 1.2 * before["shading"].mean()
+    assert relit(tmp_path / "b", "left_right=-1").returncode == 0
+    again = tmp_path / "b" / "left_right-1.tar"
+    assert again.read_bytes() == (tmp_path / "a" / "left_right-1.tar").read_bytes()
+    assert "is not ATTRIBUTE=AMOUNT" in relit(tmp_path / "c", "colour=1").stderr
+
+
+def _pack(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, Any]]:
+    """Header, components and light of the one sample of a float pack."""
+    with tarfile.open(path) as archive:
+        files = {name: archive.extractfile(name).read() for name in archive.getnames()}  # type: ignore[union-attr]
+    arrays = {name.split(".")[1]: np.load(io.BytesIO(data)) for name, data in files.items() if name.endswith(".npy")}
+    return json.loads(files["pack.json"]), arrays, json.loads(files["00000003.json"])
