@@ -78,11 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_device_options(serve)
     serve.set_defaults(run=_serve)
 
-    banks = commands.add_parser("banks", help="list, show or verify banks, or write a bank's card")
-    banks.add_argument("action", choices=("list", "show", "verify", "card"))
-    banks.add_argument("bank", nargs="?", help="name or path; default: the default bank (verify: all)")
-    banks.add_argument("--out", type=Path, metavar="CARD.md", help="of card; default: beside the bank")
-    banks.set_defaults(run=_banks)
+    _add_banks(commands)
 
     evaluate = commands.add_parser("evaluate", help="tables of methods against ground truth")
     evaluate.add_argument("--data", type=Path, required=True, help="a pack, or a folder of packs")
@@ -149,6 +145,38 @@ def _parser() -> argparse.ArgumentParser:
     _add_inversion_options(bench)
     bench.set_defaults(run=_bench)
     return parser
+
+
+def _add_banks(commands: Any) -> None:
+    banks = commands.add_parser("banks", help="list, show or verify banks, write a bank's card, draw its samples")
+    actions = banks.add_subparsers(required=True, metavar="ACTION")
+    found = actions.add_parser("list", help="the shipped banks")
+    found.set_defaults(run=_list_banks)
+    show = actions.add_parser("show", help="a bank's header, as JSON")
+    show.set_defaults(run=_show_bank)
+    verify = actions.add_parser("verify", help="read every weight and let every network work once")
+    verify.set_defaults(run=_verify_banks)
+    card = actions.add_parser("card", help="write a bank's card from its header")
+    card.add_argument("--out", type=Path, metavar="CARD.md", help="default: beside the bank")
+    card.set_defaults(run=_write_card)
+    sheet = actions.add_parser("sheet", help="draw generated images beside real ones, a PNG for each component")
+    sheet.add_argument("--data", nargs="+", required=True, metavar="PACK.tar", help="packs of real renders")
+    sheet.add_argument("--out", type=Path, required=True, help="folder for BANK-COMPONENT.png and BANK-samples.json")
+    sheet.add_argument("--columns", type=int, default=6)
+    sheet.add_argument("--rows", type=int, default=7)
+    sheet.add_argument("--seed", type=int, default=0)
+    sheet.add_argument(
+        "--compared",
+        type=int,
+        default=0,
+        metavar="N",
+        help="distances in the bank's trunk over N images of either kind",
+    )
+    _add_device_options(sheet)
+    sheet.set_defaults(run=_draw_samples)
+    for parser in (show, card, sheet):
+        parser.add_argument("bank", nargs="?", help="name or path (default: the default bank)")
+    verify.add_argument("bank", nargs="?", help="name or path (default: all that are shipped)")
 
 
 def _add_device_options(parser: argparse.ArgumentParser) -> None:
@@ -314,29 +342,51 @@ def _serve(options: argparse.Namespace) -> int:
     return serve(options.device, options.threads)
 
 
-def _banks(options: argparse.Namespace) -> int:
-    from .bank import find_bank, list_banks, load_bank, read_header, verify_bank
+def _list_banks(options: argparse.Namespace) -> int:
+    from .bank import list_banks, read_header
 
-    if options.action == "list":
-        for path in list_banks():
-            header = read_header(path)
-            parts = " + ".join(header.components)
-            print(f"{header.name}\t{header.resolution} px\t{header.forward_model}: {parts}\t{path}")
-    elif options.action == "show":
-        path = find_bank(options.bank)
-        print(_json({"path": str(path), **read_header(path).to_dict()}))
-    elif options.action == "card":
-        from .bank_card import write_card
+    for path in list_banks():
+        header = read_header(path)
+        parts = " + ".join(header.components)
+        print(f"{header.name}\t{header.resolution} px\t{header.forward_model}: {parts}\t{path}")
+    return 0
 
-        path = find_bank(options.bank)
-        out = options.out or path.with_suffix(".md")
-        write_card(out, read_header(path), path.stat().st_size)
-        print(out)
-    else:
-        for path in list_banks() if options.bank is None else [find_bank(options.bank)]:
-            bank = load_bank(path, with_discriminators=True)
-            verify_bank(bank)
-            print(f"{bank.header.name}: good, sha256 {bank.sha256}")
+
+def _show_bank(options: argparse.Namespace) -> int:
+    from .bank import find_bank, read_header
+
+    path = find_bank(options.bank)
+    print(_json({"path": str(path), **read_header(path).to_dict()}))
+    return 0
+
+
+def _verify_banks(options: argparse.Namespace) -> int:
+    from .bank import find_bank, list_banks, load_bank, verify_bank
+
+    for path in list_banks() if options.bank is None else [find_bank(options.bank)]:
+        bank = load_bank(path, with_discriminators=True)
+        verify_bank(bank)
+        print(f"{bank.header.name}: good, sha256 {bank.sha256}")
+    return 0
+
+
+def _write_card(options: argparse.Namespace) -> int:
+    from .bank import find_bank, read_header
+    from .bank_card import write_card
+
+    path = find_bank(options.bank)
+    out = options.out or path.with_suffix(".md")
+    write_card(out, read_header(path), path.stat().st_size)
+    print(out)
+    return 0
+
+
+def _draw_samples(options: argparse.Namespace) -> int:
+    from .training.bank_sheet import SheetSettings, write_sheets
+
+    settings = SheetSettings(options.columns, options.rows, options.seed, options.compared)
+    for path in write_sheets(_load_bank(options), options.data, options.out, settings):
+        print(path)
     return 0
 
 

@@ -128,7 +128,7 @@ def report(bank: Bank, component: str, real: ImageSet, count: int, seed: int, in
     Raises:
         JoinError: ``trunk_missing``, ``component_missing``, ``pack_mismatch``, ``weights_unreadable``.
     """
-    _check(bank, component, real)
+    check_comparable(bank, component, real)
     if bank.trunk is None:
         message = f"The bank '{bank.header.name}' has no perceptual trunk to compare images in."
         raise JoinError("trunk_missing", message, "Train one with join_engine.training.trunk and put it in.")
@@ -166,7 +166,8 @@ def generated(component: BankComponent, count: int, seed: int) -> Iterator[Tenso
         yield (component.generator(part.to(component.w_avg.device), noise="const") + 1.0) / 2.0
 
 
-def _check(bank: Bank, component: str, real: ImageSet) -> None:
+def check_comparable(bank: Bank, component: str, real: ImageSet) -> None:
+    """Raise JoinError ``component_missing`` or ``pack_mismatch`` unless images of a bank and real ones are alike."""
     if component not in bank.components:
         known = ", ".join(bank.components)
         raise JoinError("component_missing", f"The bank has no {component}.", f"It has: {known}.")
