@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .bank import BankHeader, ComponentHeader
+from .bank_figures import encoders_alone, hours, images_in, measured, nested, ten_times
 from .errors import JoinError
 from .images import write_text
 from .networks.encoder import Encoder
@@ -68,13 +69,15 @@ def card(header: BankHeader, size: int) -> str:
         "|---|---|---|---|---|---|---|",
         *_rows(header),
         "",
+        *hours(header),
         "| component | transform | w | discriminator | encoder |",
         "|---|---|---|---|---|",
         *(_component(name, component) for name, component in header.components.items()),
     ]
     for title, training, stretches in _trainings(header):
         lines += ["", f"## {title}", "", *_own_scores(training), *stretches]
-    lines += ["", "## Scores", "", *_scores(header.scores)]
+    lines += encoders_alone(header) + ten_times(header)
+    lines += ["", "## Scores", "", *measured(header.scores)]
     return "\n".join(lines) + "\n"
 
 
@@ -99,13 +102,9 @@ def _rows(header: BankHeader) -> Iterator[str]:
 def _row(name: str, training: Mapping[str, Any], weights: int) -> str:
     if "stretches" not in training:
         return f"| {name} | | | | not told | | {weights:,} |"
-    last = training["stretches"][-1]
-    count = sum(pack["count"] for pack in last["packs"])
-    seconds, shown = training["seconds"], training["images_shown"]
-    speed = f"{shown / seconds:.0f}" if seconds else ""
-    return (
-        f"| {name} | {count:,} | {shown:,} | {training['steps']:,} | {seconds / 60:.0f} min | {speed} | {weights:,} |"
-    )
+    count, seconds, shown = images_in(training), training["seconds"], training["images_shown"]
+    speed, time = f"{shown / seconds:.0f}" if seconds else "", f"{seconds / 3600:.2f} h"
+    return f"| {name} | {count:,} | {shown:,} | {training['steps']:,} | {time} | {speed} | {weights:,} |"
 
 
 def _weights(network: Any) -> int:
@@ -133,7 +132,7 @@ def _trainings(header: BankHeader) -> Iterator[tuple[str, Mapping[str, Any], lis
 def _own_scores(training: Mapping[str, Any]) -> list[str]:
     if "scores" not in training:
         return []
-    return ["On samples that it has not seen:", "", *_scores(training["scores"]), ""]
+    return ["On samples that it has not seen:", "", *nested(training["scores"]), ""]
 
 
 def _stretches(training: Mapping[str, Any], command: str, architecture: str) -> list[str]:
@@ -168,18 +167,3 @@ def _option(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return f"--{name}" if value else f"--no-{name}"
     return f"--{name} {value}"
-
-
-def _scores(scores: Mapping[str, Any]) -> list[str]:
-    """Nested numbers, one line each."""
-    if not scores:
-        return ["Not measured."]
-    lines = ["| measure | value |", "|---|---|"]
-    pending: list[tuple[str, Any]] = [(str(key), value) for key, value in scores.items()]
-    while pending:
-        key, value = pending.pop(0)
-        if isinstance(value, Mapping):
-            pending = [(f"{key} · {inner}", item) for inner, item in value.items()] + pending
-        else:
-            lines.append(f"| {key} | {value:.4g} |" if isinstance(value, float) else f"| {key} | {value} |")
-    return lines

@@ -88,7 +88,7 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
         [Step("encoders alone", (*engine, "evaluate", "--preset", "encoder", "--bank", str(finished), "--data",
                                  str(packs["test"]), "--count", str(options.evaluated), "--out", str(out / "scores")))],
         [Step("bank with its scores", module("make_bank", "--bank", finished, "--scores", out / "scores" / "table.json",
-                                             *whole, "--out", options.bank))],
+                                             "--time-encoders", *whole, "--out", options.bank))],
         [Step("card", (*engine, "banks", "card", str(options.bank)))],
     ]  # fmt: skip
 

@@ -127,7 +127,9 @@ def real(data: ImageSet, count: int, seed: int) -> torch.Tensor:
 def _distance_line(found: dict[str, Any]) -> str:
     def pair(kind: str) -> str:
         key = f"trunk {kind} distance"
-        return f"{key} {found[key]:.4f} (halves of the real ones {found[f'{key}, real halves']:.4f})"
+        # Pillow's own font has no é.
+        label = key.replace("é", "e")
+        return f"{label} {found[key]:.4f} (halves of the real ones {found[f'{key}, real halves']:.4f})"
 
     return f"{pair('Fréchet')}, {pair('kernel')}; {found['real']:,} real, {found['generated']:,} generated, untruncated"
 

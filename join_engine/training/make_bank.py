@@ -14,11 +14,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from ..bank import (
     Bank,
@@ -175,6 +179,29 @@ def make_bank(
     return header
 
 
+@torch.no_grad()
+def encoder_speed(encoders: Mapping[str, Encoder], repeats: int = 20) -> dict[str, Any]:
+    """How long all encoders together take for one image: milliseconds (median), threads, repeats.
+
+    Raises:
+        JoinError: ``encoder_missing``.
+    """
+    if not encoders:
+        raise JoinError("encoder_missing", "There are no encoders to time.", "Add them with --encoder.")
+    side = next(iter(encoders.values())).config.resolution
+    image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    ready = [encoder.eval() for encoder in encoders.values()]
+    taken = []
+    for _ in range(repeats + 1):
+        begun = time.perf_counter()
+        for encoder in ready:
+            encoder(image)
+        taken.append(time.perf_counter() - begun)
+    # The first call also prepares the convolutions.
+    milliseconds = round(statistics.median(taken[1:]) * 1e3, 1)
+    return {"milliseconds": milliseconds, "threads": torch.get_num_threads(), "repeats": repeats}
+
+
 def summary(table: Mapping[str, Any]) -> dict[str, Any]:
     """Of the evaluation's table, what a bank keeps: mean PSNR with its 95 % interval, and mean MSE."""
     scores: dict[str, Any] = {
@@ -234,6 +261,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", required=True, type=Path, metavar="BANK.safetensors")
     parser.add_argument("--scores", type=Path, metavar="SCORES.json", help="what the evaluation measured")
     parser.add_argument("--machine", default="", help="where it was trained, in plain words")
+    parser.add_argument("--time-encoders", action="store_true", help="measure their speed here, for the card")
     return parser
 
 
@@ -261,6 +289,8 @@ def _make(arguments: argparse.Namespace) -> None:
         parts.trunk = load_trunk(arguments.trunk)
     for name, run in arguments.encoder:
         parts.add_encoder(name, run)
+    if arguments.time_encoders:
+        scores["encoders"] = encoder_speed(parts.encoders)
     make_bank(arguments.out, arguments.name or arguments.out.stem, model, parts, scores, machine)
 
 

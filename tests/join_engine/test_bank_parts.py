@@ -251,16 +251,54 @@ def test_the_card_tells_what_the_header_knows(seeing_bank: Bank) -> None:
         "1.2 MB",
         "CC0-1.0",
         "Machine: two cores.",
-        "| generator of albedo | 321 | 5,000 | 625 | 2 min | 50 |",
+        "| generator of albedo | 321 | 5,000 | 625 | 0.03 h | 50 |",
         "| encoder of shading | 321 |",
         "| trunk | | | | not told |",
         "--data train.tar --kimg 5",
         "--batch 8 --flip",
         "| mse | 0.0125 |",
+        "All trainings one after the other: 0.11 hours (generators 0.06, encoders 0.06, trunk 0.00)",
+        "How good they are is not measured",
+        "| albedo | 5 thousand | 16 | 50 thousand, 156 passes |",
+        "1.1 hours, would be spent on showing more images",
         "| encoder · albedo · psnr | 17.5 |",
     ):
         assert words in text, words
     assert "r1-gamma" not in text
+
+
+def test_the_card_tells_what_encoders_find_alone(seeing_bank: Bank) -> None:
+    found = {"psnr": 17.5, "psnr_interval": [17.0, 18.0], "mse": 0.0178}
+    scores = {
+        "samples": 100,
+        "encoder": {"albedo": found},
+        "mean code": {"albedo": found | {"psnr": 12.25}},
+        "encoders": {"milliseconds": 20.4, "threads": 2, "repeats": 20},
+    }
+    text = card(replace(told(seeing_bank.header), scores=scores), 1)
+    assert "On 100 samples, without any optimisation" in text
+    assert "| albedo | 0.0178 | 17.50 [17.00, 18.00] | 12.25 |" in text
+    assert "All encoders together: 20 ms for one image, median of 20, on 2 thread(s)." in text
+    assert "| mean code | albedo | 12.25 [17.00, 18.00] | 0.0178 |" in text and "| samples | 100 |" in text
+
+
+def test_a_discriminator_that_would_see_the_same_renders_too_often_asks_for_more(seeing_bank: Bank) -> None:
+    header = told(seeing_bank.header)
+    shading = header.components["shading"]
+    seen = replace(shading, training={**shading.training, "images_shown": 50_000})
+    text = card(replace(header, components={**header.components, "shading": seen}), 1)
+    assert "first on more renders for shading, then on showing more images" in text
+    # What was shown of other renders, such as by a bank that the training began from, is not counted as theirs.
+    last = {**seen.training["stretches"][0], "packs": [{"file": "new.tar", "count": 1000}]}
+    last |= {"from_images": 5000, "to_images": 50_000}
+    seen = replace(seen, training={**seen.training, "stretches": [*seen.training["stretches"], last]})
+    text = card(replace(header, components={**header.components, "shading": seen}), 1)
+    assert "| shading | 50 thousand | 45 | 500 thousand, 500 passes |" in text
+
+
+def test_a_bank_without_a_history_promises_nothing(tiny_bank: Bank) -> None:
+    text = card(tiny_bank.header, 1)
+    assert "Ten times" not in text and "Encoders alone" not in text
 
 
 def test_hand_written_text_around_the_facts_stays(
@@ -281,7 +319,9 @@ def test_hand_written_text_around_the_facts_stays(
     assert path.read_text(encoding="utf-8") == "All by hand." and "no markers" in capsys.readouterr().err
 
 
-def test_shipped_cards_have_their_markers() -> None:
+def test_shipped_banks_are_small_and_free_and_their_cards_have_markers() -> None:
+    assert list_banks()
     for shipped in list_banks():
+        assert shipped.stat().st_size <= 95e6 and read_header(shipped).license == "CC0-1.0"
         text = shipped.with_suffix(".md").read_text(encoding="utf-8")
         assert BEGIN in text and END in text

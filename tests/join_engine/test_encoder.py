@@ -188,6 +188,20 @@ def test_from_packs_to_a_bank_that_sees(
     scores = make_bank.summary(json.loads((tmp_path / "table.json").read_text()))
     assert scores["encoder"]["albedo"]["psnr"] > 0
 
+    # And as the card tells it.
+    scored = tmp_path / "scored.safetensors"
+    add = ["--bank", str(whole), "--scores", str(tmp_path / "table.json"), "--time-encoders"]
+    assert make_bank.main([*add, "--out", str(scored)]) == 0
+    timing = load_bank(scored).header.scores["encoders"]
+    assert 0 < timing["milliseconds"] < 300 and timing["threads"] == torch.get_num_threads()
+    card = scored.with_suffix(".md").read_text(encoding="utf-8")
+    assert f"All encoders together: {timing['milliseconds']:.0f} ms" in card
+    values = scores["encoder"]["albedo"]
+    low, high = values["psnr_interval"]
+    assert f"| albedo | {values['mse']:.4f} | {values['psnr']:.2f} [{low:.2f}, {high:.2f}] |" in card
+    assert make_bank.main(["--bank", str(with_trunk), "--time-encoders", "--out", str(tmp_path / "x.safetensors")]) == 2
+    assert "no encoders to time" in capsys.readouterr().err
+
 
 def test_packs_that_do_not_fit_the_bank(
     tmp_path: Path, tiny_bank_path: Path, quiet: None, capsys: pytest.CaptureFixture[str]
