@@ -2,9 +2,10 @@
 """The bank file: the generators of one forward model in a single ``.safetensors``, with a JSON header.
 
 Tensors are named ``{component}.generator.{param}``, ``{component}.discriminator.{param}``,
-``{component}.encoder.{param}``, ``{component}.w_avg`` and ``trunk.{param}``. The header is JSON under the key
-``join_bank`` of the file's metadata; ``weights_sha256`` in it is the hash of all tensors. Nothing in the file is
-ever executed. Discriminators, encoders and the trunk may be absent, as may the hash in files of early versions.
+``{component}.encoder.{param}``, ``{component}.directions.vectors``, ``{component}.w_avg`` and ``trunk.{param}``. The
+header is JSON under the key ``join_bank`` of the file's metadata; ``weights_sha256`` in it is the hash of all tensors.
+Nothing in the file is ever executed. Discriminators, encoders, directions and the trunk may be absent, as may the hash
+in files of early versions.
 """
 
 from __future__ import annotations
@@ -23,11 +24,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import nn
 
-from .bank_header import FORMAT_VERSION, TRUNK, BankHeader, ComponentHeader, EncoderHeader, TrunkHeader
+from .bank_header import (
+    FORMAT_VERSION,
+    TRUNK,
+    BankHeader,
+    ComponentHeader,
+    DirectionsHeader,
+    EncoderHeader,
+    TrunkHeader,
+)
 from .color import ComponentTransform
 from .errors import JoinError
 from .forward_models import ForwardModel, get_forward_model
 from .images import write_atomically
+from .networks.directions import DirectionVectors
 from .networks.encoder import Encoder
 from .networks.stylegan2 import Discriminator, Generator
 from .networks.trunk import Trunk
@@ -39,6 +49,7 @@ __all__ = [
     "BankComponent",
     "BankHeader",
     "ComponentHeader",
+    "DirectionsHeader",
     "EncoderHeader",
     "TrunkHeader",
     "find_bank",
@@ -59,7 +70,7 @@ BANKS_FOLDER = Path(__file__).parent / "banks"
 
 # Half precision keeps 11 bits, far below what an image shows; but the noise and the mean code are added up often,
 # weights stored with a learning-rate multiplier of 0.01 are too large for comfort, and running variances have no bound.
-_FULL_PRECISION = ("noise_const", "noise_strength", "w_avg", "mapping.", "running_")
+_FULL_PRECISION = ("noise_const", "noise_strength", "w_avg", "mapping.", "running_", "vectors")
 # A counter of training that no inference needs.
 _NOT_STORED = "num_batches_tracked"
 
@@ -75,6 +86,8 @@ class BankComponent:
         discriminator: likewise, or None when not asked for or not in the file.
         w_avg: mean code, [w_dim] float32.
         encoder: likewise, or None when not in the file.
+        directions: by name, vectors in W, [w_dim] float32, or in W+, [num_ws, w_dim]: what one standard deviation of
+            that attribute of the light, in the bank's renders, changes; empty when there are none in the file.
     """
 
     name: str
@@ -83,6 +96,7 @@ class BankComponent:
     discriminator: Discriminator | None
     w_avg: torch.Tensor
     encoder: Encoder | None = None
+    directions: Mapping[str, torch.Tensor] = field(default_factory=dict)
     _codes: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict, repr=False)
 
     @torch.no_grad()
@@ -134,6 +148,19 @@ class Bank:
         """Whether every component has one."""
         return all(component.encoder is not None for component in self.components.values())
 
+    @property
+    def direction_vectors(self) -> dict[str, DirectionVectors]:
+        """The named directions of the components that have any, as :func:`save_bank` takes them."""
+        found = {}
+        for name, component in self.components.items():
+            if component.directions:
+                stacked = torch.stack(
+                    [vector.reshape(-1, vector.shape[-1]) for vector in component.directions.values()]
+                )
+                found[name] = DirectionVectors(*stacked.shape)
+                found[name].vectors.copy_(stacked)
+        return found
+
     @cached_property
     def sha256(self) -> str:
         """Hexadecimal hash of the file, to name the bank exactly in a stored decomposition."""
@@ -164,6 +191,7 @@ def save_bank(
     modules: Mapping[str, tuple[Generator, Discriminator | None]],
     encoders: Mapping[str, Encoder] | None = None,
     trunk: Trunk | None = None,
+    directions: Mapping[str, DirectionVectors] | None = None,
 ) -> None:
     """Write a bank: complete under its name, or not at all.
 
@@ -173,19 +201,22 @@ def save_bank(
         modules: generator (with its ``w_avg``) and discriminator of every component of ``header``.
         encoders: of the components that have one.
         trunk: the perceptual trunk, if there is one.
+        directions: of the components that have any.
 
     Raises:
         ValueError: header and networks do not belong together.
         JoinError: ``weights_not_finite`` when a weight is no number (or too large for half precision),
             ``output_unwritable``.
     """
-    encoders = encoders or {}
+    encoders, directions = encoders or {}, directions or {}
     _check_described(header, modules, encoders, trunk)
+    _check_directions(header, modules, directions)
     networks: dict[str, nn.Module] = {}
     for name, (generator, discriminator) in ((name, modules[name]) for name in header.components):
         networks[f"{name}.generator"] = generator
         networks |= {} if discriminator is None else {f"{name}.discriminator": discriminator}
         networks |= {f"{name}.encoder": encoders[name]} if name in encoders else {}
+        networks |= {f"{name}.directions": directions[name]} if name in directions else {}
     networks |= {} if trunk is None else {TRUNK: trunk}
     tensors = {
         name: _for_storage(name, value)
@@ -243,6 +274,9 @@ def load_bank(
         generator = cast(Generator, networks[f"{name}.generator"])
         if component.encoder is not None and component.encoder.generator != fingerprint(generator):
             raise _broken(path, f"has an encoder of '{name}' that was trained for another generator")
+        learned_for = None if header.directions is None else header.directions.generators.get(name)
+        if learned_for is not None and learned_for != fingerprint(generator):
+            raise _broken(path, f"has directions of '{name}' that were learned for another generator")
         components[name] = BankComponent(
             name,
             transform_named(component.transform),
@@ -250,6 +284,7 @@ def load_bank(
             cast(Discriminator | None, networks.get(f"{name}.discriminator") if with_discriminators else None),
             generator.w_avg,
             cast(Encoder | None, networks.get(f"{name}.encoder")),
+            _named_vectors(header, cast(DirectionVectors | None, networks.get(f"{name}.directions"))),
         )
     return Bank(header, path, components, cast(Trunk | None, networks.get(TRUNK)))
 
@@ -331,6 +366,27 @@ def _check_described(
             raise ValueError(f"the encoder of {name!r} was trained for another generator")
 
 
+def _check_directions(
+    header: BankHeader,
+    modules: Mapping[str, tuple[Generator, Discriminator | None]],
+    directions: Mapping[str, DirectionVectors],
+) -> None:
+    described = {} if header.directions is None else header.directions.generators
+    if set(described) != set(directions):
+        raise ValueError(f"the header does not describe the directions of {sorted(directions)}")
+    for name, generator in described.items():
+        if generator != fingerprint(modules[name][0]):
+            raise ValueError(f"the directions of {name!r} were learned for another generator")
+
+
+def _named_vectors(header: BankHeader, found: DirectionVectors | None) -> dict[str, torch.Tensor]:
+    """Name → [w_dim], or [num_ws, w_dim] in W+."""
+    if found is None or header.directions is None:
+        return {}
+    vectors = found.vectors[:, 0] if found.vectors.shape[1] == 1 else found.vectors
+    return dict(zip(header.directions.attributes, vectors, strict=True))
+
+
 def _networks(header: BankHeader) -> dict[str, nn.Module]:
     """Fresh networks of all that a header announces, by the prefix of their tensors."""
     networks: dict[str, nn.Module] = {}
@@ -340,6 +396,9 @@ def _networks(header: BankHeader) -> dict[str, nn.Module]:
             networks[f"{name}.discriminator"] = Discriminator(component.architecture)
         if component.encoder is not None:
             networks[f"{name}.encoder"] = Encoder(component.encoder.architecture)
+        if header.directions is not None and name in header.directions.layers:
+            shape = len(header.directions.attributes), header.directions.layers[name], component.architecture.w_dim
+            networks[f"{name}.directions"] = DirectionVectors(*shape)
     if header.trunk is not None:
         networks[TRUNK] = Trunk(header.trunk.architecture)
     return networks

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .bank import BankHeader, ComponentHeader
+from .bank import BankHeader, ComponentHeader, DirectionsHeader
 from .bank_figures import encoders_alone, hours, images_in, measured, nested, ten_times
 from .errors import JoinError
 from .images import write_text
@@ -74,11 +74,46 @@ def card(header: BankHeader, size: int) -> str:
         "|---|---|---|---|---|",
         *(_component(name, component) for name, component in header.components.items()),
     ]
+    if header.directions is not None:
+        lines += ["", "## Directions of the light", "", *_directions(header.directions)]
     for title, training, stretches in _trainings(header):
         lines += ["", f"## {title}", "", *_own_scores(training), *stretches]
     lines += encoders_alone(header) + ten_times(header)
     lines += ["", "## Scores", "", *measured(header.scores)]
     return "\n".join(lines) + "\n"
+
+
+def directions_table(header: DirectionsHeader) -> list[str]:
+    """The figures of a bank's named directions, one attribute a line."""
+    components = list(header.layers)
+    columns = ["one standard deviation", "R² of all"]
+    columns += [f"{name}: {figure}" for name in components for figure in ("R²", "moves", "mean change")]
+    lines = [f"| attribute | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for attribute, figures in header.attributes.items():
+        cells = [f"{figures['unit']:.3g}", f"{figures['r2']:.2f}"]
+        for name in components:
+            r2, moves, alike = (figures[f"{figure}_{name}"] for figure in ("r2", "moves", "alike"))
+            cells += [f"{r2:.2f}", f"{moves:.2f} SD", f"{alike:.2f}"]
+        lines.append(f"| {attribute} | {' | '.join(cells)} |")
+    return lines
+
+
+def _directions(header: DirectionsHeader) -> list[str]:
+    training = header.training
+    found = f"{training['steps']} steps of inversion" if training.get("steps") else "the encoders"
+    return [
+        f"Learned from the codes that {found} gave {training['samples']:,} training renders"
+        f"{', as they are and mirrored' if training.get('mirror') else ''}. "
+        "R²: how much of an attribute's variance over "
+        f"{training['validation_samples']:,} validation renders their codes tell, by ridge regression. Moves: how far "
+        "one standard deviation of the attribute goes, in standard deviations of the codes along that direction. Mean "
+        "change: cosine between the mean change of what the generator makes and that of the renders.",
+        "",
+        *directions_table(header),
+        "",
+        "`left_right` and `up_down` are sines of angles as one sees them in the picture; `distance` and `size` (in "
+        "widths of the picture) and `intensity` are logarithms.",
+    ]
 
 
 def _component(name: str, header: ComponentHeader) -> str:

@@ -68,6 +68,45 @@ class EncoderHeader:
 
 
 @dataclass(frozen=True)
+class DirectionsHeader:
+    """What a bank says about the named directions of its light, of which each component here holds one vector per name.
+
+    Attributes:
+        attributes: by name, in the vectors' order, figures: ``unit`` (of one standard deviation, in the attribute's own
+            measure: see ``dataset_tools/specs/relighting.py``) and how well validation renders' codes tell the
+            attribute (``r2`` and others); plain JSON values.
+        generators: by component, :func:`join_engine.bank.fingerprint` of the generator that they were learned for.
+        layers: by component, 1 for vectors in W, or the number of codes that the generator takes.
+        training: what they were learned from; plain JSON values.
+    """
+
+    attributes: Mapping[str, Mapping[str, Any]]
+    generators: Mapping[str, str]
+    layers: Mapping[str, int]
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.attributes or set(self.generators) != set(self.layers):
+            raise ValueError("directions need names, and a generator and layers for each component")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        attributes = {name: dict(figures) for name, figures in self.attributes.items()}
+        generators, layers, training = dict(self.generators), dict(self.layers), dict(self.training)
+        return {"attributes": attributes, "generators": generators, "layers": layers, "training": training}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DirectionsHeader:
+        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
+        return cls(
+            {str(name): dict(figures) for name, figures in values["attributes"].items()},
+            {str(name): str(value) for name, value in values["generators"].items()},
+            {str(name): int(value) for name, value in values["layers"].items()},
+            dict(values["training"]),
+        )
+
+
+@dataclass(frozen=True)
 class ComponentHeader:
     """What a bank says about one component.
 
@@ -130,6 +169,7 @@ class BankHeader:
         format_version: of the file.
         trunk: of the perceptual trunk, None when the file holds none.
         machine: where it was trained, in plain words; empty when nobody said.
+        directions: of the light's named directions, None when the file holds none.
     """
 
     name: str
@@ -141,6 +181,7 @@ class BankHeader:
     format_version: int = FORMAT_VERSION
     trunk: TrunkHeader | None = None
     machine: str = ""
+    directions: DirectionsHeader | None = None
 
     def __post_init__(self) -> None:
         if not self.components:
@@ -150,6 +191,9 @@ class BankHeader:
         for name, component in self.components.items():
             if component.architecture.resolution != self.resolution:
                 raise ValueError(f"component {name!r} has another resolution than the bank")
+        for name, layers in ({} if self.directions is None else self.directions.layers).items():
+            if name not in self.components or layers not in (1, self.components[name].architecture.num_ws):
+                raise ValueError(f"the directions of {name!r} do not fit its generator")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -163,12 +207,13 @@ class BankHeader:
             "license": self.license,
             **({} if self.trunk is None else {"trunk": self.trunk.to_dict()}),
             **({"machine": self.machine} if self.machine else {}),
+            **({} if self.directions is None else {"directions": self.directions.to_dict()}),
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BankHeader:
         """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
-        trunk = values.get("trunk")
+        trunk, directions = values.get("trunk"), values.get("directions")
         return cls(
             name=str(values["name"]),
             resolution=int(values["resolution"]),
@@ -179,4 +224,5 @@ class BankHeader:
             format_version=int(values["format_version"]),
             trunk=None if trunk is None else TrunkHeader.from_dict(trunk),
             machine=str(values.get("machine", "")),
+            directions=None if directions is None else DirectionsHeader.from_dict(directions),
         )

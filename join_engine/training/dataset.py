@@ -101,7 +101,7 @@ def read_packs(paths: Sequence[str | os.PathLike[str]], component: str) -> Image
         return ImageSet(component, "+".join(part.transform for part in sets), images, sets[0].packs)
     infos: list[PackInfo] = []
     parts: list[torch.Tensor] = []
-    for path in (part for named in paths for part in _parts(Path(named))):
+    for path in (part for named in paths for part in pack_parts(Path(named))):
         info, images = _read_pack(path, component)
         if infos and (info.resolution, info.transforms[component]) != (
             infos[0].resolution,
@@ -117,7 +117,7 @@ def read_packs(paths: Sequence[str | os.PathLike[str]], component: str) -> Image
     return ImageSet(component, infos[0].transforms[component], torch.cat(parts), tuple(infos))
 
 
-def _parts(path: Path) -> list[Path]:
+def pack_parts(path: Path) -> list[Path]:
     """The files that a pack consists of: itself, or the parts of that name in order."""
     if path.exists() or not path.parent.is_dir():
         return [path]
@@ -136,13 +136,13 @@ def _parts(path: Path) -> list[Path]:
 def read_pack_info(path: str | os.PathLike[str]) -> PackInfo:
     """The header of a pack, without its images. Raises JoinError as :func:`read_packs` does."""
     path = Path(path)
-    with _open(path) as tar:
+    with open_pack(path) as tar:
         return _read_info(path, tar)
 
 
 def _read_pack(path: Path, component: str) -> tuple[PackInfo, torch.Tensor]:
     suffix = f".{component}.png"
-    with _open(path) as tar:
+    with open_pack(path) as tar:
         info = _read_info(path, tar)
         if component not in info.transforms:
             known = ", ".join(sorted(info.transforms))
@@ -160,7 +160,7 @@ def _read_pack(path: Path, component: str) -> tuple[PackInfo, torch.Tensor]:
     return info, torch.from_numpy(np.ascontiguousarray(stacked.transpose(0, 3, 1, 2)))
 
 
-def _open(path: Path) -> tarfile.TarFile:
+def open_pack(path: Path) -> tarfile.TarFile:
     if not path.is_file():
         raise JoinError("pack_missing", f"There is no pack '{path}'.", "Export one with dataset_tools/render.py.")
     try:

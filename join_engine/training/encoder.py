@@ -168,7 +168,8 @@ def architecture(bank: Bank, component: str, changes: Mapping[str, object]) -> E
         raise JoinError("settings_invalid", f"The architecture is not possible: {error}.") from error
 
 
-def _check_fit(bank: Bank, component: str, data: ComponentSets) -> None:
+def check_fit(bank: Bank, component: str, data: ComponentSets) -> None:
+    """Raises JoinError ``component_missing`` or ``pack_mismatch`` for packs of which the bank knows nothing."""
     if component not in bank.components:
         known = ", ".join(bank.components)
         raise JoinError("component_missing", f"The bank has no {component}.", f"It has: {known}.")
@@ -201,7 +202,7 @@ def begin(arguments: argparse.Namespace) -> Run:
     keep_freed_memory()
     bank = load_bank(find_bank(arguments.bank), device)
     data = read_component_sets(arguments.data, bank.header.forward_model)
-    _check_fit(bank, arguments.component, data)
+    check_fit(bank, arguments.component, data)
     given = {
         "space": arguments.space,
         "widths": arguments.encoder_widths,

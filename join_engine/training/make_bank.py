@@ -8,6 +8,8 @@ Encoders are trained for the generators of a bank, and put into it afterwards:
 
 ``python -m join_engine.training.make_bank --bank build/primeshapes.safetensors --encoder albedo=runs/encoder-albedo
 --encoder shading=runs/encoder-shading --out join_engine/banks/primeshapes.safetensors``
+
+And so are directions of the light (:mod:`join_engine.training.directions`), by ``--directions``.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from ..bank import (
     Bank,
     BankHeader,
     ComponentHeader,
+    DirectionsHeader,
     EncoderHeader,
     TrunkHeader,
     find_bank,
@@ -38,10 +41,12 @@ from ..bank import (
 from ..bank_card import write_card
 from ..errors import JoinError
 from ..forward_models import get_forward_model
+from ..networks.directions import DirectionVectors
 from ..networks.encoder import Encoder, EncoderConfig
 from ..networks.stylegan2 import Discriminator, Generator, GeneratorConfig
 from ..networks.trunk import Trunk, TrunkConfig
 from .checkpoint import checkpoint_path, read_checkpoint
+from .directions_file import read_directions
 
 Networks = tuple[Generator, Discriminator]
 
@@ -106,12 +111,14 @@ class Parts:
         headers, modules: of each component, in the forward model's order.
         encoders: of the components that have one.
         trunk: header and network, or None.
+        directions: of the light: header, and vectors by component; or None.
     """
 
     headers: dict[str, ComponentHeader]
     modules: dict[str, tuple[Generator, Discriminator | None]]
     encoders: dict[str, Encoder] = field(default_factory=dict)
     trunk: tuple[TrunkHeader, Trunk] | None = None
+    directions: tuple[DirectionsHeader, Mapping[str, DirectionVectors]] | None = None
 
     @classmethod
     def of_runs(cls, forward_model: str, runs: Mapping[str, Path]) -> Parts:
@@ -139,7 +146,17 @@ class Parts:
             {name: (part.generator, part.discriminator) for name, part in found.items()},
             {name: part.encoder for name, part in found.items() if part.encoder is not None},
             None if bank.trunk is None or bank.header.trunk is None else (bank.header.trunk, bank.trunk),
+            None if bank.header.directions is None else (bank.header.directions, bank.direction_vectors),
         )
+
+    def add_directions(self, path: Path) -> None:
+        """Put learned directions in. Raises JoinError ``bank_incomplete`` when they belong to other generators."""
+        learned = read_directions(path)
+        for name, generator in learned.header.generators.items():
+            if name not in self.modules or generator != fingerprint(self.modules[name][0]):
+                message = f"The directions '{path}' were learned for another generator of {name}."
+                raise JoinError("bank_incomplete", message, "Learn them for this one.")
+        self.directions = learned.header, learned.vectors
 
     def add_encoder(self, name: str, run: Path) -> None:
         """Put a trained encoder in. Raises JoinError ``bank_incomplete`` when it belongs to something else."""
@@ -173,8 +190,18 @@ def make_bank(
     """
     resolution = next(iter(parts.headers.values())).architecture.resolution
     trunk_header, trunk = parts.trunk or (None, None)
-    header = BankHeader(name, resolution, forward_model, parts.headers, scores, trunk=trunk_header, machine=machine)
-    save_bank(out, header, parts.modules, parts.encoders, trunk)
+    described, directions = parts.directions or (None, None)
+    header = BankHeader(
+        name,
+        resolution,
+        forward_model,
+        parts.headers,
+        scores,
+        trunk=trunk_header,
+        machine=machine,
+        directions=described,
+    )
+    save_bank(out, header, parts.modules, parts.encoders, trunk, directions)
     write_card(out.with_suffix(".md"), header, out.stat().st_size)
     return header
 
@@ -256,6 +283,7 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--bank", help="name or path of a bank whose networks are taken over")
     parser.add_argument("--trunk", type=Path, metavar="RUN", help="trained perceptual trunk")
     parser.add_argument("--encoder", action="append", default=[], type=_component, metavar="NAME=RUN")
+    parser.add_argument("--directions", type=Path, metavar="FILE", help="learned directions of the light")
     parser.add_argument("--name", help="of the bank (default: the file's)")
     parser.add_argument("--forward-model", default="lambertian", help="of --component (default: lambertian)")
     parser.add_argument("--out", required=True, type=Path, metavar="BANK.safetensors")
@@ -289,6 +317,8 @@ def _make(arguments: argparse.Namespace) -> None:
         parts.trunk = load_trunk(arguments.trunk)
     for name, run in arguments.encoder:
         parts.add_encoder(name, run)
+    if arguments.directions is not None:
+        parts.add_directions(arguments.directions)
     if arguments.time_encoders:
         scores["encoders"] = encoder_speed(parts.encoders)
     make_bank(arguments.out, arguments.name or arguments.out.stem, model, parts, scores, machine)

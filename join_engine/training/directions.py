@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Learn the named directions of a bank's light from renders whose light is known.
+
+``python -m join_engine.training.directions --bank BANK --data train.tar --validation val.tar --out
+runs/directions.safetensors``
+
+Each component that the light makes (all but the albedo) gets a vector per attribute: what one standard deviation of it,
+over the renders, changes in that component's code while the other attributes, the camera and the even light stay. An
+edit moves all these components together. ``make_bank --directions`` puts the file into a bank.
+
+Codes that an encoder or an inversion finds are drawn towards the mean code, and what is regressed on them is too short.
+The lengths of the vectors are therefore taken from the images: the mean change of what the generator makes is brought
+to that of the renders, wherever the two look alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..bank import Bank, BankComponent, DirectionsHeader, find_bank, fingerprint, load_bank
+from ..bank_card import directions_table
+from ..editing.regression import mean_effects, read_attributes
+from ..errors import JoinError
+from ..networks.directions import DirectionVectors
+from ..pipeline import set_up_torch
+from .codes import codes_of
+from .compose import ComponentSets, read_component_sets, read_validation
+from .directions_file import Learned, write_directions
+from .encoder import check_fit
+from .lights import Lights, read_lights
+
+ALBEDO = "albedo"
+_CONSTANT = 1e-6
+# Mean changes are compared at this size, over so many codes.
+_SMALL, _COMPARED = 16, 32
+# Below this cosine two mean changes have too little in common for one to tell the other's length; and no further.
+_ALIKE, _LONGEST = 0.5, 3.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How directions are learned.
+
+    Attributes:
+        count: of the training samples that are looked at.
+        checked: of the validation samples.
+        steps: of the optimiser that finds each sample's code; 0 takes the encoder's.
+        mirror: look at each sample mirrored, too: what the right does is then what the left does, turned round.
+    """
+
+    count: int = 2000
+    checked: int = 300
+    steps: int = 0
+    mirror: bool = True
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Samples as they are and, behind them, mirrored: codes [N, L, w_dim] and small images [N, D] by component."""
+
+    codes: Mapping[str, Tensor]
+    images: Mapping[str, Tensor]
+    lights: Lights
+
+    def flat(self, *names: str) -> Tensor:
+        """Codes of components side by side, [N, ΣL·w_dim]."""
+        return torch.cat([self.codes[name].flatten(1) for name in names], dim=1)
+
+
+def learn(
+    bank: Bank, data: ComponentSets, lights: Lights, validation: tuple[ComponentSets, Lights], settings: Settings
+) -> Learned:
+    """Directions of all components but the albedo.
+
+    Raises:
+        JoinError: ``encoder_missing``; ``light_constant`` when an attribute does not differ between the samples.
+    """
+    began = time.perf_counter()
+    names = [name for name in bank.components if name != ALBEDO]
+    seen = _look(bank, names, data, lights, settings.count, settings)
+    checked = _look(bank, names, *validation, settings.checked, settings)
+    table, held = seen.lights.tables()
+    mean, unit = table.mean(dim=0), table.std(dim=0)
+    if not bool((unit > _CONSTANT).all()):
+        constant = next(name for name, sd in zip(lights.attributes, unit.tolist(), strict=True) if sd <= _CONSTANT)
+        raise JoinError("light_constant", f"All samples have the same '{constant}'.", "Render more of them.")
+    attributes = (table - mean) / unit
+    truth = (checked.lights.tables()[0] - mean) / unit
+
+    readings = {
+        key: read_attributes(seen.flat(*parts), attributes, (checked.flat(*parts), truth))
+        for key, parts in {"r2": names, **{f"r2_{name}": [name] for name in names}}.items()
+    }
+    figures = {key: reading.r2 for key, reading in readings.items()}
+    vectors = {}
+    for name in names:
+        effects = mean_effects(seen.flat(name), attributes, held).view(len(unit), *seen.codes[name].shape[1:])
+        changes = mean_effects(seen.images[name], attributes, held)
+        gains, figures[f"alike_{name}"] = _compared(bank.components[name], seen.codes[name], effects, changes)
+        effects = effects * gains[:, None, None]
+        figures[f"moves_{name}"] = _moves(effects, seen.codes[name])
+        vectors[name] = DirectionVectors(*effects.shape)
+        vectors[name].vectors.copy_(effects)
+    header = DirectionsHeader(
+        {
+            attribute: {"unit": float(unit[i]), **{key: float(values[i]) for key, values in figures.items()}}
+            for i, attribute in enumerate(lights.attributes)
+        },
+        {name: fingerprint(bank.components[name].generator) for name in names},
+        {name: int(found.shape[1]) for name, found in seen.codes.items()},
+        {
+            **asdict(settings),
+            "samples": len(set(seen.lights.names)),
+            "validation_samples": len(set(checked.lights.names)),
+            "penalty": readings["r2"].penalty,
+            "packs": [{"file": pack.file, "dataset": pack.dataset, "seed": pack.seed} for pack in data.packs],
+            "seconds": round(time.perf_counter() - began),
+        },
+    )
+    return Learned(header, vectors, readings["r2"])
+
+
+def _look(
+    bank: Bank, names: Sequence[str], data: ComponentSets, lights: Lights, count: int, settings: Settings
+) -> _Seen:
+    """Samples spread evenly over the packs."""
+    indices = torch.linspace(0, len(data) - 1, min(count, len(data))).round().long()
+    ways = (False, True) if settings.mirror else (False,)
+    codes, images = {}, {}
+    for name in names:
+        codes[name] = torch.cat([codes_of(bank, name, data, indices, mirror, settings.steps) for mirror in ways])
+        small = functional.adaptive_avg_pool2d(data.sets[name].batch(indices), _SMALL)
+        images[name] = torch.cat([(small.flip(3) if mirror else small).flatten(1) for mirror in ways])
+    told = lights.take(indices)
+    return _Seen(codes, images, told.and_mirrored() if settings.mirror else told)
+
+
+@torch.no_grad()
+def _compared(component: BankComponent, codes: Tensor, effects: Tensor, changes: Tensor) -> tuple[Tensor, Tensor]:
+    """How the generator's mean change along each effect [K, L, w_dim] compares with that of the renders, [K, D].
+
+    Returns:
+        Factors [K] that bring the effects to the renders' length, 1 where the two are not alike, and their cosines [K].
+    """
+    generator = component.generator
+    some = codes[torch.linspace(0, len(codes) - 1, min(_COMPARED, len(codes))).round().long()].to(component.w_avg)
+
+    def made(codes: Tensor) -> Tensor:
+        images = generator.synthesis(codes.expand(-1, generator.num_ws, -1), noise="const").clamp(-1.0, 1.0)
+        return functional.adaptive_avg_pool2d(images, _SMALL).flatten(1).mean(dim=0).cpu()
+
+    halves = 0.5 * effects.to(component.w_avg)
+    own = torch.stack([made(some + half) - made(some - half) for half in halves])
+    alike = functional.cosine_similarity(own, changes, dim=1)
+    gains = (own * changes).sum(dim=1) / own.square().sum(dim=1).clamp_min(1e-12)
+    return torch.where(alike > _ALIKE, gains.clamp(1.0 / _LONGEST, _LONGEST), 1.0), alike
+
+
+def _moves(effects: Tensor, codes: Tensor) -> Tensor:
+    """[K], how many standard deviations of the codes along it each effect goes: how much of what they can say."""
+    length = effects.flatten(1).norm(dim=1).clamp_min(1e-12)
+    along = codes.flatten(1) @ (effects.flatten(1) / length[:, None]).T
+    return length / along.std(dim=0).clamp_min(1e-12)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command. Returns its exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        learned = _learn(arguments)
+        write_directions(arguments.out, learned)
+    except JoinError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print("\n".join(directions_table(learned.header)))
+    return 0
+
+
+def _learn(arguments: argparse.Namespace) -> Learned:
+    device = set_up_torch(arguments.device, arguments.threads)
+    bank = load_bank(find_bank(arguments.bank), device)
+    data = read_component_sets(arguments.data, bank.header.forward_model)
+    for name in bank.components:
+        check_fit(bank, name, data)
+    validation = read_validation(arguments.validation, data)
+    assert validation is not None  # --validation is required
+    lights = read_lights(arguments.data), read_lights(arguments.validation)
+    settings = Settings(arguments.count, arguments.checked, arguments.steps, arguments.mirror)
+    return learn(bank, data, lights[0], (validation, lights[1]), settings)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m join_engine.training.directions", description=__doc__)
+    parser.add_argument("--bank", required=True, help="name or path of the bank")
+    parser.add_argument("--data", nargs="+", required=True, metavar="PACK.tar", help="packs of training renders")
+    parser.add_argument("--validation", nargs="+", required=True, metavar="PACK.tar", help="packs to be judged by")
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE.safetensors")
+    defaults = Settings()
+    parser.add_argument("--count", type=int, default=defaults.count, help="training samples (default %(default)s)")
+    parser.add_argument("--checked", type=int, default=defaults.checked, help="validation samples (%(default)s)")
+    parser.add_argument(
+        "--steps", type=int, default=0, help="find codes by so many steps of inversion (default: the encoders' codes)"
+    )
+    parser.add_argument("--no-mirror", dest="mirror", action="store_false", help="do not look at mirrored samples")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: torch decides)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
