@@ -65,7 +65,8 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="COMPONENT.DIRECTION=AMOUNT",
-        help="in standard deviations, such as shading.left_right=1.5 or shading.sefa.0=-2; may be repeated",
+        help="in standard deviations, such as light.left_right=1.5 (all components that know it) or shading.sefa.0=-2; "
+        "may be repeated",
     )
     relight.add_argument("--list", action="store_true", help="only list the directions that there are")
     relight.add_argument("--out", type=Path, help="folder for the layers and decomposition.join")

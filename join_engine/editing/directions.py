@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The directions along which a component can be edited: named ones where the bank has learned any, SeFa's below.
 
-A bank's component may carry ``directions``, a mapping of names to vectors in W ([w_dim], or [num_ws, w_dim] in W+),
-each of one standard deviation of the bank's codes. SeFa's directions have no names, are found in the generator's own
-weights and are called ``sefa.0``, ``sefa.1`` …, strongest first.
+A bank's component may carry ``directions``, a mapping of names to vectors in W ([w_dim], or [num_ws, w_dim] in W+):
+what one standard deviation of that attribute of the light, over the bank's renders, changes in its code. Components
+that the same light makes share its names and its unit, so that one amount for all of them is one light. SeFa's
+directions have no names, are found in the generator's own weights and are called ``sefa.0``, ``sefa.1`` …, strongest
+first; their unit is one standard deviation of the bank's codes.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ class Direction:
         component: such as "shading".
         name: as an edit calls it: "left_right", "sefa.0".
         label, description: for a slider and its tooltip.
-        minimum, maximum: between which it stays plausible, in standard deviations of the bank's codes.
+        minimum, maximum: between which it stays plausible, in standard deviations.
     """
 
     component: str
@@ -67,7 +69,7 @@ class Directions:
 
     def __init__(self, component: BankComponent, generator: Generator) -> None:
         self._component = component
-        self._named: Mapping[str, Tensor] = getattr(component, "directions", None) or {}
+        self._named: Mapping[str, Tensor] = component.directions
         self._sefa, _ = sefa_directions(style_weights(generator))
         self._vectors: dict[str, Tensor] = {}
 
@@ -88,8 +90,12 @@ class Directions:
             found.append(Direction(owner, f"{SEFA}{index}", f"{owner.capitalize()} {index + 1}", words))
         return found
 
+    def has(self, name: str) -> bool:
+        """Whether the bank has learned a direction of this name."""
+        return name in self._named
+
     def vector(self, name: str) -> Tensor:
-        """One standard deviation of the bank's codes along a direction: [w_dim], or [num_ws, w_dim] in W+.
+        """One standard deviation along a direction: [w_dim], or [num_ws, w_dim] in W+.
 
         Raises:
             JoinError: ``edit_invalid`` for a name that is not there.

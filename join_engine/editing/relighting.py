@@ -29,15 +29,18 @@ from .directions import Direction, Directions, direction_name
 
 Layers = dict[str, np.ndarray]
 
+# Stands for every component that has the direction: they all show the same light.
+LIGHT = "light"
+
 
 @dataclass(frozen=True)
 class Edit:
     """Move one component's code along one of its directions.
 
     Args:
-        component: such as "shading".
+        component: such as "shading"; or "light" for all components that know a direction by this name.
         direction: a name ("left_right", "sefa.0"), or the number of one of SeFa's, 0 being the one that changes most.
-        amount: in standard deviations of the bank's codes along that direction; about −3 to 3 stays plausible.
+        amount: in standard deviations of the bank's renders (of SeFa's, of its codes); about −3 to 3 stays plausible.
     """
 
     component: str
@@ -113,7 +116,8 @@ class Relighter:
         """
         start = time.perf_counter()
         codes = self._edited(edits)
-        layers = {**self.decomposition.layers, **self._layers(codes, edits, self._frame, self.decomposition.layers)}
+        changed = self._layers(codes, self._expanded(edits), self._frame, self.decomposition.layers)
+        layers = {**self.decomposition.layers, **changed}
         history = [*self.decomposition.settings.get("edits", ()), *(vars(edit) for edit in edits)]
         return replace(
             self.decomposition,
@@ -130,7 +134,8 @@ class Relighter:
         Raises:
             JoinError: ``edit_invalid``.
         """
-        return {**self._small, **self._layers(self._edited(edits), edits, self._small_frame, self._small)}
+        changed = self._layers(self._edited(edits), self._expanded(edits), self._small_frame, self._small)
+        return {**self._small, **changed}
 
     @cached_property
     def _small(self) -> Layers:
@@ -158,10 +163,23 @@ class Relighter:
             changed[component] = after
         return changed
 
+    def _expanded(self, edits: Sequence[Edit]) -> list[Edit]:
+        """The same with an edit per component instead of each of the light."""
+        expanded = []
+        for edit in edits:
+            owners = [edit.component]
+            if edit.component == LIGHT:
+                owners = [name for name in self.decomposition.codes if self._directions_of(name).has(edit.name)]
+            if not owners:
+                message = f"The bank '{self._bank.header.name}' has learned no direction '{edit.name}' of the light."
+                raise JoinError("edit_invalid", message, "Ask for those that there are, or use another bank.")
+            expanded += [replace(edit, component=owner) for owner in owners]
+        return expanded
+
     def _edited(self, edits: Sequence[Edit]) -> dict[str, np.ndarray]:
         """All codes, [L, w_dim] each, moved by the edits one after the other."""
         codes = dict(self.decomposition.codes)
-        for edit in edits:
+        for edit in self._expanded(edits):
             if edit.component not in codes:
                 raise JoinError(
                     "edit_invalid",

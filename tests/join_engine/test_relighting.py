@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import OpenEXR
 import pytest
 import torch
 
-from join_engine.bank import Bank
+from join_engine.bank import Bank, load_bank
 from join_engine.decomposition import Decomposition, load_decomposition, save_decomposition
 from join_engine.editing.directions import Directions
 from join_engine.editing.relighting import Edit, Relighter
@@ -45,7 +46,7 @@ def test_what_the_bank_has_a_name_for_comes_first(
     shading = tiny_bank.components["shading"]
     step = torch.linspace(-1, 1, shading.generator.config.w_dim)
     named = {"mood": step, "up_down": step, "left_right": step.expand(shading.generator.num_ws, -1)}
-    monkeypatch.setattr(shading, "directions", named, raising=False)
+    monkeypatch.setattr(shading, "directions", named)
     relighter = Relighter(decomposition, tiny_bank)
     found = relighter.directions(sefa=2)
     assert [direction.name for direction in found] == ["left_right", "up_down", "mood", "sefa.0", "sefa.1"]
@@ -55,6 +56,33 @@ def test_what_the_bank_has_a_name_for_comes_first(
     np.testing.assert_allclose(moved, 2.0 * np.broadcast_to(step, moved.shape), atol=1e-5)
     per_layer = relighter.relight([Edit("shading", "left_right", 1.0)])
     assert per_layer.codes["shading"].shape[0] == shading.generator.num_ws
+
+
+def test_the_light_moves_shading_and_specular_together_and_leaves_the_albedo(
+    tmp_path: Path, bank_maker: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = (("albedo", "srgb"), ("shading", "reinhard"), ("specular", "reinhard"))
+    bank = load_bank(bank_maker(tmp_path / "three.safetensors", "lambertian_specular", parts))
+    image = np.random.default_rng(0).random((20, 16, 3), dtype=np.float32)
+    decomposition = decompose(image, bank, SHORT).decomposition
+    step = torch.linspace(-1, 1, 16)
+    monkeypatch.setattr(bank.components["shading"], "directions", {"left_right": step})
+    monkeypatch.setattr(bank.components["specular"], "directions", {"left_right": -step})
+    relighter = Relighter(decomposition, bank)
+    lit = relighter.relight([Edit("light", "left_right", 0.5)])
+    assert np.array_equal(lit.layers["albedo"], decomposition.layers["albedo"])
+    assert np.array_equal(lit.codes["albedo"], decomposition.codes["albedo"])
+    for name, sign in (("shading", 0.5), ("specular", -0.5)):
+        moved = lit.codes[name] - decomposition.codes[name]
+        np.testing.assert_allclose(moved, sign * np.broadcast_to(step, moved.shape), atol=1e-5)
+        assert not np.array_equal(lit.layers[name], decomposition.layers[name])
+    one_by_one = relighter.relight([Edit(name, "left_right", 0.5) for name in ("shading", "specular")])
+    for name in ("shading", "specular"):
+        assert np.array_equal(one_by_one.layers[name], lit.layers[name])
+    small = relighter.preview([Edit("light", "left_right", 0.5)])
+    assert np.array_equal(small["albedo"], relighter.preview([])["albedo"])
+    with pytest.raises(JoinError, match=r"has learned no direction 'sefa\.0' of the light"):
+        relighter.relight([Edit("light", 0, 1.0)])
 
 
 @pytest.mark.parametrize("name", ["sefa.", "sefa.-1", "sefa.16", "sefa.x", "nowhere"])
