@@ -4,8 +4,9 @@
     python samples/train_bank.py materials --out runs/materials --bank join_engine/banks/materials.safetensors
 
 Renders a dataset, packs it, trains a generator per component, the perceptual trunk and an encoder per component, puts
-them together, evaluates the encoders on the test split, writes the card, and decomposes one test image. Each step is a
-command that goes on from where it was; a step that ended well is not run again unless its command changes.
+them together, evaluates the encoders on the test split, writes the card, draws samples of each generator beside real
+images, and decomposes one test image. Each step is a command that goes on from where it was; a step that ended well is
+not run again unless its command changes.
 """
 
 from __future__ import annotations
@@ -90,6 +91,8 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
         [Step("bank with its scores", module("make_bank", "--bank", finished, "--scores", out / "scores" / "table.json",
                                              "--time-encoders", *whole, "--out", options.bank))],
         [Step("card", (*engine, "banks", "card", str(options.bank)))],
+        [Step("sample sheets", (*engine, "banks", "sheet", str(options.bank), "--data", str(packs["train"]), "--out",
+                                str(out / "sheets"), "--compared", str(options.compared)))],
     ]  # fmt: skip
 
 
@@ -189,6 +192,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--trunk-kimg", type=float, default=100.0)
     parser.add_argument("--encoder-kimg", type=float, default=100.0)
     parser.add_argument("--evaluated", type=int, default=100, help="test images for the card")
+    parser.add_argument("--compared", type=int, default=2000, help="images for the distances on the sample sheets")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="renderers")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="trainings side by side; 1 on a GPU")
     return parser.parse_args()

@@ -132,6 +132,9 @@ def report(bank: Bank, component: str, real: ImageSet, count: int, seed: int, in
     if bank.trunk is None:
         message = f"The bank '{bank.header.name}' has no perceptual trunk to compare images in."
         raise JoinError("trunk_missing", message, "Train one with join_engine.training.trunk and put it in.")
+    if real.images.shape[1] != 3:
+        message = f"Distances are of images with three channels, not of {component}."
+        raise JoinError("pack_mismatch", message, "Compare the banks of its parts.")
     trunk = generator_distances(bank, component, real, TrunkFeatures(bank.trunk), count, seed)
     result: dict[str, Any] = {
         "component": component,

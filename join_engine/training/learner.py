@@ -90,7 +90,7 @@ class Learner(ABC):
             raise JoinError(
                 "training_diverged",
                 f"The training has produced values that are not numbers, at step {self.steps:,}.",
-                "The last snapshot is good: go on from it with a lower --lr.",
+                "The last snapshot, if there is one, is good: go on from it with a lower --lr.",
             )
 
     def tensors(self) -> dict[str, Tensor]:

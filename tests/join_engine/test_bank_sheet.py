@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
-from join_engine.bank import Bank
+from join_engine.bank import Bank, BankHeader, ComponentHeader, TrunkHeader, save_bank
 from join_engine.cli import main
 from join_engine.evaluation.distances import report
+from join_engine.networks.stylegan2 import Generator, GeneratorConfig
+from join_engine.networks.trunk import Trunk, TrunkConfig
 from join_engine.training.bank_sheet import SheetSettings, _broken, draw_sheet
 from join_engine.training.dataset import read_packs, to_pixels
 
@@ -90,6 +92,29 @@ def test_what_does_not_fit_gets_one_sentence(
         assert main([*words, *more]) == 2
         message = capsys.readouterr().err
         assert expected in message and message.count("\n") == 1
+
+
+def test_a_single_gan_shows_its_components_side_by_side(
+    pack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = GeneratorConfig(16, 8, 8, 64, 4, 2, image_channels=6)
+    shape = TrunkConfig((4, 8, 8), (1, 1, 1))
+    header = BankHeader(
+        "both",
+        16,
+        "lambertian_single",
+        {"albedo+shading": ComponentHeader("srgb+reinhard", config, has_discriminator=False)},
+        trunk=TrunkHeader(shape),
+    )
+    path = tmp_path / "both.safetensors"
+    networks = {"albedo+shading": (Generator(config), None)}
+    save_bank(path, header, networks, trunk=Trunk(shape))
+    words = ["banks", "sheet", str(path), "--data", str(pack), "--out", str(tmp_path), "--columns=3", "--rows=2"]
+    assert main(words) == 0
+    assert Image.open(tmp_path / "both-albedo+shading.png").width == 2 * (3 * 34 + 2) * ZOOM + 16
+    capsys.readouterr()
+    assert main([*words, "--compared", "12"]) == 2
+    assert "not of albedo+shading" in capsys.readouterr().err
 
 
 def test_text_is_broken_between_words() -> None:
