@@ -62,7 +62,7 @@ def card(header: BankHeader, size: int) -> str:
         f"Generators for {components} at {header.resolution}×{header.resolution} pixels, to be inverted jointly under "
         f"the forward model `{header.forward_model}`. {size / 1e6:.1f} MB. License of the weights: {header.license}.",
         "",
-        "Trained from scratch on this project's own renders; no photograph and no other model went into it.",
+        _ingredients(header),
         *([f"Machine: {header.machine}."] if header.machine else []),
         "",
         "| network | images | shown | steps | training time | images/s | weights |",
@@ -114,6 +114,16 @@ def _directions(header: DirectionsHeader) -> list[str]:
         "`left_right` and `up_down` are sines of angles as one sees them in the picture; `distance` and `size` (in "
         "widths of the picture) and `intensity` are logarithms.",
     ]
+
+
+def _ingredients(header: BankHeader) -> str:
+    """What went into the generators."""
+    trainings = [component.training for component in header.components.values()]
+    begun = [stretch.get("start_from", {}) for training in trainings for stretch in training.get("stretches", [])]
+    files = sorted({item["imported_from"] for item in [*trainings, *begun] if "imported_from" in item})
+    if files:
+        return f"Generators of others are in it: {', '.join(files)}."
+    return "Trained from scratch on this project's own renders; no photograph and no other model went into it."
 
 
 def _component(name: str, header: ComponentHeader) -> str:

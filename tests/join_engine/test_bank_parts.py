@@ -296,6 +296,17 @@ def test_a_discriminator_that_would_see_the_same_renders_too_often_asks_for_more
     assert "| shading | 50 thousand | 45 | 500 thousand, 500 passes |" in text
 
 
+def test_the_card_names_generators_of_others(seeing_bank: Bank) -> None:
+    assert "no other model went into it" in card(told(seeing_bank.header), 1)
+    components = dict(told(seeing_bank.header).components)
+    components["shading"] = replace(components["shading"], training={"imported_from": "a.pkl", "format": "nvlabs"})
+    first = {**components["albedo"].training["stretches"][0], "start_from": {"file": "x", "imported_from": "b.pt"}}
+    training = {**components["albedo"].training, "stretches": [first]}
+    components["albedo"] = replace(components["albedo"], training=training)
+    text = card(replace(seeing_bank.header, components=components), 1)
+    assert "Generators of others are in it: a.pkl, b.pt." in text and "no other model" not in text
+
+
 def test_a_bank_without_a_history_promises_nothing(tiny_bank: Bank) -> None:
     text = card(tiny_bank.header, 1)
     assert "Ten times" not in text and "Encoders alone" not in text
