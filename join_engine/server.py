@@ -273,8 +273,9 @@ class Engine:
         edited = relighter.relight(edits)
         if message.get("store") is not False:
             return "result", self._result(edited, output)
-        names = {edit.component for edit in edits}
-        return "result", {"layers": _write_layers(output, {name: edited.layers[name] for name in names}, "")}
+        before = relighter.decomposition.layers
+        changed = {name: layer for name, layer in edited.layers.items() if layer is not before[name]}
+        return "result", {"layers": _write_layers(output, changed, "")}
 
     def _directions(self, job: Job) -> tuple[str, dict[str, Any]]:
         from .editing.relighting import Edit

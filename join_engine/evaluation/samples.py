@@ -44,7 +44,7 @@ def read_samples(path: Path, components: Sequence[str], count: int, split: str |
     found: list[Sample] = []
     seen: set[str] = set()
     for pack in packs:
-        header = _header(pack)
+        header = pack_header(pack)
         seen.add(str(header.get("split", "not told")))
         if split is None or header.get("split") == split:
             found += _read(pack, header, components, count - len(found))
@@ -58,7 +58,7 @@ def read_samples(path: Path, components: Sequence[str], count: int, split: str |
     return found
 
 
-def _header(pack: Path) -> dict[str, Any]:
+def pack_header(pack: Path) -> dict[str, Any]:
     """``pack.json``, empty where there is none."""
     for name, data in _members(pack):
         if name == "pack.json":

@@ -15,7 +15,7 @@ import torch
 
 from ..bank import Bank, find_bank, list_banks, load_bank
 from ..errors import JoinError
-from ..images import write_text
+from .card_parts import put_part
 from .evaluate import Run, evaluate
 from .methods import GROUPS, Rows, make_methods
 from .samples import read_samples
@@ -131,14 +131,7 @@ def write_scores(card: Path, table: Mapping[str, Any], fourth: Mapping[str, Any]
     table4 = f"Not available: {fourth}.\n" if isinstance(fourth, str) else format_table(fourth)
     lines = [BEGIN, "", "## Scorecard", "", format_table(table), *_ahead(table)]
     lines += ["### kNN loss against in-domain loss on a single GAN (JoIN's Table 4)", "", table4.rstrip(), "", END]
-    text = "\n".join(lines)
-    old = card.read_text(encoding="utf-8") if card.is_file() else ""
-    before, begin, rest = old.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if begin and end:
-        write_text(card, f"{before}{text}{after}")
-    else:
-        write_text(card, f"{old.rstrip()}\n\n{text}\n".lstrip())
+    put_part(card, BEGIN, END, "\n".join(lines))
 
 
 def _ahead(table: Mapping[str, Any]) -> list[str]:

@@ -39,11 +39,11 @@ def summarise(found: Found, methods: Sequence[Method], samples: Sequence[str]) -
     values = {title: _values(found[title], samples) for title in titles}
     reference = titles[0] if titles else None
     differences = {
-        title: _each(values[title], lambda one, other: _interval(np.subtract(one, other)), values[titles[0]])
+        title: _each(values[title], lambda one, other: interval(np.subtract(one, other)), values[titles[0]])
         for title in titles[1:]
     }
     return {
-        "methods": {title: _each(own, lambda one, _: _interval(one), own) for title, own in values.items()},
+        "methods": {title: _each(own, lambda one, _: interval(one), own) for title, own in values.items()},
         "seconds_per_image": {
             title: float(np.mean([found[title][name]["seconds"] for name in samples])) for title in titles
         },
@@ -113,7 +113,7 @@ def _each(one: Values, function: Any, other: Values) -> dict[str, Any]:
     }
 
 
-def _interval(values: Sequence[float] | np.ndarray) -> dict[str, Any]:
+def interval(values: Sequence[float] | np.ndarray) -> dict[str, Any]:
     """Mean and the 95 % percentile-bootstrap interval of it; always the same for the same values."""
     rng = np.random.default_rng(0)
     array = np.asarray(values, np.float64)
