@@ -24,9 +24,9 @@ from ..networks.encoder import SPACES, Encoder, EncoderConfig
 from ..networks.features import Features, RandomFeatures
 from ..networks.stylegan2 import Generator
 from ..pipeline import set_up_torch
+from ..processor import keep_freed_memory
 from .compose import ComponentSets, mirrored, photograph, random_indices, read_component_sets, read_validation
 from .draws import draws
-from .gan import keep_freed_memory
 from .learner import Learner, LearnerSettings
 from .photo_augment import PhotoRanges, augment
 from .run import Run, add_run_options, add_settings, command, pick

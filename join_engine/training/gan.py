@@ -13,7 +13,6 @@ bank instead of fresh weights. With several processes it is started by torchrun:
 from __future__ import annotations
 
 import argparse
-import ctypes
 import signal
 import sys
 import time
@@ -28,6 +27,7 @@ import torch
 
 from ..errors import JoinError
 from ..networks.stylegan2 import GeneratorConfig
+from ..processor import has_bf16, keep_freed_memory
 from .checkpoint import CHECKPOINT_NAME, write_checkpoint
 from .dataset import ImageSet, read_packs
 from .distributed import Group, join_group
@@ -278,19 +278,6 @@ def begin(
     return Training(state, data, out, origin)
 
 
-def keep_freed_memory() -> None:
-    """Ask the C library to keep what is freed: fresh pages for activations cost up to a fifth of a step on CPUs."""
-    if sys.platform != "linux":
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library
-        return
-    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
-    mallopt(trim_threshold, 2**31 - 1)
-    mallopt(mmap_threshold, 32 * 2**20)  # the greatest that it accepts
-
-
 def choose_device(name: str) -> str:
     """ "auto" → the best device there is; anything else stays."""
     if name != "auto":
@@ -377,15 +364,6 @@ def _settings(arguments: argparse.Namespace, device: str) -> GanSettings:
         return GanSettings(**values)
     except ValueError as error:
         raise JoinError("settings_invalid", f"These settings are not possible: {error}.") from error
-
-
-def has_bf16(device: str) -> bool:
-    """Whether bfloat16 makes convolutions faster on a device: GPUs from Ampere on, CPUs with instructions for it."""
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_capability(device)[0] >= 8
-    # Torch asks the processor, but only under private names, and not the same ones in every version.
-    asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-    return any(answer() for answer in asked if answer is not None)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -29,9 +29,9 @@ from ..errors import JoinError
 from ..losses.perceptual import unit_features
 from ..networks.trunk import Trunk, TrunkConfig
 from ..pipeline import set_up_torch
+from ..processor import keep_freed_memory
 from .compose import ComponentSets, mirrored, photograph, random_indices, read_component_sets, read_validation
 from .draws import draws
-from .gan import keep_freed_memory
 from .learner import Learner, LearnerSettings
 from .photo_augment import PhotoRanges, augment
 from .run import Run, add_run_options, add_settings, command, pick
