@@ -3,10 +3,11 @@
 
     python samples/train_bank.py materials --out runs/materials --bank join_engine/banks/materials.safetensors
 
-Renders a dataset, packs it, trains a generator per component, the perceptual trunk and an encoder per component, puts
-them together, evaluates the encoders on the test split, writes the card, draws samples of each generator beside real
-images, and decomposes one test image. Each step is a command that goes on from where it was; a step that ended well is
-not run again unless its command changes.
+Renders a dataset, packs it, trains a generator per component, the perceptual trunk and an encoder per component, learns
+the light's named directions, puts all together, evaluates the encoders on the test split, writes the card, draws
+samples of each generator beside real images, measures relighting against renders under a moved light, and decomposes
+one test image. Each step is a command that goes on from where it was; a step that ended well is not run again unless
+its command changes.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
     size += ["--start-from", options.start_from] if options.start_from else []
     generators = [word for c in components for word in ("--component", f"{c}={out / f'gan-{c}'}")]
     encoders = [word for c in components for word in ("--encoder", f"{c}={out / f'encoder-{c}'}")]
-    finished = out / "finished.safetensors"
+    finished, directions, relit = out / "finished.safetensors", out / "directions.safetensors", out / "relit"
     whole = ["--name", options.name or options.dataset, "--machine", options.machine]
     return [
         [Step("render", render(options.dataset, "--count", options.count, *quality, "--workers", options.workers,
@@ -88,11 +89,18 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
         [Step("bank", module("make_bank", "--bank", build, *encoders, *whole, "--out", finished))],
         [Step("encoders alone", (*engine, "evaluate", "--preset", "encoder", "--bank", str(finished), "--data",
                                  str(packs["test"]), "--count", str(options.evaluated), "--out", str(out / "scores")))],
+        [Step("directions of the light", module("directions", "--bank", finished, *judged, "--out", directions))],
         [Step("bank with its scores", module("make_bank", "--bank", finished, "--scores", out / "scores" / "table.json",
-                                             "--time-encoders", *whole, "--out", options.bank))],
+                                             "--directions", directions, "--time-encoders", *whole, "--out",
+                                             options.bank))],
         [Step("card", (*engine, "banks", "card", str(options.bank)))],
         [Step("sample sheets", (*engine, "banks", "sheet", str(options.bank), "--data", str(packs["train"]), "--out",
                                 str(out / "sheets"), "--compared", str(options.compared)))],
+        [Step("moved lights", render("relit", options.dataset, "--range", f"0:{options.relit}", *quality, "--out",
+                                     relit))],
+        [Step("relighting", (*engine[:2], "join_engine.evaluation.relighting", "--bank", str(options.bank), "--data",
+                             str(relit), "--directions", str(directions), "--card", "--out",
+                             str(out / "relighting")))],
     ]  # fmt: skip
 
 
@@ -193,6 +201,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--encoder-kimg", type=float, default=100.0)
     parser.add_argument("--evaluated", type=int, default=100, help="test images for the card")
     parser.add_argument("--compared", type=int, default=2000, help="images for the distances on the sample sheets")
+    parser.add_argument("--relit", type=int, default=10, help="scenes that relighting is measured on")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="renderers")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="trainings side by side; 1 on a GPU")
     return parser.parse_args()

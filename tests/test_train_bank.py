@@ -62,8 +62,12 @@ def test_the_plan_reaches_the_bank_with_every_component(
     assert len(names) == len(set(names))
     for component in train_bank.DATASETS[dataset][0]:
         assert {f"GAN of {component}", f"encoder of {component}"} <= set(names)
-    assert {"bank with its scores", "card", "sample sheets"} <= set(names)
-    assert all(str(bank) in group[0].command for group in groups[-3:])
+    steps = {step.name: step.command for group in groups for step in group}
+    last = ("bank with its scores", "card", "sample sheets", "relighting")
+    assert names.index(last[0]) < names.index(last[1]) and all(str(bank) in steps[name] for name in last)
+    learned = steps["directions of the light"][-1]
+    assert learned in steps["bank with its scores"] and learned in steps["relighting"]
+    assert steps["moved lights"][-1] in steps["relighting"]
     assert all(isinstance(word, str) for group in groups for step in group for word in step.command)
 
 
