@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import _thread
+import tempfile
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -20,21 +22,22 @@ class Task(Generic[T]):
     def __init__(self, work: Callable[[], T]) -> None:
         self._result: list[T] = []
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
-        self._thread.start()
+        self._ended = threading.Event()
+        # Not threading.Thread, whose start() waits until the thread runs: on a busy machine that takes its time.
+        _thread.start_new_thread(self._run, (work,))
 
     @property
     def done(self) -> bool:
         """Whether :meth:`result` would return at once."""
-        return not self._thread.is_alive()
+        return self._ended.is_set()
 
     def wait(self, seconds: float | None = None) -> None:
         """Block until it is done, or for so long."""
-        self._thread.join(seconds)
+        self._ended.wait(seconds)
 
     def result(self) -> T:
         """What the function returned; raises what it raised. Blocks until it is done."""
-        self._thread.join()
+        self._ended.wait()
         if self._error is not None:
             raise self._error
         return self._result[0]
@@ -44,3 +47,16 @@ class Task(Generic[T]):
             self._result.append(work())
         except BaseException as error:  # it belongs to whoever asks for the result
             self._error = error
+        finally:
+            self._ended.set()
+
+
+def remove(folder: tempfile.TemporaryDirectory[str], after: Task[Any] | None = None) -> Task[None]:
+    """Remove a temporary folder, which can hold hundreds of megabytes, once nothing is written into it any more."""
+
+    def work() -> None:
+        if after is not None:
+            after.wait(5.0)
+        folder.cleanup()
+
+    return Task(work)

@@ -11,7 +11,6 @@ import atexit
 import os
 import queue
 import subprocess
-import threading
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from . import protocol
+from .background import Task
 from .failure import Failure
 from .protocol import Message
 
@@ -94,12 +94,8 @@ class EngineProcess:
             ) from error
         _running.add(self)
         assert self._process.stdout is not None and self._process.stderr is not None
-        self._readers = [
-            threading.Thread(target=self._read_events, args=(self._process.stdout,), daemon=True),
-            threading.Thread(target=self._read_stderr, args=(self._process.stderr,), daemon=True),
-        ]
-        for reader in self._readers:
-            reader.start()
+        events, log = self._process.stdout, self._process.stderr
+        self._readers = [Task(lambda: self._read_events(events)), Task(lambda: self._read_stderr(log))]
 
     @property
     def pid(self) -> int:
@@ -153,11 +149,11 @@ class EngineProcess:
 
     def _has_ended(self) -> bool:
         """True when the process is gone, or talks nonsense, and everything it said has been read."""
-        readers_done = not any(reader.is_alive() for reader in self._readers)
+        readers_done = all(reader.done for reader in self._readers)
         if self._garbage is not None:
             self.kill()
             return True
-        if self._process.poll() is None and self._readers[0].is_alive():
+        if self._process.poll() is None and not self._readers[0].done:
             return False
         if readers_done and self._process.poll() is not None:
             return True

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from .background import Task
+from .background import Task, remove
 from .failure import Failure
 from .job import Job
 from .keeper import Keeper, Recipe
@@ -65,7 +65,7 @@ class Errand:
         except OSError as error:
             self.failure = Failure("disk", f"The layers cannot be handed to the engine ({error}).", "Make room.")
         if self.done:
-            self._folder.cleanup()
+            remove(self._folder)
         return self.done
 
     def wait(self, keeper: Keeper) -> Message:

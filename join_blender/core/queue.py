@@ -87,6 +87,7 @@ class Queue:
         self.dismiss()
         for session in self.sessions:
             session.close()
+            session.wait_until_closed()
         self.sessions = []
         self.keeper.end()
 

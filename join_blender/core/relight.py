@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .background import Task
+from .background import Task, remove
 from .exr import encode_exr
 from .failure import Failure
 from .job import Job
@@ -25,8 +25,9 @@ from .keeper import Keeper, Recipe
 from .pixels import load_layer
 from .protocol import Message
 
-REST = 0.3
-"""Seconds without a new value after which the full layers are made."""
+REST, LONGEST_REST = 0.3, 1.5
+"""Seconds without a new value after which the full layers are made: the more, the longer these keep the engine from
+the next preview."""
 
 Edits = tuple[tuple[str, str, float], ...]
 """Component, direction, amount: those that are not 0."""
@@ -92,6 +93,7 @@ class Relight:
         self._recipe = recipe
         self._wanted: Edits | None = None
         self._wanted_at = 0.0
+        self._full_took = 0.0
         self._previewed: Edits | None = None
         self._filled: Edits | None = None
         self._job: Job | None = None
@@ -117,7 +119,7 @@ class Relight:
             return
         self.failure = None
         self._wanted = edits
-        self._wanted_at = time.monotonic() - (REST if rested else 0.0)
+        self._wanted_at = time.monotonic() - (LONGEST_REST if rested else 0.0)
         if rested:
             self._previewed = edits
             self._filled = None
@@ -167,9 +169,8 @@ class Relight:
         return self.directions
 
     def close(self) -> None:
-        """Remove the temporary folder. Safe to call twice."""
-        self._storing.wait(5.0)
-        self._folder.cleanup()
+        """Remove the temporary folder, in a thread. Safe to call twice."""
+        remove(self._folder, self._storing)
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
@@ -186,12 +187,14 @@ class Relight:
             request = self._relight(wanted, preview=True)
             self._submit(keeper, request, lambda result: self._take_preview(wanted, since, result))
         elif wanted is not None and wanted != self._filled and self._encoding is None and self._rests:
-            self._submit(keeper, self._relight(wanted, store=False), lambda result: self._take_full(wanted, result))
+            asked = time.monotonic()
+            request = self._relight(wanted, store=False)
+            self._submit(keeper, request, lambda result: self._take_full(wanted, asked, result))
         return []
 
     @property
     def _rests(self) -> bool:
-        return time.monotonic() - self._wanted_at >= REST
+        return time.monotonic() - self._wanted_at >= min(max(REST, 2.0 * self._full_took), LONGEST_REST)
 
     def _relight(self, edits: Edits, **options: bool) -> Message:
         return {"type": "relight", "edits": edits_json(edits), "output": str(self._path / "lit"), **options}
@@ -243,7 +246,8 @@ class Relight:
         files = {**result["layers"], "recomposed": result["recomposed"]}
         return [Update(edits, {name: load_layer(path) for name, path in files.items()}, since=since)]
 
-    def _take_full(self, edits: Edits, result: Message) -> list[Update]:
+    def _take_full(self, edits: Edits, asked: float, result: Message) -> list[Update]:
+        self._full_took = time.monotonic() - asked
         originals = {d["component"]: self._material.layers[d["component"]] for d in self.directions or ()}
         alpha = self._material.alpha
 

@@ -7,6 +7,7 @@ other, for whoever writes them into Blender) → DONE, or FAILED, or CANCELLED.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 import time
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from . import protocol
-from .background import Task
+from .background import Task, remove
 from .exr import encode_exr
 from .failure import Failure
 from .job import Job, Phase
@@ -108,6 +109,8 @@ class Session:
         self._engine_was_warm = False
         self._previewing: Task[list[Layer]] | None = None
         self._reading: Task[Layer] | None = None
+        self._closing: Task[None] | None = None
+        self._compact = b""
         self._unread: list[str] = []
 
     @property
@@ -182,12 +185,9 @@ class Session:
         self._unread += components
 
     def compact(self) -> bytes:
-        """The decomposition without its full layers, for relighting later; empty where the engine gave none."""
-        path = (self.result or {}).get("compact")
-        try:
-            return Path(path).read_bytes() if isinstance(path, str) else b""
-        except OSError:
-            return b""
+        """The decomposition without its full layers, for relighting later; empty where the engine gave none.
+        Known as soon as there is a finished layer."""
+        return self._compact
 
     def finish(self) -> None:
         """All is written."""
@@ -213,7 +213,7 @@ class Session:
         self.failure = None
         self.job = None
         self.began = time.monotonic()
-        self._unread, self._reading, self._previewing = [], None, None
+        self._unread, self._reading, self._previewing, self._compact = [], None, None, b""
         self.stage = Stage.QUEUED
 
     def save_decomposition(self, folder: Path) -> Path:
@@ -234,11 +234,14 @@ class Session:
         return kept
 
     def close(self) -> None:
-        """Remove the temporary folder. Safe to call twice."""
-        if self._preparing is not None and not self._preparing.done:
-            self._preparing.wait(5.0)
-        if self._folder is not None:
-            self._folder.cleanup()
+        """Remove the temporary folder, in a thread. Safe to call twice."""
+        if self._folder is not None and self._closing is None:
+            self._closing = remove(self._folder, self._preparing)
+
+    def wait_until_closed(self) -> None:
+        """Block until the temporary folder is gone, after :meth:`close`."""
+        if self._closing is not None:
+            self._closing.wait()
 
     def _submit(self, keeper: Keeper) -> None:
         if self._preparing is not None:
@@ -284,7 +287,14 @@ class Session:
         component = self._unread.pop(0)
         assert self.result is not None
         path = self.result["layers"][component]
-        self._reading = Task(lambda: self._encode(component, path))
+        self._reading = Task(lambda: self._read(component, path))
+
+    def _read(self, component: str, path: str) -> Layer:
+        compact = (self.result or {}).get("compact")
+        if not self._compact and isinstance(compact, str):
+            with contextlib.suppress(OSError):
+                self._compact = Path(compact).read_bytes()
+        return self._encode(component, path)
 
     def _encode(self, component: str, path: str) -> Layer:
         rgb = load_layer(path)

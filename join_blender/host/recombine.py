@@ -16,8 +16,9 @@ import bpy
 from .versions import new_math, new_mix
 
 GROUP_NAME = "JoIN Recombine"
-COMPONENTS, VERSION = "join_components", "join_version"
-"""Custom properties by which a group is found again, whatever it is called."""
+COMPONENTS, VERSION, GROWN = "join_components", "join_version", "join_grown"
+"""Custom properties by which a group is found again, whatever it is called; the last one is on an unfinished group, and
+says how many of its components are there."""
 _CURRENT = 2
 
 _COLUMN, _ROW = 220, 420
@@ -25,6 +26,36 @@ _COLUMN, _ROW = 220, 420
 
 def recombine_group(components: Sequence[str]) -> bpy.types.NodeTree:
     """The group for these components, in the order of its inputs; made where the file has none yet."""
+    while not grow_group(components):
+        pass
+    return _find(components)
+
+
+def grow_group(components: Sequence[str]) -> bool:
+    """One piece of :func:`recombine_group`, which as a whole would keep Blender waiting; True when the group is there.
+
+    Between two pieces anything may happen, such as an undo: what is there already is found anew each time.
+    """
+    group = _find(components)
+    if group is None:
+        group = bpy.data.node_groups.new(GROUP_NAME, "CompositorNodeTree")
+        group[COMPONENTS], group[VERSION], group[GROWN] = list(components), _CURRENT, 0
+        _add_sockets(group, components)
+        group.nodes.new("NodeGroupInput").location = (-_COLUMN, 0.0)
+        exit_ = group.nodes.new("NodeGroupOutput")
+        exit_.location = ((7 + len(components)) * _COLUMN, 0.0)
+        return False
+    if GROWN not in group:
+        return True
+    _add_component(group, components, group[GROWN])
+    group[GROWN] += 1
+    if group[GROWN] == len(components):
+        del group[GROWN]
+    return GROWN not in group
+
+
+def _find(components: Sequence[str]) -> Any:
+    """The group for these components, finished or not; None where there is none."""
     for known in bpy.data.node_groups:
         if (
             known.bl_idname == "CompositorNodeTree"
@@ -32,25 +63,22 @@ def recombine_group(components: Sequence[str]) -> bpy.types.NodeTree:
             and known.get(VERSION) == _CURRENT
         ):
             return known
-    group: Any = bpy.data.node_groups.new(GROUP_NAME, "CompositorNodeTree")
-    group[COMPONENTS], group[VERSION] = list(components), _CURRENT
-    _add_sockets(group, components)
-    entry, exit_ = group.nodes.new("NodeGroupInput"), group.nodes.new("NodeGroupOutput")
-    entry.location = (-_COLUMN, 0.0)
-    image: Any = None
-    for index, component in enumerate(components):
-        layer = _graded(group, entry.outputs, component.capitalize(), -index * _ROW)
-        if image is None:
-            image = layer
-            continue
+    return None
+
+
+def _add_component(group: Any, components: Sequence[str], index: int) -> None:
+    """The nodes of one component, between what is there and the output."""
+    entry, exit_ = (
+        next(node for node in group.nodes if node.bl_idname == kind) for kind in ("NodeGroupInput", "NodeGroupOutput")
+    )
+    image = _graded(group, entry.outputs, components[index].capitalize(), -index * _ROW)
+    if index > 0:
         mix = new_mix(group, "MULTIPLY" if index == 1 else "ADD")
         mix.node.location = ((6 + index) * _COLUMN, -index * _ROW)
-        group.links.new(image, mix.a)
-        group.links.new(layer, mix.b)
+        group.links.new(exit_.inputs[0].links[0].from_socket, mix.a)
+        group.links.new(image, mix.b)
         image = mix.out
     group.links.new(image, exit_.inputs[0])
-    exit_.location = ((7 + len(components)) * _COLUMN, 0.0)
-    return group
 
 
 def _add_sockets(group: Any, components: Sequence[str]) -> None:

@@ -61,17 +61,16 @@ def originals(set_id: str) -> dict[str, bpy.types.Image]:
     return {image[ORIGINAL]: image for image in bpy.data.images if image.get(SET) == set_id and image.get(ORIGINAL)}
 
 
-def keep_originals(set_id: str, components: Iterable[str]) -> None:
-    """See that a set has the hidden originals of these components."""
+def keep_original(set_id: str, component: str) -> bool:
+    """See that a set has the hidden original of a component; whether it had to be made."""
     _remove_orphans()
-    layers, kept = layers_of(set_id), originals(set_id)
-    for name in components:
-        layer = layers.get(name)
-        if layer is None or name in kept:
-            continue
-        hidden = images.new_layer(f".{layer.name[:50]} original")
-        properties = {SET: set_id, ORIGINAL: name}
-        images.fill_layer(hidden, layer_bytes(layer), layer.alpha_mode == "CHANNEL_PACKED", properties)
+    layer = layers_of(set_id).get(component)
+    if layer is None or component in originals(set_id):
+        return False
+    hidden = images.new_layer(f".{layer.name[:50]} original")
+    properties = {SET: set_id, ORIGINAL: component}
+    images.fill_layer(hidden, layer_bytes(layer), layer.alpha_mode == "CHANNEL_PACKED", properties)
+    return True
 
 
 def _remove_orphans() -> None:
@@ -93,13 +92,18 @@ def shown_edits(set_id: str, components: Iterable[str]) -> Edits | None:
         return None
 
 
-def write_layers(set_id: str, layers: dict[str, bytes], edits: Edits) -> None:
-    """Let the set's layers show ``edits``; the albedo is never among them."""
-    targets = layers_of(set_id)
-    for name, data in layers.items():
-        if name in targets and name != "albedo":
-            image = targets[name]
-            images.fill_layer(image, data, image.alpha_mode == "CHANNEL_PACKED", {RELIT: json.dumps(edits)})
+def next_to_write(set_id: str, components: Iterable[str], edits: Edits) -> str | None:
+    """The first of these components whose layer shows something else than ``edits``; the albedo never shows any."""
+    layers: dict[str, Any] = dict(layers_of(set_id))
+    wanted = json.dumps(edits)
+    behind = (name for name in components if name in layers and layers[name].get(RELIT, "[]") != wanted)
+    return next((name for name in behind if name != "albedo"), None)
+
+
+def write_layer(set_id: str, component: str, data: bytes, edits: Edits) -> None:
+    """Let one of the set's layers show ``edits``."""
+    image = layers_of(set_id)[component]
+    images.fill_layer(image, data, image.alpha_mode == "CHANNEL_PACKED", {RELIT: json.dumps(edits)})
 
 
 def layer_bytes(image: bpy.types.Image) -> bytes:
@@ -109,8 +113,10 @@ def layer_bytes(image: bpy.types.Image) -> bytes:
         Failure: ``image_empty``.
     """
     packed: Any = image.packed_file
-    if packed is not None and not image.is_dirty and bytes(packed.data[:4]) == b"\x76\x2f\x31\x01":
-        return bytes(packed.data)
+    if packed is not None and not image.is_dirty:
+        data = bytes(packed.data)  # Blender copies it each time that it is asked
+        if data[:4] == b"\x76\x2f\x31\x01":
+            return data
     pixels = layer_pixels(image)
     return encode_exr(pixels[..., :3], pixels[..., 3] if image.alpha_mode == "CHANNEL_PACKED" else None)
 

@@ -27,7 +27,7 @@ import bpy
 from ..core.failure import Failure
 from ..core.protocol import Message
 from ..core.session import Layer, Session
-from . import compositor, images
+from . import compositor, images, recombine
 
 SET, COMPONENT, SOURCE, PREVIEW = "join_set", "join_component", "join_source", "join_preview"
 RELIT = "join_relit"
@@ -120,6 +120,14 @@ class LayerSet:
         now: dict[str, Any] = dict(layers_of(self.session.id))
         return [name for name in self._written if name not in now or PREVIEW in now[name]]
 
+    def prepare_nodes(self) -> bool:
+        """Make a part of the node group that :meth:`finish` wants; True when it is there."""
+        scene: bpy.types.Scene | None = bpy.data.scenes.get(self.scene)
+        return scene is None or self.update is not None or recombine.grow_group(self._in_order())
+
+    def _in_order(self) -> list[str]:
+        return [name for name in (self.session.result or {})["layers"] if name in self._written]
+
     def finish(self) -> list[str]:
         """Put away what is left of the previews, wire the layers; returns the layers' names.
 
@@ -133,7 +141,7 @@ class LayerSet:
             )
         scene: bpy.types.Scene | None = bpy.data.scenes.get(self.scene)
         if scene is not None and self.update is None:
-            order = {name: layers[name] for name in (self.session.result or {})["layers"] if name in layers}
+            order = {name: layers[name] for name in self._in_order()}
             compositor.add_layers(scene, f"JoIN: {self.session.name}", order)
         return [image.name for image in layers.values()]
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core.failure import Failure
 from ..host import relight as host
+from ..host import undo
 from ..host.results import set_of
 from . import relight_state
 from .layers import chosen_set, image_property
@@ -19,7 +20,7 @@ _TICK = 0.1
 def _changed(self: Any, _context: Any) -> None:
     item = relight_state.find(self.id_data, self.set_id)
     if item is not None:
-        relight_state.touch(item)
+        relight_state.moved(item)
 
 
 class JoinRelightValue(bpy.types.PropertyGroup):
@@ -298,6 +299,7 @@ def _add_item(scene: Any, set_id: str, directions: list[dict[str, Any]]) -> Any:
         label = host.label_of(set_id)
         item.name, item.set_id = f"{label} {set_id[:6]}" if label in taken else label, set_id
     relight_state.fill(item, directions)
+    undo.include_everything()
     return item
 
 

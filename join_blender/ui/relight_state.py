@@ -24,11 +24,14 @@ from ..core.failure import Failure
 from ..core.keeper import Keeper
 from ..core.relight import Edits, Relight, Update
 from ..host import relight as host
+from ..host import undo
 from ..host.results import layers_of
 from . import operators, running
 
-_TICK, _IDLE_TICK = 0.02, 1.0
+_TICK, _IDLE_TICK = 0.01, 1.0
 """Seconds between two looks at the engine, with and without work."""
+_UNDO_AFTER = 0.3
+"""Seconds after a slider's last move that its step of undo is taken, where Blender takes none by itself."""
 _PREVIEW_SIDE = 256
 """Pixels: a preview is blown up to about this, so that the panel shows it without blur."""
 
@@ -39,6 +42,8 @@ latency: dict[str, float] = {}
 """By set: seconds from the values to the preview of them that came last."""
 _quiet = False
 _previews: Any = None
+_unwritten: dict[str, Update] = {}
+"""By set: the newest full layers, of which each tick writes one."""
 _lock = threading.RLock()
 """A render works in a thread of its own."""
 
@@ -82,6 +87,7 @@ def set_amounts(item: Any, amounts: Sequence[float]) -> None:
         for value, amount in zip(item.values, amounts, strict=True):
             value.amount = amount
         item.show_original = False
+    undo.include_everything()
     touch(item)
 
 
@@ -131,6 +137,13 @@ def begin(set_id: str) -> Relight:
         return light
 
 
+def moved(item: Any) -> None:
+    """A slider was moved."""
+    if not _quiet and not bpy.app.background and not undo.blender_records_sliders(bpy.context):
+        running.undo_soon("Move Light", _UNDO_AFTER)
+    touch(item)
+
+
 def touch(item: Any, again: bool = False) -> None:
     """A value has changed: ask for what it shows, now. ``again``: the layers have lost what was made for it."""
     if _quiet or not item.values or bpy.app.background:
@@ -142,7 +155,7 @@ def touch(item: Any, again: bool = False) -> None:
         return
     with _lock:
         light.want(edits_of(item), rested=again)
-        _step()
+        _step(write=False)
 
 
 def apply(item: Any, edits: Edits) -> None:
@@ -158,12 +171,13 @@ def apply(item: Any, edits: Edits) -> None:
         light = begin(item.set_id)
         light.wait_for_directions(keeper)
         update = light.wait(keeper, edits)
-    host.keep_originals(item.set_id, names)
-    host.write_layers(item.set_id, dict(update.full), update.edits)
+    _unwritten.pop(item.set_id, None)
+    while _write_next(item.set_id, update):
+        pass
 
 
-def _step() -> bool:
-    """One look at the engine; whether there is more to come."""
+def _step(write: bool = True) -> bool:
+    """One look at the engine, and with ``write`` at most one image written; whether there is more to come."""
     if not _lock.acquire(blocking=False):
         return True  # a render waits for the engine
     try:
@@ -172,12 +186,17 @@ def _step() -> bool:
             if not layers_of(set_id):  # undone or deleted
                 light.close()
                 del lights[set_id]
+                _unwritten.pop(set_id, None)
                 continue
             for update in light.step(keeper):
                 _show(set_id, update)
             if light.failure is not None and light.failure is not running.trouble:
                 running.refuse(light.failure)
-        return any(light.busy for light in lights.values())
+        if write and _unwritten:
+            set_id, update = next(iter(_unwritten.items()))
+            if not _write_next(set_id, update):
+                del _unwritten[set_id]
+        return bool(_unwritten) or any(light.busy for light in lights.values())
     finally:
         _lock.release()
 
@@ -187,11 +206,20 @@ def _show(set_id: str, update: Update) -> None:
         latency[set_id] = time.monotonic() - update.since
         _set_preview(set_id, update.preview)
     if update.full:
-        host.keep_originals(set_id, update.full)
-        host.write_layers(set_id, dict(update.full), update.edits)
-        running.redraw()
+        _unwritten[set_id] = update
     else:
         _redraw_sidebars()  # the images are what they were, and drawing them takes time
+
+
+def _write_next(set_id: str, update: Update) -> bool:
+    """Write one image of the full layers; False when all are written."""
+    if any(host.keep_original(set_id, name) for name in update.full):
+        return True
+    name = host.next_to_write(set_id, update.full, update.edits)
+    if name is not None:
+        host.write_layer(set_id, name, update.full[name], update.edits)
+        running.redraw()
+    return name is not None
 
 
 def _redraw_sidebars() -> None:
@@ -284,6 +312,7 @@ def forget_file(*_: Any) -> None:
         for light in lights.values():
             light.close()
         lights.clear()
+        _unwritten.clear()
 
 
 def _items(scene: Any) -> list[Any]:

@@ -19,6 +19,7 @@ from ..core.background import Task
 from ..core.failure import Failure
 from ..core.queue import Queue
 from ..core.session import Session, Stage
+from ..host import undo
 from ..host.results import LayerSet
 from . import wording
 
@@ -32,11 +33,12 @@ trouble: Failure | None = None
 """Why the last start was refused, for the panel; the failures of jobs are in the queue."""
 last_words = ""
 """How the last job ended well."""
-_undo_due = ""
-"""The name of the step of undo that the next tick takes; it costs a tick of its own."""
+_undo_due: tuple[str, float] | None = None
+"""The name of the step of undo that is to be taken, and the time from which on; it costs a tick of its own."""
 _sets: dict[str, LayerSet] = {}
 _later: list[tuple[Task[Any], Callable[[Any], None]]] = []
 _shown = ""
+_ticking = False
 
 
 def current() -> Session | None:
@@ -76,6 +78,13 @@ def later(work: Callable[[], Any], then: Callable[[Any], None]) -> None:
     wake()
 
 
+def undo_soon(message: str, seconds: float = 0.0) -> None:
+    """Take a step of undo, so many seconds after the last of these calls; an earlier one's name stays."""
+    global _undo_due
+    _undo_due = _undo_due[0] if _undo_due is not None else message, time.monotonic() + seconds
+    _see_that_it_ticks()
+
+
 def refuse(failure: Failure | None) -> None:
     """Remember why something could not be started; None forgets it."""
     global trouble
@@ -92,6 +101,7 @@ def wait(session: Session) -> None:
     while session in queue.sessions:
         step()
         time.sleep(0.005)
+    session.wait_until_closed()
     if session.failure is not None:
         failure = session.failure
         if queue.failed is session:
@@ -111,8 +121,9 @@ def wait_for_all() -> list[Failure]:
 
 def step() -> list[Session]:
     """One tick: the engine, then at most one write into Blender's data. Returns the sessions that have ended."""
-    if _undo_due:
+    if _undo_due is not None and time.monotonic() >= _undo_due[1] and not _hands_are_busy(_undo_due[1]):
         _push_undo()
+        return []
     ended = queue.step()
     for session in ended:
         _on_end(session)
@@ -123,10 +134,17 @@ def step() -> list[Session]:
 
 
 def wake() -> None:
-    """See that the timer runs."""
-    if not bpy.app.background and not bpy.app.timers.is_registered(_on_timer):
-        bpy.app.timers.register(_on_timer, first_interval=0.0, persistent=True)
+    """See that the timer runs, now."""
+    _see_that_it_ticks()
     redraw()
+
+
+def _see_that_it_ticks() -> None:
+    if bpy.app.background or _ticking:
+        return
+    if bpy.app.timers.is_registered(_on_timer):  # it may be dozing
+        bpy.app.timers.unregister(_on_timer)
+    bpy.app.timers.register(_on_timer, first_interval=0.0, persistent=True)
 
 
 def abandon() -> None:
@@ -144,7 +162,7 @@ def abandon() -> None:
 def forget_file(*_: Any) -> None:
     """Another file is about to be loaded: jobs end, and nothing of theirs gets into the new one."""
     global trouble, last_words, _undo_due
-    _undo_due = ""
+    _undo_due = None
     _sets.clear()
     _later.clear()
     queue.stop_all()
@@ -161,9 +179,14 @@ def redraw() -> None:
 
 def _on_timer() -> float | None:
     """What Blender calls; None ends the calls."""
-    step()
+    global _ticking
+    _ticking = True
+    try:
+        step()
+    finally:
+        _ticking = False
     _show()
-    if (queue.sessions and not queue.halted) or _later or _undo_due:
+    if (queue.sessions and not queue.halted) or _later or _undo_due is not None:
         return _TICK
     return _IDLE_TICK if queue.keeper.engine is not None else None
 
@@ -177,14 +200,13 @@ def _serve(session: Session) -> None:
             if preview and layers is not None:
                 layers.show_preview(preview)
                 redraw()
-        elif session.stage is Stage.READING and not _hands_are_busy(session):
+        elif session.stage is Stage.READING and not _hands_are_busy(session.began + session.seconds["result"]):
             _write(session, layers)
     except Failure as failure:
         session.fail(failure)
 
 
 def _write(session: Session, layers: LayerSet | None) -> None:
-    global _undo_due
     layer = session.take_layer()
     if layer is not None:
         if layers is not None:
@@ -196,12 +218,14 @@ def _write(session: Session, layers: LayerSet | None) -> None:
     if layers is not None and (gone := layers.missing()):
         session.take_again(gone)
         return
+    if layers is not None and not layers.prepare_nodes():
+        return
     names = layers.finish() if layers is not None else []
     session.finish()
     _sets.pop(session.id, None)
     _tell_end(session, names)
     if layers is not None:
-        _undo_due = f"Decompose {session.name}"
+        undo_soon(f"Decompose {session.name}")
 
 
 def _tell_end(session: Session, names: list[str]) -> None:
@@ -225,22 +249,22 @@ def _on_end(session: Session) -> None:
     redraw()
 
 
-def _hands_are_busy(session: Session) -> bool:
-    """Whether the user is in the middle of a stroke or a drag, which a step of undo would tear apart."""
+def _hands_are_busy(since: float) -> bool:
+    """Whether the user is in the middle of a stroke or a drag, which a step of undo would tear apart; for so long since
+    then it waits."""
     window = _window()
     modal = getattr(window, "modal_operators", ()) if window is not None else ()
-    waited = time.monotonic() - session.began - session.seconds.get("result", 0.0)
-    return len(modal) > 0 and waited < _PATIENCE
+    return len(modal) > 0 and time.monotonic() - since < _PATIENCE
 
 
 def _push_undo() -> None:
     global _undo_due
-    message, _undo_due = _undo_due, ""
+    due, _undo_due = _undo_due, None
     window = _window()
-    if bpy.app.background or window is None:
+    if bpy.app.background or window is None or due is None:
         return
     with bpy.context.temp_override(window=window), contextlib.suppress(RuntimeError):  # there may be no undo right now
-        bpy.ops.ed.undo_push(message=message)
+        undo.push(due[0])
 
 
 def _pop_up(name: str, failure: Failure) -> None:

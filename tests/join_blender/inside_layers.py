@@ -129,6 +129,32 @@ def case_relight() -> Report:
     return report
 
 
+def case_undo() -> Report:
+    """In edit mode, where a step of undo of Blender's own holds the mesh alone."""
+    made(Path(ARGUMENTS["folder"]))
+    bpy.ops.mesh.primitive_cube_add()
+    bpy.ops.ed.undo_push(message="Cube")
+    bpy.ops.object.mode_set(mode="EDIT")
+    bpy.ops.ed.undo_push(message="Edit")
+    assert bpy.ops.join.relight("EXEC_DEFAULT", True, image="photo") == {"FINISHED"}
+    report: Report = {"recorded": module("host.undo").blender_records_sliders(bpy.context), "amounts": []}
+
+    def note() -> None:
+        lights = bpy.context.scene.join_relights
+        report["amounts"].append([round(value.amount, 2) for value in lights[0].values][:2] if len(lights) else None)
+
+    assert bpy.ops.join.relight_random("EXEC_DEFAULT", True, image="photo", seed=3) == {"FINISHED"}
+    note()
+    item().values[0].amount = 1.5
+    module("host.undo").push("Move Light")
+    note()
+    for step in (bpy.ops.ed.undo, bpy.ops.ed.undo, bpy.ops.ed.undo, bpy.ops.ed.redo, bpy.ops.ed.redo, bpy.ops.ed.redo):
+        step()
+        note()
+    report["strays"] = [text.name for text in bpy.data.texts]
+    return report
+
+
 def case_tomorrow() -> Report:
     """The saved file in another process, with another engine: what is shown, and another light."""
     folder = Path(ARGUMENTS["folder"])

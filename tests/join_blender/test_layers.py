@@ -88,6 +88,14 @@ def test_originals_are_kept_and_go_with_their_layers(lit: tuple[Path, dict]) -> 
     assert report["orphans_gone"]
 
 
+def test_undo_takes_the_light_back_in_edit_mode_too(tmp_path: Path, blender: Blender, bank: Path) -> None:
+    report = blender.run("undo", sys.executable, folder=tmp_path, bank=bank)
+    assert not report["recorded"] and report["strays"] == []
+    random, moved, *seen = report["amounts"]
+    assert moved[0] == 1.5 and moved[1] == random[1] != 0.0
+    assert seen == [random, [0.0, 0.0], None, [0.0, 0.0], random, moved]
+
+
 def test_a_saved_file_relights_tomorrow(blender: Blender, lit: tuple[Path, dict]) -> None:
     folder, _ = lit
     report = blender.run("tomorrow", sys.executable, folder=folder)
