@@ -101,6 +101,8 @@ def directions_table(header: DirectionsHeader) -> list[str]:
 def _directions(header: DirectionsHeader) -> list[str]:
     training = header.training
     found = f"{training['steps']} steps of inversion" if training.get("steps") else "the encoders"
+    dropped = [f"{name} (R² {r2:.2f})" for name, r2 in training.get("left_out", {}).items()]
+    left_out = ["", f"Without a direction, because the codes hardly tell it: {', '.join(dropped)}."] if dropped else []
     return [
         f"Learned from the codes that {found} gave {training['samples']:,} training renders"
         f"{', as they are and mirrored' if training.get('mirror') else ''}. "
@@ -110,6 +112,7 @@ def _directions(header: DirectionsHeader) -> list[str]:
         "change: cosine between the mean change of what the generator makes and that of the renders.",
         "",
         *directions_table(header),
+        *left_out,
         "",
         "`left_right` and `up_down` are sines of angles as one sees them in the picture; `distance` and `size` (in "
         "widths of the picture) and `intensity` are logarithms.",

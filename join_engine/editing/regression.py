@@ -61,6 +61,11 @@ class Reading:
         """Codes [N, D] → attributes [N, K]."""
         return codes @ self.weights + self.offsets
 
+    def of(self, columns: Sequence[int]) -> Reading:
+        """The reading of some of the attributes alone."""
+        chosen = list(columns)
+        return Reading(self.weights[:, chosen], self.offsets[chosen], self.penalty, self.r2[chosen])
+
 
 def read_attributes(
     codes: Tensor, attributes: Tensor, validation: tuple[Tensor, Tensor], penalties: Sequence[float] = PENALTIES

@@ -77,7 +77,7 @@ def measure(
         means by attribute and over all, with 95 % intervals.
 
     Raises:
-        JoinError: ``directions_missing``; whatever the decomposition raises.
+        JoinError: ``directions_missing``; ``data_missing`` when no move is one of them; whatever the decomposition raises.
     """
     header = bank.header.directions
     if header is None:
@@ -93,6 +93,9 @@ def measure(
                 unit = float(header.attributes[move.attribute]["unit"])
                 rows.append({"scene": index, "move": move.name, **scene.compare(move, move.views[index], unit, reader)})
         say(f"{number + 1} of {len(scenes.originals)} scenes")
+    if not rows:
+        known = ", ".join(header.attributes)
+        raise JoinError("data_missing", "No render moves the light in a way that the bank knows.", f"It knows {known}.")
     return {
         "bank": {"name": bank.header.name, "sha256": bank.sha256},
         "settings": {"preset": preset.name, "seed": seed},

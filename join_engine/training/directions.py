@@ -11,6 +11,9 @@ edit moves all these components together. ``make_bank --directions`` puts the fi
 Codes that an encoder or an inversion finds are drawn towards the mean code, and what is regressed on them is too short.
 The lengths of the vectors are therefore taken from the images: the mean change of what the generator makes is brought
 to that of the renders, wherever the two look alike.
+
+What codes cannot tell, an edit of them cannot change: an attribute that validation renders' codes hardly speak of gets
+no direction, and the bank's card says so.
 """
 
 from __future__ import annotations
@@ -55,12 +58,14 @@ class Settings:
         checked: of the validation samples.
         steps: of the optimiser that finds each sample's code; 0 takes the encoder's.
         mirror: look at each sample mirrored, too: what the right does is then what the left does, turned round.
+        least_r2: of an attribute over the validation samples; below it gets no direction.
     """
 
     count: int = 2000
     checked: int = 300
     steps: int = 0
     mirror: bool = True
+    least_r2: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,8 @@ def learn(
     """Directions of all components but the albedo.
 
     Raises:
-        JoinError: ``encoder_missing``; ``light_constant`` when an attribute does not differ between the samples.
+        JoinError: ``encoder_missing``; ``light_constant`` when an attribute does not differ between the samples;
+            ``light_unseen`` when the codes tell none of them.
     """
     began = time.perf_counter()
     names = [name for name in bank.components if name != ALBEDO]
@@ -101,6 +107,10 @@ def learn(
         for key, parts in {"r2": names, **{f"r2_{name}": [name] for name in names}}.items()
     }
     figures = {key: reading.r2 for key, reading in readings.items()}
+    kept = [i for i, r2 in enumerate(figures["r2"].tolist()) if r2 >= settings.least_r2]
+    if not kept:
+        message = f"The codes tell nothing of the light: the best R² is {float(figures['r2'].max()):.2f}."
+        raise JoinError("light_unseen", message, "Use a bank of the same renders, with encoders that were trained.")
     vectors = {}
     for name in names:
         effects = mean_effects(seen.flat(name), attributes, held).view(len(unit), *seen.codes[name].shape[1:])
@@ -108,12 +118,13 @@ def learn(
         gains, figures[f"alike_{name}"] = _compared(bank.components[name], seen.codes[name], effects, changes)
         effects = effects * gains[:, None, None]
         figures[f"moves_{name}"] = _moves(effects, seen.codes[name])
-        vectors[name] = DirectionVectors(*effects.shape)
-        vectors[name].vectors.copy_(effects)
+        vectors[name] = DirectionVectors(len(kept), *effects.shape[1:])
+        vectors[name].vectors.copy_(effects[kept])
+    known = list(lights.attributes)
     header = DirectionsHeader(
         {
-            attribute: {"unit": float(unit[i]), **{key: float(values[i]) for key, values in figures.items()}}
-            for i, attribute in enumerate(lights.attributes)
+            known[i]: {"unit": float(unit[i]), **{key: float(values[i]) for key, values in figures.items()}}
+            for i in kept
         },
         {name: fingerprint(bank.components[name].generator) for name in names},
         {name: int(found.shape[1]) for name, found in seen.codes.items()},
@@ -121,12 +132,13 @@ def learn(
             **asdict(settings),
             "samples": len(set(seen.lights.names)),
             "validation_samples": len(set(checked.lights.names)),
+            "left_out": {name: float(figures["r2"][i]) for i, name in enumerate(known) if i not in kept},
             "penalty": readings["r2"].penalty,
             "packs": [{"file": pack.file, "dataset": pack.dataset, "seed": pack.seed} for pack in data.packs],
             "seconds": round(time.perf_counter() - began),
         },
     )
-    return Learned(header, vectors, readings["r2"])
+    return Learned(header, vectors, readings["r2"].of(kept))
 
 
 def _look(
@@ -194,7 +206,9 @@ def _learn(arguments: argparse.Namespace) -> Learned:
     validation = read_validation(arguments.validation, data)
     assert validation is not None  # --validation is required
     lights = read_lights(arguments.data), read_lights(arguments.validation)
-    settings = Settings(arguments.count, arguments.checked, arguments.steps, arguments.mirror)
+    settings = Settings(
+        arguments.count, arguments.checked, arguments.steps, arguments.mirror, least_r2=arguments.least_r2
+    )
     return learn(bank, data, lights[0], (validation, lights[1]), settings)
 
 
@@ -209,6 +223,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--checked", type=int, default=defaults.checked, help="validation samples (%(default)s)")
     parser.add_argument(
         "--steps", type=int, default=0, help="find codes by so many steps of inversion (default: the encoders' codes)"
+    )
+    parser.add_argument(
+        "--least-r2",
+        type=float,
+        default=defaults.least_r2,
+        help="an attribute told worse gets no direction (%(default)s)",
     )
     parser.add_argument("--no-mirror", dest="mirror", action="store_false", help="do not look at mirrored samples")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")

@@ -28,6 +28,7 @@ from join_engine.training.make_bank import main as make_bank
 from .fake_packs import TRANSFORMS, add_member
 
 NAMES = ("left_right", "up_down", "intensity")
+UNSEEN = "size"  # varies in the packs and changes no image
 
 
 # --- the regressions ----------------------------------------------------------------------------------------------
@@ -113,6 +114,7 @@ def _write_pack(bank: Bank, known: Tensor, path: Path, count: int, seed: int, to
                 Image.fromarray(to_pixels(values[index]).permute(1, 2, 0).numpy()).save(buffer, format="PNG")
                 add_member(tar, f"{index:08d}.{name}.png", buffer.getvalue())
             light = {name: units[name] * float(lights[index, i]) for i, name in enumerate(NAMES)}
+            light[UNSEEN] = float(torch.rand(1, generator=rng))
             if told or index:
                 text = json.dumps({"light": light, "held": {"fill": 0.1}})
                 add_member(tar, f"{index:08d}.json", text.encode())
@@ -141,7 +143,10 @@ def learned(files: Mapping[str, Path]) -> Learned:
 
 
 def test_renders_of_known_light_teach_the_directions(tiny_bank: Bank, known: Tensor, learned: Learned) -> None:
-    assert list(learned.header.attributes) == list(NAMES) and set(learned.vectors) == {"shading"}
+    assert set(learned.vectors) == {"shading"} and list(learned.header.attributes) == list(NAMES)
+    # A name that would do nothing is not given away.
+    assert list(learned.header.training["left_out"]) == [UNSEEN] and learned.header.training["left_out"][UNSEEN] < 0.1
+    assert learned.reading.weights.shape[1] == len(NAMES)
     shading = tiny_bank.components["shading"]
     vectors = learned.vectors["shading"].vectors[:, 0]
 
@@ -184,6 +189,7 @@ def test_a_bank_keeps_its_directions(
             assert torch.equal(found, learned.vectors["shading"].vectors[i, 0])
     card = out.with_suffix(".md").read_text(encoding="utf-8")
     assert "## Directions of the light" in card and "| left_right | 0." in card
+    assert "hardly tell it: size (R² " in card
 
 
 def test_directions_of_another_generator_are_refused(
@@ -221,11 +227,15 @@ def test_what_is_missing_is_said(
         read_directions(tmp_path / "broken")
 
 
-def test_an_encoders_codes_will_do(seeing_bank: Bank, files: Mapping[str, Path], tmp_path: Path) -> None:
+def test_an_encoders_codes_will_do(
+    seeing_bank: Bank, files: Mapping[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     packs = ["--data", str(files["train"]), "--validation", str(files["val"])]
     out = tmp_path / "d.safetensors"
     arguments = ["--bank", str(seeing_bank.path), *packs, "--count", "20", "--checked", "9", "--device", "cpu"]
-    assert main([*arguments, "--out", str(out)]) == 0
+    assert main([*arguments, "--out", str(out)]) == 2  # this one has learned nothing
+    assert "The codes tell nothing of the light: the best R² is" in capsys.readouterr().err
+    assert main([*arguments, "--least-r2", "-9", "--out", str(out)]) == 0
     header = read_directions(out).header
     assert header.training["samples"] == 20 and header.training["validation_samples"] == 9
     assert header.layers == {"shading": 1}

@@ -175,10 +175,19 @@ def test_the_command_writes_tables_sheets_and_the_card(
     assert sizes["ein Foto"][0] > 800 and sizes["ein Foto"][1] < 700
 
 
-def test_what_cannot_be_measured_is_said(tiny_bank: Bank, relit: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_measured_is_said(
+    tiny_bank: Bank,
+    with_directions: Callable[[torch.Tensor], Bank],
+    step: torch.Tensor,
+    relit: Path,
+    tmp_path: Path,
+) -> None:
     scenes = read_relit(relit, ("albedo", "shading"), 1)
     with pytest.raises(JoinError, match="knows no named directions"):
         measure(tiny_bank, scenes, SHORT)
+    other = replace(scenes, moves=[replace(move, attribute="size") for move in scenes.moves])
+    with pytest.raises(JoinError, match="It knows left_right"):
+        measure(with_directions(step), other, Preset("start", (MeanStart(),)))
     with pytest.raises(JoinError, match="holds no scenes under a moved light"):
         read_relit(tmp_path, ("albedo", "shading"), 1)
     (tmp_path / "original.tar").write_bytes((relit / "original.tar").read_bytes())
