@@ -77,7 +77,8 @@ def measure(
         means by attribute and over all, with 95 % intervals.
 
     Raises:
-        JoinError: ``directions_missing``; ``data_missing`` when no move is one of them; whatever the decomposition raises.
+        JoinError: ``directions_missing``; ``data_missing`` when no move is one of them; whatever the decomposition
+            raises.
     """
     header = bank.header.directions
     if header is None:
