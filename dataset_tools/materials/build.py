@@ -11,6 +11,7 @@ from typing import Any
 import bpy  # type: ignore[import]
 
 from dataset_tools.errors import UserError
+from dataset_tools.materials import trees
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.library import FAMILIES
 from dataset_tools.materials.surface import Coordinates, Surface, blended
@@ -25,14 +26,12 @@ def build_material(covering: Covering, name: str, textures: Path | None = None, 
     fine grid in a plane, which can be displaced; its own UVs then stand in for the position too, because they stay
     where they are when the surface moves.
     """
-    data = bpy.data.materials.new(name)
-    if not data.use_nodes:  # always true from Blender 5.0, where setting it warns
-        data.use_nodes = True
-    data.node_tree.nodes.clear()
-    graph = Graph(data.node_tree, _loader(textures))
+    graph = Graph(_loader(textures))
     surface = _layered(graph, covering, flat)
     displaced = flat and any(FAMILIES[material.family].displaced for material in covering.layers)
     _connect(graph, surface, displaced=displaced)
+    # Two layers seldom meet again.
+    data = trees.material(graph.nodes, name, common=len(covering.layers) == 1)
     if displaced:
         data.displacement_method = "BOTH"
     return data
@@ -104,13 +103,11 @@ def _shader(graph: Graph, surface: Surface, normal: Socket | None) -> Socket:
 
 def _bumped(graph: Graph, surface: Surface) -> Socket:
     """The normal of a relief in metres, over the surface's own or mapped normal."""
-    node = graph.node("ShaderNodeBump", {"Height": surface.height, "Distance": 1.0, "Strength": 1.0})
+    inputs = {"Height": surface.height, "Distance": 1.0, "Strength": 1.0}
     if surface.normal is not None:
-        graph.feed(node.inputs["Normal"], surface.normal)
+        inputs["Normal"] = surface.normal
     # Younger than 4.2, where its value is fixed at one.
-    if "Filter Width" in node.inputs:
-        node.inputs["Filter Width"].default_value = 1.0
-    return node.outputs[0]
+    return graph.node("ShaderNodeBump", inputs, optional={"Filter Width": 1.0}).outputs[0]
 
 
 def _reflectance(graph: Graph, color: Value) -> Value:

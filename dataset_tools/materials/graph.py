@@ -1,54 +1,85 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A small vocabulary for shader graphs, so that a material reads as a formula."""
+"""A small vocabulary for shader graphs, so that a material reads as a formula. No bpy: graphs are data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-Socket = Any  # bpy.types.NodeSocket
+Key = int | str
+
+
+@dataclass(frozen=True)
+class Socket:
+    """An output of a node, which is named by its place in the graph."""
+
+    node: int
+    key: Key
+
+
 Value = Any  # a socket, a number or a tuple of numbers
 
 
-class Graph:
-    """Adds nodes to one tree; every method returns the output socket of the node it made."""
+@dataclass(frozen=True)
+class _Outputs:
+    node: int
 
-    def __init__(self, tree: Any, load: Callable[[str], Any]) -> None:
+    def __getitem__(self, key: Key) -> Socket:
+        return Socket(self.node, key)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node: Blender's name of its kind, its properties, what goes into its sockets, and the stops of a colour ramp.
+
+    A socket is named as Blender does or counted from 0, among those in use alone where the node hides the others.
+    ``optional`` are inputs that not every Blender has.
+    """
+
+    number: int
+    kind: str
+    settings: Mapping[str, Any]
+    inputs: Mapping[Key, Value]
+    optional: Mapping[Key, Value] = field(default_factory=dict)
+    stops: tuple[tuple[float, tuple[float, ...]], ...] = ()
+
+    @property
+    def outputs(self) -> _Outputs:
+        """Its outputs by name or number."""
+        return _Outputs(self.number)
+
+
+class Graph:
+    """Collects nodes; every method returns the output socket of the node it made. ``trees`` makes Blender's of them."""
+
+    def __init__(self, load: Callable[[str], Any]) -> None:
         """``load`` opens an image file of a scanned material."""
-        self._tree = tree
+        self.nodes: list[Node] = []
         self._load = load
 
-    def node(self, kind: str, inputs: dict[str, Value] | None = None, **settings: Any) -> Any:
-        """A node of ``kind`` with its properties set and its inputs linked or given values, by socket name."""
-        node = self._tree.nodes.new(kind)
-        for name, setting in settings.items():
-            setattr(node, name, setting)
-        for name, value in (inputs or {}).items():
-            self.feed(node.inputs[name], value)
-        return node
-
-    def feed(self, socket: Socket, value: Value) -> None:
-        """Link a socket to an input, or give the input a constant; colours may be written without alpha."""
-        if hasattr(value, "is_output"):
-            self._tree.links.new(value, socket)
-        elif isinstance(value, tuple) and socket.type == "RGBA":
-            socket.default_value = (*value[:3], 1.0)
-        else:
-            socket.default_value = value
+    def node(
+        self,
+        kind: str,
+        inputs: Mapping[Any, Value] | None = None,
+        *,
+        optional: Mapping[Key, Value] | None = None,
+        stops: Sequence[tuple[float, tuple[float, ...]]] = (),
+        **settings: Any,
+    ) -> Node:
+        """A node of ``kind`` with its properties set and its inputs linked or given values; see :class:`Node`."""
+        made = Node(len(self.nodes), kind, settings, dict(inputs or {}), dict(optional or {}), tuple(stops))
+        self.nodes.append(made)
+        return made
 
     def math(self, operation: str, a: Value, b: Value = 0.0, *, clamp: bool = False) -> Socket:
         """Arithmetic on numbers."""
-        node = self.node("ShaderNodeMath", operation=operation, use_clamp=clamp)
-        self.feed(node.inputs[0], a)
-        self.feed(node.inputs[1], b)
-        return node.outputs[0]
+        return self.node("ShaderNodeMath", {0: a, 1: b}, operation=operation, use_clamp=clamp).outputs[0]
 
     def vector(self, operation: str, a: Value, b: Value) -> Socket:
         """Arithmetic on vectors and colours; SCALE takes a number as its second."""
-        node = self.node("ShaderNodeVectorMath", operation=operation)
-        self.feed(node.inputs[0], a)
-        self.feed(node.inputs["Scale"] if operation == "SCALE" else node.inputs[1], b)
-        return node.outputs[0]
+        second = "Scale" if operation == "SCALE" else 1
+        return self.node("ShaderNodeVectorMath", {0: a, second: b}, operation=operation).outputs[0]
 
     def length(self, vector: Socket) -> Socket:
         """How long a vector is."""
@@ -61,27 +92,17 @@ class Graph:
 
     def mix(self, factor: Value, a: Value, b: Value) -> Socket:
         """Colour ``a`` where ``factor`` is 0, ``b`` where it is 1."""
-        node = self.node("ShaderNodeMix", data_type="RGBA", clamp_factor=True)
-        # The node carries sockets for every data type; only those of the chosen one are enabled.
-        for socket, value in zip((s for s in node.inputs if s.enabled), (factor, a, b), strict=True):
-            self.feed(socket, value)
-        return next(s for s in node.outputs if s.enabled)
+        return self.node("ShaderNodeMix", {0: factor, 1: a, 2: b}, data_type="RGBA", clamp_factor=True).outputs[0]
 
     def mix_number(self, factor: Value, a: Value, b: Value) -> Value:
         """Number ``a`` where ``factor`` is 0, ``b`` where it is 1; no node where both are the same constant."""
         if isinstance(a, float | int) and a == b:
             return a
-        node = self.node("ShaderNodeMix", data_type="FLOAT", clamp_factor=True)
-        for socket, value in zip((s for s in node.inputs if s.enabled), (factor, a, b), strict=True):
-            self.feed(socket, value)
-        return next(s for s in node.outputs if s.enabled)
+        return self.node("ShaderNodeMix", {0: factor, 1: a, 2: b}, data_type="FLOAT", clamp_factor=True).outputs[0]
 
     def mix_shader(self, factor: Value, a: Socket, b: Socket) -> Socket:
         """Shader ``a`` where ``factor`` is 0, ``b`` where it is 1."""
-        node = self.node("ShaderNodeMixShader")
-        for socket, value in zip(node.inputs, (factor, a, b), strict=True):
-            self.feed(socket, value)
-        return node.outputs[0]
+        return self.node("ShaderNodeMixShader", {0: factor, 1: a, 2: b}).outputs[0]
 
     def mix_vector(self, factor: Value, a: Socket, b: Socket) -> Socket:
         """Vector ``a`` where ``factor`` is 0, ``b`` where it is 1."""
@@ -112,17 +133,10 @@ class Graph:
 
     def palette(self, value: Value, colors: Sequence[tuple[float, ...]], *, stepped: bool = True) -> Socket:
         """The colours in equal shares of [0, 1], one after another (``stepped``), or run together in a gradient."""
-        node = self.node("ShaderNodeValToRGB")
-        self.feed(node.inputs[0], value)
-        ramp = node.color_ramp
-        ramp.interpolation = "CONSTANT" if stepped else "LINEAR"
-        while len(ramp.elements) < len(colors):
-            ramp.elements.new(1.0)
         last = len(colors) if stepped else max(len(colors) - 1, 1)
-        for index, color in enumerate(colors):
-            ramp.elements[index].position = index / last
-            ramp.elements[index].color = (*color[:3], 1.0)
-        return node.outputs[0]
+        stops = [(index / last, (*color[:3], 1.0)) for index, color in enumerate(colors)]
+        interpolation = "CONSTANT" if stepped else "LINEAR"
+        return self.node("ShaderNodeValToRGB", {0: value}, stops=stops, interpolation=interpolation).outputs[0]
 
     def wave(
         self, vector: Socket, scale: float, distortion: float = 0.0, detail: float = 2.0, **settings: Any

@@ -12,6 +12,7 @@ import numpy as np
 from mathutils import Matrix  # type: ignore[import]
 from mathutils import Vector as BlenderVector
 
+from dataset_tools.materials import trees
 from dataset_tools.materials.build import build_material
 from dataset_tools.scenes.meshes import MeshData, grid, primitive, rectangle
 from dataset_tools.specs.description import Camera, Fill, Light, Object, Room, Scene, Tile, Vector
@@ -40,9 +41,10 @@ def clear_scene() -> None:
     data = bpy.data
     _scene().camera = None
     _scene().world = None
-    for blocks in (data.objects, data.meshes, data.materials, data.lights, data.cameras, data.worlds, data.images):
-        removable = [block for block in blocks if getattr(block, "type", None) != "RENDER_RESULT"]
-        data.batch_remove(removable)
+    images = [image for image in data.images if image.type != "RENDER_RESULT"]
+    others = (data.objects, data.meshes, data.lights, data.cameras, data.worlds)
+    # All at once: each call looks through everything that stays, templates and all.
+    data.batch_remove([*trees.removable(data.materials), *images, *(block for blocks in others for block in blocks)])
 
 
 def _scene() -> Any:

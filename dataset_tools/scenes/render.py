@@ -16,6 +16,7 @@ import bpy  # type: ignore[import]
 
 from dataset_tools import passes
 from dataset_tools.errors import UserError
+from dataset_tools.materials import trees
 from dataset_tools.scenes import device
 from dataset_tools.scenes.build import build_scene, clear_scene
 from dataset_tools.scratch import scratch_folder
@@ -54,6 +55,7 @@ class Renderer:
         """``textures`` is the folder of scanned materials, for scenes that have any."""
         self._textures = textures
         self._folder = tempfile.TemporaryDirectory(prefix="join-render-", dir=scratch_folder())
+        trees.forget()
         bpy.ops.wm.read_factory_settings(use_empty=True)
         _configure(quality)
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from dataset_tools.materials.family import Family
-from dataset_tools.materials.graph import Graph, Socket
+from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.layout import Blocks, blocks
 from dataset_tools.materials.surface import Coordinates, Surface
 from dataset_tools.specs.description import Color, Material
@@ -155,7 +155,7 @@ def _camouflage_colors(rng: np.random.Generator) -> tuple[Color, ...]:
 
 def camouflage(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Patches of four colours with clean outlines."""
-    color: Socket = material.colors[0]
+    color: Value = material.colors[0]
     for number, ink in enumerate(material.colors[1:]):
         moved = graph.vector("ADD", at.solid, (7.3 * number, 3.1, 11.7 * number))
         patches = graph.noise(moved, 1.0 / material.scale, detail=2.0, roughness=0.55, distortion=0.4)
