@@ -8,6 +8,7 @@ which leaves the multi-scale pixel term of :mod:`join_engine.losses.perceptual` 
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from ..bank import Bank
@@ -24,11 +25,14 @@ FEATURE_KINDS = ("random", "trunk", "discriminator", "pixels")
 
 
 def reconstruction_loss(
-    settings: Joint | Tuning, bank: Bank, target: Tensor, seed: int, draws: int = 1
+    settings: Joint | Tuning,
+    bank: Bank,
+    target: Tensor,
+    seed: int,
+    draws: int = 1,
+    dtype: torch.dtype | None = None,
 ) -> PerceptualLoss:
-    """L of Eq. 4 and 11 as the settings want it, for targets [B, 3, R, R]; draws of an ensemble follow the seed.
-
-    Several ``draws`` are the same for all targets, so that their losses can be compared.
+    """L of Eq. 4 and 11 as the settings want it, for targets [B, 3, R, R]; ``draws`` of an ensemble follow the seed.
 
     Raises:
         JoinError: as :func:`make_features`.
@@ -36,8 +40,8 @@ def reconstruction_loss(
     features = make_features(settings.features, bank)
     ensemble = None
     if settings.ensemble and features is not None:
-        ensemble = ELpips(features, target, draws, seed, alike=draws > 1)
-    return PerceptualLoss(target, settings.pixel_weight, settings.feature_weight, features, ensemble)
+        ensemble = ELpips(features, target, draws, seed, dtype=dtype)
+    return PerceptualLoss(target, settings.pixel_weight, settings.feature_weight, features, ensemble, dtype)
 
 
 def make_features(kind: str, bank: Bank) -> Features | None:

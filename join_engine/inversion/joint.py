@@ -22,17 +22,16 @@ _FINAL_DRAWS = 8
 def joint_inversion(settings: Joint, state: InversionState, monitor: Monitor) -> None:
     """Move ``state.latents`` to the codes that minimise Eq. 4 over all components at once, and note their loss.
 
-    The images of a batch are independent: their losses are summed, and Adam works on each number by itself. The codes
-    with the lowest loss are kept per image, so that a cancelled run still returns its best. Where an ensemble is drawn
-    anew at each step the lowest loss is a matter of luck: there the last codes are kept, and their loss is that of
-    several draws, the same for all images.
+    The images of a batch are independent: their losses are summed, Adam works on each number by itself, and random
+    draws are those that each would get alone; what differs is the rounding of the convolutions. The codes with the
+    lowest loss are kept per image, so that a cancelled run still returns its best. Where an ensemble is drawn anew at
+    each step the lowest loss is a matter of luck: there the last codes are kept, and their loss is that of several
+    draws.
     """
     variables, to_codes = _variables(settings, state)
     codes = to_codes(variables)
-    reconstruction = reconstruction_loss(settings, state.bank, state.target, state.seed)
-    if settings.knn_weight:
-        for name in codes:  # draws the codes now, so that the time left is told right
-            state.codebook.knn(name, settings.neighbours)
+    reconstruction = reconstruction_loss(settings, state.bank, state.target, state.seed, dtype=state.dtype)
+    prior = _Prior(settings, state)  # draws the sampled codes now, so that the time left is told right
     optimizer = torch.optim.Adam(list(variables.values()), lr=settings.learning_rate)
     best, best_loss = _copy(codes), torch.full_like(state.loss, torch.inf)
     clock = Clock(settings.steps)
@@ -44,8 +43,8 @@ def joint_inversion(settings: Joint, state: InversionState, monitor: Monitor) ->
             step / settings.steps, settings.ramp_up, settings.ramp_down
         )
         codes = to_codes(variables)
-        outputs = state.synthesize(codes)
-        loss = reconstruction(state.render(outputs)) + _prior(settings, state, codes)  # [B]
+        outputs = state.synthesize(codes, state.dtype)
+        loss = reconstruction(state.render(outputs)) + prior(codes)  # [B]
         if settings.ensemble:
             best = _copy(codes)
         else:
@@ -61,7 +60,7 @@ def joint_inversion(settings: Joint, state: InversionState, monitor: Monitor) ->
     if settings.ensemble:
         final = reconstruction_loss(settings, state.bank, state.target, state.seed, _FINAL_DRAWS)
         with torch.no_grad():
-            state.loss = final(state.render(state.synthesize())) + _prior(settings, state, best)
+            state.loss = final(state.render(state.synthesize())) + prior(best)
 
 
 def _variables(settings: Joint, state: InversionState) -> tuple[Codes, Callable[[Codes], Codes]]:
@@ -77,19 +76,30 @@ def _variables(settings: Joint, state: InversionState) -> tuple[Codes, Callable[
     return variables, lambda us: {name: whitenings[name].color(u) for name, u in us.items()}
 
 
-def _prior(settings: Joint, state: InversionState, codes: Codes) -> Tensor:
-    """What keeps the codes among those that their generators know, summed over the components: [B]."""
-    total = torch.zeros_like(state.loss)
-    for name, w in codes.items():
-        if settings.knn_weight:
-            total = total + settings.knn_weight * state.codebook.knn(name, settings.neighbours)(w)
-        if settings.in_domain_weight:
-            mean = state.bank.components[name].w_avg
-            total = total + settings.in_domain_weight * in_domain_loss(w, mean)
-        if settings.normal_weight:
-            whitened = state.codebook.whitening(name).whiten(w)  # [B, L, w_dim]
-            total = total + settings.normal_weight * whitened.square().mean(dim=(1, 2))
-    return total
+class _Prior:
+    """What keeps the codes among those that their generators know, summed over the components."""
+
+    def __init__(self, settings: Joint, state: InversionState) -> None:
+        self._settings = settings
+        self._state = state
+        knn = state.codebook.knn
+        names = state.latents if settings.knn_weight else ()
+        self._knn = {name: knn(name, settings.neighbours).follow() for name in names}
+
+    def __call__(self, codes: Codes) -> Tensor:
+        """Codes [B, L, w_dim] of each component → [B]."""
+        settings, state = self._settings, self._state
+        total = torch.zeros_like(state.loss)
+        for name, w in codes.items():
+            if settings.knn_weight:
+                total = total + settings.knn_weight * self._knn[name](w)
+            if settings.in_domain_weight:
+                mean = state.bank.components[name].w_avg
+                total = total + settings.in_domain_weight * in_domain_loss(w, mean)
+            if settings.normal_weight:
+                whitened = state.codebook.whitening(name).whiten(w)  # [B, L, w_dim]
+                total = total + settings.normal_weight * whitened.square().mean(dim=(1, 2))
+        return total
 
 
 def _copy(codes: dict[str, Tensor]) -> dict[str, Tensor]:

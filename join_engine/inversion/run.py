@@ -37,6 +37,7 @@ def invert(
     monitor: Monitor | None = None,
     codebook: CodeBook | None = None,
     saturated: Tensor | None = None,
+    dtype: torch.dtype | None = None,
 ) -> InversionState:
     """Invert a batch of images with one preset.
 
@@ -48,6 +49,8 @@ def invert(
         monitor: told of progress, asked for cancellation.
         codebook: the bank's sampled codes, if some are at hand already.
         saturated: [B, 3, R, R] booleans: where the target is white and its true brightness unknown.
+        dtype: precision of the convolutions while codes are searched for, None for float32; bfloat16 is worth it where
+            :func:`join_engine.processor.has_bf16` says so. Tuning, and what the codes make in the end, are float32.
 
     Returns:
         The state after the last stage, or after the one that was cancelled, with the best start of each image.
@@ -65,6 +68,10 @@ def invert(
         raise JoinError("component_missing", f"The bank '{bank.header.name}' lacks {', '.join(missing)}.")
     device = next(iter(bank.components.values())).w_avg.device
     state = InversionState.begin(bank, target.to(device, torch.float32), seed, codebook, _to(saturated, device))
+    state.dtype = dtype
+    if device.type == "cpu":  # the layout that convolutions on CPUs are fastest in; the weights stay what they are
+        for component in bank.components.values():
+            component.generator.synthesis.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
     run_stages(preset.stages, state, monitor or Monitor())
     if state.starts > 1:  # a preset may end, or be cancelled, with several starts
         keep_best(KeepBest(), state, monitor or Monitor())

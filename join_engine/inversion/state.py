@@ -121,9 +121,12 @@ class CodeBook:
         return self._losses[key]
 
 
-def generate(generator: Generator, w: Tensor) -> Tensor:
-    """G(w) with fixed noise: codes [B, 1 or num_ws, w_dim] → [B, 3, R, R] in the generator's range."""
-    return generator.synthesis(w.expand(-1, generator.num_ws, -1), noise="const")
+def generate(generator: Generator, w: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """G(w) with fixed noise: codes [B, 1 or num_ws, w_dim] → [B, 3, R, R] in the generator's range.
+
+    ``dtype`` is that of the convolutions (None: of the codes); what comes out is in the precision of the weights.
+    """
+    return generator.synthesis(w.expand(-1, generator.num_ws, -1), "const", dtype or w.dtype)
 
 
 def _small(component: BankComponent, w: Tensor, size: int) -> Tensor:
@@ -145,6 +148,8 @@ class InversionState:
         codebook: sampled codes of the bank.
         saturated: [B, 3, R, R] booleans: where the target is white and its true brightness unknown.
         seed: of everything random.
+        dtype: precision of the convolutions while codes are searched for; None for that of the codes, in
+            which results are made in any case.
         tuned: fine-tuned generators of each item, by component; None while the bank's own are used.
         cancelled: a stage was told to stop; later stages do not run.
         seconds: per stage.
@@ -158,6 +163,7 @@ class InversionState:
     saturated: Tensor | None = None
     seed: int = 0
     starts: int = 1
+    dtype: torch.dtype | None = None
     tuned: list[dict[str, Generator]] | None = None
     cancelled: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
@@ -194,18 +200,21 @@ class InversionState:
         alone.take(torch.tensor([item], device=self.target.device), 1)
         return alone
 
-    def synthesize(self, latents: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    def synthesize(
+        self, latents: Mapping[str, Tensor] | None = None, dtype: torch.dtype | None = None
+    ) -> dict[str, Tensor]:
         """Generators' outputs G_i(w_i) of Eq. 2 for the given codes (default: the state's), with fixed noise.
 
-        Per component [B, L, w_dim] → [B, 3, R, R] in the generator's range.
+        Per component [B, L, w_dim] → [B, 3, R, R] in the generator's range. ``dtype`` is that of the convolutions
+        (None: of the codes).
         """
         outputs = {}
         for name, w in (self.latents if latents is None else latents).items():
             if self.tuned is None:
-                outputs[name] = generate(self.bank.components[name].generator, w)
+                outputs[name] = generate(self.bank.components[name].generator, w, dtype)
             else:
                 parts = zip(self.tuned, w.split(1), strict=True)
-                outputs[name] = torch.cat([generate(generators[name], code) for generators, code in parts])
+                outputs[name] = torch.cat([generate(generators[name], code, dtype) for generators, code in parts])
         return outputs
 
     def decode(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..networks.features import DiscriminatorFeatures
-from .perceptual import unit_features
+from .perceptual import taps_of, unit_features
 
 _BORDER = 7  # pixels of reflected border that the offset moves about in
 _KEEP = 0.99
@@ -30,70 +30,61 @@ _PERMUTATIONS = tuple(permutations(range(3)))
 
 @dataclass(frozen=True)
 class Transforms:
-    """One draw of the ensemble for a batch of images.
+    """One draw of the ensemble, for all images of a batch.
 
     Attributes:
         scale: side of the box that is averaged to one pixel, with ``phase`` (rows, columns) pixels of reflected
-            border before the first box; shared by the batch.
-        shift: [B, 2] rows and columns of reflected border before the image, out of ``border``.
+            border before the first box.
+        shift: rows and columns of reflected border before the image, out of ``border``.
         border: rows and columns added in all; 0 keeps the size: the border on one side is paid for on the other.
-        flip: [B, 2] whether rows and columns run backwards.
-        transpose: whether rows become columns; shared by the batch. With the flips, all right-angled rotations.
-        channels: [B, 3] which channel becomes the first, second and third.
-        colour: [B, 3] factor of each channel.
+        flip: whether rows and columns run backwards.
+        transpose: whether rows become columns. With the flips, all right-angled rotations.
+        channels: which channel becomes the first, second and third.
+        colour: [3] factor of each channel.
     """
 
     scale: int
     phase: tuple[int, int]
-    shift: Tensor
+    shift: tuple[int, int]
     border: tuple[int, int]
-    flip: Tensor
+    flip: tuple[bool, bool]
     transpose: bool
-    channels: Tensor
+    channels: tuple[int, ...]
     colour: Tensor
 
     @classmethod
-    def draw(
-        cls, rng: torch.Generator, batch: int, size: tuple[int, int], fixed_size: bool = False, alike: bool = False
-    ) -> Transforms:
-        """Draw for ``batch`` images of ``size`` (rows, columns) with a generator on the CPU.
+    def draw(cls, rng: torch.Generator, size: tuple[int, int], fixed_size: bool = False) -> Transforms:
+        """Draw for images of ``size`` (rows, columns) with a generator on the CPU.
 
         Args:
             fixed_size: the features take images of one size only, so neither the scale nor the border may change it.
-            alike: all images of the batch get the same transforms, so that their distances can be compared.
         """
-        count = 1 if alike else batch
+
+        def below(limit: int) -> int:
+            return int(torch.randint(limit, (), generator=rng))
+
         scale, phase = 1, (0, 0)
         largest = 1 if fixed_size else max(1, min(size) // 64)
         if largest > 1:
             weights = torch.arange(1, largest + 1, dtype=torch.float64).reciprocal().square()
             scale = 1 + int(torch.multinomial(weights, 1, generator=rng))
-            phase = (int(torch.randint(scale, (), generator=rng)), int(torch.randint(scale, (), generator=rng)))
+            phase = (below(scale), below(scale))
         rows, columns = (min(_BORDER, side // scale - 1) for side in size)
-        shift = [torch.randint(limit + 1, (count,), generator=rng) for limit in (rows, columns)]
-        flip = torch.rand(count, 2, generator=rng) < 0.5
-        transpose = bool(torch.rand((), generator=rng) < 0.5)
-        order = torch.tensor(_PERMUTATIONS)[torch.randint(len(_PERMUTATIONS), (count,), generator=rng)]
-        colour = _COLOUR_LOW + _COLOUR_SPAN * torch.rand(count, 3, generator=rng)
+        shift = (below(rows + 1), below(columns + 1))
+        flip = (below(2) == 1, below(2) == 1)
+        transpose = below(2) == 1
+        channels = _PERMUTATIONS[below(len(_PERMUTATIONS))]
+        colour = _COLOUR_LOW + _COLOUR_SPAN * torch.rand(3, generator=rng)
         border = (0, 0) if fixed_size else (rows, columns)
-        parts = (torch.stack(shift, dim=1), flip, order, colour)
-        shift_, flip_, order_, colour_ = (part.expand(batch, -1) for part in parts)
-        return cls(scale, phase, shift_, border, flip_, transpose, order_, colour_)
+        return cls(scale, phase, shift, border, flip, transpose, channels, colour)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Images [B, 3, H, W] in [0, 1] → [B, 3, H′, W′] in [0, 1]."""
-        device = images.device
         small = self._shrunk(images)
-        rows = self._indices(0, small.shape[2]).to(device)
-        columns = self._indices(1, small.shape[3]).to(device)
-        batch = torch.arange(len(images), device=device)
-        moved = small[
-            batch[:, None, None, None],
-            self.channels.to(device)[:, :, None, None],
-            rows[:, None, :, None],
-            columns[:, None, None, :],
-        ]
-        coloured = moved * self.colour.to(device, images.dtype)[:, :, None, None]
+        rows = self._indices(0, small.shape[2]).to(images.device)
+        columns = self._indices(1, small.shape[3]).to(images.device)
+        moved = small[:, list(self.channels)][:, :, rows][:, :, :, columns]
+        coloured = moved * self.colour.to(images)[:, None, None]
         return coloured.transpose(2, 3) if self.transpose else coloured
 
     def _shrunk(self, images: Tensor) -> Tensor:
@@ -106,20 +97,21 @@ class Transforms:
         return functional.avg_pool2d(padded, self.scale)
 
     def _indices(self, axis: int, length: int) -> Tensor:
-        """[B, length + border] where each row (or column) comes from."""
-        positions = torch.arange(length + self.border[axis])[None] - self.shift[:, axis, None]
-        reflected = positions.abs()
-        reflected = torch.where(reflected >= length, 2 * (length - 1) - reflected, reflected)
-        return torch.where(self.flip[:, axis, None], reflected.flip(1), reflected)
+        """[length + border] where each row (or column) comes from."""
+        positions = (torch.arange(length + self.border[axis]) - self.shift[axis]).abs()
+        reflected = torch.where(positions >= length, 2 * (length - 1) - positions, positions)
+        return reflected.flip(0) if self.flip[axis] else reflected
 
 
 class Dropout:
-    """Drops single numbers of what each convolution sees; :meth:`again` replays the masks for the other image."""
+    """Drops single numbers of what each convolution sees, the same for all images of a batch.
 
-    def __init__(self, rng: torch.Generator, keep: float = _KEEP, alike: bool = False) -> None:
+    :meth:`again` replays the masks for the other image.
+    """
+
+    def __init__(self, rng: torch.Generator, keep: float = _KEEP) -> None:
         self._rng = rng  # on the device of the features
         self._keep = keep
-        self._alike = alike
         self._masks: list[Tensor] = []
         self._next = 0
 
@@ -132,8 +124,7 @@ class Dropout:
         if self._keep >= 1.0:
             return features
         if self._next == len(self._masks):
-            shape = (1, *features.shape[1:]) if self._alike else features.shape
-            drawn = torch.rand(shape, generator=self._rng, device=features.device)
+            drawn = torch.rand((1, *features.shape[1:]), generator=self._rng, device=features.device)
             self._masks.append((drawn < self._keep).to(features.dtype) / self._keep)
         mask = self._masks[self._next]
         self._next += 1
@@ -144,6 +135,8 @@ class ELpips:
     """E-LPIPS to fixed targets, with the interface of :class:`join_engine.losses.perceptual.FeatureDistance`.
 
     Every call draws anew from one stream, which the seed determines: an optimisation sees another draw at each step.
+    All images of a batch get the same draw, which is the one that each would get alone: what an image comes to does not
+    depend on its company, and the distances of a batch can be compared.
 
     Args:
         features: takes images [B, 3, H, W] in [0, 1] and a function for the input of each convolution. Discriminators
@@ -151,8 +144,8 @@ class ELpips:
         target: [B, 3, H, W] in [0, 1].
         draws: how many are averaged in a call.
         seed: of all draws.
-        alike: the same draw for all images of a batch.
         keep: of the dropout, the share that stays.
+        dtype: precision of the features' convolutions.
 
     Attributes:
         heads: per tap, non-negative weights of its channels [C], taken from ``features.heads`` where there are such.
@@ -164,14 +157,14 @@ class ELpips:
         target: Tensor,
         draws: int = 1,
         seed: int = 0,
-        alike: bool = False,
         keep: float = _KEEP,
+        dtype: torch.dtype | None = None,
     ) -> None:
         self._features = features
         self._target = target
         self._draws = draws
-        self._alike = alike
         self._keep = keep
+        self._dtype = dtype
         self._fixed_size = isinstance(features, DiscriminatorFeatures)
         self._rng = torch.Generator().manual_seed(seed)
         self.heads: Sequence[Tensor] | None = getattr(features, "heads", None)
@@ -183,13 +176,13 @@ class ELpips:
 
     def _one_draw(self, image: Tensor) -> Tensor:
         size = (int(image.shape[2]), int(image.shape[3]))
-        transforms = Transforms.draw(self._rng, len(image), size, self._fixed_size, self._alike)
+        transforms = Transforms.draw(self._rng, size, self._fixed_size)
         seed = int(torch.randint(2**31, (), generator=self._rng))
         on_device = torch.Generator(image.device).manual_seed(seed)
-        dropout = Dropout(on_device, self._keep, self._alike)
+        dropout = Dropout(on_device, self._keep)
         with torch.no_grad():
-            theirs = [unit_features(tap) for tap in self._features(transforms(self._target), dropout)]
-        mine = [unit_features(tap) for tap in self._features(transforms(image), dropout.again())]
+            theirs = [unit_features(tap) for tap in self._taps(transforms(self._target), dropout)]
+        mine = [unit_features(tap) for tap in self._taps(transforms(image), dropout.again())]
         total = image.new_zeros(len(image))
         for index, (one, other) in enumerate(zip(mine, theirs, strict=True)):
             squared = (one - other).square()  # [B, C, H′, W′]
@@ -198,8 +191,11 @@ class ELpips:
             total = total + squared.sum(dim=1).mean(dim=(1, 2))
         return total
 
+    def _taps(self, images: Tensor, dropout: Dropout) -> list[Tensor]:
+        return taps_of(self._features, images, self._dtype, dropout)
+
 
 @torch.no_grad()
 def elpips_metric(features: Any, images: Tensor, truths: Tensor, draws: int = 16, seed: int = 0) -> Tensor:
     """E-LPIPS of images to truths [B, 3, H, W] in [0, 1], for tables: [B]. Every image gets the same draws."""
-    return ELpips(features, truths, draws, seed, alike=True)(images)
+    return ELpips(features, truths, draws, seed)(images)

@@ -10,7 +10,7 @@ normalised feature cannot see.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as functional
@@ -28,6 +28,8 @@ class PerceptualLoss:
         feature_weight: of the LPIPS-shaped distance.
         features: what that distance is taken in, see :func:`join_engine.inversion.features.make_features`; None leaves
             it out. Default: the random trunk.
+        distance: instead of the LPIPS-shaped one, with the same interface.
+        dtype: precision of the features' convolutions.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class PerceptualLoss:
         feature_weight: float = 1.0,
         features: Features | Literal["random"] | None = "random",
         distance: Callable[[Tensor], Tensor] | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         self.pixel_weight = pixel_weight
         self.feature_weight = feature_weight
@@ -45,7 +48,7 @@ class PerceptualLoss:
         if distance is not None or features is None or not feature_weight:
             return
         chosen = RandomFeatures().to(target.device) if features == "random" else features
-        self._distance = FeatureDistance(chosen, target)
+        self._distance = FeatureDistance(chosen, target, dtype)
 
     def __call__(self, image: Tensor) -> Tensor:
         """sRGB-encoded images [B, 3, H, W] → loss [B], one for each target."""
@@ -69,22 +72,24 @@ class FeatureDistance:
     Args:
         features: what to compare.
         target: [B, 3, H, W] in [0, 1].
+        dtype: precision of the features' convolutions.
 
     Attributes:
         taps: how many distances are summed.
     """
 
-    def __init__(self, features: Features, target: Tensor) -> None:
+    def __init__(self, features: Features, target: Tensor, dtype: torch.dtype | None = None) -> None:
         self._features = features
+        self._dtype = dtype
         with torch.no_grad():
-            self._target = [unit_features(tap) for tap in features(target)]
+            self._target = [unit_features(tap) for tap in taps_of(features, target, dtype)]
         self.taps = len(self._target)
 
     def __call__(self, image: Tensor) -> Tensor:
         """Images [B, 3, H, W] in [0, 1] → distance, summed over the taps: [B]."""
         taps = [
             (unit_features(mine) - theirs).square().sum(dim=1).mean(dim=(1, 2))
-            for mine, theirs in zip(self._features(image), self._target, strict=True)
+            for mine, theirs in zip(taps_of(self._features, image, self._dtype), self._target, strict=True)
         ]
         return sum(taps[1:], taps[0])
 
@@ -94,6 +99,17 @@ def _pyramid(image: Tensor) -> list[Tensor]:
     while min(levels[-1].shape[2:]) >= 8:
         levels.append(functional.avg_pool2d(levels[-1], 2))
     return levels
+
+
+def taps_of(
+    features: Callable[..., list[Tensor]], images: Tensor, dtype: torch.dtype | None, *arguments: Any
+) -> list[Tensor]:
+    """``features(images, *arguments)``, convolved in ``dtype`` (None: as they are); taps in that of the images."""
+    if dtype is None or dtype == images.dtype:
+        return features(images, *arguments)
+    with torch.autocast(images.device.type, dtype):
+        taps = features(images.contiguous(memory_format=torch.channels_last), *arguments)
+    return [tap.to(images.dtype) for tap in taps]
 
 
 def unit_features(features: Tensor) -> Tensor:

@@ -47,6 +47,22 @@ def test_zero_on_equal_images_symmetric_in_its_draw_and_deterministic(make: Call
     assert not torch.equal(loss(other), loss(other))  # every call draws anew
 
 
+def test_images_of_a_batch_get_what_they_would_get_alone() -> None:
+    images, targets = _images(3, seed=1), _images(3, seed=2)
+    loss = ELpips(_trunk(), targets, 2, seed=5)
+    together = [loss(images) for _ in range(3)]
+    for item in range(3):
+        own = ELpips(_trunk(), targets[item : item + 1], 2, seed=5)
+        for values in together:  # call by call
+            assert torch.allclose(own(images[item : item + 1]), values[item], rtol=1e-5)
+
+
+def test_bfloat16_is_near() -> None:
+    one, other = _images(seed=1), _images(seed=2)
+    exact, rough = (ELpips(_trunk(), one, 4, dtype=dtype)(other) for dtype in (torch.float32, torch.bfloat16))
+    assert rough.dtype == torch.float32 and torch.allclose(exact, rough, rtol=0.02) and not torch.equal(exact, rough)
+
+
 def test_gradient_is_finite() -> None:
     for image in (_images(), torch.zeros(2, 3, 32, 32)):
         variable = image.clone().requires_grad_()
@@ -59,30 +75,29 @@ def test_transforms_keep_what_they_should() -> None:
     image = torch.rand(1, 3, 24, 30).expand(3, -1, -1, -1)
     seen = set()
     for _ in range(40):
-        draw = Transforms.draw(rng, 3, (24, 30))
+        draw = Transforms.draw(rng, (24, 30))
         out = draw(image)
         assert out.shape == ((3, 3, 37, 31) if draw.transpose else (3, 3, 31, 37))
         seen.add(draw.transpose)
         # Undo by hand: the middle of the image comes out unchanged, wherever the border went.
         upright = out.transpose(2, 3) if draw.transpose else out
-        for item in range(3):
-            axes = [axis + 1 for axis in (0, 1) if draw.flip[item, axis]]
-            top, left = draw.shift[item].tolist()
-            inner = upright[item].flip(axes)[:, top : top + 24, left : left + 30]
-            for channel in range(3):
-                expected = image[item, draw.channels[item, channel]] * draw.colour[item, channel]
-                assert torch.allclose(inner[channel], expected)
+        axes = [axis + 2 for axis in (0, 1) if draw.flip[axis]]
+        top, left = draw.shift
+        inner = upright.flip(axes)[:, :, top : top + 24, left : left + 30]
+        for channel in range(3):
+            expected = image[:, draw.channels[channel]] * draw.colour[channel]
+            assert torch.allclose(inner[:, channel], expected)
     assert seen == {True, False}
 
 
 def test_scales_are_box_means_and_rarer_the_larger() -> None:
     rng = torch.Generator().manual_seed(1)
-    draws = [Transforms.draw(rng, 1, (256, 256)) for _ in range(400)]
+    draws = [Transforms.draw(rng, (256, 256)) for _ in range(400)]
     counts = [sum(draw.scale == scale for draw in draws) for scale in (1, 2, 3, 4)]
     assert counts == sorted(counts, reverse=True) and sum(counts) == 400 and counts[3] > 5
     plain = torch.full((1, 3, 256, 256), 0.5)
     half = next(draw for draw in draws if draw.scale == 3)
-    assert torch.allclose(half(plain) / half.colour[:, :, None, None], torch.tensor(0.5))
+    assert torch.allclose(half(plain) / half.colour[:, None, None], torch.tensor(0.5))
 
 
 def test_dropout_drops_a_hundredth_and_replays_its_masks() -> None:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,11 @@ import torch
 from join_engine import forward_models
 from join_engine.bank import Bank, load_bank
 from join_engine.errors import JoinError
-from join_engine.inversion import Monitor, Progress, invert
+from join_engine.inversion import Monitor, Progress, invert, run_stages
 from join_engine.inversion.schedule import ramped
 from join_engine.inversion.starts import keep_best, pool_start
 from join_engine.inversion.state import InversionState, Whitening
-from join_engine.presets import PRESETS, Joint, KeepBest, MeanStart, PoolStart, Preset, Tuning
+from join_engine.presets import PRESETS, Joint, KeepBest, MeanStart, PoolStart, Preset, StageSettings, Tuning
 
 SHORT = Preset("short", (MeanStart(), Joint(steps=20)))
 
@@ -67,10 +69,72 @@ def test_the_same_seed_gives_the_same_codes(tiny_bank: Bank, own_targets: torch.
         assert torch.equal(first.latents[name], second.latents[name])
 
 
+def _in_doubles(bank: Bank) -> Bank:
+    components = {}
+    for name, part in bank.components.items():
+        codes = {(100_000, 0): part.sample_codes().double()}
+        generator = copy.deepcopy(part.generator).double()
+        discriminator = copy.deepcopy(part.discriminator).double()  # type: ignore[union-attr]
+        components[name] = replace(
+            part, generator=generator, discriminator=discriminator, w_avg=part.w_avg.double(), _codes=codes
+        )
+    return replace(bank, components=components)
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        (
+            PoolStart(starts=3, pool=32, size=8),
+            Joint(steps=15, space="whitened", features="pixels", normal_weight=0.01),
+            KeepBest(),
+            Joint(steps=10, in_domain_weight=1e-3, features="discriminator"),
+        ),
+        (
+            MeanStart(),
+            Joint(steps=20, ensemble=True, space="w+", features="discriminator"),
+            Tuning(steps=3, ensemble=True, features="discriminator", discriminator_every=2),
+        ),
+    ],
+    ids=["starts", "ensemble"],
+)
+def test_images_of_a_batch_get_what_they_would_get_alone(
+    tiny_bank: Bank, own_targets: torch.Tensor, stages: tuple[StageSettings, ...]
+) -> None:
+    """Every draw, choice and optimiser step. In doubles, where the rounding of a convolution, which depends on the
+    size of the batch, is too small for Adam to make anything of: 25 steps carry 1e-16 to less than 1e-9."""
+    bank = _in_doubles(tiny_bank)
+
+    def run(targets: torch.Tensor) -> InversionState:
+        state = InversionState.begin(bank, targets.double(), seed=3)
+        run_stages(stages, state, Monitor())
+        return state
+
+    together = run(own_targets)
+    for item in range(3):
+        alone = run(own_targets[item : item + 1])
+        assert torch.allclose(together.loss[item], alone.loss[0], rtol=1e-8, atol=0)
+        for name, w in alone.latents.items():
+            assert torch.allclose(together.latents[name][item], w[0], rtol=0, atol=1e-9)
+        for name, output in alone.synthesize().items():
+            assert torch.allclose(together.synthesize()[name][item], output[0], rtol=0, atol=1e-8)
+
+
 def test_images_of_a_batch_do_not_know_of_each_other(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
+    """In single precision: Adam's first steps, which have the same size for all gradients, make 1e-7 to about 1e-4."""
     together = invert(tiny_bank, own_targets, SHORT)
     alone = invert(tiny_bank, own_targets[1:2], SHORT)
-    assert torch.allclose(together.loss[1], alone.loss[0], rtol=1e-2)
+    assert torch.allclose(together.loss[1], alone.loss[0], rtol=2e-3)
+
+
+def test_a_search_in_bfloat16_ends_near_and_its_results_are_exact(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
+    preset = Preset("long", (MeanStart(), Joint(steps=150)))
+    exact, rough = (invert(tiny_bank, own_targets, preset, dtype=dtype) for dtype in (torch.float32, torch.bfloat16))
+    assert not torch.equal(exact.latents["albedo"], rough.latents["albedo"])
+    assert (_psnr(rough) > _psnr(exact).clamp(max=33.0) - 1.0).all()
+    generator = tiny_bank.components["albedo"].generator
+    own = generator.synthesis(rough.latents["albedo"].expand(-1, generator.num_ws, -1), noise="const")
+    assert torch.equal(rough.synthesize()["albedo"], own)
 
 
 def test_generators_stay_as_they_are(tiny_bank: Bank, own_targets: torch.Tensor) -> None:

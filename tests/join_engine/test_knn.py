@@ -76,6 +76,42 @@ def test_fewer_codes_than_neighbours() -> None:
     assert KnnLoss(torch.zeros(3, 2), 50)(torch.ones(1, 1, 2)).item() == torch.tensor(2.0).sqrt()
 
 
+def test_following_a_code_finds_what_a_search_among_all_finds() -> None:
+    """Steps of all sizes, from none to far beyond the shell, of several codes that move by themselves."""
+    generator = torch.Generator().manual_seed(5)
+    codes = torch.randn(5000, 16, generator=generator)
+    loss = KnnLoss(codes, 10)
+    follower, w = loss.follow(), torch.randn(6, 1, 16, generator=generator)
+    for step in range(60):
+        exact, followed = loss.nearest(w[:, 0]), follower.nearest(w[:, 0])
+        assert torch.equal(exact.sort(dim=1).values, followed.sort(dim=1).values)
+        length = 10.0 ** (torch.rand(6, 1, 1, generator=generator) * 3 - (3.5 if step % 10 else 2.0))
+        w = w + length * torch.randn(6, 1, 16, generator=generator)
+    assert 1 < follower.searches < 60
+    variable, other = w.clone().requires_grad_(), w.clone().requires_grad_()
+    followed, exact = follower(variable), loss(other)
+    (followed.sum() + exact.sum()).backward()
+    assert variable.grad is not None and other.grad is not None
+    assert torch.allclose(followed, exact) and torch.allclose(variable.grad, other.grad, atol=1e-7)
+
+
+def test_a_code_that_rests_is_searched_for_once() -> None:
+    generator = torch.Generator().manual_seed(6)
+    loss = KnnLoss(torch.randn(5000, 16, generator=generator), 10)
+    follower, w = loss.follow(), torch.randn(3, 2, 16, generator=generator)
+    values = [follower(w + 1e-4 * step) for step in range(5)]
+    assert follower.searches == 1 and torch.allclose(values[4], loss(w + 4e-4))
+
+
+def test_few_codes_can_be_followed_anywhere() -> None:
+    loss = KnnLoss(torch.randn(30, 4, generator=torch.Generator().manual_seed(7)), 5)
+    follower = loss.follow()
+    for distance in (0.0, 100.0):
+        w = torch.full((1, 1, 4), distance)
+        assert torch.equal(follower(w), loss(w))
+    assert follower.searches == 1
+
+
 def test_in_domain_loss_is_the_distance_to_the_mean() -> None:
     w = torch.tensor([[[3.0, 4.0]], [[0.0, 0.0]]], requires_grad=True)
     loss = in_domain_loss(w, torch.zeros(2))
