@@ -45,6 +45,7 @@ ALBEDO = "albedo"
 _CONSTANT = 1e-6
 # Mean changes are compared at this size, over so many codes.
 _SMALL, _COMPARED = 16, 32
+_CHUNK = 256
 # Below this cosine two mean changes have too little in common for one to tell the other's length; and no further.
 _ALIKE, _LONGEST = 0.5, 3.0
 
@@ -121,23 +122,21 @@ def learn(
         vectors[name] = DirectionVectors(len(kept), *effects.shape[1:])
         vectors[name].vectors.copy_(effects[kept])
     known = list(lights.attributes)
-    header = DirectionsHeader(
-        {
-            known[i]: {"unit": float(unit[i]), **{key: float(values[i]) for key, values in figures.items()}}
-            for i in kept
-        },
-        {name: fingerprint(bank.components[name].generator) for name in names},
-        {name: int(found.shape[1]) for name, found in seen.codes.items()},
-        {
-            **asdict(settings),
-            "samples": len(set(seen.lights.names)),
-            "validation_samples": len(set(checked.lights.names)),
-            "left_out": {name: float(figures["r2"][i]) for i, name in enumerate(known) if i not in kept},
-            "penalty": readings["r2"].penalty,
-            "packs": [{"file": pack.file, "dataset": pack.dataset, "seed": pack.seed} for pack in data.packs],
-            "seconds": round(time.perf_counter() - began),
-        },
-    )
+    attributes_told = {
+        known[i]: {"unit": float(unit[i]), **{key: float(values[i]) for key, values in figures.items()}} for i in kept
+    }
+    training = {
+        **asdict(settings),
+        "samples": len(set(seen.lights.names)),
+        "validation_samples": len(set(checked.lights.names)),
+        "left_out": {name: float(figures["r2"][i]) for i, name in enumerate(known) if i not in kept},
+        "penalty": readings["r2"].penalty,
+        "packs": [{"file": pack.file, "dataset": pack.dataset, "seed": pack.seed} for pack in data.packs],
+        "seconds": round(time.perf_counter() - began),
+    }
+    generators = {name: fingerprint(bank.components[name].generator) for name in names}
+    layers = {name: int(found.shape[1]) for name, found in seen.codes.items()}
+    header = DirectionsHeader(attributes_told, generators, layers, training)
     return Learned(header, vectors, readings["r2"].of(kept))
 
 
@@ -150,7 +149,8 @@ def _look(
     codes, images = {}, {}
     for name in names:
         codes[name] = torch.cat([codes_of(bank, name, data, indices, mirror, settings.steps) for mirror in ways])
-        small = functional.adaptive_avg_pool2d(data.sets[name].batch(indices), _SMALL)
+        parts = (data.sets[name].batch(part) for part in indices.split(_CHUNK))
+        small = torch.cat([functional.adaptive_avg_pool2d(part, _SMALL) for part in parts])
         images[name] = torch.cat([(small.flip(3) if mirror else small).flatten(1) for mirror in ways])
     told = lights.take(indices)
     return _Seen(codes, images, told.and_mirrored() if settings.mirror else told)
