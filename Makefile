@@ -71,7 +71,8 @@ heldout: $(HELDOUT)/samples.tar
 	$(RUN) -m join_engine evaluate --data $< --count 50 --preset "$$PRESET" --out $(HELDOUT)/$(PRESET)
 
 # All methods and baselines for every shipped bank, on COUNT new scenes each, into the banks' cards. Goes on where it was
-# stopped. OPTIONS go to `python -m join_engine scorecard`, such as OPTIONS="--methods opt-knn best baselines".
+# stopped. OPTIONS go to `python -m join_engine scorecard`, such as OPTIONS="--methods opt-knn best baselines", or
+# OPTIONS="--steps-scale 0.25" for a quick look, which the tables then say. Then speed and landscape of each bank.
 COUNT ?= 100
 SCORES := out/scorecard/$(COUNT)
 scorecard: $(READY)
@@ -84,6 +85,11 @@ scorecard: $(READY)
 			$(RUN) dataset_tools/render.py export "$$renders" --resolution $$size --split all --float --out "$$pack"; }; \
 	done
 	$(RUN) -m join_engine scorecard --data $(SCORES)/data --count $(COUNT) --out $(SCORES) $(OPTIONS)
+	@set -e; $(RUN) -m join_engine banks list | while IFS=$$'\t' read -r name _; do \
+		case "$$name" in *-single|*-image) continue;; esac; \
+		$(RUN) -m join_engine bench --bank "$$name" --batch 1 4 16 --card </dev/null; \
+		$(RUN) -m join_engine landscape --bank "$$name" --out "docs/landscape-$$name.png" --card </dev/null; \
+	done
 
 # From renders to a bank file. What is done is kept in runs/ and not done again; a bank of the whole takes hours.
 RUNS ?= runs

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The command line: ``python -m join_engine decompose | relight | serve | banks | evaluate | scorecard | distance |
-report | landscape | weights | bench``.
+report | sheet | landscape | weights | bench``.
 
 Modules that need torch are imported by the command that needs them, so that ``--help`` answers at once.
 """
@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .errors import JoinError
-from .presets import DEFAULT_PRESET, PRESETS, get_preset
+from .presets import DEFAULT_PRESET, PRESETS, Joint, get_preset
 
 if TYPE_CHECKING:
     from .bank import Bank
     from .editing.relighting import Edit
+    from .evaluation.evaluate import Run
     from .evaluation.methods import Rows
     from .inversion import Monitor
 
@@ -124,6 +125,13 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--out", type=Path, required=True)
     report.set_defaults(run=_report)
 
+    sheet = commands.add_parser("sheet", help="decompose photos into one picture, to look at")
+    sheet.add_argument("images", nargs="+", metavar="IMAGE", help="images, or a folder of them")
+    sheet.add_argument("--out", type=Path, required=True, metavar="SHEET.png")
+    sheet.add_argument("--no-detail", action="store_true", help="show the layers as the generators make them")
+    _add_inversion_options(sheet)
+    sheet.set_defaults(run=_sheet)
+
     landscape = commands.add_parser("landscape", help="draw the in-domain and the kNN loss over two-dimensional codes")
     landscape.add_argument("--bank", help="name of a shipped bank, or a path (default: the default bank)")
     landscape.add_argument("--component", default="albedo")
@@ -131,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     landscape.add_argument("--neighbours", type=int, default=5)
     landscape.add_argument("--seed", type=int, default=0)
     landscape.add_argument("--out", type=Path, required=True, metavar="FIG.png")
+    landscape.add_argument("--card", action="store_true", help="show the picture in the bank's card")
     landscape.set_defaults(run=_landscape)
 
     weights = commands.add_parser("weights", help="weights of others for E-LPIPS: fetched or added on request only")
@@ -143,6 +152,10 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser("bench", help="optimiser steps per second and peak memory")
     bench.add_argument("--steps", type=int, default=100)
+    bench.add_argument("--batch", type=int, nargs="+", default=[1], help="images at once; may be several")
+    bench.add_argument("--method", help="time a row of the table, such as opt-knn, instead of --preset")
+    bench.add_argument("--card", action="store_true", help="write the figures into the bank's card")
+    _add_bf16_option(bench)
     _add_inversion_options(bench)
     bench.set_defaults(run=_bench)
     return parser
@@ -185,6 +198,15 @@ def _add_device_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, help="CPU threads (default: torch decides)")
 
 
+def _add_bf16_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--bf16",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="search for codes in bfloat16 (default: on GPUs, and CPUs that have it)",
+    )
+
+
 def _add_inversion_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bank", help="name of a shipped bank, or a path (default: the default bank)")
     parser.add_argument("--preset", choices=tuple(PRESETS), default=DEFAULT_PRESET)
@@ -200,6 +222,10 @@ def _add_evaluation_options(parser: argparse.ArgumentParser, count: int) -> None
     parser.add_argument("--features", help="that this loss compares (default: the bank's trunk, else random ones)")
     parser.add_argument("--steps", type=int, default=1000, help="of the paper's optimisation (default 1000)")
     parser.add_argument("--tuning-steps", type=int, default=350, help="of the generators' tuning (default 350)")
+    parser.add_argument(
+        "--steps-scale", type=float, default=1.0, metavar="PART", help="of all steps of every row, for a quick look"
+    )
+    _add_bf16_option(parser)
     parser.add_argument("--metric-features", help="that the metric E-LPIPS compares (default: the bank's trunk)")
     parser.add_argument("--figures", type=int, default=4, help="samples that get a sheet (default 4)")
     parser.add_argument("--fresh", action="store_true", help="forget the results of an earlier run in --out")
@@ -212,8 +238,10 @@ def _complain(error: JoinError) -> None:
 def _load_bank(options: argparse.Namespace, name: str | None = None) -> Bank:
     from .bank import find_bank, load_bank
     from .pipeline import set_up_torch
+    from .processor import keep_freed_memory
 
     device = set_up_torch(options.device, options.threads)
+    keep_freed_memory()
     return load_bank(find_bank(name or options.bank), device, with_discriminators=True)
 
 
@@ -392,8 +420,8 @@ def _draw_samples(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from .evaluation.evaluate import Run, evaluate
-    from .evaluation.methods import make_methods, preset_methods
+    from .evaluation.evaluate import evaluate
+    from .evaluation.methods import make_methods, preset_methods, scaled
     from .evaluation.samples import read_samples
     from .evaluation.tables import write_tables
     from .stacked import base_model
@@ -404,9 +432,10 @@ def _evaluate(options: argparse.Namespace) -> int:
         methods = make_methods(options.methods, _rows(options), bank, single)
     else:
         methods = preset_methods(get_preset(options.preset), bank)
+        methods = [scaled(method, options.steps_scale) for method in methods]
     _forget(options)
-    settings = asdict(_rows(options)) if options.methods else {"preset": options.preset}
-    run = Run(options.seed, options.batch, options.figures, options.metric_features, settings)
+    own = {"preset": options.preset, "steps_scale": options.steps_scale}
+    run = _run_settings(options, asdict(_rows(options)) if options.methods else own)
     samples = read_samples(options.data, base_model(bank.forward_model).components, options.count, options.split)
     table = evaluate(bank, samples, methods, run, options.out, single, _say)
     print(write_tables(options.out, table))
@@ -414,24 +443,39 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _scorecard(options: argparse.Namespace) -> int:
-    from .evaluation.evaluate import Run
     from .evaluation.scorecard import Wanted, make_scorecards
     from .pipeline import set_up_torch
+    from .processor import keep_freed_memory
 
     _forget(options)
-    run = Run(options.seed, options.batch, options.figures, options.metric_features, asdict(_rows(options)))
+    run = _run_settings(options, asdict(_rows(options)))
     wanted = Wanted(options.data, options.count, options.split, tuple(options.methods), _rows(options))
     device = set_up_torch(options.device, options.threads)
+    keep_freed_memory()
     problems = make_scorecards(options.banks, wanted, run, options.out, options.single_bank, device, _say)
     for problem in problems:
         _complain(problem)
     return BAD_INPUT if problems else 0
 
 
+def _run_settings(options: argparse.Namespace, settings: dict[str, Any]) -> Run:
+    from .evaluation.evaluate import Run
+
+    return Run(options.seed, options.batch, _wants_bf16(options), options.figures, options.metric_features, settings)
+
+
+def _wants_bf16(options: argparse.Namespace) -> bool:
+    from .pipeline import set_up_torch
+    from .processor import has_bf16
+
+    device = set_up_torch(options.device, options.threads)
+    return has_bf16(device.type) if options.bf16 is None else bool(options.bf16)
+
+
 def _rows(options: argparse.Namespace) -> Rows:
     from .evaluation.methods import Rows
 
-    return Rows(options.loss, options.features, options.steps, options.tuning_steps)
+    return Rows(options.loss, options.features, options.steps, options.tuning_steps, options.steps_scale)
 
 
 def _forget(options: argparse.Namespace) -> None:
@@ -446,14 +490,29 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def _sheet(options: argparse.Namespace) -> int:
+    from .evaluation.photo_sheet import write_photo_sheet
+
+    photos, problems = _expand(options.images)
+    if problems:
+        raise problems[0]
+    preset = get_preset(options.preset)
+    preset = replace(preset, detail=None) if options.no_detail else preset
+    write_photo_sheet(options.out, photos, _load_bank(options), preset, options.seed, _say)
+    print(options.out)
+    return 0
+
+
 def _landscape(options: argparse.Namespace) -> int:
     from .bank import find_bank, load_bank
-    from .evaluation.landscape import planar_codes, write_landscape
+    from .evaluation.landscape import planar_codes, show_landscape, write_landscape
 
     bank = load_bank(find_bank(options.bank))
     if not 1 <= options.neighbours <= options.count:
         raise JoinError("settings_invalid", "There must be as many codes as neighbours.", "Raise --count.")
     write_landscape(options.out, planar_codes(bank, options.component, options.count, options.seed), options.neighbours)
+    if options.card:
+        show_landscape(bank.path.with_suffix(".md"), options.out)
     print(options.out)
     return 0
 
@@ -505,9 +564,20 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from .evaluation.bench import bench
+    from .evaluation.bench import bench, write_speed
+    from .evaluation.methods import Rows, make_methods
 
-    print(_json(bench(_load_bank(options), get_preset(options.preset), options.steps, options.seed)))
+    bank, preset = _load_bank(options), get_preset(options.preset)
+    if options.method:
+        (method,) = make_methods([options.method], Rows(), bank)
+        if method.preset is None or not any(isinstance(stage, Joint) for stage in method.preset.stages):
+            message = f"'{options.method}' optimises nothing{': ' + method.lacks if method.lacks else ''}."
+            raise JoinError("method_unknown", message, "Name one that does, such as opt-knn.")
+        preset = method.preset
+    measured = bench(bank, preset, options.steps, options.seed, options.batch, _wants_bf16(options))
+    if options.card:
+        write_speed(bank.path.with_suffix(".md"), measured)
+    print(_json(measured))
     return 0
 
 

@@ -20,7 +20,7 @@ from ..fitting import Frame
 from ..images import display_encode, write_atomically
 from ..inversion import Monitor, invert, run_stages
 from ..inversion.features import make_features
-from ..inversion.state import CodeBook, generate
+from ..inversion.state import CodeBook, InversionState, generate
 from ..losses.elpips import elpips_metric
 from ..losses.elpips_weights import PublishedFeatures
 from ..networks.features import Features
@@ -48,7 +48,8 @@ class Run:
 
     Args:
         seed: of everything random.
-        batch: images inverted at a time. Part of the results' identity, as rounding depends on it.
+        batch: images inverted at a time. Part of the results' identity, as rounding depends on it (and only that).
+        bf16: convolutions in bfloat16 while codes are searched for. Part of the results' identity.
         figures: how many samples get a sheet to look at.
         metric_features: what E-LPIPS compares, see :func:`join_engine.inversion.features.make_features`; None takes the
             bank's trunk, or random features without it.
@@ -58,6 +59,7 @@ class Run:
 
     seed: int = 0
     batch: int = 10
+    bf16: bool = False
     figures: int = 0
     metric_features: str | None = None
     settings: Mapping[str, Any] | None = None
@@ -98,7 +100,7 @@ def evaluate(
         **({} if single is None else {"single": {"name": single.header.name, "sha256": single.sha256}}),
         "resolution": bank.header.resolution,
         "samples": names,
-        "settings": {"seed": run.seed, "batch": run.batch},
+        "settings": {"seed": run.seed, "batch": run.batch, "bf16": run.bf16},
         "elpips": judge.label,
     }
     identities = {title: method.identity for method in methods for title in method.titles}
@@ -108,7 +110,7 @@ def evaluate(
     clock = _Clock(possible, len(samples), say)
     shared: Shared = {}
     for method in possible:
-        decomposer = _Decomposer(method, bank, single, run.seed, shared)
+        decomposer = _Decomposer(method, bank, single, run, shared)
         for first in range(0, len(samples), run.batch):
             part = slice(first, min(first + run.batch, len(samples)))
             own = names[part]
@@ -134,12 +136,12 @@ def evaluate(
 class _Decomposer:
     """One method, ready for batches of linear images [R, R, 3]."""
 
-    def __init__(self, method: Method, bank: Bank, single: Bank | None, seed: int, shared: Shared) -> None:
+    def __init__(self, method: Method, bank: Bank, single: Bank | None, run: Run, shared: Shared) -> None:
         self._method = method
         self._shared = shared
         self._bank = single if method.single and single is not None else bank
         self._codebook = CodeBook(self._bank)
-        self._seed = seed
+        self._run = run
         self._level = _albedo_level(bank) if method.title == "colour Retinex" else ALBEDO_LEVEL
 
     def __call__(self, images: Sequence[np.ndarray], first: int) -> tuple[dict[str, list[Layers]], float]:
@@ -148,7 +150,7 @@ class _Decomposer:
         if preset is None:
             estimates = {self._method.title: [self._baseline(image) for image in images]}
             return estimates, time.perf_counter() - start
-        layers, saved = invert_images(self._bank, images, self._method, self._seed, self._codebook, self._shared, first)
+        layers, saved = invert_images(self._bank, images, self._method, self._run, self._codebook, self._shared, first)
         estimates = {self._method.title: layers}
         if preset.detail is not None and supports(self._bank.forward_model.name):
             side = self._bank.header.resolution
@@ -168,7 +170,7 @@ def invert_images(
     bank: Bank,
     images: Sequence[np.ndarray],
     method: Method,
-    seed: int,
+    run: Run,
     codebook: CodeBook,
     shared: Shared,
     first: int,
@@ -188,12 +190,17 @@ def invert_images(
     target = srgb_encode(torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy()))
     key = (bank.sha256, first, stages[:count])
     saved = 0.0
+    dtype = torch.bfloat16 if run.bf16 else None
+
+    def begin(stages: tuple[StageSettings, ...]) -> InversionState:
+        return invert(bank, target, Preset(method.key, stages), run.seed, Monitor(), codebook, dtype=dtype)
+
     if key in shared:
-        state = invert(bank, target, Preset(method.key, ()), seed, Monitor(), codebook)
+        state = begin(())
         codes, state.loss, saved = shared[key]
         state.latents = dict(codes)
     else:
-        state = invert(bank, target, Preset(method.key, stages[:count]), seed, Monitor(), codebook)
+        state = begin(stages[:count])
         shared[key] = dict(state.latents), state.loss, sum(state.seconds.values())
     run_stages(stages[count:], state, Monitor())
     with torch.no_grad():

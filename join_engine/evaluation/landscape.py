@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,10 @@ from ..errors import JoinError
 from ..images import write_atomically
 from ..losses.in_domain import in_domain_loss
 from ..losses.knn import KnnLoss
+from .card_parts import put_part
+
+BEGIN = "<!-- landscape, written by `python -m join_engine landscape --card`: begin -->"
+END = "<!-- landscape: end -->"
 
 _SIDE = 480
 _GAP, _TITLE = 16, 34
@@ -73,6 +78,13 @@ def write_landscape(path: Path, codes: Tensor, neighbours: int = 5) -> None:
             dot = [left + x - 2.5, _TITLE + y - 2.5, left + x + 2.5, _TITLE + y + 2.5]
             draw.ellipse(dot, fill=(255, 255, 255), outline=(0, 0, 0))
     write_atomically(path, lambda temporary: picture.save(temporary, format="PNG"))
+
+
+def show_landscape(card: Path, picture: Path) -> None:
+    """Put the picture of :func:`write_landscape` into a bank's card. Raises JoinError ``output_unwritable``."""
+    link = Path(os.path.relpath(picture, card.parent)).as_posix()
+    title = "In-domain loss and kNN loss over two-dimensional codes, as in JoIN's Fig. 2; dots are codes."
+    put_part(card, BEGIN, END, f"{BEGIN}\n\n## Landscape of the losses\n\n![{title}]({link})\n\n{END}")
 
 
 def _coloured(loss: np.ndarray) -> np.ndarray:

@@ -6,12 +6,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..bank import Bank
 from ..errors import JoinError
-from ..presets import PRESETS, EncoderStart, Joint, MeanStart, PoolStart, Preset, Tuning
+from ..presets import PRESETS, EncoderStart, Joint, KeepBest, MeanStart, PoolStart, Preset, Tuning
 from .baselines import BASELINES
 
 # λ of Eq. 7 is given nowhere; the kNN loss takes its place, so it gets that one's.
@@ -45,12 +45,14 @@ class Rows:
         features: as in :class:`join_engine.presets.Joint`; None takes the bank's trunk, or random ones without it.
         steps: of the joint optimisation.
         tuning_steps: of the generators' tuning.
+        steps_scale: of all optimiser steps of every row, presets included: 1 is what a row is; less is a quick look.
     """
 
     loss: str = "elpips"
     features: str | None = None
     steps: int = 1000
     tuning_steps: int = 350
+    steps_scale: float = 1.0
 
     def joint(self, bank: Bank, **changes: Any) -> Joint:
         """The optimisation of section 5.1."""
@@ -96,6 +98,18 @@ class Method:
         return hashlib.sha256(f"{text} {self.single}".encode()).hexdigest()[:12]
 
     @property
+    def steps(self) -> str:
+        """Optimiser steps of each stage in turn, such as "4 × 120 + 200" where the first has four starts; or ""."""
+        parts, starts = [], 1
+        for stage in self.preset.stages if self.preset else ():
+            if isinstance(stage, PoolStart | KeepBest):
+                starts = stage.starts
+            elif isinstance(stage, Joint | Tuning):
+                tuning = " of tuning" if isinstance(stage, Tuning) else ""
+                parts.append(f"{starts} × {stage.steps}{tuning}" if starts > 1 else f"{stage.steps}{tuning}")
+        return " + ".join(parts)
+
+    @property
     def cost(self) -> int:
         """Roughly how much work an image is, in optimiser steps."""
         stages = self.preset.stages if self.preset else ()
@@ -118,7 +132,20 @@ def make_methods(names: Sequence[str], rows: Rows, bank: Bank, single: Bank | No
     keys: dict[str, None] = {}
     for name in names:
         keys |= dict.fromkeys(GROUPS.get(name, (name,)))
-    return [_make(key, rows, bank, single) for key in keys]
+    return [scaled(_make(key, rows, bank, single), rows.steps_scale) for key in keys]
+
+
+def scaled(method: Method, scale: float) -> Method:
+    """A method with so many times its optimiser steps. Raises JoinError ``settings_invalid``."""
+    if not 0.0 < scale <= 1.0:
+        raise JoinError("settings_invalid", f"Steps cannot be scaled by {scale:g}.", "Choose more than 0, at most 1.")
+    if method.preset is None or scale == 1.0:
+        return method
+    stages = tuple(
+        replace(stage, steps=max(1, round(stage.steps * scale))) if isinstance(stage, Joint | Tuning) else stage
+        for stage in method.preset.stages
+    )
+    return replace(method, preset=replace(method.preset, stages=stages))
 
 
 def preset_method(preset: Preset, bank: Bank, title: str | None = None) -> Method:

@@ -31,9 +31,9 @@ def summarise(found: Found, methods: Sequence[Method], samples: Sequence[str]) -
 
     Returns:
         ``methods``: title → component (and "image") → metric → ``mean`` and ``interval`` (95 %, of the mean, by
-        bootstrap over the samples); ``seconds_per_image`` of each; ``differences``: the same for the difference of each
-        row, sample by sample, to the first one (``reference``), whose interval tells whether one is ahead;
-        ``not_available``: title → why.
+        bootstrap over the samples); ``seconds_per_image`` and ``steps`` of each; ``differences``: the same for the
+        difference of each row, sample by sample, to the first one (``reference``), whose interval tells whether one is
+        ahead; ``not_available``: title → why.
     """
     titles = [title for method in methods if not method.lacks for title in method.titles if title in found]
     values = {title: _values(found[title], samples) for title in titles}
@@ -47,6 +47,7 @@ def summarise(found: Found, methods: Sequence[Method], samples: Sequence[str]) -
         "seconds_per_image": {
             title: float(np.mean([found[title][name]["seconds"] for name in samples])) for title in titles
         },
+        "steps": {title: method.steps for method in methods for title in method.titles if title in values},
         "reference": reference,
         "differences": differences,
         "not_available": {method.title: method.lacks for method in methods if method.lacks},
@@ -55,7 +56,9 @@ def summarise(found: Found, methods: Sequence[Method], samples: Sequence[str]) -
 
 def format_table(table: Mapping[str, Any]) -> str:
     """Markdown: a table for each component and for the image, mean ± half the 95 % interval."""
-    lines: list[str] = []
+    scale = table["settings"].get("steps_scale", 1.0)
+    note = f"**A quick look: every row with only {scale:g} times its optimiser steps.**"
+    lines: list[str] = [] if scale == 1.0 else [note, ""]
     columns = list(next(iter(table["methods"].values()), {}))
     for column in columns:
         lines += [f"### {column}", ""]
@@ -66,7 +69,9 @@ def format_table(table: Mapping[str, Any]) -> str:
             lines.append(f"| {title} | " + " | ".join(cells) + f" | {table['seconds_per_image'][title]:.2f} |")
         lines += [f"| {title} | not available |" + " |" * len(_COLUMNS) for title in table["not_available"]] + [""]
     lines += [f"Not available: {title}: {why}." for title, why in table["not_available"].items()]
-    return "\n".join([*lines, *([""] if table["not_available"] else []), _about(table), ""])
+    if table["not_available"]:
+        lines.append("")
+    return "\n".join([*lines, *_costs(table), _about(table), ""])
 
 
 def write_tables(out: Path, table: Mapping[str, Any]) -> str:
@@ -75,6 +80,18 @@ def write_tables(out: Path, table: Mapping[str, Any]) -> str:
     write_text(out / "table.json", json.dumps(table, indent=2, ensure_ascii=False) + "\n")
     write_text(out / "table.md", text)
     return text
+
+
+def _costs(table: Mapping[str, Any]) -> list[str]:
+    """What each row did for how many images in what time."""
+    count = table["samples"]
+    lines = ["### Time", "", "| method | images | optimiser steps per image | s per image | min in all |"]
+    lines.append("|" + " --- |" * 5)
+    for title, seconds in table["seconds_per_image"].items():
+        steps = table["steps"][title] or "none"
+        lines.append(f"| {title} | {count} | {steps} | {seconds:.2f} | {seconds * count / 60:.1f} |")
+    note = "Wall time, other work on the machine included; stages that rows have in common are counted in each of them."
+    return [*lines, "", note, ""]
 
 
 def _about(table: Mapping[str, Any]) -> str:

@@ -178,10 +178,21 @@ def test_banks(tiny_bank_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["banks", "show", "no such bank"]) == 2
 
 
-def test_bench(tiny_bank_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "--bank", str(tiny_bank_path), "--steps", "5", "--threads", "1"]) == 0
+def test_bench(tmp_path: Path, tiny_bank_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bank = tmp_path / "tiny.safetensors"
+    bank.write_bytes(tiny_bank_path.read_bytes())
+    options = ["--bank", str(bank), "--steps", "5", "--threads", "1", "--batch", "3", "1", "--no-bf16", "--card"]
+    assert main(["bench", *options, "--method", "opt-knn"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert result["steps_per_second"] > 0 and result["peak_memory_mib"] > 0
+    one, three = result["batches"]
+    assert (one["batch"], three["batch"]) == (1, 3) and one["steps_per_second"] > 0
+    assert three["images_steps_per_second"] == pytest.approx(3 * three["steps_per_second"], abs=0.1)
+    assert three["peak_memory_mib"] >= one["peak_memory_mib"] > 0
+    assert result["features"] == "random, E-LPIPS" and result["precision"] == "float32"
+    card = (tmp_path / "tiny.md").read_text(encoding="utf-8")
+    assert f"| 3 | {three['steps_per_second']} | " in card and "5 steps of the last joint stage of 'opt-knn'" in card
+    assert main(["bench", *options, "--method", "encoder-opt"]) == 2 and "no encoders" in capsys.readouterr().err
+    assert main(["bench", *options, "--method", "square-root"]) == 2
     knn = result["knn"]["albedo"]
     # 100,000 codes of 16 numbers, held twice, and a number for each: 13.2 MB.
     assert knn["codes"] == 100_000 and knn["milliseconds_per_step"] > 0 and knn["resident_mib"] == 12.6
