@@ -79,8 +79,11 @@ def later(work: Callable[[], Any], then: Callable[[Any], None]) -> None:
 
 
 def undo_soon(message: str, seconds: float = 0.0) -> None:
-    """Take a step of undo, so many seconds after the last of these calls; an earlier one's name stays."""
+    """Take a step of undo, so many seconds after the last of these calls; an earlier one's name stays. A script takes
+    its own."""
     global _undo_due
+    if bpy.app.background:
+        return
     _undo_due = _undo_due[0] if _undo_due is not None else message, time.monotonic() + seconds
     _see_that_it_ticks()
 
@@ -261,7 +264,7 @@ def _push_undo() -> None:
     global _undo_due
     due, _undo_due = _undo_due, None
     window = _window()
-    if bpy.app.background or window is None or due is None:
+    if window is None or due is None:
         return
     with bpy.context.temp_override(window=window), contextlib.suppress(RuntimeError):  # there may be no undo right now
         undo.push(due[0])

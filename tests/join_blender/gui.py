@@ -2,9 +2,10 @@
 """A real click in a real window: ``gui.py --blender COMMAND``.
 
 Installs the zip in a Blender with a screen, opens an image beside the JoIN tab, moves the mouse to *Decompose Image*
-and presses. Asserts that the layers appear, that Blender's main loop never stood still while the engine worked, and
-that a killed engine and the Escape key leave the button usable. COMMAND is a Blender, or ``4.3`` or ``5.2``, or
-``../shared/tools/real-blender 5.2``: that tool brings a Blender and a screen of its own.
+and presses. Asserts that the layers appear, that a slider relights them and an undo takes that back, that no tick of
+the add-on takes longer than 16 ms, and that a killed engine and the Escape key leave the button usable. COMMAND is a
+Blender, or ``4.3`` or ``5.2``, or ``../shared/tools/real-blender 5.2``: that tool brings a Blender and a screen of its
+own.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ ROOT = HERE.parents[1]
 TOOL = ROOT.parent / "shared" / "tools" / "real-blender"
 SIZE = (1280, 800)
 """Of the window. Software draws it, and must not be what the test measures."""
-LARGEST_TICK = 0.1
-"""Seconds for which Blender's main loop may stand still while the engine works."""
 LARGEST_OWN = 0.016
-"""Seconds that the add-on itself may take of a tick, where it writes no finished layer."""
+"""Seconds of the main thread that a tick of the add-on may take."""
+PATIENCE = float(os.environ.get("JOIN_GUI_PATIENCE") or 1)
+"""By how much everything may take longer than on two idle cores."""
+UNDIVIDED = ("a finished layer is written", "the step of undo is taken")
+"""Ticks that may take longer: Blender does this in one piece."""
 
 
 # --- outside: in the project's Python -----------------------------------------------------------------------------
@@ -108,7 +111,7 @@ class Window:
 
     def wait(self, what: str, condition: Callable[[dict[str, Any]], bool], seconds: float) -> dict[str, Any]:
         """The state in which ``condition`` first holds."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * PATIENCE
         while time.monotonic() < deadline:
             state = self.state()
             if condition(state):
@@ -137,10 +140,10 @@ class Window:
         time.sleep(0.15)
         xdotool("click", "1")
 
-    def shoot(self, path: Path) -> None:
-        """A picture of the window."""
+    def shoot(self, path: Path, which: str = "window") -> None:
+        """A picture of the window, or of the one in front of it."""
         if shutil.which("import"):
-            x, y, width, height = self.state().get("window", (0, 0, 1920, 1080))
+            x, y, width, height = self.state().get(which, (0, 0, 1920, 1080))
             crop = f"{width}x{height}+{x}+{screen_height() - y - height}"
             subprocess.run(["import", "-window", "root", "-crop", crop, "+repage", str(path)], check=False)
 
@@ -164,20 +167,23 @@ def screen_height() -> int:
     return int(geometry.split()[1])
 
 
-def find_and_press(window: Window) -> tuple[int, int]:
-    """Press on the empty part of the sidebar, and each time a little higher, until the button is hit.
+def find_button(window: Window, name: str) -> tuple[int, int]:
+    """Where in the sidebar a property or an operator is: move over it from the top down, as a hand would.
 
-    It is the lowest thing in the tab. Its exact place depends on Blender's version, theme and resolution.
+    The exact place depends on Blender's version, theme and resolution.
     """
-    x, top, width = window.state()["sidebar"]
-    top = screen_height() - top
-    for y in range(top + 330, top + 60, -12):
-        window.press(x + width // 2, y)
-        time.sleep(0.35)
-        if window.state()["phase"] != "ready" and window.state()["phase"] != "idle":
-            return x + width // 2, y
+    left, top, width = window.state()["sidebar"]
+    x, top = left + width // 2, screen_height() - top
+    seen = []
+    for y in range(top + 30, top + 700, 8):
+        xdotool("mousemove", str(x), str(y))
+        time.sleep(0.1)
+        window.tell("hover")
+        seen.append(window.state()["hovered"])
+        if name in seen[-1]:
+            return x, y + 4
     window.shoot(Path(tempfile.gettempdir()) / "join-gui-failed.png")
-    raise AssertionError(f"there is no button in the sidebar\n{window.log()}")
+    raise AssertionError(f"there is no '{name}' in the sidebar, only {[name for name in seen if name]}\n{window.log()}")
 
 
 def inside(blender: str) -> int:
@@ -194,16 +200,23 @@ def inside(blender: str) -> int:
 
 
 def _test(window: Window) -> None:
+    if os.environ["JOIN_GUI_PICTURE"]:
+        _install_by_hand(window)
     before = window.wait("the window", lambda state: state["phase"] == "ready", 120)["images"]
+    if os.environ["JOIN_GUI_PICTURE"]:
+        _look_at_preferences(window)
     window.tell("draw")
     time.sleep(5)
     window.tell("rest")
+    place = find_button(window, "join.decompose(")
     clicked = time.monotonic()
-    place = find_and_press(window)
+    window.press(*place)
     window.wait("the first visible layers", lambda state: len(_new(state, before)) >= 2, 120)
     print(f"click to first visible layer: below {time.monotonic() - clicked:.1f} s", flush=True)
     window.tell("albedo")
-    _picture(window, "working")
+    if os.environ["JOIN_GUI_PICTURE"]:
+        window.wait("progress", lambda state: state["phase"] == "working", 120)
+        _picture(window, "working")
     state = window.wait("the layers", lambda state: state["runs"] == 1, 300)
     layers = _new(state, before)
     assert len(layers) >= 2 and state["words"][1] == "", (
@@ -215,6 +228,7 @@ def _test(window: Window) -> None:
     _picture(window, "layers")
     window.tell("input")
     _undo_and_redo(window, layers)
+    _relight(window)
     _end_early(window, place, "a killed engine", lambda: window.tell("kill"), 2.0, nothing_left=True)
     _picture(window, "killed")
     xdotool("key", "Escape")  # the message about it covers the button
@@ -237,25 +251,60 @@ def _test(window: Window) -> None:
     window.tell("crop")
     if os.environ["JOIN_GUI_PICTURE"]:
         window.tell("show")
-        time.sleep(3)
+        time.sleep(1)
         _picture(window, "all")
+        window.tell("material")
+        time.sleep(1.5)
+        _picture(window, "material")
+        window.tell("export")
+        time.sleep(1)
+        _picture(window, "export")
+        xdotool("key", "Escape")
+        time.sleep(2)
     window.tell("save")
     state = window.wait("the file to be open again", lambda now: "reopened" in now, 30)
     window.tell("report")
     state = window.state()
     assert state["reopened"] == state["saved"] and len(state["saved"]) >= len(layers), "saving lost layers"
     print(f"saved and reopened: {len(state['saved'])} layers are the same", flush=True)
-    _report_ticks(state["ticks"], state["own"])
+    _report_moves(state["moves"])
+    for who, size in state["memory"].items():
+        print(f"  memory of {who}: at most {size} MiB")
+    _report_ticks(state["own"], state["loop"])
 
 
 def _new(state: dict[str, Any], before: list[str]) -> list[str]:
     return sorted(set(state["images"]) - set(before) - {"Viewer Node", "Render Result"})
 
 
-def _picture(window: Window, step: str) -> None:
+def _install_by_hand(window: Window) -> None:
+    """What one sees who drags the zip into the window."""
+    window.wait("the question about the zip", lambda state: state["phase"] == "dropped", 120)
+    _picture(window, "install")
+    xdotool("key", "Escape")
+    window.tell("install")
+
+
+def _look_at_preferences(window: Window) -> None:
+    xdotool("mousemove", "1900", "1060")
+    window.tell("preferences")
+    time.sleep(3)  # for the window, and for the test of the engine that ends with the words "not installed"
+    window.tell("front")
+    _picture(window, "preferences", "front")
+    window.tell("preferences away")
+    time.sleep(2)
+    xdotool("mousemove", "150", "300")
+    window.tell("menu")
+    _picture(window, "menu")
+    xdotool("key", "Escape")
+
+
+def _picture(window: Window, step: str, which: str = "window") -> None:
     if picture := os.environ["JOIN_GUI_PICTURE"]:
         path = Path(picture)
-        window.shoot(path.with_name(f"{path.stem}-{step}{path.suffix}"))
+        for _ in range(3):  # by then Blender has drawn whatever it had to
+            window.tell("rest")
+        window.shoot(path.with_name(f"{path.stem}-{step}{path.suffix}"), which)
 
 
 def _undo_and_redo(window: Window, layers: list[str]) -> None:
@@ -264,6 +313,50 @@ def _undo_and_redo(window: Window, layers: list[str]) -> None:
     xdotool("key", "ctrl+shift+z")
     window.wait("the redo", lambda state: set(layers) <= set(state["images"]), 20)
     print("undo and redo: the layers went and came back", flush=True)
+
+
+def _relight(window: Window) -> None:
+    """Drag a slider: the layer follows; undo and redo take the slider and the layer with them."""
+    window.tell("relight")
+    window.wait("the sliders", lambda now: bool(now.get("lights") and now["lights"][0]["amounts"]), 60)
+    time.sleep(1)
+    x, y = find_button(window, ".amount")
+    drag(x, y, 60)
+    moved = window.wait("the relit layer", _is_lit, 60)["lights"][0]
+    print(f"a slider was dragged: {moved['wanted']}", flush=True)
+    xdotool("mousemove", "300", "300")
+    xdotool("key", "ctrl+z")
+    window.wait("the light before the drag", lambda now: _is_dark(now), 20)
+    xdotool("key", "ctrl+shift+z")
+    window.wait("the light after the drag", lambda now: _is_lit(now) and now["lights"][0] == moved, 20)
+    print("undo and redo: the slider and its layer went back and came again", flush=True)
+    if os.environ["JOIN_GUI_PICTURE"]:
+        window.tell("keyframes")
+        time.sleep(1)
+        window.wait("the animated light", _is_lit, 60)
+        _picture(window, "relight")
+
+
+def _is_lit(state: dict[str, Any]) -> bool:
+    """The layers show the values of the sliders, and these are not 0."""
+    light = state["lights"][0]
+    return bool(light["wanted"]) and light["shown"] == light["wanted"]
+
+
+def _is_dark(state: dict[str, Any]) -> bool:
+    return all(light["shown"] == light["wanted"] == [] for light in state["lights"])
+
+
+def drag(x: int, y: int, distance: int) -> None:
+    """Press there, move as a hand would, let go."""
+    xdotool("mousemove", str(x), str(y))
+    time.sleep(0.2)
+    xdotool("mousedown", "1")
+    for step in range(1, 11):
+        time.sleep(0.08)
+        xdotool("mousemove", str(x + distance * step // 10), str(y))
+    time.sleep(0.1)
+    xdotool("mouseup", "1")
 
 
 def _end_early(
@@ -278,7 +371,7 @@ def _end_early(
     ended = time.monotonic()
     after = window.wait(f"the end by {what}", lambda now: now["runs"] == state["runs"] + 1, seconds + 5)
     took = time.monotonic() - ended
-    assert took < seconds, f"{what} took {took:.1f} s"
+    assert took < seconds * PATIENCE, f"{what} took {took:.1f} s"
     if nothing_left:
         assert after["images"] == state["images"], f"{what} left something behind: {after['images']}"
     else:
@@ -287,16 +380,28 @@ def _end_early(
     time.sleep(0.5)
 
 
-def _report_ticks(ticks: dict[str, list[float]], own: dict[str, list[float]]) -> None:
-    for label, seconds in sorted(own.items()):
-        print(f"  the add-on's own part of a tick, {label}: {_figures(seconds)}", flush=True)
-    for label, seconds in sorted(ticks.items()):
-        print(f"  ticks of Blender's main loop, {label}: {_figures(seconds)}", flush=True)
-    assert max(max(seconds) for seconds in own.values()) < LARGEST_TICK, "the add-on kept Blender waiting"
-    assert all(_percentile(own[label]) < LARGEST_OWN for label in ("working", "waiting")), "ticks are too long"
-    # Drawing in software on a busy machine can take longer than that on its own; no add-on can be quicker.
-    limit = max(LARGEST_TICK, 1.5 * max(ticks["drawing"]))
-    assert _percentile(ticks["working"]) < limit, "Blender stood still while the engine worked"
+def _report_moves(moves: list[list[float]]) -> None:
+    """From a slider's move to the new picture; on a busy machine most of it is waiting for a processor."""
+    for label, times in zip(
+        ("the engine's answer", "the preview", "the panel drawn"), zip(*moves, strict=True), strict=True
+    ):
+        median = sorted(times)[len(times) // 2]
+        print(f"  a slider's move to {label}: median {1000 * median:.0f} ms, largest {1000 * max(times):.0f} ms")
+
+
+def _report_ticks(own: dict[str, list[Any]], loop: dict[str, list[list[float]]]) -> None:
+    """The thread's own time is what is asserted: the wall's also has what other programs did meanwhile."""
+    for label, ticks in sorted(own.items()):
+        print(f"  the add-on's ticks, {label}: {_figures([tick[1] for tick in ticks])} of the thread;", end=" ")
+        print(f"{_figures([tick[0] for tick in ticks])} by the wall", flush=True)
+        for wall, thread, *parts in sorted(ticks, key=lambda tick: -tick[0])[:2]:
+            print(f"      {1000 * wall:.1f} ms, of the thread {1000 * thread:.1f}: {parts}")
+    for label, turns in sorted(loop.items()):
+        print(f"  Blender's main loop, {label}: {_figures([turn[0] for turn in turns])};", end=" ")
+        print(f"of the slowest {1000 * max(turns)[1]:.1f} ms were the add-on's", flush=True)
+    long = {label: max(tick[1] for tick in ticks) for label, ticks in own.items() if label not in UNDIVIDED}
+    assert {"waiting", "working", "relighting"} <= set(long), f"nothing was measured but {list(long)}"
+    assert max(long.values()) < LARGEST_OWN, f"the add-on kept Blender waiting: {long}"
 
 
 def _figures(seconds: list[float]) -> str:

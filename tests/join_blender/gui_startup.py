@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -18,14 +19,16 @@ from typing import Any
 
 import bpy
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from gui_ticks import Meter
+
 FOLDER = Path(os.environ["JOIN_GUI"])
 ADDON = "bl_ext.user_default.join_intrinsics"
 _TICK = 0.005
 
 state: dict[str, Any] = {"phase": "starting", "runs": 0}
-ticks: dict[str, list[float]] = {}
-own: dict[str, list[float]] = {}
-"""Seconds, by what was going on: of Blender's main loop, and of the add-on's own part."""
+meter: Meter
 
 
 def module(name: str) -> Any:
@@ -68,6 +71,18 @@ def close_one() -> float | None:
                 bpy.ops.screen.area_close()
             return 0.5
     bpy.app.timers.register(guarded(arrange), first_interval=0.5)
+    return None
+
+
+def begin() -> float | None:
+    """For the picture: what Blender asks when the zip is dragged into its window. Then ``gui.py`` says *install*."""
+    bpy.app.timers.register(guarded(obey), first_interval=0.1, persistent=True)
+    if not os.environ["JOIN_GUI_PICTURE"]:
+        return install()
+    window = bpy.context.window_manager.windows[0]
+    with bpy.context.temp_override(window=window, area=window.screen.areas[0]):
+        bpy.ops.extensions.package_install_files("INVOKE_DEFAULT", url=os.environ["JOIN_GUI_ZIP"])
+    tell(phase="dropped", window=[window.x, window.y, window.width, window.height])
     return None
 
 
@@ -117,10 +132,11 @@ def ready() -> float | None:
     sidebar = [window.x + region.x, window.y + region.y + region.height, region.width]
     bounds = [window.x, window.y, window.width, window.height]
     bpy.ops.ed.undo_push(message="Arranged")
-    time_the_operator()
+    global meter
+    meter = Meter(f"{ADDON}.join_blender", situation)
+    time_the_slider()
     tell(phase="ready", sidebar=sidebar, window=bounds, images=names(), version=bpy.app.version_string)
     bpy.app.timers.register(guarded(watch), first_interval=_TICK, persistent=True)
-    bpy.app.timers.register(guarded(obey), first_interval=0.1, persistent=True)
     return None
 
 
@@ -131,51 +147,74 @@ def names() -> list[str]:
     return sorted(image.name for image in bpy.data.images)
 
 
-def situation() -> str:
+def phase() -> str:
+    """Of the decomposition."""
     session = module("ui.running").current()
     if session is None:
-        return "drawing" if state.get("drawing") else "idle"
+        return "idle"
     if session.stage.name == "READING":
         return "writing"
     return "working" if session.job is not None and session.job.progress is not None else "waiting"
 
 
-_last: tuple[float, str] | None = None
+def situation() -> str:
+    """What is going on, for the figures."""
+    if (now := phase()) != "idle":
+        return now
+    if any(light.busy for light in list(module("ui.relight_state").lights.values())):
+        return "relighting"
+    return "drawing" if state.get("drawing") else "idle"
+
+
+_last: tuple[float, float, str, str] | None = None
 
 
 def watch() -> float:
     """How long Blender's main loop took from the last tick to this one, by what was going on."""
     global _last
-    now, here = time.perf_counter(), situation()
+    now, own, here, stage = time.perf_counter(), meter.own_total, situation(), phase()
     if _last is not None:
-        before, there = _last
-        label = here if here == there else f"{there} to {here}"
-        if label == "waiting to idle" or label == "working to idle" or label == "writing to idle":
+        before, own_before, there, stage_before = _last
+        meter.looked(now - before, own - own_before, here if here == there else f"{there} to {here}")
+        if stage == "idle" != stage_before:
             tell(runs=state["runs"] + 1, images=names(), words=last_words())
-        ticks.setdefault(label, []).append(round(now - before, 5))
-        if here != there and "drawing" not in (here, there):
-            tell(phase=here)
-    _last = (now, here)
+        if stage != stage_before:
+            tell(phase=stage)
+    _last = (now, own, here, stage)
     return _TICK
 
 
-def time_the_operator() -> None:
-    """Note how long each of the add-on's own ticks takes, apart from Blender's drawing."""
-    running = module("ui.running")
-    step, write = running.step, running._write
+moves: list[list[float]] = []
+"""Seconds from a slider's value to the engine's answer, to the preview, to the panel that shows it."""
 
-    def timed(label_of: Callable[[], str], work: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*arguments: Any) -> Any:
-            label, start = label_of(), time.perf_counter()
-            try:
-                return work(*arguments)
-            finally:
-                own.setdefault(label, []).append(round(time.perf_counter() - start, 5))
 
-        return run
+def time_the_slider() -> None:
+    """Note when what a value leads to is there."""
+    relight, decoder = module("ui.relight_state"), module("core.protocol").Decoder
+    panel = module("ui.relight").JOIN_PT_relight
+    feed, show, draw = decoder.feed, relight._show, panel.draw
+    answered = 0.0
+    shown: list[list[float]] = []
 
-    running.step = timed(situation, step)
-    running._write = timed(lambda: "one layer written", write)
+    def timed_feed(self: Any, piece: bytes) -> Any:
+        nonlocal answered
+        messages = feed(self, piece)
+        if any(message["type"] == "result" for message in messages):
+            answered = time.monotonic()
+        return messages
+
+    def timed_show(set_id: str, update: Any) -> None:
+        show(set_id, update)
+        if update.preview and update.edits:
+            shown.append([update.since, answered, time.monotonic()])
+
+    def timed_draw(self: Any, context: Any) -> None:
+        draw(self, context)
+        for since, *times in shown:
+            moves.append([round(moment - since, 4) for moment in (*times, time.monotonic())])
+        shown.clear()
+
+    decoder.feed, relight._show, panel.draw = timed_feed, timed_show, timed_draw
 
 
 def last_words() -> list[str]:
@@ -185,9 +224,24 @@ def last_words() -> list[str]:
     return [running.last_words, str(failed.failure) if failed is not None else ""]
 
 
+def lights() -> list[dict[str, Any]]:
+    """The sliders of each set, and what its layers show."""
+    found = []
+    for item in bpy.context.scene.join_relights:
+        components = module("ui.relight_state").components_of(item)
+        found.append(
+            {
+                "amounts": {value.label: round(value.amount, 4) for value in item.values},
+                "wanted": module("ui.relight_state").edits_of(item),
+                "shown": module("host.relight").shown_edits(item.set_id, components),
+            }
+        )
+    return json.loads(json.dumps(found))
+
+
 def obey() -> float:
-    if names() != state["images"]:
-        tell(images=names())
+    if "images" in state and (names() != state["images"] or lights() != state.get("lights")):
+        tell(images=names(), lights=lights())
     command = FOLDER / "command"
     if command.exists():
         words = command.read_text(encoding="utf-8").strip()
@@ -202,9 +256,19 @@ def obey() -> float:
             "error": lambda: view("ERROR"),
             "albedo": show_albedo,
             "input": show_input,
-            "report": lambda: tell(ticks=ticks, own=own),
+            "report": lambda: tell(loop=meter.loop, own=meter.own, moves=moves, memory=memory()),
             "save": save_and_reopen,
             "crop": crop,
+            "install": lambda: bpy.app.timers.register(guarded(install), first_interval=0.5) or None,
+            "preferences": show_preferences,
+            "front": measure_front,
+            "preferences away": hide_preferences,
+            "menu": lambda: in_editor(lambda: bpy.ops.wm.call_menu(name="IMAGE_MT_image")),
+            "keyframes": insert_keyframes,
+            "material": show_material,
+            "export": lambda: in_editor(lambda: bpy.ops.join.export("INVOKE_DEFAULT")),
+            "hover": lambda: tell(hovered=hovered()),
+            "relight": lambda: in_editor(lambda: bpy.ops.join.relight("INVOKE_DEFAULT")),
         }
         commands[words]()
         tell(obeyed=state.get("obeyed", 0) + 1)
@@ -239,6 +303,19 @@ def in_editor(work: Callable[[], Any]) -> Any:
         return work()
 
 
+def hovered() -> str:
+    """What is under the mouse in the sidebar: the path of a property, or the name of an operator."""
+    editor = min(areas("IMAGE_EDITOR"), key=lambda area: area.x)
+    region = next(region for region in editor.regions if region.type == "UI")
+    window = bpy.context.window_manager.windows[0]
+    with bpy.context.temp_override(window=window, area=editor, region=region):
+        if bpy.ops.ui.copy_python_command_button.poll():
+            bpy.ops.ui.copy_python_command_button()
+            return str(bpy.context.window_manager.clipboard)
+        found = getattr(bpy.context, "property", None)
+    return f"{found[0].name}.{found[1]}" if found else ""
+
+
 def restart() -> None:
     in_editor(lambda: bpy.ops.join.restart())
 
@@ -265,11 +342,59 @@ def show_input() -> None:
     in_editor(lambda: bpy.ops.join.show(image=name))
 
 
+def show_preferences() -> None:
+    """For the picture: as they are before an engine is there."""
+    preferences = bpy.context.preferences
+    module("ui.engine").abandon()  # the test that began when the engine's Python was set
+    preferences.addons[ADDON].preferences.engine_python = ""
+    preferences.view.ui_scale = 1.0
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
+        bpy.ops.preferences.addon_show(module=ADDON)
+
+
+def measure_front() -> None:
+    window = bpy.context.window_manager.windows[-1]
+    tell(front=[window.x, window.y, window.width, window.height])
+
+
+def hide_preferences() -> None:
+    bpy.context.preferences.addons[ADDON].preferences.engine_python = os.environ["JOIN_GUI_ENGINE"]
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[-1]):
+        bpy.ops.wm.window_close()
+
+
+def insert_keyframes() -> None:
+    """For the picture: a slider that is animated."""
+    value = bpy.context.scene.join_relights[0].values[0]
+    value.amount = 1.2
+    value.keyframe_insert("amount", frame=1)
+    bpy.ops.ed.undo_push(message="Keyframe")  # else an undo over it crashes Blender 5.2 in edit mode
+
+
+def show_material() -> None:
+    """For the picture: a material of the layers, and its nodes."""
+    in_editor(lambda: bpy.ops.join.make_material())
+    area = max(areas("CompositorNodeTree"), key=lambda area: area.x)
+    area.ui_type = "ShaderNodeTree"
+    bpy.app.timers.register(guarded(fit), first_interval=1.0)
+
+
 def crop() -> None:
     settings = bpy.context.scene.join_intrinsics
     settings.use_crop = not settings.use_crop
     settings.crop_left, settings.crop_right, settings.crop_bottom, settings.crop_top = 0.25, 0.8, 0.2, 0.9
     module("ui.running").redraw()
+
+
+def memory() -> dict[str, int]:
+    """The most that Blender, and the engine that decomposed last, have held: MiB."""
+    engine = module("ui.running").queue.keeper.engine
+    found = {}
+    for name, process in (("Blender", "self"), ("the engine", engine.pid if engine is not None else None)):
+        path = Path(f"/proc/{process}/status")
+        lines = path.read_text().splitlines() if path.exists() else []
+        found.update((name, int(line.split()[1]) // 1024) for line in lines if line.startswith("VmHWM"))
+    return found
 
 
 def save_and_reopen() -> None:
@@ -329,4 +454,4 @@ def fit() -> float | None:
 
 
 bpy.context.preferences.view.show_splash = False
-bpy.app.timers.register(guarded(install), first_interval=1.0)
+bpy.app.timers.register(guarded(begin), first_interval=1.0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import random
 import shutil
 import sys
 import threading
@@ -451,6 +452,54 @@ def case_load() -> Report:
 
 def layer_facts_or_previews() -> list[str]:
     return sorted(image["join_component"] for image in bpy.data.images if "join_component" in image)
+
+
+def case_shot() -> Report:
+    """The engine is killed at fifty moments; what is in the file before is there afterwards, and Restart helps."""
+    running, rng = module("ui.running"), random.Random(0)
+    bpy.data.images.load(ARGUMENTS["image"]).name = "good"
+    assert not decompose(image="good")
+    before, first = counts(), sorted(layer_facts())
+    report: Report = {"seconds": [], "messages": [], "stages": [], "kept": [], "restarted": [], "orphans": 0}
+    engines = []
+    for turn in range(50):
+        os.environ["FAKE_ENGINE"] = "slow"
+        running.queue.keeper.end()
+        source = module("host.images").read_source(bpy.data.images["good"])
+        recipe = module("ui.operators").make_recipe("AUTO")
+        session = module("core.session").Session(source, module("core.protocol").Options(), recipe, "good")
+        running.add(session, module("host.results").LayerSet(session, "Scene"))
+        _steps(5.0, lambda: running.queue.keeper.engine is not None)
+        engines.append(running.queue.keeper.engine._process)
+        if turn % 2:  # early, or while previews are shown
+            _steps(10.0, lambda: len(layer_facts()) > len(first))
+        _steps(rng.uniform(0.0, 0.3), lambda: False)
+        report["stages"].append(session.stage.name + (" shown" if len(layer_facts()) > len(first) else ""))
+        engines[-1].kill()
+        killed = time.monotonic()
+        _steps(5.0, lambda session=session: session.ended)
+        report["seconds"].append(time.monotonic() - killed)
+        report["messages"].append(str(running.queue.failed.failure))
+        report["kept"].append(counts() == before and sorted(layer_facts()) == first)
+        os.environ["FAKE_ENGINE"] = "ok"
+        bpy.ops.join.restart()
+        _steps(20.0, lambda session=session: session.ended)
+        engines.append(running.queue.keeper.engine._process)
+        made = [image for image in bpy.data.images if image.get("join_set") == session.id]
+        report["restarted"].append(len(made))
+        for image in made:
+            bpy.data.images.remove(image)
+    running.queue.keeper.end()
+    report["orphans"] = sum(process.poll() is None for process in engines)
+    return report
+
+
+def _steps(seconds: float, until: Callable[[], bool]) -> None:
+    """Ticks, as the timer would make them, for so long at most."""
+    deadline = time.monotonic() + seconds
+    while not until() and time.monotonic() < deadline:
+        module("ui.running").step()
+        time.sleep(0.01)
 
 
 def case_folder() -> Report:

@@ -9,13 +9,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from join_blender.core import locate
 from join_blender.core.engine_process import DIED, EngineProcess, engine_environment
 from join_blender.core.failure import Failure
 from join_blender.core.protocol import Message
-from tests.join_blender.support import ROOT, fake_python
+from tests.join_blender.support import ROOT, fake_python, make_bank
 
 
 @pytest.fixture
@@ -86,6 +87,34 @@ def test_an_engine_ends_with_its_blender(python: Path, monkeypatch: pytest.Monke
     deadline = time.monotonic() + 10
     while _lives(engine):
         assert time.monotonic() < deadline, "the engine outlived its Blender"
+        time.sleep(0.02)
+
+
+def test_an_engine_at_work_is_gone_soon_after_its_blender(tmp_path: Path) -> None:
+    """The real one, in the middle of a decomposition."""
+    image = tmp_path / "image.npy"
+    np.save(image, np.full((64, 64, 3), 0.5, np.float32))
+    bank = make_bank(tmp_path / "tiny.safetensors")
+    (tmp_path / "out").mkdir()
+    program = f"""
+import os, sys, time
+from pathlib import Path
+from join_blender.core.engine_process import EngineProcess
+from join_blender.core.protocol import Options, decompose
+engine = EngineProcess(Path(sys.executable), Path({str(ROOT)!r}))
+job = decompose("1", Path({str(image)!r}), Path({str(tmp_path / "out")!r}), Options({str(bank)!r}, "draft", 0, 100000))
+engine.send(job)
+while not any(event["type"] == "progress" for event in engine.poll()):
+    time.sleep(0.01)
+print(engine.pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    killed = time.monotonic()
+    while _lives(int(done.stdout)):
+        assert time.monotonic() - killed < 5.0, "the engine outlived its Blender"
         time.sleep(0.02)
 
 

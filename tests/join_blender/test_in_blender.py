@@ -194,6 +194,15 @@ def test_again_and_compared(tmp_path: Path, blender: Blender, fake: Path) -> Non
     assert report["error"] < 1e-5 and report["split"]
 
 
+def test_the_engine_shot_at_fifty_moments(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    """Each time a message within 2 s, nothing lost, nothing left behind, and a restart that ends well."""
+    report = blender.run("shot", fake, 400, image=write_png(tmp_path / "photo.png", photo()))
+    assert max(report["seconds"]) < 2.0, report["seconds"]
+    assert all("signal 9" in message for message in report["messages"]), report["messages"]
+    assert report["stages"].count("WORKING shown") >= 25, report["stages"]
+    assert all(report["kept"]) and report["restarted"] == [3] * 50 and report["orphans"] == 0
+
+
 def test_another_file_in_the_middle_of_a_job(tmp_path: Path, blender: Blender, fake: Path) -> None:
     image = write_png(tmp_path / "photo.png", photo())
     report = blender.run("load", fake, image=image, FAKE_ENGINE="slow")
