@@ -191,7 +191,7 @@ def test_bench(tmp_path: Path, tiny_bank_path: Path, capsys: pytest.CaptureFixtu
     assert result["features"] == "random, E-LPIPS" and result["precision"] == "float32"
     card = (tmp_path / "tiny.md").read_text(encoding="utf-8")
     assert f"| 3 | {three['steps_per_second']} | " in card and "5 steps of the last joint stage of 'opt-knn'" in card
-    assert main(["bench", *options, "--method", "encoder-opt"]) == 2 and "no encoders" in capsys.readouterr().err
+    assert main(["bench", *options, "--method", "single"]) == 2 and "no bank of a single" in capsys.readouterr().err
     assert main(["bench", *options, "--method", "square-root"]) == 2
     knn = result["knn"]["albedo"]
     # 100,000 codes of 16 numbers, held twice, and a number for each: 13.2 MB.
