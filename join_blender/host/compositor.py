@@ -63,9 +63,19 @@ def _beside(tree: bpy.types.NodeTree) -> tuple[float, float]:
     nodes = [node for node in tree.nodes if node.bl_idname != "NodeFrame"]
     if not nodes:
         return 0.0, 0.0
-    left = min(node.location_absolute.x if hasattr(node, "location_absolute") else node.location.x for node in nodes)
-    bottom = min(node.location.y - max(node.height, node.dimensions.y, _ROW) for node in nodes)
+    left = min(_place(node)[0] for node in nodes)
+    bottom = min(_place(node)[1] - max(node.height, node.dimensions.y, _ROW) for node in nodes)
     return left, bottom - _MARGIN
+
+
+def _place(node: Any) -> tuple[float, float]:
+    """Where a node is in the tree: its location counts from the frame that it is in."""
+    x, y = node.location
+    frame = node.parent
+    while frame is not None:
+        x, y = x + frame.location.x, y + frame.location.y
+        frame = frame.parent
+    return x, y
 
 
 def _set_resolution(scene: bpy.types.Scene, image: bpy.types.Image) -> None:

@@ -141,7 +141,7 @@ class Window:
         xdotool("click", "1")
 
     def shoot(self, path: Path, which: str = "window") -> None:
-        """A picture of the window, or of the one in front of it."""
+        """A picture of the window, or of the whole screen."""
         if shutil.which("import"):
             x, y, width, height = self.state().get(which, (0, 0, 1920, 1080))
             crop = f"{width}x{height}+{x}+{screen_height() - y - height}"
@@ -286,11 +286,11 @@ def _install_by_hand(window: Window) -> None:
 
 
 def _look_at_preferences(window: Window) -> None:
-    xdotool("mousemove", "1900", "1060")
+    xdotool("mousemove", "700", "600")  # the window comes up around the mouse
     window.tell("preferences")
+    xdotool("mousemove", "1900", "100")
     time.sleep(3)  # for the window, and for the test of the engine that ends with the words "not installed"
-    window.tell("front")
-    _picture(window, "preferences", "front")
+    _picture(window, "preferences", "screen")
     window.tell("preferences away")
     time.sleep(2)
     xdotool("mousemove", "150", "300")

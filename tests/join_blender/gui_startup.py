@@ -261,7 +261,6 @@ def obey() -> float:
             "crop": crop,
             "install": lambda: bpy.app.timers.register(guarded(install), first_interval=0.5) or None,
             "preferences": show_preferences,
-            "front": measure_front,
             "preferences away": hide_preferences,
             "menu": lambda: in_editor(lambda: bpy.ops.wm.call_menu(name="IMAGE_MT_image")),
             "keyframes": insert_keyframes,
@@ -350,11 +349,6 @@ def show_preferences() -> None:
     preferences.view.ui_scale = 1.0
     with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
         bpy.ops.preferences.addon_show(module=ADDON)
-
-
-def measure_front() -> None:
-    window = bpy.context.window_manager.windows[-1]
-    tell(front=[window.x, window.y, window.width, window.height])
 
 
 def hide_preferences() -> None:

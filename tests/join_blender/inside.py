@@ -178,12 +178,20 @@ def case_own_tree() -> Report:
     added = [node for node in tree.nodes if node.name not in own]
     crossing = [pair for pair in links() if (pair[0] in own) != (pair[1] in own)]
     ours = [node for node in added if node.bl_idname != "NodeFrame"]
+    place = module("host.compositor")._place
+    below = max(place(node)[1] for node in ours) < -300.0
+    ours[0].parent.location = (0.0, -900.0)  # as when Blender has drawn it, or the user has moved it
+    lowest = min(place(node)[1] for node in ours)
+    known = {node.name for node in tree.nodes}
+    assert bpy.ops.join.add_nodes(image=source.name) == {"FINISHED"}
+    again = [node for node in tree.nodes if node.name not in known and node.bl_idname != "NodeFrame"]
     return {
+        "again_below": max(place(node)[1] for node in again) < lowest,
         "kept": [pair for pair in links() if set(pair) <= own] == before,
         "crossing": crossing,
         "added": sorted(node.bl_idname for node in added),
         "framed": all(node.parent is not None for node in ours),
-        "below": max(node.location.y + (node.parent.location.y if node.parent else 0) for node in ours) < -300.0,
+        "below": below,
         "resolution": [scene.render.resolution_x, scene.render.resolution_y],
     }
 

@@ -82,7 +82,7 @@ def test_alpha_and_names_that_are_taken(tmp_path: Path, blender: Blender, fake: 
 def test_the_users_compositor_stays(tmp_path: Path, blender: Blender, fake: Path) -> None:
     report = blender.run("own_tree", fake, image=write_png(tmp_path / "photo.png", photo()))
     assert report["kept"] and report["crossing"] == []
-    assert report["framed"] and report["below"]
+    assert report["framed"] and report["below"] and report["again_below"]
     assert report["resolution"] == [123, 45]
     assert report["added"].count("CompositorNodeImage") == 3
 
