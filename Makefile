@@ -22,7 +22,7 @@ help:
 	@echo "make lint                   - ruff and mypy"
 	@echo "make package                - the extension's zip, into dist/"
 	@echo "make package-full           - the same with the engine's packages inside, for Linux: needs no network"
-	@echo "make test-blenders          - the zip and the renderer in Blender 4.2, 4.5, 5.0 and 5.2"
+	@echo "make test-blenders          - the zip and the renderer in Blender 4.2, 4.5, 5.0, 5.1 and 5.2"
 	@echo "make test-gui BLENDER=5.2   - a real click in a real window"
 	@echo "make train-materials        - renders, trains and installs the bank; also train-primeshapes (hours)"
 	@echo "make train-smoke            - the same at 32 pixels in minutes: does everything run?"
