@@ -82,7 +82,7 @@ class Blender:
         self._python = python
         (folder / "user").mkdir(parents=True, exist_ok=True)
 
-    def run(self, case: str, engine: Path | str, timeout: float = 120, **arguments: Any) -> dict[str, Any]:
+    def run(self, case: str, engine: Path | str, timeout: float = 300, **arguments: Any) -> dict[str, Any]:
         """Run one case of the script in a new process; what it reported. ``FAKE_ENGINE`` and the like are arguments
         in capitals."""
         report = self.folder / f"{case}.json"
