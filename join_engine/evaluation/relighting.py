@@ -29,7 +29,7 @@ from ..bank import Bank, find_bank, load_bank
 from ..color import srgb_encode
 from ..decomposition import Decomposition
 from ..editing.relighting import LIGHT, Edit, Relighter
-from ..errors import JoinError
+from ..errors import JoinError, status_of
 from ..fitting import Frame
 from ..images import display_encode, read_image, write_text
 from ..inversion.state import CodeBook
@@ -272,12 +272,7 @@ def _cosine(one: np.ndarray, other: np.ndarray) -> float:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command. Returns its exit status."""
     options = _parser().parse_args(argv)
-    try:
-        _run(options)
-    except JoinError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return status_of(lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -32,7 +32,7 @@ from torch.nn import functional
 from ..bank import Bank, BankComponent, DirectionsHeader, find_bank, fingerprint, load_bank
 from ..bank_card import directions_table
 from ..editing.regression import mean_effects, read_attributes
-from ..errors import JoinError
+from ..errors import JoinError, status_of
 from ..networks.directions import DirectionVectors
 from ..pipeline import set_up_torch
 from .codes import codes_of
@@ -187,14 +187,13 @@ def _moves(effects: Tensor, codes: Tensor) -> Tensor:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command. Returns its exit status."""
     arguments = _parser().parse_args(argv)
-    try:
-        learned = _learn(arguments)
-        write_directions(arguments.out, learned)
-    except JoinError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return status_of(lambda: _run(arguments))
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    learned = _learn(arguments)
+    write_directions(arguments.out, learned)
     print("\n".join(directions_table(learned.header)))
-    return 0
 
 
 def _learn(arguments: argparse.Namespace) -> Learned:

@@ -17,7 +17,7 @@ from pathlib import Path
 from ..bank import BankHeader, ComponentHeader, save_bank
 from ..checkpoints import PublicCheckpoint, read_public_checkpoint
 from ..color import COMPONENT_TRANSFORMS, DEFAULT_TRANSFORMS
-from ..errors import JoinError
+from ..errors import JoinError, status_of
 from ..forward_models import get_forward_model
 
 
@@ -85,17 +85,16 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command. Returns its exit status."""
     options = _parser().parse_args(argv)
+    return status_of(lambda: _import(options))
+
+
+def _import(options: argparse.Namespace) -> None:
     files = {name: Path(file) for name, file in options.component}
-    try:
-        for name, transform in options.transform:
-            if transform not in COMPONENT_TRANSFORMS or name not in files:
-                raise JoinError("settings_invalid", f"There is no transform '{transform}' for a component '{name}'.")
-        import_bank(options.out, options.name, options.forward_model, files, options.license, dict(options.transform))
-    except JoinError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    for name, transform in options.transform:
+        if transform not in COMPONENT_TRANSFORMS or name not in files:
+            raise JoinError("settings_invalid", f"There is no transform '{transform}' for a component '{name}'.")
+    import_bank(options.out, options.name, options.forward_model, files, options.license, dict(options.transform))
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB")
-    return 0
 
 
 if __name__ == "__main__":

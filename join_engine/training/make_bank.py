@@ -39,7 +39,7 @@ from ..bank import (
     save_bank,
 )
 from ..bank_card import write_card
-from ..errors import JoinError
+from ..errors import JoinError, status_of
 from ..forward_models import get_forward_model
 from ..networks.directions import DirectionVectors
 from ..networks.encoder import Encoder, EncoderConfig
@@ -296,13 +296,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command. Returns its exit status."""
     arguments = _parser().parse_args(argv)
-    try:
-        _make(arguments)
-    except JoinError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.1f} MB")
-    return 0
+    return status_of(lambda: _make(arguments))
 
 
 def _make(arguments: argparse.Namespace) -> None:
@@ -322,6 +316,7 @@ def _make(arguments: argparse.Namespace) -> None:
     if arguments.time_encoders:
         scores["encoders"] = encoder_speed(parts.encoders)
     make_bank(arguments.out, arguments.name or arguments.out.stem, model, parts, scores, machine)
+    print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.1f} MB")
 
 
 def _read_scores(path: Path | None) -> dict[str, Any]:
