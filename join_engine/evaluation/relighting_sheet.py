@@ -33,19 +33,23 @@ def write_render_sheet(
 ) -> None:
     """One scene: its image and shading relit by the bank, each above the true render under that light.
 
+    Only moves of attributes that the bank has directions of are drawn.
+
     Args:
         index: of the scene; None takes the first whose light could go all these ways, or else the first.
 
     Raises:
         JoinError: ``data_missing`` for a scene that is not there.
     """
-    moves = {word: move for key, word in _WORDS.items() for move in scenes.moves if _key(move) == key}
-    moves = moves or {move.name: move for move in scenes.moves}
+    units = _units(bank)
+    known = [move for move in scenes.moves if move.attribute in units]
+    moves = {word: move for key, word in _WORDS.items() for move in known if _key(move) == key}
+    moves = moves or {move.name: move for move in known}
     whole = [scene for scene in scenes.originals if all(scene in move.views for move in moves.values())]
     index = index or next(iter(whole or scenes.originals))
     if index not in scenes.originals:
-        known = ", ".join(scenes.originals)
-        raise JoinError("data_missing", f"There is no scene '{index}'.", f"There are: {known}.")
+        there_are = ", ".join(scenes.originals)
+        raise JoinError("data_missing", f"There is no scene '{index}'.", f"There are: {there_are}.")
     view = scenes.originals[index]
     relighter = _relighter(np.asarray(bank.forward_model.compose(view.components)), bank, preset, seed)
     names = (IMAGE, *(name for name in bank.forward_model.components if name != ALBEDO))
@@ -56,10 +60,9 @@ def write_render_sheet(
         rows[f"{name} relit"] = [(about, first[name])]
         rows[f"{name} true"] = [(f"{name}\ntrue render", _shown(bank, view.components)[name])]
     for word, move in moves.items():
-        if index not in move.views or bank.header.directions is None:
+        if index not in move.views:
             continue
-        there = move.views[index].light[move.attribute] - view.light[move.attribute]
-        amount = there / float(bank.header.directions.attributes[move.attribute]["unit"])
+        amount = (move.views[index].light[move.attribute] - view.light[move.attribute]) / units[move.attribute]
         lit = _shown(bank, relighter.relight([Edit(LIGHT, move.attribute, amount)]).layers)
         true = _shown(bank, move.views[index].components)
         for name in names:
@@ -74,13 +77,20 @@ def write_photo_sheet(path: Path, bank: Bank, image: np.ndarray, amount: float, 
     names = (IMAGE, *(name for name in relighter.decomposition.layers if name != ALBEDO))
     first = _shown(bank, relighter.decomposition.layers)
     rows: dict[str, list[Panel]] = {name: [(f"{name}\n", first[name])] for name in names}
+    units = _units(bank)
     for (attribute, up), word in _WORDS.items():
-        if bank.header.directions is not None and attribute in bank.header.directions.attributes:
+        if attribute in units:
             edit = Edit(LIGHT, attribute, amount if up else -amount)
             lit = _shown(bank, relighter.relight([edit]).layers)
             for name in names:
                 rows[name].append((f"{word}\n{edit.amount:+.1f} SD", lit[name]))
     write_sheet(path, list(rows.values()))
+
+
+def _units(bank: Bank) -> dict[str, float]:
+    """Of the light's attributes that the bank has directions of: one standard deviation."""
+    header = bank.header.directions
+    return {} if header is None else {name: float(about["unit"]) for name, about in header.attributes.items()}
 
 
 def _key(move: MovedViews) -> tuple[str, bool]:

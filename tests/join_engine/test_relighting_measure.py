@@ -20,6 +20,7 @@ from join_engine.bank import Bank, DirectionsHeader, fingerprint, load_bank, sav
 from join_engine.color import reinhard_decode
 from join_engine.errors import JoinError
 from join_engine.evaluation.relighting import BEGIN, compare_layers, main, measure, summarise
+from join_engine.evaluation.relighting_sheet import write_render_sheet
 from join_engine.evaluation.relit import read_relit
 from join_engine.images import write_png
 from join_engine.networks.directions import DirectionVectors
@@ -193,3 +194,14 @@ def test_what_cannot_be_measured_is_said(
     (tmp_path / "original.tar").write_bytes((relit / "original.tar").read_bytes())
     with pytest.raises(JoinError, match="holds no pack of a moved light"):
         read_relit(tmp_path, ("albedo", "shading"), 1)
+
+
+def test_the_sheet_leaves_out_what_the_bank_has_no_direction_of(
+    with_directions: Callable[[torch.Tensor], Bank], step: torch.Tensor, relit: Path, tmp_path: Path
+) -> None:
+    """A light that never moved that way in the renders is not learned; the folder of moved lights has it all the same."""
+    scenes = read_relit(relit, ("albedo", "shading"), 1)
+    unknown = [replace(move, attribute="up_down", name="up_down") for move in scenes.moves]
+    more = replace(scenes, moves=[*unknown, *scenes.moves])
+    write_render_sheet(tmp_path / "s.png", with_directions(step), more, None, Preset("start", (MeanStart(),)), seed=0)
+    assert Image.open(tmp_path / "s.png").size[0] == 12 + 3 * 300
