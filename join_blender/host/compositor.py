@@ -9,9 +9,11 @@ from typing import Any
 import bpy
 
 from .recombine import recombine_group
-from .versions import compositor_tree, create_compositor_tree
+from .versions import compositor_output, compositor_tree, create_compositor_tree, remove_compositor_tree
 
 _COLUMN, _ROW, _MARGIN = 260, 320, 120
+_UNFINISHED = "join_unfinished"
+"""On a tree that was made here and on a group node: the title of the layers that are still being put in."""
 
 
 def add_layers(scene: bpy.types.Scene, title: str, layers: Mapping[str, bpy.types.Image]) -> bool:
@@ -23,39 +25,79 @@ def add_layers(scene: bpy.types.Scene, title: str, layers: Mapping[str, bpy.type
     Returns:
         True when the tree was made here and is connected to the scene's output.
     """
-    tree = compositor_tree(scene)
+    made_here = compositor_tree(scene) is None
+    while not grow_layers(scene, title, layers):
+        pass
+    return made_here
+
+
+def grow_layers(scene: bpy.types.Scene, title: str, layers: Mapping[str, bpy.types.Image]) -> bool:
+    """One piece of :func:`add_layers`, which as a whole would keep Blender waiting; True when nothing is left to do.
+
+    Between two pieces anything may happen, such as an undo: what is there already is found anew each time.
+    """
+    tree: Any = compositor_tree(scene)
     if tree is None:
-        tree, output = create_compositor_tree(scene)
-        group = _add_nodes(tree, layers, 0.0, 0.0)[-1]
-        output.location = (2 * _COLUMN, 0.0)
-        tree.links.new(group.outputs[0], output.inputs[0])
+        tree = create_compositor_tree(scene)
+        tree[_UNFINISHED] = title
         _set_resolution(scene, next(iter(layers.values())))
-        return True
-    nodes = _add_nodes(tree, layers, *_beside(tree))
-    frame = tree.nodes.new("NodeFrame")
-    frame.label = title
-    for node in nodes:
-        node.parent = frame
-    return False
+        return False
+    group = next((node for node in tree.nodes if node.get(_UNFINISHED) == title), None)
+    if group is None:
+        _add_group(tree, list(layers), title)
+        return False
+    for index, (component, image) in enumerate(layers.items()):
+        if not group.inputs[index].is_linked:
+            _add_image(tree, group, index, component, image)
+            return False
+    _settle(tree, group, title, len(layers))
+    return True
 
 
-def _add_nodes(
-    tree: bpy.types.NodeTree, layers: Mapping[str, bpy.types.Image], x: float, y: float
-) -> list[bpy.types.Node]:
-    """An image node per layer, and last the group that they feed."""
-    group: Any = tree.nodes.new("CompositorNodeGroup")
-    group.node_tree = recombine_group(list(layers))
+def drop_unfinished(scene: bpy.types.Scene, title: str) -> None:
+    """Take away what :func:`grow_layers` has begun and will not finish."""
+    tree: Any = compositor_tree(scene)
+    if tree is None:
+        return
+    if tree.get(_UNFINISHED) == title:
+        remove_compositor_tree(scene)
+        return
+    for group in [node for node in tree.nodes if node.get(_UNFINISHED) == title]:
+        for node in [link.from_node for socket in group.inputs for link in socket.links]:
+            tree.nodes.remove(node)
+        tree.nodes.remove(group)
+
+
+def _add_group(tree: Any, components: list[str], title: str) -> None:
+    x, y = (0.0, 0.0) if tree.get(_UNFINISHED) == title else _beside(tree)
+    group = tree.nodes.new("CompositorNodeGroup")
+    group.node_tree = recombine_group(components)
     group.location = (x + _COLUMN, y)
     group.width = 200.0
-    nodes = []
-    for index, (component, image) in enumerate(layers.items()):
-        node: Any = tree.nodes.new("CompositorNodeImage")
-        node.image = image
-        node.label = component.capitalize()
-        node.location = (x, y - index * _ROW)
-        tree.links.new(node.outputs[0], group.inputs[index])
-        nodes.append(node)
-    return [*nodes, group]
+    group[_UNFINISHED] = title
+
+
+def _add_image(tree: Any, group: Any, index: int, component: str, image: bpy.types.Image) -> None:
+    node = tree.nodes.new("CompositorNodeImage")
+    node.image = image
+    node.label = component.capitalize()
+    node.location = (group.location.x - _COLUMN, group.location.y - index * _ROW)
+    tree.links.new(node.outputs[0], group.inputs[index])
+
+
+def _settle(tree: Any, group: Any, title: str, inputs: int) -> None:
+    """Connect the group to the output of a tree that was made here, or put a frame around our nodes."""
+    del group[_UNFINISHED]
+    output: Any = compositor_output(tree)
+    if tree.get(_UNFINISHED) == title and output is not None:
+        del tree[_UNFINISHED]
+        output.location = (2 * _COLUMN, 0.0)
+        tree.links.new(group.outputs[0], output.inputs[0])
+        return
+    frame = tree.nodes.new("NodeFrame")
+    frame.label = title
+    for node in [socket.links[0].from_node for socket in group.inputs[:inputs]] + [group]:
+        node.parent = frame
 
 
 def _beside(tree: bpy.types.NodeTree) -> tuple[float, float]:

@@ -120,30 +120,40 @@ class LayerSet:
         now: dict[str, Any] = dict(layers_of(self.session.id))
         return [name for name in self._written if name not in now or PREVIEW in now[name]]
 
-    def prepare_nodes(self) -> bool:
-        """Make a part of the node group that :meth:`finish` wants; True when it is there."""
-        scene: bpy.types.Scene | None = bpy.data.scenes.get(self.scene)
-        return scene is None or self.update is not None or recombine.grow_group(self._in_order())
-
-    def _in_order(self) -> list[str]:
-        return [name for name in (self.session.result or {})["layers"] if name in self._written]
-
-    def finish(self) -> list[str]:
-        """Put away what is left of the previews, wire the layers; returns the layers' names.
+    def wire(self) -> bool:
+        """Make a piece of the nodes that recombine the layers, if any are wanted; True when all are there.
 
         Raises:
             Failure: ``result_undone``.
         """
+        scene: bpy.types.Scene | None = bpy.data.scenes.get(self.scene)
+        if scene is None or self.update is not None:
+            return True
+        layers = self._layers()
+        order = [name for name in (self.session.result or {})["layers"] if name in layers]
+        if not recombine.grow_group(order):
+            return False
+        return compositor.grow_layers(scene, self._title, {name: layers[name] for name in order})
+
+    @property
+    def _title(self) -> str:
+        return f"JoIN: {self.session.name}"
+
+    def names(self) -> list[str]:
+        """Of the finished layers.
+
+        Raises:
+            Failure: ``result_undone``.
+        """
+        return [image.name for image in self._layers().values()]
+
+    def _layers(self) -> dict[str, bpy.types.Image]:
         layers = {name: image for name, image in layers_of(self.session.id).items() if name in self._written}
         if set(layers) != self._written:
             raise Failure(
                 "result_undone", "The file was changed by an undo while the layers were written.", "Try again."
             )
-        scene: bpy.types.Scene | None = bpy.data.scenes.get(self.scene)
-        if scene is not None and self.update is None:
-            order = {name: layers[name] for name in self._in_order()}
-            compositor.add_layers(scene, f"JoIN: {self.session.name}", order)
-        return [image.name for image in layers.values()]
+        return layers
 
     def discard(self) -> None:
         """Remove what was made here; layers of an earlier run stay."""
@@ -151,6 +161,9 @@ class LayerSet:
         for image in made:
             if self.update is None or PREVIEW in image:
                 bpy.data.images.remove(image)
+        scene: bpy.types.Scene | None = bpy.data.scenes.get(self.scene)
+        if scene is not None:
+            compositor.drop_unfinished(scene, self._title)
         self._written.clear()
         self._held.clear()
 

@@ -20,6 +20,7 @@ from typing import Any
 import bpy
 
 COMPOSITOR_IS_GROUP = bpy.app.version >= (5, 0, 0)
+_OUTPUT = "NodeGroupOutput" if COMPOSITOR_IS_GROUP else "CompositorNodeComposite"
 
 
 @dataclass(frozen=True)
@@ -60,17 +61,33 @@ def compositor_tree(scene: Any) -> bpy.types.NodeTree | None:
     return tree if tree is not None and len(tree.nodes) else None
 
 
-def create_compositor_tree(scene: Any) -> tuple[bpy.types.NodeTree, bpy.types.Node]:
-    """An empty compositor tree for a scene without one, and its output node, whose first input is the image."""
+def create_compositor_tree(scene: Any) -> bpy.types.NodeTree:
+    """A compositor tree for a scene without one, with nothing but an output node."""
     if not COMPOSITOR_IS_GROUP:
         scene.use_nodes = True  # makes a tree with default nodes
         scene.node_tree.nodes.clear()
-        return scene.node_tree, scene.node_tree.nodes.new("CompositorNodeComposite")
+        scene.node_tree.nodes.new(_OUTPUT)
+        return scene.node_tree
     tree: Any = scene.compositing_node_group or bpy.data.node_groups.new("Compositing Nodes", "CompositorNodeTree")
     if not any(_is_output(item) for item in tree.interface.items_tree):
         tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
     scene.compositing_node_group = tree
-    return tree, tree.nodes.new("NodeGroupOutput")
+    tree.nodes.new(_OUTPUT)
+    return tree
+
+
+def remove_compositor_tree(scene: Any) -> None:
+    """Undo :func:`create_compositor_tree`."""
+    if COMPOSITOR_IS_GROUP:
+        bpy.data.node_groups.remove(scene.compositing_node_group)
+    else:
+        scene.node_tree.nodes.clear()
+        scene.use_nodes = False
+
+
+def compositor_output(tree: bpy.types.NodeTree) -> bpy.types.Node | None:
+    """The node whose first input is the image that a scene renders."""
+    return next((node for node in tree.nodes if node.bl_idname == _OUTPUT), None)
 
 
 def new_mix(tree: bpy.types.NodeTree, blend_type: str) -> Mix:

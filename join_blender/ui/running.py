@@ -221,9 +221,9 @@ def _write(session: Session, layers: LayerSet | None) -> None:
     if layers is not None and (gone := layers.missing()):
         session.take_again(gone)
         return
-    if layers is not None and not layers.prepare_nodes():
+    if layers is not None and not layers.wire():
         return
-    names = layers.finish() if layers is not None else []
+    names = layers.names() if layers is not None else []
     session.finish()
     _sets.pop(session.id, None)
     _tell_end(session, names)

@@ -35,10 +35,10 @@ _PARTS = {
     "core.engine_process.EngineProcess": ("__init__", "poll", "send"),
     "core.relight.Relight": ("__init__", "_collect", "_ask", "_submit"),
     "core.session.Session": ("step", "take_preview", "take_layer", "compact", "close"),
-    "host.compositor": ("add_layers",),
+    "host.compositor": ("grow_layers",),
     "host.images": ("new_layer", "fill_layer"),
     "host.relight": ("keep_original", "write_layer", "material"),
-    "host.results.LayerSet": ("show_preview", "write", "prepare_nodes", "finish", "discard"),
+    "host.results.LayerSet": ("show_preview", "write", "wire", "discard"),
 }
 
 

@@ -161,10 +161,10 @@ def case_own_tree() -> Report:
     """A compositor that belongs to the user stays as it is."""
     scene = bpy.context.scene
     versions = module("host.versions")
-    tree, output = versions.create_compositor_tree(scene)
+    tree = versions.create_compositor_tree(scene)
     blur = tree.nodes.new("CompositorNodeBlur")
     blur.location = (100.0, -300.0)
-    tree.links.new(blur.outputs[0], output.inputs[0])
+    tree.links.new(blur.outputs[0], versions.compositor_output(tree).inputs[0])
     scene.render.resolution_x, scene.render.resolution_y = 123, 45
     own = {node.name for node in tree.nodes}
 

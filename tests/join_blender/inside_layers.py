@@ -83,6 +83,37 @@ def case_graded() -> Report:
     }
 
 
+def case_unfinished_nodes() -> Report:
+    """Every number of pieces of the nodes, then taken away: what a scene has afterwards, with and without own nodes."""
+    images, compositor, versions = module("host.images"), module("host.compositor"), module("host.versions")
+    made_images = {name: images.write_layer(f"x {name}", np.ones((4, 6, 3), np.float32)) for name in "ab"}
+    report: Report = {}
+    for own in (False, True):
+        for pieces in range(6):
+            scene = bpy.data.scenes.new("scene")
+            if own:
+                versions.create_compositor_tree(scene)
+            before = described_tree(versions.compositor_tree(scene))
+            done = [compositor.grow_layers(scene, "x", made_images) for _ in range(pieces)]
+            assert not any(done[: 3 if own else 4]), done
+            if any(done):
+                break
+            compositor.drop_unfinished(scene, "x")
+            assert described_tree(versions.compositor_tree(scene)) == before, (own, pieces)
+            if hasattr(scene, "use_nodes") and not versions.COMPOSITOR_IS_GROUP:
+                assert scene.use_nodes == own
+        report["beside" if own else "alone"] = [pieces, described_tree(versions.compositor_tree(scene))]
+    return report
+
+
+def described_tree(tree: Any) -> Any:
+    """Nodes and links."""
+    if tree is None:
+        return None
+    links = [(link.from_node.name, link.to_node.name) for link in tree.links]
+    return [sorted(node.bl_idname for node in tree.nodes), sorted(links)]
+
+
 def case_relight() -> Report:
     """Values, the layers that they make, and a file that knows all of it tomorrow."""
     folder = Path(ARGUMENTS["folder"])
