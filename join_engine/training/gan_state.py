@@ -47,9 +47,9 @@ class GanSettings:
             images.
         ada_target: mean sign of D(real) at which the strength stays as it is.
         ada_kimg: thousand images in which the strength may go from 0 to 1.
-        blur: standard deviation, in pixels, of the Gaussian through which the discriminator sees all images at first, as
-            in StyleGAN3. It makes the large forms come before the grain, without which a generator of little but smooth
-            light may never learn where the light comes from.
+        blur: standard deviation, in pixels, of the Gaussian through which the discriminator sees all images at first,
+            as in StyleGAN3. It makes the large forms come before the grain, without which a generator of little but
+            smooth light may never learn where the light comes from.
         blur_kimg: thousand images in which the blur falls evenly to 0.
         ema_kimg: half-life of the generator's moving average in thousand images.
         ema_rampup: the half-life is at most this share of the images seen so far.
@@ -241,7 +241,7 @@ class GanState:
         return [("adam_g", self.generator_optimizer), ("adam_d", self.discriminator_optimizer)]
 
     def _judge(self, images: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
-        """What the discriminator says of this process's images, after the blur and the augmentation if there are any."""
+        """What the discriminator says of this process's images, after blur and augmentation if there are any."""
         sigma = self.settings.sigma(self.images)
         if sigma > _SHARP:
             images = gaussian_blur(images, sigma)

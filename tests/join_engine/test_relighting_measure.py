@@ -199,7 +199,7 @@ def test_what_cannot_be_measured_is_said(
 def test_the_sheet_leaves_out_what_the_bank_has_no_direction_of(
     with_directions: Callable[[torch.Tensor], Bank], step: torch.Tensor, relit: Path, tmp_path: Path
 ) -> None:
-    """A light that never moved that way in the renders is not learned; the folder of moved lights has it all the same."""
+    """A light that never moved that way in the renders is not learned; the moved lights have it all the same."""
     scenes = read_relit(relit, ("albedo", "shading"), 1)
     unknown = [replace(move, attribute="up_down", name="up_down") for move in scenes.moves]
     more = replace(scenes, moves=[*unknown, *scenes.moves])
