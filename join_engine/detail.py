@@ -9,8 +9,10 @@ Retinex would: much of its smooth grey part goes to the shading, the rest (edges
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
 
-from .blur import gaussian_blur
 from .fitting import Frame
 from .presets import Detail
 
@@ -46,7 +48,7 @@ def add_detail(settings: Detail, image: np.ndarray, layers: Layers, frame: Frame
     made = layers["albedo"] * layers["shading"]
     ratio = np.log((diffuse + _EPSILON) / (made + _EPSILON))  # [H, W, 3]
     grey = np.repeat(ratio.mean(axis=2, keepdims=True), 3, axis=2)
-    smooth = frame.restore(gaussian_blur(frame.fit(grey), settings.radius))[0].permute(1, 2, 0).numpy()
+    smooth = frame.restore(_blur(frame.fit(grey), settings.radius))[0].permute(1, 2, 0).numpy()
     albedo = layers["albedo"] * np.exp(ratio - settings.share * smooth)
     albedo = albedo.clip(DARKEST, BRIGHTEST).astype(np.float32)
     return {**layers, "albedo": albedo, "shading": (diffuse / albedo).astype(np.float32)}
@@ -55,3 +57,14 @@ def add_detail(settings: Detail, image: np.ndarray, layers: Layers, frame: Frame
 def keep_detail(layer: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """A layer with detail, moved as its generator's output moved from ``before`` to ``after``; all linear [H, W, 3]."""
     return (layer * ((after + _EPSILON) / (before + _EPSILON))).astype(np.float32)
+
+
+def _blur(planes: Tensor, radius: float) -> Tensor:
+    """Gaussian blur of [1, C, R, R], ``radius`` being its standard deviation; edges repeat."""
+    reach = max(1, round(3 * radius))
+    offsets = torch.arange(-reach, reach + 1, dtype=planes.dtype)
+    kernel = torch.exp(-0.5 * (offsets / radius) ** 2)
+    kernel = (kernel / kernel.sum()).expand(planes.shape[1], 1, -1)
+    padded = functional.pad(planes, (reach,) * 4, mode="replicate")
+    rows = functional.conv2d(padded, kernel[:, :, :, None], groups=planes.shape[1])
+    return functional.conv2d(rows, kernel[:, :, None], groups=planes.shape[1])

@@ -331,10 +331,6 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument("--ada", action=argparse.BooleanOptionalAction, default=False, help="adaptive augmentation")
     training.add_argument("--ada-target", type=float, default=0.6, help="mean sign of D(real) to aim at")
     training.add_argument("--ada-kimg", type=float, default=500, help="thousand images for p to go from 0 to 1")
-    training.add_argument(
-        "--blur", type=float, default=0.0, help="pixels; blurs all that the discriminator sees at first"
-    )
-    training.add_argument("--blur-kimg", type=float, default=200.0, help="thousand images until the blur is gone")
     training.add_argument("--ema-kimg", type=float, default=5.0, help="half-life of the moving average")
     training.add_argument("--ema-rampup", type=float, default=0.05)
     training.add_argument(

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..blur import gaussian_blur
 from ..networks.stylegan2 import Discriminator, Generator, GeneratorConfig, SynthesisLayer
 from .ada import AdaController
 from .dataset import ImageSet
@@ -25,7 +24,6 @@ from .gan_losses import discriminator_loss, generator_loss, path_length_penalty,
 
 _W_AVG_BETA = 0.995
 _R1_INTERVAL = 16
-_SHARP = 0.1  # pixels of blur that change nothing
 
 
 @dataclass(frozen=True)
@@ -47,10 +45,6 @@ class GanSettings:
             images.
         ada_target: mean sign of D(real) at which the strength stays as it is.
         ada_kimg: thousand images in which the strength may go from 0 to 1.
-        blur: standard deviation, in pixels, of the Gaussian through which the discriminator sees all images at first,
-            as in StyleGAN3. It makes the large forms come before the grain, without which a generator of little but
-            smooth light may never learn where the light comes from.
-        blur_kimg: thousand images in which the blur falls evenly to 0.
         ema_kimg: half-life of the generator's moving average in thousand images.
         ema_rampup: the half-life is at most this share of the images seen so far.
         bf16: convolutions in bfloat16; the regularisers stay in float32.
@@ -70,8 +64,6 @@ class GanSettings:
     ada: bool = False
     ada_target: float = 0.6
     ada_kimg: float = 500.0
-    blur: float = 0.0
-    blur_kimg: float = 200.0
     ema_kimg: float = 5.0
     ema_rampup: float = 0.05
     bf16: bool = False
@@ -82,17 +74,13 @@ class GanSettings:
         for name in ("batch", "path_interval", "path_shrink"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("lr", "ada_kimg", "blur_kimg"):
+        for name in ("lr", "ada_kimg"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
 
     def gamma(self, resolution: int) -> float:
         """The weight of R1 that is in force."""
         return 0.0002 * resolution**2 / self.batch if self.r1_gamma is None else self.r1_gamma
-
-    def sigma(self, images: int) -> float:
-        """The blur that is left when so many images have been shown."""
-        return self.blur * max(0.0, 1.0 - images / (self.blur_kimg * 1000))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -241,10 +229,7 @@ class GanState:
         return [("adam_g", self.generator_optimizer), ("adam_d", self.discriminator_optimizer)]
 
     def _judge(self, images: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
-        """What the discriminator says of this process's images, after blur and augmentation if there are any."""
-        sigma = self.settings.sigma(self.images)
-        if sigma > _SHARP:
-            images = gaussian_blur(images, sigma)
+        """What the discriminator says of this process's images, after the augmentation if there is one."""
         if self._strength > 0:
             whole = len(images) * self.group.world
             drawn = draw_augmentation(whole, self.config.image_channels, self.config.resolution, self._strength)
