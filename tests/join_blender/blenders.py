@@ -37,7 +37,7 @@ def main(versions: list[str]) -> int:
         bank = _bank(folder)
         image = write_png(folder / "photo.png", photo(48, 64))
         for version in versions:
-            failed += not _try(version, folder / version, archive, bank, image)
+            failed += not _try(version, folder / f"Blender {version} für Zoë", archive, bank, image)
     return failed
 
 
@@ -59,7 +59,7 @@ def _try(version: str, folder: Path, archive: Path, bank: str, image: Path) -> b
         assert difference < _TOLERANCE, f"the compositor is {difference:.2e} off"
         tree = blender.run("own_tree", _ENGINE, 600, image=image, options=options)
         assert tree["kept"] and not tree["crossing"] and tree["resolution"] == [123, 45], "the user's tree was touched"
-        _use_layers(python)
+        _suite(python)
     except (AssertionError, subprocess.TimeoutExpired) as error:
         print(f"{version}: FAILED\n{error}", flush=True)
         return False
@@ -71,11 +71,13 @@ def _try(version: str, folder: Path, archive: Path, bank: str, image: Path) -> b
     return True
 
 
-def _use_layers(python: Path) -> None:
-    """The tests of what is done with layers, in that Blender."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/join_blender/test_layers.py"]
+def _suite(python: Path) -> None:
+    """All tests that run in a Blender, in that one: in a user's folder with umlauts and spaces in its path, an add-on
+    whose files nobody may write, and no network."""
+    files = [f"tests/join_blender/{name}.py" for name in ("test_in_blender", "test_install_in_blender", "test_layers")]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
     environment = {**os.environ, "JOIN_BPY_PYTHON": str(python)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200, check=False)
     assert done.returncode == 0, done.stdout[-4000:]
 
 

@@ -29,17 +29,44 @@ ADDON = "bl_ext.user_default.join_intrinsics"
 Report = dict[str, Any]
 
 
-def install() -> None:
-    """From the zip the first time; switched on from where it lies the next times."""
+def install() -> dict[str, int]:
+    """From the zip the first time; switched on from where it lies the next times. Then nobody may write there.
+
+    Returns what the add-on's folder holds: who may do everything, as in many a container, is not kept from writing.
+    """
     import addon_utils
 
-    if (Path(bpy.utils.user_resource("EXTENSIONS")) / "user_default" / "join_intrinsics").exists():
+    folder = addon_folder()
+    if folder.exists():
         assert addon_utils.enable(ADDON, default_set=True) is not None
     else:
         bpy.ops.extensions.package_install_files(
             repo="user_default", filepath=ARGUMENTS["archive"], enable_on_install=True
         )
+        for path in [folder, *folder.rglob("*")]:
+            path.chmod(path.stat().st_mode & 0o555)
     assert ADDON in bpy.context.preferences.addons
+    return _contents(folder)
+
+
+def addon_folder() -> Path:
+    """Where Blender has put it."""
+    return Path(bpy.utils.user_resource("EXTENSIONS")) / "user_default" / "join_intrinsics"
+
+
+def _contents(folder: Path) -> dict[str, int]:
+    """Times of change by path, without what Python itself keeps."""
+    return {
+        str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"
+    }
+
+
+def refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
+    """An audit hook: this Blender reaches nothing beyond its machine."""
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        assert arguments[1][0] in ("127.0.0.1", "::1", "localhost"), f"the add-on wants to reach {arguments[1]}"
+    if event == "socket.getaddrinfo":
+        assert arguments[0] in ("127.0.0.1", "::1", "localhost", None), f"the add-on asks where {arguments[0]} is"
 
 
 def module(name: str) -> Any:
@@ -62,7 +89,7 @@ def keep_engine_files(folder: Path) -> None:
     close = session.close
 
     def keep_and_close(self: Any) -> None:
-        if self.result is not None and Path(self.result["recomposed"]).exists():
+        if self.result is not None and self._closing is None and Path(self.result["recomposed"]).exists():
             for path in [*self.result["layers"].values(), self.result["recomposed"]]:
                 shutil.copy(path, folder)
         close(self)
@@ -532,8 +559,10 @@ def run_cases(cases: dict[str, Callable[[], Report]]) -> None:
     """Do the case that the command line names, report, and end the process."""
     status = 0
     try:
-        install()
+        sys.addaudithook(refuse_network)
+        installed = install()
         report = cases[sys.argv[-1]]()
+        assert _contents(addon_folder()) == installed, "something was written into the add-on's folder"
         Path(ARGUMENTS["report"]).write_text(json.dumps(report), encoding="utf-8")
     except BaseException:
         traceback.print_exc()

@@ -33,6 +33,11 @@ def photo(height: int = 24, width: int = 40, channels: int = 3) -> np.ndarray:
     return pixels
 
 
+def blender_python() -> str:
+    """The Python that has bpy: ``JOIN_BPY_PYTHON`` names another than this one, to try other versions of Blender."""
+    return os.environ.get("JOIN_BPY_PYTHON") or sys.executable
+
+
 def fake_python(folder: Path, script: Path = HERE / "fake_engine.py") -> Path:
     """A "Python" that runs the fake engine, whatever module it is told to run."""
     wrapper = folder / "fake-python"

@@ -14,7 +14,7 @@ import pytest
 
 from join_engine.color import srgb_decode
 from tests.join_blender.build_zip import build
-from tests.join_blender.support import Blender, fake_python, make_bank, photo, write_png
+from tests.join_blender.support import Blender, blender_python, fake_python, make_bank, photo, write_png
 
 COMPONENTS = ("albedo", "shading", "specular")
 
@@ -26,7 +26,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def blender(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Blender:
-    return Blender(tmp_path_factory.mktemp("blender"), archive)
+    return Blender(tmp_path_factory.mktemp("Ein Blender für Zoë"), archive, blender_python())
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.join_blender.build_zip import build
-from tests.join_blender.support import Blender, fake_python
+from tests.join_blender.support import Blender, blender_python, fake_python
 from tests.join_blender.tiny_index import make_lock, make_wheels
 
 
@@ -17,7 +17,7 @@ def test_offline_installed_tested_removed(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     wheels = make_wheels(tmp_path / "wheels")
     locks = make_lock(tmp_path / "locks", wheels).lock.parent
-    blender = Blender(tmp_path / "Ein Blender für mich", build(tmp_path / "dist"))
+    blender = Blender(tmp_path / "Ein Blender für mich", build(tmp_path / "dist"), blender_python())
     report = blender.run("engine", fake_python(tmp_path), locks=locks, wheels=wheels)
     expected = {
         "offline": "Blender's online access is off. Turn on Preferences > System",

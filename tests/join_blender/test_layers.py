@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is done with layers in Blender: recombined, relit, animated, made into materials, exported.
-
-``JOIN_BPY_PYTHON`` names the Python of another bpy than this one's, for trying other versions of Blender.
-"""
+"""What is done with layers in Blender: recombined, relit, animated, made into materials, exported."""
 
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 from pathlib import Path
 
@@ -18,7 +14,7 @@ import pytest
 from join_engine.cli import main
 from join_engine.decomposition import load_decomposition
 from tests.join_blender.build_zip import build
-from tests.join_blender.support import HERE, Blender, make_bank
+from tests.join_blender.support import HERE, Blender, blender_python, make_bank
 
 CONTROLS = {
     "Albedo Exposure": -0.5,
@@ -33,8 +29,7 @@ CONTROLS = {
 @pytest.fixture(scope="module")
 def blender(tmp_path_factory: pytest.TempPathFactory) -> Blender:
     archive = build(tmp_path_factory.mktemp("dist"))
-    python = os.environ.get("JOIN_BPY_PYTHON") or sys.executable
-    return Blender(tmp_path_factory.mktemp("blender"), archive, python, HERE / "inside_layers.py")
+    return Blender(tmp_path_factory.mktemp("Blender – grün"), archive, blender_python(), HERE / "inside_layers.py")
 
 
 @pytest.fixture(scope="module")
