@@ -64,6 +64,7 @@ def card(header: BankHeader, size: int) -> str:
         "",
         _ingredients(header),
         *([f"Machine: {header.machine}."] if header.machine else []),
+        f"Of the smooth grey difference that the generators leave in an image, {header.detail_share:.0%} is light.",
         "",
         "| network | images | shown | steps | training time | images/s | weights |",
         "|---|---|---|---|---|---|---|",

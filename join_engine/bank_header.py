@@ -16,6 +16,8 @@ from .stacked import STACKED_TRANSFORMS
 FORMAT_VERSION = 1
 # The prefix of the trunk's tensors, beside those of the components.
 TRUNK = "trunk"
+# Of banks that do not say: chosen on validation renders of Primeshapes.
+DETAIL_SHARE = 0.7
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,8 @@ class BankHeader:
         trunk: of the perceptual trunk, None when the file holds none.
         machine: where it was trained, in plain words; empty when nobody said.
         directions: of the light's named directions, None when the file holds none.
+        detail_share: how much of the smooth grey difference that the generators leave is light, as chosen on validation
+            renders (:class:`join_engine.presets.Detail`).
     """
 
     name: str
@@ -182,10 +186,13 @@ class BankHeader:
     trunk: TrunkHeader | None = None
     machine: str = ""
     directions: DirectionsHeader | None = None
+    detail_share: float = DETAIL_SHARE
 
     def __post_init__(self) -> None:
         if not self.components:
             raise ValueError("a bank needs at least one component")
+        if not 0.0 <= self.detail_share <= 1.0:
+            raise ValueError(f"the detail's share must lie between 0 and 1, not be {self.detail_share}")
         if TRUNK in self.components:
             raise ValueError(f"no component can be called {TRUNK!r}")
         for name, component in self.components.items():
@@ -208,6 +215,7 @@ class BankHeader:
             **({} if self.trunk is None else {"trunk": self.trunk.to_dict()}),
             **({"machine": self.machine} if self.machine else {}),
             **({} if self.directions is None else {"directions": self.directions.to_dict()}),
+            "detail_share": self.detail_share,
         }
 
     @classmethod
@@ -225,4 +233,5 @@ class BankHeader:
             trunk=None if trunk is None else TrunkHeader.from_dict(trunk),
             machine=str(values.get("machine", "")),
             directions=None if directions is None else DirectionsHeader.from_dict(directions),
+            detail_share=float(values.get("detail_share", DETAIL_SHARE)),
         )

@@ -8,13 +8,16 @@ Retinex would: much of its smooth grey part goes to the shading, the rest (edges
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .bank_header import BankHeader
 from .fitting import Frame
-from .presets import Detail
+from .presets import Detail, Preset
 
 # Reflectances between charcoal and fresh snow; what lies outside must be light.
 DARKEST, BRIGHTEST = 0.02, 1.0
@@ -27,9 +30,15 @@ DETAILED = {"albedo", "shading"}  # the layers that change
 Layers = dict[str, np.ndarray]
 
 
-def supports(forward_model: str) -> bool:
-    """Whether :func:`add_detail` knows this forward model."""
-    return forward_model in _MODELS
+def detail_for(preset: Preset, header: BankHeader) -> Detail | None:
+    """What a preset asks for, with the bank's own share where the preset names none.
+
+    None when it asks for no detail, and for a forward model that :func:`add_detail` does not know.
+    """
+    if preset.detail is None or header.forward_model not in _MODELS:
+        return None
+    share = header.detail_share if preset.detail.share is None else preset.detail.share
+    return replace(preset.detail, share=share)
 
 
 def add_detail(settings: Detail, image: np.ndarray, layers: Layers, frame: Frame) -> Layers:
@@ -38,11 +47,13 @@ def add_detail(settings: Detail, image: np.ndarray, layers: Layers, frame: Frame
     Exact wherever the image is at least as bright as its specular layer; the albedo stays between 0.02 and 1.
 
     Args:
-        settings: how the difference is split.
+        settings: how the difference is split, from :func:`detail_for`.
         image: linear [H, W, 3] ≥ 0.
         layers: linear [H, W, 3] ≥ 0, "albedo" and "shading", perhaps "specular".
         frame: of the image; the smooth part is found at the bank's resolution.
     """
+    if settings.share is None:
+        raise ValueError("the share of the detail is not known: take the settings from detail_for")
     diffuse = image - layers["specular"] if "specular" in layers else image
     diffuse = diffuse.clip(0.0, None)
     made = layers["albedo"] * layers["shading"]

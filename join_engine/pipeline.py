@@ -18,7 +18,7 @@ from torch import Tensor
 from .bank import Bank
 from .color import srgb_encode
 from .decomposition import Decomposition
-from .detail import add_detail, supports
+from .detail import add_detail, detail_for
 from .editing.relighting import Edit, Relighter, to_layer
 from .errors import JoinError
 from .evaluation.metrics import image_psnr
@@ -107,7 +107,7 @@ def decompose(
     frame = Frame(colour.shape[0], colour.shape[1], bank.header.resolution)
     target = srgb_encode(frame.fit(colour))
     saturated = target >= _WHITE if colour.max() <= 1.0 else None
-    detail = preset.detail if supports(bank.forward_model.name) else None
+    detail = detail_for(preset, bank.header)
 
     def finish(outputs: Mapping[str, Tensor], frame: Frame = frame, colour: np.ndarray = colour) -> Layers:
         layers = _layers(bank, frame, outputs)

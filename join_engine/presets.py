@@ -136,11 +136,12 @@ class Detail:
 
     Args:
         radius: standard deviation, in pixels of the bank, of the Gaussian that tells smooth from fine.
-        share: part of the smooth grey difference that is taken for light.
+        share: part of the smooth grey difference that is taken for light; None: what its validation renders have told
+            of the bank (:class:`join_engine.bank_header.BankHeader`).
     """
 
     radius: float = 2.0
-    share: float = 0.7
+    share: float | None = None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import torch
 
 from ..bank import Bank, fingerprint
 from ..color import srgb_encode
-from ..detail import add_detail, supports
+from ..detail import add_detail, detail_for
 from ..fitting import Frame
 from ..images import display_encode, write_atomically
 from ..inversion import Monitor, invert, run_stages
@@ -152,11 +152,12 @@ class _Decomposer:
             return estimates, time.perf_counter() - start
         layers, saved = invert_images(self._bank, images, self._method, self._run, self._codebook, self._shared, first)
         estimates = {self._method.title: layers}
-        if preset.detail is not None and supports(self._bank.forward_model.name):
+        detail = detail_for(preset, self._bank.header)
+        if detail is not None:
             side = self._bank.header.resolution
             frame = Frame(side, side, side)
             pairs = zip(images, layers, strict=True)
-            estimates[self._method.titles[1]] = [add_detail(preset.detail, image, own, frame) for image, own in pairs]
+            estimates[self._method.titles[1]] = [add_detail(detail, image, own, frame) for image, own in pairs]
         return estimates, time.perf_counter() - start + saved
 
     def _baseline(self, image: np.ndarray) -> Layers:

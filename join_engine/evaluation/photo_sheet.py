@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..bank import Bank
-from ..detail import add_detail, supports
+from ..detail import add_detail, detail_for
 from ..fitting import Frame
 from ..images import display_encode, opaque, read_image, validate_image
 from ..inversion.state import CodeBook
@@ -52,9 +52,10 @@ def _row(photo: Path, bank: Bank, preset: Preset, seed: int, codebook: CodeBook)
     plain = replace(preset, detail=None)
     found = decompose(colour, bank, plain, seed, codebook=codebook).decomposition
     layers = found.layers
-    if preset.detail is not None and supports(bank.forward_model.name):
+    detail = detail_for(preset, bank.header)
+    if detail is not None:
         frame = Frame(colour.shape[0], colour.shape[1], bank.header.resolution)
-        layers = add_detail(preset.detail, colour, dict(layers), frame)
+        layers = add_detail(detail, colour, dict(layers), frame)
     image, made = display_encode("image", colour), display_encode("image", found.recomposed)
     psnr = component_scores("image", found.recomposed, colour)["psnr"]
     panels: list[Panel] = [(f"{photo.stem}\n{bank.header.name}, {preset.name}", image)]

@@ -39,6 +39,7 @@ from ..bank import (
     save_bank,
 )
 from ..bank_card import write_card
+from ..bank_header import DETAIL_SHARE
 from ..errors import JoinError, status_of
 from ..forward_models import get_forward_model
 from ..networks.directions import DirectionVectors
@@ -177,6 +178,7 @@ def make_bank(
     parts: Parts,
     scores: Mapping[str, Any],
     machine: str = "",
+    detail_share: float = DETAIL_SHARE,
 ) -> BankHeader:
     """Write the bank and, beside it, its card (the same name with ``.md``).
 
@@ -184,6 +186,7 @@ def make_bank(
         parts: the networks.
         scores: measured quality, as the evaluation wrote it.
         machine: where it was trained, in plain words.
+        detail_share: see :class:`join_engine.bank_header.BankHeader`.
 
     Raises:
         JoinError: as :func:`join_engine.bank.save_bank` and :func:`join_engine.bank_card.write_card`.
@@ -200,6 +203,7 @@ def make_bank(
         trunk=trunk_header,
         machine=machine,
         directions=described,
+        detail_share=detail_share,
     )
     save_bank(out, header, parts.modules, parts.encoders, trunk, directions)
     write_card(out.with_suffix(".md"), header, out.stat().st_size)
@@ -276,6 +280,13 @@ def _component(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0.0 <= share <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text} does not lie between 0 and 1")
+    return share
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m join_engine.training.make_bank", description=__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
@@ -289,6 +300,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", required=True, type=Path, metavar="BANK.safetensors")
     parser.add_argument("--scores", type=Path, metavar="SCORES.json", help="what the evaluation measured")
     parser.add_argument("--machine", default="", help="where it was trained, in plain words")
+    parser.add_argument(
+        "--detail-share", type=_share, help="of the detail, what is light (default: the bank's own, or 0.7)"
+    )
     parser.add_argument("--time-encoders", action="store_true", help="measure their speed here, for the card")
     return parser
 
@@ -301,21 +315,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _make(arguments: argparse.Namespace) -> None:
     scores, machine, model = _read_scores(arguments.scores), arguments.machine, arguments.forward_model
+    share = DETAIL_SHARE
     if arguments.bank is None:
         parts = Parts.of_runs(model, dict(arguments.component))
     else:
         bank = load_bank(find_bank(arguments.bank), with_discriminators=True)
         parts, model = Parts.of_bank(bank), bank.header.forward_model
         scores, machine = scores or dict(bank.header.scores), machine or bank.header.machine
+        share = bank.header.detail_share
     if arguments.trunk is not None:
         parts.trunk = load_trunk(arguments.trunk)
     for name, run in arguments.encoder:
         parts.add_encoder(name, run)
     if arguments.directions is not None:
         parts.add_directions(arguments.directions)
+    if arguments.detail_share is not None:
+        share = arguments.detail_share
     if arguments.time_encoders:
         scores["encoders"] = encoder_speed(parts.encoders)
-    make_bank(arguments.out, arguments.name or arguments.out.stem, model, parts, scores, machine)
+    make_bank(arguments.out, arguments.name or arguments.out.stem, model, parts, scores, machine, share)
     print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.1f} MB")
 
 

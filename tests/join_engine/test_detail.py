@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from join_engine.bank import Bank, load_bank
-from join_engine.detail import BRIGHTEST, DARKEST, add_detail, supports
+from join_engine.bank_header import BankHeader
+from join_engine.detail import BRIGHTEST, DARKEST, add_detail, detail_for
 from join_engine.fitting import Frame
 from join_engine.forward_models import FORWARD_MODELS
 from join_engine.pipeline import Edit, decompose, relight
 from join_engine.presets import Detail, Joint, MeanStart, Preset
 
+SEVEN = Detail(share=0.7)
 SHORT = Preset("short", (MeanStart(), Joint(steps=3)), Detail())
 
 
@@ -28,7 +32,7 @@ def test_layers_make_the_image(model: str) -> None:
     layers = {"albedo": _random(1), "shading": _random(2) * 2, "specular": _random(3) * image}
     if model == "lambertian":
         del layers["specular"]
-    result = add_detail(Detail(), image, layers, Frame(40, 56, 16))
+    result = add_detail(SEVEN, image, layers, Frame(40, 56, 16))
     assert np.allclose(FORWARD_MODELS[model].compose(result), image, rtol=1e-5, atol=1e-6)
     assert result["albedo"].min() >= np.float32(DARKEST) and result["albedo"].max() <= BRIGHTEST
     assert all(pixels.dtype == np.float32 and np.isfinite(pixels).all() for pixels in result.values())
@@ -36,7 +40,7 @@ def test_layers_make_the_image(model: str) -> None:
 
 def test_right_layers_stay_as_they_are() -> None:
     albedo, shading = _random(1) * 0.8 + 0.1, _random(2) * 2
-    result = add_detail(Detail(), albedo * shading, {"albedo": albedo, "shading": shading}, Frame(40, 56, 16))
+    result = add_detail(SEVEN, albedo * shading, {"albedo": albedo, "shading": shading}, Frame(40, 56, 16))
     assert np.allclose(result["albedo"], albedo, rtol=1e-4) and np.allclose(result["shading"], shading, rtol=1e-4)
 
 
@@ -52,8 +56,23 @@ def test_smooth_difference_is_light_and_fine_difference_is_albedo() -> None:
     assert np.allclose(textured["albedo"][inner], stripes[inner], atol=0.03)
 
 
-def test_a_forward_model_of_ones_own_goes_without() -> None:
-    assert supports("lambertian") and not supports("veiled")
+def test_a_forward_model_of_ones_own_goes_without(tiny_bank: Bank) -> None:
+    assert detail_for(SHORT, tiny_bank.header) is not None
+    assert detail_for(SHORT, replace(tiny_bank.header, forward_model="veiled")) is None
+    assert detail_for(replace(SHORT, detail=None), tiny_bank.header) is None
+
+
+def test_the_bank_tells_how_much_is_light_where_nobody_else_does(tiny_bank: Bank) -> None:
+    header = replace(tiny_bank.header, detail_share=0.25)
+    assert BankHeader.from_dict(header.to_dict()) == header
+    assert detail_for(SHORT, header) == Detail(share=0.25)
+    assert detail_for(replace(SHORT, detail=SEVEN), header) == SEVEN
+    older = {key: value for key, value in header.to_dict().items() if key != "detail_share"}
+    assert BankHeader.from_dict(older).detail_share == 0.7
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        replace(header, detail_share=1.5)
+    with pytest.raises(ValueError, match="detail_for"):
+        add_detail(Detail(), _random(0), {"albedo": _random(1), "shading": _random(2)}, Frame(40, 56, 16))
 
 
 def test_an_image_comes_back_exactly(tiny_bank: Bank) -> None:

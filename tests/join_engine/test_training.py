@@ -352,13 +352,14 @@ def test_train_then_bank(
     bank_file = tmp_path / "banks" / "toy.safetensors"
     command = [f"--component=albedo={tmp_path / 'albedo'}", f"--component=shading={tmp_path / 'shading'}"]
     command += ["--name", "toy", "--out", str(bank_file), "--scores", str(scores), "--machine", "a small one"]
+    command += ["--detail-share", "0.25"]
     assert make_bank.main(command) == 0
     header = read_header(bank_file)
     assert (header.name, header.resolution, header.forward_model) == ("toy", 16, "lambertian")
     assert header.components["albedo"].training["images_shown"] == 60
-    assert header.components["shading"].transform == "reinhard"
+    assert header.components["shading"].transform == "reinhard" and header.detail_share == 0.25
     text = bank_file.with_suffix(".md").read_text(encoding="utf-8")
-    assert "a small one" in text and "albedo · mse | 0.0123" in text and "from 40 to 60 images" in text
+    assert "25% is light" in text and "a small one" in text and "albedo · mse | 0.0123" in text and "from 40 to 60 images" in text
 
     bank = load_bank(bank_file, with_discriminators=True)
     tensors, _ = read_checkpoint(tmp_path / "albedo" / CHECKPOINT_NAME)
