@@ -167,23 +167,24 @@ def screen_height() -> int:
     return int(geometry.split()[1])
 
 
-def find_button(window: Window, name: str) -> tuple[int, int]:
-    """Where in the sidebar a property or an operator is: move over it from the top down, as a hand would.
+def find_button(window: Window, name: str, where: str = "sidebar", column: float = 0.5) -> tuple[int, int]:
+    """Where in the sidebar or the preferences a property or an operator is: move over it from the top down, as a hand
+    would, at that part of the width.
 
     The exact place depends on Blender's version, theme and resolution.
     """
-    left, top, width = window.state()["sidebar"]
-    x, top = left + width // 2, screen_height() - top
+    left, top, width, height = window.state()[where]
+    x, top = left + round(width * column), screen_height() - top
     seen = []
-    for y in range(top + 30, top + 700, 8):
+    for y in range(top + 30, top + min(700, height), 8):
         xdotool("mousemove", str(x), str(y))
         time.sleep(0.1)
-        window.tell("hover")
+        window.tell(f"hover {where}")
         seen.append(window.state()["hovered"])
         if name in seen[-1]:
             return x, y + 4
-    window.shoot(Path(tempfile.gettempdir()) / "join-gui-failed.png")
-    raise AssertionError(f"there is no '{name}' in the sidebar, only {[name for name in seen if name]}\n{window.log()}")
+    window.shoot(Path(tempfile.gettempdir()) / "join-gui-failed.png", "screen")
+    raise AssertionError(f"there is no '{name}' in the {where}, only {[name for name in seen if name]}\n{window.log()}")
 
 
 def inside(blender: str) -> int:
@@ -205,6 +206,7 @@ def _test(window: Window) -> None:
     before = window.wait("the window", lambda state: state["phase"] == "ready", 120)["images"]
     if os.environ["JOIN_GUI_PICTURE"]:
         _look_at_preferences(window)
+    _check_engine(window)
     window.tell("draw")
     time.sleep(5)
     window.tell("rest")
@@ -297,6 +299,20 @@ def _look_at_preferences(window: Window) -> None:
     window.tell("menu")
     _picture(window, "menu")
     xdotool("key", "Escape")
+
+
+def _check_engine(window: Window) -> None:
+    """What one does after installing: Preferences, *Test Engine*."""
+    xdotool("mousemove", "700", "600")  # the window comes up around the mouse
+    window.tell("check")
+    tested = lambda now: not now["engine"][0] and "Tested:" in now["engine"][1]  # noqa: E731
+    window.wait("the preferences", lambda now: "engine" in now and tested(now), 60)  # a new Python is tested at once
+    window.press(*find_button(window, "join.test_engine(", "preferences"))
+    window.wait("the test to begin", lambda now: now["engine"][0], 5)
+    state = window.wait("the engine's answer", tested, 60)
+    print(f"Test Engine was clicked: {state['engine'][1].splitlines()[-1]}", flush=True)
+    window.tell("preferences away")
+    time.sleep(1)
 
 
 def _picture(window: Window, step: str, which: str = "window") -> None:

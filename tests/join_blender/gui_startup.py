@@ -125,17 +125,19 @@ def open_tab() -> float | None:
 
 
 def ready() -> float | None:
-    (editor,) = areas("IMAGE_EDITOR")
-    region = next(region for region in editor.regions if region.type == "UI")
     window = bpy.context.window_manager.windows[0]
-    # Blender counts from the bottom: left, top edge, width of the sidebar on the screen.
-    sidebar = [window.x + region.x, window.y + region.y + region.height, region.width]
     bounds = [window.x, window.y, window.width, window.height]
     bpy.ops.ed.undo_push(message="Arranged")
     global meter
     meter = Meter(f"{ADDON}.join_blender", situation)
     time_the_slider()
-    tell(phase="ready", sidebar=sidebar, window=bounds, images=names(), version=bpy.app.version_string)
+    tell(
+        phase="ready",
+        sidebar=place_of("IMAGE_EDITOR", "UI"),
+        window=bounds,
+        images=names(),
+        version=bpy.app.version_string,
+    )
     bpy.app.timers.register(guarded(watch), first_interval=_TICK, persistent=True)
     return None
 
@@ -242,6 +244,9 @@ def lights() -> list[dict[str, Any]]:
 def obey() -> float:
     if "images" in state and (names() != state["images"] or lights() != state.get("lights")):
         tell(images=names(), lights=lights())
+    if "preferences" in state:
+        engine = module("ui.engine")
+        tell(engine=[engine.current() is not None, engine.status_now().text])
     command = FOLDER / "command"
     if command.exists():
         words = command.read_text(encoding="utf-8").strip()
@@ -266,7 +271,9 @@ def obey() -> float:
             "keyframes": insert_keyframes,
             "material": show_material,
             "export": lambda: in_editor(lambda: bpy.ops.join.export("INVOKE_DEFAULT")),
-            "hover": lambda: tell(hovered=hovered()),
+            "hover sidebar": lambda: tell(hovered=hovered("IMAGE_EDITOR", "UI")),
+            "hover preferences": lambda: tell(hovered=hovered("PREFERENCES", "WINDOW")),
+            "check": check_engine,
             "relight": lambda: in_editor(lambda: bpy.ops.join.relight("INVOKE_DEFAULT")),
         }
         commands[words]()
@@ -302,17 +309,33 @@ def in_editor(work: Callable[[], Any]) -> Any:
         return work()
 
 
-def hovered() -> str:
-    """What is under the mouse in the sidebar: the path of a property, or the name of an operator."""
-    editor = min(areas("IMAGE_EDITOR"), key=lambda area: area.x)
-    region = next(region for region in editor.regions if region.type == "UI")
-    window = bpy.context.window_manager.windows[0]
+def hovered(kind: str, part: str) -> str:
+    """What is under the mouse in a region: the path of a property, or the name of an operator."""
+    window, editor, region = find_region(kind, part)
     with bpy.context.temp_override(window=window, area=editor, region=region):
         if bpy.ops.ui.copy_python_command_button.poll():
             bpy.ops.ui.copy_python_command_button()
             return str(bpy.context.window_manager.clipboard)
         found = getattr(bpy.context, "property", None)
     return f"{found[0].name}.{found[1]}" if found else ""
+
+
+def find_region(kind: str, part: str) -> tuple[Any, Any, Any]:
+    """Window, area and region of the leftmost editor of that kind, in the window that has one."""
+    found = [
+        (window, area)
+        for window in bpy.context.window_manager.windows
+        for area in window.screen.areas
+        if area.ui_type == kind
+    ]
+    window, area = min(found, key=lambda pair: pair[1].x)
+    return window, area, next(region for region in area.regions if region.type == part)
+
+
+def place_of(kind: str, part: str) -> list[int]:
+    """Left, top edge, width and height of a region on the screen; Blender counts from the bottom."""
+    window, _, region = find_region(kind, part)
+    return [window.x + region.x, window.y + region.y + region.height, region.width, region.height]
 
 
 def restart() -> None:
@@ -349,6 +372,19 @@ def show_preferences() -> None:
     preferences.view.ui_scale = 1.0
     with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
         bpy.ops.preferences.addon_show(module=ADDON)
+
+
+def check_engine() -> None:
+    """The add-on's preferences, with the engine's Python as it is."""
+    bpy.context.preferences.view.ui_scale = 1.0
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
+        bpy.ops.preferences.addon_show(module=ADDON)
+
+    def told() -> float | None:
+        tell(preferences=place_of("PREFERENCES", "WINDOW"))
+        return None
+
+    bpy.app.timers.register(guarded(told), first_interval=1.0)
 
 
 def hide_preferences() -> None:
