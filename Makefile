@@ -26,7 +26,7 @@ help:
 	@echo "make test-gui BLENDER=5.2   - a real click in a real window"
 	@echo "make train-materials        - renders, trains and installs the bank; also train-primeshapes (hours)"
 	@echo "make train-smoke            - the same at 32 pixels in minutes: does everything run?"
-	@echo "make heldout                - render 50 held-out scenes and print the table of the README"
+	@echo "make heldout BANK=materials - render 50 held-out scenes and print the table of the README; also primeshapes"
 	@echo "make scorecard [COUNT=100]  - every method and baseline for the shipped banks, into their cards (hours)"
 
 $(READY): pyproject.toml
@@ -62,13 +62,14 @@ test-gui: $(READY)
 	$(RUN) tests/join_blender/gui.py --blender "$(or $(BLENDER),blender)"
 
 # Scenes of a seed that no bank was trained on. The same 50 for everybody on the same Blender.
-HELDOUT := out/heldout
+BANK ?= primeshapes
+HELDOUT := out/heldout/$(BANK)
 $(HELDOUT)/samples.tar: $(READY)
-	$(RUN) dataset_tools/render.py primeshapes --seed 1000 --count 50 --resolution 128 --samples 64 --out $(HELDOUT)/renders
+	$(RUN) dataset_tools/render.py $(BANK) --seed 1000 --count 50 --resolution 128 --samples 64 --out $(HELDOUT)/renders
 	$(RUN) dataset_tools/render.py export $(HELDOUT)/renders --resolution 64 --split all --float --out $@
 
 heldout: $(HELDOUT)/samples.tar
-	$(RUN) -m join_engine evaluate --data $< --count 50 --preset "$$PRESET" --out $(HELDOUT)/$(PRESET)
+	$(RUN) -m join_engine evaluate --bank $(BANK) --data $< --count 50 --preset "$$PRESET" --out $(HELDOUT)/$(PRESET)
 
 # All methods and baselines for every shipped bank, on COUNT new scenes each, into the banks' cards. Goes on where it was
 # stopped. OPTIONS go to `python -m join_engine scorecard`, such as OPTIONS="--methods opt-knn best baselines", or

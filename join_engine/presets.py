@@ -50,14 +50,16 @@ class PoolStart(StageSettings):
 
 @dataclass(frozen=True)
 class EncoderStart(StageSettings):
-    """Start every component where its encoder sees it in the image (JoIN, section 4.1); needs a bank with encoders.
+    """Start every component where its encoder sees it in the image (JoIN, section 4.1).
 
     Args:
         space: "w" averages the codes of an encoder that tells one per layer, "w+" keeps them.
+        required: refuse a bank without encoders; else start such a bank at its mean codes.
     """
 
     kind: ClassVar[str] = "encoder_start"
     space: str = "w"
+    required: bool = True
 
 
 @dataclass(frozen=True)

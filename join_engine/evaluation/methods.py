@@ -214,7 +214,7 @@ def _lacks(preset: Preset, bank: Bank) -> str:
     if missing:
         return f"the bank lacks {', '.join(missing)}"
     for stage in preset.stages:
-        if isinstance(stage, EncoderStart) and not bank.has_encoders:
+        if isinstance(stage, EncoderStart) and stage.required and not bank.has_encoders:
             return "the bank has no encoders"
         if isinstance(stage, Tuning) and stage.discriminator_weight:
             without = [name for name, part in bank.components.items() if part.discriminator is None]

@@ -23,8 +23,11 @@ def encoder_start(settings: EncoderStart, state: InversionState, monitor: Monito
     """Every component at the code that its encoder finds in the image (JoIN, section 4.1).
 
     Raises:
-        JoinError: ``encoder_missing`` when the bank lacks one.
+        JoinError: ``encoder_missing`` when the bank lacks one and the settings ask for it.
     """
+    if not settings.required and not state.bank.has_encoders:
+        mean_start(MeanStart(), state, monitor)
+        return
     for name in state.latents:
         codes = state.bank.components[name].encode(state.target)  # [B, 1 or num_ws, w_dim]
         state.latents[name] = _in_w(codes) if settings.space == "w" else codes

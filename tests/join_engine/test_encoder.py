@@ -286,6 +286,9 @@ def test_the_encoders_preset_decomposes_and_says_what_it_lacks(
     assert report["metrics"]["psnr"] > 40 and "loss" not in report["metrics"]
     assert main([*command, str(tiny_bank_path)]) == 2
     assert "no encoder of 'albedo'" in capsys.readouterr().err
+    blind, target = load_bank(tiny_bank_path), torch.rand(1, 3, 16, 16)
+    started = invert(blind, target, Preset("x", (EncoderStart(required=False),))).latents["albedo"]
+    assert torch.equal(started[0, 0], blind.components["albedo"].w_avg)
     with pytest.raises(JoinError) as caught:
         load_bank(tiny_bank_path).components["albedo"].encode(torch.zeros(1, 3, 16, 16))
     assert caught.value.code == "encoder_missing"
