@@ -25,7 +25,7 @@ _EPSILON = 0.01  # keeps ratios of dark pixels, which are mostly noise, near 1; 
 
 # Forward models of which this knows how light and reflectance multiply.
 _MODELS = {"lambertian", "lambertian_specular"}
-DETAILED = {"albedo", "shading"}  # the layers that change
+_DARK = 1e-6  # keeps black from being divided by black
 
 Layers = dict[str, np.ndarray]
 
@@ -42,9 +42,10 @@ def detail_for(preset: Preset, header: BankHeader) -> Detail | None:
 
 
 def add_detail(settings: Detail, image: np.ndarray, layers: Layers, frame: Frame) -> Layers:
-    """Change albedo and shading so that the layers make the image.
+    """Change the layers so that they make the image.
 
-    Exact wherever the image is at least as bright as its specular layer; the albedo stays between 0.02 and 1.
+    Where the layers make more than the image, the specular one gives in proportion to its part, so that something is
+    left for the others. The albedo stays between 0.02 and 1.
 
     Args:
         settings: how the difference is split, from :func:`detail_for`.
@@ -54,9 +55,13 @@ def add_detail(settings: Detail, image: np.ndarray, layers: Layers, frame: Frame
     """
     if settings.share is None:
         raise ValueError("the share of the detail is not known: take the settings from detail_for")
-    diffuse = image - layers["specular"] if "specular" in layers else image
-    diffuse = diffuse.clip(0.0, None)
     made = layers["albedo"] * layers["shading"]
+    diffuse = image
+    if "specular" in layers:
+        whole = made + layers["specular"]
+        specular = layers["specular"] * np.minimum(image / np.maximum(whole, _DARK), 1.0)
+        layers = {**layers, "specular": specular.astype(np.float32)}
+        diffuse = (image - layers["specular"]).clip(0.0, None)
     ratio = np.log((diffuse + _EPSILON) / (made + _EPSILON))  # [H, W, 3]
     grey = np.repeat(ratio.mean(axis=2, keepdims=True), 3, axis=2)
     smooth = frame.restore(_blur(frame.fit(grey), settings.radius))[0].permute(1, 2, 0).numpy()
@@ -65,8 +70,14 @@ def add_detail(settings: Detail, image: np.ndarray, layers: Layers, frame: Frame
     return {**layers, "albedo": albedo, "shading": (diffuse / albedo).astype(np.float32)}
 
 
-def keep_detail(layer: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """A layer with detail, moved as its generator's output moved from ``before`` to ``after``; all linear [H, W, 3]."""
+def keep_detail(component: str, layer: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """A layer with detail, moved as its generator's output moved from ``before`` to ``after``; all linear [H, W, 3].
+
+    Albedo and shading keep the ratio that the detail has put on them. A specular layer keeps what it gave away: a
+    highlight that moves to where there was none has no ratio there.
+    """
+    if component == "specular":
+        return (after - (before - layer)).clip(0.0, None).astype(np.float32)
     return (layer * ((after + _EPSILON) / (before + _EPSILON))).astype(np.float32)
 
 

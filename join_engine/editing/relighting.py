@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..bank import Bank
 from ..decomposition import Decomposition
-from ..detail import DETAILED, keep_detail
+from ..detail import keep_detail
 from ..errors import JoinError
 from ..fitting import Frame
 from ..inversion.state import generate
@@ -155,11 +155,11 @@ class Relighter:
         changed = {}
         for component in dict.fromkeys(edit.component for edit in edits):
             after = self._decoded(component, codes[component], frame)
-            if component in DETAILED and self.decomposition.settings.get("detail"):
+            if self.decomposition.settings.get("detail"):
                 key = (component, frame)
                 if key not in self._before:
                     self._before[key] = self._decoded(component, self.decomposition.codes[component], frame)
-                after = keep_detail(layers[component], self._before[key], after)
+                after = keep_detail(component, layers[component], self._before[key], after)
             changed[component] = after
         return changed
 

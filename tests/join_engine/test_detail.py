@@ -10,7 +10,7 @@ import pytest
 
 from join_engine.bank import Bank, load_bank
 from join_engine.bank_header import BankHeader
-from join_engine.detail import BRIGHTEST, DARKEST, add_detail, detail_for
+from join_engine.detail import BRIGHTEST, DARKEST, add_detail, detail_for, keep_detail
 from join_engine.fitting import Frame
 from join_engine.forward_models import FORWARD_MODELS
 from join_engine.pipeline import Edit, decompose, relight
@@ -36,6 +36,24 @@ def test_layers_make_the_image(model: str) -> None:
     assert np.allclose(FORWARD_MODELS[model].compose(result), image, rtol=1e-5, atol=1e-6)
     assert result["albedo"].min() >= np.float32(DARKEST) and result["albedo"].max() <= BRIGHTEST
     assert all(pixels.dtype == np.float32 and np.isfinite(pixels).all() for pixels in result.values())
+
+
+def test_a_highlight_that_is_too_bright_leaves_something_for_the_others() -> None:
+    albedo, shading = np.full((16, 16, 3), 0.5, np.float32), np.full((16, 16, 3), 0.8, np.float32)
+    specular = np.zeros((16, 16, 3), np.float32)
+    specular[4:8, 4:8] = 2.0
+    image = albedo * shading + 0.25 * specular
+    found = {"albedo": albedo, "shading": shading, "specular": specular}
+    result = add_detail(SEVEN, image, found, Frame(16, 16, 16))
+    assert np.allclose(FORWARD_MODELS["lambertian_specular"].compose(result), image, atol=1e-6)
+    assert (result["specular"] <= specular).all() and result["specular"][5, 5, 0] == pytest.approx(0.9 * 2.0 / 2.4)
+    assert result["shading"].min() > 0.05, "no black hole"
+    # Moved elsewhere, it keeps what it gave away, and is whole where it gave nothing.
+    moved = np.zeros_like(specular)
+    moved[10:14, 10:14] = 2.0
+    lit = keep_detail("specular", result["specular"], specular, moved)
+    assert np.array_equal(lit, moved)
+    assert np.allclose(keep_detail("specular", result["specular"], specular, specular), result["specular"], atol=1e-6)
 
 
 def test_right_layers_stay_as_they_are() -> None:
