@@ -21,11 +21,10 @@ from .presets import Detail, Preset
 
 # Reflectances between charcoal and fresh snow; what lies outside must be light.
 DARKEST, BRIGHTEST = 0.02, 1.0
-_EPSILON = 0.01  # keeps ratios of dark pixels, which are mostly noise, near 1; better than 0.001 on validation
+_EPSILON = 0.002  # keeps ratios of dark pixels, which are mostly noise, near 1; the best of 0.001 to 0.01 on validation
 
 # Forward models of which this knows how light and reflectance multiply.
 _MODELS = {"lambertian", "lambertian_specular"}
-_DARK = 1e-6  # keeps black from being divided by black
 
 Layers = dict[str, np.ndarray]
 
@@ -44,8 +43,8 @@ def detail_for(preset: Preset, header: BankHeader) -> Detail | None:
 def add_detail(settings: Detail, image: np.ndarray, layers: Layers, frame: Frame) -> Layers:
     """Change the layers so that they make the image.
 
-    Where the layers make more than the image, the specular one gives in proportion to its part, so that something is
-    left for the others. The albedo stays between 0.02 and 1.
+    A specular layer is at most what the others leave of the image: a highlight lies on its surroundings and digs no hole
+    into them. The albedo's brightest channel stays between 0.02 and 1.
 
     Args:
         settings: how the difference is split, from :func:`detail_for`.
@@ -55,18 +54,18 @@ def add_detail(settings: Detail, image: np.ndarray, layers: Layers, frame: Frame
     """
     if settings.share is None:
         raise ValueError("the share of the detail is not known: take the settings from detail_for")
-    made = layers["albedo"] * layers["shading"]
+    base = layers["albedo"].clip(DARKEST, None)  # of a black channel no ratio would make anything
+    made = base * layers["shading"]
     diffuse = image
     if "specular" in layers:
-        whole = made + layers["specular"]
-        specular = layers["specular"] * np.minimum(image / np.maximum(whole, _DARK), 1.0)
-        layers = {**layers, "specular": specular.astype(np.float32)}
-        diffuse = (image - layers["specular"]).clip(0.0, None)
+        specular = np.minimum(layers["specular"], (image - made).clip(0.0, None)).astype(np.float32)
+        layers, diffuse = {**layers, "specular": specular}, image - specular
     ratio = np.log((diffuse + _EPSILON) / (made + _EPSILON))  # [H, W, 3]
     grey = np.repeat(ratio.mean(axis=2, keepdims=True), 3, axis=2)
     smooth = frame.restore(_blur(frame.fit(grey), settings.radius))[0].permute(1, 2, 0).numpy()
-    albedo = layers["albedo"] * np.exp(ratio - settings.share * smooth)
-    albedo = albedo.clip(DARKEST, BRIGHTEST).astype(np.float32)
+    albedo = base * np.exp(ratio - settings.share * smooth)
+    peak = albedo.max(axis=2, keepdims=True)  # all channels alike, so that what goes to the light has no colour
+    albedo = (albedo * (peak.clip(DARKEST, BRIGHTEST) / peak)).astype(np.float32)
     return {**layers, "albedo": albedo, "shading": (diffuse / albedo).astype(np.float32)}
 
 

@@ -10,7 +10,7 @@ from ..core.locate import find_banks
 PRESETS = (
     ("DRAFT", "Draft", "A quick look: few optimiser steps"),
     ("STANDARD", "Standard", "The usual number of optimiser steps"),
-    ("BEST", "Best", "Every stage and all optimiser steps; takes the longest"),
+    ("BEST", "Best", "Several starts, of which the one that comes nearest to the picture goes on; takes the longest"),
 )
 DEVICES = (
     ("AUTO", "Automatic", "The graphics card where the engine can use it, else the processor"),

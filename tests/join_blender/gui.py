@@ -433,7 +433,7 @@ if __name__ == "__main__":
     parser.add_argument("--blender", default="blender", help="a Blender, 4.3, 5.2, or a command that starts one")
     parser.add_argument("--image", type=Path, help="what to decompose; a small made-up one if not given")
     parser.add_argument("--bank", default="", help="name or file of a bank; the default one if not given")
-    parser.add_argument("--preset", default="draft")
+    parser.add_argument("--preset", default="best")
     parser.add_argument("--picture", type=Path, help="where to save pictures of the window, with the step in the name")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
