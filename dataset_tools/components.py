@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from dataset_tools.errors import UserError
-from join_engine.color import COMPONENT_TRANSFORMS, DEFAULT_TRANSFORMS, srgb_encode
+from join_engine.color import COMPONENT_TRANSFORMS, DEFAULT_TRANSFORMS
 
 
 def area_average(image: np.ndarray, resolution: int) -> np.ndarray:
@@ -23,11 +23,6 @@ def area_average(image: np.ndarray, resolution: int) -> np.ndarray:
 def tone_mapped(name: str, linear: np.ndarray) -> np.ndarray:
     """A component as 8-bit values of its default tone map (section 7, "Tone-mapping"); uint8, same shape."""
     return to_bytes(COMPONENT_TRANSFORMS[DEFAULT_TRANSFORMS[name]].encode(linear))
-
-
-def composed(albedo: np.ndarray, shading: np.ndarray) -> np.ndarray:
-    """Image of Eq. 5 (no glossy layers) as 8-bit sRGB; uint8, same shape."""
-    return to_bytes(srgb_encode(albedo * shading))
 
 
 def to_bytes(encoded: np.ndarray) -> np.ndarray:

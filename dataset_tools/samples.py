@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One sample as files that a person looks at: the image of Eq. 5, its true layers, and how they were made."""
+"""One sample as files that a person looks at: the image, its true layers, and how they were made."""
 
 from __future__ import annotations
 
@@ -12,23 +12,27 @@ import numpy as np
 
 from dataset_tools import components, layers, packages, shards
 from dataset_tools.errors import UserError
-
-_LAYERS = ("albedo", "shading")
+from join_engine.color import srgb_encode
 
 
 def write_sample(folder: Path, index: int, resolution: int, out: Path) -> str:
-    """Write image.png, albedo and shading (.exr linear float32, .png tone-mapped) and sample.json; returns the split.
+    """Write image.png, the layers (.exr linear float32, .png tone-mapped) and sample.json; returns the split.
 
-    The image is sRGB(albedo × shading) of the averaged layers, in 8 bits, without the glossy layers (section 8.1).
+    The image is that of the averaged layers, in 8 bits: for Materials albedo × shading + specular (Eq. 6), for others
+    albedo × shading, without the glossy layers (Eq. 5, section 8.1).
     """
     entry = next((e for e in shards.entries(folder) if e["index"] == index), None)
     if entry is None:
         raise UserError(f"{folder} has no finished sample {index}: render it, or choose another --index.")
-    _, found, stored = next(layers.load(folder, [entry], _LAYERS, resolution))
-    for name in _LAYERS:
+    names: tuple[str, ...] = ("albedo", "shading")
+    if shards.read_header(folder)["dataset"] == "materials":
+        names += ("specular",)
+    _, found, stored = next(layers.load(folder, [entry], names, resolution))
+    for name in names:
         _write_exr(out / f"{name}.exr", found[name])
         _write_png(out / f"{name}.png", components.tone_mapped(name, found[name]))
-    _write_png(out / "image.png", components.composed(found["albedo"], found["shading"]))
+    _write_png(out / "image.png", components.to_bytes(srgb_encode(layers.compose(found, names))))
+    formula = "albedo * shading + specular" if "specular" in names else "albedo * shading"
     stored["split"] = entry["split"]
     stored["written_as"] = {
         "resolution": resolution,
@@ -36,9 +40,9 @@ def write_sample(folder: Path, index: int, resolution: int, out: Path) -> str:
             _render_command(stored),
             f"render.py sample DIR --index {index} --resolution {resolution} --out HERE",
         ],
-        "image.png": "8-bit sRGB(albedo * shading) of the averaged layers, no glossy layers",
-        "albedo.exr, shading.exr": "float32 scene-linear Rec.709, area average of the render",
-        "albedo.png, shading.png": "8-bit, sRGB curve and Reinhard x / (1 + x)",
+        "image.png": f"8-bit sRGB({formula}) of the averaged layers",
+        "*.exr": "float32 scene-linear Rec.709, area average of the render",
+        "*.png": "8-bit, albedo by the sRGB curve, the others by Reinhard's x / (1 + x)",
     }
     with shards.atomic(out / "sample.json") as partial:
         partial.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n", "utf-8")

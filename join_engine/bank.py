@@ -65,7 +65,7 @@ __all__ = [
 HEADER_KEY = "join_bank"
 HASH_KEY = "weights_sha256"
 SUFFIX = ".safetensors"
-DEFAULT_BANK = "primeshapes"
+DEFAULT_BANK = "materials"
 BANKS_FOLDER = Path(__file__).parent / "banks"
 
 # Half precision keeps 11 bits, far below what an image shows; but the noise and the mean code are added up often,

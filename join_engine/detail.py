@@ -43,8 +43,8 @@ def detail_for(preset: Preset, header: BankHeader) -> Detail | None:
 def add_detail(settings: Detail, image: np.ndarray, layers: Layers, frame: Frame) -> Layers:
     """Change the layers so that they make the image.
 
-    A specular layer is at most what the others leave of the image: a highlight lies on its surroundings and digs no hole
-    into them. The albedo's brightest channel stays between 0.02 and 1.
+    A specular layer is at most what the others leave of the image: a highlight lies on its surroundings and digs no
+    hole into them. The albedo's brightest channel stays between 0.02 and 1.
 
     Args:
         settings: how the difference is split, from :func:`detail_for`.

@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-SAMPLE = ROOT / "samples" / "primeshapes"
+SAMPLE = ROOT / "samples" / "materials"
 
 
 def load_extension() -> ModuleType:

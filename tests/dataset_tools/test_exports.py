@@ -184,18 +184,24 @@ def test_what_cannot_be_exported_is_said_and_leaves_no_file(dataset: Path, tmp_p
     assert list(tmp_path.glob("*pack*")) == []
 
 
-def test_a_sample_comes_with_its_layers_and_provenance(dataset: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["materials", "primeshapes"])
+def test_a_sample_comes_with_its_layers_and_provenance(dataset: Path, tmp_path: Path, kind: str) -> None:
     out = tmp_path / "sample"
+    header = json.loads((dataset / "dataset.json").read_text("utf-8"))
+    (dataset / "dataset.json").write_text(json.dumps({**header, "dataset": kind}), "utf-8")
+    names = ("albedo", "shading", "specular") if kind == "materials" else ("albedo", "shading")
     assert write_sample(dataset, HELD_OUT, 8, out) == "test"
     layers = {}
-    for name in ("albedo", "shading"):
+    assert sorted(path.stem for path in out.glob("*.exr")) == sorted(names)
+    for name in names:
         with OpenEXR.File(str(out / f"{name}.exr"), separate_channels=True) as file:
             layers[name] = np.stack([np.array(file.channels()[letter].pixels) for letter in "RGB"], axis=-1)
         np.testing.assert_allclose(layers[name], _linear(HELD_OUT, name), rtol=2e-3)
         np.testing.assert_array_equal(
             np.asarray(Image.open(out / f"{name}.png")), components.tone_mapped(name, layers[name])
         )
-    expected = np.clip(srgb_encode(layers["albedo"] * layers["shading"]), 0, 1) * 255.0
+    linear = layers["albedo"] * layers["shading"] + layers.get("specular", 0.0)
+    expected = np.clip(srgb_encode(linear), 0, 1) * 255.0
     np.testing.assert_allclose(np.asarray(Image.open(out / "image.png")), expected, atol=0.51)
     stored = json.loads((out / "sample.json").read_text("utf-8"))
     assert stored["index"] == HELD_OUT and stored["split"] == "test"

@@ -61,7 +61,7 @@ def test_a_highlight_that_is_too_bright_digs_no_hole() -> None:
 
 
 def test_what_an_albedo_cannot_be_goes_to_the_light_without_colour() -> None:
-    """Orange paint under more light than the layers know: brighter than white it cannot be, but the light stays grey."""
+    """Orange paint under more light than the layers know: brighter than white it cannot be, the light stays grey."""
     paint = np.array([1.0, 0.4, 0.02], np.float32) * np.ones((16, 16, 1), np.float32)
     grey = np.full_like(paint, 0.5)
     result = add_detail(Detail(share=0.0), 3.0 * paint * grey, {"albedo": grey, "shading": grey}, Frame(16, 16, 16))
