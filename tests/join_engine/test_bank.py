@@ -254,7 +254,9 @@ def test_shipped_banks_load() -> None:
         for component in bank.components.values():
             images = component.generator.synthesis(component.sample_codes(4, seed=1))
             assert torch.isfinite(images).all()
-            assert images.std(dim=0).mean() > 0.05  # not all the same
+            assert images.std(dim=0).mean() > (
+                0.01 if component.name == "specular" else 0.05
+            )  # not all the same; highlights are rare
 
 
 def test_colour_needs_neither_torch_nor_numpy() -> None:
