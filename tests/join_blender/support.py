@@ -38,6 +38,11 @@ def blender_python() -> str:
     return os.environ.get("JOIN_BPY_PYTHON") or sys.executable
 
 
+def blender_python_version() -> str:
+    """Of :func:`blender_python`, such as "3.13"."""
+    return run([blender_python(), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).strip()
+
+
 def fake_python(folder: Path, script: Path = HERE / "fake_engine.py") -> Path:
     """A "Python" that runs the fake engine, whatever module it is told to run."""
     wrapper = folder / "fake-python"
