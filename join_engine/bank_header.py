@@ -91,6 +91,11 @@ class DirectionsHeader:
         if not self.attributes or set(self.generators) != set(self.layers):
             raise ValueError("directions need names, and a generator and layers for each component")
 
+    @property
+    def units(self) -> dict[str, float]:
+        """Of each attribute one standard deviation, in the attribute's own measure."""
+        return {name: float(figures["unit"]) for name, figures in self.attributes.items()}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         attributes = {name: dict(figures) for name, figures in self.attributes.items()}

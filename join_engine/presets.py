@@ -206,7 +206,6 @@ def _tuned(steps: int) -> Joint:
     return Joint(steps=steps, learning_rate=0.05, feature_weight=0.01, normal_weight=0.01, space="whitened")
 
 
-_SEARCHED = PoolStart(starts=4, pool=512, encoder=True)
 PRESETS = {
     preset.name: preset
     for preset in (
@@ -215,7 +214,7 @@ PRESETS = {
         Preset("draft", (EncoderStart(required=False), _tuned(15)), Detail()),
         Preset("standard", (EncoderStart(required=False), _tuned(30)), Detail()),
         # Several starts: on materials 0.4 dB better than one in the albedo, on rooms 0.3 dB worse.
-        Preset("best", (_SEARCHED, _tuned(30), KeepBest(), _tuned(20)), Detail()),
+        Preset("best", (PoolStart(pool=512, encoder=True), _tuned(30), KeepBest(), _tuned(20)), Detail()),
     )
 }
 DEFAULT_PRESET = "standard"

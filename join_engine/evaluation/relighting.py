@@ -91,7 +91,7 @@ def measure(
         scene = _Scene(bank, view, preset, seed, codebook)
         for move in scenes.moves:
             if index in move.views and move.attribute in header.attributes:
-                unit = float(header.attributes[move.attribute]["unit"])
+                unit = header.units[move.attribute]
                 rows.append({"scene": index, "move": move.name, **scene.compare(move, move.views[index], unit, reader)})
         say(f"{number + 1} of {len(scenes.originals)} scenes")
     if not rows:

@@ -89,8 +89,7 @@ def write_photo_sheet(path: Path, bank: Bank, image: np.ndarray, amount: float, 
 
 def _units(bank: Bank) -> dict[str, float]:
     """Of the light's attributes that the bank has directions of: one standard deviation."""
-    header = bank.header.directions
-    return {} if header is None else {name: float(about["unit"]) for name, about in header.attributes.items()}
+    return {} if bank.header.directions is None else bank.header.directions.units
 
 
 def _key(move: MovedViews) -> tuple[str, bool]:
