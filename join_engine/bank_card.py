@@ -64,7 +64,8 @@ def card(header: BankHeader, size: int) -> str:
         "",
         _ingredients(header),
         *([f"Machine: {header.machine}."] if header.machine else []),
-        f"Of the smooth grey difference that the generators leave in an image, {header.detail_share:.0%} is light.",
+        f"Of the smooth grey difference that the generators leave in an image, {header.detail_share:.0%} is light; "
+        f"smooth is what a Gaussian of {header.detail_radius:g} pixels leaves of it.",
         "",
         "| network | images | shown | steps | training time | images/s | weights |",
         "|---|---|---|---|---|---|---|",

@@ -18,6 +18,7 @@ FORMAT_VERSION = 1
 TRUNK = "trunk"
 # Of banks that do not say: chosen on validation renders of Primeshapes.
 DETAIL_SHARE = 0.7
+DETAIL_RADIUS = 2.0
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,7 @@ class BankHeader:
         directions: of the light's named directions, None when the file holds none.
         detail_share: how much of the smooth grey difference that the generators leave is light, as chosen on validation
             renders (:class:`join_engine.presets.Detail`).
+        detail_radius: what of it counts as smooth, likewise, in pixels of the bank.
     """
 
     name: str
@@ -192,12 +194,15 @@ class BankHeader:
     machine: str = ""
     directions: DirectionsHeader | None = None
     detail_share: float = DETAIL_SHARE
+    detail_radius: float = DETAIL_RADIUS
 
     def __post_init__(self) -> None:
         if not self.components:
             raise ValueError("a bank needs at least one component")
         if not 0.0 <= self.detail_share <= 1.0:
             raise ValueError(f"the detail's share must lie between 0 and 1, not be {self.detail_share}")
+        if not 0.0 < self.detail_radius <= self.resolution:
+            raise ValueError(f"the detail's radius must be above 0 and within the image, not be {self.detail_radius}")
         if TRUNK in self.components:
             raise ValueError(f"no component can be called {TRUNK!r}")
         for name, component in self.components.items():
@@ -221,6 +226,7 @@ class BankHeader:
             **({"machine": self.machine} if self.machine else {}),
             **({} if self.directions is None else {"directions": self.directions.to_dict()}),
             "detail_share": self.detail_share,
+            "detail_radius": self.detail_radius,
         }
 
     @classmethod
@@ -239,4 +245,5 @@ class BankHeader:
             machine=str(values.get("machine", "")),
             directions=None if directions is None else DirectionsHeader.from_dict(directions),
             detail_share=float(values.get("detail_share", DETAIL_SHARE)),
+            detail_radius=float(values.get("detail_radius", DETAIL_RADIUS)),
         )

@@ -218,6 +218,9 @@ def _add_evaluation_options(parser: argparse.ArgumentParser, count: int) -> None
     parser.add_argument("--single-bank", metavar="BANK", help="bank of a single GAN, for the method 'single'")
     parser.add_argument("--loss", choices=("elpips", "lpips"), default="elpips", help="of the paper's rows")
     parser.add_argument("--features", help="that this loss compares (default: the bank's trunk, else random ones)")
+    parser.add_argument(
+        "--feature-weight", type=float, help="of the rows 'features-…' (default: the default preset's)"
+    )
     parser.add_argument("--steps", type=int, default=1000, help="of the paper's optimisation (default 1000)")
     parser.add_argument("--tuning-steps", type=int, default=350, help="of the generators' tuning (default 350)")
     parser.add_argument(
@@ -465,7 +468,14 @@ def _run_settings(options: argparse.Namespace, settings: dict[str, Any]) -> Run:
 def _rows(options: argparse.Namespace) -> Rows:
     from .evaluation.methods import Rows
 
-    return Rows(options.loss, options.features, options.steps, options.tuning_steps, options.steps_scale)
+    return Rows(
+        options.loss,
+        options.features,
+        options.feature_weight,
+        options.steps,
+        options.tuning_steps,
+        options.steps_scale,
+    )
 
 
 def _forget(options: argparse.Namespace) -> None:

@@ -30,14 +30,15 @@ Layers = dict[str, np.ndarray]
 
 
 def detail_for(preset: Preset, header: BankHeader) -> Detail | None:
-    """What a preset asks for, with the bank's own share where the preset names none.
+    """What a preset asks for, with the bank's own numbers where the preset names none.
 
     None when it asks for no detail, and for a forward model that :func:`add_detail` does not know.
     """
     if preset.detail is None or header.forward_model not in _MODELS:
         return None
     share = header.detail_share if preset.detail.share is None else preset.detail.share
-    return replace(preset.detail, share=share)
+    radius = header.detail_radius if preset.detail.radius is None else preset.detail.radius
+    return replace(preset.detail, share=share, radius=radius)
 
 
 def add_detail(settings: Detail, image: np.ndarray, layers: Layers, frame: Frame) -> Layers:
@@ -52,8 +53,8 @@ def add_detail(settings: Detail, image: np.ndarray, layers: Layers, frame: Frame
         layers: linear [H, W, 3] ≥ 0, "albedo" and "shading", perhaps "specular".
         frame: of the image; the smooth part is found at the bank's resolution.
     """
-    if settings.share is None:
-        raise ValueError("the share of the detail is not known: take the settings from detail_for")
+    if settings.share is None or settings.radius is None:
+        raise ValueError("share and radius of the detail are not known: take the settings from detail_for")
     base = layers["albedo"].clip(DARKEST, None)  # of a black channel no ratio would make anything
     made = base * layers["shading"]
     diffuse = image

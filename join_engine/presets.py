@@ -83,7 +83,8 @@ class Joint(StageSettings):
         normal_weight: of the squared Mahalanobis distance per dimension, which is 1 on average for the bank's samples;
             not in the paper.
         features: what the reconstruction loss compares beside pixels: "random", "trunk", "discriminator", "vgg16",
-            "squeezenet" or "pixels" (nothing; see :mod:`join_engine.inversion.features`).
+            "squeezenet", "pixels" (nothing), or a sum such as "trunk+random" (see
+            :mod:`join_engine.inversion.features`).
         ensemble: compare the features under random transforms, drawn anew at each step (E-LPIPS).
         in_domain_weight: of the in-domain loss (Eq. 7), which the kNN loss replaces.
         space: "w", one code per generator; "w+", one per layer; or "whitened": W, but optimised in coordinates in which
@@ -138,11 +139,12 @@ class Detail:
 
     Args:
         radius: standard deviation, in pixels of the bank, of the Gaussian that tells smooth from fine.
-        share: part of the smooth grey difference that is taken for light; None: what its validation renders have told
-            of the bank (:class:`join_engine.bank_header.BankHeader`).
+        share: part of the smooth grey difference that is taken for light.
+
+    Both None: what its validation renders have told of the bank (:class:`join_engine.bank_header.BankHeader`).
     """
 
-    radius: float = 2.0
+    radius: float | None = None
     share: float | None = None
 
 

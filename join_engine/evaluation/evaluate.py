@@ -93,7 +93,7 @@ def evaluate(
     """
     run = run or Run()
     judge = _Judge(bank, run)
-    truths = [_at_resolution(sample.components, bank.header.resolution) for sample in samples]
+    truths = [at_resolution(sample.components, bank.header.resolution) for sample in samples]
     names = [sample.name for sample in samples]
     about: dict[str, Any] = {
         "bank": {"name": bank.header.name, "sha256": bank.sha256},
@@ -298,7 +298,7 @@ def _albedo_level(bank: Bank, count: int = 64) -> float:
     return float(albedo.clamp_min(1e-3).log().mean().exp())
 
 
-def _at_resolution(sample: Mapping[str, np.ndarray], resolution: int) -> Layers:
+def at_resolution(sample: Mapping[str, np.ndarray], resolution: int) -> Layers:
     resized = {}
     for name, pixels in sample.items():
         square = Frame(pixels.shape[0], pixels.shape[1], resolution).fit(np.asarray(pixels, np.float32))

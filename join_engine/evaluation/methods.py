@@ -11,11 +11,14 @@ from typing import Any
 
 from ..bank import Bank
 from ..errors import JoinError
-from ..presets import PRESETS, EncoderStart, Joint, KeepBest, MeanStart, PoolStart, Preset, Tuning
+from ..presets import DEFAULT_PRESET, PRESETS, EncoderStart, Joint, KeepBest, MeanStart, PoolStart, Preset, Tuning
 from .baselines import BASELINES
 
 # λ of Eq. 7 is given nowhere; the kNN loss takes its place, so it gets that one's.
 IN_DOMAIN_WEIGHT = 1e-4
+# What the default preset's optimisation may compare images in, by name behind this.
+_FEATURES = "features-"
+COMPARED_FEATURES = ("pixels", "random", "trunk", "discriminator", "trunk+random", "trunk+discriminator")
 BASELINE_KEYS = {name.lower().replace(" ", "-"): name for name in BASELINES}
 GROUPS = {
     "table2": (
@@ -30,6 +33,7 @@ GROUPS = {
     ),
     "table4": ("opt", "opt-in-domain", "opt-knn"),
     "presets": tuple(name for name in PRESETS if name != "encoder"),
+    "features": tuple(f"{_FEATURES}{kind}" for kind in COMPARED_FEATURES),
     "baselines": tuple(BASELINE_KEYS),
 }
 GROUPS["all"] = (*GROUPS["table2"], *GROUPS["presets"], "mean-code", *GROUPS["baselines"])
@@ -43,6 +47,7 @@ class Rows:
         loss: "elpips" compares features under random transforms as the paper does, "lpips" without them; both beside
             the multi-scale pixel term with weight 1, as our features do not know absolute colours.
         features: as in :class:`join_engine.presets.Joint`; None takes the bank's trunk, or random ones without it.
+        feature_weight: of the rows that compare features with each other; None takes the default preset's.
         steps: of the joint optimisation.
         tuning_steps: of the generators' tuning.
         steps_scale: of all optimiser steps of every row, presets included: 1 is what a row is; less is a quick look.
@@ -50,6 +55,7 @@ class Rows:
 
     loss: str = "elpips"
     features: str | None = None
+    feature_weight: float | None = None
     steps: int = 1000
     tuning_steps: int = 350
     steps_scale: float = 1.0
@@ -171,6 +177,8 @@ def _make(key: str, rows: Rows, bank: Bank, single: Bank | None) -> Method:
         return Method(key, BASELINE_KEYS[key], lacks=lacks)
     if key in PRESETS and key != "encoder":
         return preset_method(PRESETS[key], bank)
+    if key.startswith(_FEATURES):
+        return preset_method(_with_features(key, rows), bank)
     if key == "single":
         title, lacks = "Inversion with a single GAN", "no bank of a single GAN was given"
         if single is None:
@@ -186,6 +194,16 @@ def _make(key: str, rows: Rows, bank: Bank, single: Bank | None) -> Method:
     title, *stages = table[key]
     preset = Preset(key, tuple(stages))
     return Method(key, title, preset, lacks=_lacks(preset, bank))
+
+
+def _with_features(key: str, rows: Rows) -> Preset:
+    """The default preset, looking at images in other features."""
+    preset = PRESETS[DEFAULT_PRESET]
+    changes: dict[str, Any] = {"features": key.removeprefix(_FEATURES)}
+    if rows.feature_weight is not None:
+        changes["feature_weight"] = rows.feature_weight
+    stages = tuple(replace(stage, **changes) if isinstance(stage, Joint) else stage for stage in preset.stages)
+    return replace(preset, name=key, stages=stages)
 
 
 def _table(rows: Rows, bank: Bank) -> dict[str, tuple[Any, ...]]:
@@ -216,10 +234,13 @@ def _lacks(preset: Preset, bank: Bank) -> str:
     for stage in preset.stages:
         if isinstance(stage, EncoderStart) and stage.required and not bank.has_encoders:
             return "the bank has no encoders"
-        if isinstance(stage, Tuning) and stage.discriminator_weight:
-            without = [name for name, part in bank.components.items() if part.discriminator is None]
-            if without:
-                return f"the bank has no discriminator of {', '.join(without)}"
-        if isinstance(stage, Joint | Tuning) and stage.features == "trunk" and bank.trunk is None:
+        if not isinstance(stage, Joint | Tuning):
+            continue
+        features = stage.features.split("+")
+        guarded = isinstance(stage, Tuning) and stage.discriminator_weight
+        without = [name for name, part in bank.components.items() if part.discriminator is None]
+        if without and (guarded or "discriminator" in features):
+            return f"the bank has no discriminator of {', '.join(without)}"
+        if "trunk" in features and bank.trunk is None:
             return "the bank has no perceptual trunk"
     return ""

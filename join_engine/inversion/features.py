@@ -3,7 +3,8 @@
 
 "random": a trunk of random weights; "trunk": the bank's own; "discriminator": the bank's discriminators; "vgg16" and
 "squeezenet": over ImageNet weights that the user has (:mod:`join_engine.losses.elpips_weights`); "pixels": none at all,
-which leaves the multi-scale pixel term of :mod:`join_engine.losses.perceptual` alone.
+which leaves the multi-scale pixel term of :mod:`join_engine.losses.perceptual` alone. Sums are written with a plus, such
+as "trunk+random".
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ..errors import JoinError
 from ..losses.elpips import ELpips
 from ..losses.elpips_weights import KNOWN, load_published
 from ..losses.perceptual import PerceptualLoss
-from ..networks.features import DiscriminatorFeatures, Features, RandomFeatures
+from ..networks.features import DiscriminatorFeatures, Features, RandomFeatures, SummedFeatures
 from ..networks.stylegan2 import Discriminator
 from ..presets import Joint, Tuning
 
@@ -45,12 +46,15 @@ def reconstruction_loss(
 
 
 def make_features(kind: str, bank: Bank) -> Features | None:
-    """The features of one of :data:`FEATURE_KINDS` or a published trunk, on the bank's device; None for "pixels".
+    """The features of one of :data:`FEATURE_KINDS`, a published trunk or a sum, on the bank's device; None for "pixels".
 
     Raises:
         JoinError: ``trunk_missing`` or ``discriminator_missing`` when the bank does not hold what is asked for,
             ``settings_invalid`` for an unknown kind, ``weights_missing`` for a trunk that the user has not got.
     """
+    if "+" in kind:
+        parts = [make_features(part, bank) for part in kind.split("+")]
+        return SummedFeatures([part for part in parts if part is not None])
     if kind == "pixels":
         return None
     if kind == "random":

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..networks.features import DiscriminatorFeatures
+from ..networks.features import takes_one_size
 from .perceptual import taps_of, unit_features
 
 _BORDER = 7  # pixels of reflected border that the offset moves about in
@@ -165,7 +165,7 @@ class ELpips:
         self._draws = draws
         self._keep = keep
         self._dtype = dtype
-        self._fixed_size = isinstance(features, DiscriminatorFeatures)
+        self._fixed_size = takes_one_size(features)
         self._rng = torch.Generator().manual_seed(seed)
         self.heads: Sequence[Tensor] | None = getattr(features, "heads", None)
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Features of several scales to compare images in, with nothing to download.
 
-One small interface, :data:`Features`: sRGB-encoded images [B, 3, H, W] in [0, 1] → a list of taps [B, C, H′, W′]. Three
-things offer it: a random trunk and discriminators, both here, and a trained trunk (:mod:`join_engine.networks.trunk`).
+One small interface, :data:`Features`: sRGB-encoded images [B, 3, H, W] in [0, 1] → a list of taps [B, C, H′, W′]. A
+random trunk, discriminators and sums of several, all here, offer it, and so does a trained trunk
+(:mod:`join_engine.networks.trunk`).
 """
 
 from __future__ import annotations
@@ -54,6 +55,26 @@ class DiscriminatorFeatures(nn.Module):
                 resolution //= 2
                 taps.append(features)
         return taps
+
+
+class SummedFeatures(nn.Module):
+    """The taps of several features one after the other: a distance in them is the sum of those in each."""
+
+    def __init__(self, parts: Sequence[Features]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(part for part in parts if isinstance(part, nn.Module))
+        if len(self.parts) != len(parts):
+            raise ValueError("only modules can be summed")
+
+    def forward(self, images: Tensor, on_input: OnInput = unchanged) -> list[Tensor]:
+        """Images [B, 3, H, W] in [0, 1] → the taps of each part in turn."""
+        return [tap for part in self.parts for tap in part(images, on_input)]
+
+
+def takes_one_size(features: Features) -> bool:
+    """Whether they look at images of one size only."""
+    parts = features.parts if isinstance(features, SummedFeatures) else [features]
+    return any(isinstance(part, DiscriminatorFeatures) for part in parts)
 
 
 class RandomFeatures(nn.Module):

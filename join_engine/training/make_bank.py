@@ -39,7 +39,7 @@ from ..bank import (
     save_bank,
 )
 from ..bank_card import write_card
-from ..bank_header import DETAIL_SHARE
+from ..bank_header import DETAIL_RADIUS, DETAIL_SHARE
 from ..errors import JoinError, status_of
 from ..forward_models import get_forward_model
 from ..networks.directions import DirectionVectors
@@ -179,6 +179,7 @@ def make_bank(
     scores: Mapping[str, Any],
     machine: str = "",
     detail_share: float = DETAIL_SHARE,
+    detail_radius: float = DETAIL_RADIUS,
 ) -> BankHeader:
     """Write the bank and, beside it, its card (the same name with ``.md``).
 
@@ -186,7 +187,7 @@ def make_bank(
         parts: the networks.
         scores: measured quality, as the evaluation wrote it.
         machine: where it was trained, in plain words.
-        detail_share: see :class:`join_engine.bank_header.BankHeader`.
+        detail_share, detail_radius: see :class:`join_engine.bank_header.BankHeader`.
 
     Raises:
         JoinError: as :func:`join_engine.bank.save_bank` and :func:`join_engine.bank_card.write_card`.
@@ -204,6 +205,7 @@ def make_bank(
         machine=machine,
         directions=described,
         detail_share=detail_share,
+        detail_radius=detail_radius,
     )
     save_bank(out, header, parts.modules, parts.encoders, trunk, directions)
     write_card(out.with_suffix(".md"), header, out.stat().st_size)
@@ -303,6 +305,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--detail-share", type=_share, help="of the detail, what is light (default: the bank's own, or 0.7)"
     )
+    parser.add_argument(
+        "--detail-radius", type=float, metavar="PIXELS", help="how smooth that is (default: the bank's own, or 2)"
+    )
     parser.add_argument("--time-encoders", action="store_true", help="measure their speed here, for the card")
     return parser
 
@@ -315,14 +320,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _make(arguments: argparse.Namespace) -> None:
     scores, machine, model = _read_scores(arguments.scores), arguments.machine, arguments.forward_model
-    share = DETAIL_SHARE
+    share, radius = DETAIL_SHARE, DETAIL_RADIUS
     if arguments.bank is None:
         parts = Parts.of_runs(model, dict(arguments.component))
     else:
         bank = load_bank(find_bank(arguments.bank), with_discriminators=True)
         parts, model = Parts.of_bank(bank), bank.header.forward_model
         scores, machine = scores or dict(bank.header.scores), machine or bank.header.machine
-        share = bank.header.detail_share
+        share, radius = bank.header.detail_share, bank.header.detail_radius
     if arguments.trunk is not None:
         parts.trunk = load_trunk(arguments.trunk)
     for name, run in arguments.encoder:
@@ -331,9 +336,11 @@ def _make(arguments: argparse.Namespace) -> None:
         parts.add_directions(arguments.directions)
     if arguments.detail_share is not None:
         share = arguments.detail_share
+    if arguments.detail_radius is not None:
+        radius = arguments.detail_radius
     if arguments.time_encoders:
         scores["encoders"] = encoder_speed(parts.encoders)
-    make_bank(arguments.out, arguments.name or arguments.out.stem, model, parts, scores, machine, share)
+    make_bank(arguments.out, arguments.name or arguments.out.stem, model, parts, scores, machine, share, radius)
     print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.1f} MB")
 
 

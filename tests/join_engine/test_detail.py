@@ -16,7 +16,7 @@ from join_engine.forward_models import FORWARD_MODELS
 from join_engine.pipeline import Edit, decompose, relight
 from join_engine.presets import Detail, Joint, MeanStart, Preset
 
-SEVEN = Detail(share=0.7)
+SEVEN = Detail(2.0, 0.7)
 SHORT = Preset("short", (MeanStart(), Joint(steps=3)), Detail())
 
 
@@ -64,7 +64,7 @@ def test_what_an_albedo_cannot_be_goes_to_the_light_without_colour() -> None:
     """Orange paint under more light than the layers know: brighter than white it cannot be, the light stays grey."""
     paint = np.array([1.0, 0.4, 0.02], np.float32) * np.ones((16, 16, 1), np.float32)
     grey = np.full_like(paint, 0.5)
-    result = add_detail(Detail(share=0.0), 3.0 * paint * grey, {"albedo": grey, "shading": grey}, Frame(16, 16, 16))
+    result = add_detail(Detail(2.0, 0.0), 3.0 * paint * grey, {"albedo": grey, "shading": grey}, Frame(16, 16, 16))
     assert np.allclose(result["albedo"], paint, atol=0.02)
     light = result["shading"]
     assert np.ptp(light, axis=2).max() < 0.1 * light.mean(), light[8, 8]
@@ -79,10 +79,10 @@ def test_right_layers_stay_as_they_are() -> None:
 def test_smooth_difference_is_light_and_fine_difference_is_albedo() -> None:
     flat = np.full((64, 64, 3), 0.5, np.float32)
     layers = {"albedo": flat, "shading": flat}
-    lit = add_detail(Detail(share=1.0), flat * flat * 1.5, layers, Frame(64, 64, 64))
+    lit = add_detail(Detail(2.0, 1.0), flat * flat * 1.5, layers, Frame(64, 64, 64))
     assert np.allclose(lit["albedo"], flat, atol=0.02) and np.allclose(lit["shading"], flat * 1.5, atol=0.03)
     stripes = np.where(np.arange(64) % 2, 0.6, 0.4).astype(np.float32)[None, :, None] * np.ones_like(flat)
-    textured = add_detail(Detail(share=1.0), flat * stripes, layers, Frame(64, 64, 64))
+    textured = add_detail(Detail(2.0, 1.0), flat * stripes, layers, Frame(64, 64, 64))
     inner = np.s_[8:-8, 8:-8]
     assert np.allclose(textured["shading"][inner], flat[inner], atol=0.03)
     assert np.allclose(textured["albedo"][inner], stripes[inner], atol=0.03)
@@ -95,14 +95,16 @@ def test_a_forward_model_of_ones_own_goes_without(tiny_bank: Bank) -> None:
 
 
 def test_the_bank_tells_how_much_is_light_where_nobody_else_does(tiny_bank: Bank) -> None:
-    header = replace(tiny_bank.header, detail_share=0.25)
+    header = replace(tiny_bank.header, detail_share=0.25, detail_radius=0.5)
     assert BankHeader.from_dict(header.to_dict()) == header
-    assert detail_for(SHORT, header) == Detail(share=0.25)
+    assert detail_for(SHORT, header) == Detail(0.5, 0.25)
     assert detail_for(replace(SHORT, detail=SEVEN), header) == SEVEN
-    older = {key: value for key, value in header.to_dict().items() if key != "detail_share"}
-    assert BankHeader.from_dict(older).detail_share == 0.7
+    older = {key: value for key, value in header.to_dict().items() if not key.startswith("detail_")}
+    assert detail_for(SHORT, BankHeader.from_dict(older)) == SEVEN
     with pytest.raises(ValueError, match="between 0 and 1"):
         replace(header, detail_share=1.5)
+    with pytest.raises(ValueError, match="above 0"):
+        replace(header, detail_radius=0.0)
     with pytest.raises(ValueError, match="detail_for"):
         add_detail(Detail(), _random(0), {"albedo": _random(1), "shading": _random(2)}, Frame(40, 56, 16))
 

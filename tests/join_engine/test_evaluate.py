@@ -342,3 +342,17 @@ def test_cost_knows_starts_and_stages() -> None:
     assert Method("x", "x", preset).cost == 1 + 40 + 20
     assert Method("x", "x", Preset("x", (EncoderStart(), Joint(steps=10, ensemble=True)))).cost == 21
     assert math.isfinite(Method("x", "x", preset).cost)
+
+
+def test_features_are_compared_in_the_default_preset(tiny_bank: Bank, seeing_bank: Bank) -> None:
+    rows = Rows(feature_weight=0.5, steps_scale=0.1)
+    methods = {method.key: method for method in make_methods(["features"], rows, seeing_bank)}
+    assert set(methods) == set(GROUPS["features"]) and not any(method.lacks for method in methods.values())
+    stages = methods["features-trunk+discriminator"].preset.stages  # type: ignore[union-attr]
+    (joint,) = [stage for stage in stages if isinstance(stage, Joint)]
+    assert (joint.features, joint.feature_weight) == ("trunk+discriminator", 0.5)
+    chosen = [methods["features-trunk"], methods["features-trunk+random"]]
+    found = evaluate(seeing_bank, _own_samples(seeing_bank, 2), chosen)["methods"]
+    assert found["features-trunk"] != found["features-trunk+random"]
+    blind = {method.key: method.lacks for method in make_methods(["features"], rows, tiny_bank)}
+    assert "trunk" in blind["features-trunk+random"] and not blind["features-random"]

@@ -7,8 +7,9 @@ import hashlib
 
 import torch
 
-from join_engine.losses.perceptual import PerceptualLoss
-from join_engine.networks.features import RandomFeatures
+from join_engine.losses.perceptual import FeatureDistance, PerceptualLoss
+from join_engine.networks.features import DiscriminatorFeatures, RandomFeatures, SummedFeatures, takes_one_size
+from join_engine.networks.stylegan2 import Discriminator, GeneratorConfig
 
 
 def _images(count: int = 2, size: int = 32) -> torch.Tensor:
@@ -46,3 +47,13 @@ def test_trunk_is_frozen_and_halves() -> None:
     trunk = RandomFeatures((4, 8, 8))
     assert [tuple(tap.shape) for tap in trunk(_images())] == [(2, 4, 32, 32), (2, 8, 16, 16), (2, 8, 8, 8)]
     assert not any(parameter.requires_grad for parameter in trunk.parameters())
+
+
+def test_a_distance_in_summed_features_is_the_sum_of_the_distances() -> None:
+    parts = [RandomFeatures(seed=seed) for seed in (0, 1)]
+    target, image = torch.rand(2, 2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    apart = [FeatureDistance(part, target)(image) for part in parts]
+    assert torch.allclose(FeatureDistance(SummedFeatures(parts), target)(image), apart[0] + apart[1])
+    assert not takes_one_size(SummedFeatures(parts))
+    config = GeneratorConfig(32, 16, 16, 256, 16, 2)
+    assert takes_one_size(SummedFeatures([parts[0], DiscriminatorFeatures([Discriminator(config)])]))

@@ -352,12 +352,15 @@ def test_train_then_bank(
     bank_file = tmp_path / "banks" / "toy.safetensors"
     command = [f"--component=albedo={tmp_path / 'albedo'}", f"--component=shading={tmp_path / 'shading'}"]
     command += ["--name", "toy", "--out", str(bank_file), "--scores", str(scores), "--machine", "a small one"]
-    command += ["--detail-share", "0.25"]
+    command += ["--detail-share", "0.25", "--detail-radius", "0.5"]
     assert make_bank.main(command) == 0
     header = read_header(bank_file)
     assert (header.name, header.resolution, header.forward_model) == ("toy", 16, "lambertian")
     assert header.components["albedo"].training["images_shown"] == 60
-    assert header.components["shading"].transform == "reinhard" and header.detail_share == 0.25
+    assert header.components["shading"].transform == "reinhard" and (header.detail_share, header.detail_radius) == (
+        0.25,
+        0.5,
+    )
     text = bank_file.with_suffix(".md").read_text(encoding="utf-8")
     assert "25% is light" in text and "a small one" in text
     assert "albedo · mse | 0.0123" in text and "from 40 to 60 images" in text
