@@ -78,16 +78,15 @@ COUNT ?= 100
 SCORES := out/scorecard/$(COUNT)
 scorecard: $(READY)
 	@set -e; $(RUN) -m join_engine banks list | while IFS=$$'\t' read -r name size _; do \
-		case "$$name" in *-single|*-image) continue;; esac; \
 		size=$${size% px}; pack="$(SCORES)/data/$$name.tar"; renders="$(SCORES)/renders/$$name"; \
 		test -f "$$pack" || { \
 			$(RUN) dataset_tools/render.py "$$name" --seed 1000 --count $(COUNT) --resolution $$((2 * size)) \
 				--samples 64 --out "$$renders" </dev/null; \
 			$(RUN) dataset_tools/render.py export "$$renders" --resolution $$size --split all --float --out "$$pack"; }; \
 	done
-	$(RUN) -m join_engine scorecard --data $(SCORES)/data --count $(COUNT) --out $(SCORES) $(OPTIONS)
+	$(RUN) -m join_engine scorecard --data $(SCORES)/data --count $(COUNT) --compared samples/compared --out $(SCORES) \
+		$(OPTIONS)
 	@set -e; $(RUN) -m join_engine banks list | while IFS=$$'\t' read -r name _; do \
-		case "$$name" in *-single|*-image) continue;; esac; \
 		$(RUN) -m join_engine bench --bank "$$name" --batch 1 4 16 --card </dev/null; \
 		$(RUN) -m join_engine landscape --bank "$$name" --out "docs/landscape-$$name.png" --card </dev/null; \
 	done

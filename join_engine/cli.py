@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         help="rows or groups of rows, such as table2 baselines best (default: --preset and the baselines)",
     )
     evaluate.add_argument("--out", type=Path, required=True, help="folder for table.md, table.json, sheets and results")
+    evaluate.add_argument("--single-bank", metavar="BANK", help="bank of a single GAN, for the method 'single'")
     _add_evaluation_options(evaluate, count=50)
     _add_inversion_options(evaluate)
     evaluate.set_defaults(run=_evaluate)
@@ -103,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     scorecard.add_argument("--banks", nargs="+", metavar="BANK", help="names or paths (default: the shipped ones)")
     scorecard.add_argument("--out", type=Path, required=True, help="folder; each bank gets a folder of its own in it")
     scorecard.add_argument("--seed", type=int, default=0)
+    scorecard.add_argument(
+        "--compared", type=Path, metavar="DIR", help="folder with BANK-single and BANK-image, the GANs to compare with"
+    )
     _add_evaluation_options(scorecard, count=100)
     _add_device_options(scorecard)
     scorecard.set_defaults(run=_scorecard)
@@ -215,12 +219,9 @@ def _add_inversion_options(parser: argparse.ArgumentParser) -> None:
 def _add_evaluation_options(parser: argparse.ArgumentParser, count: int) -> None:
     parser.add_argument("--count", type=int, default=count, help=f"how many samples (default {count})")
     parser.add_argument("--batch", type=int, default=10, help="images at a time (default 10)")
-    parser.add_argument("--single-bank", metavar="BANK", help="bank of a single GAN, for the method 'single'")
     parser.add_argument("--loss", choices=("elpips", "lpips"), default="elpips", help="of the paper's rows")
     parser.add_argument("--features", help="that this loss compares (default: the bank's trunk, else random ones)")
-    parser.add_argument(
-        "--feature-weight", type=float, help="of the rows 'features-…' (default: the default preset's)"
-    )
+    parser.add_argument("--feature-weight", type=float, help="of the rows 'features-…' (default: the default preset's)")
     parser.add_argument("--steps", type=int, default=1000, help="of the paper's optimisation (default 1000)")
     parser.add_argument("--tuning-steps", type=int, default=350, help="of the generators' tuning (default 350)")
     parser.add_argument(
@@ -450,10 +451,11 @@ def _scorecard(options: argparse.Namespace) -> int:
 
     _forget(options)
     run = _run_settings(options, asdict(_rows(options)))
-    wanted = Wanted(options.data, options.count, options.split, tuple(options.methods), _rows(options))
+    methods, rows = tuple(options.methods), _rows(options)
+    wanted = Wanted(options.data, options.count, options.split, methods, rows, options.compared)
     device = set_up_torch(options.device, options.threads)
     keep_freed_memory()
-    problems = make_scorecards(options.banks, wanted, run, options.out, options.single_bank, device, _say)
+    problems = make_scorecards(options.banks, wanted, run, options.out, device, _say)
     for problem in problems:
         _complain(problem)
     return BAD_INPUT if problems else 0

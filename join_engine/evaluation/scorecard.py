@@ -23,7 +23,7 @@ from .tables import format_table, write_tables
 
 BEGIN = "<!-- scorecard, written by `python -m join_engine scorecard`: begin -->"
 END = "<!-- scorecard: end -->"
-# Beside a bank NAME lie those of the GANs that the paper compares with.
+# The GANs that the paper compares a bank NAME with, in a folder of such banks.
 _SINGLE, _IMAGE = "-single", "-image"
 
 
@@ -37,6 +37,8 @@ class Wanted:
         split: only packs of this split; None takes all.
         methods: as on the command line.
         rows: common settings of the paper's rows.
+        compared: folder with ``NAME-single.safetensors``, a bank of the single GAN for Table 2, and
+            ``NAME-image.safetensors``, a GAN of composed images for Table 4; None leaves both out.
     """
 
     data: Path
@@ -44,6 +46,12 @@ class Wanted:
     split: str | None
     methods: tuple[str, ...]
     rows: Rows
+    compared: Path | None = None
+
+    def other(self, name: str) -> Path | None:
+        """The file of this name in the folder of compared banks; None where there is none."""
+        path = None if self.compared is None else self.compared / f"{name}.safetensors"
+        return path if path is not None and path.is_file() else None
 
 
 def make_scorecards(
@@ -51,21 +59,15 @@ def make_scorecards(
     wanted: Wanted,
     run: Run,
     out: Path,
-    single: str | None,
     device: torch.device,
     say: Callable[[str], None],
 ) -> list[JoinError]:
-    """Tables, sheets and cards of banks (None: the shipped ones); what went wrong with any of them.
-
-    Args:
-        single: bank of the single GAN; None looks for ``NAME-single.safetensors`` beside each bank. Table 4 is measured
-            on ``NAME-image.safetensors``, a GAN of composed images, where there is one.
-    """
+    """Tables, sheets and cards of banks (None: the shipped ones); what went wrong with any of them."""
     problems = []
-    paths = [find_bank(name) for name in names] if names else [path for path in list_banks() if not _is_extra(path)]
+    paths = [find_bank(name) for name in names] if names else list_banks()
     for path in paths:
         try:
-            _one(path, wanted, run, out / path.stem, single, device, say)
+            _one(path, wanted, run, out / path.stem, device, say)
         except JoinError as error:
             problems.append(error)
     return problems
@@ -76,15 +78,13 @@ def _one(
     wanted: Wanted,
     run: Run,
     out: Path,
-    single: str | None,
     device: torch.device,
     say: Callable[[str], None],
 ) -> None:
     bank = load_bank(path, device, with_discriminators=True)
     data = wanted.data / path.stem
     data = data if data.is_dir() else wanted.data / f"{path.stem}.tar"
-    beside = path.with_name(f"{path.stem}{_SINGLE}.safetensors")
-    single_path = find_bank(single) if single else beside if beside.is_file() else None
+    single_path = wanted.other(path.stem + _SINGLE)
     single_bank = None if single_path is None else load_bank(single_path, device, with_discriminators=True)
     methods = make_methods(wanted.methods, wanted.rows, bank, single_bank)
     samples = read_samples(data, bank.forward_model.components, wanted.count, wanted.split)
@@ -106,9 +106,9 @@ def _table4(
     say: Callable[[str], None],
 ) -> dict[str, Any] | str:
     """The experiment of Table 4 on a GAN of composed images, or why there is none."""
-    image_path = path.with_name(f"{path.stem}{_IMAGE}.safetensors")
-    if not image_path.is_file():
-        return f"there is no bank '{image_path.name}' of a GAN of composed images"
+    image_path = wanted.other(path.stem + _IMAGE)
+    if image_path is None:
+        return f"no bank '{path.stem}{_IMAGE}' of a GAN of composed images was given"
     image_bank = load_bank(image_path, device, with_discriminators=True)
     if image_bank.forward_model.components != ("image",):
         return f"'{image_path.name}' is no GAN of composed images"
@@ -148,7 +148,3 @@ def _ahead(table: Mapping[str, Any]) -> list[str]:
             cells.append(f"{scores[column]['psnr']['mean']:+.2f} [{low:+.2f}, {high:+.2f}]")
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return [*lines, "", "In dB, with the 95 % interval of the mean: a row is ahead where 0 lies outside.", ""]
-
-
-def _is_extra(path: Path) -> bool:
-    return path.stem.endswith((_SINGLE, _IMAGE))

@@ -3,8 +3,8 @@
 
 "random": a trunk of random weights; "trunk": the bank's own; "discriminator": the bank's discriminators; "vgg16" and
 "squeezenet": over ImageNet weights that the user has (:mod:`join_engine.losses.elpips_weights`); "pixels": none at all,
-which leaves the multi-scale pixel term of :mod:`join_engine.losses.perceptual` alone. Sums are written with a plus, such
-as "trunk+random".
+which leaves the multi-scale pixel term of :mod:`join_engine.losses.perceptual` alone. A plus makes a sum of several, as
+in "trunk+random".
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def reconstruction_loss(
 
 
 def make_features(kind: str, bank: Bank) -> Features | None:
-    """The features of one of :data:`FEATURE_KINDS`, a published trunk or a sum, on the bank's device; None for "pixels".
+    """One of :data:`FEATURE_KINDS`, a published trunk or a sum, on the bank's device; None for "pixels".
 
     Raises:
         JoinError: ``trunk_missing`` or ``discriminator_missing`` when the bank does not hold what is asked for,

@@ -288,18 +288,29 @@ def test_scorecard_writes_figures_into_the_card_and_again(
 ) -> None:
     bank = tmp_path / "tiny.safetensors"
     bank.write_bytes(tiny_bank_path.read_bytes())
-    _extra_bank(tmp_path / "tiny-image.safetensors", "image", "image", "srgb", 3)
+    compared = tmp_path / "compared"
+    compared.mkdir()
+    _extra_bank(compared / "tiny-image.safetensors", "image", "image", "srgb", 3)
+    _extra_bank(compared / "tiny-single.safetensors", "albedo+shading", "lambertian_single", "srgb+reinhard", 6)
     card = tmp_path / "tiny.md"
     card.write_text("By hand.\n", encoding="utf-8")
     (tmp_path / "data").mkdir()
     _float_pack(tmp_path / "data" / "tiny.tar", "test", 3)
     options = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--banks", str(bank), "--count", "3"]
-    options += ["--methods", "opt-knn", "encoder", "baselines", "--steps", "4", "--figures", "1"]
+    options += ["--methods", "single", "opt-knn", "encoder", "baselines", "--steps", "4", "--figures", "1"]
+    options += ["--compared", str(compared)]
     assert main(["scorecard", *options]) == 0
     first = card.read_text(encoding="utf-8")
+    assert "GAN | not available" not in first
     assert "loss elpips, steps 4, tuning steps 350, steps scale 1.0, seed 0" in first
     assert first.startswith("By hand.") and first.count(BEGIN) == first.count(END) == 1
-    for words in ("| Opt. + kNN loss | ", "| Encoder | not available |", "Table 4", "| Opt. + in-domain loss |"):
+    for words in (
+        "| Inversion with a single GAN | ",
+        "| Opt. + kNN loss | ",
+        "| Encoder | not available |",
+        "Table 4",
+        "| Opt. + in-domain loss |",
+    ):
         assert words in first
     card.write_text(first + "Below.\n", encoding="utf-8")
     capsys.readouterr()
