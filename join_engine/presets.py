@@ -125,7 +125,7 @@ class Tuning(StageSettings):
     learning_rate: float = 1e-3
     pixel_weight: float = 1.0
     feature_weight: float = 1.0
-    discriminator_weight: float = 1e-3
+    discriminator_weight: float = 1e-2
     discriminator_every: int = 4
     anchors: int = 4
     locality: float = 0.3

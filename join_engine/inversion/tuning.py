@@ -7,7 +7,6 @@ import copy
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ..bank import BankComponent
 from ..errors import JoinError
@@ -21,9 +20,10 @@ def tune_generators(settings: Tuning, state: InversionState, monitor: Monitor) -
     """Fine-tune a copy of every generator per image, with the codes ŵ_i held as pivots (Eq. 13).
 
     L_G of Eq. 11 is the reconstruction loss of the joint inversion. Eq. 12 adds up the discriminators' outputs on
-    anchors G_i((1 − β) ŵ_i + β w_k); minimised as printed, it would make the anchors look fake. As its purpose is "to
-    preserve the generator priors", it enters as softplus(−D), the generator's own loss in StyleGAN2, and as the mean
-    over the anchors, so that λ does not depend on their number.
+    anchors G_i((1 − β) ŵ_i + β w_k); minimised as printed, it would make the anchors look fake. Its purpose is "to
+    preserve the generator priors", so what is minimised is by how much the outputs have changed since before the
+    tuning, |D_i(G_i(·)) − D_i(G_i⁰(·))|, as the mean over the anchors, which makes λ independent of their number. (The
+    generator's own loss in StyleGAN2, softplus(−D), would go on training the neighbours instead of holding them.)
 
     Raises:
         JoinError: ``discriminator_missing`` when the bank holds none and the settings ask for the loss.
@@ -98,9 +98,10 @@ class _Item:
             codes = component.sample_codes()
             drawn = torch.randint(len(codes), (self._settings.anchors,), generator=self._rng).to(codes.device)
             anchors = torch.lerp(pivot, codes[drawn][:, None], self._settings.locality)  # [n_a, L, w_dim]
-            generator = self._generators[name]
-            logits = component.discriminator(generate(generator, anchors))
-            losses.append(functional.softplus(-logits).mean())
+            with torch.no_grad():
+                before = component.discriminator(generate(component.generator, anchors))
+            after = component.discriminator(generate(self._generators[name], anchors))
+            losses.append((after - before).abs().mean())
         return torch.stack(losses).sum()
 
 
