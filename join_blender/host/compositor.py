@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 
-from .recombine import recombine_group
+from .recombine import grow_group
 from .versions import compositor_output, compositor_tree, create_compositor_tree, remove_compositor_tree
 
 _COLUMN, _ROW, _MARGIN = 260, 320, 120
@@ -36,6 +36,9 @@ def grow_layers(scene: bpy.types.Scene, title: str, layers: Mapping[str, bpy.typ
 
     Between two pieces anything may happen, such as an undo: what is there already is found anew each time.
     """
+    recombination = grow_group(list(layers))
+    if recombination is None:
+        return False
     tree: Any = compositor_tree(scene)
     if tree is None:
         tree = create_compositor_tree(scene)
@@ -44,7 +47,7 @@ def grow_layers(scene: bpy.types.Scene, title: str, layers: Mapping[str, bpy.typ
         return False
     group = next((node for node in tree.nodes if node.get(_UNFINISHED) == title), None)
     if group is None:
-        _add_group(tree, list(layers), title)
+        _add_group(tree, recombination, title)
         return False
     for index, (component, image) in enumerate(layers.items()):
         if not group.inputs[index].is_linked:
@@ -68,10 +71,10 @@ def drop_unfinished(scene: bpy.types.Scene, title: str) -> None:
         tree.nodes.remove(group)
 
 
-def _add_group(tree: Any, components: list[str], title: str) -> None:
+def _add_group(tree: Any, recombination: bpy.types.NodeTree, title: str) -> None:
     x, y = (0.0, 0.0) if tree.get(_UNFINISHED) == title else _beside(tree)
     group = tree.nodes.new("CompositorNodeGroup")
-    group.node_tree = recombine_group(components)
+    group.node_tree = recombination
     group.location = (x + _COLUMN, y)
     group.width = 200.0
     group[_UNFINISHED] = title
@@ -79,7 +82,11 @@ def _add_group(tree: Any, components: list[str], title: str) -> None:
 
 def _add_image(tree: Any, group: Any, index: int, component: str, image: bpy.types.Image) -> None:
     node = tree.nodes.new("CompositorNodeImage")
-    node.image = image
+    # Blender decodes an image, here and now, when a node is told to use it, but not when one changes under the node.
+    blank = bpy.data.images.new("blank", 1, 1)
+    node.image = blank
+    blank.user_remap(image)
+    bpy.data.images.remove(blank)
     node.label = component.capitalize()
     node.location = (group.location.x - _COLUMN, group.location.y - index * _ROW)
     tree.links.new(node.outputs[0], group.inputs[index])

@@ -24,15 +24,9 @@ _CURRENT = 2
 _COLUMN, _ROW = 220, 420
 
 
-def recombine_group(components: Sequence[str]) -> bpy.types.NodeTree:
-    """The group for these components, in the order of its inputs; made where the file has none yet."""
-    while not grow_group(components):
-        pass
-    return _find(components)
-
-
-def grow_group(components: Sequence[str]) -> bool:
-    """One piece of :func:`recombine_group`, which as a whole would keep Blender waiting; True when the group is there.
+def grow_group(components: Sequence[str]) -> bpy.types.NodeTree | None:
+    """The group for these components, in the order of its inputs. Where the file has none yet, each call makes a piece
+    of it and returns None: the whole at once would keep Blender waiting.
 
     Between two pieces anything may happen, such as an undo: what is there already is found anew each time.
     """
@@ -44,14 +38,14 @@ def grow_group(components: Sequence[str]) -> bool:
         group.nodes.new("NodeGroupInput").location = (-_COLUMN, 0.0)
         exit_ = group.nodes.new("NodeGroupOutput")
         exit_.location = ((7 + len(components)) * _COLUMN, 0.0)
-        return False
-    if GROWN not in group:
-        return True
-    _add_component(group, components, group[GROWN])
-    group[GROWN] += 1
-    if group[GROWN] == len(components):
-        del group[GROWN]
-    return GROWN not in group
+    elif GROWN in group:
+        _add_component(group, components, group[GROWN])
+        group[GROWN] += 1
+        if group[GROWN] == len(components):
+            del group[GROWN]
+    else:
+        return group
+    return None
 
 
 def _find(components: Sequence[str]) -> Any:

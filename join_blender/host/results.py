@@ -27,7 +27,7 @@ import bpy
 from ..core.failure import Failure
 from ..core.protocol import Message
 from ..core.session import Layer, Session
-from . import compositor, images, recombine
+from . import compositor, images
 
 SET, COMPONENT, SOURCE, PREVIEW = "join_set", "join_component", "join_source", "join_preview"
 RELIT = "join_relit"
@@ -131,8 +131,6 @@ class LayerSet:
             return True
         layers = self._layers()
         order = [name for name in (self.session.result or {})["layers"] if name in layers]
-        if not recombine.grow_group(order):
-            return False
         return compositor.grow_layers(scene, self._title, {name: layers[name] for name in order})
 
     @property
