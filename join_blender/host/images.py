@@ -32,6 +32,10 @@ LINEAR = "Linear Rec.709"
 _LONGEST_NAME = 59
 """Bytes: 63 is Blender 4's limit, less the ".001" that Blender adds to a name that is taken."""
 
+_UNCOMPUTED = 256, 256
+"""The size of the empty image that Blender hands out for a Viewer that nothing has computed."""
+_COMPUTE_IT = "Link its node, turn on Backdrop in the Compositor (or render), and try again."
+
 Fractions = tuple[float, float, float, float]
 """Left, top, right, bottom of a part, each 0 to 1 from the top left corner."""
 
@@ -234,6 +238,8 @@ def _take(image: bpy.types.Image, readable: Any, crop: Fractions | None, shrink:
     box = _box(crop, width, height)
     flat = np.empty(width * height * channels, dtype=np.float32)
     stored.foreach_get(flat)
+    if image.type == "COMPOSITING" and (width, height) == _UNCOMPUTED and not flat.any():
+        raise Failure("image_empty", "The compositor has not computed the Viewer yet.", _COMPUTE_IT)
     premultiplied = readable.is_float and readable.alpha_mode != "CHANNEL_PACKED"
     has_alpha = readable.alpha_mode != "NONE"
     source = Source(image.name, flat, width, height, channels, encoded, premultiplied, has_alpha, box, shrink)
