@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -246,7 +247,8 @@ def obey() -> float:
         tell(images=names(), lights=lights())
     if "preferences" in state:
         engine = module("ui.engine")
-        tell(engine=[engine.current() is not None, engine.status_now().text])
+        task = engine.current()
+        tell(engine=[task is not None, engine.status_now().text, task.progress.text if task is not None else ""])
     command = FOLDER / "command"
     if command.exists():
         words = command.read_text(encoding="utf-8").strip()
@@ -274,7 +276,11 @@ def obey() -> float:
             "hover sidebar": lambda: tell(hovered=hovered("IMAGE_EDITOR", "UI")),
             "hover preferences": lambda: tell(hovered=hovered("PREFERENCES", "WINDOW")),
             "check": check_engine,
+            "no engine": no_engine,
             "relight": lambda: in_editor(lambda: bpy.ops.join.relight("INVOKE_DEFAULT")),
+            "viewer": make_viewer,
+            "backdrop": show_backdrop,
+            "compare viewer": compare_viewer,
         }
         commands[words]()
         tell(obeyed=state.get("obeyed", 0) + 1)
@@ -310,14 +316,14 @@ def in_editor(work: Callable[[], Any]) -> Any:
 
 
 def hovered(kind: str, part: str) -> str:
-    """What is under the mouse in a region: the path of a property, or the name of an operator."""
+    """What is under the mouse in a region: a dot and the name of a property, or an operator."""
     window, editor, region = find_region(kind, part)
     with bpy.context.temp_override(window=window, area=editor, region=region):
         if bpy.ops.ui.copy_python_command_button.poll():
             bpy.ops.ui.copy_python_command_button()
             return str(bpy.context.window_manager.clipboard)
         found = getattr(bpy.context, "property", None)
-    return f"{found[0].name}.{found[1]}" if found else ""
+    return f".{found[1]}" if found else ""
 
 
 def find_region(kind: str, part: str) -> tuple[Any, Any, Any]:
@@ -387,6 +393,18 @@ def check_engine() -> None:
     bpy.app.timers.register(guarded(told), first_interval=1.0)
 
 
+def no_engine() -> None:
+    """The preferences of someone who has just installed the add-on; what there is to install is tiny."""
+    builds = module("core.install.builds")
+    for function in (builds.builds_for, builds.choose_build, builds.build_in):
+        function.__defaults__ = tuple(
+            FOLDER / "locks" if value == builds.LOCKS else value for value in function.__defaults__
+        )
+    module("ui.engine").abandon()
+    bpy.context.preferences.addons[ADDON].preferences.engine_python = ""
+    check_engine()
+
+
 def hide_preferences() -> None:
     bpy.context.preferences.addons[ADDON].preferences.engine_python = os.environ["JOIN_GUI_ENGINE"]
     with bpy.context.temp_override(window=bpy.context.window_manager.windows[-1]):
@@ -425,6 +443,89 @@ def memory() -> dict[str, int]:
         lines = path.read_text().splitlines() if path.exists() else []
         found.update((name, int(line.split()[1]) // 1024) for line in lines if line.startswith("VmHWM"))
     return found
+
+
+# --- the Viewer ---------------------------------------------------------------------------------------------------
+
+VIEWER = "Viewer Node"
+
+
+def known_picture() -> np.ndarray:
+    """``[H, W, 4]`` as the compositor has it, bottom row first: no two corners alike, one brighter than white, and one
+    half transparent, its colours multiplied by alpha."""
+    y, x = np.mgrid[0:768, 0:1024].astype(np.float32)
+    squares = 0.2 + 0.3 * ((x // 128 + y // 128) % 2)
+    picture = np.stack([0.1 + x / 1024, 0.1 + y / 768, squares, np.ones_like(x)], axis=2)
+    picture[:192, :256, :3] *= 1.5
+    picture[576:, 768:] *= 0.5
+    return picture
+
+
+def make_viewer() -> None:
+    """The user's own Viewer of a known picture. Without a backdrop nothing computes it, so it cannot be decomposed."""
+    image = bpy.data.images.new("known", 1024, 768, alpha=True, float_buffer=True)
+    image.colorspace_settings.name = "Linear Rec.709"
+    image.pixels.foreach_set(known_picture().ravel())
+    image.update()
+    image.pack()
+    scene, versions = bpy.context.scene, module("host.versions")
+    tree = versions.compositor_tree(scene) or versions.create_compositor_tree(scene)
+    node, viewer = tree.nodes.new("CompositorNodeImage"), tree.nodes.new("CompositorNodeViewer")
+    node.image = image
+    node.location, viewer.location = (0.0, 500.0), (300.0, 500.0)
+    tree.links.new(node.outputs[0], viewer.inputs[0])
+    tree.nodes.active = viewer
+    area = (areas("CompositorNodeTree") + areas("ShaderNodeTree"))[0]
+    area.ui_type = "CompositorNodeTree"
+    area.spaces.active.show_backdrop = False
+    fit()
+    try:
+        bpy.ops.join.decompose("INVOKE_DEFAULT", image=VIEWER)
+    except RuntimeError as error:
+        tell(refused=str(error))
+
+
+def show_backdrop() -> None:
+    """The compositor computes the Viewer; then the Image Editor shows it."""
+    for area in areas("CompositorNodeTree"):
+        area.spaces.active.show_backdrop = True
+
+    def computed() -> float | None:
+        image = bpy.data.images[VIEWER]
+        if tuple(image.size) != (1024, 768):
+            return 0.1
+        editor = min(areas("IMAGE_EDITOR"), key=lambda area: area.x)
+        editor.spaces.active.image = image
+        tell(viewer=list(image.size))
+        return None
+
+    bpy.app.timers.register(guarded(computed), first_interval=0.1)
+
+
+def compare_viewer() -> None:
+    """By how much what was read of the Viewer, and what its layers make, differ from the known picture."""
+    known = known_picture()
+    alpha = known[..., 3:]
+    straight = np.concatenate([known[..., :3] / alpha, alpha], axis=2)
+    read = module("host.images").read_pixels(bpy.data.images[VIEWER])[::-1]
+    results = module("host.results")
+    layers = {name: pixels_of(image) for name, image in results.layers_of(results.latest_set(VIEWER)).items()}
+    made = layers["albedo"] * layers["shading"] + layers.get("specular", 0.0)
+    opaque = alpha[..., 0] == 1.0  # the engine fills in what shines through
+    tell(
+        differences={
+            "read": float(np.abs(read - straight).max()),
+            "alpha": float(np.abs(layers["albedo"][..., 3:] - alpha).max()),
+            "layers": float(np.abs(made - straight)[opaque][:, :3].max()),
+        }
+    )
+
+
+def pixels_of(image: Any) -> np.ndarray:
+    """``[H, W, 4]``, bottom row first."""
+    flat = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(flat)
+    return flat.reshape(image.size[1], image.size[0], 4)
 
 
 def save_and_reopen() -> None:
