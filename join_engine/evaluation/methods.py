@@ -175,8 +175,8 @@ def _make(key: str, rows: Rows, bank: Bank, single: Bank | None) -> Method:
         parts = bank.forward_model.components
         lacks = "" if {"albedo", "shading"} <= set(parts) else "the bank has no albedo and shading"
         return Method(key, BASELINE_KEYS[key], lacks=lacks)
-    if key in PRESETS and key != "encoder":
-        return preset_method(PRESETS[key], bank)
+    if key in PRESETS:
+        return preset_method(PRESETS[key], bank, "Encoder" if key == "encoder" else None)
     if key.startswith(_FEATURES):
         return preset_method(_with_features(key, rows), bank)
     if key == "single":
@@ -217,7 +217,6 @@ def _table(rows: Rows, bank: Bank) -> dict[str, tuple[Any, ...]]:
         "opt": ("Optimization", mean, none),
         "opt-in-domain": ("Opt. + in-domain loss", mean, in_domain),
         "opt-knn": ("Opt. + kNN loss", mean, knn),
-        "encoder": ("Encoder", encoder),
         "encoder-opt": ("Encoder + Opt. + kNN loss", encoder, knn),
         "encoder-opt-pti": ("Encoder + Opt. + kNN loss + PTI w/o D loss", encoder, knn, tuned),
         "encoder-opt-pti-d": ("Encoder + Opt. + kNN loss + PTI w/ D loss", encoder, knn, guarded),

@@ -135,7 +135,7 @@ def write_scores(card: Path, table: Mapping[str, Any], fourth: Mapping[str, Any]
 
 
 def _ahead(table: Mapping[str, Any]) -> list[str]:
-    """Each row against the first one, sample by sample."""
+    """Each row against ours, sample by sample."""
     if not table["differences"]:
         return []
     lines = [f"### PSNR of each row less that of '{table['reference']}', sample by sample", ""]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..images import write_text
+from ..presets import DEFAULT_PRESET
 from .methods import Method
 from .results import Found
 
@@ -32,15 +33,16 @@ def summarise(found: Found, methods: Sequence[Method], samples: Sequence[str]) -
     Returns:
         ``methods``: title → component (and "image") → metric → ``mean`` and ``interval`` (95 %, of the mean, by
         bootstrap over the samples); ``seconds_per_image`` and ``steps`` of each; ``differences``: the same for the
-        difference of each row, sample by sample, to the first one (``reference``), whose interval tells whether one is
-        ahead; ``not_available``: title → why.
+        difference of each row, sample by sample, to what the default preset gives one, or to the first row where that
+        is not among them (``reference``), whose interval tells whether one is ahead; ``not_available``: title → why.
     """
     titles = [title for method in methods if not method.lacks for title in method.titles if title in found]
     values = {title: _values(found[title], samples) for title in titles}
-    reference = titles[0] if titles else None
+    reference = _reference(methods, titles)
     differences = {
-        title: _each(values[title], lambda one, other: interval(np.subtract(one, other)), values[titles[0]])
-        for title in titles[1:]
+        title: _each(values[title], lambda one, other: interval(np.subtract(one, other)), values[reference])
+        for title in titles
+        if reference is not None and title != reference
     }
     return {
         "methods": {title: _each(own, lambda one, _: interval(one), own) for title, own in values.items()},
@@ -52,6 +54,11 @@ def summarise(found: Found, methods: Sequence[Method], samples: Sequence[str]) -
         "differences": differences,
         "not_available": {method.title: method.lacks for method in methods if method.lacks},
     }
+
+
+def _reference(methods: Sequence[Method], titles: Sequence[str]) -> str | None:
+    own = [method.titles[-1] for method in methods if method.key == DEFAULT_PRESET]
+    return next((title for title in (*own, *titles) if title in titles), None)
 
 
 def format_table(table: Mapping[str, Any]) -> str:

@@ -31,7 +31,7 @@ from join_engine.stacked import unstack
 from tests.join_blender.make_bank import random_generator
 from tests.join_engine.fake_packs import add_member, write_pack
 
-QUICK = Rows(steps=6, tuning_steps=2)
+QUICK = Rows(steps=6, tuning_steps=6)
 
 
 def _own_samples(bank: Bank, count: int = 3, first: int = 0) -> list[Sample]:
@@ -65,7 +65,8 @@ def test_every_row_of_table_2(seeing_bank: Bank, single_bank: Bank, tmp_path: Pa
     table = evaluate(
         seeing_bank, _own_samples(seeing_bank), methods, Run(figures=1), tmp_path, single_bank, said.append
     )
-    assert list(table["methods"]) == [method.title for method in methods] and len(methods) == 12
+    assert list(table["methods"]) == [title for method in methods for title in method.titles] and len(methods) == 12
+    assert table["reference"] == "Inversion with a single GAN"
     for scores in table["methods"].values():
         for component in ("albedo", "shading", "image"):
             assert set(scores[component]) == {"mse", "psnr", "ssim", "elpips", "si_mse", "lmse"}
@@ -367,3 +368,11 @@ def test_features_are_compared_in_the_default_preset(tiny_bank: Bank, seeing_ban
     assert found["features-trunk"] != found["features-trunk+random"]
     blind = {method.key: method.lacks for method in make_methods(["features"], rows, tiny_bank)}
     assert "trunk" in blind["features-trunk+random"] and not blind["features-random"]
+
+
+def test_rows_are_compared_with_what_the_default_preset_gives(tiny_bank: Bank) -> None:
+    methods = make_methods(["square-root", "standard"], Rows(steps_scale=0.1), tiny_bank)
+    table = evaluate(tiny_bank, _own_samples(tiny_bank, 2), methods)
+    assert table["reference"] == "standard + detail" and set(table["differences"]) == {"square root", "standard"}
+    ours, theirs = (table["methods"][title]["albedo"]["psnr"]["mean"] for title in ("standard + detail", "square root"))
+    assert table["differences"]["square root"]["albedo"]["psnr"]["mean"] == pytest.approx(theirs - ours)
