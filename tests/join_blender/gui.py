@@ -238,7 +238,7 @@ def _test(window: Window) -> None:
     window.tell("albedo")
     if os.environ["JOIN_GUI_PICTURE"]:
         window.wait("progress", lambda state: state["phase"] == "working", 120)
-        _picture(window, "working")
+        _picture(window, "working", aside=True)
     state = window.wait("the layers", lambda state: state["runs"] == 1, 300)
     layers = _new(state, before)
     assert len(layers) >= 2 and state["words"][1] == "", (
@@ -247,7 +247,7 @@ def _test(window: Window) -> None:
     seconds = time.monotonic() - clicked
     print(f"Blender {state['version']}: a click made {', '.join(layers)} in {seconds:.1f} s", flush=True)
     time.sleep(1)
-    _picture(window, "layers")
+    _picture(window, "layers", aside=True)
     window.tell("input")
     _undo_and_redo(window, layers)
     _relight(window)
@@ -265,7 +265,7 @@ def _test(window: Window) -> None:
         window.tell(kind)
         window.wait(f"the {kind} view", lambda now, kind=kind: any(kind in name for name in now["images"]), 20)
         time.sleep(1)
-        _picture(window, kind)
+        _picture(window, kind, aside=True)
     window.tell("input")
     window.tell("crop")
     time.sleep(1)
@@ -274,10 +274,11 @@ def _test(window: Window) -> None:
     if os.environ["JOIN_GUI_PICTURE"]:
         window.tell("show")
         time.sleep(1)
-        _picture(window, "all")
+        _picture(window, "all", aside=True)
         window.tell("material")
         time.sleep(1.5)
-        _picture(window, "material")
+        _picture(window, "material", aside=True)
+        xdotool("mousemove", "700", "600")  # the window comes up around the mouse, and Escape closes it there
         window.tell("export")
         time.sleep(1)
         _picture(window, "export")
@@ -360,9 +361,14 @@ def _install(window: Window) -> None:
     window.wait("the test of the Python that was chosen instead", lambda now: "Tested:" in now["engine"][1], 60)
 
 
-def _picture(window: Window, step: str, which: str = "window") -> None:
+def _picture(window: Window, step: str, which: str = "window", aside: bool = False) -> None:
+    """``aside``: without a tooltip, and with the image as large as it fits."""
     if picture := os.environ["JOIN_GUI_PICTURE"]:
         path = Path(picture)
+        if aside:
+            xdotool("mousemove", "1000", "1000")
+            window.tell("fit")
+            time.sleep(1)
         for _ in range(3):  # by then Blender has drawn whatever it had to
             window.tell("rest")
         window.shoot(path.with_name(f"{path.stem}-{step}{path.suffix}"), which)
@@ -395,7 +401,7 @@ def _relight(window: Window) -> None:
         window.tell("keyframes")
         time.sleep(1)
         window.wait("the animated light", _is_lit, 60)
-        _picture(window, "relight")
+        _picture(window, "relight", aside=True)
 
 
 def _is_lit(state: dict[str, Any]) -> bool:

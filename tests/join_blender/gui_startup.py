@@ -266,6 +266,7 @@ def obey() -> float:
             "report": lambda: tell(loop=meter.loop, own=meter.own, moves=moves, memory=memory()),
             "save": save_and_reopen,
             "crop": crop,
+            "fit": lambda: fit(),
             "install": lambda: bpy.app.timers.register(guarded(install), first_interval=0.5) or None,
             "preferences": show_preferences,
             "preferences away": hide_preferences,
@@ -552,7 +553,10 @@ def content() -> dict[str, list[float]]:
 def show_layers() -> None:
     """For the picture: the layers around the compositor that joins them."""
     window = bpy.context.window_manager.windows[0]
-    by_component = {image["join_component"]: image for image in bpy.data.images if "join_component" in image}
+    by_component: dict[str, Any] = {}
+    for image in bpy.data.images:
+        if "join_component" in image and "join_relit" not in image:
+            by_component.setdefault(image["join_component"], image)  # the first ones were not stopped early
     (nodes,) = areas("CompositorNodeTree")
     with bpy.context.temp_override(window=window, area=nodes, region=nodes.regions[-1]):
         bpy.ops.screen.area_split(direction="HORIZONTAL", factor=0.5)
