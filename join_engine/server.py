@@ -455,7 +455,7 @@ def _weights(preset: Preset) -> list[float]:
     for stage in preset.stages:
         if isinstance(stage, PoolStart):
             starts = stage.starts
-            weights.append(stage.pool / 16)
+            weights.append(stage.pool / 4)
         elif isinstance(stage, KeepBest):
             starts = stage.starts
             weights.append(0.0)

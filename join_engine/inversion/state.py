@@ -30,15 +30,20 @@ class Progress:
 
 
 class Clock:
-    """Estimates the time left from the steps done."""
+    """Estimates the time left from the steps done, the first of which prepares much and is slow."""
 
     def __init__(self, steps: int) -> None:
         self._steps = steps
         self._start = time.perf_counter()
+        self._counted = 0  # of the steps done, those before the start
 
     def left(self, done: int) -> float:
         """Seconds, after ``done`` steps."""
-        return (time.perf_counter() - self._start) / done * (self._steps - done)
+        now = time.perf_counter()
+        pace = (now - self._start) / (done - self._counted)
+        if done == 1:
+            self._start, self._counted = now, 1
+        return pace * (self._steps - done)
 
 
 @dataclass(frozen=True)

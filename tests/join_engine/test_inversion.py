@@ -15,9 +15,10 @@ from join_engine import forward_models
 from join_engine.bank import Bank, find_bank, load_bank
 from join_engine.errors import JoinError
 from join_engine.inversion import Monitor, Progress, invert, run_stages
+from join_engine.inversion import state as state_module
 from join_engine.inversion.schedule import ramped
 from join_engine.inversion.starts import keep_best, pool_start
-from join_engine.inversion.state import InversionState, Whitening, generate
+from join_engine.inversion.state import Clock, InversionState, Whitening, generate
 from join_engine.presets import (
     PRESETS,
     EncoderStart,
@@ -344,3 +345,13 @@ def test_steps_can_be_overridden() -> None:
     assert [stage.steps for stage in SHORT.with_steps(7).stages if isinstance(stage, Joint)] == [7]
     with pytest.raises(JoinError):
         SHORT.with_steps(0)
+
+
+def test_the_time_left_does_not_take_the_first_step_for_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(state_module.time, "perf_counter", lambda: now[0])
+    clock = Clock(11)
+    now[0] = 10.0  # the first step draws codes and compiles
+    assert clock.left(1) == pytest.approx(100.0)
+    now[0] = 12.0
+    assert clock.left(3) == pytest.approx(8.0)
