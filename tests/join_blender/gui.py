@@ -224,30 +224,10 @@ def _test(window: Window) -> None:
         _look_at_preferences(window)
     _check_engine(window)
     if os.environ["JOIN_GUI_ONLY"]:
-        {"viewer": _viewer, "install": _install}[os.environ["JOIN_GUI_ONLY"]](window)
+        {"viewer": _viewer, "install": _install, "times": _times}[os.environ["JOIN_GUI_ONLY"]](window)
         return
     _install(window)
-    window.tell("draw")
-    time.sleep(5)
-    window.tell("rest")
-    place = find_button(window, "join.decompose(")
-    clicked = time.monotonic()
-    window.press(*place)
-    window.wait("the first visible layers", lambda state: len(_new(state, before)) >= 2, 120)
-    print(f"click to first visible layer: below {time.monotonic() - clicked:.1f} s", flush=True)
-    window.tell("albedo")
-    if os.environ["JOIN_GUI_PICTURE"]:
-        window.wait("progress", lambda state: state["phase"] == "working", 120)
-        _picture(window, "working", aside=True)
-    state = window.wait("the layers", lambda state: state["runs"] == 1, 300)
-    layers = _new(state, before)
-    assert len(layers) >= 2 and state["words"][1] == "", (
-        f"no layers: {state['images']} {state['words']}\n{window.log()}"
-    )
-    seconds = time.monotonic() - clicked
-    print(f"Blender {state['version']}: a click made {', '.join(layers)} in {seconds:.1f} s", flush=True)
-    time.sleep(1)
-    _picture(window, "layers", aside=True)
+    place, layers = _decompose(window, before)
     window.tell("input")
     _undo_and_redo(window, layers)
     _relight(window)
@@ -291,6 +271,45 @@ def _test(window: Window) -> None:
     state = window.state()
     assert state["reopened"] == state["saved"] and len(state["saved"]) >= len(layers), "saving lost layers"
     print(f"saved and reopened: {len(state['saved'])} layers are the same", flush=True)
+    _report(state)
+
+
+def _decompose(window: Window, before: list[str]) -> tuple[tuple[int, int], list[str]]:
+    """From the click to the layers, on a watch. Where the button is, and what the layers are called."""
+    window.tell("draw")
+    time.sleep(5)
+    window.tell("rest")
+    place = find_button(window, "join.decompose(")
+    clicked = time.monotonic()
+    window.press(*place)
+    window.wait("the first visible layers", lambda state: len(_new(state, before)) >= 2, 120)
+    print(f"click to first visible layer: below {time.monotonic() - clicked:.1f} s", flush=True)
+    window.tell("albedo")
+    if os.environ["JOIN_GUI_PICTURE"]:
+        window.wait("progress", lambda state: state["phase"] == "working", 120)
+        _picture(window, "working", aside=True)
+    state = window.wait("the layers", lambda state: state["runs"] == 1, 300)
+    layers = _new(state, before)
+    assert len(layers) >= 2 and state["words"][1] == "", (
+        f"no layers: {state['images']} {state['words']}\n{window.log()}"
+    )
+    seconds = time.monotonic() - clicked
+    print(f"Blender {state['version']}: a click made {', '.join(layers)} in {seconds:.1f} s", flush=True)
+    time.sleep(1)
+    _picture(window, "layers", aside=True)
+    return place, layers
+
+
+def _times(window: Window) -> None:
+    """How long one waits for layers and for a slider, also with presets that end too soon for the whole test."""
+    _decompose(window, window.state()["images"])
+    window.tell("input")
+    _relight(window)
+    window.tell("report")
+    _report(window.state())
+
+
+def _report(state: dict[str, Any]) -> None:
     _report_moves(state["moves"])
     for who, size in state["memory"].items():
         print(f"  memory of {who}: at most {size} MiB")
@@ -506,7 +525,7 @@ if __name__ == "__main__":
     parser.add_argument("--bank", default="", help="name or file of a bank; the default one if not given")
     parser.add_argument("--preset", default="best")
     parser.add_argument("--picture", type=Path, help="where to save pictures of the window, with the step in the name")
-    parser.add_argument("--only", choices=("viewer", "install"), default="", help="one step of the test by itself")
+    parser.add_argument("--only", choices=("viewer", "install", "times"), default="", help="one step by itself")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.inside:
