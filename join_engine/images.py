@@ -20,6 +20,7 @@ from .png16 import read_png16
 
 SMALLEST_SIDE = 16
 LARGEST_ASPECT = 8
+_VISIBLE = 1 / 255  # of alpha
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr", ".npy")
 _READABLE = "Use a PNG, JPEG, TIFF or EXR image, or a float .npy array."
 
@@ -97,14 +98,15 @@ def validate_image(pixels: np.ndarray, name: str = "image") -> np.ndarray:
 def opaque(pixels: np.ndarray) -> np.ndarray:
     """Linear [H, W, 3 or 4] → linear [H, W, 3] ≥ 0, with transparent pixels filled by the mean of the visible ones.
 
-    The bank has never seen a transparent pixel: the mean colour disturbs the inversion least.
+    The bank has never seen a transparent pixel: the mean colour disturbs the inversion least. Half-transparent ones
+    keep their colour, which the layers are to make; below 1/255, where a colour is mostly rounding, none is left.
     """
     colour = pixels[..., :3].clip(0.0, None)
     if pixels.shape[2] == 3:
         return colour
     alpha = pixels[..., 3:].clip(0.0, 1.0)
     mean = (colour * alpha).sum(axis=(0, 1), dtype=np.float64) / alpha.sum(dtype=np.float64)
-    return (colour * alpha + (1.0 - alpha) * mean.astype(np.float32)).astype(np.float32)
+    return np.where(alpha < _VISIBLE, mean.astype(np.float32), colour)
 
 
 def display_encode(component: str, linear: np.ndarray) -> np.ndarray:

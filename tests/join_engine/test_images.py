@@ -113,6 +113,12 @@ def test_transparent_pixels_take_the_visible_mean() -> None:
     assert np.allclose(opaque(pixels), [0.2, 0.4, 0.6])
 
 
+def test_half_transparent_pixels_keep_their_colour() -> None:
+    pixels = np.full((16, 16, 4), 0.5, np.float32)
+    pixels[:8, :, :3] = [0.9, 0.1, 0.3]
+    assert opaque(pixels).dtype == np.float32 and np.array_equal(opaque(pixels), pixels[..., :3])
+
+
 def test_png_shows_shading_through_reinhard(tmp_path: Path) -> None:
     write_png(tmp_path / "a.png", display_encode("shading", np.full((16, 16, 3), 3.0)))
     assert np.asarray(Image.open(tmp_path / "a.png"))[0, 0, 0] == round(0.75 * 255)
