@@ -215,7 +215,8 @@ PRESETS = {
         Preset("encoder", (EncoderStart(),), Detail()),
         Preset("draft", (EncoderStart(required=False), _tuned(15)), Detail()),
         Preset("standard", (EncoderStart(required=False), _tuned(30)), Detail()),
-        # Several starts: on materials 0.4 dB better than one in the albedo, on rooms 0.3 dB worse.
+        # Several starts, of which the nearest to the image goes on. Chosen before the encoders were trained on; with
+        # today's its layers are worse than those of one start, which docs/choices.md has the figures of.
         Preset("best", (PoolStart(pool=512, encoder=True), _tuned(30), KeepBest(), _tuned(20)), Detail()),
     )
 }

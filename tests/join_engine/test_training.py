@@ -357,10 +357,8 @@ def test_train_then_bank(
     header = read_header(bank_file)
     assert (header.name, header.resolution, header.forward_model) == ("toy", 16, "lambertian")
     assert header.components["albedo"].training["images_shown"] == 60
-    assert header.components["shading"].transform == "reinhard" and (header.detail_share, header.detail_radius) == (
-        0.25,
-        0.5,
-    )
+    assert header.components["shading"].transform == "reinhard"
+    assert (header.detail_share, header.detail_radius) == (0.25, 0.5)
     text = bank_file.with_suffix(".md").read_text(encoding="utf-8")
     assert "25% is light" in text and "a small one" in text
     assert "albedo · mse | 0.0123" in text and "from 40 to 60 images" in text
