@@ -29,6 +29,8 @@ DATASETS = {
     "primeshapes": (("albedo", "shading"), "lambertian"),
     "materials": (("albedo", "shading", "specular"), "lambertian_specular"),
 }
+# Datasets whose renders may be turned: there is no floor in them.
+_WITHOUT_UP = ("materials",)
 # Renders are larger than what is trained on: their area average is free of grain and of steps at edges.
 _OVERSAMPLING = 2
 
@@ -68,6 +70,7 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
 
     def encoder(component: str, how: str, kimg: float, *words: object) -> Step:
         common = ["--bank", build, "--component", component, *judged, "--out", out / f"encoder-{component}"]
+        common += ["--turns"] if options.dataset in _WITHOUT_UP else []
         return Step(f"encoder of {component}{how}", module("encoder", *common, "--kimg", kimg, *words))
 
     quality = ["--resolution", options.resolution * _OVERSAMPLING, "--samples", options.samples, "--denoise"]
@@ -92,7 +95,7 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
         # The last quarter at a lower rate brought the albedo of materials from 18.0 to 18.5 dB within 8,000 images.
         [encoder(c, ", slower", options.encoder_kimg, "--lr", 0.0003) for c in components],
         [Step("bank", module("make_bank", "--bank", build, *encoders, *whole, "--out", finished))],
-        [Step("encoders alone", (*engine, "evaluate", "--preset", "encoder", "--bank", str(finished), "--data",
+        [Step("encoders alone", (*engine, "evaluate", "--preset", "draft", "--bank", str(finished), "--data",
                                  str(packs["test"]), "--count", str(options.evaluated), "--out", str(out / "scores")))],
         [Step("directions of the light", module("directions", "--bank", finished, *judged, "--out", directions))],
         [Step("bank with its scores", module("make_bank", "--bank", finished, "--scores", out / "scores" / "table.json",
@@ -159,7 +162,7 @@ def _together(steps: Sequence[Step], environment: Mapping[str, str]) -> None:
 def decompose_one(options: argparse.Namespace) -> None:
     """One image of the test split, decomposed by the new bank with the encoders alone."""
     folder = options.out / "example"
-    with_bank = ["--bank", str(options.bank), "--preset", "encoder"]
+    with_bank = ["--bank", str(options.bank), "--preset", "draft"]
     stored = [json.loads(line) for line in (options.out / "renders" / "manifest.jsonl").read_text("utf-8").splitlines()]
     index = next(entry["index"] for entry in stored if entry["split"] == "test")
     sample = [str(RENDER), "sample", str(options.out / "renders"), "--index", str(index)]

@@ -8,9 +8,9 @@ import bpy
 from ..core.locate import find_banks
 
 PRESETS = (
-    ("DRAFT", "Draft", "A quick look: few optimiser steps"),
-    ("STANDARD", "Standard", "The usual number of optimiser steps"),
-    ("BEST", "Best", "Several starts, of which the one that comes nearest to the picture goes on; takes the longest"),
+    ("DRAFT", "Draft", "What the bank's encoders see at a glance, without a search"),
+    ("STANDARD", "Standard", "A few steps of the search from there"),
+    ("BEST", "Best", "More steps, held near what the encoders see; takes the longest"),
 )
 DEVICES = (
     ("AUTO", "Automatic", "The graphics card where the engine can use it, else the processor"),

@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--bank", required=True, help="name or path")
     parser.add_argument("--data", required=True, type=Path, help="a pack of validation renders")
     parser.add_argument("--count", type=int, default=200, help="how many of them (default: 200)")
-    parser.add_argument("--preset", choices=tuple(PRESETS), default="encoder", help="makes the layers")
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="draft", help="makes the layers")
     parser.add_argument("--shares", nargs="+", type=float, default=SHARES)
     parser.add_argument("--radii", nargs="+", type=float, default=RADII, help="in pixels of the bank")
     parser.add_argument("--threads", type=int, help="CPU threads (default: torch decides)")
@@ -75,10 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _print(arguments: argparse.Namespace) -> None:
+    settings = [Detail(radius, share) for radius in arguments.radii for share in arguments.shares]
     device: torch.device = set_up_torch("auto", arguments.threads)
     bank = load_bank(find_bank(arguments.bank), device)
     samples = read_samples(arguments.data, bank.forward_model.components, arguments.count)
-    settings = [Detail(radius, share) for radius in arguments.radii for share in arguments.shares]
     print(f"| radius | share | {' | '.join(bank.components)} |")
     print("|---|---|" + "---|" * len(bank.components))
     for setting, psnr in zip(settings, compare(bank, samples, PRESETS[arguments.preset], settings), strict=True):

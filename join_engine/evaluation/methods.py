@@ -32,7 +32,7 @@ GROUPS = {
         "encoder-opt-pti-d",
     ),
     "table4": ("opt", "opt-in-domain", "opt-knn"),
-    "presets": tuple(name for name in PRESETS if name != "encoder"),
+    "presets": tuple(PRESETS),
     "features": tuple(f"{_FEATURES}{kind}" for kind in COMPARED_FEATURES),
     "baselines": tuple(BASELINE_KEYS),
 }
@@ -160,13 +160,14 @@ def preset_method(preset: Preset, bank: Bank, title: str | None = None) -> Metho
 
 
 def preset_methods(preset: Preset, bank: Bank) -> list[Method]:
-    """A preset, called "JoIN" where it optimises anything, what the bank's encoders make, and the baselines."""
+    """A preset, called "JoIN" where it optimises anything, else "encoder", what the bank's encoders make, and the
+    baselines."""
     optimises = any(isinstance(stage, Joint) for stage in preset.stages)
-    methods = [preset_method(preset, bank, "JoIN" if optimises else preset.name)]
+    methods = [preset_method(preset, bank, "JoIN" if optimises else "encoder")]
     if bank.has_encoders:
         stages = {"encoder": EncoderStart(), "mean code": MeanStart()}
-        own = [preset_method(Preset(name, (stage,)), bank) for name, stage in stages.items() if name != preset.name]
-        methods += own
+        own = [Preset(name, (stage,)) for name, stage in stages.items()]
+        methods += [preset_method(one, bank) for one in own if one.stages != preset.stages]
     return methods + make_methods(["baselines"], Rows(), bank)
 
 
@@ -176,7 +177,7 @@ def _make(key: str, rows: Rows, bank: Bank, single: Bank | None) -> Method:
         lacks = "" if {"albedo", "shading"} <= set(parts) else "the bank has no albedo and shading"
         return Method(key, BASELINE_KEYS[key], lacks=lacks)
     if key in PRESETS:
-        return preset_method(PRESETS[key], bank, "Encoder" if key == "encoder" else None)
+        return preset_method(PRESETS[key], bank)
     if key.startswith(_FEATURES):
         return preset_method(_with_features(key, rows), bank)
     if key == "single":
@@ -214,6 +215,7 @@ def _table(rows: Rows, bank: Bank) -> dict[str, tuple[Any, ...]]:
     tuned, guarded = rows.tuning(bank, discriminator_weight=0.0), rows.tuning(bank)
     return {
         "mean-code": ("mean code", mean),
+        "encoder": ("Encoder", encoder),
         "opt": ("Optimization", mean, none),
         "opt-in-domain": ("Opt. + in-domain loss", mean, in_domain),
         "opt-knn": ("Opt. + kNN loss", mean, knn),

@@ -279,7 +279,7 @@ def _run(options: argparse.Namespace) -> None:
     device = set_up_torch(options.device, options.threads)
     path = find_bank(options.bank)
     bank = load_bank(path, device, with_discriminators=True)
-    preset = get_preset(options.preset or ("encoder" if bank.has_encoders else "draft"))
+    preset = get_preset(options.preset or ("draft" if bank.has_encoders else "standard"))
     if options.data is not None:
         learned = None if options.directions is None else read_directions(options.directions)
         scenes = read_relit(options.data, bank.forward_model.components, options.count)
@@ -305,7 +305,7 @@ def _parser() -> argparse.ArgumentParser:
         "--directions", type=Path, metavar="FILE", help="of training.directions: reads lights off images"
     )
     parser.add_argument("--count", type=int, default=100, help="how many scenes (default 100)")
-    parser.add_argument("--preset", choices=tuple(PRESETS), help="default: encoder, or draft for a bank without")
+    parser.add_argument("--preset", choices=tuple(PRESETS), help="default: draft; without encoders standard")
     parser.add_argument("--card", action="store_true", help="write the table into the bank's card")
     parser.add_argument("--scene", metavar="INDEX", help="of the sheet (default: the first one)")
     parser.add_argument("--image", type=Path, nargs="+", default=[], help="photos to draw a sheet of")

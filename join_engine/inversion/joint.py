@@ -11,6 +11,7 @@ from torch import Tensor
 from ..losses.in_domain import in_domain_loss
 from ..presets import Joint
 from .features import reconstruction_loss
+from .guide import Guide
 from .schedule import ramped
 from .state import Clock, InversionState, Monitor, Progress
 
@@ -44,7 +45,7 @@ def joint_inversion(settings: Joint, state: InversionState, monitor: Monitor) ->
         )
         codes = to_codes(variables)
         outputs = state.synthesize(codes, state.dtype)
-        loss = reconstruction(state.render(outputs)) + prior(codes)  # [B]
+        loss = reconstruction(state.render(outputs)) + prior(codes, outputs)  # [B]
         if settings.ensemble:
             best = _copy(codes)
         else:
@@ -60,7 +61,8 @@ def joint_inversion(settings: Joint, state: InversionState, monitor: Monitor) ->
     if settings.ensemble:
         final = reconstruction_loss(settings, state.bank, state.target, state.seed, _FINAL_DRAWS)
         with torch.no_grad():
-            state.loss = final(state.render(state.synthesize())) + prior(best)
+            outputs = state.synthesize()
+            state.loss = final(state.render(outputs)) + prior(best, outputs)
 
 
 def _variables(settings: Joint, state: InversionState) -> tuple[Codes, Callable[[Codes], Codes]]:
@@ -77,7 +79,9 @@ def _variables(settings: Joint, state: InversionState) -> tuple[Codes, Callable[
 
 
 class _Prior:
-    """What keeps the codes among those that their generators know, summed over the components."""
+    """What keeps the codes among those that their generators know, and near what the encoders see, summed over the
+    components.
+    """
 
     def __init__(self, settings: Joint, state: InversionState) -> None:
         self._settings = settings
@@ -85,9 +89,11 @@ class _Prior:
         knn = state.codebook.knn
         names = state.latents if settings.knn_weight else ()
         self._knn = {name: knn(name, settings.neighbours).follow() for name in names}
+        guided = settings.guide_weight and state.bank.has_encoders
+        self._guide = Guide(state.bank, state.target) if guided else None
 
-    def __call__(self, codes: Codes) -> Tensor:
-        """Codes [B, L, w_dim] of each component → [B]."""
+    def __call__(self, codes: Codes, outputs: Codes) -> Tensor:
+        """Codes [B, L, w_dim] of each component, and what the generators make of them → [B]."""
         settings, state = self._settings, self._state
         total = torch.zeros_like(state.loss)
         for name, w in codes.items():
@@ -99,6 +105,8 @@ class _Prior:
             if settings.normal_weight:
                 whitened = state.codebook.whitening(name).whiten(w)  # [B, L, w_dim]
                 total = total + settings.normal_weight * whitened.square().mean(dim=(1, 2))
+        if self._guide is not None:
+            total = total + settings.guide_weight * self._guide(outputs)
         return total
 
 

@@ -69,7 +69,7 @@ class _Item:
         """One optimiser step; returns the reconstruction loss before it."""
         reconstruction = self._reconstruction()
         loss = reconstruction
-        if self._settings.discriminator_weight and step % self._settings.discriminator_every == 0:
+        if self._settings.discriminator_weight and (step + 1) % self._settings.discriminator_every == 0:
             weight = self._settings.discriminator_weight * self._settings.discriminator_every
             loss = loss + weight * self._local_discriminator_loss()
         self._optimizer.zero_grad(set_to_none=True)

@@ -102,6 +102,16 @@ def random_indices(count: int, batch: int, rng: torch.Generator) -> Tensor:
     return torch.randint(count, (batch,), generator=rng)
 
 
+def turned(components: Mapping[str, Tensor], rng: torch.Generator) -> dict[str, Tensor]:
+    """Every sample turned by a number of quarter turns drawn for it, all components of a sample alike."""
+    count = len(next(iter(components.values())))
+    turns = torch.randint(4, (count,), generator=rng).tolist()
+    return {
+        name: torch.stack([torch.rot90(image, turn, (1, 2)) for image, turn in zip(images, turns, strict=True)])
+        for name, images in components.items()
+    }
+
+
 def mirrored(components: Mapping[str, Tensor], rng: torch.Generator) -> dict[str, Tensor]:
     """Half of the samples mirrored left to right, all components of a sample alike."""
     count = len(next(iter(components.values())))

@@ -25,7 +25,7 @@ from ..networks.features import Features, RandomFeatures
 from ..networks.stylegan2 import Generator
 from ..pipeline import set_up_torch
 from ..processor import keep_freed_memory
-from .compose import ComponentSets, mirrored, photograph, random_indices, read_component_sets, read_validation
+from .compose import ComponentSets, mirrored, photograph, random_indices, read_component_sets, read_validation, turned
 from .draws import draws
 from .learner import Learner, LearnerSettings
 from .photo_augment import PhotoRanges, augment
@@ -46,6 +46,7 @@ class EncoderSettings(LearnerSettings):
             an LPIPS.
         code: weight of the squared offset from the mean code, per dimension, in units of the codes' own variance.
         flip: mirror half of the samples.
+        turns: turn them by quarter turns, for renders that have no up and down.
     """
 
     batch: int = 16
@@ -53,6 +54,7 @@ class EncoderSettings(LearnerSettings):
     perceptual: float = 0.8
     code: float = 0.005
     flip: bool = True
+    turns: bool = False
 
 
 class EncoderLearner(Learner):
@@ -92,6 +94,8 @@ class EncoderLearner(Learner):
         components = data.batch(random_indices(len(data), self.settings.batch, rng))
         if self.settings.flip:
             components = mirrored(components, rng)
+        if self.settings.turns:
+            components = turned(components, rng)
         target = components[self.component.name].to(self.device)
         images = augment(data.compose(components), seed, step, self.ranges).to(self.device)
         with self.precision():

@@ -190,23 +190,29 @@ def make_bank(
         detail_share, detail_radius: see :class:`join_engine.bank_header.BankHeader`.
 
     Raises:
-        JoinError: as :func:`join_engine.bank.save_bank` and :func:`join_engine.bank_card.write_card`.
+        JoinError: ``settings_invalid``; as :func:`join_engine.bank.save_bank` and
+            :func:`join_engine.bank_card.write_card`.
     """
     resolution = next(iter(parts.headers.values())).architecture.resolution
     trunk_header, trunk = parts.trunk or (None, None)
     described, directions = parts.directions or (None, None)
-    header = BankHeader(
-        name,
-        resolution,
-        forward_model,
-        parts.headers,
-        scores,
-        trunk=trunk_header,
-        machine=machine,
-        directions=described,
-        detail_share=detail_share,
-        detail_radius=detail_radius,
-    )
+    try:
+        header = BankHeader(
+            name,
+            resolution,
+            forward_model,
+            parts.headers,
+            scores,
+            trunk=trunk_header,
+            machine=machine,
+            directions=described,
+            detail_share=detail_share,
+            detail_radius=detail_radius,
+        )
+    except ValueError as error:
+        raise JoinError(
+            "settings_invalid", f"Such a bank is not possible: {error}.", "Change that and repeat."
+        ) from error
     save_bank(out, header, parts.modules, parts.encoders, trunk, directions)
     write_card(out.with_suffix(".md"), header, out.stat().st_size)
     return header
@@ -282,13 +288,6 @@ def _component(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-def _share(text: str) -> float:
-    share = float(text)
-    if not 0.0 <= share <= 1.0:
-        raise argparse.ArgumentTypeError(f"{text} does not lie between 0 and 1")
-    return share
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m join_engine.training.make_bank", description=__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
@@ -303,7 +302,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scores", type=Path, metavar="SCORES.json", help="what the evaluation measured")
     parser.add_argument("--machine", default="", help="where it was trained, in plain words")
     parser.add_argument(
-        "--detail-share", type=_share, help="of the detail, what is light (default: the bank's own, or 0.7)"
+        "--detail-share", type=float, help="of the detail, what is light (default: the bank's own, or 0.7)"
     )
     parser.add_argument(
         "--detail-radius", type=float, metavar="PIXELS", help="how smooth that is (default: the bank's own, or 2)"

@@ -49,7 +49,7 @@ def _try(version: str, folder: Path, archive: Path, bank: str, image: Path) -> b
     start = time.monotonic()
     blender = Blender(folder, archive, python)
     try:
-        options = {"bank": bank, "preset": "DRAFT", "steps": 3}
+        options = {"bank": bank, "preset": "STANDARD", "steps": 3}
         report = blender.run("photo", _ENGINE, 600, folder=folder, image=image, options=options)
         assert report["source_unchanged"], "the source image was changed"
         again = blender.run("render", _ENGINE, folder=folder)

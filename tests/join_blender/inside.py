@@ -311,7 +311,7 @@ def case_real() -> Report:
         flat = rng.random(width * height * 4, dtype=np.float32)
         flat[3::4] = 1.0
         image.pixels.foreach_set(flat)
-        report[image.name] = decompose(image=image.name, bank=ARGUMENTS["bank"], steps=1, preset="DRAFT")
+        report[image.name] = decompose(image=image.name, bank=ARGUMENTS["bank"], steps=1, preset="STANDARD")
     before = counts()
 
     report["cut bank"] = decompose(image=image.name, bank=ARGUMENTS["cut_bank"])
@@ -543,7 +543,7 @@ def case_folder() -> Report:
     messages = []
     for _ in range(2):
         try:
-            bpy.ops.join.decompose_folder(directory=folder, preset="DRAFT")
+            bpy.ops.join.decompose_folder(directory=folder, preset="STANDARD")
             messages.append("")
         except RuntimeError as error:
             messages.append(str(error))

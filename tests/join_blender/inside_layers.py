@@ -25,7 +25,7 @@ def made(folder: Path, size: tuple[int, int] = (40, 24), alpha: bool = False) ->
     if not alpha:
         flat[3::4] = 1.0
     image.pixels.foreach_set(flat)
-    error = decompose(image="photo", bank=ARGUMENTS["bank"], steps=2, preset="DRAFT")
+    error = decompose(image="photo", bank=ARGUMENTS["bank"], steps=2, preset="STANDARD")
     assert not error, error
     return layers()
 
@@ -151,7 +151,7 @@ def case_relight() -> Report:
     report["same_random"] = [round(value.amount, 5) for value in item().values] == report["random"]
     hidden = [image for image in bpy.data.images if "join_original" in image]
     report["hidden"] = [len(hidden), all(image.name.startswith(".") and image.packed_file for image in hidden)]
-    options = {"bank": ARGUMENTS["bank"], "steps": 2, "preset": "DRAFT", "seed": 5, "again": "UPDATE"}
+    options = {"bank": ARGUMENTS["bank"], "steps": 2, "preset": "STANDARD", "seed": 5, "again": "UPDATE"}
     assert not decompose(image="photo", **options)
     report["update"] = [image.get("join_relit") for image in layers().values()]
     assert bpy.ops.join.relight(image="photo") == {"FINISHED"}

@@ -54,14 +54,14 @@ def check_layers(layers: dict[str, Any], stem: str, size: list[int]) -> None:
 def test_photo_becomes_layers_that_render_back(tmp_path: Path, blender: Blender, bank: Path) -> None:
     """The real engine; and the saved file, in another process, renders what the engine recomposed."""
     image = write_png(tmp_path / "ein Foto – grün.png", photo())
-    options = {"bank": str(bank), "preset": "DRAFT", "steps": 2, "seed": 3}
+    options = {"bank": str(bank), "preset": "STANDARD", "steps": 2, "seed": 3}
     report = blender.run("photo", sys.executable, folder=tmp_path, image=image, options=options)
     check_layers(report["layers"], "ein Foto – grün", [40, 24])
     assert report["source_unchanged"]
     assert report["resolution"] == [40, 24, 100]
     properties = report["layers"]["ein Foto – grün albedo"]["properties"]
     assert properties["join_bank"] == "tiny" and len(properties["join_bank_sha256"]) == 64
-    assert properties["join_seed"] == 3 and properties["join_preset"] == "draft"
+    assert properties["join_seed"] == 3 and properties["join_preset"] == "standard"
     assert properties["join_source"] == "ein Foto – grün.png"
     again = blender.run("render", sys.executable, folder=tmp_path)
     assert again["layers"] == report["layers"] and not again["camera"]

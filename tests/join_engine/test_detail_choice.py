@@ -36,3 +36,9 @@ def test_share_and_radius_change_the_figures(tiny_bank: Bank) -> None:
 def test_no_pack_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--bank", "materials", "--data", str(tmp_path / "none.tar")]) != 0
     assert "none.tar" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "value"), [("--radii", "0"), ("--radii", "nan"), ("--shares", "1.5")])
+def test_an_impossible_detail_is_one_sentence(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--bank", "materials", "--data", "val.tar", option, value]) == 2
+    assert f"of {value} is" in capsys.readouterr().err

@@ -23,7 +23,7 @@ from join_engine.networks.features import RandomFeatures
 from join_engine.presets import PRESETS, EncoderStart, Joint, PoolStart, Preset
 from join_engine.training import encoder, make_bank, run, trunk
 from join_engine.training.checkpoint import CHECKPOINT_NAME, read_checkpoint
-from join_engine.training.compose import ComponentSets, read_component_sets
+from join_engine.training.compose import ComponentSets, read_component_sets, turned
 from join_engine.training.encoder import EncoderLearner, EncoderSettings
 from join_engine.training.photo_augment import PhotoRanges
 
@@ -96,6 +96,31 @@ def test_every_part_of_an_encoder_learns() -> None:
         torch.nn.init.normal_(style.linear.weight)  # type: ignore[union-attr, arg-type]
     network(torch.rand(4, 3, 16, 16)).square().sum().backward()
     assert not [name for name, value in network.named_parameters() if value.grad is None or not value.grad.any()]
+
+
+def test_samples_are_turned_whole(data: ComponentSets) -> None:
+    samples = data.batch(torch.arange(12))
+    turned_samples = turned(samples, torch.Generator().manual_seed(0))
+    found = []
+    for index in range(12):
+        fits = [
+            turn
+            for turn in range(4)
+            if all(
+                torch.equal(torch.rot90(samples[name][index], turn, (1, 2)), images[index])
+                for name, images in turned_samples.items()
+            )
+        ]
+        found += fits[:1]
+    assert len(found) == 12 and set(found) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("turns", [False, True])
+def test_turned_samples_train_another_encoder(lively_bank: Bank, data: ComponentSets, turns: bool) -> None:
+    plain, other = learner_of(lively_bank, batch=16), learner_of(lively_bank, batch=16, turns=turns)
+    plain.step(data), other.step(data)
+    same = all(torch.equal(value, other.tensors()[key]) for key, value in plain.tensors().items())
+    assert same != turns
 
 
 def test_impossible_architectures() -> None:
@@ -181,10 +206,10 @@ def test_from_packs_to_a_bank_that_sees(
     # The encoder alone, as evaluation sees it.
     _write_samples(tmp_path / "samples.tar", 3, 16)
     evaluate = ["evaluate", "--data", str(tmp_path / "samples.tar"), "--bank", str(whole), "--out", str(tmp_path)]
-    assert main([*evaluate, "--preset", "encoder"]) == 0
+    assert main([*evaluate, "--preset", "draft"]) == 0
     methods = json.loads((tmp_path / "table.json").read_text())["methods"]
     assert list(methods)[:3] == ["encoder", "encoder + detail", "mean code"] and "JoIN" not in methods
-    assert main(["evaluate", *evaluate[1:5], "--out", str(tmp_path), "--preset", "encoder"]) == 0
+    assert main(["evaluate", *evaluate[1:5], "--out", str(tmp_path), "--preset", "draft"]) == 0
     scores = make_bank.summary(json.loads((tmp_path / "table.json").read_text()))
     assert scores["encoder"]["albedo"]["psnr"] > 0
 
@@ -277,10 +302,10 @@ def test_codes_per_layer_are_averaged_for_w(seeing_bank: Bank, own_targets: torc
 def test_the_encoders_preset_decomposes_and_says_what_it_lacks(
     tmp_path: Path, seeing_bank: Bank, tiny_bank_path: Path, picture: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert Preset.from_json(PRESETS["encoder"].to_json()) == PRESETS["encoder"]
+    assert Preset.from_json(PRESETS["draft"].to_json()) == PRESETS["draft"]
     photo = tmp_path / "photo.png"
     Image.fromarray((picture * 255).astype(np.uint8)).save(photo)
-    command = ["decompose", str(photo), "--out", str(tmp_path), "--preset", "encoder", "--bank"]
+    command = ["decompose", str(photo), "--out", str(tmp_path), "--preset", "draft", "--bank"]
     assert main([*command, str(seeing_bank.path)]) == 0
     report = json.loads((tmp_path / "photo" / "report.json").read_text())
     assert report["metrics"]["psnr"] > 40 and "loss" not in report["metrics"]

@@ -182,7 +182,7 @@ def test_a_sheet_of_photos(tmp_path: Path, tiny_bank_path: Path, picture: np.nda
     (tmp_path / "photos").mkdir()
     for name in ("one", "two"):
         Image.fromarray(encoded).save(tmp_path / "photos" / f"{name}.png")
-    options = ["--bank", str(tiny_bank_path), "--preset", "draft", "--out", str(tmp_path / "sheet.png")]
+    options = ["--bank", str(tiny_bank_path), "--preset", "standard", "--out", str(tmp_path / "sheet.png")]
     assert main(["sheet", str(tmp_path / "photos"), *options]) == 0
     with Image.open(tmp_path / "sheet.png") as sheet:
         # Photo, albedo, shading, what the generators make, error; each 56 × 40 enlarged five times.
@@ -207,9 +207,9 @@ def test_what_a_bank_lacks_is_told(tiny_bank: Bank, tiny_bank_path: Path, single
     lacks = {method.key: method.lacks for method in make_methods(["all", "opt-pti-d"], QUICK, bare)}
     assert set(lacks) == {*GROUPS["all"], "opt-pti-d"}
     assert lacks["single"] == "no bank of a single GAN was given"
-    assert lacks["encoder"] == lacks["encoder-opt"] == "the bank has no encoders"
+    assert lacks["encoder"] == lacks["encoder-opt"] == lacks["draft"] == "the bank has no encoders"
     assert lacks["opt-pti-d"] == "the bank has no discriminator of albedo, shading"
-    assert not any(lacks[key] for key in ("opt", "opt-in-domain", "opt-knn", *GROUPS["presets"], *GROUPS["baselines"]))
+    assert not any(lacks[key] for key in ("opt", "opt-in-domain", "opt-knn", "standard", "best", *GROUPS["baselines"]))
     with pytest.raises(JoinError) as raised:
         make_methods(["nonsense"], QUICK, bare)
     assert raised.value.code == "method_unknown"
@@ -357,7 +357,7 @@ def test_cost_knows_starts_and_stages() -> None:
 
 
 def test_features_are_compared_in_the_default_preset(tiny_bank: Bank, seeing_bank: Bank) -> None:
-    rows = Rows(feature_weight=0.5, steps_scale=0.1)
+    rows = Rows(feature_weight=0.5, steps_scale=0.3)
     methods = {method.key: method for method in make_methods(["features"], rows, seeing_bank)}
     assert set(methods) == set(GROUPS["features"]) and not any(method.lacks for method in methods.values())
     stages = methods["features-trunk+discriminator"].preset.stages  # type: ignore[union-attr]

@@ -345,6 +345,9 @@ def test_steps_can_be_overridden() -> None:
     assert [stage.steps for stage in SHORT.with_steps(7).stages if isinstance(stage, Joint)] == [7]
     with pytest.raises(JoinError):
         SHORT.with_steps(0)
+    with pytest.raises(JoinError, match="takes no optimiser steps"):
+        PRESETS["draft"].with_steps(5)
+    assert PRESETS["draft"].with_steps(None) == PRESETS["draft"]
 
 
 def test_the_time_left_does_not_take_the_first_step_for_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,7 +86,7 @@ def request_for(tmp_path: Path, tiny_bank_path: Path) -> dict[str, Any]:
         "image": str(folder / "image.npy"),
         "output": str(folder / "out"),
         "bank": str(tiny_bank_path),
-        "preset": "draft",
+        "preset": "standard",
         "seed": 0,
         "steps": 30,
         "preview_every": 10,

@@ -352,6 +352,9 @@ def test_train_then_bank(
     bank_file = tmp_path / "banks" / "toy.safetensors"
     command = [f"--component=albedo={tmp_path / 'albedo'}", f"--component=shading={tmp_path / 'shading'}"]
     command += ["--name", "toy", "--out", str(bank_file), "--scores", str(scores), "--machine", "a small one"]
+    for option, value in (("--detail-radius", "0"), ("--detail-radius", "17"), ("--detail-share", "-1")):
+        assert make_bank.main([*command, option, value]) == 2 and not bank_file.exists()
+        assert "not be" in capsys.readouterr().err
     command += ["--detail-share", "0.25", "--detail-radius", "0.5"]
     assert make_bank.main(command) == 0
     header = read_header(bank_file)

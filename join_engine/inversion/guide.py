@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the encoders see, as a guide of the joint inversion.
+
+Not in the paper, whose encoders only say where to start. The image alone does not tell how bright the light is, so that
+an optimisation which looks at nothing else lets albedo and shading trade; the encoders have learned what is likely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ..bank import Bank
+from .state import generate
+
+
+class Guide:
+    """Distance of the components from what the encoders see in an image.
+
+    Args:
+        bank: with encoders. One that was trained on mirrored or turned samples, too, looks at the image in all of these
+            ways, and what it sees on average counts.
+        target: [B, 3, R, R], sRGB-encoded.
+    """
+
+    def __init__(self, bank: Bank, target: Tensor) -> None:
+        self._seen = {name: _seen(bank, name, target) for name in bank.forward_model.components}
+
+    def __call__(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        """Mean squared distance in the generators' range, summed over the components.
+
+        Args:
+            outputs: of each component [B, 3, R, R].
+
+        Returns:
+            [B].
+        """
+        distances = [(outputs[name] - seen).square().mean(dim=(1, 2, 3)) for name, seen in self._seen.items()]
+        return torch.stack(distances).sum(dim=0)
+
+
+@torch.no_grad()
+def _seen(bank: Bank, name: str, target: Tensor) -> Tensor:
+    """[B, 3, R, R] in the generator's range."""
+    component = bank.components[name]
+    flips, turns = _views(bank, name)
+    made = torch.zeros_like(target)
+    for flip in flips:
+        for turn in turns:
+            code = component.encode(_turn(target.flip(3) if flip else target, turn))
+            upright = _turn(generate(component.generator, code), -turn)
+            made += upright.flip(3) if flip else upright
+    return made / (len(flips) * len(turns))
+
+
+def _views(bank: Bank, name: str) -> tuple[tuple[bool, ...], tuple[int, ...]]:
+    """Whether also mirrored, and by how many quarter turns: as the component's encoder was trained in the end."""
+    encoder = bank.header.components[name].encoder
+    stretches = [] if encoder is None else encoder.training.get("stretches", [])
+    settings = stretches[-1]["settings"] if stretches else {}
+    flips = (False, True) if settings.get("flip") else (False,)
+    return flips, (0, 1, 2, 3) if settings.get("turns") else (0,)
+
+
+def _turn(images: Tensor, quarters: int) -> Tensor:
+    return torch.rot90(images, quarters, (2, 3))

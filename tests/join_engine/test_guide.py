@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the encoders see as a guide: its distance, the views it is made of, and what it does to an inversion."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from join_engine.bank import Bank, load_bank
+from join_engine.inversion import invert
+from join_engine.inversion.guide import Guide
+from join_engine.inversion.state import generate
+from join_engine.presets import EncoderStart, Joint, Preset
+
+
+def trained_with(bank: Bank, **settings: bool) -> Bank:
+    """The bank, saying that its encoders saw such samples last."""
+    stretches = [{"settings": {"flip": False}}, {"settings": settings}]
+    components = {
+        name: replace(part, encoder=replace(part.encoder, training={"stretches": stretches}))
+        for name, part in bank.header.components.items()
+        if part.encoder is not None
+    }
+    return replace(bank, header=replace(bank.header, components=components))
+
+
+def seen(bank: Bank, target: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What each encoder makes of the images as they are."""
+    with torch.no_grad():
+        return {name: generate(part.generator, part.encode(target)) for name, part in bank.components.items()}
+
+
+@pytest.fixture
+def target() -> torch.Tensor:
+    return torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(3))
+
+
+def test_the_distance_is_the_squared_error_of_every_component(seeing_bank: Bank, target: torch.Tensor) -> None:
+    mine = seen(seeing_bank, target)
+    guide = Guide(seeing_bank, target)
+    assert torch.equal(guide(mine), torch.zeros(2))
+    moved = {**mine, "albedo": mine["albedo"] + torch.tensor([0.5, 0.1])[:, None, None, None]}
+    torch.testing.assert_close(guide(moved), torch.tensor([0.25, 0.01]))
+
+
+def test_encoders_look_in_all_the_ways_that_they_were_trained_for(seeing_bank: Bank, target: torch.Tensor) -> None:
+    flipped = {name: made.flip(3) for name, made in seen(seeing_bank, target.flip(3)).items()}
+    both = {name: (made + flipped[name]) / 2 for name, made in seen(seeing_bank, target).items()}
+    bank = trained_with(seeing_bank, flip=True)
+    torch.testing.assert_close(Guide(bank, target)(both), torch.zeros(2), atol=1e-10, rtol=0)
+    assert (Guide(seeing_bank, target)(both) > 1e-5).all()
+
+    # Whichever way up the image comes, an encoder that looks at it all ways round sees the same, turned.
+    all_ways = trained_with(seeing_bank, flip=True, turns=True)
+    anything = {name: torch.rand(2, 3, 16, 16) for name in seeing_bank.components}
+    turned = {name: torch.rot90(made, 1, (2, 3)) for name, made in anything.items()}
+    upright, aside = Guide(all_ways, target)(anything), Guide(all_ways, torch.rot90(target, 1, (2, 3)))(turned)
+    torch.testing.assert_close(upright, aside)
+    apart = Guide(bank, target)(anything) - Guide(bank, torch.rot90(target, 1, (2, 3)))(turned)
+    assert (apart.abs() > 1e-5).all()
+
+
+def test_it_holds_the_components(seeing_bank: Bank, target: torch.Tensor, tiny_bank_path: Path) -> None:
+    def distance(weight: float) -> np.ndarray:
+        stages = EncoderStart(), Joint(steps=25, knn_weight=0.0, learning_rate=0.05, guide_weight=weight)
+        state = invert(seeing_bank, target, Preset("x", stages))
+        with torch.no_grad():
+            return Guide(seeing_bank, target)(state.synthesize()).numpy()
+
+    free, light, heavy = distance(0.0), distance(1.0), distance(10.0)
+    assert (heavy < light).all() and (light < free).all()
+
+    blind = load_bank(tiny_bank_path)  # nothing to be guided by
+    stages = [(Joint(steps=3, guide_weight=weight),) for weight in (0.0, 5.0)]
+    plain, asked = (invert(blind, target, Preset("x", stage)).latents["albedo"] for stage in stages)
+    assert torch.equal(plain, asked)
+
+
+def test_the_loss_of_an_ensemble_counts_it(seeing_bank: Bank, target: torch.Tensor) -> None:
+    losses = [
+        invert(seeing_bank, target, Preset("x", (Joint(steps=1, ensemble=True, guide_weight=weight),))).loss
+        for weight in (0.0, 1.0)
+    ]
+    assert (losses[1] > losses[0] + 1e-4).all()
