@@ -215,10 +215,10 @@ SETTINGS: dict[str, type[StageSettings]] = {
 
 
 # Chosen on validation renders of both shipped banks (docs/choices.md). Of the paper's settings, k and λ of the kNN
-# loss, the encoders as a start and the schedule stand. What differs, because the components come out better: a learning
-# rate of 0.05 in whitened coordinates instead of 0.1 in plain ones, a Mahalanobis term beside the kNN loss, and what the
-# encoders see as a guide. Without the guide albedo and shading begin to trade after some 15 steps, while the image still
-# comes nearer.
+# loss, the encoders as a start and the schedule stand. What differs, because the components come out better: a
+# learning rate of 0.05 in whitened coordinates instead of 0.1 in plain ones, a Mahalanobis term beside the kNN loss,
+# and what the encoders see as a guide. Without the guide albedo and shading begin to trade after some 15 steps, while
+# the image still comes nearer.
 def _tuned(steps: int) -> Joint:
     return Joint(
         steps=steps, learning_rate=0.05, feature_weight=0.01, normal_weight=0.01, space="whitened", guide_weight=0.1

@@ -102,7 +102,8 @@ from pathlib import Path
 from join_blender.core.engine_process import EngineProcess
 from join_blender.core.protocol import Options, decompose
 engine = EngineProcess(Path(sys.executable), Path({str(ROOT)!r}))
-job = decompose("1", Path({str(image)!r}), Path({str(tmp_path / "out")!r}), Options({str(bank)!r}, "standard", 0, 100000))
+options = Options({str(bank)!r}, "standard", 0, 100000)
+job = decompose("1", Path({str(image)!r}), Path({str(tmp_path / "out")!r}), options)
 engine.send(job)
 while not any(event["type"] == "progress" for event in engine.poll()):
     time.sleep(0.01)
