@@ -129,7 +129,7 @@ def decompose(
     state = invert(bank, target, preset, seed, monitor, codebook, saturated)
     inverted = time.perf_counter()
     with torch.no_grad():
-        outputs = state.synthesize()
+        outputs = state.settle(state.synthesize())
         fit = state.render(outputs)
     layers = finish(outputs)
     recomposed = np.asarray(bank.forward_model.compose(layers))

@@ -29,6 +29,16 @@ class MeanStart(StageSettings):
 
 
 @dataclass(frozen=True)
+class Mirrored(StageSettings):
+    """Go on with each image and with its mirror image, and take the mean of what comes out of both in the end.
+
+    A first stage. Does nothing with a bank whose encoders were not trained on mirrored samples.
+    """
+
+    kind: ClassVar[str] = "mirrored"
+
+
+@dataclass(frozen=True)
 class PoolStart(StageSettings):
     """Several starts per image: the mean codes, and the best combinations within a pool of samples of each component.
 
@@ -210,7 +220,7 @@ def _stage_from_json(data: Mapping[str, Any]) -> StageSettings:
 
 
 SETTINGS: dict[str, type[StageSettings]] = {
-    kind.kind: kind for kind in (MeanStart, PoolStart, EncoderStart, KeepBest, Joint, Tuning)
+    kind.kind: kind for kind in (Mirrored, MeanStart, PoolStart, EncoderStart, KeepBest, Joint, Tuning)
 }
 
 
@@ -228,9 +238,9 @@ def _tuned(steps: int) -> Joint:
 PRESETS = {
     preset.name: preset
     for preset in (
-        Preset("draft", (EncoderStart(),), Detail()),
-        Preset("standard", (EncoderStart(required=False), _tuned(15)), Detail()),
-        Preset("best", (EncoderStart(required=False), _tuned(60)), Detail()),
+        Preset("draft", (Mirrored(), EncoderStart()), Detail()),
+        Preset("standard", (Mirrored(), EncoderStart(required=False), _tuned(15)), Detail()),
+        Preset("best", (Mirrored(), EncoderStart(required=False), _tuned(60)), Detail()),
     )
 }
 DEFAULT_PRESET = "standard"

@@ -38,7 +38,7 @@ from .tables import summarise
 
 Layers = dict[str, np.ndarray]
 # (bank, first image of the batch, stages) → codes, loss, seconds
-Shared = dict[tuple[str, int, tuple[StageSettings, ...]], tuple[dict[str, torch.Tensor], torch.Tensor, float]]
+Shared = dict[tuple[str, int, tuple[StageSettings, ...]], tuple[InversionState, float]]
 _REPORT_EVERY = 20.0  # seconds
 
 
@@ -197,15 +197,14 @@ def invert_images(
         return invert(bank, target, Preset(method.key, stages), run.seed, Monitor(), codebook, dtype=dtype)
 
     if key in shared:
-        state = begin(())
-        codes, state.loss, saved = shared[key]
-        state.latents = dict(codes)
+        found, saved = shared[key]
+        state = found.copy()
     else:
         state = begin(stages[:count])
-        shared[key] = dict(state.latents), state.loss, sum(state.seconds.values())
+        shared[key] = state.copy(), sum(state.seconds.values())
     run_stages(stages[count:], state, Monitor())
     with torch.no_grad():
-        layers = unstack(state.decode(state.synthesize()))
+        layers = unstack(state.decode(state.settle(state.synthesize())))
     arrays = {name: layer.clip(0.0, None).permute(0, 2, 3, 1).cpu().numpy() for name, layer in layers.items()}
     return [{name: array[index] for name, array in arrays.items()} for index in range(len(images))], saved
 

@@ -8,6 +8,7 @@ an optimisation which looks at nothing else lets albedo and shading trade; the e
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,12 +57,21 @@ def _seen(bank: Bank, name: str, target: Tensor) -> Tensor:
 
 
 def _views(bank: Bank, name: str) -> tuple[tuple[bool, ...], tuple[int, ...]]:
-    """Whether also mirrored, and by how many quarter turns: as the component's encoder was trained in the end."""
+    """Whether also mirrored, and by how many quarter turns."""
+    settings = _samples_of(bank, name)
+    return (False, True) if settings.get("flip") else (False,), (0, 1, 2, 3) if settings.get("turns") else (0,)
+
+
+def know_mirrored(bank: Bank) -> bool:
+    """Whether all of a bank's encoders were trained on mirrored samples, too."""
+    return bank.has_encoders and all(_samples_of(bank, name).get("flip") for name in bank.components)
+
+
+def _samples_of(bank: Bank, name: str) -> Mapping[str, Any]:
+    """What a component's encoder was trained with in the end; empty where nobody said."""
     encoder = bank.header.components[name].encoder
     stretches = [] if encoder is None else encoder.training.get("stretches", [])
-    settings = stretches[-1]["settings"] if stretches else {}
-    flips = (False, True) if settings.get("flip") else (False,)
-    return flips, (0, 1, 2, 3) if settings.get("turns") else (0,)
+    return stretches[-1]["settings"] if stretches else {}
 
 
 def _turn(images: Tensor, quarters: int) -> Tensor:

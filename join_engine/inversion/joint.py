@@ -54,7 +54,7 @@ def joint_inversion(settings: Joint, state: InversionState, monitor: Monitor) ->
         loss.sum().backward()
         optimizer.step()
         if monitor.preview_every and (step + 1) % monitor.preview_every == 0:
-            monitor.on_preview(step + 1, {name: output.detach() for name, output in outputs.items()})
+            monitor.on_preview(step + 1, state.settle({name: output.detach() for name, output in outputs.items()}))
         mean_loss = float(loss.detach().mean())
         monitor.on_progress(Progress(Joint.kind, step + 1, settings.steps, mean_loss, clock.left(step + 1)))
     state.latents, state.loss = best, best_loss

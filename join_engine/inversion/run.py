@@ -12,14 +12,15 @@ from torch import Tensor
 
 from ..bank import Bank
 from ..errors import JoinError
-from ..presets import EncoderStart, Joint, KeepBest, MeanStart, PoolStart, Preset, StageSettings, Tuning
+from ..presets import EncoderStart, Joint, KeepBest, MeanStart, Mirrored, PoolStart, Preset, StageSettings, Tuning
 from .joint import joint_inversion
-from .starts import encoder_start, keep_best, mean_start, pool_start
+from .starts import encoder_start, keep_best, mean_start, mirrored, pool_start
 from .state import CodeBook, InversionState, Monitor
 from .tuning import tune_generators
 
 # Which function carries out which settings: (settings, state, monitor) → None, changing the state.
 STAGES: dict[type, Callable[[Any, InversionState, Monitor], None]] = {
+    Mirrored: mirrored,
     MeanStart: mean_start,
     PoolStart: pool_start,
     EncoderStart: encoder_start,
@@ -53,7 +54,8 @@ def invert(
             :func:`join_engine.processor.has_bf16` says so. Tuning, and what the codes make in the end, are float32.
 
     Returns:
-        The state after the last stage, or after the one that was cancelled, with the best start of each image.
+        The state after the last stage, or after the one that was cancelled, with the best start of each image. Where
+        mirror images were looked at, their items follow those of the images (:meth:`InversionState.settle`).
 
     Raises:
         JoinError: ``target_mismatch`` when the target is not of the bank's resolution, ``component_missing`` when the

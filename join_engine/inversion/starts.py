@@ -9,8 +9,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..presets import EncoderStart, KeepBest, MeanStart, PoolStart
+from ..presets import EncoderStart, KeepBest, MeanStart, Mirrored, PoolStart
+from .guide import know_mirrored
 from .state import POOL_PART, Clock, InversionState, Monitor, Progress
+
+
+def mirrored(settings: Mirrored, state: InversionState, monitor: Monitor) -> None:
+    """Mirror images beside the images, for a bank whose encoders know them; see :meth:`InversionState.settle`."""
+    if not know_mirrored(state.bank):
+        return
+    images = torch.arange(len(state.target), device=state.target.device)
+    state.take(images.repeat(2), state.starts)
+    state.target = _half_flipped(state.target)
+    state.saturated = None if state.saturated is None else _half_flipped(state.saturated)
+    state.mirrored = True
+
+
+def _half_flipped(images: Tensor) -> Tensor:
+    upright, other = images.chunk(2)
+    return torch.cat([upright, other.flip(3)])
 
 
 def mean_start(settings: MeanStart, state: InversionState, monitor: Monitor) -> None:

@@ -148,6 +148,7 @@ class InversionState:
         bank: the generators.
         target: [B, 3, R, R], sRGB-encoded.
         starts: how many items stand for one image, one after the other: B is images × starts.
+        mirrored: the second half of the items are the mirror images of the first (:meth:`settle`).
         latents: per component [B, L, w_dim]; L is 1 in W space and the generator's ``num_ws`` in W+.
         loss: [B], of ``latents``; infinite before the first evaluation.
         codebook: sampled codes of the bank.
@@ -168,6 +169,7 @@ class InversionState:
     saturated: Tensor | None = None
     seed: int = 0
     starts: int = 1
+    mirrored: bool = False
     dtype: torch.dtype | None = None
     tuned: list[dict[str, Generator]] | None = None
     cancelled: bool = False
@@ -199,9 +201,23 @@ class InversionState:
         self.tuned = None if self.tuned is None else [self.tuned[item] for item in items.tolist()]
         self.starts = starts
 
+    def copy(self) -> InversionState:
+        """Another state that begins here."""
+        return replace(self, latents=dict(self.latents), seconds={})
+
+    def settle(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Outputs of all items, [B, 3, R, R] each → of those that stand for images as they are.
+
+        With mirror images beside them, these are the first half, and their outputs the mean of both views.
+        """
+        if not self.mirrored:
+            return dict(outputs)
+        halves = {name: output.chunk(2) for name, output in outputs.items()}
+        return {name: (upright + other.flip(3)) / 2.0 for name, (upright, other) in halves.items()}
+
     def only(self, item: int) -> InversionState:
         """A state of its own for one item."""
-        alone = replace(self, latents=dict(self.latents), seconds={})
+        alone = replace(self.copy(), mirrored=False)
         alone.take(torch.tensor([item], device=self.target.device), 1)
         return alone
 
@@ -227,6 +243,11 @@ class InversionState:
         return {name: self.bank.components[name].transform.from_generator(out) for name, out in outputs.items()}
 
     def render(self, outputs: Mapping[str, Tensor]) -> Tensor:
-        """I(w_1, …, w_n) of Eq. 3, sRGB-encoded, [B, 3, R, R]; where the target is saturated, cut off at white."""
+        """I(w_1, …, w_n) of Eq. 3, sRGB-encoded, [B, 3, R, R]; where the target is saturated, cut off at white.
+
+        ``outputs`` are of all items, or settled ones.
+        """
         image = self.bank.forward_model.render(self.decode(outputs))
-        return image if self.saturated is None else torch.where(self.saturated, image.clip(None, 1.0), image)
+        if self.saturated is None:
+            return image
+        return torch.where(self.saturated[: len(image)], image.clip(None, 1.0), image)

@@ -45,7 +45,7 @@ def tune_generators(settings: Tuning, state: InversionState, monitor: Monitor) -
             monitor.on_progress(Progress(Tuning.kind, done, of, loss, clock.left(done)))
             if monitor.preview_every and (step + 1) % monitor.preview_every == 0:
                 with torch.no_grad():
-                    monitor.on_preview(done, state.synthesize())
+                    monitor.on_preview(done, state.settle(state.synthesize()))
         losses.append(job.reconstruction_loss())
     state.loss = torch.stack(losses)
 
