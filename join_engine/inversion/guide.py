@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ..bank import Bank
 from .state import generate
@@ -20,17 +21,23 @@ from .state import generate
 class Guide:
     """Distance of the components from what the encoders see in an image.
 
+    Of the encoders' answer the brightness is what the image cannot tell, so that it may count more than the rest: it is
+    compared as the mean of each quarter of the picture.
+
     Args:
+        weight: of the squared distance, pixel by pixel.
+        quarters_weight: of that between the quarters' means.
         bank: with encoders. One that was trained on mirrored or turned samples, too, looks at the image in all of these
             ways, and what it sees on average counts.
         target: [B, 3, R, R], sRGB-encoded.
     """
 
-    def __init__(self, bank: Bank, target: Tensor) -> None:
+    def __init__(self, weight: float, quarters_weight: float, bank: Bank, target: Tensor) -> None:
+        self._weights = weight, quarters_weight
         self._seen = {name: _seen(bank, name, target) for name in bank.forward_model.components}
 
     def __call__(self, outputs: Mapping[str, Tensor]) -> Tensor:
-        """Mean squared distance in the generators' range, summed over the components.
+        """Mean squared distances in the generators' range, weighted, and summed over the components.
 
         Args:
             outputs: of each component [B, 3, R, R].
@@ -38,8 +45,18 @@ class Guide:
         Returns:
             [B].
         """
-        distances = [(outputs[name] - seen).square().mean(dim=(1, 2, 3)) for name, seen in self._seen.items()]
-        return torch.stack(distances).sum(dim=0)
+        weight, quarters_weight = self._weights
+        total = torch.zeros(1, device=next(iter(self._seen.values())).device)
+        for name, seen in self._seen.items():
+            offset = outputs[name] - seen
+            quarters = functional.adaptive_avg_pool2d(offset, 2)
+            total = total + weight * _mean_square(offset) + quarters_weight * _mean_square(quarters)
+        return total
+
+
+def _mean_square(offset: Tensor) -> Tensor:
+    """[B, C, H, W] → [B]."""
+    return offset.square().mean(dim=(1, 2, 3))
 
 
 @torch.no_grad()

@@ -89,8 +89,9 @@ class _Prior:
         knn = state.codebook.knn
         names = state.latents if settings.knn_weight else ()
         self._knn = {name: knn(name, settings.neighbours).follow() for name in names}
-        guided = settings.guide_weight and state.bank.has_encoders
-        self._guide = Guide(state.bank, state.target) if guided else None
+        weights = settings.guide_weight, settings.guide_quarters_weight
+        guided = any(weights) and state.bank.has_encoders
+        self._guide = Guide(*weights, state.bank, state.target) if guided else None
 
     def __call__(self, codes: Codes, outputs: Codes) -> Tensor:
         """Codes [B, L, w_dim] of each component, and what the generators make of them → [B]."""
@@ -106,7 +107,7 @@ class _Prior:
                 whitened = state.codebook.whitening(name).whiten(w)  # [B, L, w_dim]
                 total = total + settings.normal_weight * whitened.square().mean(dim=(1, 2))
         if self._guide is not None:
-            total = total + settings.guide_weight * self._guide(outputs)
+            total = total + self._guide(outputs)
         return total
 
 
