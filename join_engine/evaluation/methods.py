@@ -160,14 +160,12 @@ def preset_method(preset: Preset, bank: Bank, title: str | None = None) -> Metho
 
 
 def preset_methods(preset: Preset, bank: Bank) -> list[Method]:
-    """A preset, called "JoIN" where it optimises anything, else "encoder", what the bank's encoders make, and the
-    baselines."""
+    """A preset, called "JoIN" where it optimises anything, what the bank's encoders make, and the baselines."""
     optimises = any(isinstance(stage, Joint) for stage in preset.stages)
-    methods = [preset_method(preset, bank, "JoIN" if optimises else "encoder")]
+    methods = [preset_method(preset, bank, "JoIN" if optimises else preset.name)]
     if bank.has_encoders:
         stages = {"encoder": EncoderStart(), "mean code": MeanStart()}
-        own = [Preset(name, (stage,)) for name, stage in stages.items()]
-        methods += [preset_method(one, bank) for one in own if one.stages != preset.stages]
+        methods += [preset_method(Preset(name, (stage,)), bank) for name, stage in stages.items()]
     return methods + make_methods(["baselines"], Rows(), bank)
 
 

@@ -28,6 +28,7 @@ def tune_generators(settings: Tuning, state: InversionState, monitor: Monitor) -
     Raises:
         JoinError: ``discriminator_missing`` when the bank holds none and the settings ask for the loss.
     """
+    _check_discriminators(settings, state)
     of = len(state.target) * settings.steps
     clock = Clock(of)
     state.tuned = [
@@ -48,6 +49,16 @@ def tune_generators(settings: Tuning, state: InversionState, monitor: Monitor) -
                     monitor.on_preview(done, state.settle(state.synthesize()))
         losses.append(job.reconstruction_loss())
     state.loss = torch.stack(losses)
+
+
+def _check_discriminators(settings: Tuning, state: InversionState) -> None:
+    for name in state.latents if settings.discriminator_weight else ():
+        if state.bank.components[name].discriminator is None:
+            raise JoinError(
+                "discriminator_missing",
+                f"This bank has no discriminator of '{name}', which tuning needs.",
+                "Choose another preset, or a bank with discriminators.",
+            )
 
 
 class _Item:
@@ -88,12 +99,7 @@ class _Item:
         """Eq. 12, summed over the components."""
         losses = []
         for name, component in self._components.items():
-            if component.discriminator is None:
-                raise JoinError(
-                    "discriminator_missing",
-                    f"This bank has no discriminator of '{name}', which tuning needs.",
-                    "Choose another preset, or a bank with discriminators.",
-                )
+            assert component.discriminator is not None
             pivot = self._view.latents[name]  # [1, L, w_dim]
             codes = component.sample_codes()
             drawn = torch.randint(len(codes), (self._settings.anchors,), generator=self._rng).to(codes.device)
