@@ -206,7 +206,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--channel-max", type=int, help="default: 128, or as in the bank to start from")
     parser.add_argument("--batch", type=int, default=8, help="images a step of the GANs")
     parser.add_argument("--trunk-kimg", type=float, default=100.0)
-    parser.add_argument("--encoder-kimg", type=float, default=100.0)
+    parser.add_argument("--encoder-kimg", type=float, default=200.0)
     parser.add_argument("--evaluated", type=int, default=100, help="test images for the card")
     parser.add_argument("--compared", type=int, default=2000, help="images for the distances on the sample sheets")
     parser.add_argument("--relit", type=int, default=10, help="scenes that relighting is measured on")
