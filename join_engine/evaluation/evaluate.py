@@ -37,7 +37,7 @@ from .sheet import Panel, write_sheet
 from .tables import summarise
 
 Layers = dict[str, np.ndarray]
-# (bank, first image of the batch, stages) → codes, loss, seconds
+# (bank, first image of the batch, stages) → the state after them, and the seconds that they took
 Shared = dict[tuple[str, int, tuple[StageSettings, ...]], tuple[InversionState, float]]
 _REPORT_EVERY = 20.0  # seconds
 
