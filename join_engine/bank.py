@@ -2,10 +2,10 @@
 """The bank file: the generators of one forward model in a single ``.safetensors``, with a JSON header.
 
 Tensors are named ``{component}.generator.{param}``, ``{component}.discriminator.{param}``,
-``{component}.encoder.{param}``, ``{component}.directions.vectors``, ``{component}.w_avg`` and ``trunk.{param}``. The
-header is JSON under the key ``join_bank`` of the file's metadata; ``weights_sha256`` in it is the hash of all tensors.
-Nothing in the file is ever executed. Discriminators, encoders, directions and the trunk may be absent, as may the hash
-in files of early versions.
+``{component}.encoder.{param}``, ``{component}.directions.vectors``, ``{component}.w_avg``, ``trunk.{param}`` and
+``brightness.{param}``. The header is JSON under the key ``join_bank`` of the file's metadata; ``weights_sha256`` in it
+is the hash of all tensors. Nothing in the file is ever executed. Discriminators, encoders, directions, the trunk and
+the brightness network may be absent, as may the hash in files of early versions.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from safetensors.torch import save as safetensors_bytes
 from torch import nn
 
 from .bank_header import (
+    BRIGHTNESS,
     FORMAT_VERSION,
     TRUNK,
     BankHeader,
+    BrightnessHeader,
     ComponentHeader,
     DirectionsHeader,
     EncoderHeader,
@@ -37,6 +39,7 @@ from .color import ComponentTransform
 from .errors import JoinError
 from .forward_models import ForwardModel, get_forward_model
 from .images import write_atomically
+from .networks.brightness import Brightness
 from .networks.directions import DirectionVectors
 from .networks.encoder import Encoder
 from .networks.stylegan2 import Discriminator, Generator
@@ -48,6 +51,7 @@ __all__ = [
     "Bank",
     "BankComponent",
     "BankHeader",
+    "BrightnessHeader",
     "ComponentHeader",
     "DirectionsHeader",
     "EncoderHeader",
@@ -131,12 +135,16 @@ class BankComponent:
 
 @dataclass(frozen=True)
 class Bank:
-    """A loaded bank: see :func:`load_bank`. ``trunk`` is frozen like all networks, None when not in the file."""
+    """A loaded bank: see :func:`load_bank`.
+
+    ``trunk`` and ``brightness`` are frozen like all networks, None when not in the file.
+    """
 
     header: BankHeader
     path: Path
     components: dict[str, BankComponent]
     trunk: Trunk | None = None
+    brightness: Brightness | None = None
 
     @property
     def forward_model(self) -> ForwardModel:
@@ -192,6 +200,7 @@ def save_bank(
     encoders: Mapping[str, Encoder] | None = None,
     trunk: Trunk | None = None,
     directions: Mapping[str, DirectionVectors] | None = None,
+    brightness: Brightness | None = None,
 ) -> None:
     """Write a bank: complete under its name, or not at all.
 
@@ -202,6 +211,7 @@ def save_bank(
         encoders: of the components that have one.
         trunk: the perceptual trunk, if there is one.
         directions: of the components that have any.
+        brightness: the network that tells how bright an albedo is, if there is one.
 
     Raises:
         ValueError: header and networks do not belong together.
@@ -209,7 +219,7 @@ def save_bank(
             ``output_unwritable``.
     """
     encoders, directions = encoders or {}, directions or {}
-    _check_described(header, modules, encoders, trunk)
+    _check_described(header, modules, encoders, trunk, brightness)
     _check_directions(header, modules, directions)
     networks: dict[str, nn.Module] = {}
     for name, (generator, discriminator) in ((name, modules[name]) for name in header.components):
@@ -218,6 +228,7 @@ def save_bank(
         networks |= {f"{name}.encoder": encoders[name]} if name in encoders else {}
         networks |= {f"{name}.directions": directions[name]} if name in directions else {}
     networks |= {} if trunk is None else {TRUNK: trunk}
+    networks |= {} if brightness is None else {BRIGHTNESS: brightness}
     tensors = {
         name: _for_storage(name, value)
         for prefix, network in networks.items()
@@ -286,7 +297,8 @@ def load_bank(
             cast(Encoder | None, networks.get(f"{name}.encoder")),
             _named_vectors(header, cast(DirectionVectors | None, networks.get(f"{name}.directions"))),
         )
-    return Bank(header, path, components, cast(Trunk | None, networks.get(TRUNK)))
+    trunk, brightness = networks.get(TRUNK), networks.get(BRIGHTNESS)
+    return Bank(header, path, components, cast(Trunk | None, trunk), cast(Brightness | None, brightness))
 
 
 @torch.no_grad()
@@ -316,6 +328,8 @@ def verify_bank(bank: Bank) -> None:
         tap.isfinite().all() for tap in bank.trunk(torch.full((1, 3, side, side), 0.5))
     ):
         raise _broken(bank.path, "has a trunk whose output holds values that are not numbers")
+    if bank.brightness is not None and not bank.brightness(torch.full((1, 3, side, side), 0.5)).isfinite().all():
+        raise _broken(bank.path, "has a brightness network whose output holds values that are not numbers")
 
 
 def list_banks(folder: str | os.PathLike[str] | None = None) -> list[Path]:
@@ -346,6 +360,7 @@ def _check_described(
     modules: Mapping[str, tuple[Generator, Discriminator | None]],
     encoders: Mapping[str, Encoder],
     trunk: Trunk | None,
+    brightness: Brightness | None,
 ) -> None:
     if set(header.components) != set(modules):
         raise ValueError(f"header has {sorted(header.components)}, modules {sorted(modules)}")
@@ -353,6 +368,8 @@ def _check_described(
         raise ValueError(f"the header does not name the encoders {sorted(encoders)}")
     if (trunk and trunk.config) != (header.trunk and header.trunk.architecture):
         raise ValueError("the header does not describe the trunk")
+    if (brightness and brightness.config) != (header.brightness and header.brightness.architecture):
+        raise ValueError("the header does not describe the brightness network")
     for name, component in header.components.items():
         generator, discriminator = modules[name]
         if generator.config != component.architecture or (discriminator is not None) != component.has_discriminator:
@@ -401,6 +418,8 @@ def _networks(header: BankHeader) -> dict[str, nn.Module]:
             networks[f"{name}.directions"] = DirectionVectors(*shape)
     if header.trunk is not None:
         networks[TRUNK] = Trunk(header.trunk.architecture)
+    if header.brightness is not None:
+        networks[BRIGHTNESS] = Brightness(header.brightness.architecture)
     return networks
 
 

@@ -14,6 +14,7 @@ from .bank import BankHeader, ComponentHeader, DirectionsHeader
 from .bank_figures import encoders_alone, hours, images_in, measured, nested, ten_times
 from .errors import JoinError
 from .images import write_text
+from .networks.brightness import Brightness
 from .networks.encoder import Encoder
 from .networks.stylegan2 import Generator, GeneratorConfig
 from .networks.trunk import Trunk
@@ -147,6 +148,9 @@ def _rows(header: BankHeader) -> Iterator[str]:
             yield _row(f"encoder of {name}", component.encoder.training, weights)
     if header.trunk is not None:
         yield _row("trunk", header.trunk.training, _weights(Trunk(header.trunk.architecture)))
+    if header.brightness is not None:
+        weights = _weights(Brightness(header.brightness.architecture))
+        yield _row("brightness network", header.brightness.training, weights)
 
 
 def _row(name: str, training: Mapping[str, Any], weights: int) -> str:
@@ -177,6 +181,12 @@ def _trainings(header: BankHeader) -> Iterator[tuple[str, Mapping[str, Any], lis
         architecture = f"--widths {' '.join(map(str, config.widths))} --depths {' '.join(map(str, config.depths))}"
         command = f"python -m join_engine.training.trunk --forward-model {header.forward_model} --out runs/trunk"
         yield "Perceptual trunk", header.trunk.training, _stretches(header.trunk.training, command, architecture)
+    if header.brightness is not None:
+        training, shape = header.brightness.training, header.brightness.architecture
+        architecture = f"--widths {' '.join(map(str, shape.widths))} --hidden {shape.hidden} --dropout {shape.dropout}"
+        command = "python -m join_engine.training.brightness --out runs/brightness"
+        command += f" --forward-model {header.forward_model}"
+        yield "Brightness network", training, _stretches(training, command, architecture)
 
 
 def _own_scores(training: Mapping[str, Any]) -> list[str]:

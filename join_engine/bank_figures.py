@@ -17,7 +17,9 @@ def seconds_of(header: BankHeader) -> dict[str, float]:
     components = header.components.values()
     encoders = [component.encoder.training for component in components if component.encoder is not None]
     trunk = [] if header.trunk is None else [header.trunk.training]
-    kinds = {"generators": [component.training for component in components], "encoders": encoders, "trunk": trunk}
+    brightness = [] if header.brightness is None else [header.brightness.training]
+    generators = [component.training for component in components]
+    kinds = {"generators": generators, "encoders": encoders, "trunk": trunk, "brightness": brightness}
     return {kind: sum(item.get("seconds", 0) for item in trainings) for kind, trainings in kinds.items() if trainings}
 
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .color import COMPONENT_TRANSFORMS
+from .networks.brightness import BrightnessConfig
 from .networks.encoder import EncoderConfig
 from .networks.stylegan2 import GeneratorConfig
 from .networks.trunk import TrunkConfig
 from .stacked import STACKED_TRANSFORMS
 
 FORMAT_VERSION = 1
-# The prefix of the trunk's tensors, beside those of the components.
-TRUNK = "trunk"
+# Prefixes of the tensors of networks that belong to no component.
+TRUNK, BRIGHTNESS = "trunk", "brightness"
 # Of banks that do not say: chosen on validation renders of Primeshapes.
 DETAIL_SHARE = 0.7
 DETAIL_RADIUS = 2.0
@@ -41,6 +42,28 @@ class TrunkHeader:
     def from_dict(cls, values: Mapping[str, Any]) -> TrunkHeader:
         """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
         return cls(TrunkConfig.from_dict(values["architecture"]), dict(values["training"]))
+
+
+@dataclass(frozen=True)
+class BrightnessHeader:
+    """What a bank says about the network that tells how bright an albedo is.
+
+    Attributes:
+        architecture: of the network.
+        training: what it was trained on and for how long; plain JSON values.
+    """
+
+    architecture: BrightnessConfig
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {"architecture": self.architecture.to_dict(), "training": dict(self.training)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> BrightnessHeader:
+        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
+        return cls(BrightnessConfig.from_dict(values["architecture"]), dict(values["training"]))
 
 
 @dataclass(frozen=True)
@@ -181,6 +204,7 @@ class BankHeader:
         detail_share: how much of the smooth grey difference that the generators leave is light, as chosen on validation
             renders (:class:`join_engine.presets.Detail`).
         detail_radius: what of it counts as smooth, likewise, in pixels of the bank.
+        brightness: of the network that tells how bright an albedo is, None when the file holds none.
     """
 
     name: str
@@ -195,6 +219,7 @@ class BankHeader:
     directions: DirectionsHeader | None = None
     detail_share: float = DETAIL_SHARE
     detail_radius: float = DETAIL_RADIUS
+    brightness: BrightnessHeader | None = None
 
     def __post_init__(self) -> None:
         if not self.components:
@@ -203,8 +228,9 @@ class BankHeader:
             raise ValueError(f"the detail's share must lie between 0 and 1, not be {self.detail_share}")
         if not 0.0 < self.detail_radius <= self.resolution:
             raise ValueError(f"the detail's radius must be above 0 and within the image, not be {self.detail_radius}")
-        if TRUNK in self.components:
-            raise ValueError(f"no component can be called {TRUNK!r}")
+        for name in (TRUNK, BRIGHTNESS):
+            if name in self.components:
+                raise ValueError(f"no component can be called {name!r}")
         for name, component in self.components.items():
             if component.architecture.resolution != self.resolution:
                 raise ValueError(f"component {name!r} has another resolution than the bank")
@@ -227,12 +253,13 @@ class BankHeader:
             **({} if self.directions is None else {"directions": self.directions.to_dict()}),
             "detail_share": self.detail_share,
             "detail_radius": self.detail_radius,
+            **({} if self.brightness is None else {"brightness": self.brightness.to_dict()}),
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BankHeader:
         """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
-        trunk, directions = values.get("trunk"), values.get("directions")
+        trunk, directions, brightness = (values.get(key) for key in ("trunk", "directions", "brightness"))
         return cls(
             name=str(values["name"]),
             resolution=int(values["resolution"]),
@@ -246,4 +273,5 @@ class BankHeader:
             directions=None if directions is None else DirectionsHeader.from_dict(directions),
             detail_share=float(values.get("detail_share", DETAIL_SHARE)),
             detail_radius=float(values.get("detail_radius", DETAIL_RADIUS)),
+            brightness=None if brightness is None else BrightnessHeader.from_dict(brightness),
         )

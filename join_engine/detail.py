@@ -3,11 +3,13 @@
 
 This is not in the paper, whose layers only approximate the image. A bank's generators know neither the fine texture
 of an image nor anything beyond their own resolution. The ratio between the image and what the layers make is split as
-Retinex would: much of its smooth grey part goes to the shading, the rest (edges, texture, colour) to the albedo.
+Retinex would: much of its smooth grey part goes to the shading, the rest (edges, texture, colour) to the albedo. A
+bank's network may then tell how bright the albedo is in all (:mod:`join_engine.brightness`).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -16,11 +18,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from .bank_header import BankHeader
+from .brightness import BRIGHTEST, DARKEST, level_of
 from .fitting import Frame
 from .presets import Detail, Preset
 
-# Reflectances between charcoal and fresh snow; what lies outside must be light.
-DARKEST, BRIGHTEST = 0.02, 1.0
 _EPSILON = 0.002  # keeps ratios of dark pixels, which are mostly noise, near 1; the best of 0.001 to 0.01 on validation
 
 # Forward models of which this knows how light and reflectance multiply.
@@ -38,10 +39,11 @@ def detail_for(preset: Preset, header: BankHeader) -> Detail | None:
         return None
     share = header.detail_share if preset.detail.share is None else preset.detail.share
     radius = header.detail_radius if preset.detail.radius is None else preset.detail.radius
-    return replace(preset.detail, share=share, radius=radius)
+    brightness = preset.detail.brightness and header.brightness is not None
+    return replace(preset.detail, share=share, radius=radius, brightness=brightness)
 
 
-def add_detail(settings: Detail, image: np.ndarray, layers: Layers, frame: Frame) -> Layers:
+def add_detail(settings: Detail, image: np.ndarray, layers: Layers, frame: Frame, level: float | None = None) -> Layers:
     """Change the layers so that they make the image.
 
     A specular layer is at most what the others leave of the image: a highlight lies on its surroundings and digs no
@@ -52,6 +54,8 @@ def add_detail(settings: Detail, image: np.ndarray, layers: Layers, frame: Frame
         image: linear [H, W, 3] ≥ 0.
         layers: linear [H, W, 3] ≥ 0, "albedo" and "shading", perhaps "specular".
         frame: of the image; the smooth part is found at the bank's resolution.
+        level: that the albedo is to have (:func:`join_engine.brightness.albedo_levels`), as far as its bounds allow;
+            None, or settings that do without, leave it as bright as it comes out.
     """
     if settings.share is None or settings.radius is None:
         raise ValueError("share and radius of the detail are not known: take the settings from detail_for")
@@ -64,10 +68,16 @@ def add_detail(settings: Detail, image: np.ndarray, layers: Layers, frame: Frame
     ratio = np.log((diffuse + _EPSILON) / (made + _EPSILON))  # [H, W, 3]
     grey = np.repeat(ratio.mean(axis=2, keepdims=True), 3, axis=2)
     smooth = frame.restore(_blur(frame.fit(grey), settings.radius))[0].permute(1, 2, 0).numpy()
-    albedo = base * np.exp(ratio - settings.share * smooth)
-    peak = albedo.max(axis=2, keepdims=True)  # all channels alike, so that what goes to the light has no colour
-    albedo = (albedo * (peak.clip(DARKEST, BRIGHTEST) / peak)).astype(np.float32)
+    albedo = _possible(base * np.exp(ratio - settings.share * smooth))
+    if settings.brightness and level is not None:
+        albedo = _possible(albedo * math.exp(level - float(level_of(frame.fit(albedo)))))
     return {**layers, "albedo": albedo, "shading": (diffuse / albedo).astype(np.float32)}
+
+
+def _possible(albedo: np.ndarray) -> np.ndarray:
+    """Within the bounds of reflectances; all channels alike, so that what goes to the light has no colour."""
+    peak = albedo.max(axis=2, keepdims=True)
+    return (albedo * (peak.clip(DARKEST, BRIGHTEST) / peak)).astype(np.float32)  # type: ignore[no-any-return]
 
 
 def keep_detail(component: str, layer: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:

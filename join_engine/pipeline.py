@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from .bank import Bank
+from .brightness import albedo_levels
 from .color import srgb_encode
 from .decomposition import Decomposition
 from .detail import add_detail, detail_for
@@ -108,10 +109,11 @@ def decompose(
     target = srgb_encode(frame.fit(colour))
     saturated = target >= _WHITE if colour.max() <= 1.0 else None
     detail = detail_for(preset, bank.header)
+    (level,) = albedo_levels(bank, target)
 
     def finish(outputs: Mapping[str, Tensor], frame: Frame = frame, colour: np.ndarray = colour) -> Layers:
         layers = _layers(bank, frame, outputs)
-        return layers if detail is None else add_detail(detail, colour, layers, frame)
+        return layers if detail is None else add_detail(detail, colour, layers, frame, level)
 
     monitor = monitor or Monitor()
     if on_preview is not None:

@@ -154,12 +154,16 @@ class Detail:
     Args:
         radius: standard deviation, in pixels of the bank, of the Gaussian that tells smooth from fine.
         share: part of the smooth grey difference that is taken for light.
+        brightness: set the albedo's brightness as the bank's network tells it, for a bank that has one
+            (:mod:`join_engine.brightness`).
 
-    Both None: what its validation renders have told of the bank (:class:`join_engine.bank_header.BankHeader`).
+    Radius and share None: what its validation renders have told of the bank
+    (:class:`join_engine.bank_header.BankHeader`).
     """
 
     radius: float | None = None
     share: float | None = None
+    brightness: bool = True
 
     def __post_init__(self) -> None:
         if self.radius is not None and not self.radius > 0.0:

@@ -3,11 +3,11 @@
 
     python samples/train_bank.py materials --out runs/materials --bank join_engine/banks/materials.safetensors
 
-Renders a dataset, packs it, trains a generator per component, the perceptual trunk and an encoder per component, learns
-the light's named directions, puts all together, evaluates the encoders on the test split, writes the card, draws
-samples of each generator beside real images, measures relighting against renders under a moved light, and decomposes
-one test image. Each step is a command that goes on from where it was; a step that ended well is not run again unless
-its command changes.
+Renders a dataset, packs it, trains a generator per component, the perceptual trunk, an encoder per component and the
+network that tells how bright an albedo is, learns the light's named directions, puts all together, evaluates the
+encoders on the test split, writes the card, draws samples of each generator beside real images, measures relighting
+against renders under a moved light, and decomposes one test image. Each step is a command that goes on from where it
+was; a step that ended well is not run again unless its command changes.
 """
 
 from __future__ import annotations
@@ -68,10 +68,15 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
         common = ["--resolution", options.resolution, "--components", *components, "--split", split]
         return Step(f"pack {split}", render("export", data, *common, *words, "--out", packs[split]))
 
+    turns = ["--turns"] if options.dataset in _WITHOUT_UP else []
+
     def encoder(component: str, how: str, kimg: float, *words: object) -> Step:
-        common = ["--bank", build, "--component", component, *judged, "--out", out / f"encoder-{component}"]
-        common += ["--turns"] if options.dataset in _WITHOUT_UP else []
+        common = ["--bank", build, "--component", component, *judged, "--out", out / f"encoder-{component}", *turns]
         return Step(f"encoder of {component}{how}", module("encoder", *common, "--kimg", kimg, *words))
+
+    def brightness(how: str, kimg: float, *words: object) -> Step:
+        common = [*judged, "--forward-model", model, "--relight", 0.5, "--out", out / "brightness", *turns]
+        return Step(f"brightness network{how}", module("brightness", *common, "--kimg", kimg, *words))
 
     quality = ["--resolution", options.resolution * _OVERSAMPLING, "--samples", options.samples, "--denoise"]
     size = _architecture(options)
@@ -91,10 +96,13 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
                               out / "trunk"))],
         [Step("generators to a bank", module("make_bank", *generators, "--trunk", out / "trunk", "--forward-model",
                                              model, *whole, "--out", build))],
-        [encoder(c, "", 0.75 * options.encoder_kimg) for c in components],
+        [*(encoder(c, "", 0.75 * options.encoder_kimg) for c in components),
+         brightness("", 0.75 * options.brightness_kimg)],
         # The last quarter at a lower rate brought the albedo of materials from 18.0 to 18.5 dB within 8,000 images.
-        [encoder(c, ", slower", options.encoder_kimg, "--lr", 0.0003) for c in components],
-        [Step("bank", module("make_bank", "--bank", build, *encoders, *whole, "--out", finished))],
+        [*(encoder(c, ", slower", options.encoder_kimg, "--lr", 0.0003) for c in components),
+         brightness(", slower", options.brightness_kimg, "--lr", 0.0002)],
+        [Step("bank", module("make_bank", "--bank", build, *encoders, "--brightness", out / "brightness", *whole,
+                             "--out", finished))],
         [Step("encoders alone", (*engine, "evaluate", "--preset", "draft", "--bank", str(finished), "--data",
                                  str(packs["test"]), "--count", str(options.evaluated), "--out", str(out / "scores")))],
         [Step("directions of the light", module("directions", "--bank", finished, *judged, "--out", directions))],
@@ -207,6 +215,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=8, help="images a step of the GANs")
     parser.add_argument("--trunk-kimg", type=float, default=100.0)
     parser.add_argument("--encoder-kimg", type=float, default=200.0)
+    parser.add_argument("--brightness-kimg", type=float, default=600.0)
     parser.add_argument("--evaluated", type=int, default=100, help="test images for the card")
     parser.add_argument("--compared", type=int, default=2000, help="images for the distances on the sample sheets")
     parser.add_argument("--relit", type=int, default=10, help="scenes that relighting is measured on")

@@ -16,13 +16,14 @@ import numpy as np
 import torch
 
 from ..bank import Bank, find_bank, load_bank
+from ..brightness import albedo_levels
 from ..detail import add_detail
 from ..errors import status_of
 from ..fitting import Frame
 from ..inversion.state import CodeBook
 from ..pipeline import set_up_torch
 from ..presets import PRESETS, Detail, Preset
-from .evaluate import Layers, Run, at_resolution, invert_images
+from .evaluate import Layers, Run, at_resolution, encode_images, invert_images
 from .methods import preset_method
 from .metrics import component_scores
 from .samples import Sample, read_samples
@@ -38,23 +39,25 @@ def compare(
     run = run or Run()
     truths = [at_resolution(sample.components, bank.header.resolution) for sample in samples]
     images = [np.asarray(bank.forward_model.compose(truth)) for truth in truths]
-    codebook, layers = CodeBook(bank), list[Layers]()
+    codebook, layers, levels = CodeBook(bank), list[Layers](), list[float | None]()
     for first in range(0, len(images), run.batch):
         part = images[first : first + run.batch]
         layers += invert_images(bank, part, preset_method(preset, bank), run, codebook, {}, first)[0]
-    return [_mean_psnr(settings_, images, layers, truths) for settings_ in settings]
+        levels += albedo_levels(bank, encode_images(part))
+    return [_mean_psnr(settings_, images, layers, levels, truths) for settings_ in settings]
 
 
 def _mean_psnr(
     settings: Detail,
     images: Sequence[np.ndarray],
     layers: Sequence[Layers],
+    levels: Sequence[float | None],
     truths: Sequence[Mapping[str, np.ndarray]],
 ) -> dict[str, float]:
     side = images[0].shape[0]
     found: dict[str, list[float]] = {name: [] for name in truths[0]}
-    for image, made, truth in zip(images, layers, truths, strict=True):
-        detailed = add_detail(settings, image, made, Frame(side, side, side))
+    for image, made, level, truth in zip(images, layers, levels, truths, strict=True):
+        detailed = add_detail(settings, image, made, Frame(side, side, side), level)
         for name, values in found.items():
             values.append(component_scores(name, detailed[name], truth[name])["psnr"])
     return {name: float(np.mean(values)) for name, values in found.items()}
@@ -69,13 +72,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--preset", choices=tuple(PRESETS), default="draft", help="makes the layers")
     parser.add_argument("--shares", nargs="+", type=float, default=SHARES)
     parser.add_argument("--radii", nargs="+", type=float, default=RADII, help="in pixels of the bank")
+    parser.add_argument(
+        "--brightness", action=argparse.BooleanOptionalAction, default=True, help="as the bank's network tells it"
+    )
     parser.add_argument("--threads", type=int, help="CPU threads (default: torch decides)")
     arguments = parser.parse_args(argv)
     return status_of(lambda: _print(arguments))
 
 
 def _print(arguments: argparse.Namespace) -> None:
-    settings = [Detail(radius, share) for radius in arguments.radii for share in arguments.shares]
+    ways = [(radius, share) for radius in arguments.radii for share in arguments.shares]
+    settings = [Detail(radius, share, arguments.brightness) for radius, share in ways]
     device: torch.device = set_up_torch("auto", arguments.threads)
     bank = load_bank(find_bank(arguments.bank), device)
     samples = read_samples(arguments.data, bank.forward_model.components, arguments.count)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from ..bank import Bank, fingerprint
+from ..brightness import albedo_levels
 from ..color import srgb_encode
 from ..detail import add_detail, detail_for
 from ..fitting import Frame
@@ -156,8 +157,9 @@ class _Decomposer:
         if detail is not None:
             side = self._bank.header.resolution
             frame = Frame(side, side, side)
-            pairs = zip(images, layers, strict=True)
-            estimates[self._method.titles[1]] = [add_detail(detail, image, own, frame) for image, own in pairs]
+            each = zip(images, layers, albedo_levels(self._bank, encode_images(images)), strict=True)
+            detailed = [add_detail(detail, image, own, frame, level) for image, own, level in each]
+            estimates[self._method.titles[1]] = detailed
         return estimates, time.perf_counter() - start + saved
 
     def _baseline(self, image: np.ndarray) -> Layers:
@@ -188,7 +190,7 @@ def invert_images(
     assert method.preset is not None
     stages = method.preset.stages
     count = next((index for index, stage in enumerate(stages) if isinstance(stage, Tuning)), len(stages))
-    target = srgb_encode(torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy()))
+    target = encode_images(images)
     key = (bank.sha256, first, stages[:count])
     saved = 0.0
     dtype = torch.bfloat16 if run.bf16 else None
@@ -207,6 +209,11 @@ def invert_images(
         layers = unstack(state.decode(state.settle(state.synthesize())))
     arrays = {name: layer.clip(0.0, None).permute(0, 2, 3, 1).cpu().numpy() for name, layer in layers.items()}
     return [{name: array[index] for name, array in arrays.items()} for index in range(len(images))], saved
+
+
+def encode_images(images: Sequence[np.ndarray]) -> torch.Tensor:
+    """Linear [R, R, 3] each → sRGB-encoded [B, 3, R, R]."""
+    return srgb_encode(torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy()))
 
 
 class _Judge:

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ..bank import Bank
+from ..brightness import albedo_levels
+from ..color import srgb_encode
 from ..detail import add_detail, detail_for
 from ..fitting import Frame
 from ..images import display_encode, opaque, read_image, validate_image
@@ -55,7 +57,8 @@ def _row(photo: Path, bank: Bank, preset: Preset, seed: int, codebook: CodeBook)
     detail = detail_for(preset, bank.header)
     if detail is not None:
         frame = Frame(colour.shape[0], colour.shape[1], bank.header.resolution)
-        layers = add_detail(detail, colour, dict(layers), frame)
+        (level,) = albedo_levels(bank, srgb_encode(frame.fit(colour)))
+        layers = add_detail(detail, colour, dict(layers), frame, level)
     image, made = display_encode("image", colour), display_encode("image", found.recomposed)
     psnr = component_scores("image", found.recomposed, colour)["psnr"]
     panels: list[Panel] = [(f"{photo.stem}\n{bank.header.name}, {preset.name}", image)]

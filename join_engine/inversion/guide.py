@@ -8,13 +8,14 @@ an optimisation which looks at nothing else lets albedo and shading trade; the e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ..bank import Bank
+from ..brightness import albedo_levels, level_of
+from ..views import View, views_known
 from .state import generate
 
 
@@ -28,13 +29,15 @@ class Guide:
         weight: of the squared distance, pixel by pixel.
         quarters_weight: of that between the quarters' means.
         bank: with encoders. One that was trained on mirrored or turned samples, too, looks at the image in all of these
-            ways, and what it sees on average counts.
+            ways, and what it sees on average counts. Where the bank has a network that tells how bright the albedo is,
+            light is shifted between albedo and shading until they are as it says.
         target: [B, 3, R, R], sRGB-encoded.
     """
 
     def __init__(self, weight: float, quarters_weight: float, bank: Bank, target: Tensor) -> None:
         self._weights = weight, quarters_weight
-        self._seen = {name: _seen(bank, name, target) for name in bank.forward_model.components}
+        seen = {name: _seen(bank, name, target) for name in bank.forward_model.components}
+        self._seen = _balanced(bank, seen, target)
 
     def __call__(self, outputs: Mapping[str, Tensor]) -> Tensor:
         """Mean squared distances in the generators' range, weighted, and summed over the components.
@@ -62,34 +65,29 @@ def _mean_square(offset: Tensor) -> Tensor:
 @torch.no_grad()
 def _seen(bank: Bank, name: str, target: Tensor) -> Tensor:
     """[B, 3, R, R] in the generator's range."""
-    component = bank.components[name]
-    flips, turns = _views(bank, name)
-    made = torch.zeros_like(target)
-    for flip in flips:
-        for turn in turns:
-            code = component.encode(_turn(target.flip(3) if flip else target, turn))
-            upright = _turn(generate(component.generator, code), -turn)
-            made += upright.flip(3) if flip else upright
-    return made / (len(flips) * len(turns))
+    component, views = bank.components[name], _views(bank, name)
+    made = [view.back(generate(component.generator, component.encode(view.of(target)))) for view in views]
+    return torch.stack(made).mean(dim=0)
 
 
-def _views(bank: Bank, name: str) -> tuple[tuple[bool, ...], tuple[int, ...]]:
-    """Whether also mirrored, and by how many quarter turns."""
-    settings = _samples_of(bank, name)
-    return (False, True) if settings.get("flip") else (False,), (0, 1, 2, 3) if settings.get("turns") else (0,)
+@torch.no_grad()
+def _balanced(bank: Bank, seen: Mapping[str, Tensor], target: Tensor) -> dict[str, Tensor]:
+    """Albedo and shading with the albedo's level as the bank's network tells it; their product stays."""
+    told = [level for level in albedo_levels(bank, target) if level is not None]
+    if not told or not {"albedo", "shading"} <= seen.keys():
+        return dict(seen)
+    transforms = {name: bank.components[name].transform for name in ("albedo", "shading")}
+    linear = {name: transform.from_generator(seen[name]).clamp_min(0.0) for name, transform in transforms.items()}
+    factor = (torch.tensor(told, device=target.device) - level_of(linear["albedo"])).exp()[:, None, None, None]
+    shifted = {"albedo": linear["albedo"] * factor, "shading": linear["shading"] / factor}
+    return {**seen, **{name: transforms[name].to_generator(values) for name, values in shifted.items()}}
+
+
+def _views(bank: Bank, name: str) -> tuple[View, ...]:
+    encoder = bank.header.components[name].encoder
+    return views_known({} if encoder is None else encoder.training)
 
 
 def know_mirrored(bank: Bank) -> bool:
     """Whether all of a bank's encoders were trained on mirrored samples, too."""
-    return bank.has_encoders and all(_samples_of(bank, name).get("flip") for name in bank.components)
-
-
-def _samples_of(bank: Bank, name: str) -> Mapping[str, Any]:
-    """What a component's encoder was trained with in the end; empty where nobody said."""
-    encoder = bank.header.components[name].encoder
-    stretches = [] if encoder is None else encoder.training.get("stretches", [])
-    return stretches[-1]["settings"] if stretches else {}
-
-
-def _turn(images: Tensor, quarters: int) -> Tensor:
-    return torch.rot90(images, quarters, (2, 3))
+    return bank.has_encoders and all(View(flip=True) in _views(bank, name) for name in bank.components)

@@ -9,7 +9,8 @@ Encoders are trained for the generators of a bank, and put into it afterwards:
 ``python -m join_engine.training.make_bank --bank build/primeshapes.safetensors --encoder albedo=runs/encoder-albedo
 --encoder shading=runs/encoder-shading --out join_engine/banks/primeshapes.safetensors``
 
-And so are directions of the light (:mod:`join_engine.training.directions`), by ``--directions``.
+And so are directions of the light (:mod:`join_engine.training.directions`), by ``--directions``, and the network that
+tells how bright an albedo is (:mod:`join_engine.training.brightness`), by ``--brightness``.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import torch
 from ..bank import (
     Bank,
     BankHeader,
+    BrightnessHeader,
     ComponentHeader,
     DirectionsHeader,
     EncoderHeader,
@@ -42,6 +44,7 @@ from ..bank_card import write_card
 from ..bank_header import DETAIL_RADIUS, DETAIL_SHARE
 from ..errors import JoinError, status_of
 from ..forward_models import get_forward_model
+from ..networks.brightness import Brightness, BrightnessConfig
 from ..networks.directions import DirectionVectors
 from ..networks.encoder import Encoder, EncoderConfig
 from ..networks.stylegan2 import Discriminator, Generator, GeneratorConfig
@@ -86,6 +89,22 @@ def load_trunk(run: Path) -> tuple[TrunkHeader, Trunk]:
         raise JoinError("checkpoint_broken", f"The checkpoint '{path}' is not that of a trunk.") from error
 
 
+def load_brightness(run: Path) -> tuple[BrightnessHeader, Brightness]:
+    """Header and averaged network of the training of a brightness network.
+
+    Raises:
+        JoinError: ``checkpoint_missing`` or ``checkpoint_broken``.
+    """
+    path = checkpoint_path(run)
+    tensors, values = read_checkpoint(path)
+    try:
+        network = Brightness(BrightnessConfig.from_dict(_identity(values, "brightness")["architecture"]))
+        network.load_state_dict(_under("average.", tensors))
+        return BrightnessHeader(network.config, _training(values)), network
+    except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        raise JoinError("checkpoint_broken", f"The checkpoint '{path}' is not that of a brightness network.") from error
+
+
 def load_encoder(run: Path) -> tuple[str, EncoderHeader, Encoder]:
     """Component name, header and averaged network of an encoder's training.
 
@@ -113,6 +132,7 @@ class Parts:
         encoders: of the components that have one.
         trunk: header and network, or None.
         directions: of the light: header, and vectors by component; or None.
+        brightness: header and network, or None.
     """
 
     headers: dict[str, ComponentHeader]
@@ -120,6 +140,7 @@ class Parts:
     encoders: dict[str, Encoder] = field(default_factory=dict)
     trunk: tuple[TrunkHeader, Trunk] | None = None
     directions: tuple[DirectionsHeader, Mapping[str, DirectionVectors]] | None = None
+    brightness: tuple[BrightnessHeader, Brightness] | None = None
 
     @classmethod
     def of_runs(cls, forward_model: str, runs: Mapping[str, Path]) -> Parts:
@@ -141,13 +162,14 @@ class Parts:
     @classmethod
     def of_bank(cls, bank: Bank) -> Parts:
         """The networks of a bank, loaded with its discriminators."""
-        found = bank.components
+        found, header = bank.components, bank.header
         return cls(
-            dict(bank.header.components),
+            dict(header.components),
             {name: (part.generator, part.discriminator) for name, part in found.items()},
             {name: part.encoder for name, part in found.items() if part.encoder is not None},
-            None if bank.trunk is None or bank.header.trunk is None else (bank.header.trunk, bank.trunk),
-            None if bank.header.directions is None else (bank.header.directions, bank.direction_vectors),
+            None if bank.trunk is None or header.trunk is None else (header.trunk, bank.trunk),
+            None if header.directions is None else (header.directions, bank.direction_vectors),
+            None if bank.brightness is None or header.brightness is None else (header.brightness, bank.brightness),
         )
 
     def add_directions(self, path: Path) -> None:
@@ -196,6 +218,7 @@ def make_bank(
     resolution = next(iter(parts.headers.values())).architecture.resolution
     trunk_header, trunk = parts.trunk or (None, None)
     described, directions = parts.directions or (None, None)
+    brightness_header, brightness = parts.brightness or (None, None)
     try:
         header = BankHeader(
             name,
@@ -208,12 +231,13 @@ def make_bank(
             directions=described,
             detail_share=detail_share,
             detail_radius=detail_radius,
+            brightness=brightness_header,
         )
     except ValueError as error:
         raise JoinError(
             "settings_invalid", f"Such a bank is not possible: {error}.", "Change that and repeat."
         ) from error
-    save_bank(out, header, parts.modules, parts.encoders, trunk, directions)
+    save_bank(out, header, parts.modules, parts.encoders, trunk, directions, brightness)
     write_card(out.with_suffix(".md"), header, out.stat().st_size)
     return header
 
@@ -296,6 +320,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--trunk", type=Path, metavar="RUN", help="trained perceptual trunk")
     parser.add_argument("--encoder", action="append", default=[], type=_component, metavar="NAME=RUN")
     parser.add_argument("--directions", type=Path, metavar="FILE", help="learned directions of the light")
+    parser.add_argument("--brightness", type=Path, metavar="RUN", help="trained brightness network")
     parser.add_argument("--name", help="of the bank (default: the file's)")
     parser.add_argument("--forward-model", default="lambertian", help="of --component (default: lambertian)")
     parser.add_argument("--out", required=True, type=Path, metavar="BANK.safetensors")
@@ -329,6 +354,8 @@ def _make(arguments: argparse.Namespace) -> None:
         share, radius = bank.header.detail_share, bank.header.detail_radius
     if arguments.trunk is not None:
         parts.trunk = load_trunk(arguments.trunk)
+    if arguments.brightness is not None:
+        parts.brightness = load_brightness(arguments.brightness)
     for name, run in arguments.encoder:
         parts.add_encoder(name, run)
     if arguments.directions is not None:

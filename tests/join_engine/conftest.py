@@ -14,6 +14,7 @@ import torch
 from join_engine.bank import (
     Bank,
     BankHeader,
+    BrightnessHeader,
     ComponentHeader,
     EncoderHeader,
     TrunkHeader,
@@ -22,6 +23,7 @@ from join_engine.bank import (
     save_bank,
 )
 from join_engine.color import srgb_encode
+from join_engine.networks.brightness import Brightness, BrightnessConfig
 from join_engine.networks.encoder import Encoder, EncoderConfig
 from join_engine.networks.stylegan2 import Discriminator, GeneratorConfig
 from join_engine.networks.trunk import Trunk, TrunkConfig
@@ -81,7 +83,7 @@ def picture() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def seeing_bank(tiny_bank: Bank, tmp_path_factory: pytest.TempPathFactory) -> Bank:
-    """The tiny bank with encoders and a trunk, of random weights like all the rest of it."""
+    """The tiny bank with encoders, a trunk and a brightness network, of random weights like all the rest of it."""
     path = tmp_path_factory.mktemp("banks") / "seeing.safetensors"
     torch.manual_seed(2)
     trunk = Trunk(TrunkConfig((4, 8, 8), (1, 1, 1)))
@@ -95,6 +97,13 @@ def seeing_bank(tiny_bank: Bank, tmp_path_factory: pytest.TempPathFactory) -> Ba
         encoder = EncoderHeader(shape, fingerprint(part.generator))
         components[name] = replace(tiny_bank.header.components[name], encoder=encoder)
         networks[name] = (part.generator, part.discriminator)
-    header = replace(tiny_bank.header, name="seeing", components=components, trunk=TrunkHeader(trunk.config))
-    save_bank(path, header, networks, encoders, trunk)
+    brightness = Brightness(BrightnessConfig((4, 8), 8))
+    header = replace(
+        tiny_bank.header,
+        name="seeing",
+        components=components,
+        trunk=TrunkHeader(trunk.config),
+        brightness=BrightnessHeader(brightness.config),
+    )
+    save_bank(path, header, networks, encoders, trunk, brightness=brightness)
     return load_bank(path, with_discriminators=True)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-TRANSFORMS = {"albedo": "srgb", "shading": "reinhard", "specular": "reinhard"}
+TRANSFORMS = {"image": "srgb", "albedo": "srgb", "shading": "reinhard", "specular": "reinhard"}
 
 
 def add_member(tar: tarfile.TarFile, name: str, data: bytes) -> None:

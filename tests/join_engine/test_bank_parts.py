@@ -37,9 +37,10 @@ Change = Callable[[Tensors, Values], object]
 
 
 def parts_of(bank: Bank) -> Any:
+    """Networks, encoders, trunk and brightness network."""
     networks = {name: (part.generator, part.discriminator) for name, part in bank.components.items()}
     encoders = {name: part.encoder for name, part in bank.components.items()}
-    return networks, encoders, bank.trunk
+    return networks, encoders, bank.trunk, bank.brightness
 
 
 def header_values(path: Path) -> Values:
@@ -49,7 +50,8 @@ def header_values(path: Path) -> Values:
 
 def test_round_trip(seeing_bank: Bank, tmp_path: Path) -> None:
     path = tmp_path / "again.safetensors"
-    save_bank(path, seeing_bank.header, *parts_of(seeing_bank))
+    networks, encoders, trunk, brightness = parts_of(seeing_bank)
+    save_bank(path, seeing_bank.header, networks, encoders, trunk, brightness=brightness)
     # What came out of a file goes into the same file: no weight is rounded twice.
     assert path.read_bytes() == seeing_bank.path.read_bytes()
     again = load_bank(path)
@@ -57,6 +59,8 @@ def test_round_trip(seeing_bank: Bank, tmp_path: Path) -> None:
     image = torch.rand(2, 3, 16, 16)
     assert again.trunk is not None and seeing_bank.trunk is not None
     assert all(torch.equal(a, b) for a, b in zip(again.trunk(image), seeing_bank.trunk(image), strict=True))
+    assert again.brightness is not None and seeing_bank.brightness is not None and not again.brightness.training
+    assert torch.equal(again.brightness(image), seeing_bank.brightness(image))
     for name, component in again.components.items():
         codes = component.encode(image)
         assert codes.shape == (2, 1, 16) and torch.equal(codes, seeing_bank.components[name].encode(image))
@@ -104,6 +108,9 @@ def swap_encoders(tensors: Tensors, values: Values) -> None:
         (lambda tensors, values: tensors.pop("albedo.encoder.stem.weight"), "'albedo.encoder.stem.weight'"),
         (lambda tensors, values: tensors.update({"extra": torch.zeros(2)}), "'extra' that its header does not"),
         (lambda tensors, values: values.pop("trunk"), "does not announce"),
+        (lambda tensors, values: values.pop("brightness"), "'brightness.body.0.bias' that its header does not"),
+        (lambda tensors, values: values["brightness"]["architecture"].update(dropout=1.0), "header that cannot be"),
+        (spoil("brightness.head.3.bias"), "'brightness.head.3.bias' with values that are not numbers"),
         (lambda tensors, values: values["components"]["albedo"].pop("encoder"), "does not announce"),
         (
             lambda tensors, values: tensors.update({"trunk.stage0.0.bias": torch.zeros(5, dtype=torch.float16)}),
@@ -155,24 +162,27 @@ def test_a_file_without_a_hash_is_an_early_one(seeing_bank: Bank, tmp_path: Path
 
 
 def test_weights_that_are_no_numbers_are_not_written(seeing_bank: Bank, tmp_path: Path) -> None:
-    networks, encoders, trunk = parts_of(load_bank(seeing_bank.path, with_discriminators=True))
+    networks, encoders, trunk, brightness = parts_of(load_bank(seeing_bank.path, with_discriminators=True))
     # Too large for half precision is as bad as NaN.
     trunk.stage0[0].weight[0, 0, 0, 0] = 1e6
     with pytest.raises(JoinError) as caught:
-        save_bank(tmp_path / "x.safetensors", seeing_bank.header, networks, encoders, trunk)
+        save_bank(tmp_path / "x.safetensors", seeing_bank.header, networks, encoders, trunk, brightness=brightness)
     assert caught.value.code == "weights_not_finite" and "trunk.stage0.0.weight" in caught.value.message
     assert not list(tmp_path.iterdir())
 
 
 def test_header_and_parts_must_agree(seeing_bank: Bank, tmp_path: Path) -> None:
-    networks, encoders, trunk = parts_of(seeing_bank)
+    networks, encoders, trunk, brightness = parts_of(seeing_bank)
     header, out = seeing_bank.header, tmp_path / "x"
     for wrong in (({}, trunk), (encoders, None), (encoders | {"albedo": Encoder(encoders["albedo"].config)}, None)):
         with pytest.raises(ValueError):
-            save_bank(out, header, networks, *wrong)
+            save_bank(out, header, networks, *wrong, brightness=brightness)
+    with pytest.raises(ValueError, match="describe the brightness"):
+        save_bank(out, header, networks, encoders, trunk)
     other = Generator(header.components["albedo"].architecture)
     with pytest.raises(ValueError, match="another generator"):
-        save_bank(out, header, networks | {"albedo": (other, networks["albedo"][1])}, encoders, trunk)
+        others = networks | {"albedo": (other, networks["albedo"][1])}
+        save_bank(out, header, others, encoders, trunk, brightness=brightness)
     with pytest.raises(ValueError, match="does not fit"):
         encoder = header.components["albedo"].encoder
         assert encoder is not None
@@ -180,6 +190,8 @@ def test_header_and_parts_must_agree(seeing_bank: Bank, tmp_path: Path) -> None:
         replace(header.components["albedo"], encoder=small)
     with pytest.raises(ValueError, match="can be called"):
         replace(header, components={"trunk": header.components["albedo"]})
+    with pytest.raises(ValueError, match="can be called"):
+        replace(header, components={"brightness": header.components["albedo"]})
 
 
 def test_a_fingerprint_is_of_the_weights_as_stored(seeing_bank: Bank) -> None:
@@ -219,6 +231,11 @@ def test_verifying_lets_every_network_work(
         parameter.fill_(1e20)
     with pytest.raises(JoinError, match="not numbers"):
         verify_bank(huge)
+    infinite = load_bank(seeing_bank.path)
+    for parameter in infinite.brightness.parameters():  # type: ignore[union-attr]
+        parameter.fill_(1e20)
+    with pytest.raises(JoinError, match="brightness network"):
+        verify_bank(infinite)
 
 
 # The card
@@ -254,10 +271,11 @@ def test_the_card_tells_what_the_header_knows(seeing_bank: Bank) -> None:
         "| generator of albedo | 321 | 5,000 | 625 | 0.03 h | 50 |",
         "| encoder of shading | 321 |",
         "| trunk | | | | not told |",
+        "| brightness network | | | | not told |",
         "--data train.tar --kimg 5",
         "--batch 8 --flip",
         "| mse | 0.0125 |",
-        "All trainings one after the other: 0.11 hours (generators 0.06, encoders 0.06, trunk 0.00)",
+        "All trainings one after the other: 0.11 hours (generators 0.06, encoders 0.06, trunk 0.00, brightness 0.00)",
         "How good they are is not measured",
         "| albedo | 5 thousand | 16 | 50 thousand, 156 passes |",
         "1.1 hours, would be spent on showing more images",

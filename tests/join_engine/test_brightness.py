@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The network that tells how bright an albedo is: what it learns, what a bank makes of it, what layers become by it."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from join_engine.bank import Bank, load_bank
+from join_engine.brightness import DARKEST, albedo_levels, level_of
+from join_engine.color import srgb_encode
+from join_engine.detail import add_detail, detail_for
+from join_engine.evaluation.detail_choice import compare
+from join_engine.evaluation.evaluate import Run as Evaluation
+from join_engine.evaluation.evaluate import evaluate
+from join_engine.evaluation.methods import preset_method
+from join_engine.evaluation.photo_sheet import write_photo_sheet
+from join_engine.fitting import Frame
+from join_engine.forward_models import FORWARD_MODELS
+from join_engine.images import write_png
+from join_engine.networks.brightness import Brightness, BrightnessConfig
+from join_engine.pipeline import decompose
+from join_engine.presets import Detail, EncoderStart, Preset
+from join_engine.training import brightness, make_bank
+from join_engine.training.brightness import BrightnessLearner, BrightnessSettings, relit_by
+from join_engine.training.compose import ComponentSets, read_component_sets
+from join_engine.training.photo_augment import PhotoRanges
+
+from .fake_packs import write_pack
+from .invented_renders import write_renders
+from .test_evaluate import _own_samples
+
+SMALL = BrightnessConfig((8, 12, 16), 16, 0.1)
+OPTIONS = ["--widths", "8", "12", "16", "--hidden", "16", "--dropout", "0.1", "--device", "cpu", "--threads", "1"]
+PRESET = Preset("x", (EncoderStart(),), Detail())
+
+
+@pytest.fixture(scope="module")
+def packs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("renders")
+    return write_renders(folder / "train.tar", 300, seed=0), write_renders(folder / "val.tar", 128, seed=1)
+
+
+@pytest.fixture(scope="module")
+def data(packs: tuple[Path, Path]) -> ComponentSets:
+    return read_component_sets([packs[0]], "lambertian")
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+
+def learner_of(**settings: float | bool) -> BrightnessLearner:
+    return BrightnessLearner(SMALL, BrightnessSettings(**settings), PhotoRanges(share=0.2))  # type: ignore[arg-type]
+
+
+def telling(bank: Bank, **settings: bool) -> Bank:
+    """The bank, saying that its network saw such samples last."""
+    assert bank.header.brightness is not None
+    header = replace(bank.header.brightness, training={"stretches": [{"settings": settings}]})
+    return replace(bank, header=replace(bank.header, brightness=header))
+
+
+# The network and its training
+
+
+def test_the_level_is_the_mean_logarithm_above_the_darkest() -> None:
+    albedo = torch.tensor([0.5, 0.125])[:, None, None, None].expand(2, 3, 4, 4).clone()
+    albedo[1, :, :2] = 0.0
+    expected = [math.log(0.5), (math.log(0.125) + math.log(DARKEST)) / 2]
+    assert level_of(albedo).tolist() == pytest.approx(expected)
+
+
+def test_it_takes_images_of_any_size_that_it_can_halve_so_often() -> None:
+    network = Brightness(SMALL).eval()
+    assert SMALL.smallest_image == 8
+    for side in (8, 64):
+        assert network(torch.rand(3, 3, side, side)).shape == (3,)
+    assert BrightnessConfig.from_dict(json.loads(json.dumps(SMALL.to_dict()))) == SMALL
+    for wrong in ({"widths": ()}, {"widths": (4, 0)}, {"hidden": 0}, {"dropout": 1.0}):
+        with pytest.raises(ValueError):
+            replace(SMALL, **wrong)  # type: ignore[arg-type]
+
+
+def test_it_learns_what_holds_for_images_that_it_has_not_seen(packs: tuple[Path, Path], data: ComponentSets) -> None:
+    unseen = read_component_sets([packs[1]], "lambertian")
+    learner = learner_of(batch=32, lr=3e-3, ema_kimg=0.5, relight=0.5)
+    for _ in range(120):
+        learner.step(data)
+    scores = learner.validate(unseen)
+    assert scores["samples"] == 128
+    assert scores["error"] < 0.85 * scores["spread"] and abs(scores["bias"]) < 0.5 * scores["spread"]
+
+
+def test_relit_samples_keep_their_albedo(data: ComponentSets) -> None:
+    first, second = data.batch(torch.arange(4)), data.batch(torch.arange(4, 8))
+    found = relit_by(first, second, torch.tensor([True, False, True, False]))
+    assert torch.equal(found["albedo"], first["albedo"])
+    assert torch.equal(found["shading"][::2], second["shading"][::2])
+    assert torch.equal(found["shading"][1::2], first["shading"][1::2])
+
+
+def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets) -> None:
+    settings = {"batch": 4, "relight": 0.5, "turns": True}
+
+    def begun() -> brightness.Run:
+        made = brightness.Run(learner_of(**settings), {"kind": "brightness"}, data, None, tmp_path)
+        made.resume()
+        return made
+
+    straight = learner_of(**settings)
+    for _ in range(9):
+        straight.step(data)
+    begun().train(kimg=0.016, minutes=9, save_every=0, validate_every=0)
+    resumed = begun()
+    assert resumed.learner.steps == 4
+    resumed.train(kimg=0.036, minutes=9, save_every=0, validate_every=0)
+    left, right = straight.tensors(), resumed.learner.tensors()
+    assert left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+
+
+def test_the_command_trains_and_the_network_gets_into_a_bank(
+    tmp_path: Path, packs: tuple[Path, Path], seeing_bank: Bank, quiet: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, out = tmp_path / "run", tmp_path / "with.safetensors"
+    command = ["--data", str(packs[0]), "--validation", str(packs[1]), "--out", str(run), *OPTIONS, "--batch", "8"]
+    assert brightness.main([*command, "--kimg", "0.032", "--turns"]) == 0
+    assert "validation: samples 128" in capsys.readouterr().out
+    assert make_bank.main(["--bank", str(seeing_bank.path), "--brightness", str(run), "--out", str(out)]) == 0
+    bank = load_bank(out)
+    assert bank.header.brightness is not None and bank.header.brightness.architecture == SMALL
+    assert bank.header.brightness.training["images_shown"] == 32
+    assert "| brightness network | 300 | 32 | 4 |" in out.with_suffix(".md").read_text("utf-8")
+    header, network = make_bank.load_brightness(run)
+    assert header == bank.header.brightness
+    stored = load_bank(out).brightness
+    assert stored is not None
+    image = torch.rand(2, 3, 16, 16)
+    torch.testing.assert_close(network.eval()(image), stored(image), atol=0.01, rtol=0.01)  # half precision
+    # Whatever is put in later, it stays.
+    again = tmp_path / "again.safetensors"
+    assert make_bank.main(["--bank", str(out), "--name", "with", "--out", str(again)]) == 0
+    assert again.read_bytes() == out.read_bytes()
+
+
+def test_what_cannot_be_trained_is_said(
+    tmp_path: Path, packs: tuple[Path, Path], quiet: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = ["--data", str(packs[0]), "--out", str(tmp_path / "run")]
+    stacked = write_pack(tmp_path / "image.tar", count=3, components=("image",))
+    for arguments in (
+        [*good, *OPTIONS, "--dropout", "1.5"],
+        [*good, *OPTIONS, "--widths", "4", "4", "4", "4", "4", "4"],
+        ["--data", str(stacked), "--forward-model", "image", "--out", str(tmp_path / "run"), *OPTIONS],
+    ):
+        assert brightness.main(arguments) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and len(error.splitlines()) == 1
+    trained = tmp_path / "encoder"
+    assert make_bank.main(["--bank", "materials", "--brightness", str(trained), "--out", str(tmp_path / "x")]) == 2
+    assert not (tmp_path / "x").exists()
+
+
+# What a bank makes of it
+
+
+def test_it_looks_in_all_the_ways_that_it_was_trained_for(seeing_bank: Bank) -> None:
+    images = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    plain = albedo_levels(seeing_bank, images)
+    network = seeing_bank.brightness
+    assert network is not None
+    with torch.no_grad():
+        assert plain == pytest.approx(network(images).clamp(math.log(DARKEST), 0.0).tolist())
+        both = (network(images) + network(images.flip(3))) / 2
+    assert albedo_levels(telling(seeing_bank, flip=True), images) == pytest.approx(both.tolist(), abs=1e-6)
+    turning = telling(seeing_bank, flip=True, turns=True)
+    turned = albedo_levels(turning, torch.rot90(images, 1, (2, 3)))
+    assert turned == pytest.approx(albedo_levels(turning, images), abs=1e-5)
+    # Beyond white it sees white, and no answer is impossible.
+    assert albedo_levels(seeing_bank, images * 5) == albedo_levels(seeing_bank, (images * 5).clamp(0, 1))
+
+
+def test_without_a_network_nothing_is_told(tiny_bank: Bank) -> None:
+    assert albedo_levels(tiny_bank, torch.rand(2, 3, 16, 16)) == [None, None]
+    found = detail_for(PRESET, tiny_bank.header)
+    assert found is not None and not found.brightness
+
+
+@pytest.mark.parametrize("model", ["lambertian", "lambertian_specular"])
+@pytest.mark.parametrize("level", [math.log(0.05), math.log(0.4)])
+def test_layers_get_the_level_and_make_the_image(model: str, level: float) -> None:
+    rng = np.random.default_rng(0)
+    albedo, shading, specular = (rng.uniform(0.3, 0.6, (40, 56, 3)).astype(np.float32) for _ in range(3))
+    layers = {"albedo": albedo, "shading": shading}
+    layers |= {"specular": 0.1 * specular} if model == "lambertian_specular" else {}
+    image = np.asarray(FORWARD_MODELS[model].compose(layers))
+    frame = Frame(40, 56, 16)
+    found = add_detail(Detail(2.0, 0.5), image, layers, frame, level)
+    assert float(level_of(frame.fit(found["albedo"]))) == pytest.approx(level, abs=0.02)
+    assert np.allclose(FORWARD_MODELS[model].compose(found), image, atol=1e-5)
+    same = add_detail(Detail(2.0, 0.5, brightness=False), image, layers, frame, level)
+    plain = add_detail(Detail(2.0, 0.5), image, layers, frame)
+    assert all(np.array_equal(same[name], plain[name]) for name in layers)
+    assert np.allclose(plain["albedo"], albedo, atol=1e-4)
+
+
+def test_a_level_that_is_out_of_reach_keeps_within_the_bounds() -> None:
+    albedo = np.full((16, 16, 3), 0.5, np.float32)
+    albedo[:, :8] = 0.05
+    layers = {"albedo": albedo, "shading": np.ones_like(albedo)}
+    found = add_detail(Detail(2.0, 0.5), albedo, layers, Frame(16, 16, 16), 0.0)
+    assert found["albedo"].max() == pytest.approx(1.0)
+    assert np.allclose(found["albedo"] * found["shading"], albedo, atol=1e-6)
+
+
+def test_a_decomposition_has_the_level_that_was_told(seeing_bank: Bank, picture: np.ndarray) -> None:
+    bank, frame = load_bank(seeing_bank.path), Frame(40, 56, 16)
+    bank.brightness.head[3].bias.fill_(-1.5)  # type: ignore[union-attr,operator]
+    (level,) = albedo_levels(bank, srgb_encode(frame.fit(picture)))
+    outcome = decompose(picture, bank, PRESET).decomposition
+    assert outcome.settings["detail"]["brightness"] is True
+    assert float(level_of(frame.fit(outcome.layers["albedo"]))) == pytest.approx(level, abs=0.05)
+    assert outcome.metrics["psnr"] > 60
+    own = decompose(picture, bank, replace(PRESET, detail=Detail(brightness=False))).decomposition
+    assert not np.allclose(own.layers["albedo"], outcome.layers["albedo"], atol=0.01)
+
+
+def test_evaluation_and_choice_see_what_users_get(seeing_bank: Bank, tmp_path: Path) -> None:
+    samples = _own_samples(seeing_bank, 2)
+    told = evaluate(seeing_bank, samples, [preset_method(PRESET, seeing_bank)], Evaluation(batch=2))["methods"]
+    with_it, without = compare(seeing_bank, samples, PRESET, [Detail(2.0, 0.7), Detail(2.0, 0.7, brightness=False)])
+    assert with_it["albedo"] == pytest.approx(told["x + detail"]["albedo"]["psnr"]["mean"], abs=1e-3)
+    assert with_it["albedo"] != pytest.approx(without["albedo"], abs=1e-3)
+
+
+def test_a_sheet_of_photos_has_layers_of_the_level_that_was_told(
+    seeing_bank: Bank, picture: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float | None] = []
+
+    def watched(*arguments: object) -> object:
+        given.append(arguments[4])  # type: ignore[arg-type]
+        return add_detail(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("join_engine.evaluation.photo_sheet.add_detail", watched)
+    write_png(tmp_path / "photo.png", srgb_encode(picture))
+    write_photo_sheet(tmp_path / "sheet.png", [tmp_path / "photo.png"], seeing_bank, PRESET)
+    assert len(given) == 1 and isinstance(given[0], float)
