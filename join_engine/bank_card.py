@@ -12,6 +12,7 @@ from typing import Any
 
 from .bank import BankHeader, ComponentHeader, DirectionsHeader
 from .bank_figures import encoders_alone, hours, images_in, measured, nested, ten_times
+from .detail import DETAILED
 from .errors import JoinError
 from .images import write_text
 from .networks.brightness import Brightness
@@ -65,8 +66,7 @@ def card(header: BankHeader, size: int) -> str:
         "",
         _ingredients(header),
         *([f"Machine: {header.machine}."] if header.machine else []),
-        f"Of the smooth grey difference that the generators leave in an image, {header.detail_share:.0%} is light; "
-        f"smooth is what a Gaussian of {header.detail_radius:g} pixels leaves of it.",
+        *_detail(header),
         "",
         "| network | images | shown | steps | training time | images/s | weights |",
         "|---|---|---|---|---|---|---|",
@@ -84,6 +84,16 @@ def card(header: BankHeader, size: int) -> str:
     lines += encoders_alone(header) + ten_times(header)
     lines += ["", "## Scores", "", *measured(header.scores)]
     return "\n".join(lines) + "\n"
+
+
+def _detail(header: BankHeader) -> list[str]:
+    """How the detail is split, where there is any."""
+    if header.forward_model not in DETAILED:
+        return []
+    return [
+        f"Of the smooth grey difference that the generators leave in an image, {header.detail_share:.0%} is light; "
+        f"smooth is what a Gaussian of {header.detail_radius:g} pixels leaves of it."
+    ]
 
 
 def directions_table(header: DirectionsHeader) -> list[str]:

@@ -25,7 +25,7 @@ from .presets import Detail, Preset
 _EPSILON = 0.002  # keeps ratios of dark pixels, which are mostly noise, near 1; the best of 0.001 to 0.01 on validation
 
 # Forward models of which this knows how light and reflectance multiply.
-_MODELS = {"lambertian", "lambertian_specular"}
+DETAILED = {"lambertian", "lambertian_specular"}
 
 Layers = dict[str, np.ndarray]
 
@@ -35,7 +35,7 @@ def detail_for(preset: Preset, header: BankHeader) -> Detail | None:
 
     None when it asks for no detail, and for a forward model that :func:`add_detail` does not know.
     """
-    if preset.detail is None or header.forward_model not in _MODELS:
+    if preset.detail is None or header.forward_model not in DETAILED:
         return None
     share = header.detail_share if preset.detail.share is None else preset.detail.share
     radius = header.detail_radius if preset.detail.radius is None else preset.detail.radius

@@ -11,7 +11,18 @@ from typing import Any
 
 from ..bank import Bank
 from ..errors import JoinError
-from ..presets import DEFAULT_PRESET, PRESETS, EncoderStart, Joint, KeepBest, MeanStart, PoolStart, Preset, Tuning
+from ..presets import (
+    DEFAULT_PRESET,
+    PRESETS,
+    EncoderStart,
+    Joint,
+    KeepBest,
+    MeanStart,
+    Mirrored,
+    PoolStart,
+    Preset,
+    Tuning,
+)
 from .baselines import BASELINES
 
 # λ of Eq. 7 is given nowhere; the kNN loss takes its place, so it gets that one's.
@@ -119,14 +130,16 @@ class Method:
     def cost(self) -> int:
         """Roughly how much work an image is, in optimiser steps."""
         stages = self.preset.stages if self.preset else ()
-        starts, cost = 1, 1
+        starts, cost, views = 1, 1, 1
         for stage in stages:
-            if isinstance(stage, PoolStart):
+            if isinstance(stage, Mirrored):
+                views = 2
+            elif isinstance(stage, PoolStart):
                 starts = stage.starts
             elif isinstance(stage, Joint | Tuning):
                 cost += stage.steps * starts * (2 if stage.ensemble else 1)
                 starts = 1 if isinstance(stage, Joint) else starts
-        return cost
+        return cost * views
 
 
 def make_methods(names: Sequence[str], rows: Rows, bank: Bank, single: Bank | None = None) -> list[Method]:
