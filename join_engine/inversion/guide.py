@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..bank import Bank
-from ..brightness import albedo_levels, level_of
 from ..views import View, views_known
 from .state import generate
 
@@ -29,15 +28,13 @@ class Guide:
         weight: of the squared distance, pixel by pixel.
         quarters_weight: of that between the quarters' means.
         bank: with encoders. One that was trained on mirrored or turned samples, too, looks at the image in all of these
-            ways, and what it sees on average counts. Where the bank has a network that tells how bright the albedo is,
-            light is shifted between albedo and shading until they are as it says.
+            ways, and what it sees on average counts.
         target: [B, 3, R, R], sRGB-encoded.
     """
 
     def __init__(self, weight: float, quarters_weight: float, bank: Bank, target: Tensor) -> None:
         self._weights = weight, quarters_weight
-        seen = {name: _seen(bank, name, target) for name in bank.forward_model.components}
-        self._seen = _balanced(bank, seen, target)
+        self._seen = {name: _seen(bank, name, target) for name in bank.forward_model.components}
 
     def __call__(self, outputs: Mapping[str, Tensor]) -> Tensor:
         """Mean squared distances in the generators' range, weighted, and summed over the components.
@@ -68,19 +65,6 @@ def _seen(bank: Bank, name: str, target: Tensor) -> Tensor:
     component, views = bank.components[name], _views(bank, name)
     made = [view.back(generate(component.generator, component.encode(view.of(target)))) for view in views]
     return torch.stack(made).mean(dim=0)
-
-
-@torch.no_grad()
-def _balanced(bank: Bank, seen: Mapping[str, Tensor], target: Tensor) -> dict[str, Tensor]:
-    """Albedo and shading with the albedo's level as the bank's network tells it; their product stays."""
-    told = [level for level in albedo_levels(bank, target) if level is not None]
-    if not told or not {"albedo", "shading"} <= seen.keys():
-        return dict(seen)
-    transforms = {name: bank.components[name].transform for name in ("albedo", "shading")}
-    linear = {name: transform.from_generator(seen[name]).clamp_min(0.0) for name, transform in transforms.items()}
-    factor = (torch.tensor(told, device=target.device) - level_of(linear["albedo"])).exp()[:, None, None, None]
-    shifted = {"albedo": linear["albedo"] * factor, "shading": linear["shading"] / factor}
-    return {**seen, **{name: transforms[name].to_generator(values) for name, values in shifted.items()}}
 
 
 def _views(bank: Bank, name: str) -> tuple[View, ...]:

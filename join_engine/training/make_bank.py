@@ -20,12 +20,13 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from torch import nn
 
 from ..bank import (
     Bank,
@@ -53,6 +54,7 @@ from .checkpoint import checkpoint_path, read_checkpoint
 from .directions_file import read_directions
 
 Networks = tuple[Generator, Discriminator]
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def load_trained(run: Path) -> tuple[str, ComponentHeader, Networks]:
@@ -79,14 +81,8 @@ def load_trunk(run: Path) -> tuple[TrunkHeader, Trunk]:
     Raises:
         JoinError: ``checkpoint_missing`` or ``checkpoint_broken``.
     """
-    path = checkpoint_path(run)
-    tensors, values = read_checkpoint(path)
-    try:
-        trunk = Trunk(TrunkConfig.from_dict(_identity(values, "trunk")["architecture"]))
-        trunk.load_state_dict(_under("average.trunk.", tensors))
-        return TrunkHeader(trunk.config, _training(values)), trunk
-    except (KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise JoinError("checkpoint_broken", f"The checkpoint '{path}' is not that of a trunk.") from error
+    training, trunk = _averaged(run, "trunk", lambda values: Trunk(TrunkConfig.from_dict(values)), "average.trunk.")
+    return TrunkHeader(trunk.config, training), trunk
 
 
 def load_brightness(run: Path) -> tuple[BrightnessHeader, Brightness]:
@@ -95,14 +91,25 @@ def load_brightness(run: Path) -> tuple[BrightnessHeader, Brightness]:
     Raises:
         JoinError: ``checkpoint_missing`` or ``checkpoint_broken``.
     """
+    training, network = _averaged(
+        run, "brightness", lambda values: Brightness(BrightnessConfig.from_dict(values)), "average."
+    )
+    return BrightnessHeader(network.config, training), network
+
+
+def _averaged(
+    run: Path, kind: str, make: Callable[[Mapping[str, Any]], Network], prefix: str
+) -> tuple[dict[str, Any], Network]:
+    """What a run says of its training, and its averaged network, made from the architecture."""
     path = checkpoint_path(run)
     tensors, values = read_checkpoint(path)
     try:
-        network = Brightness(BrightnessConfig.from_dict(_identity(values, "brightness")["architecture"]))
-        network.load_state_dict(_under("average.", tensors))
-        return BrightnessHeader(network.config, _training(values)), network
+        network = make(_identity(values, kind)["architecture"])
+        network.load_state_dict(_under(prefix, tensors))
+        return _training(values), network
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise JoinError("checkpoint_broken", f"The checkpoint '{path}' is not that of a brightness network.") from error
+        message = f"The checkpoint '{path}' is not that of a network of the kind '{kind}'."
+        raise JoinError("checkpoint_broken", message) from error
 
 
 def load_encoder(run: Path) -> tuple[str, EncoderHeader, Encoder]:
