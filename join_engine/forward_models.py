@@ -1,27 +1,61 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Forward models f of JoIN's Eq. 1: how linear components make a linear image.
 
-A model is registered by name and names its components in order; a bank's header names the model it was made for.
-To add one, write a function of the components and decorate it with :func:`register`; nothing else has to change.
+A model is data: a name and a formula, which the engine computes, Blender's compositor group is built of, and an export
+goes by. A bank's header names the model it was made for. To add one, :func:`register` it; nothing else has to change.
 Works on numpy arrays and torch tensors alike and imports neither.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 from .color import Array, srgb_encode
 from .errors import JoinError
 
+Formula = tuple[tuple[str | float, ...], ...]
+"""A sum of products: each term holds the names of components, and numbers. albedo × shading + specular is
+``(("albedo", "shading"), ("specular",))``. In JSON it is the same in lists."""
+
+
+def components_in(formula: Formula) -> tuple[str, ...]:
+    """The names in a formula, in the order in which they first occur."""
+    return tuple(dict.fromkeys(factor for term in formula for factor in term if isinstance(factor, str)))
+
+
+def compose(formula: Formula, components: Mapping[str, Array]) -> Array:
+    """Linear components, each of one shape → the linear image of that shape.
+
+    Raises:
+        KeyError: for a component that is missing.
+    """
+    terms = ((components[factor] if isinstance(factor, str) else factor for factor in term) for term in formula)
+    return reduce(operator.add, (reduce(operator.mul, term) for term in terms))
+
 
 @dataclass(frozen=True)
 class ForwardModel:
-    """f of Eq. 1, with the names of the components that it takes."""
+    """f of Eq. 1.
+
+    Args:
+        name: what banks call it.
+        formula: what it computes.
+        stacked: a single component, named ``albedo+shading`` and so on, holds all that the formula names, as
+            [B, 3·n, H, W].
+    """
 
     name: str
-    components: tuple[str, ...]
-    linear: Callable[..., Array]
+    formula: Formula
+    stacked: bool = False
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """The names of the components that it takes, in order."""
+        names = components_in(self.formula)
+        return ("+".join(names),) if self.stacked else names
 
     def compose(self, components: Mapping[str, Array]) -> Array:
         """Linear components, each of one shape ([B, 3, H, W] or [H, W, 3]) → linear Rec.709 image of that shape.
@@ -32,7 +66,11 @@ class ForwardModel:
         missing = [name for name in self.components if name not in components]
         if missing:
             raise JoinError("component_missing", f"The forward model '{self.name}' needs {', '.join(missing)}.")
-        return self.linear(*(components[name] for name in self.components))
+        if self.stacked:
+            (whole,) = self.components
+            parts = enumerate(components_in(self.formula))
+            components = {name: components[whole][..., 3 * i : 3 * i + 3, :, :] for i, name in parts}
+        return compose(self.formula, components)
 
     def render(self, components: Mapping[str, Array]) -> Array:
         """As :meth:`compose`, but sRGB-encoded: the image of Eq. 5 and 6 that is compared with the target."""
@@ -42,16 +80,12 @@ class ForwardModel:
 FORWARD_MODELS: dict[str, ForwardModel] = {}
 
 
-def register(name: str, *components: str) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
-    """Register ``function(component, …) -> linear image`` as the forward model ``name``."""
-
-    def add(function: Callable[..., Array]) -> Callable[..., Array]:
-        if name in FORWARD_MODELS:
-            raise ValueError(f"a forward model named {name!r} is registered already")
-        FORWARD_MODELS[name] = ForwardModel(name, components, function)
-        return function
-
-    return add
+def register(model: ForwardModel) -> ForwardModel:
+    """Let banks name a model."""
+    if model.name in FORWARD_MODELS:
+        raise ValueError(f"a forward model named {model.name!r} is registered already")
+    FORWARD_MODELS[model.name] = model
+    return model
 
 
 def get_forward_model(name: str) -> ForwardModel:
@@ -62,19 +96,9 @@ def get_forward_model(name: str) -> ForwardModel:
     return FORWARD_MODELS[name]
 
 
-@register("lambertian", "albedo", "shading")
-def lambertian(albedo: Array, shading: Array) -> Array:
-    """Lambertian surfaces (Eq. 5, before the sRGB curve)."""
-    return albedo * shading
-
-
-@register("lambertian_specular", "albedo", "shading", "specular")
-def lambertian_specular(albedo: Array, shading: Array, specular: Array) -> Array:
-    """Lambertian surfaces and an additive specular layer (Eq. 6 and 14, before the sRGB curve)."""
-    return albedo * shading + specular
-
-
-@register("image", "image")
-def composed_image(image: Array) -> Array:
-    """No decomposition at all: a GAN of composed images, whose inversion JoIN's Table 4 is about."""
-    return image
+# Lambertian surfaces (Eq. 5, before the sRGB curve).
+register(ForwardModel("lambertian", (("albedo", "shading"),)))
+# Lambertian surfaces and an additive specular layer (Eq. 6 and 14, before the sRGB curve).
+register(ForwardModel("lambertian_specular", (("albedo", "shading"), ("specular",))))
+# No decomposition at all: a GAN of composed images, whose inversion JoIN's Table 4 is about.
+register(ForwardModel("image", (("image",),)))

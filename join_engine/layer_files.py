@@ -10,7 +10,7 @@ import numpy as np
 
 from .decomposition import Decomposition
 from .errors import JoinError
-from .forward_models import FORWARD_MODELS
+from .forward_models import FORWARD_MODELS, Formula, components_in, compose
 from .images import display_encode, write_atomically, write_exr, write_png
 from .png16 import encode_png16
 
@@ -37,7 +37,12 @@ def write_layers(folder: Path, decomposition: Decomposition) -> dict[str, Path]:
 
 
 def export_layers(
-    output: Path, layers: Mapping[str, np.ndarray], kind: str, depth: int, alpha: np.ndarray | None = None
+    output: Path,
+    layers: Mapping[str, np.ndarray],
+    kind: str,
+    depth: int,
+    alpha: np.ndarray | None = None,
+    formula: Formula | None = None,
 ) -> list[Path]:
     """Layers for other programs; returns the files that were written.
 
@@ -51,6 +56,7 @@ def export_layers(
         layers: linear [H, W, 3], all of one size.
         kind, depth: one of :data:`LAYER_FORMATS`.
         alpha: [H, W], straight.
+        formula: how the layers make the image; None for that of the forward model which takes exactly these.
 
     Raises:
         JoinError: ``image_unreadable`` for layers that do not fit each other, ``output_unwritable``.
@@ -59,7 +65,7 @@ def export_layers(
     if len(shapes) != 1 or len(next(iter(shapes))) != 3 or next(iter(shapes))[2] != 3:
         raise JoinError("image_unreadable", "The layers are not images of one size.", "Export layers of one set.")
     if kind == "exr":
-        write_layered_exr(output, layers, depth, alpha)
+        write_layered_exr(output, layers, depth, alpha, formula)
         return [output]
     files = []
     for name, pixels in layers.items():
@@ -69,13 +75,17 @@ def export_layers(
 
 
 def write_layered_exr(
-    path: Path, layers: Mapping[str, np.ndarray], depth: int, alpha: np.ndarray | None = None
+    path: Path,
+    layers: Mapping[str, np.ndarray],
+    depth: int,
+    alpha: np.ndarray | None = None,
+    formula: Formula | None = None,
 ) -> None:
     """One EXR with all layers, 16 or 32 bits per channel, ZIP; see :func:`export_layers`. Atomic."""
     import OpenEXR
 
     planes = {f"{name}.{letter}": pixels[..., i] for name, pixels in layers.items() for i, letter in enumerate("RGB")}
-    whole = _recomposed(layers)
+    whole = _recomposed(layers, formula)
     if whole is not None:
         # By the format's convention the plain channels are multiplied by the alpha; the layers stay as they are.
         shown = whole if alpha is None else whole * alpha[..., None]
@@ -93,12 +103,13 @@ def write_layered_exr(
     write_atomically(path, save)
 
 
-def _recomposed(layers: Mapping[str, np.ndarray]) -> np.ndarray | None:
-    """The image that the layers make, where a forward model takes exactly these."""
-    for model in FORWARD_MODELS.values():
-        if set(model.components) == set(layers):
-            return np.asarray(model.compose(layers))
-    return None
+def _recomposed(layers: Mapping[str, np.ndarray], formula: Formula | None) -> np.ndarray | None:
+    """The image that the layers make, where that is known."""
+    known = (model.formula for model in FORWARD_MODELS.values() if set(model.components) == set(layers))
+    formula = formula or next(known, None)
+    if formula is None or not set(components_in(formula)) <= set(layers):
+        return None
+    return np.asarray(compose(formula, layers))
 
 
 def _as_float(plane: np.ndarray, depth: int) -> np.ndarray:

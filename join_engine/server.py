@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .bank import Bank
     from .decomposition import Decomposition
     from .editing.relighting import Edit, Relighter
+    from .forward_models import Formula
     from .inversion import Progress
     from .inversion.state import CodeBook
     from .presets import Preset
@@ -313,7 +314,7 @@ class Engine:
         layers = {name: _load_array(path)[..., :3] for name, path in paths.items()}
         alpha = None if message.get("alpha") is None else _load_array(_text(message, "alpha"))
         output = Path(_text(message, "output"))
-        files = export_layers(output, layers, str(message["format"]), depth, alpha)
+        files = export_layers(output, layers, str(message["format"]), depth, alpha, _formula(message))
         return "result", {"files": [str(path) for path in files]}
 
     # Requests that wait in the queue.
@@ -402,7 +403,8 @@ class Engine:
         save_decomposition(compact, _compacted(decomposition))
         summary = decomposition.summary()
         summary["seconds"]["write"] = time.perf_counter() - start
-        return {**files, "decomposition": str(stored), "compact": str(compact), **summary}
+        formula = decomposition.model.formula
+        return {**files, "decomposition": str(stored), "compact": str(compact), "formula": formula, **summary}
 
     def _files(self, decomposition: Decomposition, output: Path) -> dict[str, Any]:
         """Write a result for other programs, as the command line does; the content of its event."""
@@ -464,6 +466,17 @@ def _weights(preset: Preset) -> list[float]:
         else:
             weights.append(2.0 * stage.steps if isinstance(stage, Tuning) else 0.0)
     return weights
+
+
+def _formula(message: dict[str, Any]) -> Formula | None:
+    """How the layers of an export make the image; None where the client does not say."""
+    formula = message.get("formula")
+    if formula is None:
+        return None
+    try:
+        return tuple(tuple(factor if isinstance(factor, str) else float(factor) for factor in term) for term in formula)
+    except (TypeError, ValueError) as error:
+        raise JoinError("request_invalid", "'formula' is a list of lists of names and numbers.") from error
 
 
 def _edits(message: dict[str, Any]) -> list[Edit]:

@@ -49,10 +49,7 @@ def _by_parts(functions: list[Callable[[Tensor], Tensor]]) -> Callable[[Tensor],
 
 
 def _add_single(base: ForwardModel) -> None:
-    def linear(stacked: Tensor) -> Tensor:
-        return base.linear(*stacked.split(3, dim=-3))
-
-    register(base.name + _SUFFIX, "+".join(base.components))(linear)
+    register(ForwardModel(base.name + _SUFFIX, base.formula, stacked=True))
     parts = [COMPONENT_TRANSFORMS[DEFAULT_TRANSFORMS[name]] for name in base.components]
     name = "+".join(part.name for part in parts)
     encode, decode = _by_parts([part.encode for part in parts]), _by_parts([part.decode for part in parts])

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+import join_engine.stacked  # noqa: F401 (registers the single GANs' models)
 from join_engine.color import COMPONENT_TRANSFORMS, srgb_decode, srgb_encode
 from join_engine.errors import JoinError
-from join_engine.forward_models import FORWARD_MODELS, get_forward_model
+from join_engine.forward_models import FORWARD_MODELS, components_in, compose, get_forward_model
 
 transforms = pytest.mark.parametrize("transform", COMPONENT_TRANSFORMS.values(), ids=lambda transform: transform.name)
 
@@ -54,6 +55,17 @@ def test_forward_models() -> None:
     assert np.all(FORWARD_MODELS["lambertian_specular"].compose(layers) == 2.0)
     image = FORWARD_MODELS["lambertian"].render({k: torch.from_numpy(v) for k, v in layers.items()})
     assert torch.allclose(image, torch.ones_like(image))
+
+
+def test_a_formula_is_a_sum_of_products() -> None:
+    layers = {"a": np.full((1, 1, 3), 2.0), "s": np.full((1, 1, 3), 3.0), "e": np.full((1, 1, 3), 5.0)}
+    formula = (("a", "s", 0.5), ("e",))
+    assert components_in(formula) == ("a", "s", "e")
+    assert np.all(compose(formula, layers) == 8.0)
+    base, single = FORWARD_MODELS["lambertian_specular"], FORWARD_MODELS["lambertian_specular_single"]
+    stacked = torch.rand(2, 9, 4, 4)
+    parts = dict(zip(base.components, stacked.split(3, dim=1), strict=True))
+    assert torch.equal(single.compose({"albedo+shading+specular": stacked}), base.compose(parts))
 
 
 def test_forward_model_errors() -> None:

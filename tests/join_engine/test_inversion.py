@@ -178,11 +178,7 @@ def test_previews_come_when_asked_for(tiny_bank: Bank, own_targets: torch.Tensor
 
 def test_a_forward_model_registered_by_a_test(tmp_path: Path, bank_maker, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(forward_models, "FORWARD_MODELS", dict(forward_models.FORWARD_MODELS))
-
-    @forward_models.register("veiled", "albedo", "shading", "veil")
-    def veiled(albedo: torch.Tensor, shading: torch.Tensor, veil: torch.Tensor) -> torch.Tensor:
-        return albedo * shading * 0.5 + veil * 0.5
-
+    forward_models.register(forward_models.ForwardModel("veiled", (("albedo", "shading", 0.5), ("veil", 0.5))))
     parts = (("albedo", "srgb"), ("shading", "reinhard"), ("veil", "reinhard"))
     bank = load_bank(bank_maker(tmp_path / "veiled.safetensors", "veiled", parts))
     target = torch.full((1, 3, 16, 16), 0.4)
