@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset_tools import passes
-from dataset_tools.specs.scanned import Scans, find_scans, fingerprint
+from dataset_tools.specs.scanned import SPLIT_RULE, Scans, find_scans, fingerprint
 
 # What Cycles renders on, the best first after the one that finds it out.
 DEVICES = ("auto", "optix", "cuda", "hip", "metal", "oneapi", "cpu")
@@ -69,6 +69,7 @@ class Job:
             "materials": self.materials.resolve().name,
             "materials_sha256": fingerprint(self.materials, scans),
             "scanned_share": self.scanned_share,
+            "scan_splits": SPLIT_RULE,
         }
 
     def on(self, device: str) -> Job:

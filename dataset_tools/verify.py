@@ -20,11 +20,14 @@ from dataset_tools import contents, imports, passes, shards, specs
 from dataset_tools.errors import UserError
 from dataset_tools.shards import Shard
 from dataset_tools.specs.description import Scene
+from dataset_tools.specs.scanned import group_of
 from dataset_tools.specs.seeds import split
 from dataset_tools.steps import steps
 
 # The beginnings of the names of passes that Eq. 14 leaves out.
 _ZERO = ("transmission", "emission", "environment")
+# More of it than a print or a flower in a scan has.
+_MAGENTA_SHARE = 0.01
 # So many indices are named of the samples that share a fault.
 _NAMED = 5
 
@@ -238,6 +241,12 @@ def _check_pixels(header: Mapping[str, Any], index: int, exr: bytes, found: _Fin
             return
     if imports.is_imported(header):
         return
+    if _magenta_share(rendered["diffuse_color"]) > _MAGENTA_SHARE:
+        found.sample(
+            index,
+            "its albedo shows the magenta of a texture that Blender could not read: put the texture right and render "
+            "into a new folder",
+        )
     for name, values in rendered.items():
         if name.startswith(_ZERO) and np.any(values):
             found.sample(index, f"the pass '{name}' is not zero, which Eq. 14 needs")
@@ -245,6 +254,13 @@ def _check_pixels(header: Mapping[str, Any], index: int, exr: bytes, found: _Fin
     found.largest_error = max(difference, found.largest_error or 0.0)
     if not difference < passes.STORED_TOLERANCE:
         found.sample(index, "the stored passes do not add up to the image")
+
+
+def _magenta_share(albedo: np.ndarray) -> float:
+    """Of the pixels, [H, W, 3] linear, the share that is of a missing texture's colour: (1, 0, 1), which a material may
+    bound (0.85, 0.01, 0.85), less what the gloss takes of each channel alike."""
+    red, green, blue = np.moveaxis(albedo, -1, 0)
+    return float(np.mean((red > 0.3) & (np.abs(red - blue) < 0.01 * red) & (green < 0.015 * red)))
 
 
 def _check_description(
@@ -269,7 +285,7 @@ def _check_description(
         limit = passes.IDENTITY_TOLERANCE
         if not isinstance(error, (int, float)) or not error <= limit:
             found.sample(index, f"the identity error before storing was above {limit:g} or was not noted")
-        for key in (_subject(stored["scene"]), *contents.textures(stored)):
+        for key in (_subject(stored["scene"]), *map(group_of, contents.textures(stored))):
             _check_owner(key, entry, owners, found)
     if entry["split"] != wanted:
         found.sample(index, f"in the split '{entry['split']}' and belongs to '{wanted}'")

@@ -88,6 +88,7 @@ def _serve(job: Job, orders: queue.SimpleQueue[dict[str, Any]], send: Send) -> N
     from dataset_tools.produce import Producer
     from dataset_tools.scenes.render import blender_version
 
+    _check_textures(job)
     producer = Producer(job)
     send("ready", blender=blender_version(), device=job.device, name=device.name(job.device), pid=os.getpid())
     while True:
@@ -96,6 +97,15 @@ def _serve(job: Job, orders: queue.SimpleQueue[dict[str, Any]], send: Send) -> N
         samples = _samples(producer, order, send)
         size = shards.write_shard(job.out, shard, samples)
         send("shard", first=shard.first, count=shard.count, bytes=size)
+
+
+def _check_textures(job: Job) -> None:
+    """Once, by the worker that a new dataset begins with: a folder that is there was begun with the same textures."""
+    scans = job.scans()
+    if job.materials and scans and not (job.out / "dataset.json").exists():
+        from dataset_tools.scenes import textures
+
+        textures.check(job.materials, scans)
 
 
 def _samples(producer: Any, order: Mapping[str, Any], send: Send) -> Iterator[Sample]:

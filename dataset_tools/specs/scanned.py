@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A folder of scanned materials (textures by ambientCG's or Poly Haven's naming), used beside the procedural ones.
 
-Every sub-folder, or every group of files with a common name, is one material; a material belongs to one split.
+Every sub-folder, or every group of files with a common name, is one material. A scan belongs to one split, with all its
+colour variants (Bricks061A, Bricks061B) and sizes.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 
 import numpy as np
 
@@ -30,8 +32,13 @@ _MAPS: dict[str, tuple[str, ...]] = {
     "height": ("displacement", "disp", "height"),
 }
 _ENDINGS = (".png", ".jpg", ".jpeg", ".exr", ".tif", ".tiff")
-# "Bricks075A_1K-JPG_Color", "brick_wall_003_diff_1k"
-_SIZE = re.compile(r"[_-](\d+k)([_-](jpg|png|exr|tif))?(?=[_-]|$)", re.IGNORECASE)
+# "Bricks075A_1K-JPG_Color", "brick_wall_003_diff_1k", "Bricks075A_128px_Color"
+_SIZE = re.compile(r"[_-](\d+(k|px))([_-](jpg|png|exr|tif))?(?=[_-]|$)", re.IGNORECASE)
+# "Bricks061A": the number is the scan's, the letter its colour's.
+_VARIANT = re.compile(r"(?<=\d)[a-z]$", re.IGNORECASE)
+
+# How scans are divided; a dataset that was begun under another rule is another dataset.
+SPLIT_RULE = "by scan, its colour variants and sizes together"
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,11 @@ class Scan:
 
     name: str
     maps: Mapping[str, str]
+
+    @property
+    def group(self) -> str:
+        """What it shares with its colour variants: the name without its folder and without the variant's letter."""
+        return _group(self.name)
 
 
 @dataclass(frozen=True)
@@ -50,12 +62,20 @@ class Scans:
     share: float
 
     def of_split(self, split: str) -> Scans:
-        """The materials of one split. They are ordered by a hash of their names and cut: 5% test, 5% val, the rest
-        train, and at least one in each."""
-        ordered = sorted(self.materials, key=lambda scan: hashlib.sha256(scan.name.encode()).hexdigest())
+        """The materials of one split. Their groups are ordered by a hash of their names and cut: 5% test, 5% val, the
+        rest train, and at least one in each."""
+        return self._parts[split]
+
+    @functools.cached_property
+    def _parts(self) -> dict[str, Scans]:
+        groups = {scan.group for scan in self.materials}
+        ordered = sorted(groups, key=lambda group: hashlib.sha256(group.encode()).hexdigest())
         few = max(1, round(0.05 * len(ordered)))
         parts = {"test": ordered[:few], "val": ordered[few : 2 * few], "train": ordered[2 * few :]}
-        return Scans(tuple(parts[split]), self.share)
+        return {
+            split: Scans(tuple(scan for scan in self.materials if scan.group in part), self.share)
+            for split, part in parts.items()
+        }
 
     def sample(self, rng: np.random.Generator, size: float) -> Material:
         """A random one: turned, shifted and repeated every ``size`` × 0.8 to 2.4 metres."""
@@ -80,21 +100,24 @@ def find_scans(folder: Path, share: float) -> Scans:
         raise UserError(f"There is no folder {folder}: name the one that holds the materials' textures.")
     groups: dict[str, dict[str, str]] = {}
     for path in sorted(folder.rglob("*")):
-        named = _map_of(path)
+        # Such as the ._Bricks_Color.png that a Mac leaves beside a file.
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        named = None if hidden else map_of(path)
         if named:
             material, kind = named
             key = (path.parent.relative_to(folder) / material).as_posix()
             groups.setdefault(key, {}).setdefault(kind, path.relative_to(folder).as_posix())
     scans = tuple(Scan(name, maps) for name, maps in sorted(groups.items()) if "color" in maps)
-    if len(scans) < len(SPLITS):
+    count = len({scan.group for scan in scans})
+    if count < len(SPLITS):
         raise UserError(
-            f"{folder} holds {len(scans)} materials, and at least {len(SPLITS)} are needed, one for each split: "
+            f"{folder} holds {count} materials, and at least {len(SPLITS)} are needed, one for each split: "
             "add folders with files such as Bricks_1K-JPG_Color.jpg or brick_diff_1k.png."
         )
     return Scans(scans, share)
 
 
-def _map_of(path: Path) -> tuple[str, str] | None:
+def map_of(path: PurePath) -> tuple[str, str] | None:
     """Material and map that a file's name tells of, or None."""
     if path.suffix.lower() not in _ENDINGS:
         return None
@@ -104,6 +127,16 @@ def _map_of(path: Path) -> tuple[str, str] | None:
             if stem.lower().endswith(f"_{word}"):
                 return stem[: -len(word) - 1], kind
     return None
+
+
+def group_of(file: str) -> str:
+    """The group (see :attr:`Scan.group`) of the scan that a texture's file belongs to."""
+    named = map_of(PurePosixPath(file))
+    return _group(named[0] if named else file)
+
+
+def _group(name: str) -> str:
+    return _VARIANT.sub("", PurePosixPath(name).name).lower()
 
 
 def fingerprint(folder: Path, scans: Scans) -> str:

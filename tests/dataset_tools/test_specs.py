@@ -23,7 +23,7 @@ from dataset_tools.specs.coverings import METAL_SHARE
 from dataset_tools.specs.description import Camera, Covering, Object, Scene, Tile
 from dataset_tools.specs.lighting import light_metadata
 from dataset_tools.specs.sampling import DARKEST, LIGHTEST
-from dataset_tools.specs.scanned import find_scans, fingerprint
+from dataset_tools.specs.scanned import find_scans, fingerprint, group_of
 from dataset_tools.specs.seeds import SPLITS, split
 
 SCENES = [describe("primeshapes", 3, index) for index in range(200)]
@@ -247,6 +247,23 @@ def test_too_few_scans_or_no_folder_is_said(tmp_path: Path) -> None:
         find_scans(tmp_path / "none", 1.0)
     with pytest.raises(UserError, match="holds 1 materials, and at least 3"):
         find_scans(_scan_files(tmp_path, ["A_1K_Color.png"]), 1.0)
+
+
+def test_variants_and_sizes_of_a_scan_belong_to_one_split(tmp_path: Path) -> None:
+    names = [f"Bricks{n:03d}{letter}_1K-JPG_Color.jpg" for n in range(25) for letter in "ABC"]
+    names += [f"small/Bricks{n:03d}A_128px_Color.jpg" for n in range(25)]
+    names += [f"Fabric{n:03d}_Color.jpg" for n in range(15)] + ["wall_a_Color.jpg", "wall_b_Color.jpg"]
+    scans = find_scans(_scan_files(tmp_path, names), 0.5)
+    parts = {name: scans.of_split(name) for name in SPLITS}
+    assert sum(len(part.materials) for part in parts.values()) == len(names)
+    groups = {name: {scan.group for scan in part.materials} for name, part in parts.items()}
+    assert {name: len(found) for name, found in groups.items()} == {"train": 38, "val": 2, "test": 2}
+    assert not groups["train"] & groups["test"] and not groups["train"] & groups["val"]
+    # The letter behind a number is a colour's; of a word it is part of the name.
+    assert set().union(*groups.values()) >= {"bricks000", "fabric000", "wall_a", "wall_b"}
+    assert group_of("small/Bricks007A_128px_Color.jpg") == group_of("Bricks007C_1K-JPG_Color.jpg") == "bricks007"
+    with pytest.raises(UserError, match="holds 2 materials, and at least 3"):
+        find_scans(_scan_files(tmp_path / "few", ["A01A_Color.png", "A01B_Color.png", "B_Color.png"]), 1.0)
 
 
 def test_a_scan_belongs_to_one_split_and_other_files_are_another_dataset(tmp_path: Path) -> None:
