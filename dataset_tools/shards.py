@@ -22,7 +22,7 @@ import secrets
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
@@ -103,6 +103,11 @@ def open_dataset(folder: Path, header: Mapping[str, Any]) -> None:
     if path.exists():
         found = read_header(folder)
         for name in sorted(wanted.keys() | found.keys()):
+            if name == "scan_splits" and name not in found and "materials" in found:
+                raise UserError(
+                    f"{folder} was begun by an older version, which put colour variants of one scan into different "
+                    "splits: choose another --out."
+                )
             if wanted.get(name) != found.get(name):
                 raise UserError(
                     f"{folder} holds a dataset with {name} {found.get(name)!r}, not {wanted.get(name)!r}: "
@@ -178,8 +183,26 @@ def finished(folder: Path) -> list[Shard]:
 
 
 def damaged(folder: Path) -> list[Shard]:
-    """Shards that were finished once and whose tar was cut since: resuming renders them again."""
-    return [shard for shard in finished(folder) if not _has_end(folder / "shards" / f"{shard.stem}.tar")]
+    """Shards that were finished once and whose tar or list was cut since: resuming renders them again."""
+    return [shard for shard in finished(folder) if not _is_whole(folder, shard)]
+
+
+def _is_whole(folder: Path, shard: Shard) -> bool:
+    path = folder / "shards" / f"{shard.stem}.tar"
+    if not _has_end(path):
+        return False
+    try:
+        listed = [f"{entry['index']:08d}.exr" for entry in _shard_entries(folder, shard)]
+        with tarfile.open(path) as archive:
+            return listed == [name for name in archive.getnames() if name.endswith(".exr")]
+    except (UserError, tarfile.TarError, OSError):
+        return False
+
+
+def discard(folder: Path, shard: Shard) -> None:
+    """Remove a shard, so that it is rendered anew."""
+    for ending in (".jsonl", ".tar"):
+        (folder / "shards" / f"{shard.stem}{ending}").unlink(missing_ok=True)
 
 
 def _has_end(path: Path) -> bool:
@@ -246,23 +269,34 @@ def write_manifest(folder: Path) -> int:
     found = None
     # Again if another job finished a shard meanwhile: the last one to write has seen them all.
     while found != (found := finished(folder)):
-        lines = [line for shard in found for line in _sample_lines(folder, shard)]
+        lines = [json_bytes(entry) for shard in found for entry in _shard_entries(folder, shard)]
         with atomic(folder / "manifest.jsonl") as partial:
             partial.write_bytes(b"".join(lines))
     return len(lines)
 
 
-def _sample_lines(folder: Path, shard: Shard) -> list[bytes]:
-    return (folder / "shards" / f"{shard.stem}.jsonl").read_bytes().splitlines(keepends=True)
+def _shard_entries(folder: Path, shard: Shard) -> list[dict[str, Any]]:
+    """The shard's part of the manifest. Raises UserError where it was cut."""
+    path = folder / "shards" / f"{shard.stem}.jsonl"
+    try:
+        found = [json.loads(line) for line in path.read_bytes().splitlines()]
+        if all(isinstance(entry["index"], int) for entry in found):
+            return found
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise UserError(
+        f"{path} is cut short or damaged: run the command that made the dataset again for samples {shard.first} to "
+        f"{shard.indices[-1]}."
+    )
 
 
-def entries(folder: Path) -> list[dict[str, Any]]:
-    """Manifest entries of all finished shards, by index; works while rendering goes on."""
+def entries(folder: Path, without: Container[Shard] = ()) -> list[dict[str, Any]]:
+    """Manifest entries of all finished shards but those ``without``, by index; works while rendering goes on."""
     found: dict[int, dict[str, Any]] = {}
     for shard in finished(folder):
-        for line in _sample_lines(folder, shard):
-            entry = json.loads(line)
-            found.setdefault(entry["index"], entry)
+        if shard not in without:
+            for entry in _shard_entries(folder, shard):
+                found.setdefault(entry["index"], entry)
     return [found[index] for index in sorted(found)]
 
 

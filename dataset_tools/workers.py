@@ -78,9 +78,13 @@ def _open(job: Job, hello: dict[str, Any], how: How, report: Reporter) -> list[S
         disk.check_room(job, shards.missing(job.out, job.dataset, job.wanted))
     shards.open_dataset(job.out, job.header(hello["blender"]))
     shards.remove_stale(job.out)
-    for shard in shards.damaged(job.out):
-        report.trouble(f"{shard.stem}.tar was cut since it was written.")
-    _check_descriptions(job)
+    damaged = shards.damaged(job.out)
+    for shard in damaged:
+        report.trouble(f"{shard.stem} was cut since it was written.")
+        # Under a longer --count it may come back under another name.
+        if shard.first in job.wanted and shard.indices[-1] in job.wanted:
+            shards.discard(job.out, shard)
+    _check_descriptions(job, damaged)
     again = []
     if how.retry_quarantined:
         again = [index for index in quarantine.read(job.out) if index in job.wanted]
@@ -90,10 +94,9 @@ def _open(job: Job, hello: dict[str, Any], how: How, report: Reporter) -> list[S
     return missing
 
 
-def _check_descriptions(job: Job) -> None:
+def _check_descriptions(job: Job, damaged: Sequence[Shard]) -> None:
     """Refuse to continue a dataset that another version of the scene descriptions began."""
-    cut = {f"shards/{shard.stem}.tar" for shard in shards.damaged(job.out)}
-    first = [entry for entry in shards.entries(job.out) if entry["shard"] not in cut][:1]
+    first = shards.entries(job.out, without=damaged)[:1]
     for _, _, stored in shards.read_samples(job.out, first):
         scene = describe(job.dataset, job.seed, stored["index"], stored["scene"]["attempt"], job.scans())
         if Scene.from_json(stored["scene"]) != scene:

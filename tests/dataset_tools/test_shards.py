@@ -91,6 +91,33 @@ def test_a_damaged_sample_is_noticed(tmp_path: Path) -> None:
         list(shards.read_samples(tmp_path, shards.entries(tmp_path)))
 
 
+@pytest.mark.parametrize("kept", [0, 60, "a line", -1])
+def test_a_cut_list_is_damage_of_its_shard(tmp_path: Path, kept: int | str) -> None:
+    shard, whole = Shard("d", 0, 3), Shard("d", 64, 2)
+    for each in (shard, whole):
+        shards.write_shard(tmp_path, each, _samples(each))
+    path = tmp_path / "shards" / f"{shard.stem}.jsonl"
+    lines = path.read_bytes()
+    path.write_bytes(lines[: lines.index(b"\n") + 1 if kept == "a line" else int(kept)])
+    if kept == -1:  # nothing but the last line's end: no sample is lost
+        assert shards.damaged(tmp_path) == []
+        return
+    assert shards.damaged(tmp_path) == [shard]
+    assert shards.missing(tmp_path, "d", range(3)) == [shard]
+    assert [entry["index"] for entry in shards.entries(tmp_path, without=[shard])] == [64, 65]
+    if kept == 60:
+        for read in (shards.entries, shards.write_manifest):
+            with pytest.raises(UserError, match=r"is cut short or damaged: run the command .* for samples 0 to 2\."):
+                read(tmp_path)
+
+
+def test_a_folder_that_an_older_version_began_is_refused(tmp_path: Path) -> None:
+    header = {"dataset": "d", "seed": 1, "materials": "scans", "materials_sha256": "0", "scanned_share": 0.5}
+    shards.open_dataset(tmp_path, header)
+    with pytest.raises(UserError, match=r"begun by an older version, which put colour variants .* choose another"):
+        shards.open_dataset(tmp_path, {**header, "scan_splits": "by scan"})
+
+
 def test_another_dataset_in_the_folder_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     shards.open_dataset(folder, {"dataset": "d", "seed": 1})

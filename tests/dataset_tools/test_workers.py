@@ -162,15 +162,28 @@ def _alive(process: int) -> bool:
     return state != "Z"
 
 
-def test_a_cut_shard_is_rendered_again(tmp_path: Path, whole: dict[str, bytes]) -> None:
+@pytest.mark.parametrize(("ending", "share"), [("tar", 0.5), ("jsonl", 0.6), ("jsonl", 0.0)])
+def test_a_cut_shard_is_rendered_again(tmp_path: Path, whole: dict[str, bytes], ending: str, share: float) -> None:
     folder = tmp_path / "set"
     assert _run(folder, 12).returncode == 0
-    path = folder / "shards" / "primeshapes-00000000-004.tar"
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    lists = {path.name: path.read_bytes() for path in folder.glob("shards/*.jsonl")}
+    path = folder / "shards" / f"primeshapes-00000000-004.{ending}"
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    (folder / "manifest.jsonl").write_bytes(b'{"index": 0, "sp')
     result = _run(folder, 12)
     assert result.returncode == 0, result.stderr
-    assert "primeshapes-00000000-004.tar was cut" in _events(result, "trouble")[0]["text"]
+    assert "primeshapes-00000000-004 was cut" in _events(result, "trouble")[0]["text"]
     assert _events(result, "start")[0]["total"] == 4
+    assert _tars(folder) == whole and _indices(folder) == list(range(12))
+    assert {path.name: path.read_bytes() for path in folder.glob("shards/*.jsonl")} == lists
+
+
+def test_a_cut_shard_comes_back_under_another_name_in_a_longer_run(tmp_path: Path, whole: dict[str, bytes]) -> None:
+    folder = tmp_path / "set"
+    assert _run(folder, 2).returncode == 0
+    (path,) = folder.glob("shards/*.jsonl")
+    path.write_bytes(path.read_bytes()[:30])
+    assert _run(folder, 12).returncode == 0
     assert _tars(folder) == whole
 
 
