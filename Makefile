@@ -47,12 +47,12 @@ lint: $(READY)
 	$(RUN) -m mypy
 
 package: $(READY)
-	$(RUN) tests/join_blender/build_zip.py --out dist
+	$(RUN) tools/build_zip.py --out dist
 
 # WHEELS is the name of a lock file in join_blender/engine_requirements: the system, the Python and the kind of build.
 WHEELS ?= linux-x86_64-py311-cpu
 package-full: $(READY)
-	$(RUN) tests/join_blender/build_zip.py --out dist --wheels "$(WHEELS)"
+	$(RUN) tools/build_zip.py --out dist --wheels "$(WHEELS)"
 
 test-blenders: $(READY)
 	$(RUN) tests/join_blender/blenders.py

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The part of JoIN Intrinsics that lives inside Blender: ``ui`` asks ``host``, ``host`` asks ``core``.
+"""The part of JoIN Intrinsics that lives inside Blender.
 
-``core`` has no bpy, so nothing here may import bpy before Blender calls :func:`register`.
+``ui`` (what the user sees) asks ``host`` (Blender's data), ``install`` (the engine's packages) and ``engine`` (its
+process, its protocol and the jobs that it gets). The last two run outside Blender as well, so nothing here may import
+bpy before Blender calls :func:`register`. ``relight``, ``layers`` and ``compare`` are one subject in several rooms.
 """
 
 from __future__ import annotations

@@ -8,11 +8,11 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from ..core.failure import Failure
-from ..core.protocol import Message
-from ..core.relight import edits_json
+from ..engine.failure import Failure
+from ..engine.protocol import Message
+from ..engine.relight import edits_json
+from .layers import PREVIEW, layers_of
 from .relight import layer_bytes, layer_pixels, material, shown_edits
-from .results import PREVIEW, layers_of
 
 FORMATS = ("EXR16", "EXR32", "PNG8", "PNG16", "JOIN")
 SUFFIXES = {"EXR16": ".exr", "EXR32": ".exr", "PNG8": ".png", "PNG16": ".png", "JOIN": ".join"}

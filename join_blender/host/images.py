@@ -24,8 +24,8 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..core.failure import Failure
-from ..core.pixels import Box, Source
+from ..engine.failure import Failure
+from ..engine.pixels import Box, Source
 from .versions import saving_linear_exr, working_space
 
 LINEAR = "Linear Rec.709"
@@ -113,7 +113,7 @@ def fill_layer(image: bpy.types.Image, data: bytes, alpha: bool, properties: Map
 
     Args:
         image: of :func:`new_layer`, or one that was filled before; any size.
-        data: see :func:`join_blender.core.exr.encode_exr`.
+        data: see :func:`join_blender.engine.exr.encode_exr`.
         alpha: the data has one.
         properties: stored on the datablock as custom properties.
     """
@@ -145,7 +145,7 @@ def write_layer(
         alpha: ``[H, W]``; None for opaque.
         properties: stored on the datablock as custom properties.
     """
-    from ..core.exr import encode_exr
+    from ..engine.exr import encode_exr
 
     image = new_layer(name)
     fill_layer(image, encode_exr(np.asarray(rgb, np.float32), alpha), alpha is not None, properties)

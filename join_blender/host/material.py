@@ -15,7 +15,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..core.failure import Failure
+from ..engine.failure import Failure
 
 ESTIMATE = "Estimate from the specular layer: adjust to taste"
 _MATTE, _GLOSSY = 0.8, 0.25

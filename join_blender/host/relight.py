@@ -16,11 +16,11 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..core.exr import encode_exr
-from ..core.failure import Failure
-from ..core.relight import Edits, Material
+from ..engine.exr import encode_exr
+from ..engine.failure import Failure
+from ..engine.relight import Edits, Material
 from . import images
-from .results import COMPONENT, PREVIEW, RELIT, SET, layers_of
+from .layers import COMPONENT, PREVIEW, RELIT, SET, layers_of
 
 ORIGINAL = "join_original"
 """On a hidden image: the component of whose layer it is the original."""

@@ -7,21 +7,20 @@ from typing import Any
 
 import bpy
 
-from ..core.engine_process import kill_all
+from ..engine.process import kill_all
 from . import (
-    crop_outline,
-    engine,
-    install_ops,
-    keys,
+    compare,
+    decompose,
+    engine_state,
+    image_editor,
+    install,
     layers,
-    operators,
     panels,
     preferences,
     properties,
     relight,
-    relight_state,
+    relight_updates,
     running,
-    view_ops,
 )
 
 _SCENE: Any = bpy.types.Scene
@@ -29,10 +28,10 @@ _SCENE: Any = bpy.types.Scene
 
 CLASSES: tuple[type, ...] = (
     preferences.JoinPreferences,
-    *install_ops.CLASSES,
+    *install.CLASSES,
     properties.JoinSettings,
-    *operators.CLASSES,
-    *view_ops.CLASSES,
+    *decompose.CLASSES,
+    *compare.CLASSES,
     *panels.CLASSES,
     *relight.CLASSES,
     *layers.CLASSES,
@@ -45,21 +44,19 @@ def register() -> None:
         bpy.utils.register_class(cls)
     _SCENE.join_intrinsics = bpy.props.PointerProperty(type=properties.JoinSettings)  # type: ignore[func-returns-value]
     relight.register()
-    relight_state.register()
+    relight_updates.register()
     bpy.types.IMAGE_MT_image.append(panels.draw_image_menu)
     bpy.app.handlers.load_pre.append(running.forget_file)
-    crop_outline.register()
-    keys.register()
+    image_editor.register()
 
 
 def unregister() -> None:
     """Take everything away again; a running engine ends."""
-    relight_state.unregister()
+    relight_updates.unregister()
     running.abandon()
-    engine.abandon()
+    engine_state.abandon()
     kill_all()
-    keys.unregister()
-    crop_outline.unregister()
+    image_editor.unregister()
     bpy.app.handlers.load_pre.remove(running.forget_file)
     bpy.types.IMAGE_MT_image.remove(panels.draw_image_menu)
     relight.unregister()

@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 import bpy
 
-from ..core.errand import Errand
-from ..core.failure import Failure
-from ..core.keeper import Keeper
+from ..engine.connection import Connection
+from ..engine.errand import Errand
+from ..engine.failure import Failure
 from ..host import compositor, export, material, relight
-from ..host.results import PREVIEW, SOURCE, latest_set, layers_of, set_of
-from . import operators, relight_state
+from ..host.layers import PREVIEW, SOURCE, latest_set, layers_of, set_of
+from . import decompose, relight_updates
 
 Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
 
@@ -50,7 +50,7 @@ def chosen_set(name: str, context: Any) -> str:
     Raises:
         Failure: ``layers_missing``.
     """
-    image = bpy.data.images.get(name) if name else operators.shown_image(context)
+    image = bpy.data.images.get(name) if name else decompose.shown_image(context)
     set_id = set_of(image) if image is not None else latest_set(name)
     layers = layers_of(set_id) if set_id is not None else {}
     if set_id is None or not layers or any(layer.get(PREVIEW) for layer in layers.values()):
@@ -138,7 +138,7 @@ class JOIN_OT_export(_OnSet, bpy.types.Operator):
     filter_glob: bpy.props.StringProperty(default="*.exr;*.png;*.join", options={"HIDDEN"})  # type: ignore[valid-type]
 
     _errand: Errand | None = None
-    _keeper: Keeper | None = None
+    _connection: Connection | None = None
     _timer: bpy.types.Timer | None = None
 
     def invoke(self, context: Any, _event: Any) -> Outcome:
@@ -174,10 +174,10 @@ class JOIN_OT_export(_OnSet, bpy.types.Operator):
                 raise Failure("file_missing", "No file is named.", "Choose one.")
             path = Path(bpy.path.abspath(_with_suffix(self.filepath, self.format)))
             files, request = export.export_request(set_id, path, self.format)
-            self._errand = Errand(files, request, operators.make_recipe("auto"), bpy.app.tempdir or None)
-            self._keeper = relight_state.keeper
+            self._errand = Errand(files, request, decompose.make_launch("auto"), bpy.app.tempdir or None)
+            self._connection = relight_updates.connection
             if bpy.app.background or not context.window:
-                self._errand.wait(self._keeper)
+                self._errand.wait(self._connection)
                 return self._end(context)
         except Failure as failure:
             return _report(self, failure)
@@ -188,10 +188,10 @@ class JOIN_OT_export(_OnSet, bpy.types.Operator):
 
     def modal(self, context: Any, event: Any) -> Outcome:
         """Look at the engine; everything else passes through to Blender."""
-        if event.type != "TIMER" or self._errand is None or self._keeper is None:
+        if event.type != "TIMER" or self._errand is None or self._connection is None:
             return {"PASS_THROUGH"}
-        self._keeper.step()
-        return self._end(context) if self._errand.step(self._keeper) else {"PASS_THROUGH"}
+        self._connection.step()
+        return self._end(context) if self._errand.step(self._connection) else {"PASS_THROUGH"}
 
     def cancel(self, context: Any) -> None:
         """Blender takes the operator away, or it is done."""

@@ -7,15 +7,15 @@ from typing import Any
 
 import bpy
 
-from ..core import memory
-from ..core.failure import Failure
-from ..core.job import Phase
-from ..core.queue import concerns_engine
-from ..core.session import Session
-from ..host import results
-from . import operators, running, view_ops
+from ..engine import memory
+from ..engine.decomposition import Session
+from ..engine.failure import Failure
+from ..engine.job import Phase
+from ..engine.queue import concerns_engine
+from ..host import layers as sets
+from . import compare, decompose, running
 from .preferences import ADDON, draw_engine_state, draw_wrapped, engine_found
-from .wording import describe, fraction, time_left
+from .status_text import describe, fraction, time_left
 
 _ORDER = ("albedo", "shading", "specular")
 
@@ -44,20 +44,20 @@ class JOIN_PT_decompose(bpy.types.Panel):
         row.enabled = context.space_data.image is not None
         waits = running.current() is not None
         row.operator(
-            operators.JOIN_OT_decompose.bl_idname,
+            decompose.JOIN_OT_decompose.bl_idname,
             text="Add to Queue" if waits else "Decompose Image",
             icon="RENDERLAYERS",
         )
         if context.space_data.image is None:
             layout.label(text="Open an image first", icon="INFO")
-        if running.trouble is not None:
-            _draw_failure(context, layout, running.trouble, None)
+        if running.refusal is not None:
+            _draw_failure(context, layout, running.refusal, None)
         if running.queue.failed is not None:
             _draw_failure(context, layout, running.queue.failed.failure, running.queue.failed)
         for session in running.queue.sessions:
             _draw_session(layout, session, session is running.queue.current)
-        if running.last_words and not waits:
-            draw_wrapped(layout, running.last_words, _letters(context), icon="CHECKMARK")
+        if running.last_message and not waits:
+            draw_wrapped(layout, running.last_message, _letters(context), icon="CHECKMARK")
 
 
 class JOIN_PT_options(bpy.types.Panel):
@@ -86,7 +86,7 @@ class JOIN_PT_options(bpy.types.Panel):
         layout.prop(settings, "device")
         layout.prop(settings, "again")
         layout.prop(settings, "escape")
-        layout.operator(operators.JOIN_OT_decompose_folder.bl_idname, icon="FILE_FOLDER")
+        layout.operator(decompose.JOIN_OT_decompose_folder.bl_idname, icon="FILE_FOLDER")
 
 
 class JOIN_PT_layers(bpy.types.Panel):
@@ -107,24 +107,24 @@ class JOIN_PT_layers(bpy.types.Panel):
         """A button for each."""
         layout: Any = self.layout
         set_id = _shown_set(context)
-        layers: dict[str, Any] = dict(results.layers_of(set_id)) if set_id is not None else {}
+        layers: dict[str, Any] = dict(sets.layers_of(set_id)) if set_id is not None else {}
         if not layers:
             return
         shown: Any = context.space_data.image
         first: Any = next(iter(layers.values()))
         column = layout.column(align=True)
-        _draw_show(column, "Input", bpy.data.images.get(str(first[results.SOURCE])), shown)
+        _draw_show(column, "Input", bpy.data.images.get(str(first[sets.SOURCE])), shown)
         for component in sorted(layers, key=lambda name: (_ORDER.index(name) if name in _ORDER else 9, name)):
             _draw_show(column, component.capitalize(), layers[component], shown)
-        if any(results.PREVIEW in image for image in layers.values()):
+        if any(sets.PREVIEW in image for image in layers.values()):
             return
         row = layout.row(align=True)
-        for kind, name, _ in view_ops.VIEWS:
+        for kind, name, _ in compare.VIEWS:
             button = row.operator(
-                view_ops.JOIN_OT_view.bl_idname, text=name, depress=shown.get(results.VIEW) == kind.lower()
+                compare.JOIN_OT_view.bl_idname, text=name, depress=shown.get(sets.VIEW) == kind.lower()
             )
             button.kind, button.gain = kind, context.scene.join_intrinsics.gain
-        if shown.get(results.VIEW) == "error":
+        if shown.get(sets.VIEW) == "error":
             layout.prop(context.scene.join_intrinsics, "gain")
         if "join_error_mean" in shown:
             mean, largest = shown["join_error_mean"], shown["join_error_largest"]
@@ -156,23 +156,23 @@ def draw_image_menu(self: Any, _context: Any) -> None:
     """The entries at the end of the Image menu."""
     self.layout.separator()
     self.layout.operator_context = "INVOKE_DEFAULT"
-    self.layout.operator(operators.JOIN_OT_decompose.bl_idname, icon="RENDERLAYERS")
-    self.layout.operator(operators.JOIN_OT_decompose_folder.bl_idname, icon="FILE_FOLDER")
+    self.layout.operator(decompose.JOIN_OT_decompose.bl_idname, icon="RENDERLAYERS")
+    self.layout.operator(decompose.JOIN_OT_decompose_folder.bl_idname, icon="FILE_FOLDER")
 
 
 def _shown_set(context: Any) -> str | None:
     """The set of the image in the editor; while one of it is being made, that one."""
     image = context.space_data.image
     for session in running.queue.sessions:
-        if image is not None and session.name == image.name and results.layers_of(session.id):
+        if image is not None and session.name == image.name and sets.layers_of(session.id):
             return session.id
-    return results.set_of(image)
+    return sets.set_of(image)
 
 
 def _draw_show(column: Any, text: str, image: Any, shown: Any) -> None:
     row = column.row(align=True)
     row.enabled = image is not None
-    button = row.operator(view_ops.JOIN_OT_show.bl_idname, text=text, depress=image is not None and image == shown)
+    button = row.operator(compare.JOIN_OT_show.bl_idname, text=text, depress=image is not None and image == shown)
     button.image = image.name if image is not None else ""
 
 
@@ -196,7 +196,7 @@ def _draw_session(layout: Any, session: Session, at_work: bool) -> None:
 
 
 def _draw_stop(row: Any, session: Session, keep: bool, **look: str) -> None:
-    button = row.operator(operators.JOIN_OT_stop.bl_idname, **look)
+    button = row.operator(decompose.JOIN_OT_stop.bl_idname, **look)
     button.session, button.keep = session.id, keep
 
 
@@ -211,11 +211,11 @@ def _draw_failure(context: Any, layout: Any, failure: Failure | None, session: S
     box.alert = False
     row = box.row()
     _draw_remedy(context, row, failure, session)
-    row.operator(operators.JOIN_OT_dismiss.bl_idname, text="", icon="X")
+    row.operator(decompose.JOIN_OT_dismiss.bl_idname, text="", icon="X")
 
 
 def _draw_remedy(context: Any, row: Any, failure: Failure, session: Session | None) -> None:
-    again = operators.JOIN_OT_decompose.bl_idname
+    again = decompose.JOIN_OT_decompose.bl_idname
     if failure.code == "engine_missing":
         row.operator("join.install_engine", icon="IMPORT")
     if failure.code in ("engine_python_missing", "engine_start", "engine_silent", "torch_missing", "engine_protocol"):
@@ -232,9 +232,9 @@ def _draw_remedy(context: Any, row: Any, failure: Failure, session: Session | No
         if session is not None:
             button.image = session.name
     if failure.code == "image_colorspace":
-        row.operator(operators.JOIN_OT_set_colorspace.bl_idname)
+        row.operator(decompose.JOIN_OT_set_colorspace.bl_idname)
     if session is not None and (concerns_engine(failure) or failure.code in ("internal", "layer_broken")):
-        row.operator(operators.JOIN_OT_restart.bl_idname, icon="FILE_REFRESH")
+        row.operator(decompose.JOIN_OT_restart.bl_idname, icon="FILE_REFRESH")
 
 
 def _shrink_that_helps(context: Any, session: Session | None) -> int:

@@ -6,12 +6,12 @@ from typing import Any
 
 import bpy
 
-from ..core.failure import Failure
-from ..core.install import builds, places
-from ..core.install.places import Condition
-from ..core.install.status import Level
-from . import engine, install_ops
-from .engine import ADDON, chosen_python, engine_found
+from ..engine.failure import Failure
+from ..install import builds, paths
+from ..install.paths import Condition
+from ..install.status import Level
+from . import engine_state, install
+from .engine_state import ADDON, chosen_python, engine_found
 
 __all__ = ["ADDON", "JoinPreferences", "chosen_python", "draw_engine_state", "draw_wrapped", "engine_found"]
 
@@ -24,9 +24,9 @@ _kinds: list[tuple[str, str, str]] = []
 def _list_kinds(_self: Any, _context: Any) -> list[tuple[str, str, str]]:
     if not _kinds:
         for build in builds.builds_for():
-            size = places.gigabytes(build.download)
+            size = paths.gigabytes(build.download)
             _kinds.append((build.kind, build.label, f"{_PURPOSES[build.kind]}. Download of {size}"))
-    return _kinds or [(install_ops.NO_KIND, "None", "There is no build for this system and this Blender's Python")]
+    return _kinds or [(install.NO_KIND, "None", "There is no build for this system and this Blender's Python")]
 
 
 _PURPOSES = {
@@ -49,7 +49,7 @@ class JoinPreferences(bpy.types.AddonPreferences):
             "one. It needs torch, numpy, safetensors and pillow. Leave empty for the installed engine"
         ),
         subtype="FILE_PATH",
-        update=lambda _self, _context: install_ops.try_own_python(),
+        update=lambda _self, _context: install.try_own_python(),
     )
     engine_build: bpy.props.EnumProperty(  # type: ignore[valid-type]
         name="Build", description="Which processor the engine that you install can use", items=_list_kinds
@@ -61,7 +61,7 @@ class JoinPreferences(bpy.types.AddonPreferences):
         letters = _letters(context)
         box = layout.box()
         _draw_state(box, letters)
-        if engine.current() is not None:
+        if engine_state.current() is not None:
             _draw_task(box)
         else:
             _draw_failure(box, letters)
@@ -69,30 +69,30 @@ class JoinPreferences(bpy.types.AddonPreferences):
         row = layout.row()
         row.use_property_split = True
         row.use_property_decorate = False
-        row.enabled = engine.current() is None
+        row.enabled = engine_state.current() is None
         row.prop(self, "engine_python")
 
     def _draw_actions(self, context: Any, box: Any, letters: int) -> None:
         own = bool(self.engine_python)
-        condition = engine.installed().condition
+        condition = engine_state.installed().condition
         ready = condition is Condition.READY
         if not own and not ready:
             self._draw_install(context, box, letters)
         elif not own and len(builds.builds_for()) > 1:
             box.row().prop(self, "engine_build", expand=True)
         row = box.row()
-        if engine.engine_found() or own:
-            row.operator(install_ops.JOIN_OT_test_engine.bl_idname, icon="PLAY")
+        if engine_state.engine_found() or own:
+            row.operator(install.JOIN_OT_test_engine.bl_idname, icon="PLAY")
         if not own and ready:
-            row.operator(install_ops.JOIN_OT_install_engine.bl_idname, text="Install Again", icon="FILE_REFRESH")
+            row.operator(install.JOIN_OT_install_engine.bl_idname, text="Install Again", icon="FILE_REFRESH")
         if condition is not Condition.MISSING:
-            row.operator(install_ops.JOIN_OT_remove_engine.bl_idname, icon="TRASH")
-        if engine.places().log.is_file():
-            row.operator(install_ops.JOIN_OT_show_engine_log.bl_idname, icon="TEXT")
+            row.operator(install.JOIN_OT_remove_engine.bl_idname, icon="TRASH")
+        if engine_state.paths().log.is_file():
+            row.operator(install.JOIN_OT_show_engine_log.bl_idname, icon="TEXT")
 
     def _draw_install(self, context: Any, box: Any, letters: int) -> None:
         try:
-            build = builds.choose_build(install_ops.engine_kind())
+            build = builds.choose_build(install.engine_kind())
         except Failure as failure:
             draw_wrapped(box, str(failure), letters, icon="ERROR")
             return
@@ -102,26 +102,26 @@ class JoinPreferences(bpy.types.AddonPreferences):
         draw_wrapped(box, _needs(build, carried), letters, icon="DISK_DRIVE")
         offline = not bpy.app.online_access and not carried
         if offline:
-            draw_wrapped(box, f"Blender's online access is off. {install_ops.how_to_go_online()}", letters, "ERROR")
+            draw_wrapped(box, f"Blender's online access is off. {install.how_to_go_online()}", letters, "ERROR")
             if not bpy.app.online_access_override:
                 box.prop(context.preferences.system, "use_online_access", text="Allow Online Access")
         row = box.row()
         row.scale_y = 1.3
-        install = row.row()
-        install.enabled = not offline
-        install.operator(install_ops.JOIN_OT_install_engine.bl_idname, icon="IMPORT")
-        row.operator(install_ops.JOIN_OT_install_engine_from_folder.bl_idname, icon="FILE_FOLDER")
+        button = row.row()
+        button.enabled = not offline
+        button.operator(install.JOIN_OT_install_engine.bl_idname, icon="IMPORT")
+        row.operator(install.JOIN_OT_install_engine_from_folder.bl_idname, icon="FILE_FOLDER")
 
 
 def draw_engine_state(layout: Any, width: int) -> None:
     """For a panel: the state, wrapped at ``width`` letters; where there is no engine, the button that installs it."""
     _draw_state(layout, width)
-    if engine.current() is not None:
+    if engine_state.current() is not None:
         _draw_task(layout)
         return
     _draw_failure(layout, width)
-    if not engine.engine_found() and not engine.preference() and builds.builds_for():
-        layout.operator(install_ops.JOIN_OT_install_engine.bl_idname, icon="IMPORT")
+    if not engine_state.engine_found() and not engine_state.preference() and builds.builds_for():
+        layout.operator(install.JOIN_OT_install_engine.bl_idname, icon="IMPORT")
 
 
 def draw_wrapped(layout: Any, text: str, width: int, icon: str = "NONE") -> None:
@@ -133,39 +133,39 @@ def draw_wrapped(layout: Any, text: str, width: int, icon: str = "NONE") -> None
 
 
 def _draw_state(layout: Any, letters: int) -> None:
-    running_task = engine.current()
+    running_task = engine_state.current()
     if running_task is not None:
         draw_wrapped(layout, f"{running_task.what}. You can go on working meanwhile.", letters, icon="TIME")
         return
-    now = engine.status_now()
+    now = engine_state.status_now()
     draw_wrapped(layout, now.text, letters, icon=_ICONS[now.level])
 
 
 def _draw_task(layout: Any) -> None:
-    running_task = engine.current()
+    running_task = engine_state.current()
     if running_task is None:
         return
     row = layout.row()
     row.progress(factor=running_task.progress.fraction, text=running_task.progress.text)
-    row.operator(install_ops.JOIN_OT_cancel_engine_task.bl_idname, text="", icon="X")
+    row.operator(install.JOIN_OT_cancel_engine_task.bl_idname, text="", icon="X")
 
 
 def _draw_failure(layout: Any, letters: int) -> None:
-    failure = engine.last_failure()
-    if failure is not None and str(failure) not in engine.status_now().text:
+    failure = engine_state.last_failure()
+    if failure is not None and str(failure) not in engine_state.status_now().text:
         column = layout.column()
         column.alert = True
         draw_wrapped(column, str(failure), letters, icon="ERROR")
 
 
 def _needs(build: builds.Build, carried: bool) -> str:
-    free = places.gigabytes(places.free_bytes(engine.places().folder))
+    free = paths.gigabytes(paths.free_bytes(engine_state.paths().folder))
     if carried:
         return (
-            f"The add-on brings all packages. Needs {places.gigabytes(build.unpacked)} of disk space; {free} are free."
+            f"The add-on brings all packages. Needs {paths.gigabytes(build.unpacked)} of disk space; {free} are free."
         )
-    needed = places.gigabytes(build.unpacked + build.download)
-    return f"Downloads {places.gigabytes(build.download)} and needs {needed} of disk space; {free} are free."
+    needed = paths.gigabytes(build.unpacked + build.download)
+    return f"Downloads {paths.gigabytes(build.download)} and needs {needed} of disk space; {free} are free."
 
 
 def _letters(context: Any) -> int:

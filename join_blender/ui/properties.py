@@ -5,7 +5,7 @@ from typing import Any
 
 import bpy
 
-from ..core.locate import find_banks
+from ..install.locate import find_banks
 
 PRESETS = (
     ("DRAFT", "Draft", "What the bank's encoders see at a glance, without a search"),

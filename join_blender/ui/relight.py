@@ -6,11 +6,11 @@ from typing import Any, Literal
 import bpy
 import numpy as np
 
-from ..core.failure import Failure
+from ..engine.failure import Failure
 from ..host import relight as host
 from ..host import undo
-from ..host.results import set_of
-from . import relight_state
+from ..host.layers import set_of
+from . import relight_updates
 from .layers import chosen_set, image_property
 
 Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
@@ -18,9 +18,9 @@ _TICK = 0.1
 
 
 def _changed(self: Any, _context: Any) -> None:
-    item = relight_state.find(self.id_data, self.set_id)
+    item = relight_updates.find(self.id_data, self.set_id)
     if item is not None:
-        relight_state.moved(item)
+        relight_updates.moved(item)
 
 
 class JoinRelightValue(bpy.types.PropertyGroup):
@@ -85,7 +85,7 @@ class JOIN_OT_relight(bpy.types.Operator):
             return self.execute(context)
         try:
             self._set = chosen_set(self.image, context)
-            relight_state.begin(self._set)
+            relight_updates.begin(self._set)
         except Failure as failure:
             return _report(self, failure)
         self._timer = context.window_manager.event_timer_add(_TICK, window=context.window)
@@ -96,7 +96,7 @@ class JOIN_OT_relight(bpy.types.Operator):
         """Wait for the directions; everything else passes through to Blender."""
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
-        light = relight_state.lights.get(self._set)
+        light = relight_updates.lights.get(self._set)
         if light is not None and light.failure is None and light.directions is None:
             return {"PASS_THROUGH"}
         self.cancel(context)
@@ -104,14 +104,14 @@ class JOIN_OT_relight(bpy.types.Operator):
             if light is not None and light.failure is not None:
                 return _report(self, light.failure)
             return {"CANCELLED"}
-        relight_state.touch(_add_item(context.scene, self._set, light.directions))
+        relight_updates.touch(_add_item(context.scene, self._set, light.directions))
         return {"FINISHED"}
 
     def execute(self, context: Any) -> Outcome:
         """From a script or in background mode: wait."""
         try:
             set_id = chosen_set(self.image, context)
-            directions = relight_state.begin(set_id).wait_for_directions(relight_state.keeper)
+            directions = relight_updates.begin(set_id).wait_for_directions(relight_updates.connection)
         except Failure as failure:
             return _report(self, failure)
         _add_item(context.scene, set_id, directions)
@@ -135,7 +135,7 @@ class JOIN_OT_relight_apply(bpy.types.Operator):
         """All sets of the scene."""
         try:
             for item in context.scene.join_relights:
-                relight_state.apply(item, relight_state.edits_of(item))
+                relight_updates.apply(item, relight_updates.edits_of(item))
         except Failure as failure:
             return _report(self, failure)
         return {"FINISHED"}
@@ -151,7 +151,7 @@ class _OfItem:
 
     def item(self, context: Any) -> Any:
         """The values, or a Failure."""
-        item = relight_state.find(context.scene, chosen_set(getattr(self, "image", ""), context))
+        item = relight_updates.find(context.scene, chosen_set(getattr(self, "image", ""), context))
         if item is None:
             raise Failure("relight_missing", "These layers have no sliders yet.", "Press Relight first.")
         return item
@@ -172,7 +172,7 @@ class JOIN_OT_relight_reset(_OfItem, bpy.types.Operator):
             item = self.item(context)
         except Failure as failure:
             return _report(self, failure)
-        relight_state.set_amounts(item, [0.0] * len(item.values))
+        relight_updates.set_amounts(item, [0.0] * len(item.values))
         return {"FINISHED"}
 
 
@@ -199,7 +199,7 @@ class JOIN_OT_relight_random(_OfItem, bpy.types.Operator):
             return _report(self, failure)
         rng = np.random.default_rng(None if self.seed < 0 else self.seed)
         amounts = (rng.standard_normal(len(item.values)) * self.strength).clip(-3.0, 3.0).round(2)
-        relight_state.set_amounts(item, amounts.tolist())
+        relight_updates.set_amounts(item, amounts.tolist())
         return {"FINISHED"}
 
 
@@ -221,8 +221,8 @@ class JOIN_PT_relight(bpy.types.Panel):
         """The button, or what it brings."""
         layout: Any = self.layout
         set_id = _shown_set(context)
-        item = relight_state.find(context.scene, set_id)
-        light = relight_state.lights.get(set_id or "")
+        item = relight_updates.find(context.scene, set_id)
+        light = relight_updates.lights.get(set_id or "")
         if item is None or not item.values:
             waits = light is not None and light.failure is None and light.directions is None
             row = layout.row()
@@ -230,7 +230,7 @@ class JOIN_PT_relight(bpy.types.Panel):
             row.enabled = not waits
             row.operator(JOIN_OT_relight.bl_idname, text="Starting the Engine" if waits else "Relight", icon="LIGHT")
             return
-        if icon := relight_state.icon_of(item.set_id, item.preview):
+        if icon := relight_updates.icon_of(item.set_id, item.preview):
             layout.template_icon(icon_value=icon, scale=8.0)
             layout.row().prop(item, "preview", expand=True)
         named = [value for value in item.values if value.named]
@@ -268,12 +268,12 @@ class JOIN_PT_relight_more(bpy.types.Panel):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Where there is more."""
-        item = relight_state.find(context.scene, _shown_set(context))
+        item = relight_updates.find(context.scene, _shown_set(context))
         return item is not None and any(_is_more(value) for value in item.values)
 
     def draw(self, context: Any) -> None:
         """Their sliders."""
-        item = relight_state.find(context.scene, _shown_set(context))
+        item = relight_updates.find(context.scene, _shown_set(context))
         JOIN_PT_relight._draw_values(self.layout, [value for value in item.values if _is_more(value)])
 
 
@@ -292,13 +292,13 @@ def _shown_set(context: Any) -> str | None:
 
 
 def _add_item(scene: Any, set_id: str, directions: list[dict[str, Any]]) -> Any:
-    item = relight_state.find(scene, set_id)
+    item = relight_updates.find(scene, set_id)
     if item is None:
         item = scene.join_relights.add()
         taken = {other.name for other in scene.join_relights}
         label = host.label_of(set_id)
         item.name, item.set_id = f"{label} {set_id[:6]}" if label in taken else label, set_id
-    relight_state.fill(item, directions)
+    relight_updates.fill(item, directions)
     undo.include_everything()
     return item
 

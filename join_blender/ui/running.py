@@ -15,13 +15,13 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from ..core.background import Task
-from ..core.failure import Failure
-from ..core.queue import Queue
-from ..core.session import Session, Stage
+from ..engine.background import Task
+from ..engine.decomposition import Session, Stage
+from ..engine.failure import Failure
+from ..engine.queue import Queue
 from ..host import undo
-from ..host.results import LayerSet
-from . import wording
+from ..host.layers import LayerSet
+from . import status_text
 
 _TICK, _IDLE_TICK = 0.05, 1.0
 """Seconds between two looks at the engine, with and without work."""
@@ -29,9 +29,9 @@ _PATIENCE = 10.0
 """Seconds for which finished layers wait for the user to end a stroke or a drag."""
 
 queue = Queue()
-trouble: Failure | None = None
+refusal: Failure | None = None
 """Why the last start was refused, for the panel; the failures of jobs are in the queue."""
-last_words = ""
+last_message = ""
 """How the last job ended well."""
 _undo_due: tuple[str, float] | None = None
 """The name of the step of undo that is to be taken, and the time from which on; it costs a tick of its own."""
@@ -64,8 +64,8 @@ def restart() -> None:
 
 def add(session: Session, layers: LayerSet | None) -> None:
     """Queue a decomposition, and the datablocks that it shall fill."""
-    global trouble, last_words
-    trouble, last_words = None, ""
+    global refusal, last_message
+    refusal, last_message = None, ""
     queue.add(session)
     if layers is not None:
         _sets[session.id] = layers
@@ -90,8 +90,8 @@ def undo_soon(message: str, seconds: float = 0.0) -> None:
 
 def refuse(failure: Failure | None) -> None:
     """Remember why something could not be started; None forgets it."""
-    global trouble
-    trouble = failure
+    global refusal
+    refusal = failure
     redraw()
 
 
@@ -113,7 +113,7 @@ def wait(session: Session) -> None:
 
 
 def wait_for_all() -> list[Failure]:
-    """Block until nothing is queued any more; what went wrong on the way. Engine trouble ends it early."""
+    """Block until nothing is queued any more; what went wrong on the way. Engine refusal ends it early."""
     failures: list[Failure] = []
     while queue.sessions and not queue.halted:
         for session in step():
@@ -164,12 +164,12 @@ def abandon() -> None:
 @persistent
 def forget_file(*_: Any) -> None:
     """Another file is about to be loaded: jobs end, and nothing of theirs gets into the new one."""
-    global trouble, last_words, _undo_due
+    global refusal, last_message, _undo_due
     _undo_due = None
     _sets.clear()
     _later.clear()
     queue.stop_all()
-    trouble, last_words = None, ""
+    refusal, last_message = None, ""
 
 
 def redraw() -> None:
@@ -191,7 +191,7 @@ def _on_timer() -> float | None:
     _show()
     if (queue.sessions and not queue.halted) or _later or _undo_due is not None:
         return _TICK
-    return _IDLE_TICK if queue.keeper.engine is not None else None
+    return _IDLE_TICK if queue.connection.engine is not None else None
 
 
 def _serve(session: Session) -> None:
@@ -232,8 +232,8 @@ def _write(session: Session, layers: LayerSet | None) -> None:
 
 
 def _tell_end(session: Session, names: list[str]) -> None:
-    global last_words
-    last_words = wording.describe_end(session, names)
+    global last_message
+    last_message = status_text.describe_end(session, names)
     redraw()
 
 
@@ -303,7 +303,7 @@ def _finish_later() -> None:
 def _show() -> None:
     """Redraw the sidebars, but only where they would read differently: drawing a window is not free."""
     global _shown
-    words = "|".join(wording.describe(session) + wording.time_left(session) for session in queue.sessions)
+    words = "|".join(status_text.describe(session) + status_text.time_left(session) for session in queue.sessions)
     if words != _shown:
         _shown = words
         for window in bpy.context.window_manager.windows:

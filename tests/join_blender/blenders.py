@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # a script of the checkout, not of the extension
 
 from tests.blender_versions import VERSIONS, environment  # noqa: E402
-from tests.join_blender.build_zip import build  # noqa: E402
 from tests.join_blender.support import Blender, make_bank, photo, write_png  # noqa: E402
+from tools.build_zip import build  # noqa: E402
 
 _TOLERANCE = 1e-4
 _ENGINE = os.environ.get("JOIN_ENGINE_PYTHON") or sys.executable

@@ -42,9 +42,9 @@ UNDIVIDED = ("a finished layer is written", "the step of undo is taken")
 def outside(blender: str, image: Path | None, bank: str, preset: str, picture: Path | None, only: str) -> int:
     """Build what is needed and start the inner half beside that Blender, on its screen."""
     sys.path.insert(0, str(ROOT))
-    from tests.join_blender.build_zip import build
     from tests.join_blender.support import make_bank, photo, write_png
     from tests.join_blender.tiny_index import Index, make_lock, make_wheels
+    from tools.build_zip import build
 
     engine = os.environ.get("JOIN_ENGINE_PYTHON") or sys.executable
     with tempfile.TemporaryDirectory(prefix="join-gui-") as name:

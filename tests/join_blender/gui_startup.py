@@ -164,7 +164,7 @@ def situation() -> str:
     """What is going on, for the figures."""
     if (now := phase()) != "idle":
         return now
-    if any(light.busy for light in list(module("ui.relight_state").lights.values())):
+    if any(light.busy for light in list(module("ui.relight_updates").lights.values())):
         return "relighting"
     return "drawing" if state.get("drawing") else "idle"
 
@@ -180,7 +180,7 @@ def watch() -> float:
         before, own_before, there, stage_before = _last
         meter.looked(now - before, own - own_before, here if here == there else f"{there} to {here}")
         if stage == "idle" != stage_before:
-            tell(runs=state["runs"] + 1, images=names(), words=last_words())
+            tell(runs=state["runs"] + 1, images=names(), words=last_message())
         if stage != stage_before:
             tell(phase=stage)
     _last = (now, own, here, stage)
@@ -193,7 +193,7 @@ moves: list[list[float]] = []
 
 def time_the_slider() -> None:
     """Note when what a value leads to is there."""
-    relight, decoder = module("ui.relight_state"), module("core.protocol").Decoder
+    relight, decoder = module("ui.relight_updates"), module("engine.protocol").Decoder
     panel = module("ui.relight").JOIN_PT_relight
     feed, show, draw = decoder.feed, relight._show, panel.draw
     answered = 0.0
@@ -220,22 +220,22 @@ def time_the_slider() -> None:
     decoder.feed, relight._show, panel.draw = timed_feed, timed_show, timed_draw
 
 
-def last_words() -> list[str]:
+def last_message() -> list[str]:
     """What the panel says about the last job."""
     running = module("ui.running")
     failed = running.queue.failed
-    return [running.last_words, str(failed.failure) if failed is not None else ""]
+    return [running.last_message, str(failed.failure) if failed is not None else ""]
 
 
 def lights() -> list[dict[str, Any]]:
     """The sliders of each set, and what its layers show."""
     found = []
     for item in bpy.context.scene.join_relights:
-        components = module("ui.relight_state").components_of(item)
+        components = module("ui.relight_updates").components_of(item)
         found.append(
             {
                 "amounts": {value.label: round(value.amount, 4) for value in item.values},
-                "wanted": module("ui.relight_state").edits_of(item),
+                "wanted": module("ui.relight_updates").edits_of(item),
                 "shown": module("host.relight").shown_edits(item.set_id, components),
             }
         )
@@ -246,7 +246,7 @@ def obey() -> float:
     if "images" in state and (names() != state["images"] or lights() != state.get("lights")):
         tell(images=names(), lights=lights())
     if "preferences" in state:
-        engine = module("ui.engine")
+        engine = module("ui.engine_state")
         task = engine.current()
         tell(engine=[task is not None, engine.status_now().text, task.progress.text if task is not None else ""])
     command = FOLDER / "command"
@@ -304,7 +304,7 @@ def rest() -> None:
 
 
 def kill_engine() -> None:
-    module("ui.running").queue.keeper.engine._process.kill()
+    module("ui.running").queue.connection.engine._process.kill()
 
 
 def in_editor(work: Callable[[], Any]) -> Any:
@@ -374,7 +374,7 @@ def show_input() -> None:
 def show_preferences() -> None:
     """For the picture: as they are before an engine is there."""
     preferences = bpy.context.preferences
-    module("ui.engine").abandon()  # the test that began when the engine's Python was set
+    module("ui.engine_state").abandon()  # the test that began when the engine's Python was set
     preferences.addons[ADDON].preferences.engine_python = ""
     preferences.view.ui_scale = 1.0
     with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
@@ -396,12 +396,12 @@ def check_engine() -> None:
 
 def no_engine() -> None:
     """The preferences of someone who has just installed the add-on; what there is to install is tiny."""
-    builds = module("core.install.builds")
+    builds = module("install.builds")
     for function in (builds.builds_for, builds.choose_build, builds.build_in):
         function.__defaults__ = tuple(
             FOLDER / "locks" if value == builds.LOCKS else value for value in function.__defaults__
         )
-    module("ui.engine").abandon()
+    module("ui.engine_state").abandon()
     bpy.context.preferences.addons[ADDON].preferences.engine_python = ""
     check_engine()
 
@@ -437,7 +437,7 @@ def crop() -> None:
 
 def memory() -> dict[str, int]:
     """The most that Blender, and the engine that decomposed last, have held: MiB."""
-    engine = module("ui.running").queue.keeper.engine
+    engine = module("ui.running").queue.connection.engine
     found = {}
     for name, process in (("Blender", "self"), ("the engine", engine.pid if engine is not None else None)):
         path = Path(f"/proc/{process}/status")
@@ -509,7 +509,7 @@ def compare_viewer() -> None:
     alpha = known[..., 3:]
     straight = np.concatenate([known[..., :3] / alpha, alpha], axis=2)
     read = module("host.images").read_pixels(bpy.data.images[VIEWER])[::-1]
-    results = module("host.results")
+    results = module("host.layers")
     layers = {name: pixels_of(image) for name, image in results.layers_of(results.latest_set(VIEWER)).items()}
     made = layers["albedo"] * layers["shading"] + layers.get("specular", 0.0)
     tell(

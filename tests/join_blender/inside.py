@@ -85,7 +85,7 @@ def decompose(**arguments: Any) -> str:
 
 def keep_engine_files(folder: Path) -> None:
     """Copy what the engine wrote before the session's folder goes away."""
-    session = module("core.session").Session
+    session = module("engine.decomposition").Session
     close = session.close
 
     def keep_and_close(self: Any) -> None:
@@ -123,10 +123,10 @@ def layer_facts() -> dict[str, Report]:
 
 def slow_session(name: str = "it") -> Any:
     """A decomposition that is not waited for."""
-    core = module("core.session"), module("core.pixels"), module("core.protocol")
+    core = module("engine.decomposition"), module("engine.pixels"), module("engine.protocol")
     source = core[1].Source(name, np.ones(12, np.float32), 2, 2, 3)
-    recipe = module("ui.operators").make_recipe("AUTO")
-    return core[0].Session(source, core[2].Options(), recipe, name)
+    launch = module("ui.decompose").make_launch("AUTO")
+    return core[0].Session(source, core[2].Options(), launch, name)
 
 
 def counts() -> list[int]:
@@ -267,14 +267,14 @@ def case_refused() -> Report:
     os.environ["JOIN_ENGINE_PYTHON"] = ARGUMENTS["fake"]
     for behaviour in ("torch_missing", "garbage", "dies", "dies_later", "newer", "half_layers"):
         os.environ["FAKE_ENGINE"] = behaviour
-        module("ui.running").queue.keeper.end()
+        module("ui.running").queue.connection.end()
         messages[behaviour] = decompose(image="good")
     os.environ["FAKE_ENGINE"] = "slow"
-    module("ui.running").queue.keeper.end()
+    module("ui.running").queue.connection.end()
     messages["killed"] = _killed_in_the_middle()
     unchanged = counts() == before
     os.environ["FAKE_ENGINE"] = "ok"
-    module("ui.running").queue.keeper.end()
+    module("ui.running").queue.connection.end()
     return {"messages": messages, "unchanged": unchanged, "works_after": decompose(image="good"), "left": _left_over()}
 
 
@@ -286,7 +286,7 @@ def _killed_in_the_middle() -> str:
         while time.monotonic() < deadline:
             session = running.current()
             if session is not None and session.job is not None and session.job.progress is not None:
-                running.queue.keeper.engine._process.kill()
+                running.queue.connection.engine._process.kill()
                 return
             time.sleep(0.02)
 
@@ -329,10 +329,10 @@ def case_toggle() -> Report:
     for _ in range(2):
         session, running = slow_session(), module("ui.running")
         running.add(session, None)
-        while running.queue.keeper.hello is None:
+        while running.queue.connection.hello is None:
             running.step()
             time.sleep(0.01)
-        process = running.queue.keeper.engine._process
+        process = running.queue.connection.engine._process
         addon_utils.disable(ADDON)
         gone.append(process.poll() is not None and running.current() is None)
         addon_utils.enable(ADDON)
@@ -342,7 +342,7 @@ def case_toggle() -> Report:
 
 def case_engine() -> Report:
     """The engine's buttons with tiny packages: offline, from a folder, installed, tested, removed."""
-    builds, engine = module("core.install.builds"), module("ui.engine")
+    builds, engine = module("install.builds"), module("ui.engine_state")
     for function in (builds.builds_for, builds.choose_build, builds.build_in):
         function.__defaults__ = tuple(
             Path(ARGUMENTS["locks"]) if value == builds.LOCKS else value for value in function.__defaults__
@@ -366,10 +366,10 @@ def case_engine() -> Report:
     report["no folder"] = press("install_engine_from_folder", directory=ARGUMENTS["locks"] + "/none")
     report["empty folder"] = press("install_engine_from_folder", directory=ARGUMENTS["locks"])
     report["installed"] = press("install_engine_from_folder", directory=ARGUMENTS["wheels"])
-    report["python"] = str(module("core.locate").find_python(installed=engine.places().python).path)
+    report["python"] = str(module("install.locate").find_python(installed=engine.paths().python).path)
     report["tested"] = press("test_engine")  # these packages are no torch
     report["removed"] = press("remove_engine")
-    report["left"] = sorted(path.name for path in engine.places().folder.iterdir())
+    report["left"] = sorted(path.name for path in engine.paths().folder.iterdir())
     bpy.context.preferences.addons[ADDON].preferences.engine_python = outside
     report["own untested"] = engine.status_now().text
     report["own"] = press("test_engine")
@@ -457,12 +457,12 @@ def case_load() -> Report:
     """Another file is loaded while a job runs: nothing of it gets there, and the next one works."""
     running = module("ui.running")
     bpy.data.images.load(ARGUMENTS["image"]).name = "good"
-    operators = module("ui.operators")
+    operators = module("ui.decompose")
     source = module("host.images").read_source(bpy.data.images["good"])
-    session = module("core.session").Session(
-        source, module("core.protocol").Options(), operators.make_recipe("AUTO"), "good"
+    session = module("engine.decomposition").Session(
+        source, module("engine.protocol").Options(), operators.make_launch("AUTO"), "good"
     )
-    running.add(session, module("host.results").LayerSet(session, "Scene"))
+    running.add(session, module("host.layers").LayerSet(session, "Scene"))
     deadline = time.monotonic() + 20
     while not layer_facts_or_previews() and time.monotonic() < deadline:
         running.step()
@@ -474,7 +474,7 @@ def case_load() -> Report:
         time.sleep(0.01)
     left = layer_facts_or_previews()
     os.environ["FAKE_ENGINE"] = "ok"
-    running.queue.keeper.end()
+    running.queue.connection.end()
     bpy.data.images.load(ARGUMENTS["image"]).name = "good"
     return {
         "previews": previews,
@@ -499,13 +499,13 @@ def case_shot() -> Report:
     engines = []
     for turn in range(50):
         os.environ["FAKE_ENGINE"] = "slow"
-        running.queue.keeper.end()
+        running.queue.connection.end()
         source = module("host.images").read_source(bpy.data.images["good"])
-        recipe = module("ui.operators").make_recipe("AUTO")
-        session = module("core.session").Session(source, module("core.protocol").Options(), recipe, "good")
-        running.add(session, module("host.results").LayerSet(session, "Scene"))
-        _steps(5.0, lambda: running.queue.keeper.engine is not None)
-        engines.append(running.queue.keeper.engine._process)
+        launch = module("ui.decompose").make_launch("AUTO")
+        session = module("engine.decomposition").Session(source, module("engine.protocol").Options(), launch, "good")
+        running.add(session, module("host.layers").LayerSet(session, "Scene"))
+        _steps(5.0, lambda: running.queue.connection.engine is not None)
+        engines.append(running.queue.connection.engine._process)
         if turn % 2:  # early, or while previews are shown
             _steps(10.0, lambda: len(layer_facts()) > len(first))
         _steps(rng.uniform(0.0, 0.3), lambda: False)
@@ -519,12 +519,12 @@ def case_shot() -> Report:
         os.environ["FAKE_ENGINE"] = "ok"
         bpy.ops.join.restart()
         _steps(20.0, lambda session=session: session.ended)
-        engines.append(running.queue.keeper.engine._process)
+        engines.append(running.queue.connection.engine._process)
         made = [image for image in bpy.data.images if image.get("join_set") == session.id]
         report["restarted"].append(len(made))
         for image in made:
             bpy.data.images.remove(image)
-    running.queue.keeper.end()
+    running.queue.connection.end()
     report["orphans"] = sum(process.poll() is None for process in engines)
     return report
 

@@ -195,9 +195,9 @@ def case_tomorrow() -> Report:
     slider = np.load(folder / "slider.npy")
     shading = layers()["shading"]
     report: Report = {"shown": bool(np.array_equal(pixels_of(shading), slider))}
-    state = module("ui.relight_state")
+    state = module("ui.relight_updates")
     assert bpy.ops.join.relight_apply() == {"FINISHED"}
-    report["engine_left_alone"] = state.keeper.engine is None  # the layers show the values already
+    report["engine_left_alone"] = state.connection.engine is None  # the layers show the values already
     item().values["Shading 1"].amount = -1.0
     bpy.ops.join.relight_apply()
     report["moved"] = float(np.abs(pixels_of(shading) - slider).max())
@@ -220,28 +220,28 @@ def case_killed() -> Report:
     for image in layers().values():
         image["join_bank_path"] = str(Path(ARGUMENTS["folder"]) / "moved.safetensors")
     bpy.context.scene.join_intrinsics.bank = ARGUMENTS["bank"]
-    keeper = module("ui.relight_state").keeper
+    connection = module("ui.relight_updates").connection
     shading, value = layers()["shading"], item().values["Shading 1"]
     value.amount = 1.0
     assert bpy.ops.join.relight_apply() == {"FINISHED"}
-    keeper.engine.kill()
+    connection.engine.kill()
     value.amount = 0.5
     report: Report = {"between": list(bpy.ops.join.relight_apply())}
     before = pixels_of(shading).copy()
-    submit = keeper.submit
+    submit = connection.submit
 
     def submit_and_kill(*arguments: Any) -> None:
         submit(*arguments)
-        keeper.engine.kill()
+        connection.engine.kill()
 
-    keeper.submit = submit_and_kill
+    connection.submit = submit_and_kill
     value.amount = 1.5
     try:
         bpy.ops.join.relight_apply()
     except RuntimeError as error:
         report["in the middle"] = str(error)
     report["unchanged"] = bool(np.array_equal(pixels_of(shading), before))
-    keeper.submit = submit
+    connection.submit = submit
     report["afterwards"] = list(bpy.ops.join.relight_apply())
     report["moved"] = float(np.abs(pixels_of(shading) - before).max())
     return report
@@ -338,7 +338,7 @@ def case_speed() -> Report:
     folder = Path(ARGUMENTS["folder"])
     made(folder, (ARGUMENTS["side"], ARGUMENTS["side"]))
     assert bpy.ops.join.relight(image="photo") == {"FINISHED"}
-    state = module("ui.relight_state")
+    state = module("ui.relight_updates")
     light = state.lights[item().set_id]
     times, asked = [], 0
     for turn in range(12):
@@ -347,15 +347,15 @@ def case_speed() -> Report:
             light.want((("shading", "sefa.0", 0.1 * turn + 0.01 * part + 0.05),))
         wanted = light._wanted
         while True:
-            state.keeper.step()
-            updates = light.step(state.keeper)
+            state.connection.step()
+            updates = light.step(state.connection)
             asked += len([update for update in updates if update.preview])
             if any(update.preview and update.edits == wanted for update in updates):
                 break
             time.sleep(0.002)
         times.append(time.perf_counter() - start)
     full = time.perf_counter()
-    state.lights[item().set_id].wait(state.keeper, (("shading", "sefa.0", 1.5),))
+    state.lights[item().set_id].wait(state.connection, (("shading", "sefa.0", 1.5),))
     return {"first": times[0], "times": times[1:], "previews": asked, "full": time.perf_counter() - full}
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from join_blender.core import locate
-from join_blender.core.engine_process import DIED, EngineProcess, engine_environment
-from join_blender.core.failure import Failure
-from join_blender.core.protocol import Message
+from join_blender.engine.failure import Failure
+from join_blender.engine.process import DIED, EngineProcess, engine_environment
+from join_blender.engine.protocol import Message
+from join_blender.install import locate
 from tests.join_blender.support import ROOT, fake_python, make_bank
 
 
@@ -78,7 +78,7 @@ def test_an_engine_ends_with_its_blender(python: Path, monkeypatch: pytest.Monke
     """Even if that Blender is shot: the engine reads the end of its stdin."""
     monkeypatch.setenv("FAKE_ENGINE", "ok")
     program = (
-        "import os, sys; from pathlib import Path; from join_blender.core.engine_process import EngineProcess;"
+        "import os, sys; from pathlib import Path; from join_blender.engine.process import EngineProcess;"
         f"e = EngineProcess(Path({str(python)!r}), Path({str(ROOT)!r}));"
         "print(e.pid, flush=True); os.kill(os.getpid(), 9)"
     )
@@ -99,8 +99,8 @@ def test_an_engine_at_work_is_gone_soon_after_its_blender(tmp_path: Path) -> Non
     program = f"""
 import os, sys, time
 from pathlib import Path
-from join_blender.core.engine_process import EngineProcess
-from join_blender.core.protocol import Options, decompose
+from join_blender.engine.process import EngineProcess
+from join_blender.engine.protocol import Options, decompose
 engine = EngineProcess(Path(sys.executable), Path({str(ROOT)!r}))
 options = Options({str(bank)!r}, "standard", 0, 100000)
 job = decompose("1", Path({str(image)!r}), Path({str(tmp_path / "out")!r}), options)
@@ -145,12 +145,3 @@ def test_finding_python(tmp_path: Path) -> None:
         locate.find_python(str(tmp_path / "gone"), tmp_path, variable)
     with pytest.raises(Failure, match="JOIN_ENGINE_PYTHON names does not exist"):
         locate.find_python("", tmp_path, {locate.VARIABLE: str(tmp_path / "gone")})
-
-
-def test_the_add_on_knows_no_engine_and_core_knows_no_bpy() -> None:
-    for path in (ROOT / "join_blender").rglob("*.py"):
-        text = path.read_text(encoding="utf-8")
-        assert "import torch" not in text and "import join_engine" not in text and "from join_engine" not in text, path
-        assert "sys.path" not in text, path
-        if "core" in path.parts:
-            assert "bpy" not in [word for line in text.splitlines() if "import" in line for word in line.split()], path

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from join_blender.core.engine_process import DIED
-from join_blender.core.job import Job, Phase
-from join_blender.core.keeper import Recipe
-from join_blender.core.pixels import Source
-from join_blender.core.protocol import Decoder, NotTheProtocol, Options, decompose
-from join_blender.core.queue import Queue
-from join_blender.core.session import Session, Stage
+from join_blender.engine.connection import Launch
+from join_blender.engine.decomposition import Session, Stage
+from join_blender.engine.job import Job, Phase
+from join_blender.engine.pixels import Source
+from join_blender.engine.process import DIED
+from join_blender.engine.protocol import Decoder, NotTheProtocol, Options, decompose
+from join_blender.engine.queue import Queue
 from tests.join_blender.broken_messages import broken
 from tests.join_blender.support import ROOT, fake_python
 
@@ -66,10 +66,10 @@ def test_a_queue_survives_whatever_the_engine_sends(tmp_path: Path, monkeypatch:
     """Over real pipes: every session ends, with layers or with a sentence."""
     monkeypatch.setenv("FAKE_ENGINE", "fuzz")
     queue = Queue()
-    recipe = Recipe(fake_python(tmp_path), ROOT)
+    launch = Launch(fake_python(tmp_path), ROOT)
     for seed in range(10):
         monkeypatch.setenv("FAKE_SEED", str(seed))
-        one = Session(Source("it", np.ones(12, np.float32), 2, 2, 3), Options(), recipe, "it", str(tmp_path))
+        one = Session(Source("it", np.ones(12, np.float32), 2, 2, 3), Options(), launch, "it", str(tmp_path))
         queue.add(one)
         deadline = time.monotonic() + 10
         while not one.ended:
@@ -85,7 +85,7 @@ def test_a_queue_survives_whatever_the_engine_sends(tmp_path: Path, monkeypatch:
                     queue.current.fail(_as_failure(error))
             time.sleep(0.002)
         assert one.stage in (Stage.DONE, Stage.CANCELLED) or str(one.failure)
-        queue.keeper.end()
+        queue.connection.end()
     queue.close()
 
 
@@ -126,7 +126,7 @@ def _job() -> Job:
 
 
 def _as_failure(error: Exception) -> Any:
-    from join_blender.core.failure import Failure
+    from join_blender.engine.failure import Failure
 
     assert isinstance(error, Failure), repr(error)
     return error

@@ -13,8 +13,8 @@ import OpenEXR
 import pytest
 
 from join_engine.color import srgb_decode
-from tests.join_blender.build_zip import build
 from tests.join_blender.support import Blender, blender_python, fake_python, make_bank, photo, write_png
+from tools.build_zip import build
 
 COMPONENTS = ("albedo", "shading", "specular")
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from join_blender.core.failure import Failure
-from join_blender.core.install import task
-from join_blender.core.install.builds import Build
-from join_blender.core.install.places import Condition, Places
+from join_blender.engine.failure import Failure
+from join_blender.install import task
+from join_blender.install.builds import Build
+from join_blender.install.paths import Condition, Paths
 from tests.join_blender.tiny_index import Index, make_lock, make_wheels
 
 
@@ -36,8 +36,8 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
-    return Places(tmp_path / "Benutzer Jürgen" / "engine 緑")
+def paths(tmp_path: Path) -> Paths:
+    return Paths(tmp_path / "Benutzer Jürgen" / "engine 緑")
 
 
 def finish(started: task.Task, seconds: float = 60) -> task.Task:
@@ -48,12 +48,12 @@ def finish(started: task.Task, seconds: float = 60) -> task.Task:
     return started
 
 
-def install(build: Build, places: Places, wheels: Path | None = None) -> task.Task:
-    return finish(task.install(build, places.folder, wheels, Path(sys.executable)))
+def install(build: Build, paths: Paths, wheels: Path | None = None) -> task.Task:
+    return finish(task.install(build, paths.folder, wheels, Path(sys.executable)))
 
 
-def failed(build: Build, places: Places, wheels: Path | None = None) -> Failure:
-    failure = install(build, places, wheels).failure
+def failed(build: Build, paths: Paths, wheels: Path | None = None) -> Failure:
+    failure = install(build, paths, wheels).failure
     assert failure is not None and failure.hint, failure
     return failure
 
@@ -80,26 +80,26 @@ def gone(folder: Path) -> bool:
     return False
 
 
-def test_from_a_folder_into_a_path_with_spaces_and_umlauts(tmp_path: Path, places: Places) -> None:
+def test_from_a_folder_into_a_path_with_spaces_and_umlauts(tmp_path: Path, paths: Paths) -> None:
     wheels = make_wheels(tmp_path / "Räder & mehr")
     build = make_lock(tmp_path / "locks", wheels)
-    done = install(build, places, wheels)
+    done = install(build, paths, wheels)
     assert done.failure is None and done.answer is not None
-    state = places.state(build.digest)
+    state = paths.state(build.digest)
     assert state.condition is Condition.READY
     assert state.facts["versions"]["torch"] == "9.1" and state.facts["kind"] == "cpu"
-    assert places.state("another").condition is Condition.OLD
+    assert paths.state("another").condition is Condition.OLD
     program = "import torch, numpy; print(torch.__version__, numpy.__version__)"
-    said = subprocess.run([places.python, "-I", "-c", program], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run([paths.python, "-I", "-c", program], capture_output=True, text=True, check=True).stdout
     assert said.split() == ["9.1", "9.2"]
-    assert sorted(path.name for path in places.folder.iterdir()) == ["env", "install.log", "lock"]
+    assert sorted(path.name for path in paths.folder.iterdir()) == ["env", "install.log", "lock"]
     assert len(list(wheels.iterdir())) == 2, "the user's own folder stays as it is"
 
 
-def test_a_download_that_was_killed_goes_on_where_it_was(tmp_path: Path, places: Places, index: Index) -> None:
+def test_a_download_that_was_killed_goes_on_where_it_was(tmp_path: Path, paths: Paths, index: Index) -> None:
     build = make_lock(tmp_path / "locks", index.wheels)
     index.hangs = "torch"
-    first = task.install(build, places.folder, python=Path(sys.executable))
+    first = task.install(build, paths.folder, python=Path(sys.executable))
     texts = set()
     while not index.hanging.wait(0.02):
         assert not first.step(), first.failure
@@ -107,83 +107,83 @@ def test_a_download_that_was_killed_goes_on_where_it_was(tmp_path: Path, places:
     assert any(text.startswith("Downloading tinynumpy") for text in texts)
     first._process.kill()
     assert finish(first).failure is not None
-    assert places.state().condition is Condition.UNFINISHED and not places.python.exists()
-    assert [path.name for path in places.wheels.iterdir()] == [build.wheels[0].file]
+    assert paths.state().condition is Condition.UNFINISHED and not paths.python.exists()
+    assert [path.name for path in paths.wheels.iterdir()] == [build.wheels[0].file]
     index.hangs = ""
     index.fetched.clear()
-    assert gone(places.folder), "pip lives on"
-    again = install(build, places)
-    assert again.failure is None and places.state(build.digest).condition is Condition.READY
+    assert gone(paths.folder), "pip lives on"
+    again = install(build, paths)
+    assert again.failure is None and paths.state(build.digest).condition is Condition.READY
     assert index.fetched == [build.wheels[1].file]
-    assert not places.wheels.exists() and not places.unfinished.exists()
+    assert not paths.wheels.exists() and not paths.unfinished.exists()
 
 
 @pytest.mark.parametrize("way", ["cancel", "abandon"])
-def test_stopping_ends_pip_too(way: str, tmp_path: Path, places: Places, index: Index) -> None:
+def test_stopping_ends_pip_too(way: str, tmp_path: Path, paths: Paths, index: Index) -> None:
     index.hangs = "t"
-    started = task.install(make_lock(tmp_path / "locks", index.wheels), places.folder, python=Path(sys.executable))
+    started = task.install(make_lock(tmp_path / "locks", index.wheels), paths.folder, python=Path(sys.executable))
     assert index.hanging.wait(20)
-    second = install(make_lock(tmp_path / "locks", index.wheels), places)
+    second = install(make_lock(tmp_path / "locks", index.wheels), paths)
     assert second.failure is not None and second.failure.code == "busy", "two at once"
     getattr(started, way)()
     assert finish(started, 5).cancelled and started.failure is None
-    assert gone(places.folder)
-    assert not places.python.exists() and not places.unfinished.exists()
+    assert gone(paths.folder)
+    assert not paths.python.exists() and not paths.unfinished.exists()
 
 
-def test_failures_say_what_to_do_and_leave_the_old_engine(tmp_path: Path, places: Places, index: Index) -> None:
+def test_failures_say_what_to_do_and_leave_the_old_engine(tmp_path: Path, paths: Paths, index: Index) -> None:
     good = make_lock(tmp_path / "good", index.wheels)
-    assert install(good, places).failure is None
+    assert install(good, paths).failure is None
     other = make_wheels(tmp_path / "other", torch={"torch/__init__.py": "__version__ = '9.9'\n"})
     changed = make_lock(tmp_path / "changed", other)  # the index serves another torch than this lock wants
-    failure = failed(changed, places)
+    failure = failed(changed, paths)
     assert failure.code == "hash_wrong" and "torch 1.0 is not the file" in failure.message
     for path in index.wheels.glob("torch*"):
         path.unlink()
-    assert failed(changed, places).code == "not_offered"
+    assert failed(changed, paths).code == "not_offered"
     index.close()
-    assert failed(changed, places).code == "no_network"
-    assert places.state(good.digest).condition is Condition.READY
-    assert subprocess.run([places.python, "-c", "import torch"], check=False).returncode == 0
-    assert places.log.read_text(encoding="utf-8").startswith("$ ")
+    assert failed(changed, paths).code == "no_network"
+    assert paths.state(good.digest).condition is Condition.READY
+    assert subprocess.run([paths.python, "-c", "import torch"], check=False).returncode == 0
+    assert paths.log.read_text(encoding="utf-8").startswith("$ ")
 
 
-def test_folders_that_will_not_do(tmp_path: Path, places: Places) -> None:
+def test_folders_that_will_not_do(tmp_path: Path, paths: Paths) -> None:
     wheels = make_wheels(tmp_path / "wheels")
     build = make_lock(tmp_path / "locks", wheels)
     (wheels / build.wheels[1].file).write_bytes(b"x" * build.wheels[1].size)
-    failure = failed(build, places, wheels)
+    failure = failed(build, paths, wheels)
     assert failure.code == "hash_wrong" and build.wheels[1].file in failure.message
     (wheels / build.wheels[1].file).unlink()
-    failure = failed(build, places, wheels)
+    failure = failed(build, paths, wheels)
     assert failure.code == "wheels_missing" and build.wheels[1].file in failure.message
-    assert not places.unfinished.exists()
+    assert not paths.unfinished.exists()
 
 
-def test_not_begun_where_it_cannot_succeed(tmp_path: Path, places: Places) -> None:
+def test_not_begun_where_it_cannot_succeed(tmp_path: Path, paths: Paths) -> None:
     wheels = make_wheels(tmp_path / "wheels")
-    huge = failed(make_lock(tmp_path / "huge", wheels, unpacked=10**18), places, wheels)
+    huge = failed(make_lock(tmp_path / "huge", wheels, unpacked=10**18), paths, wheels)
     assert huge.code == "disk_full" and "GB are free" in huge.message
-    old = failed(make_lock(tmp_path / "old", wheels, python="3.2"), places, wheels)
+    old = failed(make_lock(tmp_path / "old", wheels, python="3.2"), paths, wheels)
     assert old.code == "python_wrong" and "3.2" in old.message
-    places.unfinished.parent.rename(tmp_path / "away")
-    places.folder.write_text("a file where the folder should be")
-    assert failed(make_lock(tmp_path / "locks", wheels), places, wheels).code == "install_failed"
+    paths.unfinished.parent.rename(tmp_path / "away")
+    paths.folder.write_text("a file where the folder should be")
+    assert failed(make_lock(tmp_path / "locks", wheels), paths, wheels).code == "install_failed"
 
 
-def test_packages_that_do_not_load_are_not_installed(tmp_path: Path, places: Places) -> None:
+def test_packages_that_do_not_load_are_not_installed(tmp_path: Path, paths: Paths) -> None:
     wheels = make_wheels(tmp_path / "wheels", torch={"torch/__init__.py": "raise ImportError('libtorch is missing')\n"})
-    failure = failed(make_lock(tmp_path / "locks", wheels), places, wheels)
+    failure = failed(make_lock(tmp_path / "locks", wheels), paths, wheels)
     assert failure.code == "probe_failed" and "libtorch is missing" in failure.message
-    assert places.state().condition is Condition.MISSING
+    assert paths.state().condition is Condition.MISSING
 
 
 def test_settings_that_would_send_pip_elsewhere_are_ignored(
-    tmp_path: Path, places: Places, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_TARGET", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("PIP_USER", "1")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "nonsense"))
     wheels = make_wheels(tmp_path / "wheels")
-    assert install(make_lock(tmp_path / "locks", wheels), places, wheels).failure is None
+    assert install(make_lock(tmp_path / "locks", wheels), paths, wheels).failure is None
     assert not (tmp_path / "elsewhere").exists()

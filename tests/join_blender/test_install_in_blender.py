@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.join_blender.build_zip import build
 from tests.join_blender.support import Blender, blender_python, blender_python_version, fake_python
 from tests.join_blender.tiny_index import make_lock, make_wheels
+from tools.build_zip import build
 
 
 def test_offline_installed_tested_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

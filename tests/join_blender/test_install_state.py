@@ -11,59 +11,59 @@ from pathlib import Path
 
 import pytest
 
-from join_blender.core.failure import Failure
-from join_blender.core.install import probe, task
-from join_blender.core.install.builds import LOCKS, build_in, builds_for, choose_build, read_build, this_system
-from join_blender.core.install.places import Condition, Installed, Places, choose_folder, python_in, remove
-from join_blender.core.install.status import Level, Trial, describe
-from join_blender.core.install.trouble import explain, explain_system
-from join_blender.core.locate import EnginePython, find_python
+from join_blender.engine.failure import Failure
+from join_blender.install import probe, task
+from join_blender.install.builds import LOCKS, build_in, builds_for, choose_build, read_build, this_system
+from join_blender.install.locate import EnginePython, find_python
+from join_blender.install.paths import Condition, Installed, Paths, choose_folder, python_in, remove
+from join_blender.install.pip_errors import explain, explain_system
+from join_blender.install.status import Level, Trial, describe
 from tests.join_blender.support import ROOT, fake_python
 from tests.join_blender.tiny_index import make_lock, make_wheels
 
 FACTS = {"digest": "d", "base": "b", "device": "CPU", "versions": {"torch": "2.13.0"}, "python": "3.11.7", "bytes": 9e8}
 
 
-def installed(places: Places) -> Places:
+def installed(paths: Paths) -> Paths:
     """Files as a finished installation leaves them."""
-    python = python_in(places.environment)
+    python = python_in(paths.environment)
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)
-    places.marker.write_text(json.dumps(FACTS))
-    return places
+    paths.marker.write_text(json.dumps(FACTS))
+    return paths
 
 
 # --- state --------------------------------------------------------------------------------------------------------
 
 
 def test_conditions(tmp_path: Path) -> None:
-    places = Places(tmp_path / "engine")
-    assert places.state().condition is Condition.MISSING
-    places.unfinished.mkdir(parents=True)
-    assert places.state().condition is Condition.UNFINISHED
-    installed(places)
-    assert places.state("d").condition is Condition.READY
-    assert places.state("e").condition is Condition.OLD and places.state("e").usable
-    places.python.unlink()
-    places.python.symlink_to(tmp_path / "blender that was removed")
-    assert places.state().condition is Condition.BROKEN and "removed" in places.state().why
-    places.marker.write_text('{"digest": ')
-    assert places.state().condition is Condition.BROKEN and not places.state().usable
+    paths = Paths(tmp_path / "engine")
+    assert paths.state().condition is Condition.MISSING
+    paths.unfinished.mkdir(parents=True)
+    assert paths.state().condition is Condition.UNFINISHED
+    installed(paths)
+    assert paths.state("d").condition is Condition.READY
+    assert paths.state("e").condition is Condition.OLD and paths.state("e").usable
+    paths.python.unlink()
+    paths.python.symlink_to(tmp_path / "blender that was removed")
+    assert paths.state().condition is Condition.BROKEN and "removed" in paths.state().why
+    paths.marker.write_text('{"digest": ')
+    assert paths.state().condition is Condition.BROKEN and not paths.state().usable
 
 
 def test_remove_takes_what_is_ours_and_nothing_else(tmp_path: Path) -> None:
-    places = installed(Places(tmp_path / "engine"))
-    for folder in (places.unfinished, places.wheels, places.outgoing):
+    paths = installed(Paths(tmp_path / "engine"))
+    for folder in (paths.unfinished, paths.wheels, paths.outgoing):
         folder.mkdir()
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").touch()
-    (places.environment / "link").symlink_to(outside)
-    (places.folder / "note.txt").write_text("the user's")
-    remove(places)
-    assert [path.name for path in places.folder.iterdir()] == ["note.txt"]
+    (paths.environment / "link").symlink_to(outside)
+    (paths.folder / "note.txt").write_text("the user's")
+    remove(paths)
+    assert [path.name for path in paths.folder.iterdir()] == ["note.txt"]
     assert (outside / "precious").exists()
-    remove(places)  # nothing there: nothing to complain about
+    remove(paths)  # nothing there: nothing to complain about
 
 
 def test_windows_gets_a_short_folder_only_where_the_usual_one_is_too_long() -> None:
@@ -75,7 +75,7 @@ def test_windows_gets_a_short_folder_only_where_the_usual_one_is_too_long() -> N
 
 
 def test_which_python(tmp_path: Path) -> None:
-    ours = installed(Places(tmp_path / "engine")).python
+    ours = installed(Paths(tmp_path / "engine")).python
     found = find_python("", tmp_path, {}, ours)
     assert found.path == ours and found.installed
     assert find_python(sys.executable, tmp_path, {}, ours).path == Path(sys.executable)

@@ -13,8 +13,8 @@ import pytest
 
 from join_engine.cli import main
 from join_engine.decomposition import load_decomposition
-from tests.join_blender.build_zip import build
 from tests.join_blender.support import HERE, Blender, blender_python, make_bank
+from tools.build_zip import build
 
 CONTROLS = {
     "Albedo Exposure": -0.5,

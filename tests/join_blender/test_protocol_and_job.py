@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from join_blender.core import protocol
-from join_blender.core.engine_process import DIED
-from join_blender.core.job import Job, Phase
-from join_blender.core.protocol import Decoder, NotTheProtocol, Options, encode
+from join_blender.engine import protocol
+from join_blender.engine.job import Job, Phase
+from join_blender.engine.process import DIED
+from join_blender.engine.protocol import Decoder, NotTheProtocol, Options, encode
 
 REQUEST = protocol.decompose("7", Path("in.npy"), Path("out"), Options())
 HELLO = {"type": "hello", "protocol": 1}

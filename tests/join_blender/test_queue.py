@@ -13,20 +13,20 @@ import numpy as np
 import OpenEXR
 import pytest
 
-from join_blender.core.failure import Failure
-from join_blender.core.keeper import Recipe
-from join_blender.core.pixels import Source, load_layer
-from join_blender.core.protocol import Options
-from join_blender.core.queue import Queue
-from join_blender.core.session import Layer, Session, Stage
+from join_blender.engine.connection import Launch
+from join_blender.engine.decomposition import Layer, Session, Stage
+from join_blender.engine.failure import Failure
+from join_blender.engine.pixels import Source, load_layer
+from join_blender.engine.protocol import Options
+from join_blender.engine.queue import Queue
 from tests.join_blender.support import ROOT, fake_python
 
 IMAGE = np.random.default_rng(0).random((4, 6, 3), dtype=np.float32)
 
 
 @pytest.fixture
-def recipe(tmp_path: Path) -> Recipe:
-    return Recipe(fake_python(tmp_path), ROOT)
+def launch(tmp_path: Path) -> Launch:
+    return Launch(fake_python(tmp_path), ROOT)
 
 
 @pytest.fixture
@@ -36,11 +36,11 @@ def queue() -> Iterator[Queue]:
     queue.close()
 
 
-def session(recipe: Recipe, folder: Path, name: str = "photo") -> Session:
+def session(launch: Launch, folder: Path, name: str = "photo") -> Session:
     scratch = folder / "süß und scharf"
     scratch.mkdir(exist_ok=True)
     source = Source(name, IMAGE[::-1].ravel(), 6, 4, 3)
-    return Session(source, Options(preset="draft"), recipe, name, str(scratch))
+    return Session(source, Options(preset="draft"), launch, name, str(scratch))
 
 
 def run(queue: Queue, until: Callable[[], bool], seconds: float = 10.0) -> list[Layer]:
@@ -70,8 +70,8 @@ def working(one: Session) -> Callable[[], bool]:
     return lambda: one.job is not None and one.job.progress is not None
 
 
-def test_from_pixels_to_layers(queue: Queue, recipe: Recipe, tmp_path: Path) -> None:
-    one = session(recipe, tmp_path)
+def test_from_pixels_to_layers(queue: Queue, launch: Launch, tmp_path: Path) -> None:
+    one = session(launch, tmp_path)
     one.keep_in = tmp_path / "kept"
     queue.add(one)
     layers = {layer.component: pixels(layer, tmp_path) for layer in run(queue, lambda: one.ended)}
@@ -82,26 +82,26 @@ def test_from_pixels_to_layers(queue: Queue, recipe: Recipe, tmp_path: Path) -> 
     assert list((tmp_path / "süß und scharf").iterdir()) == []
 
 
-def test_one_engine_serves_many(queue: Queue, recipe: Recipe, tmp_path: Path) -> None:
+def test_one_engine_serves_many(queue: Queue, launch: Launch, tmp_path: Path) -> None:
     pids = set()
     for _ in range(3):
-        one = session(recipe, tmp_path)
+        one = session(launch, tmp_path)
         queue.add(one)
         run(queue, lambda one=one: one.stage is Stage.READING)
-        assert queue.keeper.engine is not None
-        pids.add(queue.keeper.engine.pid)
+        assert queue.connection.engine is not None
+        pids.add(queue.connection.engine.pid)
         run(queue, lambda one=one: one.ended)
     assert len(pids) == 1
-    queue.add(session(Recipe(recipe.python, recipe.root, "cpu"), tmp_path))
+    queue.add(session(Launch(launch.python, launch.root, "cpu"), tmp_path))
     run(queue, lambda: not queue.sessions)
-    assert queue.keeper.engine is not None and queue.keeper.engine.pid not in pids
+    assert queue.connection.engine is not None and queue.connection.engine.pid not in pids
 
 
 def test_they_wait_in_line_and_each_can_be_cancelled(
-    queue: Queue, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    queue: Queue, launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_ENGINE", "slow")
-    first, second, third = (session(recipe, tmp_path, name) for name in ("a", "b", "c"))
+    first, second, third = (session(launch, tmp_path, name) for name in ("a", "b", "c"))
     for one in (first, second, third):
         queue.add(one)
     run(queue, working(first))
@@ -118,10 +118,10 @@ def test_they_wait_in_line_and_each_can_be_cancelled(
 
 
 def test_previews_come_while_it_works(
-    queue: Queue, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    queue: Queue, launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_ENGINE", "slow")
-    one = session(recipe, tmp_path)
+    one = session(launch, tmp_path)
     queue.add(one)
     seen: list[Layer] = []
     run(queue, lambda: bool(seen.extend(one.take_preview()) or len(seen) >= 3))
@@ -129,20 +129,20 @@ def test_previews_come_while_it_works(
     assert seen[0].size == (4, 3) and pixels(seen[0], tmp_path).shape == (3, 4, 3)
 
 
-def test_an_engine_that_is_shot(queue: Queue, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_is_shot(queue: Queue, launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each time a message within 2 s, and a restart that ends well. ``test_in_blender.py`` does it fifty times."""
     rng = random.Random(0)
     engines = []
     for _ in range(5):
         monkeypatch.setenv("FAKE_ENGINE", "slow")
-        one = session(recipe, tmp_path)
+        one = session(launch, tmp_path)
         queue.add(one)
         queue.step()
         deadline = time.monotonic() + rng.uniform(0.0, 0.3)
         run(queue, lambda deadline=deadline: time.monotonic() > deadline)
-        assert queue.keeper.engine is not None
-        engines.append(queue.keeper.engine._process)
-        os.kill(queue.keeper.engine.pid, 9)
+        assert queue.connection.engine is not None
+        engines.append(queue.connection.engine._process)
+        os.kill(queue.connection.engine.pid, 9)
         run(queue, lambda one=one: one.ended, 2.0)
         assert one.failure is not None and "signal 9" in str(one.failure), one.failure
         assert queue.failed is one
@@ -150,17 +150,17 @@ def test_an_engine_that_is_shot(queue: Queue, recipe: Recipe, tmp_path: Path, mo
         queue.restart()
         layers = run(queue, lambda one=one: one.ended)
         assert one.stage is Stage.DONE and len(layers) == 3
-        assert queue.keeper.engine is not None
-        engines.append(queue.keeper.engine._process)
-        queue.keeper.end()
+        assert queue.connection.engine is not None
+        engines.append(queue.connection.engine._process)
+        queue.connection.end()
     assert all(process.poll() is not None for process in engines), "an engine was left behind"
 
 
 def test_engine_trouble_stops_the_line_and_restart_moves_it(
-    queue: Queue, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    queue: Queue, launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_ENGINE", "torch_missing")
-    first, second = session(recipe, tmp_path), session(recipe, tmp_path)
+    first, second = session(launch, tmp_path), session(launch, tmp_path)
     queue.add(first)
     queue.add(second)
     run(queue, lambda: first.ended)
@@ -171,10 +171,10 @@ def test_engine_trouble_stops_the_line_and_restart_moves_it(
     assert first.stage is second.stage is Stage.DONE
 
 
-def test_an_image_at_fault_does_not_stop_the_line(queue: Queue, recipe: Recipe, tmp_path: Path) -> None:
+def test_an_image_at_fault_does_not_stop_the_line(queue: Queue, launch: Launch, tmp_path: Path) -> None:
     flat = np.full(12, np.nan, np.float32)
-    broken = Session(Source("nan", flat, 2, 2, 3), Options(), recipe, "nan", str(tmp_path))
-    good = session(recipe, tmp_path)
+    broken = Session(Source("nan", flat, 2, 2, 3), Options(), launch, "nan", str(tmp_path))
+    good = session(launch, tmp_path)
     queue.add(broken)
     queue.add(good)
     run(queue, lambda: good.ended)
@@ -184,49 +184,49 @@ def test_an_image_at_fault_does_not_stop_the_line(queue: Queue, recipe: Recipe, 
 
 
 def test_an_engine_that_hangs_is_replaced(
-    queue: Queue, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    queue: Queue, launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_ENGINE", "deaf")
-    one = session(recipe, tmp_path)
+    one = session(launch, tmp_path)
     queue.add(one)
     run(queue, working(one))
     assert one.job is not None
     one.job._stop_timeout = 0.1
     queue.stop(one.id, keep=False)
     run(queue, lambda: one.ended)
-    assert one.stage is Stage.CANCELLED and queue.keeper.engine is None
+    assert one.stage is Stage.CANCELLED and queue.connection.engine is None
 
 
-def test_an_engine_that_died_idle_is_no_failure(queue: Queue, recipe: Recipe, tmp_path: Path) -> None:
-    queue.add(session(recipe, tmp_path))
+def test_an_engine_that_died_idle_is_no_failure(queue: Queue, launch: Launch, tmp_path: Path) -> None:
+    queue.add(session(launch, tmp_path))
     run(queue, lambda: not queue.sessions)
-    assert queue.keeper.engine is not None
-    process = queue.keeper.engine._process
+    assert queue.connection.engine is not None
+    process = queue.connection.engine._process
     process.kill()
     process.wait()
-    queue.add(one := session(recipe, tmp_path))
+    queue.add(one := session(launch, tmp_path))
     run(queue, lambda: one.ended)
     assert one.stage is Stage.DONE and queue.failed is None
 
 
-def test_an_idle_engine_ends(recipe: Recipe) -> None:
-    from join_blender.core.keeper import IDLE, Keeper
+def test_an_idle_engine_ends(launch: Launch) -> None:
+    from join_blender.engine.connection import IDLE, Connection
 
     now = [0.0]
-    keeper = Keeper(lambda: now[0])
-    keeper.start(recipe)
+    connection = Connection(lambda: now[0])
+    connection.start(launch)
     now[0] = IDLE - 1
-    keeper.step()
-    assert keeper.engine is not None
+    connection.step()
+    assert connection.engine is not None
     now[0] = IDLE + 1
-    keeper.step()
-    assert keeper.engine is None
+    connection.step()
+    assert connection.engine is None
 
 
-def test_files_for_other_programs(queue: Queue, recipe: Recipe, tmp_path: Path) -> None:
+def test_files_for_other_programs(queue: Queue, launch: Launch, tmp_path: Path) -> None:
     image = tmp_path / "photo.png"
     image.write_bytes(b"pixels")
-    one = Session(image, Options(), recipe, image.name, None, tmp_path / "out")
+    one = Session(image, Options(), launch, image.name, None, tmp_path / "out")
     queue.add(one)
     assert run(queue, lambda: one.ended) == []
     assert one.stage is Stage.DONE and (tmp_path / "out" / "report.json").exists()

@@ -9,7 +9,7 @@ import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from join_blender.core.install.builds import Build, read_build, this_python, this_system
+from join_blender.install.builds import Build, read_build, this_python, this_system
 
 MODULES = {
     "torch": {"torch/__init__.py": "__version__ = '9.1'\n"},

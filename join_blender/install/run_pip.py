@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``python -s -P leash.py …``: runs pip with these arguments, and ends it when its stdin ends.
+"""``python -s -P run_pip.py …``: runs pip with these arguments, and ends it when its stdin ends.
 
 So no pip lives on where whoever started it was killed, on any system, even while it waits for a server.
 """

@@ -20,10 +20,10 @@ import numpy as np
 
 from . import protocol
 from .background import Task, remove
+from .connection import Connection, Launch
 from .exr import encode_exr
 from .failure import Failure
 from .job import Job, Phase
-from .keeper import Keeper, Recipe
 from .pixels import Source, load_layer, resized
 from .protocol import Message, Options
 
@@ -61,7 +61,7 @@ class Session:
     Args:
         source: the pixels; or an image file, whose layers then go to files in ``output``.
         options: what the user chose.
-        recipe: the engine that shall do it.
+        launch: the engine that shall do it.
         name: what the user calls the image.
         scratch: where the temporary folder is made; None for the system's place.
         output: a folder for files instead of layers for Blender.
@@ -74,7 +74,7 @@ class Session:
         self,
         source: Source | Path,
         options: Options,
-        recipe: Recipe,
+        launch: Launch,
         name: str,
         scratch: str | None = None,
         output: Path | None = None,
@@ -82,7 +82,7 @@ class Session:
         self.id = uuid.uuid4().hex
         self.name = name
         self.options = options
-        self.recipe = recipe
+        self.launch = launch
         self.output = output
         self.stage = Stage.QUEUED
         self.failure: Failure | None = None
@@ -128,14 +128,14 @@ class Session:
         """The layers are the best that there were when the user stopped it."""
         return self.job is not None and self.job.phase is Phase.CANCELLED
 
-    def step(self, keeper: Keeper) -> None:
-        """Move on as far as that needs no waiting. The keeper's own step comes first."""
+    def step(self, connection: Connection) -> None:
+        """Move on as far as that needs no waiting. The connection's own step comes first."""
         try:
             if self.stage is Stage.QUEUED:
-                keeper.start(self.recipe)
+                connection.start(self.launch)
                 self.stage = Stage.PREPARING
             if self.stage is Stage.PREPARING and (self._preparing is None or self._preparing.done):
-                self._submit(keeper)
+                self._submit(connection)
             if self.stage is Stage.WORKING:
                 self._look_at_job()
         except Failure as failure:
@@ -243,7 +243,7 @@ class Session:
         if self._closing is not None:
             self._closing.wait()
 
-    def _submit(self, keeper: Keeper) -> None:
+    def _submit(self, connection: Connection) -> None:
         if self._preparing is not None:
             self.alpha = self._preparing.result()
         layers = self.output or self._image.with_name("layers")
@@ -254,8 +254,8 @@ class Session:
         request = protocol.decompose(self.id, self._image, layers, self.options, self.output is not None)
         self.job = Job(request, time.monotonic())
         self.stage = Stage.WORKING
-        self._engine_was_warm = keeper.hello is not None
-        keeper.submit(self.job, self.recipe)
+        self._engine_was_warm = connection.hello is not None
+        connection.submit(self.job, self.launch)
 
     def _look_at_job(self) -> None:
         assert self.job is not None

@@ -24,9 +24,9 @@ from typing import Any
 
 import bpy
 
-from ..core.failure import Failure
-from ..core.protocol import Message
-from ..core.session import Layer, Session
+from ..engine.decomposition import Layer, Session
+from ..engine.failure import Failure
+from ..engine.protocol import Message
 from . import compositor, images
 
 SET, COMPONENT, SOURCE, PREVIEW = "join_set", "join_component", "join_source", "join_preview"

@@ -13,11 +13,11 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..core.exr import encode_exr
-from ..core.failure import Failure
-from ..core.pixels import Source
+from ..engine.exr import encode_exr
+from ..engine.failure import Failure
+from ..engine.pixels import Source
 from . import images
-from .results import SET, SOURCE, VIEW, VIEW_OF, all_images, layers_of
+from .layers import SET, SOURCE, VIEW, VIEW_OF, all_images, layers_of
 
 RECOMPOSED, ERROR, SPLIT = "recomposed", "error", "split"
 

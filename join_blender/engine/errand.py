@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .background import Task, remove
+from .connection import Connection, Launch
 from .failure import Failure
 from .job import Job
-from .keeper import Keeper, Recipe
 from .protocol import Message
 
 
@@ -22,7 +22,7 @@ class Errand:
     Args:
         files: name → content, for the temporary folder.
         request: what is asked; ``{folder}`` in its texts stands for that folder.
-        recipe: how the engine is started.
+        launch: how the engine is started.
         scratch: where the folder is made; None for the system's place.
 
     Raises:
@@ -30,11 +30,11 @@ class Errand:
     """
 
     def __init__(
-        self, files: Mapping[str, bytes], request: Message, recipe: Recipe, scratch: str | None = None
+        self, files: Mapping[str, bytes], request: Message, launch: Launch, scratch: str | None = None
     ) -> None:
         self.result: Message | None = None
         self.failure: Failure | None = None
-        self._recipe = recipe
+        self._launch = launch
         self._job: Job | None = None
         try:
             self._folder = tempfile.TemporaryDirectory(prefix="join-", dir=scratch, ignore_cleanup_errors=True)
@@ -49,13 +49,13 @@ class Errand:
         """Whether there is a result or a failure."""
         return self.result is not None or self.failure is not None
 
-    def step(self, keeper: Keeper) -> bool:
-        """Move on as far as that needs no waiting; :attr:`done`. The keeper's own step comes first."""
+    def step(self, connection: Connection) -> bool:
+        """Move on as far as that needs no waiting; :attr:`done`. The connection's own step comes first."""
         try:
             if self._job is None and self._writing.done:
                 self._writing.result()
                 self._job = Job(self._request, time.monotonic())
-                keeper.submit(self._job, self._recipe)
+                connection.submit(self._job, self._launch)
             if self._job is not None and self._job.done:
                 self.result = self._job.result
                 if self.result is None:
@@ -68,14 +68,14 @@ class Errand:
             remove(self._folder)
         return self.done
 
-    def wait(self, keeper: Keeper) -> Message:
+    def wait(self, connection: Connection) -> Message:
         """Block until it is done.
 
         Raises:
             Failure: why there is no result.
         """
-        while not self.step(keeper):
-            keeper.step()
+        while not self.step(connection):
+            connection.step()
             time.sleep(0.01)
         if self.failure is not None:
             raise self.failure

@@ -11,11 +11,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..failure import Failure
+from ..engine.failure import Failure
 
-LOCKS = Path(__file__).resolve().parents[2] / "engine_requirements"
+LOCKS = Path(__file__).resolve().parents[1] / "engine_requirements"
 """The folder of the lock files, and of the pip that installs them."""
-CARRIED = Path(__file__).resolve().parents[2] / "engine_wheels"
+CARRIED = Path(__file__).resolve().parents[1] / "engine_wheels"
 """Only in the full zip: the wheels of one build."""
 
 KINDS = {"cpu": "CPU", "cuda": "NVIDIA GPU (CUDA)", "rocm": "AMD GPU (ROCm)", "metal": "Apple GPU (Metal)"}

@@ -6,12 +6,14 @@ from typing import Any, Literal
 
 import bpy
 
-from ..core import locate, memory
-from ..core.failure import Failure
-from ..core.keeper import Recipe
-from ..core.protocol import Options
-from ..core.session import Session
-from ..host import images, results
+from ..engine import memory
+from ..engine.connection import Launch
+from ..engine.decomposition import Session
+from ..engine.failure import Failure
+from ..engine.protocol import Options
+from ..host import images
+from ..host import layers as sets
+from ..install import locate
 from . import running
 from .preferences import chosen_python
 from .properties import (
@@ -88,25 +90,25 @@ class JOIN_OT_decompose(bpy.types.Operator):
             running.wait(session)
         except Failure as failure:
             return _report(self, failure)
-        self.report({"INFO"}, running.last_words)
+        self.report({"INFO"}, running.last_message)
         return {"FINISHED"} if session.result is not None else {"CANCELLED"}
 
     def _begin(self, context: Any) -> Session:
         """Read the image and queue it."""
         _take_settings(self, context, ("preset", "seed", "bank", "device", "again", "shrink", "crop"))
         image = images.find_image(self.image) if self.image else _input_of(shown_image(context))
-        recipe = make_recipe(self.device)
+        launch = make_launch(self.device)
         width, height = images.size_of(image)
         left, bottom, right, top = self.crop
         wanted = round(width * (right - left) / self.shrink), round(height * (top - bottom) / self.shrink)
         memory.refuse_too_large(image.name, *wanted, memory.available())
         frame = self._frame_of(context, image)
         source = images.read_source(image, frame, (left, 1.0 - top, right, 1.0 - bottom), self.shrink)
-        session = Session(source, _options(self), recipe, image.name, bpy.app.tempdir or None)
+        session = Session(source, _options(self), launch, image.name, bpy.app.tempdir or None)
         session.frame = frame
         session.keep_in = Path(bpy.path.abspath(self.save_directory)) if self.save_directory else None
-        update = results.latest_set(image.name) if self.again == "UPDATE" else None
-        running.add(session, results.LayerSet(session, context.scene.name, update))
+        update = sets.latest_set(image.name) if self.again == "UPDATE" else None
+        running.add(session, sets.LayerSet(session, context.scene.name, update))
         return session
 
     def _frame_of(self, context: Any, image: Any) -> int | None:
@@ -179,11 +181,11 @@ class JOIN_OT_decompose_folder(bpy.types.Operator):
         if not paths:
             raise Failure("image_missing", f"There are no images in '{folder}'.", "PNG, JPEG, TIFF and EXR are read.")
         output = Path(bpy.path.abspath(self.output)) if self.output else folder / "layers"
-        recipe = make_recipe(self.device)
+        launch = make_launch(self.device)
         scratch = bpy.app.tempdir or None
         names = _folder_names(paths)
         return [
-            Session(path, _options(self), recipe, path.name, scratch, output / name)
+            Session(path, _options(self), launch, path.name, scratch, output / name)
             for path, name in zip(paths, names, strict=True)
             if not (self.skip_existing and (output / name / "report.json").is_file())
         ]
@@ -303,7 +305,7 @@ def shown_image(context: Any) -> Any:
 
 def _input_of(image: Any) -> Any:
     """What to decompose while that is shown: of a layer, or of a view of it, what it was made of."""
-    source = image.get(results.SOURCE) or image.get(results.VIEW_OF)
+    source = image.get(sets.SOURCE) or image.get(sets.VIEW_OF)
     return bpy.data.images.get(source, image) if source is not None else image
 
 
@@ -314,13 +316,13 @@ def shown_frame(space: Any, image: Any) -> int | None:
     return int(digits[-1]) if digits else None
 
 
-def make_recipe(device: str) -> Recipe:
+def make_launch(device: str) -> Launch:
     """The engine that the preferences and the settings ask for.
 
     Raises:
         Failure: where there is none.
     """
-    return Recipe(chosen_python().path, locate.engine_root(), device.lower())
+    return Launch(chosen_python().path, locate.engine_root(), device.lower())
 
 
 def _options(operator: Any) -> Options:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .engine_process import DIED, EngineProcess
 from .job import Job
+from .process import DIED, EngineProcess
 from .protocol import VERSION, Message
 
 IDLE = 600.0
@@ -17,7 +17,7 @@ IDLE = 600.0
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Launch:
     """How the engine is started.
 
     Args:
@@ -35,7 +35,7 @@ class Recipe:
         return EngineProcess(self.python, self.root, ("-m", "join_engine", "serve", "--device", self.device))
 
 
-class Keeper:
+class Connection:
     """Hands jobs to the engine and the engine's events to the jobs; never blocks.
 
     Args:
@@ -46,7 +46,7 @@ class Keeper:
         self.engine: EngineProcess | None = None
         self.hello: Message | None = None
         """What the running engine said of itself."""
-        self._recipe: Recipe | None = None
+        self._launch: Launch | None = None
         self._jobs: list[Job] = []
         self._clock = clock
         self._idle_since = clock()
@@ -56,27 +56,27 @@ class Keeper:
         """Whether a job is under way."""
         return bool(self._jobs)
 
-    def start(self, recipe: Recipe) -> None:
+    def start(self, launch: Launch) -> None:
         """See that such an engine runs. The time is well spent before there is a job.
 
         Raises:
             Failure: ``engine_start``.
         """
         self.step()  # a dead one is noticed here
-        if self.engine is not None and recipe != self._recipe:
+        if self.engine is not None and launch != self._launch:
             self.end()
         if self.engine is None:
-            self.engine = recipe.start()
-            self._recipe = recipe
+            self.engine = launch.start()
+            self._launch = launch
         self._idle_since = self._clock()
 
-    def submit(self, job: Job, recipe: Recipe) -> None:
+    def submit(self, job: Job, launch: Launch) -> None:
         """Hand over a job; :meth:`step` moves it on.
 
         Raises:
             Failure: ``engine_start``.
         """
-        self.start(recipe)
+        self.start(launch)
         self._jobs.append(job)
         if self.hello is not None:
             self._advance(job, [self.hello])
@@ -126,4 +126,4 @@ class Keeper:
     def _forget(self) -> None:
         self.engine = None
         self.hello = None
-        self._recipe = None
+        self._launch = None

@@ -5,10 +5,11 @@ from typing import Any
 
 import bpy
 
-from ..core.failure import Failure
-from ..host import results, views
+from ..engine.failure import Failure
+from ..host import compare as host
+from ..host import layers as sets
 from . import running
-from .operators import Outcome, shown_image
+from .decompose import Outcome, shown_image
 
 VIEWS = (
     ("RECOMPOSED", "Recomposed", "What the layers make together"),
@@ -61,21 +62,21 @@ class JOIN_OT_view(bpy.types.Operator):
         """The figures are made in a thread; scripts and background mode wait for them."""
         try:
             image = bpy.data.images.get(self.image) if self.image else shown_image(context)
-            set_id = results.set_of(image)
+            set_id = sets.set_of(image)
             if set_id is None:
                 raise Failure("image_missing", "This image was not decomposed.", "Decompose it first.")
-            ingredients = views.gather(set_id)
+            ingredients = host.gather(set_id)
             kind, gain = self.kind.lower(), self.gain
             if bpy.app.background:
-                views.show(ingredients.make(kind, gain))
+                host.show(ingredients.make(kind, gain))
                 return {"FINISHED"}
         except Failure as failure:
             self.report({"ERROR"}, str(failure))
             return {"CANCELLED"}
         window, area = context.window, context.area
 
-        def show(view: views.View) -> None:
-            made = views.show(view)
+        def show(view: host.View) -> None:
+            made = host.show(view)
             if area in window.screen.areas[:] and area.type == "IMAGE_EDITOR":
                 area.spaces.active.image = made
             running.redraw()

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..core.job import Job, Phase
-from ..core.session import Session, Stage
+from ..engine.decomposition import Session, Stage
+from ..engine.job import Job, Phase
 
 _STAGES = {
     "": "Working",

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import protocol
-from ..engine_process import DIED, EngineProcess
-from ..failure import Failure
-from ..locate import engine_root
+from ..engine import protocol
+from ..engine.failure import Failure
+from ..engine.process import DIED, EngineProcess
 from .builds import LOCKS, Build
+from .locate import engine_root
 
 _PROBE_SECONDS = 60.0
 _TEST_SECONDS = 120.0
@@ -140,7 +140,7 @@ def install(build: Build, folder: Path, wheels: Path | None = None, python: Path
         "pip": str(pip),
         "wheels": str(wheels) if wheels else None,
     }
-    arguments = ["-m", "join_blender.core.install.worker"]
+    arguments = ["-m", "join_blender.install.worker"]
     return Task("Installing the engine", python or blender_python(), arguments, request, hint="Install again.")
 
 

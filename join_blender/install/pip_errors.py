@@ -7,7 +7,7 @@ import errno
 import re
 from collections.abc import Sequence
 
-from ..failure import Failure
+from ..engine.failure import Failure
 
 _TRY_AGAIN = "What has been downloaded is kept: install again to go on."
 

@@ -13,8 +13,8 @@ from enum import Enum, auto
 from typing import Any
 
 from . import protocol
-from .engine_process import DIED
 from .failure import Failure
+from .process import DIED
 from .protocol import Message
 
 

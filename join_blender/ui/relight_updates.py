@@ -20,13 +20,13 @@ import bpy.utils.previews
 import numpy as np
 from bpy.app.handlers import persistent
 
-from ..core.failure import Failure
-from ..core.keeper import Keeper
-from ..core.relight import Edits, Relight, Update
+from ..engine.connection import Connection
+from ..engine.failure import Failure
+from ..engine.relight import Edits, Relight, Update
 from ..host import relight as host
 from ..host import undo
-from ..host.results import layers_of
-from . import operators, running
+from ..host.layers import layers_of
+from . import decompose, running
 
 _TICK, _IDLE_TICK = 0.01, 1.0
 """Seconds between two looks at the engine, with and without work."""
@@ -35,7 +35,7 @@ _UNDO_AFTER = 0.3
 _PREVIEW_SIDE = 256
 """Pixels: a preview is blown up to about this, so that the panel shows it without blur."""
 
-keeper = Keeper()
+connection = Connection()
 lights: dict[str, Relight] = {}
 """By set: those whose engine has been asked for."""
 latency: dict[str, float] = {}
@@ -129,10 +129,10 @@ def begin(set_id: str) -> Relight:
     with _lock:
         light = lights.get(set_id)
         if light is None:
-            recipe = operators.make_recipe("auto")
-            light = Relight(host.material(set_id), recipe, bpy.app.tempdir or None)
+            launch = decompose.make_launch("auto")
+            light = Relight(host.material(set_id), launch, bpy.app.tempdir or None)
             lights[set_id] = light
-            keeper.start(recipe)
+            connection.start(launch)
         _wake()
         return light
 
@@ -169,8 +169,8 @@ def apply(item: Any, edits: Edits) -> None:
         return
     with _lock:
         light = begin(item.set_id)
-        light.wait_for_directions(keeper)
-        update = light.wait(keeper, edits)
+        light.wait_for_directions(connection)
+        update = light.wait(connection, edits)
     _unwritten.pop(item.set_id, None)
     while _write_next(item.set_id, update):
         pass
@@ -181,16 +181,16 @@ def _step(write: bool = True) -> bool:
     if not _lock.acquire(blocking=False):
         return True  # a render waits for the engine
     try:
-        keeper.step()
+        connection.step()
         for set_id, light in list(lights.items()):
             if not layers_of(set_id):  # undone or deleted
                 light.close()
                 del lights[set_id]
                 _unwritten.pop(set_id, None)
                 continue
-            for update in light.step(keeper):
+            for update in light.step(connection):
                 _show(set_id, update)
-            if light.failure is not None and light.failure is not running.trouble:
+            if light.failure is not None and light.failure is not running.refusal:
                 running.refuse(light.failure)
         if write and _unwritten:
             set_id, update = next(iter(_unwritten.items()))
@@ -234,7 +234,7 @@ def _on_timer() -> float | None:
     busy = _step()
     if busy:
         return _TICK
-    return _IDLE_TICK if keeper.engine is not None else None
+    return _IDLE_TICK if connection.engine is not None else None
 
 
 def _wake() -> None:
@@ -357,6 +357,6 @@ def unregister() -> None:
     if bpy.app.timers.is_registered(_on_timer):
         bpy.app.timers.unregister(_on_timer)
     forget_file()
-    keeper.end()
+    connection.end()
     bpy.utils.previews.remove(_previews)
     _previews = None

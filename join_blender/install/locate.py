@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .failure import Failure
+from ..engine.failure import Failure
 
 VARIABLE = "JOIN_ENGINE_PYTHON"
 """The environment variable that names the engine's Python, for scripts and tests."""

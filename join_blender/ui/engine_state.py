@@ -13,11 +13,11 @@ from typing import Any
 
 import bpy
 
-from ..core.failure import Failure
-from ..core.install import builds, status, task
-from ..core.install.places import Installed, Places, choose_folder
-from ..core.install.status import Status, Trial
-from ..core.locate import EnginePython, find_python
+from ..engine.failure import Failure
+from ..install import builds, status, task
+from ..install.locate import EnginePython, find_python
+from ..install.paths import Installed, Paths, choose_folder
+from ..install.status import Status, Trial
 
 ADDON = __package__.rsplit(".", 2)[0]
 """The add-on's own name: ``bl_ext.<repository>.join_intrinsics``."""
@@ -26,7 +26,7 @@ _TICK = 0.2
 _FRESH = 1.0
 """Seconds for which a look at the disk counts: panels ask at every redraw."""
 
-_places: Places | None = None
+_paths: Paths | None = None
 _current: task.Task | None = None
 _done: Callable[[task.Task], None] | None = None
 """Called when the current task has an answer."""
@@ -36,12 +36,12 @@ _shown = ""
 _seen: tuple[float, str, Status] | None = None
 
 
-def places() -> Places:
+def paths() -> Paths:
     """Where the engine's own environment lies, whether it is there or not."""
-    global _places
-    if _places is None:
-        _places = Places(choose_folder(Path(_user_folder())))
-    return _places
+    global _paths
+    if _paths is None:
+        _paths = Paths(choose_folder(Path(_user_folder())))
+    return _paths
 
 
 def _user_folder() -> str:
@@ -65,12 +65,12 @@ def chosen_python() -> EnginePython:
     Raises:
         Failure: when there is none, or it is not there any more.
     """
-    return _find(places().state())
+    return _find(paths().state())
 
 
 def installed() -> Installed:
     """The condition of the engine's own environment."""
-    return places().state(_digest())
+    return paths().state(_digest())
 
 
 def status_now() -> Status:
@@ -143,12 +143,12 @@ def forget_failure() -> None:
 
 def abandon() -> None:
     """End whatever runs: the add-on is going away."""
-    global _current, _failure, _places, _seen
+    global _current, _failure, _paths, _seen
     if bpy.app.timers.is_registered(_tick):
         bpy.app.timers.unregister(_tick)
     if _current is not None:
         _current.abandon()
-    _current = _failure = _places = _seen = None
+    _current = _failure = _paths = _seen = None
     _trials.clear()
 
 
@@ -195,12 +195,12 @@ def _look() -> Status:
 
 
 def _find(now: Installed) -> EnginePython:
-    return find_python(preference(), installed=places().python if now.usable else None)
+    return find_python(preference(), installed=paths().python if now.usable else None)
 
 
 def _digest() -> str | None:
     """Of the build which would be installed today in the place of the one that is."""
-    kind = str(places().state().facts.get("kind", ""))
+    kind = str(paths().state().facts.get("kind", ""))
     try:
         return builds.choose_build(kind).digest
     except Failure:

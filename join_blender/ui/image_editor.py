@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The outline of the part that will be decomposed, drawn over the image."""
+"""What the add-on puts into every Image Editor beside its panels: Esc, which ends the decomposition that runs (the
+user's own keys can override it), and the outline of the part that will be decomposed, drawn over the image."""
 
 from __future__ import annotations
 
@@ -7,28 +8,38 @@ from typing import Any
 
 import bpy
 
+from .decompose import JOIN_OT_escape
+
 _COLOUR = (1.0, 0.6, 0.1, 1.0)
-_handle: Any = None
+_outline: Any = None
+_keys: list[tuple[Any, Any]] = []
 
 
 def register() -> None:
-    """Draw it in all Image Editors; without a screen there is nothing to draw on."""
-    global _handle
+    """In background mode there are neither keys nor a screen to draw on."""
+    global _outline
+    configuration: Any = bpy.context.window_manager.keyconfigs.addon
+    if configuration is not None:
+        keymap = configuration.keymaps.new("Image Generic", space_type="IMAGE_EDITOR")
+        _keys.append((keymap, keymap.keymap_items.new(JOIN_OT_escape.bl_idname, "ESC", "PRESS")))
     if not bpy.app.background:
         space: Any = bpy.types.SpaceImageEditor
-        _handle = space.draw_handler_add(_draw, (), "WINDOW", "POST_PIXEL")
+        _outline = space.draw_handler_add(_draw_outline, (), "WINDOW", "POST_PIXEL")
 
 
 def unregister() -> None:
-    """Draw it no more."""
-    global _handle
-    if _handle is not None:
+    """Take both away again."""
+    global _outline
+    for keymap, item in _keys:
+        keymap.keymap_items.remove(item)
+    _keys.clear()
+    if _outline is not None:
         space: Any = bpy.types.SpaceImageEditor
-        space.draw_handler_remove(_handle, "WINDOW")
-        _handle = None
+        space.draw_handler_remove(_outline, "WINDOW")
+        _outline = None
 
 
-def _draw() -> None:
+def _draw_outline() -> None:
     context: Any = bpy.context
     settings = context.scene.join_intrinsics
     image = context.space_data.image

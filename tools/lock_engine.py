@@ -22,7 +22,7 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "join_blender" / "engine_requirements"
 WANTED = ("torch", "numpy", "safetensors", "pillow", "openexr")
 """What the engine itself imports; the rest follows from these."""
@@ -155,7 +155,7 @@ def _described(package: dict) -> Wheel:
     url = wheel["url"]
     file = urllib.parse.unquote(url.rsplit("/", 1)[-1])
     remote = _Remote(url)
-    with zipfile.ZipFile(io.BufferedReader(remote, 1 << 16)) as archive:
+    with zipfile.ZipFile(io.BufferedReader(remote, 1 << 16)) as archive:  # type: ignore[type-var]
         unpacked = sum(entry.file_size for entry in archive.infolist())
     return Wheel(package["name"], package["version"], file, wheel["hashes"]["sha256"], remote.size, unpacked)
 
@@ -200,7 +200,7 @@ def write(build: Build, wheels: list[Wheel], cutoff: str) -> Path:
     path = FOLDER / f"{build.name}.txt"
     lines = [
         f"# The engine's environment: {build.kind}, {build.system}, Python {build.python}.",
-        f"# Written by tests/join_blender/lock_engine.py --cutoff {cutoff}: change it there.",
+        f"# Written by tools/lock_engine.py --cutoff {cutoff}: change it there.",
         *(wheel.line() for wheel in wheels),
     ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

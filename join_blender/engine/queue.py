@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from .connection import Connection
+from .decomposition import Session, Stage
 from .failure import Failure
-from .keeper import Keeper
-from .session import Session, Stage
 
 _ENGINE_TROUBLE = ("engine_", "torch_missing", "device_missing")
 """How the codes of failures begin that the next in the queue would meet as well."""
@@ -20,14 +20,14 @@ class Queue:
         sessions: those that have not ended.
         failed: the last one that failed, kept with its pixels so that it can be tried again.
         halted: an engine that does not work makes the others wait, until :meth:`restart`.
-        keeper: the engine.
+        connection: the engine.
     """
 
-    def __init__(self, keeper: Keeper | None = None) -> None:
+    def __init__(self, connection: Connection | None = None) -> None:
         self.sessions: list[Session] = []
         self.failed: Session | None = None
         self.halted = False
-        self.keeper = keeper or Keeper()
+        self.connection = connection or Connection()
 
     @property
     def current(self) -> Session | None:
@@ -42,9 +42,9 @@ class Queue:
     def step(self) -> list[Session]:
         """Move on as far as that needs no waiting; returns the sessions that have ended since, which are closed
         unless they failed."""
-        self.keeper.step()
+        self.connection.step()
         if self.current is not None:
-            self.current.step(self.keeper)
+            self.current.step(self.connection)
         ended = [session for session in self.sessions if session.ended]
         self.sessions = [session for session in self.sessions if not session.ended]
         for session in ended:
@@ -68,7 +68,7 @@ class Queue:
 
     def restart(self) -> None:
         """A fresh engine; what failed is tried again, before the others."""
-        self.keeper.end()
+        self.connection.end()
         self.halted = False
         if self.failed is not None:
             self.failed.try_again()
@@ -89,7 +89,7 @@ class Queue:
             session.close()
             session.wait_until_closed()
         self.sessions = []
-        self.keeper.end()
+        self.connection.end()
 
     def _remember(self, session: Session) -> None:
         if self.failed is not None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from ..failure import Failure
-from ..locate import EnginePython
-from .places import Condition, Installed, gigabytes
+from ..engine.failure import Failure
+from .locate import EnginePython
+from .paths import Condition, Installed, gigabytes
 
 
 class Level(Enum):

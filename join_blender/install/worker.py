@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The installer: ``python -m join_blender.core.install.worker``, run by Blender's own Python in a process of its own.
+"""The installer: ``python -m join_blender.install.worker``, run by Blender's own Python in a process of its own.
 
 Speaks the engine's protocol. One ``install`` request comes in on stdin; ``progress`` goes out, and at last a
 ``result``, ``error`` or ``cancelled``. A ``cancel`` request, and just so the end of stdin, ends pip at once: a Blender
@@ -23,18 +23,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from .. import protocol
-from ..failure import Failure
-from . import trouble
+from ..engine import protocol
+from ..engine.failure import Failure
+from . import pip_errors
 from .builds import Build, Wheel, read_build, this_python
-from .places import Places, free_bytes, gigabytes, python_in
+from .paths import Paths, free_bytes, gigabytes, python_in
 
 _FLAGS: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 _MARGIN = 100 * 2**20
 """Bytes that stay free on the disk."""
 _KEPT_LINES = 200
 _PROBE = Path(__file__).with_name("probe.py")
-_LEASH = Path(__file__).with_name("leash.py")
+_RUN_PIP = Path(__file__).with_name("run_pip.py")
 
 # What would send pip's work somewhere else than into the environment. Proxies, mirrors and certificates stay.
 _REDIRECTIONS = ("TARGET", "PREFIX", "ROOT", "USER", "PYTHON", "REQUIREMENT", "CONSTRAINT", "BUILD_CONSTRAINT")
@@ -53,7 +53,7 @@ class Request:
     """What to install.
 
     Attributes:
-        folder: where (see :mod:`.places`).
+        folder: where (see :mod:`.paths`).
         lock: which build.
         pip: pip's own wheel: not every Blender's Python has a pip.
         wheels: a folder of wheels to take instead of a download; None to download.
@@ -117,7 +117,7 @@ class Installer:
 
     def __init__(self, request: Request, say: Callable[[protocol.Message], None], stop: Stop) -> None:
         self._request = request
-        self._places = Places(request.folder)
+        self._paths = Paths(request.folder)
         self._build: Build = read_build(request.lock)
         self._say = say
         self._stop = stop
@@ -135,21 +135,21 @@ class Installer:
             what = f"Python {this_python()}, but these packages are for Python {self._build.python}"
             raise Failure("python_wrong", f"This Blender has {what}.", "Choose another build.")
         try:
-            self._places.folder.mkdir(parents=True, exist_ok=True)
-            with _only_one(self._places.lock), self._places.log.open("w", encoding="utf-8") as self._log:
+            self._paths.folder.mkdir(parents=True, exist_ok=True)
+            with _only_one(self._paths.lock), self._paths.log.open("w", encoding="utf-8") as self._log:
                 return self._work()
         except OSError as error:
-            raise trouble.explain_system(error) from error
+            raise pip_errors.explain_system(error) from error
 
     def _work(self) -> dict[str, Any]:
-        places = self._places
-        for left in (places.unfinished, places.outgoing, places.scratch):
+        paths = self._paths
+        for left in (paths.unfinished, paths.outgoing, paths.scratch):
             shutil.rmtree(left, ignore_errors=True)
         self._check_space()
-        source = self._request.wheels or places.wheels
+        source = self._request.wheels or paths.wheels
         if self._request.wheels is not None:
             self._check_folder(self._request.wheels)
-        places.scratch.mkdir()
+        paths.scratch.mkdir()
         try:
             self._make_environment()
             if self._request.wheels is None:
@@ -158,20 +158,20 @@ class Installer:
             facts = self._examine()
             self._put_in_place(facts)
         finally:
-            for left in (places.unfinished, places.scratch):
+            for left in (paths.unfinished, paths.scratch):
                 shutil.rmtree(left, ignore_errors=True)
         return facts
 
     # --- the steps ------------------------------------------------------------------------------------------------
 
     def _check_space(self) -> None:
-        missing = [] if self._request.wheels else self._build.missing_in(self._places.wheels)
+        missing = [] if self._request.wheels else self._build.missing_in(self._paths.wheels)
         needed = self._build.unpacked + sum(wheel.size for wheel in missing) + _MARGIN
-        free = free_bytes(self._places.folder)
+        free = free_bytes(self._paths.folder)
         if free < needed:
             raise Failure(
                 "disk_full",
-                f"The engine needs {gigabytes(needed)} on the disk of {self._places.folder}, "
+                f"The engine needs {gigabytes(needed)} on the disk of {self._paths.folder}, "
                 f"and {gigabytes(free)} are free.",
                 f"Make room for {gigabytes(needed - free)} more and install again.",
             )
@@ -190,11 +190,11 @@ class Installer:
         for index, wheel in enumerate(self._build.wheels):
             self._progress("download", index / len(self._build.wheels), f"Checking {wheel.name}")
             if not self._is_right(folder / wheel.file, wheel):
-                raise trouble.explain(wheel.file, ["DO NOT MATCH THE HASHES"], None)
+                raise pip_errors.explain(wheel.file, ["DO NOT MATCH THE HASHES"], None)
 
     def _make_environment(self) -> None:
         self._progress("environment", 0.0, "Making the environment")
-        base = [sys.executable, "-I", "-m", "venv", "--without-pip", str(self._places.unfinished)]
+        base = [sys.executable, "-I", "-m", "venv", "--without-pip", str(self._paths.unfinished)]
         lines, code = self._run(base)
         if code != 0 or not self._python.is_file():
             last = lines[-1].strip() if lines else f"exit status {code}"
@@ -206,14 +206,14 @@ class Installer:
 
     def _download(self) -> None:
         """Wheel by wheel, so that each one that is complete stays for the next try."""
-        places, build = self._places, self._build
-        places.wheels.mkdir(exist_ok=True)
+        paths, build = self._paths, self._build
+        paths.wheels.mkdir(exist_ok=True)
         done = 0
         for wheel in build.wheels:
-            if wheel.lies_in(places.wheels) and self._is_right(places.wheels / wheel.file, wheel):
+            if wheel.lies_in(paths.wheels) and self._is_right(paths.wheels / wheel.file, wheel):
                 done += wheel.size
                 continue
-            (places.wheels / wheel.file).unlink(missing_ok=True)
+            (paths.wheels / wheel.file).unlink(missing_ok=True)
 
             def tell(part: int, before: int = done, name: str = wheel.name) -> None:
                 sizes = f"{gigabytes(before + part)} of {gigabytes(build.download)}"
@@ -224,10 +224,10 @@ class Installer:
             done += wheel.size
 
     def _fetch(self, wheel: Wheel, tell: Callable[[int], None]) -> None:
-        places = self._places
-        wanted = places.scratch / "wanted.txt"
+        paths = self._paths
+        wanted = paths.scratch / "wanted.txt"
         wanted.write_text(wheel.requirement + "\n", encoding="utf-8")
-        arrived = places.scratch / "arrived"
+        arrived = paths.scratch / "arrived"
         index = ["--extra-index-url", wheel.index] if wheel.index else []
 
         def hear(line: str) -> None:
@@ -243,8 +243,8 @@ class Installer:
         # fmt: on
         file = arrived / wheel.file
         if code != 0 or not file.is_file():
-            raise trouble.explain(f"{wheel.name} {wheel.version}", lines, code)
-        file.replace(places.wheels / wheel.file)
+            raise pip_errors.explain(f"{wheel.name} {wheel.version}", lines, code)
+        file.replace(paths.wheels / wheel.file)
 
     def _install(self, source: Path) -> None:
         self._progress("install", 0.0, "Installing")
@@ -263,12 +263,12 @@ class Installer:
             watcher.join()
         # fmt: on
         if code != 0:
-            raise trouble.explain("the packages", lines, code)
+            raise pip_errors.explain("the packages", lines, code)
 
     def _watch_growth(self, end: threading.Event) -> None:
         """pip says nothing while it unpacks: what has arrived tells how far it is."""
         while not end.wait(1.0):
-            part = min(_size_of(self._places.unfinished) / max(self._build.unpacked, 1), 1.0)
+            part = min(_size_of(self._paths.unfinished) / max(self._build.unpacked, 1), 1.0)
             self._progress("install", part, f"Installing, {part:.0%}")
 
     def _examine(self) -> dict[str, Any]:
@@ -292,39 +292,39 @@ class Installer:
             "digest": self._build.digest,
             "base": sys.executable,
             "made": time.strftime("%Y-%m-%d"),
-            "bytes": _size_of(self._places.unfinished),
+            "bytes": _size_of(self._paths.unfinished),
         }
 
     def _put_in_place(self, facts: dict[str, Any]) -> None:
         """From here on it counts. The one before it, if any, is kept until the new one stands in its place."""
-        places = self._places
+        paths = self._paths
         self._stop.check()
-        marker = places.unfinished / places.marker.name
+        marker = paths.unfinished / paths.marker.name
         marker.write_text(json.dumps(facts, indent=1), encoding="utf-8")
         try:
-            if places.environment.exists():
-                places.environment.rename(places.outgoing)
-            places.unfinished.rename(places.environment)
+            if paths.environment.exists():
+                paths.environment.rename(paths.outgoing)
+            paths.unfinished.rename(paths.environment)
         except OSError as error:
-            if not places.environment.exists() and places.outgoing.exists():
-                places.outgoing.rename(places.environment)
+            if not paths.environment.exists() and paths.outgoing.exists():
+                paths.outgoing.rename(paths.environment)
             raise Failure(
                 "in_use",
                 f"The engine that is installed now cannot be replaced ({error.strerror or error}).",
                 "Stop every decomposition, close other Blenders and install again.",
             ) from error
-        shutil.rmtree(places.outgoing, ignore_errors=True)
-        shutil.rmtree(places.wheels, ignore_errors=True)
+        shutil.rmtree(paths.outgoing, ignore_errors=True)
+        shutil.rmtree(paths.wheels, ignore_errors=True)
 
     # --- helpers --------------------------------------------------------------------------------------------------
 
     @property
     def _python(self) -> Path:
-        return python_in(self._places.unfinished)
+        return python_in(self._paths.unfinished)
 
     @property
     def _pip(self) -> list[str]:
-        return [str(self._python), "-s", "-P", str(_LEASH)]
+        return [str(self._python), "-s", "-P", str(_RUN_PIP)]
 
     def _is_right(self, path: Path, wheel: Wheel) -> bool:
         self._stop.check()
@@ -341,14 +341,14 @@ class Installer:
         self._log.flush()
         child = subprocess.Popen(
             command,
-            stdin=subprocess.PIPE,  # its end is the end of pip (see leash.py)
+            stdin=subprocess.PIPE,  # its end is the end of pip (see run_pip.py)
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             encoding="utf-8",
             errors="replace",
             env=self._environment(),
-            cwd=self._places.folder,
+            cwd=self._paths.folder,
             creationflags=_FLAGS,
         )
         kept: deque[str] = deque(maxlen=_KEPT_LINES)
@@ -368,7 +368,7 @@ class Installer:
         return list(kept), code
 
     def _environment(self) -> dict[str, str]:
-        scratch = str(self._places.scratch)
+        scratch = str(self._paths.scratch)
         ours = {"PYTHONUTF8": "1", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "LC_ALL": "C.UTF-8"}
         ours |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), scratch)
         # A wheel can be imported from as it is, which is how Python itself brings pip into an environment.

@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 import bpy
 
-from ..core.failure import Failure
-from ..core.install import builds, places, task
-from ..core.install.builds import Build
-from ..core.install.status import Trial
-from . import engine, running
+from ..engine.failure import Failure
+from ..install import builds, paths, task
+from ..install.builds import Build
+from ..install.status import Trial
+from . import engine_state, running
 
 Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
 
@@ -49,7 +49,7 @@ class JOIN_OT_install_engine(_EngineOperator, bpy.types.Operator):
     @classmethod
     def poll(cls, _context: Any) -> bool:
         """One at a time."""
-        return engine.current() is None
+        return engine_state.current() is None
 
     def invoke(self, context: Any, _event: Any) -> Outcome:
         """Say what will happen, and ask."""
@@ -69,11 +69,11 @@ class JOIN_OT_install_engine(_EngineOperator, bpy.types.Operator):
         if wheels:
             column.label(text="Everything comes with the add-on: no network is used.", icon="PACKAGE")
         else:
-            column.label(text=f"Downloads {places.gigabytes(build.download)}, once, from:", icon="URL")
+            column.label(text=f"Downloads {paths.gigabytes(build.download)}, once, from:", icon="URL")
             for host in build.hosts:
                 column.label(text=host, icon="BLANK1")
         column.separator()
-        column.label(text=f"Needs {places.gigabytes(needed)} of disk space, in:", icon="DISK_DRIVE")
+        column.label(text=f"Needs {paths.gigabytes(needed)} of disk space, in:", icon="DISK_DRIVE")
         for line in engine_folder_lines():
             column.label(text=line, icon="BLANK1")
         column.separator()
@@ -84,10 +84,10 @@ class JOIN_OT_install_engine(_EngineOperator, bpy.types.Operator):
         try:
             build, wheels = self._source()
             if not self.agreed:
-                size = places.gigabytes(build.download)
+                size = paths.gigabytes(build.download)
                 raise Failure("not_agreed", f"This downloads {size}.", "A script says agreed=True to allow it.")
             _refuse_while_decomposing()
-            engine.begin(lambda: task.install(build, engine.places().folder, wheels), _installed)
+            engine_state.begin(lambda: task.install(build, engine_state.paths().folder, wheels), _installed)
         except Failure as failure:
             return self.report_failure(failure)
         return {"FINISHED"}
@@ -118,7 +118,7 @@ class JOIN_OT_install_engine_from_folder(_EngineOperator, bpy.types.Operator):
     @classmethod
     def poll(cls, _context: Any) -> bool:
         """One at a time."""
-        return engine.current() is None
+        return engine_state.current() is None
 
     def invoke(self, context: Any, _event: Any) -> Outcome:
         """Let the user choose the folder."""
@@ -133,7 +133,7 @@ class JOIN_OT_install_engine_from_folder(_EngineOperator, bpy.types.Operator):
                 raise Failure("folder_missing", f"The folder {folder} does not exist.", "Choose one that does.")
             _refuse_while_decomposing()
             build = builds.build_in(folder, engine_kind())
-            engine.begin(lambda: task.install(build, engine.places().folder, folder), _installed)
+            engine_state.begin(lambda: task.install(build, engine_state.paths().folder, folder), _installed)
         except Failure as failure:
             return self.report_failure(failure)
         return {"FINISHED"}
@@ -149,11 +149,11 @@ class JOIN_OT_cancel_engine_task(bpy.types.Operator):
     @classmethod
     def poll(cls, _context: Any) -> bool:
         """Only while something runs."""
-        return engine.current() is not None
+        return engine_state.current() is not None
 
     def execute(self, _context: Any) -> Outcome:
         """Ask it to end."""
-        running_task = engine.current()
+        running_task = engine_state.current()
         if running_task is None:
             return {"CANCELLED"}
         running_task.cancel()
@@ -170,16 +170,16 @@ class JOIN_OT_test_engine(_EngineOperator, bpy.types.Operator):
     @classmethod
     def poll(cls, _context: Any) -> bool:
         """One at a time."""
-        return engine.current() is None
+        return engine_state.current() is None
 
     def execute(self, _context: Any) -> Outcome:
         """Try the Python where it is the user's own, then the engine."""
         try:
-            python = engine.chosen_python()
+            python = engine_state.chosen_python()
             if python.installed:
                 _start_engine(python.path)
             else:
-                engine.begin(lambda: task.check(python.path), _tried)
+                engine_state.begin(lambda: task.check(python.path), _tried)
         except Failure as failure:
             return self.report_failure(failure)
         return {"FINISHED"}
@@ -195,7 +195,7 @@ class JOIN_OT_remove_engine(_EngineOperator, bpy.types.Operator):
     @classmethod
     def poll(cls, _context: Any) -> bool:
         """Not while something is being done with it."""
-        return engine.current() is None and running.current() is None
+        return engine_state.current() is None and running.current() is None
 
     def invoke(self, context: Any, event: Any) -> Outcome:
         """Ask."""
@@ -204,14 +204,14 @@ class JOIN_OT_remove_engine(_EngineOperator, bpy.types.Operator):
     def execute(self, _context: Any) -> Outcome:
         """Delete."""
         try:
-            python = engine.places().python
-            places.remove(engine.places())
+            python = engine_state.paths().python
+            paths.remove(engine_state.paths())
         except Failure as failure:
             return self.report_failure(failure)
         finally:
-            engine.look_again()
-        engine.forget_failure()
-        engine.remember(python, None)
+            engine_state.look_again()
+        engine_state.forget_failure()
+        engine_state.remember(python, None)
         self.report({"INFO"}, "The engine was removed")
         return {"FINISHED"}
 
@@ -226,11 +226,11 @@ class JOIN_OT_show_engine_log(_EngineOperator, bpy.types.Operator):
     @classmethod
     def poll(cls, _context: Any) -> bool:
         """Only where there is one."""
-        return engine.places().log.is_file()
+        return engine_state.paths().log.is_file()
 
     def execute(self, _context: Any) -> Outcome:
         """With the system's viewer of text files."""
-        bpy.ops.wm.path_open(filepath=str(engine.places().log))
+        bpy.ops.wm.path_open(filepath=str(engine_state.paths().log))
         return {"FINISHED"}
 
 
@@ -247,14 +247,14 @@ CLASSES: tuple[type, ...] = (
 def engine_kind() -> str:
     """The kind of build that the preferences name, or nothing."""
     preferences: Any = bpy.context.preferences
-    addon = preferences.addons.get(engine.ADDON)
+    addon = preferences.addons.get(engine_state.ADDON)
     kind = addon.preferences.engine_build if addon is not None and addon.preferences is not None else ""
     return "" if kind == NO_KIND else kind
 
 
 def engine_folder_lines(letters: int = 64) -> list[str]:
     """The folder's path, in lines that fit into a dialog."""
-    text = str(engine.places().folder)
+    text = str(engine_state.paths().folder)
     return [text[start : start + letters] for start in range(0, len(text), letters)]
 
 
@@ -268,32 +268,32 @@ def how_to_go_online() -> str:
 def try_own_python() -> None:
     """The user has chosen another Python: see at once whether it will do. Says nothing where that must wait."""
     try:
-        python = engine.chosen_python()
-        if not python.installed and engine.current() is None and not bpy.app.background:
-            engine.begin(lambda: task.check(python.path), _tried)
+        python = engine_state.chosen_python()
+        if not python.installed and engine_state.current() is None and not bpy.app.background:
+            engine_state.begin(lambda: task.check(python.path), _tried)
     except Failure:
-        engine.look_again()  # the state's sentence says what is wrong
+        engine_state.look_again()  # the state's sentence says what is wrong
 
 
 def _installed(finished: task.Task) -> None:
-    engine.remember(engine.places().python, None)
+    engine_state.remember(engine_state.paths().python, None)
 
 
 def _tried(finished: task.Task) -> None:
     """After the probe of a Python of the user's own: the engine itself, if there is any hope."""
-    engine.remember(finished.python, Trial(finished.answer, finished.failure))
+    engine_state.remember(finished.python, Trial(finished.answer, finished.failure))
     if finished.failure is None:
         _start_engine(finished.python)
 
 
 def _start_engine(python: Path) -> None:
     def done(finished: task.Task) -> None:
-        engine.remember(python, Trial(finished.answer, finished.failure))
+        engine_state.remember(python, Trial(finished.answer, finished.failure))
 
-    engine.begin(lambda: task.test(python), done)
+    engine_state.begin(lambda: task.test(python), done)
 
 
 def _refuse_while_decomposing() -> None:
     if running.current() is not None:
         raise Failure("busy", "An image is being decomposed just now.", "Wait for it, or stop it first.")
-    running.queue.keeper.end()  # one that waits for work holds its files, which Windows then would not delete
+    running.queue.connection.end()  # one that waits for work holds its files, which Windows then would not delete

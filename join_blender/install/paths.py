@@ -21,7 +21,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from ..failure import Failure
+from ..engine.failure import Failure
 
 _LONGEST_INSIDE = 200
 """Letters of the longest path in an environment with torch, below the folder that holds it."""
@@ -54,7 +54,7 @@ class Installed:
 
 
 @dataclass(frozen=True)
-class Places:
+class Paths:
     """The paths below one folder."""
 
     folder: Path
@@ -142,25 +142,25 @@ def gigabytes(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(size / 1e6, 1):.0f} MB"
 
 
-def remove(places: Places) -> None:
-    """Delete the environment and all that an installation left; never anything outside ``places.folder``.
+def remove(paths: Paths) -> None:
+    """Delete the environment and all that an installation left; never anything outside ``paths.folder``.
 
     Raises:
         Failure: ``in_use`` when a file cannot be deleted (on Windows: while the engine runs).
     """
     try:
-        if places.environment.exists():
+        if paths.environment.exists():
             # All or nothing: a folder that is in use cannot be renamed, and then nothing is lost.
-            _delete(places.outgoing)
-            places.environment.rename(places.outgoing)
-        for path in (places.outgoing, places.unfinished, places.wheels, places.scratch):
+            _delete(paths.outgoing)
+            paths.environment.rename(paths.outgoing)
+        for path in (paths.outgoing, paths.unfinished, paths.wheels, paths.scratch):
             _delete(path)
-        for path in (places.log, places.lock):
+        for path in (paths.log, paths.lock):
             path.unlink(missing_ok=True)
     except OSError as error:
         raise Failure(
             "in_use",
-            f"The engine's files in {places.folder} cannot be deleted ({error.strerror or error}).",
+            f"The engine's files in {paths.folder} cannot be deleted ({error.strerror or error}).",
             "Stop every decomposition, close other Blenders and try again.",
         ) from error
 

@@ -19,10 +19,10 @@ import tomllib
 import zipfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a script of the checkout, not of the extension
 
-from join_blender.core.install.builds import CARRIED, LOCKS, Build, read_build  # noqa: E402
+from join_blender.install.builds import CARRIED, LOCKS, Build, read_build  # noqa: E402
 
 _EXPECTED = {"__init__.py", "blender_manifest.toml", "LICENSE", "join_blender", "join_engine"}
 

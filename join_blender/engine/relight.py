@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from .background import Task, remove
+from .connection import Connection, Launch
 from .exr import encode_exr
 from .failure import Failure
 from .job import Job
-from .keeper import Keeper, Recipe
 from .pixels import load_layer
 from .protocol import Message
 
@@ -77,20 +77,20 @@ class Relight:
 
     Args:
         material: see there; goes into a temporary folder.
-        recipe: how the engine is started.
+        launch: how the engine is started.
         scratch: where the temporary folder is made; None for the system's place.
 
     Raises:
         Failure: ``disk``.
     """
 
-    def __init__(self, material: Material, recipe: Recipe, scratch: str | None = None) -> None:
+    def __init__(self, material: Material, launch: Launch, scratch: str | None = None) -> None:
         self.failure: Failure | None = None
         """Why the last request failed. The next value is a new try."""
         self.directions: list[dict[str, Any]] | None = None
         """What can be edited, as the engine says; None until it has answered."""
         self._material = material
-        self._recipe = recipe
+        self._launch = launch
         self._wanted: Edits | None = None
         self._wanted_at = 0.0
         self._full_took = 0.0
@@ -124,13 +124,13 @@ class Relight:
             self._previewed = edits
             self._filled = None
 
-    def step(self, keeper: Keeper) -> list[Update]:
-        """Move on as far as that needs no waiting; what has become ready. The keeper's own step comes first."""
+    def step(self, connection: Connection) -> list[Update]:
+        """Move on as far as that needs no waiting; what has become ready. The connection's own step comes first."""
         try:
             updates = self._collect()
             if self.failure is None and self._job is None and self._storing.done:
                 self._storing.result()
-                updates += self._ask(keeper)
+                updates += self._ask(connection)
             return updates
         except Failure as failure:
             self._fail(failure)
@@ -138,7 +138,7 @@ class Relight:
             self._fail(Failure("disk", f"The layers cannot be exchanged with the engine ({error}).", "Make room."))
         return []
 
-    def wait(self, keeper: Keeper, edits: Edits) -> Update:
+    def wait(self, connection: Connection, edits: Edits) -> Update:
         """Block until the full layers of these values are there: for background mode and rendering.
 
         Raises:
@@ -146,23 +146,23 @@ class Relight:
         """
         self.want(edits, rested=True)
         while True:
-            keeper.step()
-            for update in self.step(keeper):
+            connection.step()
+            for update in self.step(connection):
                 if update.full and update.edits == edits:
                     return update
             if self.failure is not None:
                 raise self.failure
             time.sleep(0.005)
 
-    def wait_for_directions(self, keeper: Keeper) -> list[dict[str, Any]]:
+    def wait_for_directions(self, connection: Connection) -> list[dict[str, Any]]:
         """Block until the engine has said what can be edited.
 
         Raises:
             Failure: why it does not.
         """
         while self.directions is None:
-            keeper.step()
-            self.step(keeper)
+            connection.step()
+            self.step(connection)
             if self.failure is not None:
                 raise self.failure
             time.sleep(0.005)
@@ -174,22 +174,22 @@ class Relight:
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    def _ask(self, keeper: Keeper) -> list[Update]:
+    def _ask(self, connection: Connection) -> list[Update]:
         wanted = self._wanted
         if wanted is not None and not wanted and self._filled != wanted and self.directions is not None:
             self._filled = wanted  # the originals are at hand
             lights = {direction["component"] for direction in self.directions}
             return [Update(wanted, full={name: self._material.layers[name] for name in lights})]
         if self.directions is None:
-            self._submit(keeper, {"type": "directions"}, self._take_directions)
+            self._submit(connection, {"type": "directions"}, self._take_directions)
         elif wanted is not None and wanted != self._previewed:
             since = self._wanted_at
             request = self._relight(wanted, preview=True)
-            self._submit(keeper, request, lambda result: self._take_preview(wanted, since, result))
+            self._submit(connection, request, lambda result: self._take_preview(wanted, since, result))
         elif wanted is not None and wanted != self._filled and self._encoding is None and self._rests:
             asked = time.monotonic()
             request = self._relight(wanted, store=False)
-            self._submit(keeper, request, lambda result: self._take_full(wanted, asked, result))
+            self._submit(connection, request, lambda result: self._take_full(wanted, asked, result))
         return []
 
     @property
@@ -199,12 +199,12 @@ class Relight:
     def _relight(self, edits: Edits, **options: bool) -> Message:
         return {"type": "relight", "edits": edits_json(edits), "output": str(self._path / "lit"), **options}
 
-    def _submit(self, keeper: Keeper, request: Message, take: Callable[[Message], list[Update]]) -> None:
+    def _submit(self, connection: Connection, request: Message, take: Callable[[Message], list[Update]]) -> None:
         common = {"id": uuid.uuid4().hex, "decomposition": str(self._path / "compact.join"), "layers": self._files()}
         if self._material.bank is not None:
             common["bank"] = self._material.bank
         self._job, self._take = Job({**request, **common}, time.monotonic()), take
-        keeper.submit(self._job, self._recipe)
+        connection.submit(self._job, self._launch)
 
     @property
     def _path(self) -> Path:
