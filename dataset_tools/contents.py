@@ -33,6 +33,12 @@ def textures(stored: Json) -> list[str]:
     return [str(material["textures"].get("color")) for material in materials if material["textures"]]
 
 
+def environments(stored: Json) -> list[str]:
+    """The environment picture of the sample, if any."""
+    found = _having(stored.get("scene"), "environment")
+    return [str(scene["environment"]["file"]) for scene in found if scene["environment"].get("file")]
+
+
 def shapes(stored: Json) -> list[str]:
     """The shape of every object of the sample."""
     return [str(thing["shape"]) for thing in _having(stored.get("scene"), "shape")]

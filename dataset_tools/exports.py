@@ -64,7 +64,12 @@ def export(folder: Path, wanted: Export, out: Path) -> Exported:
     max_bytes = None if wanted.max_mib is None else int(wanted.max_mib * 2**20)
     with PackWriter(out, _pack(header, wanted), max_bytes) as pack, steps(len(chosen), "export") as advance:
         for index, found, stored in layers.load(folder, chosen, wanted.components, wanted.resolution):
-            pack.add([*members(index, found, wanted.floats), *light_member(index, contents.scene(stored))])
+            pack.add(
+                [
+                    *members(index, found, wanted.floats),
+                    *light_member(index, contents.scene(stored), stored.get("exposure", 1.0)),
+                ]
+            )
             advance()
     return Exported(len(chosen), tuple(pack.written))
 
@@ -118,8 +123,9 @@ def members(index: int, found: dict[str, np.ndarray], floats: bool) -> Iterator[
         yield f"{index:08d}.{name}.{'npy' if floats else 'png'}", stream.getvalue()
 
 
-def light_member(index: int, scene: Scene | None) -> Iterator[tuple[str, bytes]]:
-    """Name and contents of the file that tells a sample's light; none for a sample without a scene of ours."""
-    if scene is not None and scene.lights:
-        told = {"light": light_attributes(scene), "held": held_attributes(scene)}
+def light_member(index: int, scene: Scene | None, exposure: float = 1.0) -> Iterator[tuple[str, bytes]]:
+    """Name and contents of the file that tells a sample's light; none for a sample without a scene of ours, nor for
+    one whose light comes from a sky or a picture as well: the five numbers would tell only a part of it."""
+    if scene is not None and scene.lights and scene.environment is None:
+        told = {"light": light_attributes(scene, exposure), "held": held_attributes(scene, exposure)}
         yield f"{index:08d}.json", shards.json_bytes(told)

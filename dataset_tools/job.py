@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from dataset_tools import passes
-from dataset_tools.specs.scanned import SPLIT_RULE, Scans, find_scans, fingerprint
+from dataset_tools.specs import environments, scanned
+from dataset_tools.specs.sources import Sources
 
 # What Cycles renders on, the best first after the one that finds it out.
 DEVICES = ("auto", "optix", "cuda", "hip", "metal", "oneapi", "cpu")
+
+_FOLDERS = ("out", "materials", "environments")
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Job:
     ``resolution`` is width and height in pixels, ``samples`` the light paths per pixel; ``denoise`` adds denoised
     components beside the raw passes; ``device`` is one of DEVICES, and ``auto`` until a worker has looked;
     ``materials`` is a folder of scanned materials, drawn with the chance ``scanned_share`` instead of procedural ones.
+    ``environments`` is a folder of environment pictures, None for Blender's own; ``lighting`` are the shares of the
+    kinds of light, None for the dataset's own.
     """
 
     dataset: str
@@ -35,15 +40,19 @@ class Job:
     device: str = "cpu"
     materials: Path | None = None
     scanned_share: float = 0.5
+    environments: Path | None = None
+    lighting: Mapping[str, float] | None = None
 
     @property
     def wanted(self) -> range:
         """The indices asked for."""
         return range(self.start, self.start + self.count)
 
-    def scans(self) -> Scans | None:
-        """The scanned materials, if any. Raises UserError when their folder does not hold enough."""
-        return find_scans(self.materials, self.scanned_share) if self.materials else None
+    def sources(self) -> Sources:
+        """What its samples draw from. Raises UserError when a folder does not hold enough, or something broken."""
+        scans = scanned.find_scans(self.materials, self.scanned_share) if self.materials else None
+        found = environments.find_environments(self.environments) if self.environments else environments.Environments()
+        return Sources(scans, found, self.lighting)
 
     def header(self, blender: str) -> dict[str, Any]:
         """The contents of ``dataset.json``: a folder with another header is another dataset."""
@@ -57,20 +66,24 @@ class Job:
             "denoise": self.denoise,
             "passes": [*passes.stored(denoised=self.denoise), passes.MASK],
             "splits": "by scene: sha256 of seed and index; 90% train, 5% val, 5% test",
-            **self._scanned(),
+            **self._drawn_from(),
         }
 
-    def _scanned(self) -> dict[str, Any]:
-        """What the header says of scanned materials: their contents count, wherever they lie."""
-        scans = self.scans()
-        if scans is None or self.materials is None:
-            return {}
-        return {
-            "materials": self.materials.resolve().name,
-            "materials_sha256": fingerprint(self.materials, scans),
-            "scanned_share": self.scanned_share,
-            "scan_splits": SPLIT_RULE,
-        }
+    def _drawn_from(self) -> dict[str, Any]:
+        """What the header says of scans, pictures and shares: the files' contents count, wherever they lie."""
+        found = self.sources()
+        said: dict[str, Any] = {}
+        if found.scans is not None and self.materials is not None:
+            said["materials"] = self.materials.resolve().name
+            said["materials_sha256"] = scanned.fingerprint(self.materials, found.scans)
+            said["scanned_share"] = self.scanned_share
+            said["scan_splits"] = scanned.SPLIT_RULE
+        if self.environments is not None:
+            said["environments"] = self.environments.resolve().name
+            said["environments_sha256"] = environments.fingerprint(self.environments, found.environments)
+        if self.lighting is not None:
+            said["lighting"] = dict(self.lighting)
+        return said
 
     def on(self, device: str) -> Job:
         """The same on a device."""
@@ -78,10 +91,10 @@ class Job:
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, for another process."""
-        return {**asdict(self), "out": str(self.out), "materials": str(self.materials) if self.materials else None}
+        folders = {name: str(value) for name in _FOLDERS if (value := getattr(self, name)) is not None}
+        return {**asdict(self), **folders}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Job:
         """The job that :meth:`to_json` was called on."""
-        materials = data["materials"] and Path(data["materials"])
-        return cls(**{**data, "out": Path(data["out"]), "materials": materials})
+        return cls(**{**data, **{name: Path(data[name]) for name in _FOLDERS if data[name] is not None}})

@@ -25,7 +25,7 @@ def load(
 
     Components and image are [R, R, 3] float32, linear; the mask is [R, R, 1], the share of valid pixels under each.
     Averaged down to ``resolution`` (of their linear values), as they were rendered without one. The image is made of
-    the averaged components (see :func:`parts_of_image`), so that they explain it exactly.
+    the averaged components (see :func:`parts_of_image`), so that they explain it exactly where it is not clipped.
     """
     wanted = [
         name for name in passes.COMPONENTS if name in (*names, *(parts_of_image(names) if IMAGE in names else ()))
@@ -37,6 +37,8 @@ def load(
             found[MASK] = _sized(np.asarray(passes.mask(rendered), np.float32)[..., None], resolution)
         if IMAGE in names:
             found[IMAGE] = compose(found, parts_of_image(names))
+            if "exposure" in description:  # a camera's picture ends at the sensor's white
+                found[IMAGE] = np.minimum(found[IMAGE], 1.0)
         yield index, {name: found[name] for name in names}, description
 
 

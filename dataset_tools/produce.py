@@ -30,8 +30,9 @@ class Producer:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._version = blender_version()
-        self._scans = job.scans()
-        self._renderer = Renderer(Quality(job.resolution, job.samples, device=job.device), job.materials)
+        self._sources = job.sources()
+        quality = Quality(job.resolution, job.samples, device=job.device)
+        self._renderer = Renderer(quality, job.materials, job.environments)
         self._denoiser = Denoiser(library_folders(), job.resolution) if job.denoise else None
         self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
 
@@ -44,7 +45,7 @@ class Producer:
         pending: Future[Sample] | None = None
         for index in indices:
             began = time.perf_counter()
-            described = partial(describe, self._job.dataset, self._job.seed, index, scans=self._scans)
+            described = partial(describe, self._job.dataset, self._job.seed, index, sources=self._sources)
             taken = take(described, self._renderer.render, f"Sample {index}")
             # Of this thread, so that the seconds of all samples are about the run's.
             seconds = time.perf_counter() - began
@@ -80,7 +81,8 @@ class Producer:
     def _description(self, index: int, taken: Take) -> dict[str, Any]:
         return {
             "scene": taken.scene.to_json(),
-            "metadata": light_metadata(taken.scene),
+            "metadata": light_metadata(taken.scene, taken.exposure or 1.0),
+            **({} if taken.exposure is None else {"exposure": taken.exposure}),
             "seed": self._job.seed,
             "index": index,
             "resolution": self._job.resolution,

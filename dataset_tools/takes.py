@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dataset_tools import gate
+from dataset_tools import gate, metering
 from dataset_tools.errors import SampleError
+from dataset_tools.passes import COMBINED
 from dataset_tools.specs.description import Scene
 
 
@@ -25,13 +26,15 @@ class Rendered:
 class Take:
     """A render that passed, its scene, and for each attempt before it the reasons for which it was refused.
 
-    ``sampling_seconds`` count all attempts.
+    ``sampling_seconds`` count all attempts. ``exposure`` is what the light in the passes was multiplied by, None where
+    the scene has no camera that meters.
     """
 
     scene: Scene
     passes: dict[str, np.ndarray]
     rejected: tuple[str, ...]
     sampling_seconds: float
+    exposure: float | None = None
 
 
 def take(describe: Callable[[int], Scene], render: Callable[[Scene], Rendered], label: str) -> Take:
@@ -45,8 +48,17 @@ def take(describe: Callable[[int], Scene], render: Callable[[Scene], Rendered], 
         scene = describe(attempt)
         rendered = render(scene)
         sampling_seconds += rendered.sampling_seconds
-        reasons = gate.reasons(rendered.passes)
+        shown, exposure = metered(rendered.passes, scene)
+        reasons = gate.reasons(shown)
         if not reasons:
-            return Take(scene, rendered.passes, tuple(rejected), sampling_seconds)
+            return Take(scene, shown, tuple(rejected), sampling_seconds, exposure)
         rejected.append(" and ".join(reasons))
     raise SampleError(f"{label} came out {rejected[-1]} in {gate.ATTEMPTS} attempts: choose another --seed.")
+
+
+def metered(passes: dict[str, np.ndarray], scene: Scene) -> tuple[dict[str, np.ndarray], float | None]:
+    """The passes in the camera's units, and the factor that brought their light there, where the scene is metered."""
+    if scene.metering is None:
+        return passes, None
+    factor = metering.exposure(passes[COMBINED], scene.metering)
+    return metering.exposed(passes, factor), factor

@@ -22,6 +22,7 @@ from dataset_tools.shards import Shard
 from dataset_tools.specs.description import Scene
 from dataset_tools.specs.scanned import group_of
 from dataset_tools.specs.seeds import split
+from dataset_tools.specs.sources import Sources
 from dataset_tools.steps import steps
 
 # The beginnings of the names of passes that Eq. 14 leaves out.
@@ -285,7 +286,9 @@ def _check_description(
         limit = passes.IDENTITY_TOLERANCE
         if not isinstance(error, (int, float)) or not error <= limit:
             found.sample(index, f"the identity error before storing was above {limit:g} or was not noted")
-        for key in (_subject(stored["scene"]), *map(group_of, contents.textures(stored))):
+        textures, pictures = contents.textures(stored), contents.environments(stored)
+        keys = (*map(group_of, textures), *(f"environment {file}" for file in pictures))
+        for key in (_subject(stored["scene"]), *keys):
             _check_owner(key, entry, owners, found)
     if entry["split"] != wanted:
         found.sample(index, f"in the split '{entry['split']}' and belongs to '{wanted}'")
@@ -304,10 +307,11 @@ def _check_replay(header: Mapping[str, Any], index: int, stored: Mapping[str, An
     if scene.dataset != header["dataset"] or (scene.seed, scene.index) != (header["seed"], index):
         found.sample(index, "its scene is of another sample")
         return
-    # With scanned materials, drawing it again takes their folder, which may lie elsewhere.
-    if scene.dataset not in specs.DATASETS or header.get("materials"):
+    # With scanned materials or environment pictures, drawing it again takes their folder, which may lie elsewhere.
+    if scene.dataset not in specs.DATASETS or header.get("materials") or header.get("environments"):
         return
-    if specs.describe(scene.dataset, scene.seed, scene.index, scene.attempt) != scene:
+    sources = Sources(lighting=header.get("lighting"))
+    if specs.describe(scene.dataset, scene.seed, scene.index, scene.attempt, sources) != scene:
         found.note(index, "described by another version of the tool; the stored description still renders it")
 
 

@@ -101,7 +101,7 @@ def _serve(job: Job, orders: queue.SimpleQueue[dict[str, Any]], send: Send) -> N
 
 def _check_textures(job: Job) -> None:
     """Once, by the worker that a new dataset begins with: a folder that is there was begun with the same textures."""
-    scans = job.scans()
+    scans = job.sources().scans
     if job.materials and scans and not (job.out / "dataset.json").exists():
         from dataset_tools.scenes import textures
 

@@ -98,6 +98,6 @@ def _check_descriptions(job: Job, damaged: Sequence[Shard]) -> None:
     """Refuse to continue a dataset that another version of the scene descriptions began."""
     first = shards.entries(job.out, without=damaged)[:1]
     for _, _, stored in shards.read_samples(job.out, first):
-        scene = describe(job.dataset, job.seed, stored["index"], stored["scene"]["attempt"], job.scans())
+        scene = describe(job.dataset, job.seed, stored["index"], stored["scene"]["attempt"], job.sources())
         if Scene.from_json(stored["scene"]) != scene:
             raise UserError(f"{job.out} was begun with other scene descriptions than today's: choose another --out.")

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dataset_tools import cards, specs
@@ -39,6 +40,8 @@ def _add_render(commands: argparse._SubParsersAction, name: str) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the dataset")
     parser.add_argument("--materials", type=Path, metavar="DIR", help="folder of scanned materials (PBR textures)")
     parser.add_argument("--scanned-share", type=_share, default=0.5, help="how often one is drawn: 1 for always (0.5)")
+    if name in specs.LIGHTINGS:
+        _add_lighting(parser, specs.LIGHTINGS[name])
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="cpu: the same bytes always; auto: the best")
     parser.add_argument("--workers", type=positive, default=1, help="processes; one CPU thread each")
     parser.add_argument("--timeout", type=positive, metavar="S", help="seconds after which a sample counts as hung")
@@ -53,6 +56,20 @@ def _add_render(commands: argparse._SubParsersAction, name: str) -> None:
         help="render on a Ray cluster (or a local one without an address); --workers limits the tasks at a time",
     )
     parser.set_defaults(run=_render, dataset=name)
+
+
+def _add_lighting(parser: argparse.ArgumentParser, shares: Mapping[str, float]) -> None:
+    default = " ".join(f"{kind}={share:g}" for kind, share in shares.items())
+    parser.add_argument(
+        "--environments", type=Path, metavar="DIR", help="folder of equirectangular .hdr and .exr (Blender's own eight)"
+    )
+    parser.add_argument(
+        "--lighting",
+        type=_kind_share,
+        nargs="+",
+        metavar="KIND=SHARE",
+        help=f"how often each kind of light is drawn, relative to the others; kinds left out are not ({default})",
+    )
 
 
 def _render(options: argparse.Namespace, arguments: Sequence[str]) -> None:
@@ -88,7 +105,34 @@ def _job(options: argparse.Namespace) -> Job:
         device=options.device,
         materials=options.materials,
         scanned_share=options.scanned_share,
+        environments=getattr(options, "environments", None),
+        lighting=_lighting(options),
     )
+
+
+def _lighting(options: argparse.Namespace) -> dict[str, float] | None:
+    """The shares by kind, checked; None where the dataset has one kind of light or nothing was asked for."""
+    if not getattr(options, "lighting", None):
+        return None
+    kinds = specs.LIGHTINGS[options.dataset]
+    shares = dict(options.lighting)
+    for kind in shares:
+        if kind not in kinds:
+            raise UserError(f"There is no light '{kind}' in {options.dataset}; choose among: {', '.join(kinds)}.")
+    if not sum(shares.values()) > 0.0:
+        raise UserError("--lighting leaves no light: give at least one kind a share above 0.")
+    return shares
+
+
+def _kind_share(text: str) -> tuple[str, float]:
+    kind, _, share = text.partition("=")
+    try:
+        value = float(share)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a kind and its share, such as flash=0.5")
+    return kind, value
 
 
 def _share(text: str) -> float:

@@ -12,6 +12,7 @@ import bpy  # type: ignore[import]
 
 from dataset_tools.errors import UserError
 from dataset_tools.materials import trees
+from dataset_tools.materials.finish import finished
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.library import FAMILIES
 from dataset_tools.materials.surface import Coordinates, Surface, blended
@@ -63,12 +64,12 @@ def _surface(graph: Graph, material: Material, flat: bool) -> Surface:
     at = _coordinates(graph, material, flat)
     made = FAMILIES[material.family].nodes(graph, at, material)
     height = graph.math("MULTIPLY", made.height, material.scale * material.relief) if material.relief else 0.0
-    return replace(
+    whole = replace(
         made,
-        height=height,
         roughness=material.roughness if made.roughness is None else made.roughness,
         specular=material.specular if made.specular is None else made.specular,
     )
+    return replace(finished(graph, at, material, whole), height=height)
 
 
 def _connect(graph: Graph, surface: Surface, *, displaced: bool) -> None:
@@ -96,9 +97,22 @@ def _shader(graph: Graph, surface: Surface, normal: Socket | None) -> Socket:
         "Coat Weight": surface.coat,
         "Coat Roughness": surface.coat_roughness,
     }
+    if not _is_zero(surface.anisotropic):
+        inputs["Anisotropic"] = surface.anisotropic
+        inputs["Anisotropic Rotation"] = surface.anisotropic_rotation
+        # Along u; the default runs around the object's axis.
+        inputs["Tangent"] = graph.node("ShaderNodeTangent", direction_type="UV_MAP", uv_map="UVMap").outputs[0]
+    if not _is_zero(surface.subsurface):
+        inputs["Subsurface Weight"] = surface.subsurface
+        inputs["Subsurface Radius"] = surface.subsurface_radius
+        inputs["Subsurface Scale"] = surface.subsurface_scale
     if normal is not None:
         inputs["Normal"] = normal
     return graph.node("ShaderNodeBsdfPrincipled", inputs).outputs[0]
+
+
+def _is_zero(value: Value) -> bool:
+    return isinstance(value, float) and value == 0.0
 
 
 def _bumped(graph: Graph, surface: Surface) -> Socket:

@@ -27,6 +27,7 @@ class Surface:
 
     ``height`` is in [0, 1] of the material's relief: low in joints, high on what stands out. ``None`` for what the
     description decides (roughness, specular). ``normal`` is for scanned materials that come with a normal map.
+    ``anisotropic_rotation`` is in turns from the u axis; ``subsurface_radius`` is not blended.
     """
 
     color: Value
@@ -37,14 +38,32 @@ class Surface:
     coat: Value = 0.0
     coat_roughness: Value = 0.1
     normal: Socket | None = None
+    anisotropic: Value = 0.0
+    anisotropic_rotation: Value = 0.0
+    subsurface: Value = 0.0
+    subsurface_radius: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    subsurface_scale: Value = 0.0
 
 
 def blended(graph: Graph, factor: Value, below: Surface, above: Surface) -> Surface:
     """``below`` where ``factor`` is 0, ``above`` where it is 1; roughness and specular must be given."""
-    numbers = ("height", "roughness", "specular", "metallic", "coat", "coat_roughness")
+    numbers = (
+        "height",
+        "roughness",
+        "specular",
+        "metallic",
+        "coat",
+        "coat_roughness",
+        "anisotropic",
+        "anisotropic_rotation",
+        "subsurface",
+        "subsurface_scale",
+    )
     mixed: dict[str, Any] = {
         name: graph.mix_number(factor, getattr(below, name), getattr(above, name)) for name in numbers
     }
     if below.normal is not None or above.normal is not None:
         mixed["normal"] = graph.mix_vector(factor, *(graph.normal(side.normal) for side in (below, above)))
+    if above.subsurface_scale:
+        mixed["subsurface_radius"] = above.subsurface_radius
     return replace(below, color=graph.mix(factor, below.color, above.color), **mixed)

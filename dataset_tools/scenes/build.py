@@ -14,14 +14,19 @@ from mathutils import Vector as BlenderVector
 
 from dataset_tools.materials import trees
 from dataset_tools.materials.build import build_material
-from dataset_tools.scenes.meshes import MeshData, grid, primitive, rectangle
-from dataset_tools.specs.description import Camera, Fill, Light, Object, Room, Scene, Tile, Vector
+from dataset_tools.scenes.blockers import blocker_mesh
+from dataset_tools.scenes.environment import add_world
+from dataset_tools.scenes.meshes import MeshData, bulged, grid, primitive, rectangle
+from dataset_tools.specs.description import Blocker, Camera, Light, Object, Room, Scene, Tile, Vector
+
+_BLOCKER_COLOR = (0.12, 0.12, 0.1)
 
 
-def build_scene(description: Scene, textures: Path | None = None) -> None:
+def build_scene(description: Scene, textures: Path | None = None, pictures: Path | None = None) -> None:
     """Fill the current (empty) Blender scene with everything that is described.
 
-    ``textures`` is the folder that scanned materials lie in.
+    ``textures`` is the folder that scanned materials lie in, ``pictures`` that of the environment pictures (None for
+    Blender's own).
     """
     if description.room:
         _add_room(description.room, textures)
@@ -31,7 +36,9 @@ def build_scene(description: Scene, textures: Path | None = None) -> None:
         _add_object(described, f"object {number}", textures)
     for number, light in enumerate(description.lights):
         _add_light(light, f"light {number}")
-    _set_world(description.fill)
+    for number, blocker in enumerate(description.blockers):
+        _add_blocker(blocker, f"blocker {number}")
+    add_world(description.fill, description.environment, pictures)
     _set_camera(description.camera)
     _scene().cycles.seed = description.noise_seed
 
@@ -99,7 +106,9 @@ def _add_object(described: Object, name: str, textures: Path | None) -> None:
 
 def _add_tile(described: Tile, textures: Path | None) -> None:
     material = build_material(described.covering, "tile", textures, flat=True)
-    _link("tile", _mesh("tile", grid(described.corners, described.cells), material), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+    flat = grid(described.corners, described.cells)
+    mesh = bulged(flat, described.bulge) if any(described.bulge) else flat
+    _link("tile", _mesh("tile", mesh, material), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
 
 
 def _towards(location: Vector, target: Vector, up: Vector = (0.0, 0.0, 1.0)) -> Any:
@@ -111,12 +120,21 @@ def _towards(location: Vector, target: Vector, up: Vector = (0.0, 0.0, 1.0)) -> 
     return Matrix((right, back.cross(right), back)).transposed().to_euler()
 
 
+_LIGHTS = {"spot": "SPOT", "sphere": "POINT", "area": "AREA", "sun": "SUN"}
+
+
 def _add_light(described: Light, name: str) -> None:
-    kind: Any = {"spot": "SPOT", "sphere": "POINT"}[described.kind]
-    light: Any = bpy.data.lights.new(name, kind)  # a SpotLight or PointLight; the stubs know only Light
+    kind: Any = _LIGHTS[described.kind]
+    light: Any = bpy.data.lights.new(name, kind)  # of a kind of its own; the stubs know only Light
     light.energy = described.energy
     light.color = described.color
-    light.shadow_soft_size = described.radius
+    if described.kind == "sun":
+        light.angle = described.angle
+    elif described.size is not None:
+        light.shape = "RECTANGLE"
+        light.size, light.size_y = described.size
+    else:
+        light.shadow_soft_size = described.radius
     if described.kind == "spot":
         light.spot_size = described.angle
         light.spot_blend = described.blend
@@ -125,14 +143,14 @@ def _add_light(described: Light, name: str) -> None:
     item.visible_camera = False
 
 
-def _set_world(fill: Fill) -> None:
-    world = bpy.data.worlds.new("fill")
-    if not world.use_nodes:
-        world.use_nodes = True
-    background: Any = next(node for node in world.node_tree.nodes if node.type == "BACKGROUND")
-    background.inputs["Color"].default_value = (*fill.color, 1.0)
-    background.inputs["Strength"].default_value = fill.strength
-    _scene().world = world
+def _add_blocker(described: Blocker, name: str) -> None:
+    material = bpy.data.materials.new(name)
+    if not material.use_nodes:
+        material.use_nodes = True
+    shader: Any = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+    shader.inputs["Base Color"].default_value = (*_BLOCKER_COLOR, 1.0)
+    item = _link(name, _mesh(name, blocker_mesh(described), material), described.location, described.rotation)
+    item.visible_camera = False
 
 
 def _set_camera(described: Camera) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -64,6 +64,13 @@ def grid(corners: Sequence[tuple[float, float]], cells: int) -> MeshData:
     flat = weights @ np.asarray(corners)
     faces = _lattice(cells, cells, cells + 1)
     return _quads(np.column_stack([flat, np.zeros(len(flat))]), faces, flat[faces], smooth=True)
+
+
+def bulged(flat: MeshData, bulge: tuple[float, float]) -> MeshData:
+    """A grid in the plane z = 0 bent: its vertices sink (bulge above zero) or rise with the square of x and of y."""
+    vertices = flat.vertices.copy()
+    vertices[:, 2] -= bulge[0] * vertices[:, 0] ** 2 + bulge[1] * vertices[:, 1] ** 2
+    return replace(flat, vertices=vertices)
 
 
 def _lattice(columns: int, rows: int, stride: int) -> np.ndarray:

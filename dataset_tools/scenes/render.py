@@ -51,9 +51,11 @@ def blender_version() -> str:
 class Renderer:
     """Renders descriptions one after another in this process, on one CPU thread."""
 
-    def __init__(self, quality: Quality, textures: Path | None = None) -> None:
-        """``textures`` is the folder of scanned materials, for scenes that have any."""
+    def __init__(self, quality: Quality, textures: Path | None = None, pictures: Path | None = None) -> None:
+        """``textures`` is the folder of scanned materials, for scenes that have any; ``pictures`` that of environment
+        pictures, None for Blender's own."""
         self._textures = textures
+        self._pictures = pictures
         self._folder = tempfile.TemporaryDirectory(prefix="join-render-", dir=scratch_folder())
         trees.forget()
         bpy.ops.wm.read_factory_settings(use_empty=True)
@@ -62,7 +64,7 @@ class Renderer:
     def render(self, description: Scene) -> Rendered:
         """The passes of one sample, float32. Raises UserError where Blender cannot write its scratch file."""
         clear_scene()
-        build_scene(description, self._textures)
+        build_scene(description, self._textures, self._pictures)
         path = Path(self._folder.name) / "sample.exr"
         scene: Any = bpy.context.scene
         scene.render.filepath = str(path)

@@ -7,24 +7,27 @@ import importlib
 
 from dataset_tools.errors import UserError
 from dataset_tools.specs.description import Scene
-from dataset_tools.specs.scanned import Scans
 from dataset_tools.specs.seeds import split
+from dataset_tools.specs.sources import Sources
 
-# Each is a module of this package with a function describe(seed, index, attempt, scans). Loaded on demand: the
+# Each is a module of this package with a function describe(seed, index, attempt, sources). Loaded on demand: the
 # datasets know the material library, which knows the descriptions of this package.
 DATASETS = ("materials", "primeshapes")
 
+# Datasets with several kinds of light, and the share of each; "--lighting" gives others.
+LIGHTINGS: dict[str, dict[str, float]] = {}
 
-def describe(dataset: str, seed: int, index: int, attempt: int = 0, scans: Scans | None = None) -> Scene:
+
+def describe(dataset: str, seed: int, index: int, attempt: int = 0, sources: Sources | None = None) -> Scene:
     """Sample ``index`` of ``dataset`` with ``seed``: the same description always, alone or in any batch.
 
-    ``attempt`` counts up when the quality gate refused the description before; ``scans`` are materials to draw from
-    beside the procedural ones.
+    ``attempt`` counts up when the quality gate refused the description before; ``sources`` are scanned materials
+    and environment pictures to draw from, of which the sample gets those of its split.
     """
     if dataset not in DATASETS:
         raise UserError(f"There is no dataset '{dataset}'; choose one of: {', '.join(DATASETS)}.")
     if min(seed, index, attempt) < 0:
         raise UserError("Seed, index and attempt must be zero or more.")
-    own = scans and scans.of_split(split(seed, index))
+    own = (sources or Sources()).of_split(split(seed, index))
     scene: Scene = importlib.import_module(f"{__name__}.{dataset}").describe(seed, index, attempt, own)
     return scene

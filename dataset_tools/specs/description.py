@@ -8,11 +8,47 @@ Axes: x to the right, y away from the camera, z up. No bpy here, so that a descr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 Vector = tuple[float, float, float]
 Color = tuple[float, float, float]
+
+# Marks a field that a description leaves out of its JSON while it has its default: datasets that never use it keep
+# their bytes.
+_LATER = {"left out at its default": True}
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What has been done to a material's surface since it was made, over what its family says.
+
+    ``variation`` is how far the roughness departs from the family's at most, in patches that ``wear`` names:
+    "smudges" (rougher where fingers were), "scratches" (rougher along fine lines), "polish" (smoother where it is
+    rubbed); ``wear_scale`` is their size in metres. ``coat`` (0 to 1) is a clear coat and ``coat_roughness`` its own
+    roughness. ``anisotropy`` (0 to 1) stretches highlights across the direction ``anisotropy_angle`` (radians from
+    the material's u axis). ``wetness`` (0 to 1) is the share of the surface that is wet: darker and under a film of
+    water. ``gloss`` replaces the family's own roughness by the material's everywhere, which makes anything lacquered.
+    """
+
+    variation: float = 0.0
+    wear: str = "smudges"
+    wear_scale: float = 0.3
+    coat: float = 0.0
+    coat_roughness: float = 0.05
+    anisotropy: float = 0.0
+    anisotropy_angle: float = 0.0
+    wetness: float = 0.0
+    gloss: bool = False
+
+
+@dataclass(frozen=True)
+class Subsurface:
+    """Light that enters the surface and leaves it elsewhere: its share and the mean free path, radius × scale (m)."""
+
+    weight: float
+    radius: Vector
+    scale: float
 
 
 @dataclass(frozen=True)
@@ -24,6 +60,7 @@ class Material:
     ``scale``; ``parameters`` belong to the family (see ``materials.library``); ``metal`` says that at least part of
     the surface is bare metal, whose diffuse colour is zero. ``textures`` names the files of a scanned material by map
     (color, roughness, metalness, normal, height), relative to the folder that was given for the whole dataset.
+    ``finish`` and ``subsurface`` go over what the family says.
     """
 
     family: str
@@ -37,6 +74,8 @@ class Material:
     metal: bool = False
     parameters: Mapping[str, float] = field(default_factory=dict)
     textures: Mapping[str, str] = field(default_factory=dict)
+    finish: Finish | None = field(default=None, metadata=_LATER)
+    subsurface: Subsurface | None = field(default=None, metadata=_LATER)
 
 
 @dataclass(frozen=True)
@@ -93,20 +132,24 @@ class Tile:
     """A piece of material in the plane z = 0 that fills the frame.
 
     ``corners`` are x, y of its lower left, lower right, upper right and upper left corner in metres; its mesh has
-    ``cells`` × ``cells`` faces, which carry the relief.
+    ``cells`` × ``cells`` faces, which carry the relief. ``bulge`` is how far its middle stands out (or, below zero,
+    lies in) against a plane at one metre from it, in metres, along x and along y: the curvatures are twice that.
     """
 
     corners: tuple[tuple[float, float], ...]
     cells: int
     covering: Covering
+    bulge: tuple[float, float] = field(default=(0.0, 0.0), metadata=_LATER)
 
 
 @dataclass(frozen=True)
 class Light:
-    """A light at ``location`` aimed at ``target``: kind "spot", or "sphere", which shines evenly around.
+    """A light at ``location`` aimed at ``target``.
 
-    ``angle`` is a spot's full cone and ``blend`` its soft share; a sphere has neither. ``radius`` is the size of the
-    shining ball in metres.
+    Its kind is "spot"; "sphere", which shines evenly around; "area", a shining rectangle; or "sun", whose location
+    tells its direction alone. ``angle`` is a spot's full cone or the sun's angular diameter, ``blend`` a spot's soft
+    share. ``radius`` is the size of the shining ball in metres, of an area half of its shorter side and of a sun 0.
+    ``size`` is an area's width and height. ``energy`` is in watts, a sun's in watts a square metre.
     """
 
     kind: str
@@ -117,6 +160,7 @@ class Light:
     radius: float
     angle: float | None = None
     blend: float | None = None
+    size: tuple[float, float] | None = field(default=None, metadata=_LATER)
 
 
 @dataclass(frozen=True)
@@ -141,11 +185,60 @@ class Fill:
 
 
 @dataclass(frozen=True)
+class Environment:
+    """Light from all around, in place of the even fill and never seen by the camera.
+
+    Its kind is "sky" (Blender's sky texture without the sun's disc, which a light of kind "sun" stands for),
+    "overcast" (a sky of cloud, three times as bright overhead as at the horizon, over dark ground) or "picture" (an
+    equirectangular ``file`` of the environments' folder). ``strength`` multiplies the sky's radiance; of an overcast
+    sky and of a picture, it is the mean radiance over all directions. ``color`` is the camera's white balance.
+    ``rotation`` turns the whole (Euler angles; the last one is about z, and without it a sky has its sun at +y).
+    ``elevation`` is the sun's in radians,
+    ``air`` and ``dust`` are densities, 1 as usual.
+    """
+
+    kind: str
+    strength: float
+    color: Color = (1.0, 1.0, 1.0)
+    rotation: Vector = (0.0, 0.0, 0.0)
+    elevation: float = 0.0
+    air: float = 1.0
+    dust: float = 1.0
+    file: str | None = None
+
+
+@dataclass(frozen=True)
+class Blocker:
+    """A thing outside the picture that casts shadows and that only the camera does not see.
+
+    Its kind is "leaves" (a twig with leaves), "branch" (a bare one), "bars" (a railing or a blind), "frame" (a
+    window's, whose panes let light through), "person" (head and shoulders) or "card" (an opaque rectangle).
+    ``size`` is its extent in metres, ``count`` that of its parts; ``seed`` decides where they are.
+    """
+
+    kind: str
+    location: Vector
+    rotation: Vector
+    size: float
+    count: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Metering:
+    """How the camera exposes: ``mode`` is "mean", "centre" or "highlight"; ``bias`` is in stops."""
+
+    mode: str
+    bias: float
+
+
+@dataclass(frozen=True)
 class Scene:
     """Everything that decides the pixels of one sample, except resolution, samples per pixel and Blender's version.
 
     Either a ``room`` with ``objects`` (Primeshapes) or a ``tile`` (Materials). ``attempt`` counts the descriptions
-    of this index that the quality gate refused before.
+    of this index that the quality gate refused before. ``lighting`` names the kind of light, where the dataset has
+    several. Without ``metering`` the passes keep the scene's own units.
     """
 
     dataset: str
@@ -159,6 +252,10 @@ class Scene:
     lights: tuple[Light, ...]
     fill: Fill
     camera: Camera
+    lighting: str | None = field(default=None, metadata=_LATER)
+    environment: Environment | None = field(default=None, metadata=_LATER)
+    blockers: tuple[Blocker, ...] = field(default=(), metadata=_LATER)
+    metering: Metering | None = field(default=None, metadata=_LATER)
 
     @property
     def coverings(self) -> tuple[Covering, ...]:
@@ -177,7 +274,8 @@ class Scene:
 
     def to_json(self) -> dict[str, Any]:
         """The scene as plain JSON data."""
-        return asdict(self)
+        data: dict[str, Any] = _plain(self)
+        return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Scene:
@@ -195,7 +293,21 @@ class Scene:
             lights=tuple(Light(**_tupled(light)) for light in data["lights"]),
             fill=Fill(**_tupled(data["fill"])),
             camera=Camera(**_tupled(data["camera"])),
+            lighting=data.get("lighting"),
+            environment=Environment(**_tupled(data["environment"])) if "environment" in data else None,
+            blockers=tuple(Blocker(**_tupled(blocker)) for blocker in data.get("blockers", ())),
+            metering=Metering(**data["metering"]) if "metering" in data else None,
         )
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses as dictionaries, all the way down."""
+    if is_dataclass(value):
+        shown = (f for f in fields(value) if not (f.metadata and getattr(value, f.name) == f.default))
+        return {f.name: _plain(getattr(value, f.name)) for f in shown}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return tuple(_plain(item) for item in value) if isinstance(value, tuple) else value
 
 
 def _tupled(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,7 +317,7 @@ def _tupled(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _tile(data: Mapping[str, Any]) -> Tile:
     corners = tuple((float(x), float(y)) for x, y in data["corners"])
-    return Tile(corners=corners, cells=data["cells"], covering=_covering(data["covering"]))
+    return Tile(**{**_tupled(data), "corners": corners, "covering": _covering(data["covering"])})
 
 
 def _covering(data: Mapping[str, Any]) -> Covering:
@@ -215,5 +327,13 @@ def _covering(data: Mapping[str, Any]) -> Covering:
 
 def _material(data: Mapping[str, Any]) -> Material:
     colors = tuple(tuple(color) for color in data["colors"])
-    plain = {"colors": colors, "parameters": dict(data["parameters"]), "textures": dict(data["textures"])}
+    plain: dict[str, Any] = {
+        "colors": colors,
+        "parameters": dict(data["parameters"]),
+        "textures": dict(data["textures"]),
+    }
+    if "finish" in data:
+        plain["finish"] = Finish(**data["finish"])
+    if "subsurface" in data:
+        plain["subsurface"] = Subsurface(**_tupled(data["subsurface"]))
     return Material(**{**_tupled(data), **plain})

@@ -14,8 +14,8 @@ import numpy as np
 from dataset_tools.specs.coverings import sample_covering
 from dataset_tools.specs.description import Camera, Color, Covering, Fill, Light, Scene, Tile, Vector
 from dataset_tools.specs.sampling import choose, log_uniform, uniform
-from dataset_tools.specs.scanned import Scans
 from dataset_tools.specs.seeds import generator, noise_seed
+from dataset_tools.specs.sources import Sources
 
 NAME = "materials"
 
@@ -25,10 +25,12 @@ _MARGIN = 1.12
 _CELLS = 128
 
 
-def describe(seed: int, index: int, attempt: int = 0, scans: Scans | None = None) -> Scene:
+def describe(seed: int, index: int, attempt: int, sources: Sources) -> Scene:
     """Sample ``index`` of the Materials dataset with the given seed; equal inputs give equal scenes."""
     rng = generator(seed, index, attempt)
-    covering = sample_covering(rng, mixed=0.25, size=log_uniform(rng, 0.3, 1.1), darkest=0.22, natural=0.8, scans=scans)
+    covering = sample_covering(
+        rng, mixed=0.25, size=log_uniform(rng, 0.3, 1.1), darkest=0.22, natural=0.8, scans=sources.scans
+    )
     camera = _camera(rng)
     return Scene(
         dataset=NAME,

@@ -16,6 +16,7 @@ from dataset_tools.specs.description import Camera, Color, Fill, Light, Object, 
 from dataset_tools.specs.sampling import choose, log_uniform, uniform, vector
 from dataset_tools.specs.scanned import Scans
 from dataset_tools.specs.seeds import generator, noise_seed
+from dataset_tools.specs.sources import Sources
 
 NAME = "primeshapes"
 
@@ -38,7 +39,7 @@ _OBJECT_COUNTS = (1, 2, 3, 4)
 _OBJECT_COUNT_WEIGHTS = (0.15, 0.3, 0.35, 0.2)
 
 
-def describe(seed: int, index: int, attempt: int = 0, scans: Scans | None = None) -> Scene:
+def describe(seed: int, index: int, attempt: int, sources: Sources) -> Scene:
     """Scene ``index`` of the Primeshapes dataset with the given seed; equal inputs give equal scenes."""
     rng = generator(seed, index, attempt)
     return Scene(
@@ -47,8 +48,8 @@ def describe(seed: int, index: int, attempt: int = 0, scans: Scans | None = None
         index=index,
         attempt=attempt,
         noise_seed=noise_seed(seed, index),
-        room=_room(rng, scans),
-        objects=_objects(rng, scans),
+        room=_room(rng, sources.scans),
+        objects=_objects(rng, sources.scans),
         tile=None,
         lights=_lights(rng),
         fill=Fill(color=_tint(rng, 0.12), strength=uniform(rng, 0.14, 0.42)),

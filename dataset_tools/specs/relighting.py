@@ -34,15 +34,15 @@ _SHARES = np.linspace(1.0, 0.0, 41)
 _SCENES = 256
 
 
-def light_attributes(scene: Scene) -> dict[str, float]:
-    """The numbers of ATTRIBUTES of a scene."""
+def light_attributes(scene: Scene, exposure: float = 1.0) -> dict[str, float]:
+    """The numbers of ATTRIBUTES of a scene, its intensity in the units of a camera with that exposure."""
     found = [_attributes(scene, light) for light in scene.lights]
     weights = np.array([math.exp(one["intensity"]) for one in found])
     means = {name: float(np.average([one[name] for one in found], weights=weights)) for name in ATTRIBUTES}
-    return {**means, "intensity": float(np.log(weights.sum()))}
+    return {**means, "intensity": float(np.log(exposure * weights.sum()))}
 
 
-def held_attributes(scene: Scene) -> dict[str, float]:
+def held_attributes(scene: Scene, exposure: float = 1.0) -> dict[str, float]:
     """What else decides the shading and was drawn together with the light: the camera's place, told like the light's,
     and the even light.
 
@@ -50,7 +50,7 @@ def held_attributes(scene: Scene) -> dict[str, float]:
     """
     right, up, _, distance = _view(scene, scene.camera.location)
     camera = {"camera_left_right": right, "camera_up_down": up, "camera_distance": math.log(distance / _width(scene))}
-    return {**camera, "fill": scene.fill.strength}
+    return {**camera, "fill": exposure * scene.fill.strength}
 
 
 def moved(scene: Scene, attribute: str, change: float) -> Scene:

@@ -25,6 +25,7 @@ from dataset_tools.specs.lighting import light_metadata
 from dataset_tools.specs.sampling import DARKEST, LIGHTEST
 from dataset_tools.specs.scanned import find_scans, fingerprint, group_of
 from dataset_tools.specs.seeds import SPLITS, split
+from dataset_tools.specs.sources import Sources
 
 SCENES = [describe("primeshapes", 3, index) for index in range(200)]
 TILES = [describe("materials", 3, index) for index in range(400)]
@@ -271,12 +272,14 @@ def test_a_scan_belongs_to_one_split_and_other_files_are_another_dataset(tmp_pat
     scans = find_scans(folder, 0.5)
     drawn: dict[str, set[str]] = {name: set() for name in SPLITS}
     for index in range(600):
-        scene = describe("materials", 0, index, scans=scans)
-        assert scene == describe("materials", 0, index, scans=scans)
+        scene = describe("materials", 0, index, sources=Sources(scans))
+        assert scene == describe("materials", 0, index, sources=Sources(scans))
         drawn[split(0, index)] |= {m.textures["color"] for m in scene.materials if m.textures}
     assert all(drawn.values())
     assert not (drawn["train"] & drawn["test"] or drawn["train"] & drawn["val"] or drawn["val"] & drawn["test"])
-    share = np.mean([bool(m.textures) for i in range(300) for m in describe("materials", 0, i, scans=scans).materials])
+    share = np.mean(
+        [bool(m.textures) for i in range(300) for m in describe("materials", 0, i, sources=Sources(scans)).materials]
+    )
     assert 0.4 < share < 0.6
     before = fingerprint(folder, scans)
     (folder / "M00_1K_Color.png").write_bytes(b"other")

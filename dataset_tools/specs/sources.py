@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a description may draw from beside its random numbers, and how often it takes what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from dataset_tools.specs.environments import Environments
+from dataset_tools.specs.scanned import Scans
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Scanned materials, environment pictures, and the shares of the kinds of light (None: the dataset's own)."""
+
+    scans: Scans | None = None
+    environments: Environments = field(default_factory=Environments)
+    lighting: Mapping[str, float] | None = None
+
+    def of_split(self, split: str) -> Sources:
+        """The part that belongs to one split."""
+        scans = self.scans and self.scans.of_split(split)
+        return replace(self, scans=scans, environments=self.environments.of_split(split))
