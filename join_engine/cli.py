@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .errors import JoinError
-from .presets import DEFAULT_PRESET, PRESETS, Joint, get_preset
+from .inversion.presets import DEFAULT_PRESET, PRESETS, Joint, get_preset
 
 if TYPE_CHECKING:
     from .bank import Bank
-    from .editing.relighting import Edit
     from .evaluation.evaluate import Run
     from .evaluation.methods import Rows
-    from .inversion import Monitor
+    from .inversion.progress import Monitor
+    from .relighting.relighter import Edit
 
 BAD_INPUT = 2  # exit status
 
@@ -239,8 +239,7 @@ def _complain(error: JoinError) -> None:
 
 def _load_bank(options: argparse.Namespace, name: str | None = None) -> Bank:
     from .bank import find_bank, load_bank
-    from .pipeline import set_up_torch
-    from .processor import keep_freed_memory
+    from .device import keep_freed_memory, set_up_torch
 
     device = set_up_torch(options.device, options.threads)
     keep_freed_memory()
@@ -248,7 +247,7 @@ def _load_bank(options: argparse.Namespace, name: str | None = None) -> Bank:
 
 
 def _decompose(options: argparse.Namespace) -> int:
-    from .inversion.state import CodeBook
+    from .inversion.codebook import CodeBook
 
     bank = _load_bank(options)
     codebook = CodeBook(bank)
@@ -268,9 +267,9 @@ def _decompose(options: argparse.Namespace) -> int:
 
 
 def _relight(options: argparse.Namespace) -> int:
-    from .decomposition import load_decomposition, save_decomposition
-    from .editing.relighting import Relighter
-    from .layer_files import write_layered_exr, write_layers
+    from .layers.decomposition import load_decomposition, save_decomposition
+    from .layers.layer_files import write_layered_exr, write_layers
+    from .relighting.relighter import Relighter
 
     edits = [_parse_edit(text) for text in options.set]
     if options.out is None and not options.list:
@@ -293,7 +292,7 @@ def _relight(options: argparse.Namespace) -> int:
 
 def _parse_edit(text: str) -> Edit:
     """``shading.sefa.0=1.5``: the component ends at the first dot, its direction at the last sign of equality."""
-    from .editing.relighting import Edit
+    from .relighting.relighter import Edit
 
     where, _, amount = text.rpartition("=")
     component, _, direction = where.partition(".")
@@ -307,7 +306,7 @@ def _parse_edit(text: str) -> Edit:
 
 def _expand(names: Sequence[str]) -> tuple[list[Path], list[JoinError]]:
     """The images that are meant, a folder standing for all images in it; and what is wrong with the folders."""
-    from .images import images_in
+    from .images.files import images_in
 
     images: list[Path] = []
     problems: list[JoinError] = []
@@ -331,9 +330,9 @@ def _folders(images: Sequence[Path], out: Path) -> list[Path]:
 
 
 def _decompose_one(path: Path, folder: Path, bank: Bank, codebook: Any, options: argparse.Namespace) -> None:
-    from .decomposition import save_decomposition
-    from .images import read_image, write_text
-    from .layer_files import write_layers
+    from .images.files import read_image, write_text
+    from .layers.decomposition import save_decomposition
+    from .layers.layer_files import write_layers
     from .pipeline import decompose
 
     image = read_image(path)
@@ -353,7 +352,7 @@ def _progress_bar(name: str) -> Iterator[Monitor]:
     from rich.console import Console
     from rich.progress import Progress as Bar
 
-    from .inversion import Monitor, Progress
+    from .inversion.progress import Monitor, Progress
 
     console = Console(stderr=True)
     with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -368,7 +367,7 @@ def _progress_bar(name: str) -> Iterator[Monitor]:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from .server import serve
+    from .server.serve import serve
 
     return serve(options.device, options.threads)
 
@@ -403,7 +402,7 @@ def _verify_banks(options: argparse.Namespace) -> int:
 
 def _write_card(options: argparse.Namespace) -> int:
     from .bank import find_bank, read_header
-    from .bank_card import write_card
+    from .bank.card import write_card
 
     path = find_bank(options.bank)
     out = options.out or path.with_suffix(".md")
@@ -413,7 +412,7 @@ def _write_card(options: argparse.Namespace) -> int:
 
 
 def _draw_samples(options: argparse.Namespace) -> int:
-    from .training.bank_sheet import SheetSettings, write_sheets
+    from .evaluation.sheets.bank_samples import SheetSettings, write_sheets
 
     settings = SheetSettings(options.columns, options.rows, options.seed, options.compared)
     for path in write_sheets(_load_bank(options), options.data, options.out, settings):
@@ -424,9 +423,9 @@ def _draw_samples(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace) -> int:
     from .evaluation.evaluate import evaluate
     from .evaluation.methods import make_methods, preset_methods, scaled
-    from .evaluation.samples import read_samples
     from .evaluation.tables import write_tables
-    from .stacked import base_model
+    from .renders.samples import read_samples
+    from .single_gan import base_model
 
     bank = _load_bank(options)
     single = None if options.single_bank is None else _load_bank(options, options.single_bank)
@@ -445,9 +444,8 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _scorecard(options: argparse.Namespace) -> int:
+    from .device import keep_freed_memory, set_up_torch
     from .evaluation.scorecard import Wanted, make_scorecards
-    from .pipeline import set_up_torch
-    from .processor import keep_freed_memory
 
     _forget(options)
     run = _run_settings(options, asdict(_rows(options)))
@@ -493,7 +491,7 @@ def _say(line: str) -> None:
 
 
 def _sheet(options: argparse.Namespace) -> int:
-    from .evaluation.photo_sheet import write_photo_sheet
+    from .evaluation.sheets.photos import write_photo_sheet
 
     photos, problems = _expand(options.images)
     if problems:
@@ -520,7 +518,7 @@ def _landscape(options: argparse.Namespace) -> int:
 
 
 def _weights(options: argparse.Namespace) -> int:
-    from .losses.elpips_weights import KNOWN, adopt, fetch, installed_heads, weights_folder
+    from .inversion.losses.elpips_weights import KNOWN, adopt, fetch, installed_heads, weights_folder
 
     if options.action == "list":
         for kind, known in KNOWN.items():
@@ -538,10 +536,10 @@ def _weights(options: argparse.Namespace) -> int:
 
 def _distance(options: argparse.Namespace) -> int:
     from .bank import find_bank, load_bank
+    from .device import set_up_torch
     from .evaluation.distances import report
-    from .images import write_text
-    from .pipeline import set_up_torch
-    from .training.dataset import read_packs
+    from .images.files import write_text
+    from .renders.packs import read_packs
 
     bank = load_bank(find_bank(options.bank), set_up_torch(options.device, options.threads))
     names = [options.component] if options.component else list(bank.components)
@@ -557,8 +555,8 @@ def _distance(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from .decomposition import load_decomposition
     from .evaluation.report import write_report
+    from .layers.decomposition import load_decomposition
 
     report = write_report(load_decomposition(options.decomposition), options.image, options.truth_dir, options.out)
     print(_json(report))

@@ -78,6 +78,8 @@ class ForwardModel:
 
 
 FORWARD_MODELS: dict[str, ForwardModel] = {}
+# Models of which is known how light and reflectance multiply: those whose layers can take up detail.
+DETAILED = {"lambertian", "lambertian_specular"}
 
 
 def register(model: ForwardModel) -> ForwardModel:

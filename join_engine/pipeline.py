@@ -16,48 +16,26 @@ import torch
 from torch import Tensor
 
 from .bank import Bank
-from .brightness import albedo_levels
 from .color import srgb_encode
-from .decomposition import Decomposition
-from .detail import add_detail, detail_for
-from .editing.relighting import Edit, Relighter, to_layer
-from .errors import JoinError
-from .evaluation.metrics import image_psnr
-from .fitting import Frame
-from .images import opaque, validate_image
-from .inversion import Monitor, invert
-from .inversion.state import CodeBook, InversionState, generate
-from .presets import Preset
+from .images.files import opaque, validate_image
+from .images.frame import Frame
+from .images.metrics import image_psnr
+from .inversion.codebook import CodeBook
+from .inversion.invert import invert
+from .inversion.presets import Preset
+from .inversion.progress import Monitor
+from .inversion.state import InversionState
+from .layers.albedo_level import albedo_levels
+from .layers.decomposition import Decomposition
+from .layers.detail import add_detail, detail_for
+from .networks.stylegan2 import generate
+from .relighting.relighter import Edit, Relighter, to_layer
 
 # A display-referred image cannot tell how bright its brightest pixels were.
 _WHITE = 0.999
 
 Layers = dict[str, np.ndarray]
 PreviewCallback = Callable[[int, Layers], None]
-
-
-def set_up_torch(device: str = "auto", threads: int | None = None) -> torch.device:
-    """What a process does once before it works: choose the device, set the number of CPU threads.
-
-    Args:
-        device: "auto" (CUDA where there is one), "cpu" or "cuda".
-        threads: on the CPU; None leaves it to torch.
-
-    Raises:
-        JoinError: ``device_missing``.
-    """
-    torch.set_flush_denormal(True)  # numbers too small to matter are slow to compute with
-    if threads is not None:
-        torch.set_num_threads(max(1, threads))
-    return _choose_device(device)
-
-
-def _choose_device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise JoinError("device_missing", "There is no CUDA device that torch can use.", "Use --device cpu.")
-    return torch.device(name)
 
 
 @dataclass(frozen=True)
@@ -85,11 +63,11 @@ def decompose(
     tone-mapped domain in which the generators work. Partly transparent pixels are first blended with the mean of
     the visible ones. Where an image that never exceeds 1 is white, the generators' layers may make a brighter one.
     If the preset says so, albedo and shading then take up the detail that the generators could not express, so that
-    the layers make the image exactly (see :mod:`join_engine.detail`; not part of the paper).
+    the layers make the image exactly (see :mod:`join_engine.layers.detail`; not part of the paper).
 
     Args:
         image: scene-linear Rec.709 float [H, W, 3], or [H, W, 4] with straight alpha.
-        bank, preset, seed, codebook: see :func:`join_engine.inversion.invert`.
+        bank, preset, seed, codebook: see :func:`join_engine.inversion.invert.invert`.
         monitor: progress and cancellation; its ``on_preview`` is not used.
         on_preview: gets the step and the layers so far (as ``Decomposition.layers``) of the best start at every
             ``monitor.preview_every`` steps.
@@ -101,7 +79,7 @@ def decompose(
         final layers against the image, at its own size; at most 100).
 
     Raises:
-        JoinError: whatever :func:`join_engine.images.validate_image` finds.
+        JoinError: whatever :func:`join_engine.images.files.validate_image` finds.
     """
     start = time.perf_counter()
     colour = opaque(validate_image(image))
@@ -148,7 +126,7 @@ def decompose(
 def relight(decomposition: Decomposition, bank: Bank, edits: Sequence[Edit]) -> Decomposition:
     """Edit some components of a decomposition in latent space; the others stay the same to the bit.
 
-    For edit after edit of one decomposition keep a :class:`join_engine.editing.relighting.Relighter` instead.
+    For edit after edit of one decomposition keep a :class:`join_engine.relighting.relighter.Relighter` instead.
 
     Args:
         decomposition: of an image, from :func:`decompose` or a file.
@@ -156,7 +134,7 @@ def relight(decomposition: Decomposition, bank: Bank, edits: Sequence[Edit]) -> 
         edits: applied one after the other; several may name the same component.
 
     Returns:
-        See :meth:`join_engine.editing.relighting.Relighter.relight`.
+        See :meth:`join_engine.relighting.relighter.Relighter.relight`.
 
     Raises:
         JoinError: ``bank_mismatch`` or ``edit_invalid``.

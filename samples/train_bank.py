@@ -90,7 +90,7 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
         [Step("render", render(options.dataset, "--count", options.count, *quality, "--workers", options.workers,
                                "--out", data))],
         [export("train"), export("val"), export("test", "--float")],
-        [Step(f"GAN of {c}", module("gan", *train_on, "--component", c, "--kimg", options.kimg, *size, "--out",
+        [Step(f"GAN of {c}", module("gan.train", *train_on, "--component", c, "--kimg", options.kimg, *size, "--out",
                                     out / f"gan-{c}")) for c in components],
         [Step("trunk", module("trunk", *judged, "--forward-model", model, "--kimg", options.trunk_kimg, "--out",
                               out / "trunk"))],
@@ -114,8 +114,8 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
                                 str(out / "sheets"), "--compared", str(options.compared)))],
         [Step("moved lights", render("relit", options.dataset, "--range", f"0:{options.relit}", *quality, "--out",
                                      relit))],
-        [Step("relighting", (*engine[:2], "join_engine.evaluation.relighting", "--bank", str(options.bank), "--data",
-                             str(relit), "--directions", str(directions), "--card", "--out",
+        [Step("relighting", (*engine[:2], "join_engine.evaluation.relighting_scores", "--bank", str(options.bank),
+                             "--data", str(relit), "--directions", str(directions), "--card", "--out",
                              str(out / "relighting")))],
     ]  # fmt: skip
 

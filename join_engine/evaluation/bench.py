@@ -12,10 +12,11 @@ from typing import Any
 import torch
 
 from ..bank import Bank
-from ..inversion import Monitor, invert
-from ..inversion.state import CodeBook
-from ..presets import Joint, Preset
-from .card_parts import put_part
+from ..bank.card import put_part
+from ..inversion.codebook import CodeBook
+from ..inversion.invert import invert
+from ..inversion.presets import Joint, Preset
+from ..inversion.progress import Monitor
 
 BEGIN = "<!-- speed, written by `python -m join_engine bench --card`: begin -->"
 END = "<!-- speed: end -->"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which share and radius of the detail suit a bank: ``python -m join_engine.evaluation.detail_choice --bank B …``.
 
-Prints mean PSNR of every component with the detail split in each of the ways (:mod:`join_engine.detail`), over renders
-of the validation split. What is best goes into the bank by ``make_bank --detail-share --detail-radius``.
+Prints mean PSNR of every component with the detail split in each of the ways (:mod:`join_engine.layers.detail`), over
+renders of the validation split. What is best goes into the bank by ``make_bank --detail-share --detail-radius``.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ import numpy as np
 import torch
 
 from ..bank import Bank, find_bank, load_bank
-from ..brightness import albedo_levels
-from ..detail import add_detail
+from ..device import set_up_torch
 from ..errors import status_of
-from ..fitting import Frame
-from ..inversion.state import CodeBook
-from ..pipeline import set_up_torch
-from ..presets import PRESETS, Detail, Preset
+from ..images.frame import Frame
+from ..images.metrics import component_scores
+from ..inversion.codebook import CodeBook
+from ..inversion.presets import PRESETS, Detail, Preset
+from ..layers.albedo_level import albedo_levels
+from ..layers.detail import add_detail
+from ..renders.samples import Sample, read_samples
 from .evaluate import Layers, Run, at_resolution, encode_images, invert_images
 from .methods import preset_method
-from .metrics import component_scores
-from .samples import Sample, read_samples
 
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
 RADII = (0.5, 1.0, 2.0, 4.0)

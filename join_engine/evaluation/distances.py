@@ -18,9 +18,9 @@ from torch import Tensor
 
 from ..bank import Bank, BankComponent, fingerprint
 from ..errors import JoinError
-from ..losses.perceptual import unit_features
+from ..inversion.losses.perceptual import unit_features
 from ..networks.trunk import Trunk
-from ..training.dataset import ImageSet, to_pixels
+from ..renders.packs import ImageSet, to_pixels
 
 # Images [B, 3, H, W] in [0, 1] → one vector per image, [B, D].
 Embedding = Callable[[Tensor], Tensor]

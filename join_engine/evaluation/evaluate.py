@@ -14,27 +14,29 @@ import numpy as np
 import torch
 
 from ..bank import Bank, fingerprint
-from ..brightness import albedo_levels
 from ..color import srgb_encode
-from ..detail import add_detail, detail_for
-from ..fitting import Frame
-from ..images import display_encode, write_atomically
-from ..inversion import Monitor, invert, run_stages
-from ..inversion.features import make_features
-from ..inversion.state import CodeBook, InversionState, generate
-from ..losses.elpips import elpips_metric
-from ..losses.elpips_weights import PublishedFeatures
+from ..images.files import display_encode, write_atomically
+from ..images.frame import Frame
+from ..images.metrics import all_scores
+from ..inversion.codebook import CodeBook
+from ..inversion.invert import invert, run_stages
+from ..inversion.losses.elpips import elpips_metric
+from ..inversion.losses.elpips_weights import PublishedFeatures
+from ..inversion.losses.reconstruction import make_features
+from ..inversion.presets import Preset, StageSettings, Tuning
+from ..inversion.progress import Monitor
+from ..inversion.state import InversionState
+from ..layers.albedo_level import albedo_levels
+from ..layers.detail import add_detail, detail_for
 from ..networks.features import Features
+from ..networks.stylegan2 import generate
 from ..networks.trunk import Trunk
-from ..presets import Preset, StageSettings, Tuning
-from ..stacked import base_model, unstack
-from .baselines import BASELINES
+from ..renders.samples import Sample
+from ..single_gan import base_model, unstack
+from .baselines import ALBEDO_LEVEL, BASELINES, colour_retinex
 from .methods import Method
-from .metrics import all_scores
 from .results import RESULTS_NAME, Results
-from .retinex import ALBEDO_LEVEL, colour_retinex
-from .samples import Sample
-from .sheet import Panel, write_sheet
+from .sheets.sheet import Panel, write_sheet
 from .tables import summarise
 
 Layers = dict[str, np.ndarray]
@@ -52,8 +54,8 @@ class Run:
         batch: images inverted at a time. Part of the results' identity, as rounding depends on it (and only that).
         bf16: convolutions in bfloat16 while codes are searched for. Part of the results' identity.
         figures: how many samples get a sheet to look at.
-        metric_features: what E-LPIPS compares, see :func:`join_engine.inversion.features.make_features`; None takes the
-            bank's trunk, or random features without it.
+        metric_features: what E-LPIPS compares, see :func:`join_engine.inversion.losses.reconstruction.make_features`;
+            None takes the bank's trunk, or random features without it.
         settings: more plain values for the table, such as the rows' common settings; each method's own are part of
             its identity anyhow.
     """

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from ..bank import Bank
+from ..bank.card import put_part
 from ..errors import JoinError
-from ..images import write_atomically
-from ..losses.in_domain import in_domain_loss
-from ..losses.knn import KnnLoss
-from .card_parts import put_part
+from ..images.files import write_atomically
+from ..inversion.losses.knn import KnnLoss, in_domain_loss
 
 BEGIN = "<!-- landscape, written by `python -m join_engine landscape --card`: begin -->"
 END = "<!-- landscape: end -->"

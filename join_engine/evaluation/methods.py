@@ -11,7 +11,7 @@ from typing import Any
 
 from ..bank import Bank
 from ..errors import JoinError
-from ..presets import (
+from ..inversion.presets import (
     DEFAULT_PRESET,
     PRESETS,
     EncoderStart,
@@ -57,7 +57,8 @@ class Rows:
     Args:
         loss: "elpips" compares features under random transforms as the paper does, "lpips" without them; both beside
             the multi-scale pixel term with weight 1, as our features do not know absolute colours.
-        features: as in :class:`join_engine.presets.Joint`; None takes the bank's trunk, or random ones without it.
+        features: as in :class:`join_engine.inversion.presets.Joint`; None takes the bank's trunk, or random ones
+            without it.
         feature_weight: of the rows that compare features with each other; None takes the default preset's.
         steps: of the joint optimisation.
         tuning_steps: of the generators' tuning.

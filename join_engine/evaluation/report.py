@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ..decomposition import Decomposition
 from ..errors import JoinError
-from ..images import display_encode, opaque, read_image, write_text
-from ..layer_files import write_layers
+from ..images.files import display_encode, opaque, read_image, write_text
+from ..images.metrics import component_scores
+from ..layers.decomposition import Decomposition
+from ..layers.layer_files import write_layers
 from .baselines import BASELINES
-from .metrics import component_scores
-from .sheet import Panel, write_sheet
+from .sheets.sheet import Panel, write_sheet
 
 
 def write_report(decomposition: Decomposition, image: Path, truth_dir: Path | None, out: Path) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def write_report(decomposition: Decomposition, image: Path, truth_dir: Path | No
 
     Returns:
         The content of ``report.json``: bank, settings, seconds per stage; PSNR and MSE of the recomposition and, with
-        ground truth, of each layer and of the trivial baselines (see :mod:`join_engine.evaluation.metrics`).
+        ground truth, of each layer and of the trivial baselines (see :mod:`join_engine.images.metrics`).
 
     Raises:
         JoinError: from reading the images; ``size_mismatch`` when sizes differ; ``output_unwritable``.

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 
 from ..bank import Bank, find_bank, list_banks, load_bank
+from ..bank.card import put_part
 from ..errors import JoinError
-from .card_parts import put_part
+from ..renders.samples import read_samples
 from .evaluate import Run, evaluate
 from .methods import GROUPS, Rows, make_methods
-from .samples import read_samples
 from .tables import format_table, write_tables
 
 BEGIN = "<!-- scorecard, written by `python -m join_engine scorecard`: begin -->"

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..images import write_text
-from ..presets import DEFAULT_PRESET
+from ..images.files import write_text
+from ..inversion.presets import DEFAULT_PRESET
 from .methods import Method
 from .results import Found
 

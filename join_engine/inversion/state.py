@@ -1,143 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the stages of an inversion hand on to each other, and how they tell of themselves."""
+"""What the stages of an inversion hand on to each other."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from ..bank import Bank, BankComponent
-from ..losses.knn import KnnLoss
-from ..networks.stylegan2 import Generator
-
-POOL_PART = 64
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Step ``step`` of ``of`` in ``stage``, the mean loss where there is one, and the seconds left in the stage."""
-
-    stage: str
-    step: int
-    of: int
-    loss: float | None
-    seconds_left: float
-
-
-class Clock:
-    """Estimates the time left from the steps done, the first of which prepares much and is slow."""
-
-    def __init__(self, steps: int) -> None:
-        self._steps = steps
-        self._start = time.perf_counter()
-        self._counted = 0  # of the steps done, those before the start
-
-    def left(self, done: int) -> float:
-        """Seconds, after ``done`` steps."""
-        now = time.perf_counter()
-        pace = (now - self._start) / (done - self._counted)
-        if done == 1:
-            self._start, self._counted = now, 1
-        return pace * (self._steps - done)
-
-
-@dataclass(frozen=True)
-class Monitor:
-    """What a stage reports to and asks; the default is silent and never cancels.
-
-    Args:
-        on_progress: called after every step.
-        cancelled: asked before every step; True ends the stage with the best codes so far.
-        preview_every: call ``on_preview`` at each so many steps; 0 never.
-        on_preview: gets the step and the generators' outputs, each [B, 3, R, R] in the generator's range.
-    """
-
-    on_progress: Callable[[Progress], None] = lambda progress: None
-    cancelled: Callable[[], bool] = lambda: False
-    preview_every: int = 0
-    on_preview: Callable[[int, Mapping[str, Tensor]], None] = lambda step, outputs: None
-
-
-class Whitening:
-    """Coordinates in which sampled codes [N, w_dim] have zero mean and unit covariance."""
-
-    def __init__(self, codes: Tensor) -> None:
-        self._mean = codes.mean(dim=0)
-        values, vectors = torch.linalg.eigh(torch.cov(codes.T.double()))
-        widths = values.clamp_min(1e-8).sqrt()
-        self._to_white = (vectors / widths).to(codes.dtype)  # [w_dim, w_dim], applied from the right
-        self._from_white = (vectors * widths).T.to(codes.dtype)
-
-    def whiten(self, w: Tensor) -> Tensor:
-        """Codes [..., w_dim] → whitened coordinates."""
-        return (w - self._mean) @ self._to_white
-
-    def color(self, u: Tensor) -> Tensor:
-        """Inverse of :meth:`whiten`."""
-        return u @ self._from_white + self._mean
-
-
-class CodeBook:
-    """The sampled codes of each component with their kNN losses, made once per bank and kept (they take a second)."""
-
-    def __init__(self, bank: Bank) -> None:
-        self._bank = bank
-        self._losses: dict[tuple[str, int], KnnLoss] = {}
-        self._whitenings: dict[str, Whitening] = {}
-        self._pools: dict[tuple[str, int, int], Tensor] = {}
-
-    def codes(self, component: str) -> Tensor:
-        """[100000, w_dim], from truncated z (JoIN, section 3.4)."""
-        return self._bank.components[component].sample_codes()
-
-    def whitening(self, component: str) -> Whitening:
-        """Of one component's codes."""
-        if component not in self._whitenings:
-            self._whitenings[component] = Whitening(self.codes(component))
-        return self._whitenings[component]
-
-    def pool(self, component: str, count: int, size: int, proceed: Callable[[], bool] = lambda: True) -> Tensor | None:
-        """The first ``count`` samples as linear images [count, 3, size, size], averaged down in linear light.
-
-        ``proceed`` is asked after each :data:`POOL_PART` samples, since they take seconds; None when it says no.
-        """
-        key = (component, count, size)
-        if key not in self._pools:
-            part = self._bank.components[component]
-            images = []
-            for w in self.codes(component)[:count].split(POOL_PART):
-                with torch.no_grad():
-                    images.append(_small(part, w, size))
-                if not proceed():
-                    return None
-            self._pools[key] = torch.cat(images)
-        return self._pools[key]
-
-    def knn(self, component: str, neighbours: int) -> KnnLoss:
-        """The kNN loss of one component."""
-        key = (component, neighbours)
-        if key not in self._losses:
-            self._losses[key] = KnnLoss(self.codes(component), neighbours)
-        return self._losses[key]
-
-
-def generate(generator: Generator, w: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """G(w) with fixed noise: codes [B, 1 or num_ws, w_dim] → [B, 3, R, R] in the generator's range.
-
-    ``dtype`` is that of the convolutions (None: of the codes); what comes out is in the precision of the weights.
-    """
-    return generator.synthesis(w.expand(-1, generator.num_ws, -1), "const", dtype or w.dtype)
-
-
-def _small(component: BankComponent, w: Tensor, size: int) -> Tensor:
-    """Codes [N, w_dim] → linear images [N, 3, size, size]."""
-    linear = component.transform.from_generator(generate(component.generator, w[:, None]))
-    return functional.adaptive_avg_pool2d(linear, size)
+from ..bank import Bank
+from ..networks.stylegan2 import Generator, generate
+from .codebook import CodeBook
 
 
 @dataclass

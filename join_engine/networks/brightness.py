@@ -58,7 +58,7 @@ class BrightnessConfig:
 
 
 class Brightness(nn.Module):
-    """Images → the level of their albedo (:func:`join_engine.brightness.level_of`)."""
+    """Images → the level of their albedo (:func:`join_engine.layers.albedo_level.level_of`)."""
 
     def __init__(self, config: BrightnessConfig | None = None) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from .layers import EqualizedLinear
+from .convolutions import EqualizedLinear
 
 SPACES = ("w", "w+")
 # In W+, the published split: codes 0 to 2 from the coarsest level, 3 to 6 from the middle one, the rest from the

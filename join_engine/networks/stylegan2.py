@@ -18,14 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .layers import (
-    ACTIVATION_GAIN,
-    LEAK,
-    EqualizedConv,
-    EqualizedLinear,
-    add_filter,
-    modulated_conv2d,
-)
+from .convolutions import ACTIVATION_GAIN, LEAK, EqualizedConv, EqualizedLinear, add_filter, modulated_conv2d
 from .resample import upsample
 
 NOISE_MODES = ("const", "random", "none")
@@ -379,3 +372,11 @@ class Discriminator(nn.Module):
         for resolution in reversed(self.config.block_resolutions[1:]):
             features = self.get_submodule(f"b{resolution}")(features)
         return self.b4(features.to(self.b4.out.weight.dtype))
+
+
+def generate(generator: Generator, w: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
+    """G(w) with fixed noise: codes [B, 1 or num_ws, w_dim] → [B, 3, R, R] in the generator's range.
+
+    ``dtype`` is that of the convolutions (None: of the codes); what comes out is in the precision of the weights.
+    """
+    return generator.synthesis(w.expand(-1, generator.num_ws, -1), "const", dtype or w.dtype)

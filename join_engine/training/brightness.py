@@ -2,7 +2,7 @@
 """Train the network that tells how bright an albedo is: ``python -m join_engine.training.brightness --data PACK.tar``.
 
 It sees composed renders that look like photos, as the encoders do, and answers with the level of their albedo
-(:func:`join_engine.brightness.level_of`); what counts is the squared error. Not in the paper.
+(:func:`join_engine.layers.albedo_level.level_of`); what counts is the squared error. Not in the paper.
 """
 
 from __future__ import annotations
@@ -15,15 +15,22 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from ..brightness import level_of
+from ..device import keep_freed_memory, set_up_torch
 from ..errors import JoinError
+from ..layers.albedo_level import level_of
 from ..networks.brightness import Brightness, BrightnessConfig
-from ..pipeline import set_up_torch
-from ..processor import keep_freed_memory
-from .compose import ComponentSets, mirrored, photograph, random_indices, read_component_sets, read_validation, turned
-from .draws import draws
+from ..renders.compose import (
+    ComponentSets,
+    mirrored,
+    photograph,
+    random_indices,
+    read_component_sets,
+    read_validation,
+    turned,
+)
+from ..renders.draws import draws
+from ..renders.photo_augment import PhotoRanges, augment
 from .learner import Learner, LearnerSettings
-from .photo_augment import PhotoRanges, augment
 from .run import Run, add_run_options, add_settings, command, pick
 
 _ALBEDO = "albedo"
@@ -31,7 +38,7 @@ _ALBEDO = "albedo"
 
 @dataclass(frozen=True)
 class BrightnessSettings(LearnerSettings):
-    """How to train it; see also :class:`join_engine.training.photo_augment.PhotoRanges`.
+    """How to train it; see also :class:`join_engine.renders.photo_augment.PhotoRanges`.
 
     Attributes:
         decay: of the weights (AdamW's): there are few renders for so free a network.

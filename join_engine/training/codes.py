@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from ..bank import Bank, BankComponent
 from ..errors import JoinError
-from ..inversion.state import Whitening
-from .compose import ComponentSets, photograph
+from ..inversion.codebook import Whitening
+from ..renders.compose import ComponentSets, photograph
 
 _BATCH = 32
 # As of the presets' joint optimisation, in whitened coordinates.

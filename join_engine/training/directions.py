@@ -29,17 +29,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..bank import Bank, BankComponent, DirectionsHeader, find_bank, fingerprint, load_bank
-from ..bank_card import directions_table
-from ..editing.regression import mean_effects, read_attributes
+from ..bank import Bank, BankComponent, DirectionsHeader, DirectionVectors, find_bank, fingerprint, load_bank
+from ..bank.card import directions_table
+from ..device import set_up_torch
 from ..errors import JoinError, status_of
-from ..networks.directions import DirectionVectors
-from ..pipeline import set_up_torch
+from ..relighting.directions_file import Learned, write_directions
+from ..relighting.regression import mean_effects, read_attributes
+from ..renders.compose import ComponentSets, read_component_sets, read_validation
+from ..renders.lights import Lights, read_lights
 from .codes import codes_of
-from .compose import ComponentSets, read_component_sets, read_validation
-from .directions_file import Learned, write_directions
 from .encoder import check_fit
-from .lights import Lights, read_lights
 
 ALBEDO = "albedo"
 _CONSTANT = 1e-6

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Train the encoder of one component: ``python -m join_engine.training.encoder --bank BANK --component albedo …``.
 
-The encoder sees composed renders (Eq. 5 and 6) that look like photos (:mod:`join_engine.training.photo_augment`), and
+The encoder sees composed renders (Eq. 5 and 6) that look like photos (:mod:`join_engine.renders.photo_augment`), and
 its code, put through the bank's frozen generator, has to make the component (JoIN, section 4.1; pSp's losses: squared
 error 1, perceptual 0.8 in the bank's trunk, and a pull towards the mean code).
 """
@@ -18,19 +18,26 @@ import torch
 from torch import Tensor
 
 from ..bank import Bank, BankComponent, find_bank, fingerprint, load_bank
+from ..device import keep_freed_memory, set_up_torch
 from ..errors import JoinError
-from ..losses.perceptual import FeatureDistance
+from ..inversion.losses.perceptual import FeatureDistance
 from ..networks.encoder import SPACES, Encoder, EncoderConfig
 from ..networks.features import Features, RandomFeatures
 from ..networks.stylegan2 import Generator
-from ..pipeline import set_up_torch
-from ..processor import keep_freed_memory
-from .compose import ComponentSets, mirrored, photograph, random_indices, read_component_sets, read_validation, turned
-from .draws import draws
+from ..renders.compose import (
+    ComponentSets,
+    mirrored,
+    photograph,
+    random_indices,
+    read_component_sets,
+    read_validation,
+    turned,
+)
+from ..renders.contact_sheet import save_sheet
+from ..renders.draws import draws
+from ..renders.photo_augment import PhotoRanges, augment
 from .learner import Learner, LearnerSettings
-from .photo_augment import PhotoRanges, augment
 from .run import Run, add_run_options, add_settings, command, pick
-from .samples import save_sheet
 
 _SPREAD_CODES = 10_000
 _SHEET_SAMPLES = 12
@@ -38,7 +45,7 @@ _SHEET_SAMPLES = 12
 
 @dataclass(frozen=True)
 class EncoderSettings(LearnerSettings):
-    """How to train an encoder; see also :class:`join_engine.training.photo_augment.PhotoRanges`.
+    """How to train an encoder; see also :class:`join_engine.renders.photo_augment.PhotoRanges`.
 
     Attributes:
         pixel: weight of the squared error of the component, in the generator's range.

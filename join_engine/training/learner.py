@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import JoinError
-from .compose import ComponentSets
+from ..renders.compose import ComponentSets
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from ..bank import (
     BrightnessHeader,
     ComponentHeader,
     DirectionsHeader,
+    DirectionVectors,
     EncoderHeader,
     TrunkHeader,
     find_bank,
@@ -41,17 +42,16 @@ from ..bank import (
     load_bank,
     save_bank,
 )
-from ..bank_card import write_card
-from ..bank_header import DETAIL_RADIUS, DETAIL_SHARE
+from ..bank.card import write_card
+from ..bank.header import DETAIL_RADIUS, DETAIL_SHARE
 from ..errors import JoinError, status_of
 from ..forward_models import get_forward_model
 from ..networks.brightness import Brightness, BrightnessConfig
-from ..networks.directions import DirectionVectors
 from ..networks.encoder import Encoder, EncoderConfig
 from ..networks.stylegan2 import Discriminator, Generator, GeneratorConfig
 from ..networks.trunk import Trunk, TrunkConfig
+from ..relighting.directions_file import read_directions
 from .checkpoint import checkpoint_path, read_checkpoint
-from .directions_file import read_directions
 
 Networks = tuple[Generator, Discriminator]
 Network = TypeVar("Network", bound=nn.Module)
@@ -216,11 +216,11 @@ def make_bank(
         parts: the networks.
         scores: measured quality, as the evaluation wrote it.
         machine: where it was trained, in plain words.
-        detail_share, detail_radius: see :class:`join_engine.bank_header.BankHeader`.
+        detail_share, detail_radius: see :class:`join_engine.bank.header.BankHeader`.
 
     Raises:
         JoinError: ``settings_invalid``; as :func:`join_engine.bank.save_bank` and
-            :func:`join_engine.bank_card.write_card`.
+            :func:`join_engine.bank.card.write_card`.
     """
     resolution = next(iter(parts.headers.values())).architecture.resolution
     trunk_header, trunk = parts.trunk or (None, None)

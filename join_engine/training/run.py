@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from ..errors import JoinError
+from ..renders.compose import ComponentSets
 from .checkpoint import CHECKPOINT_NAME, checkpoint_path, read_checkpoint, write_checkpoint
-from .compose import ComponentSets
 from .learner import Learner
 
 LOG_NAME = "log.jsonl"

@@ -25,15 +25,14 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from ..device import keep_freed_memory, set_up_torch
 from ..errors import JoinError
-from ..losses.perceptual import unit_features
+from ..inversion.losses.perceptual import unit_features
 from ..networks.trunk import Trunk, TrunkConfig
-from ..pipeline import set_up_torch
-from ..processor import keep_freed_memory
-from .compose import ComponentSets, mirrored, photograph, random_indices, read_component_sets, read_validation
-from .draws import draws
+from ..renders.compose import ComponentSets, mirrored, photograph, random_indices, read_component_sets, read_validation
+from ..renders.draws import draws
+from ..renders.photo_augment import PhotoRanges, augment
 from .learner import Learner, LearnerSettings
-from .photo_augment import PhotoRanges, augment
 from .run import Run, add_run_options, add_settings, command, pick
 
 _PLAIN_EVERY = 5
@@ -223,7 +222,9 @@ def _without(distances: Tensor, columns: Tensor) -> Tensor:
 
 
 def _flattened(trunk: Trunk, images: Tensor) -> Tensor:
-    """Images → [B, …] vectors: their squared distance is :class:`join_engine.losses.perceptual.FeatureDistance`."""
+    """Images → [B, …] vectors, whose squared distance is that of
+    :class:`join_engine.inversion.losses.perceptual.FeatureDistance`.
+    """
     taps = [unit_features(tap) for tap in trunk(images)]
     return torch.cat([tap.flatten(1) / (tap.shape[2] * tap.shape[3]) ** 0.5 for tap in taps], dim=1)
 

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from join_engine.bank import Bank
-from join_engine.training.dataset import to_pixels
+from join_engine.renders.packs import to_pixels
 
 from .fake_packs import TRANSFORMS, add_member
 

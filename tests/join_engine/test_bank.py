@@ -16,9 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from join_engine import bank as bank_module
 from join_engine.bank import (
-    HEADER_KEY,
     BankHeader,
     ComponentHeader,
     find_bank,
@@ -28,6 +26,8 @@ from join_engine.bank import (
     save_bank,
     truncated_normal,
 )
+from join_engine.bank import file as bank_module
+from join_engine.bank.file import HEADER_KEY
 from join_engine.errors import JoinError
 from join_engine.networks.stylegan2 import Discriminator, Generator, GeneratorConfig
 

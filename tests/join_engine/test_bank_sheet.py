@@ -13,10 +13,10 @@ from PIL import Image, ImageFont
 from join_engine.bank import Bank, BankHeader, ComponentHeader, TrunkHeader, save_bank
 from join_engine.cli import main
 from join_engine.evaluation.distances import report
+from join_engine.evaluation.sheets.bank_samples import SheetSettings, _broken, draw_sheet
 from join_engine.networks.stylegan2 import Generator, GeneratorConfig
 from join_engine.networks.trunk import Trunk, TrunkConfig
-from join_engine.training.bank_sheet import SheetSettings, _broken, draw_sheet
-from join_engine.training.dataset import read_packs, to_pixels
+from join_engine.renders.packs import read_packs, to_pixels
 
 from .fake_packs import write_pack
 

@@ -14,24 +14,24 @@ import pytest
 import torch
 
 from join_engine.bank import Bank, load_bank
-from join_engine.brightness import DARKEST, albedo_levels, level_of
 from join_engine.color import srgb_encode
-from join_engine.detail import add_detail, detail_for
 from join_engine.evaluation.detail_choice import compare
 from join_engine.evaluation.evaluate import Run as Evaluation
 from join_engine.evaluation.evaluate import evaluate
 from join_engine.evaluation.methods import preset_method
-from join_engine.evaluation.photo_sheet import write_photo_sheet
-from join_engine.fitting import Frame
+from join_engine.evaluation.sheets.photos import write_photo_sheet
 from join_engine.forward_models import FORWARD_MODELS
-from join_engine.images import write_png
+from join_engine.images.files import write_png
+from join_engine.images.frame import Frame
+from join_engine.inversion.presets import Detail, EncoderStart, Preset
+from join_engine.layers.albedo_level import DARKEST, albedo_levels, level_of
+from join_engine.layers.detail import add_detail, detail_for
 from join_engine.networks.brightness import Brightness, BrightnessConfig
 from join_engine.pipeline import decompose
-from join_engine.presets import Detail, EncoderStart, Preset
+from join_engine.renders.compose import ComponentSets, read_component_sets
+from join_engine.renders.photo_augment import PhotoRanges
 from join_engine.training import brightness, make_bank
 from join_engine.training.brightness import BrightnessLearner, BrightnessSettings, relit_by
-from join_engine.training.compose import ComponentSets, read_component_sets
-from join_engine.training.photo_augment import PhotoRanges
 
 from .fake_packs import write_pack
 from .invented_renders import write_renders
@@ -250,7 +250,7 @@ def test_a_sheet_of_photos_has_layers_of_the_level_that_was_told(
         given.append(arguments[4])  # type: ignore[arg-type]
         return add_detail(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("join_engine.evaluation.photo_sheet.add_detail", watched)
+    monkeypatch.setattr("join_engine.evaluation.sheets.photos.add_detail", watched)
     write_png(tmp_path / "photo.png", srgb_encode(picture))
     write_photo_sheet(tmp_path / "sheet.png", [tmp_path / "photo.png"], seeing_bank, PRESET)
     assert len(given) == 1 and isinstance(given[0], float)

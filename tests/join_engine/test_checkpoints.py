@@ -16,12 +16,11 @@ import pytest
 import torch
 
 from join_engine.bank import load_bank
-from join_engine.checkpoints import read_public_checkpoint
-from join_engine.checkpoints.nvlabs import networks_from
-from join_engine.checkpoints.unpickle import Record
 from join_engine.errors import JoinError
 from join_engine.networks.stylegan2 import GeneratorConfig
-from join_engine.training import import_checkpoint
+from join_engine.public_checkpoints import import_checkpoint, read_public_checkpoint
+from join_engine.public_checkpoints.nvlabs import networks_from
+from join_engine.public_checkpoints.unpickle import Record
 
 from . import public_layouts as layouts
 

@@ -17,9 +17,9 @@ from PIL import Image
 from join_engine.bank import load_bank
 from join_engine.cli import main
 from join_engine.evaluation.baselines import BASELINES
-from join_engine.evaluation.metrics import component_scores
-from join_engine.images import read_image, write_exr
-from join_engine.presets import PRESETS, Detail, Joint, MeanStart, Preset
+from join_engine.images.files import read_image, write_exr
+from join_engine.images.metrics import component_scores
+from join_engine.inversion.presets import PRESETS, Detail, Joint, MeanStart, Preset
 
 
 @pytest.fixture(autouse=True)

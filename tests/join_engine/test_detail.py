@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from join_engine.bank import Bank, load_bank
-from join_engine.bank_header import BankHeader
-from join_engine.detail import BRIGHTEST, DARKEST, add_detail, detail_for, keep_detail
-from join_engine.fitting import Frame
+from join_engine.bank.header import BankHeader
 from join_engine.forward_models import FORWARD_MODELS
-from join_engine.pipeline import Edit, decompose, relight
-from join_engine.presets import Detail, Joint, MeanStart, Preset
+from join_engine.images.frame import Frame
+from join_engine.inversion.presets import Detail, Joint, MeanStart, Preset
+from join_engine.layers.detail import BRIGHTEST, DARKEST, add_detail, detail_for, keep_detail
+from join_engine.pipeline import decompose, relight
+from join_engine.relighting.relighter import Edit
 
 SEVEN = Detail(2.0, 0.7)
 SHORT = Preset("short", (MeanStart(), Joint(steps=3)), Detail())

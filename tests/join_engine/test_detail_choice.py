@@ -10,8 +10,8 @@ import pytest
 
 from join_engine.bank import Bank
 from join_engine.evaluation.detail_choice import compare, main
-from join_engine.evaluation.samples import Sample
-from join_engine.presets import Detail, Joint, MeanStart, Preset
+from join_engine.inversion.presets import Detail, Joint, MeanStart, Preset
+from join_engine.renders.samples import Sample
 
 SHORT = Preset("short", (MeanStart(), Joint(steps=2)))
 

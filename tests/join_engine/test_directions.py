@@ -17,12 +17,12 @@ from PIL import Image
 from torch import Tensor
 
 from join_engine.bank import Bank, load_bank, read_header
-from join_engine.editing.regression import explained, mean_effects, read_attributes
 from join_engine.errors import JoinError
-from join_engine.training.dataset import to_pixels
+from join_engine.relighting.directions_file import Learned, read_directions
+from join_engine.relighting.regression import explained, mean_effects, read_attributes
+from join_engine.renders.lights import read_lights
+from join_engine.renders.packs import to_pixels
 from join_engine.training.directions import main
-from join_engine.training.directions_file import Learned, read_directions
-from join_engine.training.lights import read_lights
 from join_engine.training.make_bank import main as make_bank
 
 from .fake_packs import TRANSFORMS, add_member

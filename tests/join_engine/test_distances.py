@@ -24,7 +24,7 @@ from join_engine.evaluation.distances import (
     report,
 )
 from join_engine.networks.trunk import Trunk, TrunkConfig
-from join_engine.training.dataset import read_packs
+from join_engine.renders.packs import read_packs
 
 from .invented_renders import write_renders, write_samples_of
 

@@ -17,13 +17,13 @@ import torch
 
 from join_engine.bank import Bank
 from join_engine.errors import JoinError
-from join_engine.inversion import invert
-from join_engine.losses import elpips_weights
-from join_engine.losses.elpips import Dropout, ELpips, Transforms, elpips_metric
+from join_engine.inversion.invert import invert
+from join_engine.inversion.losses import elpips_weights
+from join_engine.inversion.losses.elpips import Dropout, ELpips, Transforms, elpips_metric
+from join_engine.inversion.presets import Joint, MeanStart, Preset, Tuning
 from join_engine.networks.features import DiscriminatorFeatures, RandomFeatures
 from join_engine.networks.stylegan2 import Discriminator, GeneratorConfig
 from join_engine.networks.trunk import Trunk, TrunkConfig
-from join_engine.presets import Joint, MeanStart, Preset, Tuning
 
 
 def _images(count: int = 2, size: int = 32, seed: int = 0) -> torch.Tensor:

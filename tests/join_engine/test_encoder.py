@@ -16,16 +16,18 @@ from PIL import Image
 from join_engine.bank import Bank, load_bank, save_bank
 from join_engine.cli import main
 from join_engine.errors import JoinError
-from join_engine.inversion import InversionState, Monitor, invert
-from join_engine.inversion.starts import pool_start
+from join_engine.inversion.invert import invert
+from join_engine.inversion.presets import PRESETS, EncoderStart, Joint, PoolStart, Preset
+from join_engine.inversion.progress import Monitor
+from join_engine.inversion.stages.starts import pool_start
+from join_engine.inversion.state import InversionState
 from join_engine.networks.encoder import Encoder, EncoderConfig
 from join_engine.networks.features import RandomFeatures
-from join_engine.presets import PRESETS, EncoderStart, Joint, PoolStart, Preset
+from join_engine.renders.compose import ComponentSets, read_component_sets, turned
+from join_engine.renders.photo_augment import PhotoRanges
 from join_engine.training import encoder, make_bank, run, trunk
 from join_engine.training.checkpoint import CHECKPOINT_NAME, read_checkpoint
-from join_engine.training.compose import ComponentSets, read_component_sets, turned
 from join_engine.training.encoder import EncoderLearner, EncoderSettings
-from join_engine.training.photo_augment import PhotoRanges
 
 from .fake_packs import write_pack
 from .invented_renders import write_samples_of

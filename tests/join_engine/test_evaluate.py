@@ -22,12 +22,12 @@ from join_engine.errors import JoinError
 from join_engine.evaluation import evaluate as evaluation
 from join_engine.evaluation.evaluate import Run, evaluate
 from join_engine.evaluation.methods import GROUPS, Method, Rows, make_methods
-from join_engine.evaluation.samples import Sample, read_samples
 from join_engine.evaluation.scorecard import BEGIN, END, write_scores
 from join_engine.evaluation.tables import format_table
+from join_engine.inversion.presets import EncoderStart, Joint, KeepBest, MeanStart, PoolStart, Preset
 from join_engine.networks.stylegan2 import Discriminator, GeneratorConfig
-from join_engine.presets import EncoderStart, Joint, KeepBest, MeanStart, PoolStart, Preset
-from join_engine.stacked import unstack
+from join_engine.renders.samples import Sample, read_samples
+from join_engine.single_gan import unstack
 from tests.join_blender.make_bank import random_generator
 from tests.join_engine.fake_packs import add_member, write_pack
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from join_engine.training.ada import AdaController
-from join_engine.training.gan_augment import Augmentation, augment, draw_augmentation, sample_bilinear
+from join_engine.training.gan.ada import AdaController
+from join_engine.training.gan.augment import Augmentation, augment, draw_augmentation, sample_bilinear
 
 
 @pytest.fixture(autouse=True)

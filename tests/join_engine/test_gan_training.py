@@ -19,18 +19,19 @@ from PIL import Image
 from torch.func import functional_call
 
 from join_engine.bank import BankHeader, ComponentHeader, fingerprint, load_bank, read_header, save_bank
-from join_engine.bank_card import card
+from join_engine.bank.card import card
 from join_engine.errors import JoinError
-from join_engine.networks.layers import EqualizedConv, modulated_conv2d
+from join_engine.networks.convolutions import EqualizedConv, modulated_conv2d
 from join_engine.networks.resample import downsample, filter_kernel, upsample
 from join_engine.networks.stylegan2 import Discriminator, Generator, GeneratorConfig
-from join_engine.training import gan, make_bank
+from join_engine.renders.packs import read_packs
+from join_engine.training import make_bank
 from join_engine.training.checkpoint import CHECKPOINT_NAME, read_checkpoint
-from join_engine.training.dataset import read_packs
-from join_engine.training.distributed import Group
-from join_engine.training.gan_losses import path_lengths, r1_penalty
-from join_engine.training.gan_state import GanSettings, GanState
-from join_engine.training.monitor import LOG_NAME, Monitor, duration
+from join_engine.training.gan import train as gan
+from join_engine.training.gan.distributed import Group
+from join_engine.training.gan.losses import path_lengths, r1_penalty
+from join_engine.training.gan.monitor import LOG_NAME, Monitor, duration
+from join_engine.training.gan.state import GanSettings, GanState
 
 from .fake_packs import write_pack
 
@@ -324,7 +325,7 @@ def test_one_and_two_processes_agree(tmp_path: Path, pack: Path) -> None:
     options = ["--path-weight=2", "--ada", "--ada-kimg=0.2", "--ada-target=0.1", "--kimg=0.16", "--log-every=0.08"]
     assert train(pack, tmp_path / "one", *options) == 0
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command += ["-m", "join_engine.training.gan", "--data", str(pack), "--component", "albedo"]
+    command += ["-m", "join_engine.training.gan.train", "--data", str(pack), "--component", "albedo"]
     command += ["--out", str(tmp_path / "two"), *OPTIONS, *options]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)

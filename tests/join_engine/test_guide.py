@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from join_engine.bank import Bank, load_bank
-from join_engine.inversion import invert
-from join_engine.inversion.guide import Guide
-from join_engine.inversion.state import generate
-from join_engine.presets import EncoderStart, Joint, Preset
+from join_engine.inversion.invert import invert
+from join_engine.inversion.losses.guide import Guide
+from join_engine.inversion.presets import EncoderStart, Joint, Preset
+from join_engine.networks.stylegan2 import generate
 
 
 def trained_with(bank: Bank, **settings: bool) -> Bank:

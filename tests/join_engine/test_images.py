@@ -13,7 +13,15 @@ from PIL import Image
 
 from join_engine.color import srgb_decode, srgb_encode
 from join_engine.errors import JoinError
-from join_engine.images import display_encode, opaque, read_image, validate_image, write_exr, write_npy, write_png
+from join_engine.images.files import (
+    display_encode,
+    opaque,
+    read_image,
+    validate_image,
+    write_exr,
+    write_npy,
+    write_png,
+)
 
 NAME = "ein Bild mit Ümläut"
 

@@ -15,12 +15,10 @@ import torch
 from join_engine import forward_models
 from join_engine.bank import Bank, find_bank, load_bank
 from join_engine.errors import JoinError
-from join_engine.inversion import Monitor, Progress, invert, run_stages
-from join_engine.inversion import state as state_module
-from join_engine.inversion.schedule import ramped
-from join_engine.inversion.starts import keep_best, pool_start
-from join_engine.inversion.state import Clock, InversionState, Whitening, generate
-from join_engine.presets import (
+from join_engine.inversion import progress as progress_module
+from join_engine.inversion.codebook import Whitening
+from join_engine.inversion.invert import invert, run_stages
+from join_engine.inversion.presets import (
     PRESETS,
     EncoderStart,
     Joint,
@@ -31,6 +29,11 @@ from join_engine.presets import (
     StageSettings,
     Tuning,
 )
+from join_engine.inversion.progress import Clock, Monitor, Progress
+from join_engine.inversion.stages.joint import ramped
+from join_engine.inversion.stages.starts import keep_best, pool_start
+from join_engine.inversion.state import InversionState
+from join_engine.networks.stylegan2 import generate
 
 SHORT = Preset("short", (MeanStart(), Joint(steps=20)))
 
@@ -349,7 +352,7 @@ def test_steps_can_be_overridden() -> None:
 
 def test_the_time_left_does_not_take_the_first_step_for_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(state_module.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(progress_module.time, "perf_counter", lambda: now[0])
     clock = Clock(11)
     now[0] = 10.0  # the first step draws codes and compiles
     assert clock.left(1) == pytest.approx(100.0)

@@ -7,8 +7,7 @@ import math
 
 import torch
 
-from join_engine.losses.in_domain import in_domain_loss
-from join_engine.losses.knn import KnnLoss
+from join_engine.inversion.losses.knn import KnnLoss, in_domain_loss
 
 
 def _brute_force(w: torch.Tensor, codes: torch.Tensor, k: int) -> float:

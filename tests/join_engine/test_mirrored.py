@@ -10,9 +10,8 @@ import torch
 from join_engine.bank import Bank
 from join_engine.evaluation.evaluate import Run, evaluate
 from join_engine.evaluation.methods import preset_method
-from join_engine.inversion import InversionState, Monitor, invert
-from join_engine.pipeline import decompose
-from join_engine.presets import (
+from join_engine.inversion.invert import invert
+from join_engine.inversion.presets import (
     Detail,
     EncoderStart,
     Joint,
@@ -23,6 +22,9 @@ from join_engine.presets import (
     StageSettings,
     Tuning,
 )
+from join_engine.inversion.progress import Monitor
+from join_engine.inversion.state import InversionState
+from join_engine.pipeline import decompose
 
 from .test_evaluate import _own_samples
 from .test_guide import seen, trained_with

@@ -7,7 +7,7 @@ import hashlib
 
 import torch
 
-from join_engine.losses.perceptual import FeatureDistance, PerceptualLoss
+from join_engine.inversion.losses.perceptual import FeatureDistance, PerceptualLoss
 from join_engine.networks.features import DiscriminatorFeatures, RandomFeatures, SummedFeatures, takes_one_size
 from join_engine.networks.stylegan2 import Discriminator, GeneratorConfig
 

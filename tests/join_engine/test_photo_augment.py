@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from join_engine.color import srgb_encode
-from join_engine.training import photo_augment
-from join_engine.training.draws import draws
-from join_engine.training.photo_augment import PhotoRanges, augment
+from join_engine.renders import photo_augment
+from join_engine.renders.draws import draws
+from join_engine.renders.photo_augment import PhotoRanges, augment
 
 ALWAYS = PhotoRanges(share=1.0)
 NOTHING = PhotoRanges(1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 100)

@@ -14,13 +14,14 @@ from safetensors.numpy import save_file
 
 from join_engine.bank import Bank
 from join_engine.color import srgb_encode
-from join_engine.decomposition import Decomposition, load_decomposition, save_decomposition
-from join_engine.editing.sefa import sefa_directions, style_weights
 from join_engine.errors import JoinError
-from join_engine.fitting import Frame
-from join_engine.inversion import Monitor
-from join_engine.pipeline import Edit, decompose, relight
-from join_engine.presets import Joint, MeanStart, Preset, Tuning
+from join_engine.images.frame import Frame
+from join_engine.inversion.presets import Joint, MeanStart, Preset, Tuning
+from join_engine.inversion.progress import Monitor
+from join_engine.layers.decomposition import Decomposition, load_decomposition, save_decomposition
+from join_engine.pipeline import decompose, relight
+from join_engine.relighting.directions import sefa_directions, style_weights
+from join_engine.relighting.relighter import Edit
 
 SHORT = Preset("short", (MeanStart(), Joint(steps=10)))
 

@@ -13,14 +13,14 @@ import pytest
 import torch
 
 from join_engine.bank import Bank, load_bank
-from join_engine.decomposition import Decomposition, load_decomposition, save_decomposition
-from join_engine.editing.directions import Directions
-from join_engine.editing.relighting import Edit, Relighter
 from join_engine.errors import JoinError
-from join_engine.images import display_encode, read_image
-from join_engine.layer_files import export_layers
+from join_engine.images.files import display_encode, read_image
+from join_engine.inversion.presets import Detail, Joint, MeanStart, Preset
+from join_engine.layers.decomposition import Decomposition, load_decomposition, save_decomposition
+from join_engine.layers.layer_files import export_layers
 from join_engine.pipeline import decompose
-from join_engine.presets import Detail, Joint, MeanStart, Preset
+from join_engine.relighting.directions import Directions
+from join_engine.relighting.relighter import Edit, Relighter
 
 SHORT = Preset("short", (MeanStart(), Joint(steps=5)), Detail())
 

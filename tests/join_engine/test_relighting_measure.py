@@ -15,16 +15,15 @@ import pytest
 import torch
 from PIL import Image
 
-import join_engine.evaluation.relighting as relighting
-from join_engine.bank import Bank, DirectionsHeader, fingerprint, load_bank, save_bank
+from join_engine.bank import Bank, DirectionsHeader, DirectionVectors, fingerprint, load_bank, save_bank
 from join_engine.color import reinhard_decode
 from join_engine.errors import JoinError
-from join_engine.evaluation.relighting import BEGIN, compare_layers, main, measure, summarise
-from join_engine.evaluation.relighting_sheet import write_render_sheet
-from join_engine.evaluation.relit import read_relit
-from join_engine.images import write_png
-from join_engine.networks.directions import DirectionVectors
-from join_engine.presets import Detail, Joint, MeanStart, Preset
+from join_engine.evaluation import relighting_scores as relighting
+from join_engine.evaluation.relighting_scores import BEGIN, compare_layers, main, measure, summarise
+from join_engine.evaluation.sheets.relighting import write_render_sheet
+from join_engine.images.files import write_png
+from join_engine.inversion.presets import Detail, Joint, MeanStart, Preset
+from join_engine.renders.relit import read_relit
 
 from .fake_packs import add_member
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from join_engine.decomposition import load_decomposition
+from join_engine.layers.decomposition import load_decomposition
 
 ROOT = Path(__file__).parents[2]
 FOLDER = "Ordner mit Ümläut"

@@ -10,14 +10,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from join_engine.networks.layers import EqualizedConv, EqualizedLinear, demodulation, modulated_conv2d
+from join_engine.networks.convolutions import EqualizedConv, EqualizedLinear, demodulation, modulated_conv2d
 from join_engine.networks.resample import blur, downsample, filter_kernel, upsample
-from join_engine.networks.stylegan2 import (
-    Discriminator,
-    Generator,
-    GeneratorConfig,
-    MinibatchStandardDeviation,
-)
+from join_engine.networks.stylegan2 import Discriminator, Generator, GeneratorConfig, MinibatchStandardDeviation
 
 TINY = GeneratorConfig(resolution=16, z_dim=8, w_dim=12, channel_base=128, channel_max=8, mapping_layers=2)
 

@@ -23,19 +23,20 @@ from PIL import Image
 from join_engine.bank import load_bank, read_header
 from join_engine.errors import JoinError
 from join_engine.networks.stylegan2 import GeneratorConfig
-from join_engine.training import gan, make_bank
+from join_engine.renders.contact_sheet import contact_sheet
+from join_engine.renders.packs import ImageSet, read_pack_info, read_packs, to_generator_range, to_pixels
+from join_engine.training import make_bank
 from join_engine.training.checkpoint import CHECKPOINT_NAME, read_checkpoint
-from join_engine.training.dataset import ImageSet, read_pack_info, read_packs, to_generator_range, to_pixels
-from join_engine.training.gan_losses import (
+from join_engine.training.gan import train as gan
+from join_engine.training.gan.losses import (
     discriminator_loss,
     generator_loss,
     path_length_penalty,
     path_lengths,
     r1_penalty,
 )
-from join_engine.training.gan_state import GanSettings, GanState
-from join_engine.training.monitor import LOG_NAME
-from join_engine.training.samples import contact_sheet
+from join_engine.training.gan.monitor import LOG_NAME
+from join_engine.training.gan.state import GanSettings, GanState
 
 from .fake_packs import add_member, write_pack
 
@@ -386,7 +387,7 @@ def test_errors_of_the_command_are_one_line(tmp_path: Path, capsys: pytest.Captu
 
 def test_killed_training_goes_on(tmp_path: Path, pack: Path) -> None:
     out = tmp_path / "albedo"
-    command = [sys.executable, "-m", "join_engine.training.gan", "--data", str(pack), "--component", "albedo"]
+    command = [sys.executable, "-m", "join_engine.training.gan.train", "--data", str(pack), "--component", "albedo"]
     command += ["--out", str(out), *TINY_OPTIONS, "--save-every", "0.008"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen([*command, "--kimg", "100"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:

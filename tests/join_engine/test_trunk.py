@@ -15,14 +15,14 @@ import torch
 
 from join_engine.bank import Bank, load_bank
 from join_engine.errors import JoinError
-from join_engine.inversion import invert
-from join_engine.inversion.features import FEATURE_KINDS, make_features
-from join_engine.losses.perceptual import PerceptualLoss, unit_features
+from join_engine.inversion.invert import invert
+from join_engine.inversion.losses.perceptual import PerceptualLoss, unit_features
+from join_engine.inversion.losses.reconstruction import FEATURE_KINDS, make_features
+from join_engine.inversion.presets import Joint, MeanStart, Preset, Tuning
 from join_engine.networks.trunk import Trunk, TrunkConfig
-from join_engine.presets import Joint, MeanStart, Preset, Tuning
+from join_engine.renders.compose import ComponentSets, photograph, read_component_sets, read_validation
 from join_engine.training import run, trunk
 from join_engine.training.checkpoint import CHECKPOINT_NAME, read_checkpoint
-from join_engine.training.compose import ComponentSets, photograph, read_component_sets, read_validation
 from join_engine.training.make_bank import load_trunk
 from join_engine.training.trunk import TrunkLearner, TrunkSettings, recognition_rates, relit
 

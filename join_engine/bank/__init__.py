@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The bank: one file with the generators of a forward model, what it says of itself, and its card."""
+
+from .file import (
+    Bank,
+    BankComponent,
+    DirectionVectors,
+    find_bank,
+    fingerprint,
+    list_banks,
+    load_bank,
+    read_header,
+    save_bank,
+    truncated_normal,
+    verify_bank,
+)
+from .header import (
+    FORMAT_VERSION,
+    BankHeader,
+    BrightnessHeader,
+    ComponentHeader,
+    DirectionsHeader,
+    EncoderHeader,
+    TrunkHeader,
+)
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Bank",
+    "BankComponent",
+    "BankHeader",
+    "BrightnessHeader",
+    "ComponentHeader",
+    "DirectionVectors",
+    "DirectionsHeader",
+    "EncoderHeader",
+    "TrunkHeader",
+    "find_bank",
+    "fingerprint",
+    "list_banks",
+    "load_bank",
+    "read_header",
+    "save_bank",
+    "truncated_normal",
+    "verify_bank",
+]

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A bank's card in Markdown, written from its header: what it was trained on, for how long, and how good it is.
+
+The tool's part of the file lies between two markers; what people write around them stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import JoinError
+from ..forward_models import DETAILED
+from ..images.files import write_text
+from ..networks.brightness import Brightness
+from ..networks.encoder import Encoder
+from ..networks.stylegan2 import Generator, GeneratorConfig
+from ..networks.trunk import Trunk
+from .figures import encoders_alone, hours, images_in, measured, nested, ten_times
+from .header import BankHeader, ComponentHeader, DirectionsHeader
+
+BEGIN = "<!-- facts from the bank's header, written by `python -m join_engine banks card`: begin -->"
+END = "<!-- facts: end -->"
+
+
+def write_card(path: Path, header: BankHeader, size: int) -> None:
+    """Write the card, or replace the tool's part of one that is there.
+
+    Args:
+        path: the Markdown file.
+        header: of the bank.
+        size: of the bank's file, in bytes.
+
+    Raises:
+        JoinError: ``card_unmarked`` when the file has no markers, so that nothing written by hand is lost;
+            ``output_unwritable``.
+    """
+    text = f"{BEGIN}\n\n{card(header, size)}\n{END}\n"
+    if path.is_file():
+        old = path.read_text(encoding="utf-8")
+        before, begin, rest = old.partition(BEGIN)
+        _, end, after = rest.partition(END)
+        if not begin or not end:
+            raise JoinError(
+                "card_unmarked",
+                f"The card '{path}' has no markers between which the facts could go.",
+                f"Remove it, or put the lines '{BEGIN}' and '{END}' into it.",
+            )
+        text = f"{before}{text.rstrip()}{after}"
+    write_text(path, text)
+
+
+def card(header: BankHeader, size: int) -> str:
+    """The facts, from the header alone.
+
+    Args:
+        size: of the file, in bytes.
+    """
+    components = " and ".join(header.components)
+    lines = [
+        f"# The bank `{header.name}`",
+        "",
+        f"Generators for {components} at {header.resolution}×{header.resolution} pixels, to be inverted jointly under "
+        f"the forward model `{header.forward_model}`. {size / 1e6:.1f} MB. License of the weights: {header.license}.",
+        "",
+        _ingredients(header),
+        *([f"Machine: {header.machine}."] if header.machine else []),
+        *_detail(header),
+        "",
+        "| network | images | shown | steps | training time | images/s | weights |",
+        "|---|---|---|---|---|---|---|",
+        *_rows(header),
+        "",
+        *hours(header),
+        "| component | transform | w | discriminator | encoder |",
+        "|---|---|---|---|---|",
+        *(_component(name, component) for name, component in header.components.items()),
+    ]
+    if header.directions is not None:
+        lines += ["", "## Directions of the light", "", *_directions(header.directions)]
+    for title, training, stretches in _trainings(header):
+        lines += ["", f"## {title}", "", *_own_scores(training), *stretches]
+    lines += encoders_alone(header) + ten_times(header)
+    lines += ["", "## Scores", "", *measured(header.scores)]
+    return "\n".join(lines) + "\n"
+
+
+def _detail(header: BankHeader) -> list[str]:
+    """How the detail is split, where there is any."""
+    if header.forward_model not in DETAILED:
+        return []
+    return [
+        f"Of the smooth grey difference that the generators leave in an image, {header.detail_share:.0%} is light; "
+        f"smooth is what a Gaussian of {header.detail_radius:g} pixels leaves of it."
+    ]
+
+
+def directions_table(header: DirectionsHeader) -> list[str]:
+    """The figures of a bank's named directions, one attribute a line."""
+    components = list(header.layers)
+    columns = ["one standard deviation", "R² of all"]
+    columns += [f"{name}: {figure}" for name in components for figure in ("R²", "moves", "mean change")]
+    lines = [f"| attribute | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for attribute, figures in header.attributes.items():
+        cells = [f"{figures['unit']:.3g}", f"{figures['r2']:.2f}"]
+        for name in components:
+            r2, moves, alike = (figures[f"{figure}_{name}"] for figure in ("r2", "moves", "alike"))
+            cells += [f"{r2:.2f}", f"{moves:.2f} SD", f"{alike:.2f}"]
+        lines.append(f"| {attribute} | {' | '.join(cells)} |")
+    return lines
+
+
+def _directions(header: DirectionsHeader) -> list[str]:
+    training = header.training
+    found = f"{training['steps']} steps of inversion" if training.get("steps") else "the encoders"
+    dropped = [f"{name} (R² {r2:.2f})" for name, r2 in training.get("left_out", {}).items()]
+    left_out = ["", f"Without a direction, because the codes hardly tell it: {', '.join(dropped)}."] if dropped else []
+    return [
+        f"Learned from the codes that {found} gave {training['samples']:,} training renders"
+        f"{', as they are and mirrored' if training.get('mirror') else ''}. "
+        "R²: how much of an attribute's variance over "
+        f"{training['validation_samples']:,} validation renders their codes tell, by ridge regression. Moves: how far "
+        "one standard deviation of the attribute goes, in standard deviations of the codes along that direction. Mean "
+        "change: cosine between the mean change of what the generator makes and that of the renders.",
+        "",
+        *directions_table(header),
+        *left_out,
+        "",
+        "`left_right` and `up_down` are sines of angles as one sees them in the picture; `distance` and `size` (in "
+        "widths of the picture) and `intensity` are logarithms.",
+    ]
+
+
+def _ingredients(header: BankHeader) -> str:
+    """What went into the generators."""
+    trainings = [component.training for component in header.components.values()]
+    begun = [stretch.get("start_from", {}) for training in trainings for stretch in training.get("stretches", [])]
+    files = sorted({item["imported_from"] for item in [*trainings, *begun] if "imported_from" in item})
+    if files:
+        return f"Generators of others are in it: {', '.join(files)}."
+    return "Trained from scratch on this project's own renders; no photograph and no other model went into it."
+
+
+def _component(name: str, header: ComponentHeader) -> str:
+    encoder = "none" if header.encoder is None else header.encoder.architecture.space.upper()
+    discriminator = "yes" if header.has_discriminator else "no"
+    return f"| {name} | {header.transform} | {header.architecture.w_dim} | {discriminator} | {encoder} |"
+
+
+def _rows(header: BankHeader) -> Iterator[str]:
+    """One line per network."""
+    for name, component in header.components.items():
+        yield _row(f"generator of {name}", component.training, _weights(Generator(component.architecture)))
+    for name, component in header.components.items():
+        if component.encoder is not None:
+            weights = _weights(Encoder(component.encoder.architecture))
+            yield _row(f"encoder of {name}", component.encoder.training, weights)
+    if header.trunk is not None:
+        yield _row("trunk", header.trunk.training, _weights(Trunk(header.trunk.architecture)))
+    if header.brightness is not None:
+        weights = _weights(Brightness(header.brightness.architecture))
+        yield _row("brightness network", header.brightness.training, weights)
+
+
+def _row(name: str, training: Mapping[str, Any], weights: int) -> str:
+    if "stretches" not in training:
+        return f"| {name} | | | | not told | | {weights:,} |"
+    count, seconds, shown = images_in(training), training["seconds"], training["images_shown"]
+    speed, time = f"{shown / seconds:.0f}" if seconds else "", f"{seconds / 3600:.2f} h"
+    return f"| {name} | {count:,} | {shown:,} | {training['steps']:,} | {time} | {speed} | {weights:,} |"
+
+
+def _weights(network: Any) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _trainings(header: BankHeader) -> Iterator[tuple[str, Mapping[str, Any], list[str]]]:
+    """Title, what the header says, and the commands, of each training."""
+    for name, component in header.components.items():
+        architecture = _architecture(component.architecture)
+        command = f"python -m join_engine.training.gan.train --component {name} --out runs/{name}"
+        yield name, component.training, _stretches(component.training, command, architecture)
+    for name, component in header.components.items():
+        if component.encoder is not None:
+            training, space = component.encoder.training, component.encoder.architecture.space
+            command = f"python -m join_engine.training.encoder --bank BANK --component {name} --out runs/encoder-{name}"
+            yield f"Encoder of {name}", training, _stretches(training, command, f"--space {space}")
+    if header.trunk is not None:
+        config = header.trunk.architecture
+        architecture = f"--widths {' '.join(map(str, config.widths))} --depths {' '.join(map(str, config.depths))}"
+        command = f"python -m join_engine.training.trunk --forward-model {header.forward_model} --out runs/trunk"
+        yield "Perceptual trunk", header.trunk.training, _stretches(header.trunk.training, command, architecture)
+    if header.brightness is not None:
+        training, shape = header.brightness.training, header.brightness.architecture
+        architecture = f"--widths {' '.join(map(str, shape.widths))} --hidden {shape.hidden} --dropout {shape.dropout}"
+        command = "python -m join_engine.training.brightness --out runs/brightness"
+        command += f" --forward-model {header.forward_model}"
+        yield "Brightness network", training, _stretches(training, command, architecture)
+
+
+def _own_scores(training: Mapping[str, Any]) -> list[str]:
+    if "scores" not in training:
+        return []
+    return ["On samples that it has not seen:", "", *nested(training["scores"]), ""]
+
+
+def _stretches(training: Mapping[str, Any], command: str, architecture: str) -> list[str]:
+    """How it was trained, as the commands that would do it again."""
+    if "stretches" not in training:
+        return ["How it was trained is not told."]
+    lines = ["Stretches of the training, each going on from the one before:", "", "```"]
+    for stretch in training["stretches"]:
+        if stretch["to_images"] == stretch["from_images"]:
+            continue
+        files = " ".join(pack["file"] for pack in stretch["packs"])
+        settings = {**stretch["settings"], **stretch.get("augmentation", {})}
+        options = " ".join(_option(key, value) for key, value in settings.items() if value is not None)
+        begun = stretch.get("start_from")
+        options += f" --start-from {begun['file']}" if begun else ""
+        lines.append(f"# from {stretch['from_images']:,} to {stretch['to_images']:,} images shown; {_where(stretch)}")
+        lines.append(f"{command} --data {files} --kimg {stretch['to_images'] / 1000:g} {architecture} {options}")
+    return [*lines, "```"]
+
+
+def _where(stretch: Mapping[str, Any]) -> str:
+    return f"{stretch['device']}, {stretch['threads']} thread(s), torch {stretch['torch']}"
+
+
+def _architecture(config: GeneratorConfig) -> str:
+    values = config.to_dict()
+    return " ".join(_option(key, value) for key, value in values.items() if key not in ("resolution", "image_channels"))
+
+
+def _option(key: str, value: Any) -> str:
+    name = key.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name} {value}"
+
+
+def put_part(card: Path, begin: str, end: str, text: str) -> None:
+    """Put ``text``, which begins and ends with these markers, in the place of what lies between them, or at the end.
+
+    Raises:
+        JoinError: ``output_unwritable``.
+    """
+    old = card.read_text(encoding="utf-8") if card.is_file() else ""
+    before, found, rest = old.partition(begin)
+    _, closed, after = rest.partition(end)
+    if found and closed:
+        write_text(card, f"{before}{text}{after}")
+    else:
+        write_text(card, f"{old.rstrip()}\n\n{text}\n".lstrip())

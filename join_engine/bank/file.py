@@ -1,0 +1,502 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The bank file: the generators of one forward model in a single ``.safetensors``, with a JSON header.
+
+Tensors are named ``{component}.generator.{param}``, ``{component}.discriminator.{param}``,
+``{component}.encoder.{param}``, ``{component}.directions.vectors``, ``{component}.w_avg``, ``trunk.{param}`` and
+``brightness.{param}``. The header is JSON under the key ``join_bank`` of the file's metadata; ``weights_sha256`` in it
+is the hash of all tensors. Nothing in the file is ever executed. Discriminators, encoders, directions, the trunk and
+the brightness network may be absent, as may the hash in files of early versions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as safetensors_bytes
+from torch import nn
+
+from ..color import ComponentTransform
+from ..errors import JoinError
+from ..forward_models import ForwardModel, get_forward_model
+from ..images.files import write_atomically
+from ..networks.brightness import Brightness
+from ..networks.encoder import Encoder
+from ..networks.stylegan2 import Discriminator, Generator
+from ..networks.trunk import Trunk
+from ..single_gan import transform_named
+from .header import (
+    BRIGHTNESS,
+    FORMAT_VERSION,
+    TRUNK,
+    BankHeader,
+)
+
+HEADER_KEY = "join_bank"
+HASH_KEY = "weights_sha256"
+SUFFIX = ".safetensors"
+DEFAULT_BANK = "materials"
+BANKS_FOLDER = Path(__file__).parents[1] / "banks"
+
+# Half precision keeps 11 bits, far below what an image shows; but the noise and the mean code are added up often,
+# weights stored with a learning-rate multiplier of 0.01 are too large for comfort, and running variances have no bound.
+_FULL_PRECISION = ("noise_const", "noise_strength", "w_avg", "mapping.", "running_", "vectors")
+# A counter of training that no inference needs.
+_NOT_STORED = "num_batches_tracked"
+
+
+class DirectionVectors(nn.Module):
+    """Learned directions in a generator's latent space, one vector per name.
+
+    ``vectors`` is [names, L, w_dim]: L is 1 (W) or one per layer (W+).
+    """
+
+    vectors: torch.Tensor
+
+    def __init__(self, names: int, layers: int, w_dim: int) -> None:
+        super().__init__()
+        self.register_buffer("vectors", torch.zeros(names, layers, w_dim))
+
+
+@dataclass
+class BankComponent:
+    """One component of a loaded bank.
+
+    Attributes:
+        name: as the forward model calls it.
+        transform: T of Eq. 2.
+        generator: frozen, in evaluation mode, float32.
+        discriminator: likewise, or None when not asked for or not in the file.
+        w_avg: mean code, [w_dim] float32.
+        encoder: likewise, or None when not in the file.
+        directions: by name, vectors in W, [w_dim] float32, or in W+, [num_ws, w_dim]: what one standard deviation of
+            that attribute of the light, in the bank's renders, changes; empty when there are none in the file.
+    """
+
+    name: str
+    transform: ComponentTransform
+    generator: Generator
+    discriminator: Discriminator | None
+    w_avg: torch.Tensor
+    encoder: Encoder | None = None
+    directions: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    _codes: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict, repr=False)
+
+    @torch.no_grad()
+    def sample_codes(self, count: int = 100_000, seed: int = 0) -> torch.Tensor:
+        """[count, w_dim] codes w of z drawn from a Gaussian truncated elementwise at ±2 (JoIN, section 3.4).
+
+        The same codes for the same ``seed`` on every device. They are not stored in the file but drawn again, and
+        kept in memory after the first call.
+        """
+        key = (count, seed)
+        if key not in self._codes:
+            z = truncated_normal(count, self.generator.config.z_dim, seed)
+            chunks = [self.generator.mapping(part.to(self.w_avg.device)) for part in z.split(10_000)]
+            self._codes[key] = torch.cat(chunks)
+        return self._codes[key]
+
+    @torch.no_grad()
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """Codes of this component in sRGB-encoded images [B, 3, R, R]: [B, 1, w_dim], or [B, num_ws, w_dim] in W+.
+
+        Raises:
+            JoinError: ``encoder_missing``.
+        """
+        if self.encoder is None:
+            raise JoinError(
+                "encoder_missing",
+                f"This bank has no encoder of '{self.name}'.",
+                "Choose another preset, or a bank with encoders.",
+            )
+        return self.w_avg + self.encoder(images.clamp(0.0, 1.0))
+
+
+@dataclass(frozen=True)
+class Bank:
+    """A loaded bank: see :func:`load_bank`.
+
+    ``trunk`` and ``brightness`` are frozen like all networks, None when not in the file.
+    """
+
+    header: BankHeader
+    path: Path
+    components: dict[str, BankComponent]
+    trunk: Trunk | None = None
+    brightness: Brightness | None = None
+
+    @property
+    def forward_model(self) -> ForwardModel:
+        """f of Eq. 1."""
+        return get_forward_model(self.header.forward_model)
+
+    @property
+    def has_encoders(self) -> bool:
+        """Whether every component has one."""
+        return all(component.encoder is not None for component in self.components.values())
+
+    @property
+    def direction_vectors(self) -> dict[str, DirectionVectors]:
+        """The named directions of the components that have any, as :func:`save_bank` takes them."""
+        found = {}
+        for name, component in self.components.items():
+            if component.directions:
+                stacked = torch.stack(
+                    [vector.reshape(-1, vector.shape[-1]) for vector in component.directions.values()]
+                )
+                found[name] = DirectionVectors(*stacked.shape)
+                found[name].vectors.copy_(stacked)
+        return found
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hexadecimal hash of the file, to name the bank exactly in a stored decomposition."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def truncated_normal(count: int, size: int, seed: int, limit: float = 2.0) -> torch.Tensor:
+    """[count, size] float32 draws of a standard normal, each conditioned on lying within ±``limit``.
+
+    Drawn on the CPU through the inverse distribution function, so that a seed means the same values everywhere.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    tail = 0.5 * torch.erfc(torch.tensor(limit / 2**0.5, dtype=torch.float64)).item()
+    uniform = torch.rand(count, size, generator=rng, dtype=torch.float64)
+    values = torch.special.ndtri(tail + uniform * (1.0 - 2.0 * tail))
+    return values.clamp(-limit, limit).float()
+
+
+def fingerprint(network: nn.Module) -> str:
+    """Short hash of a network's weights as a bank stores them, the same before and after a way through the file."""
+    return _hash({key: _for_storage(key, value) for key, value in _stored_state(network).items()})[:16]
+
+
+def save_bank(
+    path: str | Path,
+    header: BankHeader,
+    modules: Mapping[str, tuple[Generator, Discriminator | None]],
+    encoders: Mapping[str, Encoder] | None = None,
+    trunk: Trunk | None = None,
+    directions: Mapping[str, DirectionVectors] | None = None,
+    brightness: Brightness | None = None,
+) -> None:
+    """Write a bank: complete under its name, or not at all.
+
+    Args:
+        path: the file; its folder is made when absent.
+        header: describes the networks.
+        modules: generator (with its ``w_avg``) and discriminator of every component of ``header``.
+        encoders: of the components that have one.
+        trunk: the perceptual trunk, if there is one.
+        directions: of the components that have any.
+        brightness: the network that tells how bright an albedo is, if there is one.
+
+    Raises:
+        ValueError: header and networks do not belong together.
+        JoinError: ``weights_not_finite`` when a weight is no number (or too large for half precision),
+            ``output_unwritable``.
+    """
+    encoders, directions = encoders or {}, directions or {}
+    _check_described(header, modules, encoders, trunk, brightness)
+    _check_directions(header, modules, directions)
+    networks: dict[str, nn.Module] = {}
+    for name, (generator, discriminator) in ((name, modules[name]) for name in header.components):
+        networks[f"{name}.generator"] = generator
+        networks |= {} if discriminator is None else {f"{name}.discriminator": discriminator}
+        networks |= {f"{name}.encoder": encoders[name]} if name in encoders else {}
+        networks |= {f"{name}.directions": directions[name]} if name in directions else {}
+    networks |= {} if trunk is None else {TRUNK: trunk}
+    networks |= {} if brightness is None else {BRIGHTNESS: brightness}
+    tensors = {
+        name: _for_storage(name, value)
+        for prefix, network in networks.items()
+        for name, value in _named_tensors(prefix, network).items()
+    }
+    spoiled = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if spoiled:
+        message = f"The weights '{spoiled[0]}' hold values that are not numbers."
+        raise JoinError("weights_not_finite", message, "Go back to an earlier snapshot of that training.")
+    text = json.dumps(header.to_dict() | {HASH_KEY: _hash(tensors)}, ensure_ascii=False, allow_nan=False)
+    data = safetensors_bytes(tensors, metadata={HEADER_KEY: text})
+    write_atomically(path, lambda temporary: temporary.write_bytes(data))
+
+
+def read_header(path: str | os.PathLike[str]) -> BankHeader:
+    """The header of a bank, without reading its weights.
+
+    Raises:
+        JoinError: ``bank_missing``, ``bank_broken`` or ``bank_newer``.
+    """
+    path = _existing(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata()
+    except (SafetensorError, OSError) as error:
+        raise _broken(path, "is damaged or is no bank") from error
+    return _parse_header(path, metadata)
+
+
+def load_bank(
+    path: str | os.PathLike[str], device: str | torch.device = "cpu", with_discriminators: bool = False
+) -> Bank:
+    """Load a bank; every network frozen, in evaluation mode, float32, on ``device``.
+
+    Raises:
+        JoinError: ``bank_missing``, ``bank_broken`` or ``bank_newer``.
+    """
+    path = _existing(path)
+    header = read_header(path)
+    networks = _networks(header)
+    try:
+        with safe_open(path, framework="pt") as file:
+            stored = _read_tensors(path, file, networks)
+            expected_hash = json.loads(file.metadata()[HEADER_KEY]).get(HASH_KEY)
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise _broken(path, "is damaged") from error
+    if expected_hash is not None and _hash(stored) != expected_hash:
+        raise _broken(path, "does not hold the weights that it was written with (their hash differs)")
+    for prefix, network in networks.items():
+        _fill(network, prefix, stored)
+        network.to(device=device, dtype=torch.float32).eval().requires_grad_(False)
+    components: dict[str, BankComponent] = {}
+    for name, component in header.components.items():
+        generator = cast(Generator, networks[f"{name}.generator"])
+        if component.encoder is not None and component.encoder.generator != fingerprint(generator):
+            raise _broken(path, f"has an encoder of '{name}' that was trained for another generator")
+        learned_for = None if header.directions is None else header.directions.generators.get(name)
+        if learned_for is not None and learned_for != fingerprint(generator):
+            raise _broken(path, f"has directions of '{name}' that were learned for another generator")
+        components[name] = BankComponent(
+            name,
+            transform_named(component.transform),
+            generator,
+            cast(Discriminator | None, networks.get(f"{name}.discriminator") if with_discriminators else None),
+            generator.w_avg,
+            cast(Encoder | None, networks.get(f"{name}.encoder")),
+            _named_vectors(header, cast(DirectionVectors | None, networks.get(f"{name}.directions"))),
+        )
+    trunk, brightness = networks.get(TRUNK), networks.get(BRIGHTNESS)
+    return Bank(header, path, components, cast(Trunk | None, trunk), cast(Brightness | None, brightness))
+
+
+@torch.no_grad()
+def verify_bank(bank: Bank) -> None:
+    """Let every network of a bank work once: what they make must be finite, and not always the same.
+
+    Loading has compared names, shapes and the hash; this finds weights that are numbers but no networks.
+
+    Raises:
+        JoinError: ``bank_broken``.
+    """
+    side = bank.header.resolution
+    for name, component in bank.components.items():
+        codes = component.sample_codes(8, seed=1)
+        images = component.generator.synthesis(codes)
+        found = {"generator": images}
+        if component.discriminator is not None:
+            found["discriminator"] = component.discriminator(images)
+        if component.encoder is not None:
+            found["encoder"] = component.encode(images)
+        for kind, output in found.items():
+            if not output.isfinite().all():
+                raise _broken(bank.path, f"has a {kind} of '{name}' whose output holds values that are not numbers")
+        if float(images.std(dim=0).max()) == 0.0:
+            raise _broken(bank.path, f"has a generator of '{name}' that makes one image only")
+    if bank.trunk is not None and not all(
+        tap.isfinite().all() for tap in bank.trunk(torch.full((1, 3, side, side), 0.5))
+    ):
+        raise _broken(bank.path, "has a trunk whose output holds values that are not numbers")
+    if bank.brightness is not None and not bank.brightness(torch.full((1, 3, side, side), 0.5)).isfinite().all():
+        raise _broken(bank.path, "has a brightness network whose output holds values that are not numbers")
+
+
+def list_banks(folder: str | os.PathLike[str] | None = None) -> list[Path]:
+    """Bank files in ``folder`` (default: the shipped ones), sorted by name; the files are not opened."""
+    return sorted(Path(folder or BANKS_FOLDER).glob(f"*{SUFFIX}"))
+
+
+def find_bank(name_or_path: str | os.PathLike[str] | None = None) -> Path:
+    """The file of a bank given by path or by the name of a shipped one; None means the default bank.
+
+    Raises:
+        JoinError: ``bank_missing``.
+    """
+    if name_or_path is None:
+        name_or_path = DEFAULT_BANK
+    shipped = {path.stem: path for path in list_banks()}
+    if str(name_or_path) in shipped:
+        return shipped[str(name_or_path)]
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    hint = f"Shipped banks: {', '.join(sorted(shipped))}." if shipped else "Give the path of a bank file."
+    raise JoinError("bank_missing", f"There is no bank '{name_or_path}'.", hint)
+
+
+def _check_described(
+    header: BankHeader,
+    modules: Mapping[str, tuple[Generator, Discriminator | None]],
+    encoders: Mapping[str, Encoder],
+    trunk: Trunk | None,
+    brightness: Brightness | None,
+) -> None:
+    if set(header.components) != set(modules):
+        raise ValueError(f"header has {sorted(header.components)}, modules {sorted(modules)}")
+    if {name for name, component in header.components.items() if component.encoder} != set(encoders):
+        raise ValueError(f"the header does not name the encoders {sorted(encoders)}")
+    if (trunk and trunk.config) != (header.trunk and header.trunk.architecture):
+        raise ValueError("the header does not describe the trunk")
+    if (brightness and brightness.config) != (header.brightness and header.brightness.architecture):
+        raise ValueError("the header does not describe the brightness network")
+    for name, component in header.components.items():
+        generator, discriminator = modules[name]
+        if generator.config != component.architecture or (discriminator is not None) != component.has_discriminator:
+            raise ValueError(f"the header of {name!r} does not describe its networks")
+        encoder = component.encoder
+        if encoder is None:
+            continue
+        if encoders[name].config != encoder.architecture:
+            raise ValueError(f"the header of {name!r} does not describe its encoder")
+        if encoder.generator != fingerprint(generator):
+            raise ValueError(f"the encoder of {name!r} was trained for another generator")
+
+
+def _check_directions(
+    header: BankHeader,
+    modules: Mapping[str, tuple[Generator, Discriminator | None]],
+    directions: Mapping[str, DirectionVectors],
+) -> None:
+    described = {} if header.directions is None else header.directions.generators
+    if set(described) != set(directions):
+        raise ValueError(f"the header does not describe the directions of {sorted(directions)}")
+    for name, generator in described.items():
+        if generator != fingerprint(modules[name][0]):
+            raise ValueError(f"the directions of {name!r} were learned for another generator")
+
+
+def _named_vectors(header: BankHeader, found: DirectionVectors | None) -> dict[str, torch.Tensor]:
+    """Name → [w_dim], or [num_ws, w_dim] in W+."""
+    if found is None or header.directions is None:
+        return {}
+    vectors = found.vectors[:, 0] if found.vectors.shape[1] == 1 else found.vectors
+    return dict(zip(header.directions.attributes, vectors, strict=True))
+
+
+def _networks(header: BankHeader) -> dict[str, nn.Module]:
+    """Fresh networks of all that a header announces, by the prefix of their tensors."""
+    networks: dict[str, nn.Module] = {}
+    for name, component in header.components.items():
+        networks[f"{name}.generator"] = Generator(component.architecture)
+        if component.has_discriminator:
+            networks[f"{name}.discriminator"] = Discriminator(component.architecture)
+        if component.encoder is not None:
+            networks[f"{name}.encoder"] = Encoder(component.encoder.architecture)
+        if header.directions is not None and name in header.directions.layers:
+            shape = len(header.directions.attributes), header.directions.layers[name], component.architecture.w_dim
+            networks[f"{name}.directions"] = DirectionVectors(*shape)
+    if header.trunk is not None:
+        networks[TRUNK] = Trunk(header.trunk.architecture)
+    if header.brightness is not None:
+        networks[BRIGHTNESS] = Brightness(header.brightness.architecture)
+    return networks
+
+
+def _stored_state(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {key: value for key, value in network.state_dict().items() if not key.endswith(_NOT_STORED)}
+
+
+def _named_tensors(prefix: str, network: nn.Module) -> dict[str, torch.Tensor]:
+    """The tensors of a network by their names in the file; they are the network's own, not copies."""
+    owner = prefix.partition(".")[0]
+    return {
+        f"{owner}.w_avg" if key == "w_avg" else f"{prefix}.{key}": value
+        for key, value in _stored_state(network).items()
+    }
+
+
+def _read_tensors(path: Path, file: Any, networks: Mapping[str, nn.Module]) -> dict[str, torch.Tensor]:
+    """All tensors of an open file, checked: exactly those of the networks, of their shapes, and finite.
+
+    Raises:
+        JoinError: ``bank_broken``, for the first that is not so.
+    """
+    expected = {
+        name: list(value.shape)
+        for prefix, network in networks.items()
+        for name, value in _named_tensors(prefix, network).items()
+    }
+    names = set(file.keys())
+    missing, unknown = sorted(set(expected) - names), sorted(names - set(expected))
+    if missing:
+        raise _broken(path, f"lacks {len(missing)} of its weights, such as '{missing[0]}'")
+    if unknown:
+        raise _broken(path, f"holds weights '{unknown[0]}' that its header does not announce")
+    tensors: dict[str, torch.Tensor] = {}
+    for name, shape in expected.items():
+        tensor = file.get_tensor(name)
+        if list(tensor.shape) != shape:
+            raise _broken(path, f"has weights '{name}' of the shape {list(tensor.shape)} instead of {shape}")
+        if not tensor.is_floating_point() or not tensor.isfinite().all():
+            raise _broken(path, f"has weights '{name}' with values that are not numbers")
+        tensors[name] = tensor
+    return tensors
+
+
+@torch.no_grad()
+def _fill(network: nn.Module, prefix: str, stored: Mapping[str, torch.Tensor]) -> None:
+    for name, own in _named_tensors(prefix, network).items():
+        own.copy_(stored[name])
+
+
+def _hash(tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over names, types, shapes and values of float tensors on the CPU."""
+    total = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        total.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        total.update(tensor.numpy().data if tensor.dim() else tensor.numpy().tobytes())
+    return total.hexdigest()
+
+
+def _for_storage(key: str, value: torch.Tensor) -> torch.Tensor:
+    """In half precision where that loses nothing measurable."""
+    full = any(part in key for part in _FULL_PRECISION)
+    return value.detach().cpu().to(torch.float32 if full else torch.float16, copy=True).contiguous()
+
+
+def _existing(path: str | os.PathLike[str]) -> Path:
+    path = Path(path)
+    if not path.is_file():
+        raise JoinError("bank_missing", f"There is no bank file '{path}'.", "Check the path, or name a shipped bank.")
+    return path
+
+
+def _parse_header(path: Path, metadata: Mapping[str, str] | None) -> BankHeader:
+    text = (metadata or {}).get(HEADER_KEY)
+    if text is None:
+        raise _broken(path, "is a safetensors file, but no bank")
+    try:
+        values = json.loads(text)
+        version = int(values["format_version"])
+        if version > FORMAT_VERSION:
+            raise JoinError(
+                "bank_newer",
+                f"The bank '{path.name}' has format {version}, but this version reads up to {FORMAT_VERSION}.",
+                "Update JoIN Intrinsics.",
+            )
+        return BankHeader.from_dict(values)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _broken(path, "has a header that cannot be understood") from error
+
+
+def _broken(path: Path, what: str) -> JoinError:
+    return JoinError("bank_broken", f"The bank '{path.name}' {what}.", "Copy or download it again.")

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a bank says about itself: its header, as frozen dataclasses that go to JSON and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..color import COMPONENT_TRANSFORMS
+from ..networks.brightness import BrightnessConfig
+from ..networks.encoder import EncoderConfig
+from ..networks.stylegan2 import GeneratorConfig
+from ..networks.trunk import TrunkConfig
+from ..single_gan import STACKED_TRANSFORMS
+
+FORMAT_VERSION = 1
+# Prefixes of the tensors of networks that belong to no component.
+TRUNK, BRIGHTNESS = "trunk", "brightness"
+# Of banks that do not say: chosen on validation renders of Primeshapes.
+DETAIL_SHARE = 0.7
+DETAIL_RADIUS = 2.0
+
+
+@dataclass(frozen=True)
+class TrunkHeader:
+    """What a bank says about its perceptual trunk.
+
+    Attributes:
+        architecture: of the network.
+        training: what it was trained on and for how long; plain JSON values.
+    """
+
+    architecture: TrunkConfig
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {"architecture": self.architecture.to_dict(), "training": dict(self.training)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrunkHeader:
+        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
+        return cls(TrunkConfig.from_dict(values["architecture"]), dict(values["training"]))
+
+
+@dataclass(frozen=True)
+class BrightnessHeader:
+    """What a bank says about the network that tells how bright an albedo is.
+
+    Attributes:
+        architecture: of the network.
+        training: what it was trained on and for how long; plain JSON values.
+    """
+
+    architecture: BrightnessConfig
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {"architecture": self.architecture.to_dict(), "training": dict(self.training)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> BrightnessHeader:
+        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
+        return cls(BrightnessConfig.from_dict(values["architecture"]), dict(values["training"]))
+
+
+@dataclass(frozen=True)
+class EncoderHeader:
+    """What a bank says about the encoder of one component.
+
+    Attributes:
+        architecture: of the network.
+        generator: :func:`join_engine.bank.fingerprint` of the generator that it was trained for; it is worth nothing
+            with another one.
+        training: what it was trained on and for how long; plain JSON values.
+    """
+
+    architecture: EncoderConfig
+    generator: str
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        training = dict(self.training)
+        return {"architecture": self.architecture.to_dict(), "generator": self.generator, "training": training}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EncoderHeader:
+        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
+        architecture = EncoderConfig.from_dict(values["architecture"])
+        return cls(architecture, str(values["generator"]), dict(values["training"]))
+
+
+@dataclass(frozen=True)
+class DirectionsHeader:
+    """What a bank says about the named directions of its light, of which each component here holds one vector per name.
+
+    Attributes:
+        attributes: by name, in the vectors' order, figures: ``unit`` (of one standard deviation, in the attribute's own
+            measure: see ``dataset_tools/specs/relighting.py``) and how well validation renders' codes tell the
+            attribute (``r2`` and others); plain JSON values.
+        generators: by component, :func:`join_engine.bank.fingerprint` of the generator that they were learned for.
+        layers: by component, 1 for vectors in W, or the number of codes that the generator takes.
+        training: what they were learned from; plain JSON values.
+    """
+
+    attributes: Mapping[str, Mapping[str, Any]]
+    generators: Mapping[str, str]
+    layers: Mapping[str, int]
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.attributes or set(self.generators) != set(self.layers):
+            raise ValueError("directions need names, and a generator and layers for each component")
+
+    @property
+    def units(self) -> dict[str, float]:
+        """Of each attribute one standard deviation, in the attribute's own measure."""
+        return {name: float(figures["unit"]) for name, figures in self.attributes.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        attributes = {name: dict(figures) for name, figures in self.attributes.items()}
+        generators, layers, training = dict(self.generators), dict(self.layers), dict(self.training)
+        return {"attributes": attributes, "generators": generators, "layers": layers, "training": training}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DirectionsHeader:
+        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
+        return cls(
+            {str(name): dict(figures) for name, figures in values["attributes"].items()},
+            {str(name): str(value) for name, value in values["generators"].items()},
+            {str(name): int(value) for name, value in values["layers"].items()},
+            dict(values["training"]),
+        )
+
+
+@dataclass(frozen=True)
+class ComponentHeader:
+    """What a bank says about one component.
+
+    Attributes:
+        transform: name of the transform T (Eq. 2) between linear values and the generator's range.
+        architecture: settings of the generator and its discriminator.
+        training: what it was trained on and for how long; plain JSON values.
+        has_discriminator: whether the file holds the discriminator too.
+        encoder: of the encoder, None when the file holds none.
+    """
+
+    transform: str
+    architecture: GeneratorConfig
+    training: Mapping[str, Any] = field(default_factory=dict)
+    has_discriminator: bool = True
+    encoder: EncoderHeader | None = None
+
+    def __post_init__(self) -> None:
+        if self.transform not in {*COMPONENT_TRANSFORMS, *STACKED_TRANSFORMS}:
+            raise ValueError(f"unknown transform {self.transform!r}")
+        if self.encoder is not None:
+            mine, other = self.architecture, self.encoder.architecture
+            if (mine.resolution, mine.w_dim, mine.num_ws) != (other.resolution, other.w_dim, other.num_ws):
+                raise ValueError("the encoder does not fit the generator")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "transform": self.transform,
+            "architecture": self.architecture.to_dict(),
+            "training": dict(self.training),
+            "has_discriminator": self.has_discriminator,
+            **({} if self.encoder is None else {"encoder": self.encoder.to_dict()}),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ComponentHeader:
+        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
+        encoder = values.get("encoder")
+        return cls(
+            transform=str(values["transform"]),
+            architecture=GeneratorConfig.from_dict(values["architecture"]),
+            training=dict(values["training"]),
+            has_discriminator=bool(values["has_discriminator"]),
+            encoder=None if encoder is None else EncoderHeader.from_dict(encoder),
+        )
+
+
+@dataclass(frozen=True)
+class BankHeader:
+    """What a bank says about itself.
+
+    Attributes:
+        name: short name, the file's stem for a shipped bank.
+        resolution: side of the images of every component.
+        forward_model: registered name of f (Eq. 1).
+        components: one header per component of the forward model, in its order.
+        scores: measured quality, plain JSON values; empty when not measured.
+        license: SPDX identifier of the weights.
+        format_version: of the file.
+        trunk: of the perceptual trunk, None when the file holds none.
+        machine: where it was trained, in plain words; empty when nobody said.
+        directions: of the light's named directions, None when the file holds none.
+        detail_share: how much of the smooth grey difference that the generators leave is light, as chosen on validation
+            renders (:class:`join_engine.inversion.presets.Detail`).
+        detail_radius: what of it counts as smooth, likewise, in pixels of the bank.
+        brightness: of the network that tells how bright an albedo is, None when the file holds none.
+    """
+
+    name: str
+    resolution: int
+    forward_model: str
+    components: Mapping[str, ComponentHeader]
+    scores: Mapping[str, Any] = field(default_factory=dict)
+    license: str = "CC0-1.0"
+    format_version: int = FORMAT_VERSION
+    trunk: TrunkHeader | None = None
+    machine: str = ""
+    directions: DirectionsHeader | None = None
+    detail_share: float = DETAIL_SHARE
+    detail_radius: float = DETAIL_RADIUS
+    brightness: BrightnessHeader | None = None
+
+    def __post_init__(self) -> None:
+        if not self.components:
+            raise ValueError("a bank needs at least one component")
+        if not 0.0 <= self.detail_share <= 1.0:
+            raise ValueError(f"the detail's share must lie between 0 and 1, not be {self.detail_share}")
+        if not 0.0 < self.detail_radius <= self.resolution:
+            raise ValueError(f"the detail's radius must be above 0 and within the image, not be {self.detail_radius}")
+        for name in (TRUNK, BRIGHTNESS):
+            if name in self.components:
+                raise ValueError(f"no component can be called {name!r}")
+        for name, component in self.components.items():
+            if component.architecture.resolution != self.resolution:
+                raise ValueError(f"component {name!r} has another resolution than the bank")
+        for name, layers in ({} if self.directions is None else self.directions.layers).items():
+            if name not in self.components or layers not in (1, self.components[name].architecture.num_ws):
+                raise ValueError(f"the directions of {name!r} do not fit its generator")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "format_version": self.format_version,
+            "name": self.name,
+            "resolution": self.resolution,
+            "forward_model": self.forward_model,
+            "components": {name: component.to_dict() for name, component in self.components.items()},
+            "scores": dict(self.scores),
+            "license": self.license,
+            **({} if self.trunk is None else {"trunk": self.trunk.to_dict()}),
+            **({"machine": self.machine} if self.machine else {}),
+            **({} if self.directions is None else {"directions": self.directions.to_dict()}),
+            "detail_share": self.detail_share,
+            "detail_radius": self.detail_radius,
+            **({} if self.brightness is None else {"brightness": self.brightness.to_dict()}),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> BankHeader:
+        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
+        trunk, directions, brightness = (values.get(key) for key in ("trunk", "directions", "brightness"))
+        return cls(
+            name=str(values["name"]),
+            resolution=int(values["resolution"]),
+            forward_model=str(values["forward_model"]),
+            components={name: ComponentHeader.from_dict(item) for name, item in values["components"].items()},
+            scores=dict(values["scores"]),
+            license=str(values["license"]),
+            format_version=int(values["format_version"]),
+            trunk=None if trunk is None else TrunkHeader.from_dict(trunk),
+            machine=str(values.get("machine", "")),
+            directions=None if directions is None else DirectionsHeader.from_dict(directions),
+            detail_share=float(values.get("detail_share", DETAIL_SHARE)),
+            detail_radius=float(values.get("detail_radius", DETAIL_RADIUS)),
+            brightness=None if brightness is None else BrightnessHeader.from_dict(brightness),
+        )

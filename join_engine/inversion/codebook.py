@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Codes sampled from a bank's generators, and what is computed of them once per bank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..bank import Bank, BankComponent
+from ..networks.stylegan2 import generate
+from .losses.knn import KnnLoss
+
+POOL_PART = 64
+
+
+class Whitening:
+    """Coordinates in which sampled codes [N, w_dim] have zero mean and unit covariance."""
+
+    def __init__(self, codes: Tensor) -> None:
+        self._mean = codes.mean(dim=0)
+        values, vectors = torch.linalg.eigh(torch.cov(codes.T.double()))
+        widths = values.clamp_min(1e-8).sqrt()
+        self._to_white = (vectors / widths).to(codes.dtype)  # [w_dim, w_dim], applied from the right
+        self._from_white = (vectors * widths).T.to(codes.dtype)
+
+    def whiten(self, w: Tensor) -> Tensor:
+        """Codes [..., w_dim] → whitened coordinates."""
+        return (w - self._mean) @ self._to_white
+
+    def color(self, u: Tensor) -> Tensor:
+        """Inverse of :meth:`whiten`."""
+        return u @ self._from_white + self._mean
+
+
+class CodeBook:
+    """The sampled codes of each component with their kNN losses, made once per bank and kept (they take a second)."""
+
+    def __init__(self, bank: Bank) -> None:
+        self._bank = bank
+        self._losses: dict[tuple[str, int], KnnLoss] = {}
+        self._whitenings: dict[str, Whitening] = {}
+        self._pools: dict[tuple[str, int, int], Tensor] = {}
+
+    def codes(self, component: str) -> Tensor:
+        """[100000, w_dim], from truncated z (JoIN, section 3.4)."""
+        return self._bank.components[component].sample_codes()
+
+    def whitening(self, component: str) -> Whitening:
+        """Of one component's codes."""
+        if component not in self._whitenings:
+            self._whitenings[component] = Whitening(self.codes(component))
+        return self._whitenings[component]
+
+    def pool(self, component: str, count: int, size: int, proceed: Callable[[], bool] = lambda: True) -> Tensor | None:
+        """The first ``count`` samples as linear images [count, 3, size, size], averaged down in linear light.
+
+        ``proceed`` is asked after each :data:`POOL_PART` samples, since they take seconds; None when it says no.
+        """
+        key = (component, count, size)
+        if key not in self._pools:
+            part = self._bank.components[component]
+            images = []
+            for w in self.codes(component)[:count].split(POOL_PART):
+                with torch.no_grad():
+                    images.append(_small(part, w, size))
+                if not proceed():
+                    return None
+            self._pools[key] = torch.cat(images)
+        return self._pools[key]
+
+    def knn(self, component: str, neighbours: int) -> KnnLoss:
+        """The kNN loss of one component."""
+        key = (component, neighbours)
+        if key not in self._losses:
+            self._losses[key] = KnnLoss(self.codes(component), neighbours)
+        return self._losses[key]
+
+
+def _small(component: BankComponent, w: Tensor, size: int) -> Tensor:
+    """Codes [N, w_dim] → linear images [N, 3, size, size]."""
+    linear = component.transform.from_generator(generate(component.generator, w[:, None]))
+    return functional.adaptive_avg_pool2d(linear, size)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the encoders see, as a guide of the joint inversion.
+
+Not in the paper, whose encoders only say where to start. The image alone does not tell how bright the light is, so that
+an optimisation which looks at nothing else lets albedo and shading trade; the encoders have learned what is likely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ...bank import Bank
+from ...images.orientation import Orientation, known_orientations
+from ...networks.stylegan2 import generate
+
+
+class Guide:
+    """Distance of the components from what the encoders see in an image.
+
+    Of the encoders' answer the brightness is what the image cannot tell, so that it may count more than the rest: it is
+    compared as the mean of each quarter of the picture.
+
+    Args:
+        weight: of the squared distance, pixel by pixel.
+        quarters_weight: of that between the quarters' means.
+        bank: with encoders. One that was trained on mirrored or turned samples, too, looks at the image in all of these
+            ways, and what it sees on average counts.
+        target: [B, 3, R, R], sRGB-encoded.
+    """
+
+    def __init__(self, weight: float, quarters_weight: float, bank: Bank, target: Tensor) -> None:
+        self._weights = weight, quarters_weight
+        self._seen = {name: _seen(bank, name, target) for name in bank.forward_model.components}
+
+    def __call__(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        """Mean squared distances in the generators' range, weighted, and summed over the components.
+
+        Args:
+            outputs: of each component [B, 3, R, R].
+
+        Returns:
+            [B].
+        """
+        weight, quarters_weight = self._weights
+        total = torch.zeros(1, device=next(iter(self._seen.values())).device)
+        for name, seen in self._seen.items():
+            offset = outputs[name] - seen
+            quarters = functional.adaptive_avg_pool2d(offset, 2)
+            total = total + weight * _mean_square(offset) + quarters_weight * _mean_square(quarters)
+        return total
+
+
+def _mean_square(offset: Tensor) -> Tensor:
+    """[B, C, H, W] → [B]."""
+    return offset.square().mean(dim=(1, 2, 3))
+
+
+@torch.no_grad()
+def _seen(bank: Bank, name: str, target: Tensor) -> Tensor:
+    """[B, 3, R, R] in the generator's range."""
+    component, views = bank.components[name], _views(bank, name)
+    made = [view.back(generate(component.generator, component.encode(view.of(target)))) for view in views]
+    return torch.stack(made).mean(dim=0)
+
+
+def _views(bank: Bank, name: str) -> tuple[Orientation, ...]:
+    encoder = bank.header.components[name].encoder
+    return known_orientations({} if encoder is None else encoder.training)
+
+
+def know_mirrored(bank: Bank) -> bool:
+    """Whether all of a bank's encoders were trained on mirrored samples, too."""
+    return bank.has_encoders and all(Orientation(flip=True) in _views(bank, name) for name in bank.components)

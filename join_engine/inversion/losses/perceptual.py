@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The reconstruction loss L of JoIN's Eq. 4, in a form that needs no downloaded weights.
+
+The paper uses E-LPIPS, whose trunk is trained on ImageNet. This one has the shape of LPIPS (Zhang et al. 2018:
+unit-normalised channels, squared difference, mean over space, sum over layers) on features of the project's own
+(:mod:`join_engine.networks.features`), and a multi-scale pixel term, which carries the absolute colours that a
+normalised feature cannot see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from ...networks.features import Features, RandomFeatures
+
+
+class PerceptualLoss:
+    """Distance of images to fixed targets; the targets' features are computed once.
+
+    Args:
+        target: [B, 3, H, W], sRGB-encoded.
+        pixel_weight: of the mean squared error over an average-pool pyramid, full size down to 4 pixels.
+        feature_weight: of the LPIPS-shaped distance.
+        features: what that distance is taken in, see :func:`join_engine.inversion.losses.reconstruction.make_features`;
+            None leaves it out. Default: the random trunk.
+        distance: instead of the LPIPS-shaped one, with the same interface.
+        dtype: precision of the features' convolutions.
+    """
+
+    def __init__(
+        self,
+        target: Tensor,
+        pixel_weight: float = 1.0,
+        feature_weight: float = 1.0,
+        features: Features | Literal["random"] | None = "random",
+        distance: Callable[[Tensor], Tensor] | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self.pixel_weight = pixel_weight
+        self.feature_weight = feature_weight
+        self._target_pyramid = _pyramid(target)
+        self._distance: Callable[[Tensor], Tensor] | None = distance if feature_weight else None
+        if distance is not None or features is None or not feature_weight:
+            return
+        chosen = RandomFeatures().to(target.device) if features == "random" else features
+        self._distance = FeatureDistance(chosen, target, dtype)
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """sRGB-encoded images [B, 3, H, W] → loss [B], one for each target."""
+        loss = self.pixel_weight * self.pixel_term(image)
+        if self._distance is not None:
+            loss = loss + self.feature_weight * self._distance(image)
+        return loss
+
+    def pixel_term(self, image: Tensor) -> Tensor:
+        """Mean squared error at each level of the pyramid, averaged over the levels: [B]."""
+        levels = [
+            (mine - theirs).square().mean(dim=(1, 2, 3))
+            for mine, theirs in zip(_pyramid(image), self._target_pyramid, strict=True)
+        ]
+        return sum(levels[1:], levels[0]) / len(levels)
+
+
+class FeatureDistance:
+    """LPIPS-shaped distance of images to fixed targets, whose features are computed once.
+
+    Args:
+        features: what to compare.
+        target: [B, 3, H, W] in [0, 1].
+        dtype: precision of the features' convolutions.
+
+    Attributes:
+        taps: how many distances are summed.
+    """
+
+    def __init__(self, features: Features, target: Tensor, dtype: torch.dtype | None = None) -> None:
+        self._features = features
+        self._dtype = dtype
+        with torch.no_grad():
+            self._target = [unit_features(tap) for tap in taps_of(features, target, dtype)]
+        self.taps = len(self._target)
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Images [B, 3, H, W] in [0, 1] → distance, summed over the taps: [B]."""
+        taps = [
+            (unit_features(mine) - theirs).square().sum(dim=1).mean(dim=(1, 2))
+            for mine, theirs in zip(taps_of(self._features, image, self._dtype), self._target, strict=True)
+        ]
+        return sum(taps[1:], taps[0])
+
+
+def _pyramid(image: Tensor) -> list[Tensor]:
+    levels = [image]
+    while min(levels[-1].shape[2:]) >= 8:
+        levels.append(functional.avg_pool2d(levels[-1], 2))
+    return levels
+
+
+def taps_of(
+    features: Callable[..., list[Tensor]], images: Tensor, dtype: torch.dtype | None, *arguments: Any
+) -> list[Tensor]:
+    """``features(images, *arguments)``, convolved in ``dtype`` (None: as they are); taps in that of the images."""
+    if dtype is None or dtype == images.dtype:
+        return features(images, *arguments)
+    with torch.autocast(images.device.type, dtype):
+        taps = features(images.contiguous(memory_format=torch.channels_last), *arguments)
+    return [tap.to(images.dtype) for tap in taps]
+
+
+def unit_features(features: Tensor) -> Tensor:
+    """Channels of each position scaled to unit length (LPIPS); a dead position stays zero, with a finite gradient."""
+    return features * (features.square().sum(dim=1, keepdim=True) + 1e-8).rsqrt()

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pivotal tuning of all generators with the local discriminator loss (JoIN, section 4.2, Eq. 11–13)."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor
+
+from ...bank import BankComponent
+from ...errors import JoinError
+from ...networks.stylegan2 import Generator, generate
+from ..losses.reconstruction import reconstruction_loss
+from ..presets import Tuning
+from ..progress import Clock, Monitor, Progress
+from ..state import InversionState
+
+
+def tune_generators(settings: Tuning, state: InversionState, monitor: Monitor) -> None:
+    """Fine-tune a copy of every generator per image, with the codes ŵ_i held as pivots (Eq. 13).
+
+    L_G of Eq. 11 is the reconstruction loss of the joint inversion. Eq. 12 adds up the discriminators' outputs on
+    anchors G_i((1 − β) ŵ_i + β w_k); minimised as printed, it would make the anchors look fake. Its purpose is "to
+    preserve the generator priors", so what is minimised is by how much the outputs have changed since before the
+    tuning, |D_i(G_i(·)) − D_i(G_i⁰(·))|, as the mean over the anchors, which makes λ independent of their number. (The
+    generator's own loss in StyleGAN2, softplus(−D), would go on training the neighbours instead of holding them.)
+
+    Raises:
+        JoinError: ``discriminator_missing`` when the bank holds none and the settings ask for the loss.
+    """
+    _check_discriminators(settings, state)
+    of = len(state.target) * settings.steps
+    clock = Clock(of)
+    state.tuned = [
+        {name: state.bank.components[name].generator for name in state.latents} for _ in range(len(state.target))
+    ]
+    losses = []
+    for item in range(len(state.target)):
+        job = _Item(settings, state, item)
+        for step in range(settings.steps):
+            if monitor.cancelled():
+                state.cancelled = True
+                return
+            loss = job.step(step)
+            done = item * settings.steps + step + 1
+            monitor.on_progress(Progress(Tuning.kind, done, of, loss, clock.left(done)))
+            if monitor.preview_every and (step + 1) % monitor.preview_every == 0:
+                with torch.no_grad():
+                    monitor.on_preview(done, state.settle(state.synthesize()))
+        losses.append(job.reconstruction_loss())
+    state.loss = torch.stack(losses)
+
+
+def _check_discriminators(settings: Tuning, state: InversionState) -> None:
+    for name in state.latents if settings.discriminator_weight else ():
+        if state.bank.components[name].discriminator is None:
+            raise JoinError(
+                "discriminator_missing",
+                f"This bank has no discriminator of '{name}', which tuning needs.",
+                "Choose another preset, or a bank with discriminators.",
+            )
+
+
+class _Item:
+    """The tuning of one image."""
+
+    def __init__(self, settings: Tuning, state: InversionState, item: int) -> None:
+        self._settings = settings
+        self._components = {name: state.bank.components[name] for name in state.latents}
+        self._view = state.only(item)
+        assert state.tuned is not None
+        self._generators = state.tuned[item] = {name: _trainable(c) for name, c in self._components.items()}
+        self._view.tuned = [self._generators]
+        self._loss = reconstruction_loss(settings, state.bank, self._view.target, state.seed)
+        parameters = [p for generator in self._generators.values() for p in generator.synthesis.parameters()]
+        self._optimizer = torch.optim.Adam(parameters, lr=settings.learning_rate)
+        self._rng = torch.Generator().manual_seed(state.seed)
+
+    def step(self, step: int) -> float:
+        """One optimiser step; returns the reconstruction loss before it."""
+        reconstruction = self._reconstruction()
+        loss = reconstruction
+        if self._settings.discriminator_weight and (step + 1) % self._settings.discriminator_every == 0:
+            weight = self._settings.discriminator_weight * self._settings.discriminator_every
+            loss = loss + weight * self._local_discriminator_loss()
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self._optimizer.step()
+        return float(reconstruction.detach())
+
+    @torch.no_grad()
+    def reconstruction_loss(self) -> Tensor:
+        return self._reconstruction()
+
+    def _reconstruction(self) -> Tensor:
+        return self._loss(self._view.render(self._view.synthesize()))[0]
+
+    def _local_discriminator_loss(self) -> Tensor:
+        """Eq. 12, summed over the components."""
+        losses = []
+        for name, component in self._components.items():
+            assert component.discriminator is not None
+            pivot = self._view.latents[name]  # [1, L, w_dim]
+            codes = component.sample_codes()
+            drawn = torch.randint(len(codes), (self._settings.anchors,), generator=self._rng).to(codes.device)
+            anchors = torch.lerp(pivot, codes[drawn][:, None], self._settings.locality)  # [n_a, L, w_dim]
+            with torch.no_grad():
+                before = component.discriminator(generate(component.generator, anchors))
+            after = component.discriminator(generate(self._generators[name], anchors))
+            losses.append((after - before).abs().mean())
+        return torch.stack(losses).sum()
+
+
+def _trainable(component: BankComponent) -> Generator:
+    generator = copy.deepcopy(component.generator)
+    generator.synthesis.requires_grad_(True)
+    return generator

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The result of the pipeline, and its file (``.join``): one safetensors file with a JSON header, no pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import JoinError
+from ..forward_models import ForwardModel, get_forward_model
+from ..images.files import write_atomically
+
+FORMAT = "join-decomposition"
+FORMAT_VERSION = 1
+_DAMAGED_HINT = "Decompose the image again."
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """Everything that is known about one decomposed image.
+
+    Attributes:
+        layers: per component, scene-linear Rec.709 float32 [H, W, 3], at the image's own size.
+        codes: per component, latent codes float32 [L, w_dim]: L is 1 (W) or one per layer (W+).
+        tuned: changed weights of the generators, as "component.parameter"; empty where the bank's own were used.
+        forward_model: name of f, which makes the image of the layers.
+        bank_name, bank_sha256: the bank that the codes belong to.
+        settings: preset, stages, seed, device, edits: how it was made.
+        metrics: figures of merit, see :func:`join_engine.pipeline.decompose`.
+        seconds: per stage.
+    """
+
+    layers: Mapping[str, np.ndarray]
+    codes: Mapping[str, np.ndarray]
+    forward_model: str
+    bank_name: str
+    bank_sha256: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    tuned: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the layers."""
+        height, width = next(iter(self.layers.values())).shape[:2]
+        return height, width
+
+    @property
+    def model(self) -> ForwardModel:
+        """The forward model itself. Raises JoinError ``forward_model_unknown``."""
+        return get_forward_model(self.forward_model)
+
+    @property
+    def recomposed(self) -> np.ndarray:
+        """f(layers): the linear image [H, W, 3] that the layers make."""
+        return np.asarray(self.model.compose(self.layers))
+
+    def summary(self) -> dict[str, Any]:
+        """All but the pixels and codes, for JSON."""
+        return {
+            "bank": {"name": self.bank_name, "sha256": self.bank_sha256},
+            "forward_model": self.forward_model,
+            "settings": dict(self.settings),
+            "metrics": dict(self.metrics),
+            "seconds": dict(self.seconds),
+        }
+
+
+def save_decomposition(path: str | Path, decomposition: Decomposition) -> None:
+    """Write a ``.join`` file, atomically. Raises JoinError ``output_unwritable``."""
+    from safetensors.numpy import save
+
+    tensors = {f"layer.{name}": _plain(pixels) for name, pixels in decomposition.layers.items()}
+    tensors |= {f"code.{name}": _plain(code) for name, code in decomposition.codes.items()}
+    tensors |= {f"tuned.{name}": _plain(weight) for name, weight in decomposition.tuned.items()}
+    header = {"format": FORMAT, "version": FORMAT_VERSION, **decomposition.summary()}
+    data = save(tensors, metadata={"join": json.dumps(header)})
+    write_atomically(path, lambda temporary: temporary.write_bytes(data))
+
+
+def load_decomposition(path: str | Path) -> Decomposition:
+    """Read and check a ``.join`` file.
+
+    Raises:
+        JoinError: ``decomposition_missing``, ``decomposition_broken`` (damaged, or not such a file) or
+            ``decomposition_newer`` (written by a later version).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise JoinError("decomposition_missing", f"There is no decomposition '{path}'.", "Check the path.")
+    header, tensors = _read(path)
+    if header["version"] > FORMAT_VERSION:
+        raise JoinError(
+            "decomposition_newer",
+            f"'{path}' was written by a newer version of the engine (format {header['version']}).",
+            "Update the engine.",
+        )
+    try:
+        decomposition = Decomposition(
+            layers=_named(tensors, "layer."),
+            codes=_named(tensors, "code."),
+            forward_model=str(header["forward_model"]),
+            bank_name=str(header["bank"]["name"]),
+            bank_sha256=str(header["bank"]["sha256"]),
+            settings=header["settings"],
+            metrics=header["metrics"],
+            seconds=header["seconds"],
+            tuned=_named(tensors, "tuned."),
+        )
+    except (KeyError, TypeError) as error:
+        raise _broken(path, f"its header lacks {error}") from error
+    _check(path, decomposition)
+    return decomposition
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            header = json.loads((file.metadata() or {}).get("join", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _broken(path, str(error)) from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT or not isinstance(header.get("version"), int):
+        raise _broken(path, "it is not a decomposition")
+    return header, tensors
+
+
+def _named(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _check(path: Path, decomposition: Decomposition) -> None:
+    components = set(decomposition.model.components)
+    if set(decomposition.layers) != components or set(decomposition.codes) != components:
+        raise _broken(path, f"it must hold exactly {', '.join(sorted(components))}")
+    shapes = {pixels.shape for pixels in decomposition.layers.values()}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 3 or next(iter(shapes))[2] != 3:
+        raise _broken(path, "its layers are not images of one size")
+    everything = [*decomposition.layers.values(), *decomposition.codes.values(), *decomposition.tuned.values()]
+    if not all(array.dtype == np.float32 and np.isfinite(array).all() for array in everything):
+        raise _broken(path, "it holds values that are not finite float32 numbers")
+    if any(code.ndim != 2 for code in decomposition.codes.values()):
+        raise _broken(path, "its codes are not lists of codes")
+
+
+def _broken(path: Path, why: str) -> JoinError:
+    return JoinError("decomposition_broken", f"'{path}' is not a usable decomposition: {why}.", _DAMAGED_HINT)
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array, dtype=np.float32)

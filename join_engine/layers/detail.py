@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Layers that make the image exactly, at its own resolution: the detail that the generators cannot express.
+
+This is not in the paper, whose layers only approximate the image. A bank's generators know neither the fine texture
+of an image nor anything beyond their own resolution. The ratio between the image and what the layers make is split as
+Retinex would: much of its smooth grey part goes to the shading, the rest (edges, texture, colour) to the albedo. A
+bank's network may then tell how bright the albedo is in all (:mod:`join_engine.layers.albedo_level`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..bank.header import BankHeader
+from ..forward_models import DETAILED
+from ..images.frame import Frame
+from ..inversion.presets import Detail, Preset
+from .albedo_level import BRIGHTEST, DARKEST, level_of
+
+_EPSILON = 0.002  # keeps ratios of dark pixels, which are mostly noise, near 1; the best of 0.001 to 0.01 on validation
+
+Layers = dict[str, np.ndarray]
+
+
+def detail_for(preset: Preset, header: BankHeader) -> Detail | None:
+    """What a preset asks for, with the bank's own numbers where the preset names none.
+
+    None when it asks for no detail, and for a forward model that :func:`add_detail` does not know.
+    """
+    if preset.detail is None or header.forward_model not in DETAILED:
+        return None
+    share = header.detail_share if preset.detail.share is None else preset.detail.share
+    radius = header.detail_radius if preset.detail.radius is None else preset.detail.radius
+    brightness = preset.detail.brightness and header.brightness is not None
+    return replace(preset.detail, share=share, radius=radius, brightness=brightness)
+
+
+def add_detail(settings: Detail, image: np.ndarray, layers: Layers, frame: Frame, level: float | None = None) -> Layers:
+    """Change the layers so that they make the image.
+
+    A specular layer is at most what the others leave of the image: a highlight lies on its surroundings and digs no
+    hole into them. The albedo's brightest channel stays between 0.02 and 1.
+
+    Args:
+        settings: how the difference is split, from :func:`detail_for`.
+        image: linear [H, W, 3] ≥ 0.
+        layers: linear [H, W, 3] ≥ 0, "albedo" and "shading", perhaps "specular".
+        frame: of the image; the smooth part is found at the bank's resolution.
+        level: that the albedo is to have (:func:`join_engine.layers.albedo_level.albedo_levels`), as far as its
+            bounds allow; None, or settings that do without, leave it as bright as it comes out.
+    """
+    if settings.share is None or settings.radius is None:
+        raise ValueError("share and radius of the detail are not known: take the settings from detail_for")
+    base = layers["albedo"].clip(DARKEST, None)  # of a black channel no ratio would make anything
+    made = base * layers["shading"]
+    diffuse = image
+    if "specular" in layers:
+        specular = np.minimum(layers["specular"], (image - made).clip(0.0, None)).astype(np.float32)
+        layers, diffuse = {**layers, "specular": specular}, image - specular
+    ratio = np.log((diffuse + _EPSILON) / (made + _EPSILON))  # [H, W, 3]
+    grey = np.repeat(ratio.mean(axis=2, keepdims=True), 3, axis=2)
+    smooth = frame.restore(_blur(frame.fit(grey), settings.radius))[0].permute(1, 2, 0).numpy()
+    albedo = _possible(base * np.exp(ratio - settings.share * smooth))
+    if settings.brightness and level is not None:
+        albedo = _possible(albedo * math.exp(level - float(level_of(frame.fit(albedo)))))
+    return {**layers, "albedo": albedo, "shading": (diffuse / albedo).astype(np.float32)}
+
+
+def _possible(albedo: np.ndarray) -> np.ndarray:
+    """Within the bounds of reflectances; all channels alike, so that what goes to the light has no colour."""
+    peak = albedo.max(axis=2, keepdims=True)
+    return (albedo * (peak.clip(DARKEST, BRIGHTEST) / peak)).astype(np.float32)  # type: ignore[no-any-return]
+
+
+def keep_detail(component: str, layer: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """A layer with detail, moved as its generator's output moved from ``before`` to ``after``; all linear [H, W, 3].
+
+    Albedo and shading keep the ratio that the detail has put on them. A specular layer keeps what it gave away: a
+    highlight that moves to where there was none has no ratio there.
+    """
+    if component == "specular":
+        return (after - (before - layer)).clip(0.0, None).astype(np.float32)
+    return (layer * ((after + _EPSILON) / (before + _EPSILON))).astype(np.float32)
+
+
+def _blur(planes: Tensor, radius: float) -> Tensor:
+    """Gaussian blur of [1, C, R, R], ``radius`` being its standard deviation; edges repeat."""
+    reach = max(1, round(3 * radius))
+    offsets = torch.arange(-reach, reach + 1, dtype=planes.dtype)
+    kernel = torch.exp(-0.5 * (offsets / radius) ** 2)
+    kernel = (kernel / kernel.sum()).expand(planes.shape[1], 1, -1)
+    padded = functional.pad(planes, (reach,) * 4, mode="replicate")
+    rows = functional.conv2d(padded, kernel[:, :, :, None], groups=planes.shape[1])
+    return functional.conv2d(rows, kernel[:, :, None], groups=planes.shape[1])

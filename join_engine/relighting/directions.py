@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The directions along which a component can be edited: named ones where the bank has learned any, SeFa's below.
+
+A bank's component may carry ``directions``, a mapping of names to vectors in W ([w_dim], or [num_ws, w_dim] in W+):
+what one standard deviation of that attribute of the light, over the bank's renders, changes in its code. Components
+that the same light makes share its names and its unit, so that one amount for all of them is one light. SeFa's
+directions have no names, are found in the generator's own weights and are called ``sefa.0``, ``sefa.1`` …, strongest
+first; their unit is one standard deviation of the bank's codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..bank import BankComponent
+from ..errors import JoinError
+from ..networks.stylegan2 import Generator
+
+SEFA = "sefa."
+# Beyond so many standard deviations a generator leaves what it has learned.
+_REACH = 3.0
+
+# What is known about the names that a bank may use, in the order in which a person looks for them.
+_NAMED = {
+    "left_right": ("Left / Right", "Moves the light to the left (below 0) or to the right (above 0)"),
+    "up_down": ("Up / Down", "Moves the light down (below 0) or up (above 0)"),
+    "distance": ("Distance", "Moves the light nearer (below 0) or farther away (above 0)"),
+    "size": ("Size", "Makes the light small and its shadows hard (below 0), or large and its shadows soft (above 0)"),
+    "intensity": ("Intensity", "Makes the light weaker (below 0) or stronger (above 0)"),
+}
+
+
+@dataclass(frozen=True)
+class Direction:
+    """What a person is told about a direction.
+
+    Args:
+        component: such as "shading".
+        name: as an edit calls it: "left_right", "sefa.0".
+        label, description: for a slider and its tooltip.
+        minimum, maximum: between which it stays plausible, in standard deviations.
+    """
+
+    component: str
+    name: str
+    label: str
+    description: str
+    minimum: float = -_REACH
+    maximum: float = _REACH
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for the protocol."""
+        return asdict(self)
+
+
+class Directions:
+    """The directions of one component and one of its generators, found once and kept.
+
+    Args:
+        component: of the bank; its sampled codes say how long a standard deviation is.
+        generator: the component's own, or one that was tuned to an image.
+    """
+
+    def __init__(self, component: BankComponent, generator: Generator) -> None:
+        self._component = component
+        self._named: Mapping[str, Tensor] = component.directions
+        self._sefa, _ = sefa_directions(style_weights(generator))
+        self._vectors: dict[str, Tensor] = {}
+
+    def list(self, sefa: int) -> list[Direction]:
+        """Named directions first, those that everybody knows before others; then the ``sefa`` strongest of SeFa's."""
+        owner = self._component.name
+        names = [name for name in _NAMED if name in self._named]
+        names += [name for name in self._named if name not in _NAMED]
+        found = []
+        for name in names:
+            fallback = (name.replace("_", " ").capitalize(), f"Changes the {owner} along '{name}'")
+            found.append(Direction(owner, name, *_NAMED.get(name, fallback)))
+        for index in range(min(sefa, len(self._sefa))):
+            words = (
+                f"Changes the {owner} along direction {index + 1} of the strongest that its generator knows. "
+                "What it does depends on the bank: try it"
+            )
+            found.append(Direction(owner, f"{SEFA}{index}", f"{owner.capitalize()} {index + 1}", words))
+        return found
+
+    def has(self, name: str) -> bool:
+        """Whether the bank has learned a direction of this name."""
+        return name in self._named
+
+    def vector(self, name: str) -> Tensor:
+        """One standard deviation along a direction: [w_dim], or [num_ws, w_dim] in W+.
+
+        Raises:
+            JoinError: ``edit_invalid`` for a name that is not there.
+        """
+        if name not in self._vectors:
+            self._vectors[name] = self._named[name] if name in self._named else self._sefa_vector(name)
+        return self._vectors[name]
+
+    @torch.no_grad()
+    def _sefa_vector(self, name: str) -> Tensor:
+        index = _sefa_index(name)
+        if index is None or index >= len(self._sefa):
+            known = [*self._named, f"{SEFA}0 to {SEFA}{len(self._sefa) - 1}"]
+            raise JoinError(
+                "edit_invalid",
+                f"'{self._component.name}' has no direction '{name}'.",
+                f"There are: {', '.join(known)}.",
+            )
+        direction = self._sefa[index]
+        return direction * (self._component.sample_codes() @ direction).std()
+
+
+def direction_name(value: Any) -> str:
+    """The name of a direction that was given as one, or as SeFa's number. Raises ValueError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
+        raise ValueError(value)
+    return f"{SEFA}{value}" if isinstance(value, int) else value
+
+
+def _sefa_index(name: str) -> int | None:
+    number = name.removeprefix(SEFA)
+    return int(number) if name.startswith(SEFA) and number.isascii() and number.isdigit() else None
+
+
+def style_weights(generator: nn.Module) -> Tensor:
+    """Weights of all affine layers w → styles of a generator, one below the other: [ΣC, w_dim]."""
+    weights = [weight for name, weight in generator.named_parameters() if name.endswith(".affine.weight")]
+    if not weights:
+        raise ValueError("the generator has no affine layers")
+    return torch.cat([weight.detach() for weight in weights])
+
+
+def sefa_directions(weights: Tensor) -> tuple[Tensor, Tensor]:
+    """The directions in W that change the styles most: eigenvectors of AᵀA for the row-normalised A.
+
+    SeFa (Shen and Zhou, "Closed-Form Factorization of Latent Semantics in GANs"), which JoIN uses on the shading
+    generator for relighting (section 5.3).
+
+    Args:
+        weights: A, [ΣC, w_dim], see :func:`style_weights`; each row (one style channel) counts with unit length, as in
+            the published method.
+
+    Returns:
+        Directions [w_dim, w_dim], one unit vector per row, strongest first, each with a positive largest entry (an
+        eigenvector has no sign of its own); and their eigenvalues [w_dim].
+    """
+    rows = functional.normalize(weights.double(), dim=1)
+    values, vectors = torch.linalg.eigh(rows.T @ rows)  # ascending; eigenvectors in columns
+    directions = vectors.flip(1).T
+    largest = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
+    return (directions * largest.sign()).to(weights.dtype), values.flip(0).to(weights.dtype)

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Relighting one decomposition again and again: what does not change between two moves of a slider is kept.
+
+The edited component gets another code; every other component stays the same to the bit. A layer that holds detail
+keeps it: it changes by the same factor as its generator's output.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..bank import Bank
+from ..errors import JoinError
+from ..images.frame import Frame
+from ..layers.decomposition import Decomposition
+from ..layers.detail import keep_detail
+from ..networks.stylegan2 import Generator, generate
+from .directions import Direction, Directions, direction_name
+
+Layers = dict[str, np.ndarray]
+
+# Stands for every component that has the direction: they all show the same light.
+LIGHT = "light"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Move one component's code along one of its directions.
+
+    Args:
+        component: such as "shading"; or "light" for all components that know a direction by this name.
+        direction: a name ("left_right", "sefa.0"), or the number of one of SeFa's, 0 being the one that changes most.
+        amount: in standard deviations of the bank's renders (of SeFa's, of its codes); about −3 to 3 stays plausible.
+    """
+
+    component: str
+    direction: str | int
+    amount: float
+
+    @property
+    def name(self) -> str:
+        """The direction's name. Raises ValueError for what is none."""
+        return direction_name(self.direction)
+
+    @classmethod
+    def from_json(cls, data: Any) -> Edit:
+        """Raises JoinError ``edit_invalid``."""
+        try:
+            edit = cls(str(data["component"]), data["direction"], float(data["amount"]))
+            direction_name(edit.direction)
+        except (KeyError, TypeError, ValueError) as error:
+            raise JoinError(
+                "edit_invalid",
+                f"{data!r} is not an edit.",
+                'Give {"component": …, "direction": name or number, "amount": number}.',
+            ) from error
+        if not np.isfinite(edit.amount):
+            raise JoinError("edit_invalid", f"An edit cannot have the amount {edit.amount}.", "Use about −3 to 3.")
+        return edit
+
+
+class Relighter:
+    """Edits of one decomposition.
+
+    Args:
+        decomposition: of an image, from :func:`join_engine.pipeline.decompose` or a file.
+        bank: the bank that it was made with.
+
+    Raises:
+        JoinError: ``bank_mismatch``.
+    """
+
+    def __init__(self, decomposition: Decomposition, bank: Bank) -> None:
+        if decomposition.bank_sha256 != bank.sha256:
+            raise JoinError(
+                "bank_mismatch",
+                f"This decomposition was made with another version of the bank '{decomposition.bank_name}'.",
+                "Install that bank, or decompose the image again.",
+            )
+        self.decomposition = decomposition
+        self._bank = bank
+        self._generators: dict[str, Generator] = {}
+        self._directions: dict[str, Directions] = {}
+        self._before: dict[tuple[str, Frame], np.ndarray] = {}
+        height, width = decomposition.size
+        self._frame = Frame(height, width, bank.header.resolution)
+        self._small_frame = Frame(self._frame.inner_height, self._frame.inner_width, bank.header.resolution)
+
+    def directions(self, sefa: int = 8) -> list[Direction]:
+        """What can be edited: the light's components (all but the albedo), named directions before SeFa's."""
+        found = [
+            direction
+            for component in self.decomposition.codes
+            if component != "albedo"
+            for direction in self._directions_of(component).list(sefa)
+        ]
+        return sorted(found, key=lambda direction: direction.name.startswith("sefa."))
+
+    def relight(self, edits: Sequence[Edit]) -> Decomposition:
+        """The decomposition with edited codes and layers; its settings list the edits after any that it had already.
+
+        It has no metrics: there is no image to compare it with.
+
+        Raises:
+            JoinError: ``edit_invalid``.
+        """
+        start = time.perf_counter()
+        codes = self._edited(edits)
+        changed = self._layers(codes, self._expanded(edits), self._frame, self.decomposition.layers)
+        layers = {**self.decomposition.layers, **changed}
+        history = [*self.decomposition.settings.get("edits", ()), *(vars(edit) for edit in edits)]
+        return replace(
+            self.decomposition,
+            layers=layers,
+            codes=codes,
+            settings={**self.decomposition.settings, "edits": history},
+            metrics={},
+            seconds={"relight": time.perf_counter() - start},
+        )
+
+    def preview(self, edits: Sequence[Edit]) -> Layers:
+        """All layers, edited, at the bank's resolution (the longer side): linear [h, w, 3]. Takes milliseconds.
+
+        Raises:
+            JoinError: ``edit_invalid``.
+        """
+        changed = self._layers(self._edited(edits), self._expanded(edits), self._small_frame, self._small)
+        return {**self._small, **changed}
+
+    @cached_property
+    def _small(self) -> Layers:
+        """The layers at the bank's resolution, averaged down in linear light."""
+        frame = self._frame
+        rows = slice(frame.top, frame.top + frame.inner_height)
+        columns = slice(frame.left, frame.left + frame.inner_width)
+        return {
+            name: frame.fit(pixels)[0].permute(1, 2, 0).numpy()[rows, columns]
+            for name, pixels in self.decomposition.layers.items()
+        }
+
+    def _layers(
+        self, codes: Mapping[str, np.ndarray], edits: Sequence[Edit], frame: Frame, layers: Mapping[str, np.ndarray]
+    ) -> Layers:
+        """The layers that the edits change, at the size of ``frame``."""
+        changed = {}
+        for component in dict.fromkeys(edit.component for edit in edits):
+            after = self._decoded(component, codes[component], frame)
+            if self.decomposition.settings.get("detail"):
+                key = (component, frame)
+                if key not in self._before:
+                    self._before[key] = self._decoded(component, self.decomposition.codes[component], frame)
+                after = keep_detail(component, layers[component], self._before[key], after)
+            changed[component] = after
+        return changed
+
+    def _expanded(self, edits: Sequence[Edit]) -> list[Edit]:
+        """The same with an edit per component instead of each of the light."""
+        expanded = []
+        for edit in edits:
+            owners = [edit.component]
+            if edit.component == LIGHT:
+                owners = [name for name in self.decomposition.codes if self._directions_of(name).has(edit.name)]
+            if not owners:
+                message = f"The bank '{self._bank.header.name}' has learned no direction '{edit.name}' of the light."
+                raise JoinError("edit_invalid", message, "Ask for those that there are, or use another bank.")
+            expanded += [replace(edit, component=owner) for owner in owners]
+        return expanded
+
+    def _edited(self, edits: Sequence[Edit]) -> dict[str, np.ndarray]:
+        """All codes, [L, w_dim] each, moved by the edits one after the other."""
+        codes = dict(self.decomposition.codes)
+        for edit in self._expanded(edits):
+            if edit.component not in codes:
+                raise JoinError(
+                    "edit_invalid",
+                    f"There is no component '{edit.component}' to edit.",
+                    f"There are: {', '.join(codes)}.",
+                )
+            vector = self._directions_of(edit.component).vector(edit.name)
+            codes[edit.component] = codes[edit.component] + (vector * edit.amount).cpu().numpy()
+        return codes
+
+    def _decoded(self, component: str, codes: np.ndarray, frame: Frame) -> np.ndarray:
+        transform = self._bank.components[component].transform
+        return to_layer(transform.from_generator(frame.restore(self._synthesize(component, codes))))
+
+    @torch.no_grad()
+    def _synthesize(self, component: str, codes: np.ndarray) -> Tensor:
+        """Codes [L, w_dim] → generator output [1, 3, R, R]."""
+        generator = self._generator(component)
+        return generate(generator, torch.from_numpy(np.ascontiguousarray(codes)).to(generator.w_avg)[None])
+
+    def _directions_of(self, component: str) -> Directions:
+        if component not in self._directions:
+            self._directions[component] = Directions(self._bank.components[component], self._generator(component))
+        return self._directions[component]
+
+    def _generator(self, component: str) -> Generator:
+        """The bank's generator, or a copy with the weights that were tuned to this image."""
+        if component not in self._generators:
+            self._generators[component] = self._tuned(component)
+        return self._generators[component]
+
+    def _tuned(self, component: str) -> Generator:
+        prefix = f"{component}."
+        tuned = {
+            name.removeprefix(prefix): torch.from_numpy(weight.copy())
+            for name, weight in self.decomposition.tuned.items()
+            if name.startswith(prefix)
+        }
+        generator = self._bank.components[component].generator
+        if not tuned:
+            return generator
+        generator = copy.deepcopy(generator)
+        generator.load_state_dict(tuned, strict=False)
+        return generator
+
+
+def to_layer(linear: Tensor) -> np.ndarray:
+    """Decoded component [1, 3, H, W] → linear layer float32 [H, W, 3] ≥ 0."""
+    return np.ascontiguousarray(linear.clip(0.0, None)[0].permute(1, 2, 0).cpu().numpy(), dtype=np.float32)

@@ -1,0 +1,404 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The requests that the engine answers: a queue of jobs, one at a time."""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import JoinError
+from .channel import Channel, leave
+from .course import Course
+from .pixels import compacted, load_array, read_layers, write_arrays, write_pixels
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..bank import Bank
+    from ..forward_models import Formula
+    from ..inversion.codebook import CodeBook
+    from ..inversion.presets import Preset
+    from ..inversion.progress import Progress
+    from ..layers.decomposition import Decomposition
+    from ..relighting.relighter import Edit, Relighter
+
+_SECONDS_BETWEEN_PROGRESS = 0.1
+_log = logging.getLogger("join_engine.server")
+
+
+@dataclass
+class Job:
+    """One request that takes time."""
+
+    request: Any
+    message: dict[str, Any]
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    keep: bool = False
+
+
+class Engine:
+    """Queues jobs, runs one at a time, answers."""
+
+    def __init__(self, channel: Channel, device: str, threads: int | None) -> None:
+        from ..device import set_up_torch
+
+        self.device = set_up_torch(device, threads)
+        self._channel = channel
+        self._queue: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._jobs: dict[Any, Job] = {}  # waiting or running, by id
+        self._lock = threading.Lock()
+        self._bank: tuple[Path, float, Bank, CodeBook] | None = None
+        self._relighter: tuple[Any, Relighter] | None = None
+
+    # --- the reading thread -----------------------------------------------------------------------------------
+
+    def handle(self, data: bytes) -> None:
+        """Take in one message; never raises."""
+        request = None
+        try:
+            message = _parse(data)
+            request = message.get("id")
+            self._dispatch(message["type"], request, message)
+        except JoinError as error:
+            self._channel.send_error(request, error)
+        except Exception as error:
+            self._channel.send_error(request, _internal(error))
+
+    def _dispatch(self, kind: str, request: Any, message: dict[str, Any]) -> None:
+        if kind in self._work:
+            self._enqueue(request, message)
+        elif kind == "cancel":
+            self._cancel(request, bool(message.get("keep", False)))
+        elif kind == "list_banks":
+            self._channel.send("banks", request, banks=self.list_banks())
+        elif kind == "shutdown":
+            self._channel.send("bye", request)
+            leave()
+        else:
+            raise JoinError("request_unknown", f"There is no request of the type {kind!r}.")
+
+    def _enqueue(self, request: Any, message: dict[str, Any]) -> None:
+        if request is None or not isinstance(request, str | int):
+            raise JoinError("request_invalid", "A job needs an id, a string or a whole number.")
+        with self._lock:
+            if request in self._jobs:
+                raise JoinError("request_invalid", f"A job with the id {request!r} is at work already.")
+            job = self._jobs[request] = Job(request, message)
+        self._channel.send("accepted", request)
+        self._queue.put(job)
+
+    def _cancel(self, request: Any, keep: bool) -> None:
+        with self._lock:
+            job = self._jobs.get(request)
+            if job is not None:
+                job.keep = keep
+                job.cancelled.set()
+        if job is None:
+            raise JoinError("job_unknown", f"No job with the id {request!r} waits or runs.")
+
+    def list_banks(self) -> list[dict[str, Any]]:
+        """The shipped banks that can be read; the log names the others."""
+        from ..bank import list_banks, read_header
+
+        banks = []
+        for path in list_banks():
+            try:
+                header = read_header(path)
+            except JoinError as error:
+                _log.warning("%s", error)
+                continue
+            banks.append(
+                {
+                    "name": header.name,
+                    "path": str(path),
+                    "resolution": header.resolution,
+                    "components": list(header.components),
+                    "forward_model": header.forward_model,
+                }
+            )
+        return banks
+
+    # --- the working thread -----------------------------------------------------------------------------------
+
+    def work(self) -> None:
+        """Run jobs for ever."""
+        while True:
+            job = self._queue.get()
+            try:
+                final = self._run(job)
+            finally:
+                # Before the last event, so that a client may use the id again as soon as it reads it.
+                with self._lock:
+                    del self._jobs[job.request]
+            final()
+
+    def _run(self, job: Job) -> Callable[[], None]:
+        """Do a job; returns what sends its last event."""
+        if job.cancelled.is_set():
+            return lambda: self._channel.send("cancelled", job.request, result=None)
+        try:
+            kind, content = self._work[job.message["type"]](self, job)
+        except JoinError as error:
+            problem = error
+        except MemoryError:
+            problem = _out_of_memory()
+        except Exception as error:
+            problem = _out_of_memory() if _is_out_of_memory(error) else _internal(error)
+        else:
+            return lambda: self._channel.send(kind, job.request, **content)
+        return lambda: self._channel.send_error(job.request, problem)
+
+    def _decompose(self, job: Job) -> tuple[str, dict[str, Any]]:
+        from ..images.files import read_image
+        from ..inversion.presets import DEFAULT_PRESET, get_preset
+        from ..inversion.progress import Monitor
+        from ..pipeline import decompose
+
+        message = job.message
+        output = Path(_text(message, "output"))
+        preset = get_preset(message.get("preset") or DEFAULT_PRESET).with_steps(_whole(message, "steps", None))
+        if message.get("detail") is False:
+            preset = replace(preset, detail=None)
+        image = read_image(_text(message, "image"))
+        bank, codebook = self._load_bank(message.get("bank"))
+        preview_every = _whole(message, "preview_every", 0) or 0
+        preview_size = _whole(message, "preview_size", None) or None
+        monitor = Monitor(self._report_progress(job, preset), job.cancelled.is_set, preview_every)
+        show = self._report_preview(job, output, bank) if preview_every else None
+        seed = _whole(message, "seed", 0) or 0
+        outcome = decompose(image, bank, preset, seed, monitor, show, codebook, preview_size)
+        if outcome.cancelled and not job.keep:
+            return "cancelled", {"result": None}
+        finish = self._files if message.get("files") is True else self._result
+        result = finish(outcome.decomposition, output)
+        return ("cancelled", {"result": result}) if outcome.cancelled else ("result", result)
+
+    def _relight(self, job: Job) -> tuple[str, dict[str, Any]]:
+        """A whole decomposition; with ``preview`` small layers; with ``store: false`` only the layers that changed."""
+        message = job.message
+        edits = _edits(message)
+        relighter = self._relighter_of(message)
+        output = Path(_text(message, "output"))
+        if message.get("preview"):
+            layers = relighter.preview(edits)
+            return "result", write_arrays(output, layers, relighter.decomposition.model.compose(layers), "preview.")
+        edited = relighter.relight(edits)
+        if message.get("store") is not False:
+            return "result", self._result(edited, output)
+        before = relighter.decomposition.layers
+        changed = {name: layer for name, layer in edited.layers.items() if layer is not before[name]}
+        return "result", {"layers": write_pixels(output, changed, "")}
+
+    def _directions(self, job: Job) -> tuple[str, dict[str, Any]]:
+        from ..relighting.relighter import Edit
+
+        relighter = self._relighter_of(job.message)
+        found = relighter.directions()
+        # Whoever asks will move one next: what the first move needs takes a second, and nobody waits for it yet.
+        relighter.preview([Edit(direction.component, direction.name, 0.0) for direction in found])
+        return "result", {"directions": [direction.to_json() for direction in found]}
+
+    def _store(self, job: Job) -> tuple[str, dict[str, Any]]:
+        """A ``.join`` file of a compact decomposition and its layers, relit where there are edits."""
+        from ..layers.decomposition import load_decomposition, save_decomposition
+
+        message = job.message
+        output = Path(_text(message, "output"))
+        if edits := _edits(message):
+            decomposition = self._relighter_of(message).relight(edits)
+        else:  # without the bank, which may not be there any more
+            decomposition = load_decomposition(_text(message, "decomposition"))
+            decomposition = replace(decomposition, layers=read_layers(message.get("layers"), decomposition))
+        save_decomposition(output, decomposition)
+        return "result", {"files": [str(output)]}
+
+    def _export(self, job: Job) -> tuple[str, dict[str, Any]]:
+        """The layers as they are in Blender now, in files for other programs."""
+        from ..layers.layer_files import LAYER_FORMATS, export_layers
+
+        message = job.message
+        depth, paths = _whole(message, "depth", 0) or 0, message.get("layers")
+        if not isinstance(paths, dict) or not all(isinstance(path, str) for path in paths.values()):
+            raise JoinError("request_invalid", "An export request needs 'layers', a path for each name.")
+        if (message.get("format"), depth) not in LAYER_FORMATS:
+            raise JoinError("request_invalid", f"There is no format {message.get('format')!r} of {depth} bits.")
+        layers = {name: load_array(path)[..., :3] for name, path in paths.items()}
+        alpha = None if message.get("alpha") is None else load_array(_text(message, "alpha"))
+        output = Path(_text(message, "output"))
+        files = export_layers(output, layers, str(message["format"]), depth, alpha, _formula(message))
+        return "result", {"files": [str(path) for path in files]}
+
+    # Requests that wait in the queue.
+    _work: dict[str, Callable[[Engine, Job], tuple[str, dict[str, Any]]]] = {  # noqa: RUF012
+        "decompose": _decompose,
+        "relight": _relight,
+        "directions": _directions,
+        "export": _export,
+        "store": _store,
+    }
+
+    def _relighter_of(self, message: dict[str, Any]) -> Relighter:
+        """For the decomposition that a request names; kept while its file and its bank stay the same."""
+        from ..layers.decomposition import load_decomposition
+        from ..relighting.relighter import Relighter
+
+        path = Path(_text(message, "decomposition"))
+        layers = message.get("layers")  # the full ones, where the decomposition is a compact one
+        key = (path, path.stat().st_mtime_ns if path.is_file() else 0, message.get("bank"), layers)
+        if self._relighter is None or self._relighter[0] != key:
+            self._relighter = None  # its layers may be large: let go of them first
+            decomposition = load_decomposition(path)
+            if layers is not None:
+                decomposition = replace(decomposition, layers=read_layers(layers, decomposition))
+            bank, _ = self._bank_of(decomposition, message.get("bank"))
+            self._relighter = (key, Relighter(decomposition, bank))
+        return self._relighter[1]
+
+    def _bank_of(self, decomposition: Decomposition, name_or_path: str | None) -> tuple[Bank, CodeBook]:
+        """The bank that a decomposition was made with: the one named, the one at hand, or a shipped one of its name."""
+        if name_or_path is None and self._bank is not None and self._bank[2].sha256 == decomposition.bank_sha256:
+            return self._bank[2:]
+        return self._load_bank(name_or_path or decomposition.bank_name)
+
+    def _load_bank(self, name_or_path: str | None) -> tuple[Bank, CodeBook]:
+        """The bank, kept from the last job where it is the same and its file has not changed."""
+        from ..bank import find_bank, load_bank
+        from ..inversion.codebook import CodeBook
+
+        path = find_bank(name_or_path)
+        changed = path.stat().st_mtime
+        if self._bank is None or self._bank[:2] != (path, changed):
+            bank = load_bank(path, self.device, with_discriminators=True)
+            self._bank = (path, changed, bank, CodeBook(bank))
+        return self._bank[2:]
+
+    def _report_progress(self, job: Job, preset: Preset) -> Callable[[Progress], None]:
+        course = Course(preset)
+        last = 0.0
+
+        def report(progress: Progress) -> None:
+            nonlocal last
+            now = time.monotonic()
+            fraction, total_left = course.update(progress)
+            if now - last < _SECONDS_BETWEEN_PROGRESS and progress.step < progress.of:
+                return
+            last = now
+            self._channel.send("progress", job.request, **vars(progress), fraction=fraction, total_left=total_left)
+
+        return report
+
+    def _report_preview(self, job: Job, output: Path, bank: Bank) -> Callable[[int, dict[str, np.ndarray]], None]:
+        turn = 0
+
+        def report(step: int, layers: dict[str, np.ndarray]) -> None:
+            nonlocal turn
+            turn = 1 - turn  # the client may still be reading the files of the preview before
+            recomposed = bank.forward_model.compose(layers)
+            try:
+                files = write_arrays(output, layers, recomposed, f"preview{turn}.")
+            except JoinError as error:  # such as a file that the client has open; the next one will do
+                _log.warning("%s", error)
+                return
+            self._channel.send("preview", job.request, step=step, **files)
+
+        return report
+
+    def _result(self, decomposition: Decomposition, output: Path) -> dict[str, Any]:
+        """Write the files of a result; the content of its event."""
+        from ..layers.decomposition import save_decomposition
+
+        start = time.perf_counter()
+        files = write_arrays(output, dict(decomposition.layers), decomposition.recomposed)
+        stored, compact = output / "decomposition.join", output / "compact.join"
+        save_decomposition(stored, decomposition)
+        save_decomposition(compact, compacted(decomposition))
+        summary = decomposition.summary()
+        summary["seconds"]["write"] = time.perf_counter() - start
+        formula = decomposition.model.formula
+        return {**files, "decomposition": str(stored), "compact": str(compact), "formula": formula, **summary}
+
+    def _files(self, decomposition: Decomposition, output: Path) -> dict[str, Any]:
+        """Write a result for other programs, as the command line does; the content of its event."""
+        from ..images.files import write_text
+        from ..layers.decomposition import save_decomposition
+        from ..layers.layer_files import write_layers
+
+        files = write_layers(output, decomposition)
+        stored = output / "decomposition.join"
+        save_decomposition(stored, decomposition)
+        summary = decomposition.summary()
+        report = {"size": list(decomposition.size), **summary}
+        write_text(output / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+        layers = {name: str(files[f"{name}.exr"]) for name in decomposition.layers}
+        return {"layers": layers, "decomposition": str(stored), **summary}
+
+
+def _formula(message: dict[str, Any]) -> Formula | None:
+    """How the layers of an export make the image; None where the client does not say."""
+    formula = message.get("formula")
+    if formula is None:
+        return None
+    try:
+        return tuple(tuple(factor if isinstance(factor, str) else float(factor) for factor in term) for term in formula)
+    except (TypeError, ValueError) as error:
+        raise JoinError("request_invalid", "'formula' is a list of lists of names and numbers.") from error
+
+
+def _edits(message: dict[str, Any]) -> list[Edit]:
+    from ..relighting.relighter import Edit
+
+    edits = message.get("edits", [])
+    if not isinstance(edits, list):
+        raise JoinError("edit_invalid", f"The edits of a {message['type']} request are a list.")
+    return [Edit.from_json(edit) for edit in edits]
+
+
+def _parse(data: bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(data.decode("utf-8"))
+    except ValueError as error:
+        raise JoinError("message_malformed", f"A message is not UTF-8 JSON ({error}).") from error
+    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+        raise JoinError("message_malformed", "A message must be a JSON object with a 'type'.")
+    return message
+
+
+def _text(message: dict[str, Any], key: str) -> str:
+    value = message.get(key)
+    if not isinstance(value, str) or not value:
+        raise JoinError("request_invalid", f"A {message['type']} request needs '{key}', a path.")
+    return value
+
+
+def _whole(message: dict[str, Any], key: str, default: int | None) -> int | None:
+    value = message.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise JoinError("request_invalid", f"'{key}' must be a whole number from 0 on, not {value!r}.")
+    return value
+
+
+def _internal(error: BaseException) -> JoinError:
+    traceback.print_exception(error, file=sys.stderr)
+    return JoinError(
+        "internal", f"The engine failed: {type(error).__name__}: {error}", "Please report the details in the log."
+    )
+
+
+def _out_of_memory() -> JoinError:
+    return JoinError("out_of_memory", "There is not enough memory for this image.", "Close other programs.")
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """torch has its own ways to say so: a subclass of RuntimeError on CUDA, a plain one on the CPU."""
+    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pixels between the engine and its client: float32 ``.npy`` files in a folder of the client's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import JoinError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..layers.decomposition import Decomposition
+
+
+def compacted(decomposition: Decomposition) -> Decomposition:
+    """The same with small layers: codes and settings for a .blend, which has the layers as images already."""
+    from ..pipeline import shrunk
+
+    return replace(decomposition, layers={name: shrunk(layer, 128) for name, layer in decomposition.layers.items()})
+
+
+def read_layers(paths: Any, decomposition: Decomposition) -> dict[str, np.ndarray]:
+    """The full layers that belong to a compact decomposition, from the client's files."""
+    import numpy as np
+
+    if not isinstance(paths, dict) or set(paths) != set(decomposition.layers):
+        raise JoinError("request_invalid", f"'layers' must name a file for each of {', '.join(decomposition.layers)}.")
+    layers = {name: load_array(path)[..., :3] for name, path in paths.items()}
+    if len({layer.shape for layer in layers.values()}) != 1 or next(iter(layers.values())).ndim != 3:
+        raise JoinError("layer_unreadable", "The layers are not images of one size.", "Decompose it again.")
+    return {name: np.ascontiguousarray(layer, dtype=np.float32) for name, layer in layers.items()}
+
+
+def write_arrays(output: Path, layers: dict[str, np.ndarray], recomposed: Any, prefix: str = "") -> dict[str, Any]:
+    from ..images.files import write_npy
+
+    whole = str(output / f"{prefix}recomposed.npy")
+    paths = write_pixels(output, layers, prefix)
+    write_npy(whole, recomposed)
+    return {"layers": paths, "recomposed": whole}
+
+
+def load_array(path: Any) -> np.ndarray:
+    """A layer as the client stored it: .npy, or the .exr that lies in a .blend. float32, any shape."""
+    import numpy as np
+
+    from ..images.files import read_planes
+
+    try:
+        if Path(path).suffix == ".exr":
+            return read_planes(Path(path))
+        return np.load(path, allow_pickle=False).astype(np.float32)
+    except (OSError, ValueError, TypeError, RuntimeError, KeyError) as error:
+        raise JoinError("layer_unreadable", f"A layer cannot be read ({error}).", "Decompose it again.") from error
+
+
+def write_pixels(output: Path, layers: dict[str, np.ndarray], prefix: str) -> dict[str, str]:
+    from ..images.files import write_npy
+
+    paths = {name: str(output / f"{prefix}{name}.npy") for name in layers}
+    for name, pixels in layers.items():
+        write_npy(paths[name], pixels)
+    return paths

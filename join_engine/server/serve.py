@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine as a process: requests on stdin, events on stdout, logs on stderr.
+
+Each message is one UTF-8 JSON object, ended by a NUL byte. Pixels travel as ``.npy`` files (float32, scene-linear).
+``hello`` comes first; every event of a job carries the id of its request.
+The main thread reads, one worker thread works: a cancellation is seen while a job runs, and the end of stdin ends the
+process at once, so that a Blender that dies leaves no engine behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import sys
+import threading
+
+from .. import __version__
+from ..errors import JoinError
+from .channel import Channel, leave, read_messages, take_stdout
+from .engine import Engine
+
+PROTOCOL = 1
+TORCH_MISSING = 3  # exit status
+
+
+def serve(device: str = "auto", threads: int | None = None) -> int:
+    """Serve until the end of stdin or a shutdown request; returns the exit status.
+
+    Status 3, after an ``error`` event with the code ``torch_missing``, means that torch cannot be imported.
+    """
+    channel = Channel(take_stdout())
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
+    try:
+        import torch
+    except ImportError as error:
+        problem = JoinError(
+            "torch_missing",
+            f"The engine's Python ({sys.executable}) cannot import torch ({error}).",
+            "Install torch for that Python, or choose another one.",
+        )
+        channel.send_error(None, problem)
+        return TORCH_MISSING
+    try:
+        engine = Engine(channel, device, threads)
+    except JoinError as error:
+        channel.send_error(None, error)
+        return 2
+    channel.send(
+        "hello",
+        protocol=PROTOCOL,
+        engine=__version__,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        device=str(engine.device),
+        banks=engine.list_banks(),
+    )
+    threading.Thread(target=engine.work, name="worker", daemon=True).start()
+    for message in read_messages(0):
+        engine.handle(message)
+    leave()
+    return 0

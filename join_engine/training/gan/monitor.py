@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a GAN's training tells what it does: means over a stretch of steps, a progress line, a log, TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ...errors import JoinError
+from .distributed import Group
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+LOG_NAME = "log.jsonl"
+
+
+class Meter:
+    """Means of the scalars that steps report, kept on the device until they are asked for."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, torch.Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, report: Mapping[str, torch.Tensor]) -> None:
+        """Take in one step; scalars that only some steps report are averaged over those."""
+        for name, value in report.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value.clone()
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def means(self, group: Group) -> dict[str, float]:
+        """The means over all processes since the last call, and begin anew; all processes must call."""
+        means = {name: float(group.mean(total)) / self._counts[name] for name, total in self._sums.items()}
+        self._sums, self._counts = {}, {}
+        return means
+
+
+def check_finite(means: Mapping[str, float], images: int, last_good: str) -> None:
+    """Raise JoinError ``training_diverged`` when a scalar is not a number.
+
+    Args:
+        images: shown so far.
+        last_good: what to tell about the last snapshot.
+    """
+    wrong = sorted(name for name, value in means.items() if not math.isfinite(value))
+    if wrong:
+        raise diverged(", ".join(wrong), images, last_good)
+
+
+def diverged(what: str, images: int, last_good: str) -> JoinError:
+    """The error of a training whose numbers are not numbers any more."""
+    return JoinError(
+        "training_diverged",
+        f"The training diverged: {what} is not finite after {images:,} images.",
+        f"{last_good} Go on from it with a lower --lr, a higher --r1-gamma, or --no-bf16.",
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time left for people: "40 s", "12 min", "3 h 05 min"."""
+    if seconds < 60:
+        return f"{max(0.0, seconds):.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def open_tensorboard(folder: Path) -> SummaryWriter:
+    """A writer of TensorBoard's event files.
+
+    Raises:
+        JoinError: ``tensorboard_missing`` when the package is not installed, ``output_unwritable``.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise JoinError(
+            "tensorboard_missing",
+            "The package 'tensorboard' is not installed.",
+            "Install it: pip install 'join-intrinsics[training]', or leave the option out.",
+        ) from error
+    try:
+        return SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+class Monitor:
+    """Progress line, ``log.jsonl`` and, where wanted, TensorBoard of one run.
+
+    Args:
+        name: of what is trained, for the progress line.
+        out: folder of the run.
+        tensorboard: write TensorBoard's files into it, too.
+    """
+
+    def __init__(self, name: str, out: Path, tensorboard: bool = False) -> None:
+        self.name = name
+        self.out = out
+        self._writer = open_tensorboard(out / "tensorboard") if tensorboard else None
+
+    def log(self, means: Mapping[str, float], images: int, kimg: float, speed: float, left: float, took: float) -> None:
+        """Tell of a stretch of steps.
+
+        Args:
+            means: mean scalars of the stretch.
+            images: shown so far, of ``kimg`` thousand.
+            speed: images per second.
+            left: seconds to the end.
+            took: seconds trained so far.
+
+        Raises:
+            JoinError: ``output_unwritable``.
+        """
+        values = {name: round(value, 5) for name, value in means.items()}
+        values |= {"images": images, "images_per_second": round(speed, 1), "seconds": round(took)}
+        try:
+            with (self.out / LOG_NAME).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(values) + "\n")
+            if self._writer is not None:
+                for name, value in means.items():
+                    self._writer.add_scalar(name, value, images)
+                self._writer.add_scalar("images_per_second", speed, images)
+                self._writer.flush()
+        except OSError as error:
+            raise _unwritable(self.out, error) from error
+        strength = f" p {means['ada_p']:.3f}" if "ada_p" in means else ""
+        print(
+            f"{self.name} {images / 1000:.1f} of {kimg:g} kimg, {speed:.1f} images/s, "
+            f"G {means['loss_g']:.2f} D {means['loss_d']:.2f} sign {means['real_sign']:+.2f}{strength}, "
+            f"{duration(left)} left",
+            flush=True,
+        )
+
+    def picture(self, tag: str, pixels: Any, images: int) -> None:
+        """Show a picture [H, W, 3] uint8 in TensorBoard."""
+        if self._writer is not None:
+            self._writer.add_image(tag, pixels, images, dataformats="HWC")
+
+    def close(self) -> None:
+        """Finish the files."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _unwritable(path: Path, error: OSError) -> JoinError:
+    message = f"'{path}' cannot be written ({error.strerror or error})."
+    return JoinError("output_unwritable", message, "Make room, or choose another folder.")
