@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dataset_tools import contents, layers, passes, shards
+from dataset_tools import contents, layers, passes, photos, shards
 from dataset_tools.errors import UserError
 from dataset_tools.exports import ALL_SPLITS, choose
 from dataset_tools.preview import draw_entries
@@ -59,24 +59,34 @@ class Values:
         }
 
 
-def measure(folder: Path, count: int = 1000, split: str = ALL_SPLITS, seed: int = 0) -> dict[str, Any]:
-    """Statistics as JSON data, the pixels' from ``count`` random samples. Raises UserError where there are none."""
+def measure(
+    folder: Path, count: int = 1000, split: str = ALL_SPLITS, seed: int = 0, photo_folders: Sequence[Path] = ()
+) -> dict[str, Any]:
+    """Statistics as JSON data, the pixels' from ``count`` random samples. Raises UserError where there are none.
+
+    With ``photo_folders``, ``photos`` compares the samples' images with those pictures
+    (:func:`dataset_tools.photos.compare`).
+    """
     header = shards.read_header(folder)
+    pictures = photos.load(photo_folders, header["resolution"])
     entries = choose(shards.entries(folder), split)
     if not entries:
         raise UserError(f"{folder} has no finished '{split}' samples yet: wait for more shards or render more.")
     chosen = draw_entries(entries, count, seed)
     values = {name: Values(name) for name in passes.COMPONENTS}
-    highlights, valid, metals, stories = [], [], [], []
+    highlights, valid, metals, stories, images = [], [], [], [], []
     with steps(len(chosen), "stats") as advance:
-        for _, found, stored in layers.load(folder, chosen, (*passes.COMPONENTS, layers.MASK)):
+        for _, found, stored in layers.load(folder, chosen, layers.NAMES):
             for name in passes.COMPONENTS:
                 values[name].add(found[name])
             highlights.append(float(np.mean(found["specular"] @ np.array(LUMINANCE_WEIGHTS) > HIGHLIGHT)))
             valid.append(float(found[layers.MASK].mean()))
+            if pictures:
+                images.append(photos.measures(layers.as_bytes(layers.IMAGE, found[layers.IMAGE])))
             metals += contents.metals(stored)
             stories.append(stored)
             advance()
+    shown = {name: photos.measures(picture) for name, picture in pictures.items()}
     return {
         "dataset": header["dataset"],
         "samples": len(entries),
@@ -86,6 +96,7 @@ def measure(folder: Path, count: int = 1000, split: str = ALL_SPLITS, seed: int 
         "highlight_share": {"above_luminance": HIGHLIGHT, **_spread(highlights)},
         "invalid_share": _spread([1.0 - share for share in valid]),
         "metal_share": _digits(float(np.mean(metals))) if metals else None,
+        **({"photos": photos.compare(images, shown, highlights)} if shown else {}),
         "families": _counts(name for stored in stories for name in contents.families(stored)),
         "shapes": _counts(name for stored in stories for name in contents.shapes(stored)),
         "lights": _lights(stories),

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dataset_tools import packages
+from dataset_tools.photos import MIDDLE
 
 _BACKGROUND = (24, 24, 26)
 _PANEL = (36, 36, 40)
@@ -15,6 +16,8 @@ _TEXT = (215, 215, 220)
 _FAINT = (140, 140, 148)
 _COLORS = {"albedo": (214, 150, 92), "shading": (150, 170, 205), "specular": (230, 215, 140)}
 _ACCENT = (120, 180, 160)
+_BAND = (48, 56, 58)
+_ALARM = (240, 80, 70)
 _WIDTH, _HEIGHT, _GAP, _MARGIN = 380, 250, 16, 20
 _TITLE = 30
 _FAMILIES = 26
@@ -24,13 +27,15 @@ Color = tuple[int, int, int]
 
 
 def draw(stats: Mapping[str, Any]) -> Any:
-    """A Pillow image of about 1200 × 860 pixels."""
+    """A Pillow image of about 1200 × 730 pixels, 1200 × 990 with photos beside the dataset."""
     image = packages.load_pillow()
     from PIL import ImageDraw, ImageFont
 
     width = 2 * _MARGIN + 3 * _WIDTH + 2 * _GAP
     lower = _HEIGHT + 140
-    sheet = image.new("RGB", (width, 2 * _MARGIN + _TITLE + _HEIGHT + _GAP + lower), _BACKGROUND)
+    compared = stats.get("photos", {})
+    height = 2 * _MARGIN + _TITLE + _HEIGHT + _GAP + lower + (_HEIGHT + _GAP if compared else 0)
+    sheet = image.new("RGB", (width, height), _BACKGROUND)
     pen = _Pen(ImageDraw.Draw(sheet), ImageFont.load_default(13), ImageFont.load_default(20))
     pen.write((_MARGIN, _MARGIN - 6), f"{stats['dataset']}   {stats['samples']} samples", _TEXT, large=True)
     top = _MARGIN + _TITLE
@@ -42,6 +47,11 @@ def draw(stats: Mapping[str, Any]) -> Any:
     pen.sky(_panel(0, top, lower), "lights: azimuth around, elevation inwards", stats["lights"]["positions"])
     pen.ranking(_panel(1, top, lower), f"{len(stats['families'])} material families", stats["families"])
     pen.facts(_panel(2, top, lower), "shares and errors", _facts(stats))
+    top += lower + _GAP
+    own = (width - 2 * _MARGIN + _GAP) / max(1, len(compared)) - _GAP
+    for column, (name, item) in enumerate(compared.items()):
+        left = _MARGIN + column * (own + _GAP)
+        pen.beside((left, top, left + own, top + _HEIGHT), name, item)
     return sheet
 
 
@@ -95,6 +105,32 @@ class _Pen:
             anchor = {0.0: "la", 0.5: "ma", 1.0: "ra"}[value]
             self.write((left + value * (right - left), bottom + 4), f"{value:g}", _FAINT, anchor=anchor)
         self.write((right, top), f"{highest:.1%}", _FAINT, anchor="ra")
+
+    def beside(self, box: Box, name: str, item: Mapping[str, Any]) -> None:
+        """A measure of the dataset (bars), its middle (the band), and the photos' (outline, and a tick for each)."""
+        outside = len(item["below"]) + len(item["above"])
+        total = len(item["photos"])
+        title = f"{name}: {total - outside} of {total} photos in {MIDDLE:g}%"
+        left, top, right, bottom = self._frame(box, title)
+        bottom -= 18
+
+        def x(value: float) -> float:
+            return left + (right - left) * value / item["top"]
+
+        self._draw.rectangle((x(item["low"]), top, x(item["high"]), bottom), _BAND)
+        highest = max(*item["shares"], *item["photo_shares"])
+        step = (right - left) / len(item["shares"])
+        for number, (share, photos) in enumerate(zip(item["shares"], item["photo_shares"], strict=True)):
+            start, end = left + number * step, left + (number + 1) * step - 2
+            self._draw.rectangle((start, bottom - (bottom - top) * share / highest, end, bottom), _ACCENT)
+            if photos:
+                height = (bottom - top) * photos / highest
+                self._draw.rectangle((start, bottom - height, end, bottom), outline=_COLORS["albedo"])
+        for photo, value in item["photos"].items():
+            color = _ALARM if photo in item["below"] or photo in item["above"] else _COLORS["albedo"]
+            self._draw.line((x(value), bottom - 8, x(value), bottom + 4), color, 2)
+        self.write((left, bottom + 4), "0", _FAINT)
+        self.write((right, bottom + 4), f"{item['top']:.2g}", _FAINT, anchor="ra")
 
     def sky(self, box: Box, title: str, positions: Sequence[Sequence[float]]) -> None:
         """Lights as seen from above: the viewer below, the horizon as the circle, overhead in its middle."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dataset_tools.photos import MIDDLE
 from dataset_tools.stats import PERCENTILES
 
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -30,6 +31,7 @@ def markdown(stats: Mapping[str, Any]) -> str:
         ),
         _table(("", "mean", "min", "p25", "median", "p75", "max"), list(_spreads(stats))),
         "\n".join(f"- {line}" for line in _lines(stats)),
+        *_photos(stats.get("photos", {})),
     ]
     return "\n\n".join(blocks) + "\n"
 
@@ -56,6 +58,32 @@ def _spreads(stats: Mapping[str, Any]) -> list[tuple[str, ...]]:
     }
     keys = ("mean", "min", "p25", "median", "p75", "max")
     return [(name, *(f"{spread[key]:.3g}" for key in keys)) for name, spread in named.items() if "mean" in spread]
+
+
+def _photos(compared: Mapping[str, Any]) -> list[str]:
+    """A table of the measures beside those of photos, and what they mean."""
+    if not compared:
+        return []
+    rows = [
+        (
+            name,
+            f"{item['low']:.3g} … {item['high']:.3g}",
+            f"{item['median']:.3g}",
+            sparkline(item["shares"]),
+            sparkline(item["photo_shares"]),
+            f"{len(item['photos']) - len(item['below']) - len(item['above'])} of {len(item['photos'])}",
+        )
+        for name, item in compared.items()
+    ]
+    head = ("beside photos", f"middle {MIDDLE:g}%", "median", "dataset", "photos", "photos within")
+    correlation = compared["highlights"]["rank_correlation"]
+    agrees = "" if correlation is None else f" (rank correlation with the true share of highlights {correlation:.2f})"
+    lines = [f"- {name}: {item['how']}{agrees if name == 'highlights' else ''}" for name, item in compared.items()]
+    for name, item in compared.items():
+        for side in ("below", "above"):
+            outside = ", ".join(f"{photo} {item['photos'][photo]:.3g}" for photo in item[side])
+            lines += [f"- {name}, {side} the middle: {outside}"] if outside else []
+    return [_table(head, rows), "\n".join(lines)]
 
 
 def _lines(stats: Mapping[str, Any]) -> list[str]:

@@ -73,6 +73,9 @@ def _add_stats(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the dataset")
     parser.add_argument("--count", type=positive, default=1000, help="random samples whose pixels are read")
     parser.add_argument("--split", default=ALL_SPLITS, choices=(*SPLITS, ALL_SPLITS))
+    parser.add_argument(
+        "--photos", type=Path, nargs="+", default=[], metavar="DIR", help="compare the images with those of folders"
+    )
     parser.add_argument("--out", type=Path, nargs="+", default=[], metavar="FILE", help="also as .json, .md or .png")
     parser.set_defaults(run=_stats)
 
@@ -81,7 +84,7 @@ def _stats(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     for out in options.out:
         if out.suffix.lower() not in _WRITERS:
             raise UserError(f"{out.name} has no known ending: name it .json, .md or .png.")
-    numbers = stats.measure(options.folder, options.count, options.split)
+    numbers = stats.measure(options.folder, options.count, options.split, photo_folders=options.photos)
     print(stats_text.markdown(numbers), end="")
     for out in options.out:
         with shards.atomic(out) as partial:
