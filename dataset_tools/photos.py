@@ -20,7 +20,7 @@ from join_engine.color import LUMINANCE_WEIGHTS, srgb_decode, srgb_encode
 
 MEASURES = {
     "brightness": "mean of the luminance as encoded in sRGB, 0…1",
-    "clipping": "share of pixels with a channel at 255",
+    "clipping": "share of pixels with a channel at 250 or more of 255",
     "highlights": "share of pixels whose smallest channel is above 0.02 + 3 × the picture's median of it (linear): "
     "what is specular in it, or nearly white",
     "contrast": "standard deviation of the encoded luminance inside a 16th of the side, mean over the picture",
@@ -35,6 +35,8 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 # images of the materials dataset).
 _TIMES, _ABOVE = 3.0, 0.02
 _BLOCKS = 16
+# JPEG and the average over a few pixels take some off the end of the scale.
+_CLIPPED = 250
 
 
 def measures(picture: np.ndarray) -> dict[str, float]:
@@ -44,7 +46,7 @@ def measures(picture: np.ndarray) -> dict[str, float]:
     smallest = linear.min(axis=-1)
     return {
         "brightness": float(luminance.mean()),
-        "clipping": float(np.mean(picture.max(axis=-1) == 255)),
+        "clipping": float(np.mean(picture.max(axis=-1) >= _CLIPPED)),
         "highlights": float(np.mean(smallest > _ABOVE + _TIMES * np.median(smallest))),
         "contrast": float(_blocks(luminance).std(axis=(1, 3)).mean()),
     }
