@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Work for a thread of its own, so that Blender's main thread only ever asks whether it is done."""
+"""Work for a thread of its own, so that Blender's main thread only ever asks whether it is done; temporary folders."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from .failure import Failure
+
 T = TypeVar("T")
 
 
-class Task(Generic[T]):
+class Future(Generic[T]):
     """A function that runs now, in a thread that ends with Blender.
 
     Args:
@@ -51,7 +53,19 @@ class Task(Generic[T]):
             self._ended.set()
 
 
-def remove(folder: tempfile.TemporaryDirectory[str], after: Task[Any] | None = None) -> Task[None]:
+def make_folder(scratch: str | None) -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder in ``scratch``, or in the system's place for them.
+
+    Raises:
+        Failure: ``disk``.
+    """
+    try:
+        return tempfile.TemporaryDirectory(prefix="join-", dir=scratch, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise Failure("disk", f"There is no place for temporary files ({error}).", "Make room.") from error
+
+
+def remove_folder(folder: tempfile.TemporaryDirectory[str], after: Future[Any] | None = None) -> Future[None]:
     """Remove a temporary folder, which can hold hundreds of megabytes, once nothing is written into it any more."""
 
     def work() -> None:
@@ -59,4 +73,4 @@ def remove(folder: tempfile.TemporaryDirectory[str], after: Task[Any] | None = N
             after.wait(5.0)
         folder.cleanup()
 
-    return Task(work)
+    return Future(work)

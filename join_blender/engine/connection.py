@@ -5,34 +5,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
-from .job import Job
-from .process import DIED, EngineProcess
+from .failure import Failure
+from .job import Job, State
+from .process import DIED, EngineProcess, Launch
 from .protocol import VERSION, Message
 
 IDLE = 600.0
 """Seconds after which an engine without work ends: it holds hundreds of megabytes."""
-
-
-@dataclass(frozen=True)
-class Launch:
-    """How the engine is started.
-
-    Args:
-        python: its interpreter.
-        root: the folder that holds ``join_engine``.
-        device: auto, cpu or cuda.
-    """
-
-    python: Path
-    root: Path
-    device: str = "auto"
-
-    def start(self) -> EngineProcess:
-        """Raises Failure ``engine_start``."""
-        return EngineProcess(self.python, self.root, ("-m", "join_engine", "serve", "--device", self.device))
 
 
 class Connection:
@@ -51,11 +31,6 @@ class Connection:
         self._clock = clock
         self._idle_since = clock()
 
-    @property
-    def busy(self) -> bool:
-        """Whether a job is under way."""
-        return bool(self._jobs)
-
     def start(self, launch: Launch) -> None:
         """See that such an engine runs. The time is well spent before there is a job.
 
@@ -63,41 +38,41 @@ class Connection:
             Failure: ``engine_start``.
         """
         self.step()  # a dead one is noticed here
-        if self.engine is not None and launch != self._launch:
-            self.end()
-        if self.engine is None:
-            self.engine = launch.start()
-            self._launch = launch
-        self._idle_since = self._clock()
+        self._start(launch)
 
-    def submit(self, job: Job, launch: Launch) -> None:
-        """Hand over a job; :meth:`step` moves it on.
+    def add(self, job: Job) -> None:
+        """Take a job on, unless that has happened already; :meth:`step` moves it on."""
+        if job not in self._jobs:
+            self._jobs.append(job)
+            self._move_towards_the_engine(job)
+
+    def run(self, job: Job) -> Message:
+        """Take a job on, block until it has ended, and close it; the engine's answer.
 
         Raises:
-            Failure: ``engine_start``.
+            Failure: why there is none.
         """
-        self.start(launch)
-        self._jobs.append(job)
-        if self.hello is not None:
-            self._advance(job, [self.hello])
+        self.add(job)
+        while not job.ended:
+            self.step()
+            time.sleep(0.005)
+        job.close()
+        return job.answer()
 
     def step(self) -> None:
         """Take in what the engine said since the last time, and tell it what the jobs want."""
-        if self.engine is None:
-            return
-        events = self.engine.poll()
-        for event in events:
-            if event["type"] == "hello":
-                self.hello = event
+        events = self.engine.poll() if self.engine is not None else []
+        self.hello = next((event for event in events if event["type"] == "hello"), self.hello)
         for job in self._jobs:
-            self._advance(job, events)
-        given_up = any(job.gave_up for job in self._jobs) or self._is_useless(events)
-        self._jobs = [job for job in self._jobs if not job.done]
+            self._tell(job, events)
         if any(event["type"] == DIED for event in events):
             self._forget()
-        elif given_up:
+        elif any(job.gave_up for job in self._jobs) or self._is_useless(events):
             self.end()
-        elif self._jobs:
+        for job in self._jobs:
+            self._move_towards_the_engine(job)
+        self._jobs = [job for job in self._jobs if job.waiting or job.with_engine]
+        if self._jobs:
             self._idle_since = self._clock()
         elif self._clock() - self._idle_since > IDLE:
             self.end()
@@ -107,10 +82,31 @@ class Connection:
         if self.engine is None:
             return
         self.engine.kill()
-        jobs, self._jobs = self._jobs, []
-        for job in jobs:
-            job.advance([{"type": DIED, "message": "it was ended"}], self._clock())
+        for job in self._jobs:
+            job.hear([{"type": DIED, "message": "it was ended"}], self._clock())
         self._forget()
+
+    def _start(self, launch: Launch) -> None:
+        if self.engine is not None and launch != self._launch:
+            self.end()
+        if self.engine is None:
+            arguments = ("-m", "join_engine", "serve", "--device", launch.device)
+            self.engine = EngineProcess(launch.python, launch.root, arguments)
+            self._launch = launch
+        self._idle_since = self._clock()
+
+    def _move_towards_the_engine(self, job: Job) -> None:
+        """Up to the point from which on the engine's events move a job."""
+        try:
+            if job.state is State.QUEUED:
+                self._start(job.launch)  # it starts while the job's files are written
+                job.state = State.PREPARING
+            if job.prepared:
+                self._start(job.launch)
+                job.begin(self._clock(), running=self.hello is not None)
+                self._tell(job, [self.hello] if self.hello is not None else [])
+        except Failure as failure:
+            job.fail(failure)
 
     def _is_useless(self, events: list[Message]) -> bool:
         """Whether an engine that runs will never take a job."""
@@ -118,10 +114,10 @@ class Connection:
             return any(event["type"] == "error" for event in events)
         return self.hello.get("protocol") != VERSION
 
-    def _advance(self, job: Job, events: list[Message]) -> None:
-        assert self.engine is not None
-        for message in job.advance(events, self._clock()):
-            self.engine.send(message)
+    def _tell(self, job: Job, events: list[Message]) -> None:
+        for message in job.hear(events, self._clock()):
+            if self.engine is not None:
+                self.engine.send(message)
 
     def _forget(self) -> None:
         self.engine = None

@@ -1,36 +1,41 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The life of one job, as a state machine that neither reads nor writes nor sleeps.
+"""A job for the engine, from the queue to its end. This is the add-on's only state machine; nothing in it ever waits.
 
-WAITING (for the engine's hello) → SENT → RUNNING → FINISHED, or FAILED, or by way of STOPPING → CANCELLED.
+QUEUED → PREPARING (its files are written) → STARTING (until the engine says hello) → RUNNING → DONE. A decomposition is
+READING its layers before it is DONE; one that the user ends is STOPPING before it is CANCELLED, or READING the best so
+far. Whatever goes wrong ends in FAILED.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import uuid
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from . import protocol
+from .background import Future, make_folder, remove_folder
 from .failure import Failure
-from .process import DIED
+from .process import DIED, Launch
 from .protocol import Message
 
 
-class Phase(Enum):
+class State(Enum):
     """Where a job is in its life."""
 
-    WAITING = auto()
-    SENT = auto()
+    QUEUED = auto()
+    PREPARING = auto()
+    STARTING = auto()
     RUNNING = auto()
     STOPPING = auto()
-    FINISHED = auto()
+    READING = auto()
+    DONE = auto()
     CANCELLED = auto()
     FAILED = auto()
-
-
-_DONE = (Phase.FINISHED, Phase.CANCELLED, Phase.FAILED)
 
 
 @dataclass(frozen=True)
@@ -77,163 +82,223 @@ class Job:
     """One request on its way through the engine.
 
     Args:
-        request: what is sent as soon as the engine has said hello; carries the job's ``id``.
-        now: the time at which the engine was started, on the clock that :meth:`advance` gets as well.
-        hello_timeout: seconds after which an engine without a hello is given up.
-        stop_timeout: seconds after which an engine that does not answer a cancel is given up.
-        keep_timeout: the same for a cancel that keeps the best so far, whose layers the engine first has to write.
+        request: what is sent as soon as the engine has said hello; it gets the job's id.
+        launch: how the engine is started.
+        prepare: writes the files that the request names; runs in a thread, from now on.
+        folder: holds those files, and goes away with the job.
     """
+
+    hello_timeout = 120.0
+    """Seconds after which an engine without a hello is given up."""
+    stop_timeout = 10.0
+    """The same for an engine that does not answer a cancel,"""
+    keep_timeout = 300.0
+    """or one that keeps the best so far, whose layers the engine first has to write."""
 
     def __init__(
         self,
         request: Message,
-        now: float,
-        hello_timeout: float = 120.0,
-        stop_timeout: float = 10.0,
-        keep_timeout: float = 300.0,
+        launch: Launch,
+        prepare: Callable[[], Any] | None = None,
+        folder: TemporaryDirectory[str] | None = None,
     ) -> None:
-        self.request = request
-        self.phase = Phase.WAITING
-        self.hello: Message | None = None
+        self.id = uuid.uuid4().hex
+        self.request = {**request, "id": self.id}
+        self.launch = launch
+        self.state = State.QUEUED
         self.progress: Progress | None = None
-        self.preview: Message | None = None
-        """The latest one; whoever has taken it may set it to None."""
         self.result: Message | None = None
+        """The engine's answer."""
+        self.stopped_early = False
+        """The result is the best that there was when the user stopped it."""
         self.failure: Failure | None = None
-        self.accepted = False
-        """The engine has begun with it, or put it into its own queue."""
         self.gave_up = False
         """The engine did not answer in time: it had better be killed."""
-        self._hello_timeout = hello_timeout
-        self._stop_timeout = stop_timeout
-        self._keep_timeout = keep_timeout
-        self._hello_until = now + hello_timeout
-        self._stop_until: float | None = None
+        self._folder = folder
+        self._preparing = Future(prepare) if prepare is not None else None
+        self._closing: Future[None] | None = None
+        self._accepted = False
+        self._found_running = False
         self._keep = False
+        self._deadline = math.inf
         self._outbox: list[Message] = []
 
+    @classmethod
+    def with_files(cls, files: Mapping[str, bytes], request: Message, launch: Launch, scratch: str | None) -> Job:
+        """A job about files in a temporary folder in ``scratch`` (None for the system's place).
+
+        Args:
+            files: name → content.
+            request: ``{folder}`` in its texts stands for that folder.
+
+        Raises:
+            Failure: ``disk``.
+        """
+        folder = make_folder(scratch)
+
+        def write() -> None:
+            for name, data in files.items():
+                (Path(folder.name) / name).write_bytes(data)
+
+        return cls(_filled(request, folder.name), launch, write, folder)
+
     @property
-    def done(self) -> bool:
-        """Nothing more will happen to this job."""
-        return self.phase in _DONE
+    def ended(self) -> bool:
+        """Nothing more will happen to it, unless it is tried again."""
+        return self.state in (State.DONE, State.CANCELLED, State.FAILED)
 
-    def stop(self, keep: bool) -> None:
-        """Ask for the end; with ``keep`` the best result so far is wanted."""
-        if self.done:
-            return
-        self._keep = keep
-        if self.phase is Phase.WAITING:
-            self.phase = Phase.CANCELLED
-            return
-        self.phase = Phase.STOPPING
-        self._stop_until = None
-        self._outbox.append(protocol.cancel(self.request["id"], keep))
+    @property
+    def waiting(self) -> bool:
+        """Whether the engine has not heard of it yet."""
+        return self.state in (State.QUEUED, State.PREPARING)
 
-    def advance(self, events: Iterable[Message], now: float) -> list[Message]:
+    @property
+    def with_engine(self) -> bool:
+        """Whether it is for the engine to go on."""
+        return self.state in (State.STARTING, State.RUNNING, State.STOPPING)
+
+    @property
+    def prepared(self) -> bool:
+        """Whether :meth:`begin` need not wait."""
+        return self.state is State.PREPARING and (self._preparing is None or self._preparing.done)
+
+    def answer(self) -> Message:
+        """The result of a job that has ended.
+
+        Raises:
+            Failure: why there is none.
+        """
+        if self.result is None:
+            raise self.failure or Failure("engine_died", "The engine ended.", "Try again.")
+        return self.result
+
+    def begin(self, now: float, running: bool) -> None:
+        """The engine is there, or (not ``running``) on its way: from now on :meth:`hear` moves the job on.
+
+        Raises:
+            Failure: why the files could not be written.
+        """
+        try:
+            if self._preparing is not None:
+                self._preparing.result()
+        except OSError as error:
+            text = f"The files for the engine cannot be written ({error})."
+            raise Failure("disk", text, "Make room.") from error
+        self.state = State.STARTING
+        self._deadline = now + self.hello_timeout
+        self._found_running = running
+
+    def hear(self, events: Iterable[Message], now: float) -> list[Message]:
         """Take in what the engine said; returns what to tell it."""
         for event in events:
-            if not self.done:
+            if self.with_engine:
                 self._take(event)
-        if not self.done:
-            self._watch_the_clock(now)
+        if self.with_engine and now > self._deadline:
+            self._give_up()
+        if self.state is State.STOPPING and self._deadline == math.inf:
+            self._deadline = now + (self.keep_timeout if self._keep else self.stop_timeout)
         outbox, self._outbox = self._outbox, []
         return outbox
 
+    def stop(self, keep: bool) -> None:
+        """Ask for the end; with ``keep`` the best result so far is wanted."""
+        if self.ended or (self.state is State.READING and keep):
+            return
+        self._keep = keep
+        if self.state in (State.RUNNING, State.STOPPING):
+            self.state = State.STOPPING
+            self._deadline = math.inf
+            self._outbox.append(protocol.cancel(self.id, keep))
+        else:
+            self.state = State.CANCELLED
+
+    def fail(self, failure: Failure) -> None:
+        """End it with a failure."""
+        self.failure = failure
+        self.state = State.FAILED
+
+    def close(self) -> None:
+        """Remove its folder, in a thread. Safe to call twice."""
+        if self._folder is not None and self._closing is None:
+            self._closing = remove_folder(self._folder, self._preparing)
+
+    def wait_until_closed(self) -> None:
+        """Block until the folder is gone, after :meth:`close`."""
+        if self._closing is not None:
+            self._closing.wait()
+
+    # --- what the engine says -----------------------------------------------------------------------------------------
+
     def _take(self, event: Message) -> None:
-        kind = event["type"]
+        kind, own = event["type"], event.get("id") == self.id
         if kind == DIED:
             self._on_death(event)
         elif kind == "hello":
             self._on_hello(event)
-        elif kind == "error" and event.get("id") in (None, self.request["id"]):
-            self._on_error(event)
-        elif event.get("id") == self.request["id"]:
+        elif kind == "error" and (own or event.get("id") is None):
+            # A cancel may cross the end of its job on the way; then the engine knows no such job any more.
+            if self.state is not State.STOPPING or event.get("code") != "job_unknown":
+                message = event.get("message") or "The engine reported an error without words."
+                code, hint = str(event.get("code") or "engine_error"), str(event.get("hint") or "")
+                self.fail(Failure(code, str(message), hint))
+        elif own:
             self._on_own(kind, event)
-
-    def _on_hello(self, event: Message) -> None:
-        self.hello = event
-        if event.get("protocol") != protocol.VERSION:
-            self._fail(
-                "engine_protocol",
-                f"The engine speaks protocol {event.get('protocol')}, this add-on speaks {protocol.VERSION}.",
-                "Install the same version of both.",
-            )
-        elif self.phase is Phase.WAITING:
-            self.phase = Phase.SENT
-            self._outbox.append(self.request)
 
     def _on_own(self, kind: str, event: Message) -> None:
         if kind == "accepted":
-            self.accepted = True
-            self.phase = Phase.RUNNING if self.phase is Phase.SENT else self.phase
+            self._accepted = True
         elif kind == "progress":
             self.progress = Progress.from_event(event)
-        elif kind == "preview":
-            self.preview = event if _has_layers(event) else None
         elif kind == "result":
-            # The result may cross a cancel on its way; then it is taken only if it was wanted.
-            if self.phase is not Phase.STOPPING or self._keep:
-                self._finish(event, Phase.FINISHED)
+            # It may cross a cancel on its way; then it is taken only if it was wanted.
+            if self.state is State.STOPPING and not self._keep:
+                self.state = State.CANCELLED
             else:
-                self.phase = Phase.CANCELLED
+                self._on_result(event)
         elif kind == "cancelled":
             if self._keep and event.get("result") is not None:
-                self._finish(event["result"], Phase.CANCELLED)
+                self.stopped_early = True
+                self._on_result(event["result"])
             else:
-                self.phase = Phase.CANCELLED
+                self.state = State.CANCELLED
 
-    def _finish(self, result: Any, phase: Phase) -> None:
-        if self.request["type"] == "decompose" and not _has_layers(result):
-            self._fail("engine_answer", "The engine's answer names no layers.", "Install the engine again.")
-            return
+    def _on_result(self, result: Any) -> None:
         self.result = result
-        self.phase = phase
+        self.state = State.DONE
 
-    def _on_error(self, event: Message) -> None:
-        # A cancel may cross the end of its job on the way; then the engine knows no such job any more.
-        if self.phase is Phase.STOPPING and event.get("code") == "job_unknown":
-            return
-        message = event.get("message") or "The engine reported an error without words."
-        self._fail(str(event.get("code") or "engine_error"), str(message), str(event.get("hint") or ""))
+    def _on_hello(self, event: Message) -> None:
+        if event.get("protocol") != protocol.VERSION:
+            text = f"The engine speaks protocol {event.get('protocol')}, this add-on speaks {protocol.VERSION}."
+            self.fail(Failure("engine_protocol", text, "Install the same version of both."))
+        elif self.state is State.STARTING:
+            self.state = State.RUNNING
+            self._deadline = math.inf
+            self._outbox.append(self.request)
 
     def _on_death(self, event: Message) -> None:
-        if self.phase is Phase.STOPPING:
-            self.phase = Phase.CANCELLED
-        elif self.phase is Phase.WAITING:
-            self._fail(
-                "engine_start",
-                f"The engine did not start ({event['message']}).",
-                "Check the engine's Python in the add-on's preferences.",
-            )
+        if self.state is State.STOPPING:
+            self.state = State.CANCELLED
+        elif self.state is State.STARTING:
+            text = f"The engine did not start ({event['message']})."
+            self.fail(Failure("engine_start", text, "Check the engine's Python in the add-on's preferences."))
         else:
-            self._fail(
-                "engine_died",
-                f"The engine stopped in the middle of the work ({event['message']}).",
-                "Restart it; if memory was short, choose a smaller size.",
-            )
+            text = f"The engine stopped in the middle of the work ({event['message']})."
+            self.fail(Failure("engine_died", text, "Restart it; if memory was short, choose a smaller size."))
 
-    def _watch_the_clock(self, now: float) -> None:
-        if self.phase is Phase.WAITING and now > self._hello_until:
-            self._fail(
-                "engine_silent",
-                f"The engine's Python started, but said nothing for {self._hello_timeout:.0f} seconds.",
-                "Check the engine's Python in the add-on's preferences.",
-            )
-            self.gave_up = True
-        elif self.phase is Phase.STOPPING:
-            self._stop_until = self._stop_until or now + (self._keep_timeout if self._keep else self._stop_timeout)
-            if now > self._stop_until:
-                self.phase = Phase.CANCELLED
-                self.gave_up = True
-
-    def _fail(self, code: str, message: str, hint: str) -> None:
-        self.failure = Failure(code, message, hint)
-        self.phase = Phase.FAILED
+    def _give_up(self) -> None:
+        """The engine has not answered in time."""
+        self.gave_up = True
+        if self.state is State.STOPPING:
+            self.state = State.CANCELLED
+            return
+        text = f"The engine's Python started, but said nothing for {self.hello_timeout:.0f} seconds."
+        self.fail(Failure("engine_silent", text, "Check the engine's Python in the add-on's preferences."))
 
 
-def _has_layers(event: Any) -> bool:
-    """Whether an event names files of layers, as those that carry any do."""
-    layers = event.get("layers") if isinstance(event, dict) else None
-    if not isinstance(layers, dict) or not layers:
-        return False
-    return all(isinstance(path, str) and path for path in layers.values())
+def _filled(request: Message, folder: str) -> Message:
+    def fill(value: object) -> object:
+        if isinstance(value, str):
+            return value.replace("{folder}", folder)
+        return {key: fill(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+    return {key: fill(value) for key, value in request.items()}

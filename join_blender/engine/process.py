@@ -14,11 +14,12 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from . import protocol
-from .background import Task
+from .background import Future
 from .failure import Failure
 from .protocol import Message
 
@@ -55,6 +56,21 @@ def engine_environment(root: Path) -> dict[str, str]:
     # The extension's folder belongs to Blender (and may be read-only): no caches in it.
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
     return environment
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How the engine is started.
+
+    Args:
+        python: its interpreter.
+        root: the folder that holds ``join_engine``.
+        device: auto, cpu or cuda.
+    """
+
+    python: Path
+    root: Path
+    device: str = "auto"
 
 
 class EngineProcess:
@@ -95,17 +111,12 @@ class EngineProcess:
         _running.add(self)
         assert self._process.stdout is not None and self._process.stderr is not None
         events, log = self._process.stdout, self._process.stderr
-        self._readers = [Task(lambda: self._read_events(events)), Task(lambda: self._read_stderr(log))]
+        self._readers = [Future(lambda: self._read_events(events)), Future(lambda: self._read_stderr(log))]
 
     @property
     def pid(self) -> int:
         """The operating system's number for the process."""
         return self._process.pid
-
-    @property
-    def stderr_tail(self) -> tuple[str, ...]:
-        """The last lines that the engine wrote to its log."""
-        return tuple(self._stderr)
 
     def send(self, message: Message) -> None:
         """Hand a request to the engine. That it is dead is for :meth:`poll` to say."""
@@ -127,7 +138,7 @@ class EngineProcess:
                 events.append(self._events.get())
             self._death_told = True
             _running.discard(self)
-            events.append({"type": DIED, "message": self._last_words()})
+            events.append({"type": DIED, "message": self._how_it_ended()})
         return events
 
     def kill(self) -> None:
@@ -165,7 +176,7 @@ class EngineProcess:
         self.kill()
         return True
 
-    def _last_words(self) -> str:
+    def _how_it_ended(self) -> str:
         if self._garbage is not None:
             return f"it answered with something that is no engine's message ({self._garbage!r})"
         lines = [line for line in self._stderr if line.strip()]

@@ -84,14 +84,13 @@ PREVIEW_SIZE = 128
 """Longest side of a preview: more than a bank of 64² can show, and little enough to be written in a millisecond."""
 
 
-def decompose(job_id: str, image: Path, output: Path, options: Options, files: bool = False) -> Message:
+def decompose(image: Path, output: Path, options: Options, files: bool = False) -> Message:
     """The request that splits ``image`` (.npy, or with ``files`` any image file) into layers under ``output``.
 
     With ``files`` the engine writes EXR, PNG and a report, as its command line does, and sends no previews.
     """
     return {
         "type": "decompose",
-        "id": job_id,
         "image": str(image),
         "output": str(output),
         "bank": options.bank,

@@ -3,67 +3,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from .connection import Connection
-from .decomposition import Session, Stage
+from .decomposition import Decomposition
 from .failure import Failure
+from .job import State
 
-_ENGINE_TROUBLE = ("engine_", "torch_missing", "device_missing")
+_ENGINE_FAILURES = ("engine_", "torch_missing", "device_missing")
 """How the codes of failures begin that the next in the queue would meet as well."""
 
 
 class Queue:
-    """Sessions in the order in which they came; the first is at work.
+    """Jobs in the order in which they came; the first is at work.
 
     Attributes:
-        sessions: those that have not ended.
+        jobs: those that have not ended.
         failed: the last one that failed, kept with its pixels so that it can be tried again.
         halted: an engine that does not work makes the others wait, until :meth:`restart`.
         connection: the engine.
     """
 
     def __init__(self, connection: Connection | None = None) -> None:
-        self.sessions: list[Session] = []
-        self.failed: Session | None = None
+        self.jobs: list[Decomposition] = []
+        self.failed: Decomposition | None = None
         self.halted = False
         self.connection = connection or Connection()
 
     @property
-    def current(self) -> Session | None:
+    def current(self) -> Decomposition | None:
         """The one at work, or about to be."""
-        return self.sessions[0] if self.sessions and not self.halted else None
+        return self.jobs[0] if self.jobs and not self.halted else None
 
-    def add(self, session: Session) -> None:
+    def add(self, job: Decomposition) -> None:
         """Put it at the end. Whoever adds something wants the engine to be tried again."""
         self.halted = False
-        self.sessions.append(session)
+        self.jobs.append(job)
 
-    def step(self) -> list[Session]:
-        """Move on as far as that needs no waiting; returns the sessions that have ended since, which are closed
+    def step(self) -> list[Decomposition]:
+        """Move on as far as that needs no waiting; returns the jobs that have ended since, which are closed
         unless they failed."""
         self.connection.step()
-        if self.current is not None:
-            self.current.step(self.connection)
-        ended = [session for session in self.sessions if session.ended]
-        self.sessions = [session for session in self.sessions if not session.ended]
-        for session in ended:
-            if session.stage is Stage.FAILED:
-                self._remember(session)
+        if self.current is not None and self.current.waiting:
+            self.connection.add(self.current)
+        ended = [job for job in self.jobs if job.ended]
+        self.jobs = [job for job in self.jobs if not job.ended]
+        for job in ended:
+            if job.state is State.FAILED:
+                self._remember(job)
             else:
-                session.close()
+                job.close()
         return ended
 
-    def stop(self, session_id: str, keep: bool) -> None:
+    def stop(self, job_id: str, keep: bool) -> None:
         """Stop one; an unknown id is one that has ended meanwhile."""
-        for session in self.sessions:
-            if session.id == session_id:
-                session.stop(keep)
+        for job in self.jobs:
+            if job.id == job_id:
+                job.stop(keep)
 
     def stop_all(self) -> None:
         """Stop everything and keep nothing."""
-        for session in self.sessions:
-            session.stop(keep=False)
+        for job in self.jobs:
+            job.stop(keep=False)
         self.dismiss()
 
     def restart(self) -> None:
@@ -72,7 +71,7 @@ class Queue:
         self.halted = False
         if self.failed is not None:
             self.failed.try_again()
-            self.sessions.insert(0, self.failed)
+            self.jobs.insert(0, self.failed)
             self.failed = None
 
     def dismiss(self) -> None:
@@ -85,23 +84,20 @@ class Queue:
     def close(self) -> None:
         """End the engine and remove all temporary files."""
         self.dismiss()
-        for session in self.sessions:
-            session.close()
-            session.wait_until_closed()
-        self.sessions = []
+        for job in self.jobs:
+            job.stop(keep=False)
+            job.close()
+            job.wait_until_closed()
+        self.jobs = []
         self.connection.end()
 
-    def _remember(self, session: Session) -> None:
+    def _remember(self, job: Decomposition) -> None:
         if self.failed is not None:
             self.failed.close()
-        self.failed = session
-        self.halted = concerns_engine(session.failure) and bool(self.sessions)
+        self.failed = job
+        self.halted = concerns_engine(job.failure) and bool(self.jobs)
 
 
 def concerns_engine(failure: Failure | None) -> bool:
     """Whether the engine is at fault and not the image."""
-    return failure is not None and _starts_with(failure.code, _ENGINE_TROUBLE)
-
-
-def _starts_with(text: str, beginnings: Iterable[str]) -> bool:
-    return any(text.startswith(beginning) for beginning in beginnings)
+    return failure is not None and failure.code.startswith(_ENGINE_FAILURES)

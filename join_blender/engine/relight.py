@@ -7,9 +7,7 @@ it rests, the full layers follow. A decomposition whose values are all 0 has its
 
 from __future__ import annotations
 
-import tempfile
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from .background import Task, remove
-from .connection import Connection, Launch
+from .background import Future, make_folder, remove_folder
+from .connection import Connection
 from .exr import encode_exr
 from .failure import Failure
 from .job import Job
 from .pixels import load_layer
+from .process import Launch
 from .protocol import Message
 
 REST, LONGEST_REST = 0.3, 1.5
@@ -39,7 +38,7 @@ def edits_json(edits: Edits) -> list[Message]:
 
 
 @dataclass(frozen=True)
-class Material:
+class StoredDecomposition:
     """What the .blend holds of a decomposition.
 
     Args:
@@ -76,7 +75,7 @@ class Relight:
     """The light of one decomposition.
 
     Args:
-        material: see there; goes into a temporary folder.
+        stored: see there; goes into a temporary folder.
         launch: how the engine is started.
         scratch: where the temporary folder is made; None for the system's place.
 
@@ -84,12 +83,12 @@ class Relight:
         Failure: ``disk``.
     """
 
-    def __init__(self, material: Material, launch: Launch, scratch: str | None = None) -> None:
+    def __init__(self, stored: StoredDecomposition, launch: Launch, scratch: str | None = None) -> None:
         self.failure: Failure | None = None
         """Why the last request failed. The next value is a new try."""
         self.directions: list[dict[str, Any]] | None = None
         """What can be edited, as the engine says; None until it has answered."""
-        self._material = material
+        self._stored = stored
         self._launch = launch
         self._wanted: Edits | None = None
         self._wanted_at = 0.0
@@ -98,12 +97,9 @@ class Relight:
         self._filled: Edits | None = None
         self._job: Job | None = None
         self._take: Callable[[Message], list[Update]] | None = None
-        self._encoding: Task[Update] | None = None
-        try:
-            self._folder = tempfile.TemporaryDirectory(prefix="join-", dir=scratch, ignore_cleanup_errors=True)
-        except OSError as error:
-            raise Failure("disk", f"There is no place for temporary files ({error}).", "Make room.") from error
-        self._storing = Task(self._store)
+        self._encoding: Future[Update] | None = None
+        self._folder = make_folder(scratch)
+        self._storing = Future(self._store)
 
     @property
     def busy(self) -> bool:
@@ -170,7 +166,7 @@ class Relight:
 
     def close(self) -> None:
         """Remove the temporary folder, in a thread. Safe to call twice."""
-        remove(self._folder, self._storing)
+        remove_folder(self._folder, self._storing)
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
@@ -179,7 +175,7 @@ class Relight:
         if wanted is not None and not wanted and self._filled != wanted and self.directions is not None:
             self._filled = wanted  # the originals are at hand
             lights = {direction["component"] for direction in self.directions}
-            return [Update(wanted, full={name: self._material.layers[name] for name in lights})]
+            return [Update(wanted, full={name: self._stored.layers[name] for name in lights})]
         if self.directions is None:
             self._submit(connection, {"type": "directions"}, self._take_directions)
         elif wanted is not None and wanted != self._previewed:
@@ -200,23 +196,23 @@ class Relight:
         return {"type": "relight", "edits": edits_json(edits), "output": str(self._path / "lit"), **options}
 
     def _submit(self, connection: Connection, request: Message, take: Callable[[Message], list[Update]]) -> None:
-        common = {"id": uuid.uuid4().hex, "decomposition": str(self._path / "compact.join"), "layers": self._files()}
-        if self._material.bank is not None:
-            common["bank"] = self._material.bank
-        self._job, self._take = Job({**request, **common}, time.monotonic()), take
-        connection.submit(self._job, self._launch)
+        common = {"decomposition": str(self._path / "compact.join"), "layers": self._files()}
+        if self._stored.bank is not None:
+            common["bank"] = self._stored.bank
+        self._job, self._take = Job({**request, **common}, self._launch), take
+        connection.add(self._job)
 
     @property
     def _path(self) -> Path:
         return Path(self._folder.name)
 
     def _files(self) -> dict[str, str]:
-        return {name: str(self._path / f"{name}.exr") for name in self._material.layers}
+        return {name: str(self._path / f"{name}.exr") for name in self._stored.layers}
 
     def _store(self) -> None:
-        (self._path / "compact.join").write_bytes(self._material.decomposition)
+        (self._path / "compact.join").write_bytes(self._stored.decomposition)
         for name, path in self._files().items():
-            Path(path).write_bytes(self._material.layers[name])
+            Path(path).write_bytes(self._stored.layers[name])
 
     # --- taking -------------------------------------------------------------------------------------------------------
 
@@ -230,12 +226,10 @@ class Relight:
             self._filled = update.edits
             return [update]
         job = self._job
-        if job is None or not job.done:
+        if job is None or not job.ended or self._take is None:
             return []
         self._job = None
-        if job.result is None or self._take is None:
-            raise job.failure or Failure("engine_died", "The engine ended.", "Try again.")
-        return self._take(job.result)
+        return self._take(job.answer())
 
     def _take_directions(self, result: Message) -> list[Update]:
         self.directions = [dict(direction) for direction in result["directions"]]
@@ -248,14 +242,14 @@ class Relight:
 
     def _take_full(self, edits: Edits, asked: float, result: Message) -> list[Update]:
         self._full_took = time.monotonic() - asked
-        originals = {d["component"]: self._material.layers[d["component"]] for d in self.directions or ()}
-        alpha = self._material.alpha
+        originals = {d["component"]: self._stored.layers[d["component"]] for d in self.directions or ()}
+        alpha = self._stored.alpha
 
         def encode() -> Update:
             changed = {name: encode_exr(load_layer(path), alpha) for name, path in result["layers"].items()}
             return Update(edits, full={**originals, **changed})
 
-        self._encoding = Task(encode)
+        self._encoding = Future(encode)
         return []
 
     def _fail(self, failure: Failure) -> None:

@@ -15,9 +15,10 @@ import numpy as np
 
 from ..engine.exr import encode_exr
 from ..engine.failure import Failure
+from ..engine.formula import Formula, compose
 from ..engine.pixels import Source
 from . import images
-from .layers import SET, SOURCE, VIEW, VIEW_OF, all_images, layers_of
+from .layers import SET, SOURCE, VIEW, VIEW_OF, all_images, formula_of, layers_of
 
 RECOMPOSED, ERROR, SPLIT = "recomposed", "error", "split"
 
@@ -36,12 +37,13 @@ class View:
 
 
 @dataclass(frozen=True)
-class Ingredients:
+class Comparison:
     """A set's pixels, out of Blender."""
 
     set_id: str
     source: Source
     layers: Mapping[str, Source]
+    formula: Formula
 
     def make(self, kind: str, gain: float = 1.0) -> View:
         """One of the views; for a thread. ``gain`` brightens the error.
@@ -49,7 +51,7 @@ class Ingredients:
         Raises:
             Failure: where the input has changed its size since.
         """
-        recomposed = recompose({name: layer.all()[..., :3] for name, layer in self.layers.items()})
+        recomposed = compose(self.formula, {name: layer.all()[..., :3] for name, layer in self.layers.items()})
         pixels = self.source.all()[..., :3]
         if pixels.shape != recomposed.shape:
             raise Failure(
@@ -61,7 +63,7 @@ class Ingredients:
         return View(self.set_id, kind, self.source.name, data, float(error.mean()), float(error.max()))
 
 
-def gather(set_id: str) -> Ingredients:
+def gather(set_id: str) -> Comparison:
     """Read the input and the layers of a set.
 
     Raises:
@@ -75,7 +77,8 @@ def gather(set_id: str) -> Ingredients:
     left, top, right, bottom = map(int, first.get("join_part", (0, 0, source.width, source.height)))
     shrink = max((right - left) // max(first.size[0], 1), 1)
     cut = replace(source, box=(left, top, right, bottom), shrink=shrink)
-    return Ingredients(set_id, cut, {name: images.read_source(image) for name, image in layers.items()})
+    read = {name: images.read_source(image) for name, image in layers.items()}
+    return Comparison(set_id, cut, read, formula_of(set_id))
 
 
 def show(view: View) -> bpy.types.Image:
@@ -85,15 +88,6 @@ def show(view: View) -> bpy.types.Image:
     figures = {"join_error_mean": view.mean, "join_error_largest": view.largest}
     images.fill_layer(image, view.data, False, {SET: view.set_id, VIEW: view.kind, VIEW_OF: view.source, **figures})
     return image
-
-
-def recompose(layers: Mapping[str, np.ndarray]) -> np.ndarray:
-    """albedo × shading + every further layer, linear ``[H, W, 3]``, as the compositor's group does it."""
-    total = layers["albedo"] * layers["shading"]
-    for name, layer in layers.items():
-        if name not in ("albedo", "shading"):
-            total = total + layer
-    return total
 
 
 def _split(left: np.ndarray, right: np.ndarray) -> np.ndarray:

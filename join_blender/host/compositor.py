@@ -8,6 +8,7 @@ from typing import Any
 
 import bpy
 
+from ..engine.formula import Formula, components_of
 from .recombine import grow_group
 from .versions import compositor_output, compositor_tree, create_compositor_tree, remove_compositor_tree
 
@@ -16,7 +17,7 @@ _UNFINISHED = "join_unfinished"
 """On a tree that was made here and on a group node: the title of the layers that are still being put in."""
 
 
-def add_layers(scene: bpy.types.Scene, title: str, layers: Mapping[str, bpy.types.Image]) -> bool:
+def add_layers(scene: bpy.types.Scene, title: str, layers: Mapping[str, bpy.types.Image], formula: Formula) -> bool:
     """Put the layers and their recombination into the scene's compositor.
 
     A scene without compositor nodes gets a tree that renders the recombined image, and the image's resolution. A scene
@@ -26,17 +27,17 @@ def add_layers(scene: bpy.types.Scene, title: str, layers: Mapping[str, bpy.type
         True when the tree was made here and is connected to the scene's output.
     """
     made_here = compositor_tree(scene) is None
-    while not grow_layers(scene, title, layers):
+    while not grow_layers(scene, title, layers, formula):
         pass
     return made_here
 
 
-def grow_layers(scene: bpy.types.Scene, title: str, layers: Mapping[str, bpy.types.Image]) -> bool:
+def grow_layers(scene: bpy.types.Scene, title: str, layers: Mapping[str, bpy.types.Image], formula: Formula) -> bool:
     """One piece of :func:`add_layers`, which as a whole would keep Blender waiting; True when nothing is left to do.
 
     Between two pieces anything may happen, such as an undo: what is there already is found anew each time.
     """
-    recombination = grow_group(list(layers))
+    recombination = grow_group(formula)
     if recombination is None:
         return False
     tree: Any = compositor_tree(scene)
@@ -49,11 +50,12 @@ def grow_layers(scene: bpy.types.Scene, title: str, layers: Mapping[str, bpy.typ
     if group is None:
         _add_group(tree, recombination, title)
         return False
-    for index, (component, image) in enumerate(layers.items()):
+    components = components_of(formula)
+    for index, component in enumerate(components):
         if not group.inputs[index].is_linked:
-            _add_image(tree, group, index, component, image)
+            _add_image(tree, group, index, component, layers[component])
             return False
-    _settle(tree, group, title, len(layers))
+    _settle(tree, group, title, len(components))
     return True
 
 

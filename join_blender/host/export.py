@@ -9,18 +9,18 @@ import bpy
 import numpy as np
 
 from ..engine.failure import Failure
+from ..engine.formula import in_order
 from ..engine.protocol import Message
 from ..engine.relight import edits_json
-from .layers import PREVIEW, layers_of
-from .relight import layer_bytes, layer_pixels, material, shown_edits
+from .layers import PREVIEW, formula_of, layers_of
+from .relight import layer_bytes, layer_pixels, shown_edits, stored_decomposition
 
 FORMATS = ("EXR16", "EXR32", "PNG8", "PNG16", "JOIN")
 SUFFIXES = {"EXR16": ".exr", "EXR32": ".exr", "PNG8": ".png", "PNG16": ".png", "JOIN": ".join"}
-_ORDER = ("albedo", "shading", "specular")
 
 
 def export_request(set_id: str, path: Path, how: str) -> tuple[dict[str, bytes], Message]:
-    """The files that the engine needs for writing a set to ``path``, and the request; see :class:`Errand`.
+    """The files that the engine needs for writing a set to ``path``, and the request; see :meth:`.Job.with_files`.
 
     Raises:
         Failure: ``layers_missing``.
@@ -30,13 +30,14 @@ def export_request(set_id: str, path: Path, how: str) -> tuple[dict[str, bytes],
         raise Failure("layers_missing", "These layers are not finished.", "Wait until they are, or decompose again.")
     if how == "JOIN":
         return _decomposition_request(set_id, path)
-    names = sorted(layers, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
+    names = in_order(layers)
     files = {f"{name}.exr": layer_bytes(layers[name]) for name in names}
     request: Message = {
         "type": "export",
         "format": how[:3].lower(),
         "depth": int(how[3:]),
         "layers": {name: f"{{folder}}/{name}.exr" for name in names},
+        "formula": formula_of(set_id),
         "output": str(path),
     }
     first: bpy.types.Image = layers[names[0]]
@@ -48,18 +49,18 @@ def export_request(set_id: str, path: Path, how: str) -> tuple[dict[str, bytes],
 
 def _decomposition_request(set_id: str, path: Path) -> tuple[dict[str, bytes], Message]:
     """The codes with the original layers, and the values of the light that the layers show."""
-    held = material(set_id)
-    edits = shown_edits(set_id, [name for name in held.layers if name != "albedo"]) or ()
-    files = {"compact.join": held.decomposition, **{f"{name}.exr": data for name, data in held.layers.items()}}
+    stored = stored_decomposition(set_id)
+    edits = shown_edits(set_id, [name for name in stored.layers if name != "albedo"]) or ()
+    files = {"compact.join": stored.decomposition, **{f"{name}.exr": data for name, data in stored.layers.items()}}
     request: Message = {
         "type": "store",
         "decomposition": "{folder}/compact.join",
-        "layers": {name: f"{{folder}}/{name}.exr" for name in held.layers},
+        "layers": {name: f"{{folder}}/{name}.exr" for name in stored.layers},
         "edits": edits_json(edits),
         "output": str(path),
     }
-    if held.bank is not None:
-        request["bank"] = held.bank
+    if stored.bank is not None:
+        request["bank"] = stored.bank
     return files, request
 
 

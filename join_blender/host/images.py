@@ -73,15 +73,6 @@ def read_source(
         return _take(image, readable, crop, shrink)
 
 
-def read_pixels(image: bpy.types.Image) -> np.ndarray:
-    """The image's pixels, linear ``[H, W, 3]``, or ``[H, W, 4]`` where alpha is not 1 everywhere, top row first.
-
-    Raises:
-        Failure: what :func:`read_source` and :class:`Source` raise.
-    """
-    return read_source(image).all()
-
-
 def size_of(image: bpy.types.Image) -> tuple[int, int]:
     """Width and height, (0, 0) where there are no pixels; loads the file if that has not happened yet."""
     if image.type == "RENDER_RESULT":
@@ -132,24 +123,6 @@ def fill_layer(image: bpy.types.Image, data: bytes, alpha: bool, properties: Map
             target.pop(key, None)  # Blender cuts bytes that replace others at their first zero
         target[key] = value
     target.update_tag()
-
-
-def write_layer(
-    name: str, rgb: np.ndarray, alpha: np.ndarray | None = None, properties: Mapping[str, Any] | None = None
-) -> bpy.types.Image:
-    """A new packed float image from an array, at once.
-
-    Args:
-        name: see :func:`new_layer`.
-        rgb: ``[H, W, 3]``, top row first.
-        alpha: ``[H, W]``; None for opaque.
-        properties: stored on the datablock as custom properties.
-    """
-    from ..engine.exr import encode_exr
-
-    image = new_layer(name)
-    fill_layer(image, encode_exr(np.asarray(rgb, np.float32), alpha), alpha is not None, properties)
-    return image
 
 
 def layer_name(source: str, component: str) -> str:

@@ -11,6 +11,7 @@ Every finished layer carries:
   ``join_frame``, the number of the file in an image sequence;
 - ``join_bank``, ``join_bank_sha256``, ``join_bank_path``, ``join_preset``, ``join_seed``, ``join_settings`` and
   ``join_metrics`` (JSON);
+- ``join_formula``: how the layers make the image, see :mod:`join_blender.engine.formula` (JSON);
 - ``join_decomposition``: bytes of a ``.join`` file with the codes and small layers, for relighting.
 """
 
@@ -24,12 +25,15 @@ from typing import Any
 
 import bpy
 
-from ..engine.decomposition import Layer, Session
+from ..engine.decomposition import Decomposition, Layer
 from ..engine.failure import Failure
+from ..engine.formula import Formula, read_formula
+from ..engine.job import State
 from ..engine.protocol import Message
 from . import compositor, images
 
 SET, COMPONENT, SOURCE, PREVIEW = "join_set", "join_component", "join_source", "join_preview"
+FORMULA = "join_formula"
 RELIT = "join_relit"
 """On a layer whose light was moved: the values that its pixels show, see :mod:`.relight`."""
 VIEW = "join_view"
@@ -46,6 +50,16 @@ def all_images() -> list[Any]:
 def layers_of(set_id: str) -> dict[str, bpy.types.Image]:
     """The layers of one set, by component; previews included."""
     return {image[COMPONENT]: image for image in all_images() if image.get(SET) == set_id and COMPONENT in image}
+
+
+def formula_of(set_id: str) -> Formula:
+    """How the layers of a set make the image."""
+    layers: dict[str, Any] = dict(layers_of(set_id))
+    told = next((image[FORMULA] for image in layers.values() if FORMULA in image), "null")
+    try:
+        return read_formula(json.loads(str(told)), layers)
+    except ValueError:
+        return read_formula(None, layers)
 
 
 def latest_set(source: str) -> str | None:
@@ -70,83 +84,79 @@ class LayerSet:
     """The datablocks of one decomposition.
 
     Args:
-        session: the decomposition.
+        job: the decomposition.
         scene: the scene that gets the compositor's nodes; empty for none.
         update: the set whose images get the new content; None for new images.
     """
 
-    session: Session
+    job: Decomposition
     scene: str
     update: str | None = None
+    names: list[str] = field(default_factory=list)
+    """Of the layers, once all are there."""
     _written: set[str] = field(default_factory=set)
     _held: list[Layer] = field(default_factory=list)
 
-    def show_preview(self, layers: list[Layer]) -> None:
-        """Let small layers appear, or sharpen."""
-        for layer in layers:
-            image = layers_of(self.session.id).get(layer.component)
-            if image is None:
-                image = self._new(layer.component)
-            images.fill_layer(image, layer.data, layer.alpha, {**self._identity(layer.component), PREVIEW: True})
+    def step(self) -> bool:
+        """Put what is ready into the file, at most one finished layer; whether that was anything. When the layers and
+        their nodes are all there, the job is finished, and :attr:`names` known.
 
-    def take(self, layer: Layer) -> None:
-        """Write a finished layer. One that replaces older work is held back until :meth:`write_held`, so that a failure
-        meanwhile leaves the old layers whole."""
-        if self.update is None:
-            self.write(layer)
-        else:
+        Raises:
+            Failure: ``result_undone``, and what the job's layers raise.
+        """
+        job = self.job
+        if job.state is not State.READING:
+            preview = job.take_preview()
+            for layer in preview:
+                self._show_preview(layer)
+            return bool(preview)
+        layer = job.take_layer()
+        if layer is not None:
+            # One that replaces older work waits for the others, so that a failure meanwhile leaves the old ones whole.
             self._held.append(layer)
+        if self._held and (self.update is None or job.all_taken):
+            self._write(self._held.pop(0))
+            return True
+        if job.all_taken:
+            self._complete()
+        return False
 
-    def write_held(self) -> bool:
-        """Write one layer that was held back; False when there is none."""
-        if not self._held:
-            return False
-        self.write(self._held.pop(0))
-        return True
+    def _complete(self) -> None:
+        """What remains to be done once all layers are written, a piece at a time."""
+        found: dict[str, Any] = dict(layers_of(self.job.id))
+        if gone := [name for name in self._written if name not in found or PREVIEW in found[name]]:
+            self.job.take_again(gone)  # an undo took them
+        elif self._add_nodes():
+            self.names = [image.name for image in self._layers().values()]
+            self.job.finish()
 
-    def write(self, layer: Layer) -> bpy.types.Image:
+    def _show_preview(self, layer: Layer) -> None:
+        """Let a small layer appear, or sharpen."""
+        image = layers_of(self.job.id).get(layer.component) or self._new(layer.component)
+        images.fill_layer(image, layer.data, layer.alpha, {**self._identity(layer.component), PREVIEW: True})
+
+    def _write(self, layer: Layer) -> None:
         """Write a finished layer, over its preview or over the layer that it updates."""
-        target = self._target(layer.component)
-        if target is None:
-            target = self._new(layer.component)
+        target = self._target(layer.component) or self._new(layer.component)
         images.fill_layer(target, layer.data, layer.alpha, self._properties(layer.component))
         for mark in (PREVIEW, RELIT):  # the light of an earlier run is gone with its pixels
             target.pop(mark, None)
         self._written.add(layer.component)
-        return target
 
-    def missing(self) -> list[str]:
-        """Which of the layers that were written are there no more: an undo took them."""
-        now: dict[str, Any] = dict(layers_of(self.session.id))
-        return [name for name in self._written if name not in now or PREVIEW in now[name]]
-
-    def wire(self) -> bool:
-        """Make a piece of the nodes that recombine the layers, if any are wanted; True when all are there.
-
-        Raises:
-            Failure: ``result_undone``.
-        """
+    def _add_nodes(self) -> bool:
+        """Make a piece of the nodes that recombine the layers, if any are wanted; True when all are there."""
         scene: bpy.types.Scene | None = bpy.data.scenes.get(self.scene)
         if scene is None or self.update is not None:
             return True
-        layers = self._layers()
-        order = [name for name in (self.session.result or {})["layers"] if name in layers]
-        return compositor.grow_layers(scene, self._title, {name: layers[name] for name in order})
+        return compositor.grow_layers(scene, self._title, self._layers(), formula_of(self.job.id))
 
     @property
     def _title(self) -> str:
-        return f"JoIN: {self.session.name}"
-
-    def names(self) -> list[str]:
-        """Of the finished layers.
-
-        Raises:
-            Failure: ``result_undone``.
-        """
-        return [image.name for image in self._layers().values()]
+        return f"JoIN: {self.job.name}"
 
     def _layers(self) -> dict[str, bpy.types.Image]:
-        layers = {name: image for name, image in layers_of(self.session.id).items() if name in self._written}
+        """The finished layers. Raises Failure ``result_undone``."""
+        layers = {name: image for name, image in layers_of(self.job.id).items() if name in self._written}
         if set(layers) != self._written:
             raise Failure(
                 "result_undone", "The file was changed by an undo while the layers were written.", "Try again."
@@ -155,7 +165,7 @@ class LayerSet:
 
     def discard(self) -> None:
         """Remove what was made here; layers of an earlier run stay."""
-        made: list[Any] = list(layers_of(self.session.id).values())
+        made: list[Any] = list(layers_of(self.job.id).values())
         for image in made:
             if self.update is None or PREVIEW in image:
                 bpy.data.images.remove(image)
@@ -166,14 +176,14 @@ class LayerSet:
         self._held.clear()
 
     def _new(self, component: str) -> bpy.types.Image:
-        image = images.new_layer(images.layer_name(self.session.name, component))
+        image = images.new_layer(images.layer_name(self.job.name, component))
         for key, value in self._identity(component).items():
             image[key] = value
         return image
 
     def _target(self, component: str) -> bpy.types.Image | None:
         """The image that shall hold a finished layer."""
-        own = layers_of(self.session.id).get(component)
+        own = layers_of(self.job.id).get(component)
         old = layers_of(self.update).get(component) if self.update is not None else None
         if old is None:
             return own
@@ -183,29 +193,30 @@ class LayerSet:
         return old
 
     def _identity(self, component: str) -> dict[str, Any]:
-        return {SET: self.session.id, COMPONENT: component, SOURCE: self.session.name}
+        return {SET: self.job.id, COMPONENT: component, SOURCE: self.job.name}
 
     def _properties(self, component: str) -> dict[str, Any]:
-        result: Message = self.session.result or {}
+        result: Message = self.job.result or {}
         bank = _mapping(result.get("bank"))
         properties = {
             **self._identity(component),
             "join_bank": str(bank.get("name", "")),
             "join_bank_sha256": str(bank.get("sha256", "")),
-            "join_bank_path": self.session.options.bank or "",
+            "join_bank_path": self.job.options.bank or "",
             "join_forward_model": str(result.get("forward_model", "")),
-            "join_preset": self.session.options.preset,
-            "join_seed": self.session.options.seed,
+            "join_preset": self.job.options.preset,
+            "join_seed": self.job.options.seed,
+            FORMULA: json.dumps(result.get("formula")),
             "join_settings": json.dumps(_mapping(result.get("settings"))),
             "join_metrics": json.dumps(_mapping(result.get("metrics"))),
             "join_time": time.time(),
         }
-        if compact := self.session.compact():
+        if compact := self.job.compact():
             properties["join_decomposition"] = compact
-        if self.session.part is not None:
-            properties["join_part"] = list(self.session.part)
-        if self.session.frame is not None:
-            properties["join_frame"] = self.session.frame
+        if self.job.part is not None:
+            properties["join_part"] = list(self.job.part)
+        if self.job.frame is not None:
+            properties["join_frame"] = self.job.frame
         return properties
 
 

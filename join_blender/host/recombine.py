@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The node group *JoIN Recombine*: albedo × shading (+ specular), each with exposure, tint and saturation.
+"""The node group *JoIN Recombine*: what the forward model makes of the layers, such as albedo × shading + specular,
+each layer with exposure, tint and saturation.
 
 The same nodes in every version, out of those that mean the same in all of them: Mix (multiply, subtract, add) and RGB
 to BW; :mod:`.versions` knows what they are called. A layer with its controls at rest passes unchanged:
@@ -8,82 +9,101 @@ grey + (layer − grey) × 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
 from typing import Any
 
 import bpy
 
+from ..engine.formula import Formula, components_of
 from .versions import new_math, new_mix
 
 GROUP_NAME = "JoIN Recombine"
+FORMULA = "join_formula"
 COMPONENTS, VERSION, GROWN = "join_components", "join_version", "join_grown"
-"""Custom properties by which a group is found again, whatever it is called; the last one is on an unfinished group, and
-says how many of its components are there."""
-_CURRENT = 2
+"""Custom properties by which a group is found again, whatever it is called, beside that of its formula; the last one is
+on an unfinished group, and says how many of its components are there."""
+_CURRENT = 3
 
 _COLUMN, _ROW = 220, 420
 
 
-def grow_group(components: Sequence[str]) -> bpy.types.NodeTree | None:
-    """The group for these components, in the order of its inputs. Where the file has none yet, each call makes a piece
-    of it and returns None: the whole at once would keep Blender waiting.
+def grow_group(formula: Formula) -> bpy.types.NodeTree | None:
+    """The group for this formula; its inputs are in the order of the components. Where the file has none yet, each call
+    makes a piece of it and returns None: the whole at once would keep Blender waiting.
 
     Between two pieces anything may happen, such as an undo: what is there already is found anew each time.
     """
-    group = _find(components)
+    components = components_of(formula)
+    group = _find(formula)
     if group is None:
         group = bpy.data.node_groups.new(GROUP_NAME, "CompositorNodeTree")
-        group[COMPONENTS], group[VERSION], group[GROWN] = list(components), _CURRENT, 0
-        _add_sockets(group, components)
+        group[COMPONENTS], group[FORMULA] = components, json.dumps(formula)
+        group[VERSION], group[GROWN] = _CURRENT, 0
+        _add_sockets(group, formula)
         group.nodes.new("NodeGroupInput").location = (-_COLUMN, 0.0)
         exit_ = group.nodes.new("NodeGroupOutput")
         exit_.location = ((7 + len(components)) * _COLUMN, 0.0)
-    elif GROWN in group:
-        _add_component(group, components, group[GROWN])
-        group[GROWN] += 1
-        if group[GROWN] == len(components):
-            del group[GROWN]
-    else:
+    elif GROWN not in group:
         return group
+    elif group[GROWN] < len(components):
+        name = components[group[GROWN]].capitalize()
+        entry = next(node for node in group.nodes if node.bl_idname == "NodeGroupInput")
+        _add_grading(group, entry.outputs, name, -group[GROWN] * _ROW)
+        group[GROWN] += 1
+    else:
+        exit_ = next(node for node in group.nodes if node.bl_idname == "NodeGroupOutput")
+        group.links.new(_add_formula(group, formula), exit_.inputs[0])
+        del group[GROWN]
     return None
 
 
-def _find(components: Sequence[str]) -> Any:
-    """The group for these components, finished or not; None where there is none."""
+def _find(formula: Formula) -> Any:
+    """The group for this formula, finished or not; None where there is none."""
+    wanted = json.dumps(formula)
     for known in bpy.data.node_groups:
-        if (
-            known.bl_idname == "CompositorNodeTree"
-            and list(known.get(COMPONENTS, ())) == list(components)
-            and known.get(VERSION) == _CURRENT
-        ):
+        if known.bl_idname == "CompositorNodeTree" and known.get(FORMULA) == wanted and known.get(VERSION) == _CURRENT:
             return known
     return None
 
 
-def _add_component(group: Any, components: Sequence[str], index: int) -> None:
-    """The nodes of one component, between what is there and the output."""
-    entry, exit_ = (
-        next(node for node in group.nodes if node.bl_idname == kind) for kind in ("NodeGroupInput", "NodeGroupOutput")
-    )
-    image = _graded(group, entry.outputs, components[index].capitalize(), -index * _ROW)
-    if index > 0:
-        mix = new_mix(group, "MULTIPLY" if index == 1 else "ADD")
-        mix.node.location = ((6 + index) * _COLUMN, -index * _ROW)
-        group.links.new(exit_.inputs[0].links[0].from_socket, mix.a)
-        group.links.new(image, mix.b)
-        image = mix.out
-    group.links.new(image, exit_.inputs[0])
+def _add_formula(group: Any, formula: Formula) -> Any:
+    """The nodes that multiply and add the graded layers; the socket with the image."""
+    rows = {name: -index * _ROW for index, name in enumerate(components_of(formula))}
+    total, column = None, 7
+    for term in formula:
+        # A layer comes first: a Mix node takes the alpha of its first input.
+        first, *others = sorted(term, key=lambda factor: not isinstance(factor, str))
+        y = rows[str(first)]
+        product = _graded(group, str(first))
+        for factor in others:
+            value = _graded(group, factor) if isinstance(factor, str) else (factor, factor, factor, 1.0)
+            product = _mix(group, "MULTIPLY", column, y, product, value)
+            column += 1
+        if total is None:
+            total = product
+        else:
+            total = _mix(group, "ADD", column, y, total, product)
+            column += 1
+    return total
 
 
-def _add_sockets(group: Any, components: Sequence[str]) -> None:
+def _graded(group: Any, component: str) -> Any:
+    """The output of the last node of a layer's grading, as :func:`_add_grading` has named it."""
+    node = group.nodes[f"{component.capitalize()} graded"]
+    return next(socket for socket in node.outputs if socket.enabled)
+
+
+def _add_sockets(group: Any, formula: Formula) -> None:
     """The layers first, then a closed panel of controls for each."""
     face = group.interface
+    components = components_of(formula)
+    alone = {term[0] for term in formula if len(term) == 1}
     face.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
     for component in components:
         name = component.capitalize()
         layer = face.new_socket(name, in_out="INPUT", socket_type="NodeSocketColor")
         layer.description = f"The {component} layer, linear"
-        layer.default_value = (0.0, 0.0, 0.0, 1.0) if component == "specular" else (1.0, 1.0, 1.0, 1.0)
+        layer.default_value = (0.0, 0.0, 0.0, 1.0) if component in alone else (1.0, 1.0, 1.0, 1.0)
     for component in components:
         name = component.capitalize()
         panel = face.new_panel(name, default_closed=True)
@@ -98,8 +118,8 @@ def _add_sockets(group: Any, components: Sequence[str]) -> None:
         saturation.min_value, saturation.max_value, saturation.default_value = 0.0, 4.0, 1.0
 
 
-def _graded(group: Any, inputs: Any, name: str, y: float) -> Any:
-    """The nodes that apply exposure, tint and saturation to one layer; the socket with the result."""
+def _add_grading(group: Any, inputs: Any, name: str, y: float) -> None:
+    """The nodes that apply exposure, tint and saturation to one layer."""
     grey = group.nodes.new("CompositorNodeRGBToBW")
     grey.location = (0.0, y - 180.0)
     group.links.new(inputs[name], grey.inputs[0])
@@ -113,12 +133,16 @@ def _graded(group: Any, inputs: Any, name: str, y: float) -> Any:
     base.default_value = 2.0
     group.links.new(inputs[f"{name} Exposure"], power.b)
     exposed = _mix(group, "MULTIPLY", 4, y, saturated, power.out)
-    return _mix(group, "MULTIPLY", 5, y, exposed, inputs[f"{name} Tint"])
+    _mix(group, "MULTIPLY", 5, y, exposed, inputs[f"{name} Tint"]).node.name = f"{name} graded"
 
 
 def _mix(group: Any, blend_type: str, column: int, y: float, a: Any, b: Any) -> Any:
+    """A node in that column; ``b`` is a socket or a colour. The socket with the result."""
     mix = new_mix(group, blend_type)
     mix.node.location = (column * _COLUMN, y)
     group.links.new(a, mix.a)
-    group.links.new(b, mix.b)
+    if isinstance(b, tuple):
+        mix.b.default_value = b  # type: ignore[attr-defined]
+    else:
+        group.links.new(b, mix.b)
     return mix.out

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..engine.exr import encode_exr
 from ..engine.failure import Failure
-from ..engine.relight import Edits, Material
+from ..engine.relight import Edits, StoredDecomposition
 from . import images
 from .layers import COMPONENT, PREVIEW, RELIT, SET, layers_of
 
@@ -33,7 +33,7 @@ def can_relight(set_id: str | None) -> bool:
     return bool(layers) and all(image.get(DECOMPOSITION) and not image.get(PREVIEW) for image in layers.values())
 
 
-def material(set_id: str) -> Material:
+def stored_decomposition(set_id: str) -> StoredDecomposition:
     """What the engine needs to relight a set.
 
     Raises:
@@ -48,7 +48,7 @@ def material(set_id: str) -> Material:
         )
     kept = originals(set_id)
     first = next(iter(layers.values()))
-    return Material(
+    return StoredDecomposition(
         bytes(first[DECOMPOSITION]),
         {name: layer_bytes(kept.get(name, image)) for name, image in layers.items()},
         _alpha(first),

@@ -163,11 +163,6 @@ def build_in(folder: Path, kind: str = "", locks: Path = LOCKS) -> Build:
     return first
 
 
-def carried_build() -> Build | None:
-    """The build whose wheels came with the add-on (the full zip), if they are for this system and Python."""
-    return next((build for build in builds_for() if not build.missing_in(CARRIED)), None) if CARRIED.is_dir() else None
-
-
 _REINSTALL = "Install the add-on again."
 
 

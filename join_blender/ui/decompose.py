@@ -8,7 +8,7 @@ import bpy
 
 from ..engine import memory
 from ..engine.connection import Launch
-from ..engine.decomposition import Session
+from ..engine.decomposition import Decomposition
 from ..engine.failure import Failure
 from ..engine.protocol import Options
 from ..host import images
@@ -86,14 +86,14 @@ class JOIN_OT_decompose(bpy.types.Operator):
     def execute(self, context: Any) -> Outcome:
         """From a script or in background mode: wait for the layers."""
         try:
-            session = self._begin(context)
-            running.wait(session)
+            job = self._begin(context)
+            running.wait(job)
         except Failure as failure:
             return _report(self, failure)
         self.report({"INFO"}, running.last_message)
-        return {"FINISHED"} if session.result is not None else {"CANCELLED"}
+        return {"FINISHED"} if job.result is not None else {"CANCELLED"}
 
-    def _begin(self, context: Any) -> Session:
+    def _begin(self, context: Any) -> Decomposition:
         """Read the image and queue it."""
         _take_settings(self, context, ("preset", "seed", "bank", "device", "again", "shrink", "crop"))
         image = images.find_image(self.image) if self.image else _input_of(shown_image(context))
@@ -104,12 +104,12 @@ class JOIN_OT_decompose(bpy.types.Operator):
         memory.refuse_too_large(image.name, *wanted, memory.available())
         frame = self._frame_of(context, image)
         source = images.read_source(image, frame, (left, 1.0 - top, right, 1.0 - bottom), self.shrink)
-        session = Session(source, _options(self), launch, image.name, bpy.app.tempdir or None)
-        session.frame = frame
-        session.keep_in = Path(bpy.path.abspath(self.save_directory)) if self.save_directory else None
+        keep_in = Path(bpy.path.abspath(self.save_directory)) if self.save_directory else None
+        scratch = bpy.app.tempdir or None
+        job = Decomposition(source, _options(self), launch, image.name, scratch, keep_in=keep_in, frame=frame)
         update = sets.latest_set(image.name) if self.again == "UPDATE" else None
-        running.add(session, sets.LayerSet(session, context.scene.name, update))
-        return session
+        running.add(job, sets.LayerSet(job, context.scene.name, update))
+        return job
 
     def _frame_of(self, context: Any, image: Any) -> int | None:
         if image.source != "SEQUENCE":
@@ -156,24 +156,24 @@ class JOIN_OT_decompose_folder(bpy.types.Operator):
         """Queue them all; in background mode wait for them."""
         _take_settings(self, context, ("preset", "seed", "bank", "device"))
         try:
-            sessions = self._sessions()
+            jobs = self._jobs()
         except Failure as failure:
             running.refuse(failure)
             return _report(self, failure)
-        for session in sessions:
-            running.add(session, None)
+        for job in jobs:
+            running.add(job, None)
         if not bpy.app.background:
             return {"FINISHED"}
         failures = running.wait_for_all()
         for one in failures:
             self.report({"WARNING"}, str(one))
         if failures:
-            count = f"{len(failures)} of {len(sessions)} images were not decomposed."
+            count = f"{len(failures)} of {len(jobs)} images were not decomposed."
             return _report(self, Failure("batch", count, f"The first: {failures[0]}"))
-        self.report({"INFO"}, f"{len(sessions)} images were decomposed")
+        self.report({"INFO"}, f"{len(jobs)} images were decomposed")
         return {"FINISHED"}
 
-    def _sessions(self) -> list[Session]:
+    def _jobs(self) -> list[Decomposition]:
         folder = Path(bpy.path.abspath(self.directory))
         if not folder.is_dir():
             raise Failure("image_missing", f"There is no folder '{folder}'.", "Choose another.")
@@ -185,7 +185,7 @@ class JOIN_OT_decompose_folder(bpy.types.Operator):
         scratch = bpy.app.tempdir or None
         names = _folder_names(paths)
         return [
-            Session(path, _options(self), launch, path.name, scratch, output / name)
+            Decomposition(path, _options(self), launch, path.name, scratch, output / name)
             for path, name in zip(paths, names, strict=True)
             if not (self.skip_existing and (output / name / "report.json").is_file())
         ]
@@ -198,7 +198,7 @@ class JOIN_OT_stop(bpy.types.Operator):
     bl_label = "Stop Decomposing"
     bl_options = {"INTERNAL"}
 
-    session: bpy.props.StringProperty(options={"SKIP_SAVE", "HIDDEN"})  # type: ignore[valid-type]
+    job: bpy.props.StringProperty(options={"SKIP_SAVE", "HIDDEN"})  # type: ignore[valid-type]
     keep: bpy.props.BoolProperty(  # type: ignore[valid-type]
         name="Keep", description="Take the best layers found so far instead of none", options={"SKIP_SAVE"}
     )
@@ -217,10 +217,10 @@ class JOIN_OT_stop(bpy.types.Operator):
 
     def execute(self, _context: Any) -> Outcome:
         """Ask; the next ticks see the end of it."""
-        session = running.current()
-        if session is None:
+        job = running.current()
+        if job is None:
             return {"CANCELLED"}
-        running.queue.stop(self.session or session.id, self.keep)
+        running.queue.stop(self.job or job.id, self.keep)
         running.wake()
         return {"FINISHED"}
 
@@ -239,9 +239,9 @@ class JOIN_OT_escape(bpy.types.Operator):
 
     def execute(self, context: Any) -> Outcome:
         """As :class:`JOIN_OT_stop`."""
-        session = running.current()
-        if session is not None:
-            running.queue.stop(session.id, context.scene.join_intrinsics.escape == "KEEP")
+        job = running.current()
+        if job is not None:
+            running.queue.stop(job.id, context.scene.join_intrinsics.escape == "KEEP")
             running.wake()
         return {"FINISHED"}
 

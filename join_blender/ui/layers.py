@@ -6,17 +6,15 @@ from typing import Any, Literal
 
 import bpy
 
-from ..engine.connection import Connection
-from ..engine.errand import Errand
 from ..engine.failure import Failure
+from ..engine.job import Job
 from ..host import compositor, export, material, relight
-from ..host.layers import PREVIEW, SOURCE, latest_set, layers_of, set_of
+from ..host.layers import PREVIEW, SOURCE, formula_of, latest_set, layers_of, set_of
 from . import decompose, relight_updates
 
 Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
 
 _TICK = 0.1
-_ORDER = ("albedo", "shading", "specular")
 _FORMATS = (
     (
         "EXR16",
@@ -80,12 +78,12 @@ class JOIN_OT_add_nodes(_OnSet, bpy.types.Operator):
     def execute(self, context: Any) -> Outcome:
         """A frame of nodes, connected to nothing of the user's."""
         try:
-            layers = layers_of(self.chosen_set(context))
+            set_id = self.chosen_set(context)
         except Failure as failure:
             return _report(self, failure)
-        ordered = {name: layers[name] for name in _ORDER if name in layers}
+        layers = layers_of(set_id)
         source = str(next(iter(layers.values()))[SOURCE])
-        if compositor.add_layers(context.scene, f"JoIN: {source}", ordered):
+        if compositor.add_layers(context.scene, f"JoIN: {source}", layers, formula_of(set_id)):
             self.report({"INFO"}, "The scene now renders the recombined image, at its size")
         else:
             self.report({"INFO"}, "The nodes are in a frame below your own")
@@ -137,8 +135,7 @@ class JOIN_OT_export(_OnSet, bpy.types.Operator):
     check_existing: bpy.props.BoolProperty(default=True, options={"HIDDEN"})  # type: ignore[valid-type]
     filter_glob: bpy.props.StringProperty(default="*.exr;*.png;*.join", options={"HIDDEN"})  # type: ignore[valid-type]
 
-    _errand: Errand | None = None
-    _connection: Connection | None = None
+    _job: Job | None = None
     _timer: bpy.types.Timer | None = None
 
     def invoke(self, context: Any, _event: Any) -> Outcome:
@@ -174,13 +171,13 @@ class JOIN_OT_export(_OnSet, bpy.types.Operator):
                 raise Failure("file_missing", "No file is named.", "Choose one.")
             path = Path(bpy.path.abspath(_with_suffix(self.filepath, self.format)))
             files, request = export.export_request(set_id, path, self.format)
-            self._errand = Errand(files, request, decompose.make_launch("auto"), bpy.app.tempdir or None)
-            self._connection = relight_updates.connection
+            self._job = Job.with_files(files, request, decompose.make_launch("auto"), bpy.app.tempdir or None)
             if bpy.app.background or not context.window:
-                self._errand.wait(self._connection)
+                relight_updates.connection.run(self._job)
                 return self._end(context)
         except Failure as failure:
             return _report(self, failure)
+        relight_updates.connection.add(self._job)
         self._timer = context.window_manager.event_timer_add(_TICK, window=context.window)
         context.window_manager.modal_handler_add(self)
         context.workspace.status_text_set("Exporting layers")
@@ -188,10 +185,10 @@ class JOIN_OT_export(_OnSet, bpy.types.Operator):
 
     def modal(self, context: Any, event: Any) -> Outcome:
         """Look at the engine; everything else passes through to Blender."""
-        if event.type != "TIMER" or self._errand is None or self._connection is None:
+        if event.type != "TIMER" or self._job is None:
             return {"PASS_THROUGH"}
-        self._connection.step()
-        return self._end(context) if self._errand.step(self._connection) else {"PASS_THROUGH"}
+        relight_updates.connection.step()
+        return self._end(context) if self._job.ended else {"PASS_THROUGH"}
 
     def cancel(self, context: Any) -> None:
         """Blender takes the operator away, or it is done."""
@@ -202,10 +199,12 @@ class JOIN_OT_export(_OnSet, bpy.types.Operator):
 
     def _end(self, context: Any) -> Outcome:
         self.cancel(context)
-        assert self._errand is not None
-        if self._errand.failure is not None:
-            return _report(self, self._errand.failure)
-        files = (self._errand.result or {}).get("files", [])
+        assert self._job is not None
+        self._job.close()
+        try:
+            files = self._job.answer().get("files", [])
+        except Failure as failure:
+            return _report(self, failure)
         more = f" and {len(files) - 1} more" if len(files) > 1 else ""
         self.report({"INFO"}, f"Wrote {files[0]}{more}" if files else "Nothing was written")
         return {"FINISHED"}

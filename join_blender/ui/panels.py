@@ -8,16 +8,15 @@ from typing import Any
 import bpy
 
 from ..engine import memory
-from ..engine.decomposition import Session
+from ..engine.decomposition import Decomposition
 from ..engine.failure import Failure
-from ..engine.job import Phase
+from ..engine.formula import in_order
+from ..engine.job import State
 from ..engine.queue import concerns_engine
 from ..host import layers as sets
 from . import compare, decompose, running
 from .preferences import ADDON, draw_engine_state, draw_wrapped, engine_found
 from .status_text import describe, fraction, time_left
-
-_ORDER = ("albedo", "shading", "specular")
 
 
 class JOIN_PT_decompose(bpy.types.Panel):
@@ -54,8 +53,8 @@ class JOIN_PT_decompose(bpy.types.Panel):
             _draw_failure(context, layout, running.refusal, None)
         if running.queue.failed is not None:
             _draw_failure(context, layout, running.queue.failed.failure, running.queue.failed)
-        for session in running.queue.sessions:
-            _draw_session(layout, session, session is running.queue.current)
+        for job in running.queue.jobs:
+            _draw_job(layout, job, job is running.queue.current)
         if running.last_message and not waits:
             draw_wrapped(layout, running.last_message, _letters(context), icon="CHECKMARK")
 
@@ -114,7 +113,7 @@ class JOIN_PT_layers(bpy.types.Panel):
         first: Any = next(iter(layers.values()))
         column = layout.column(align=True)
         _draw_show(column, "Input", bpy.data.images.get(str(first[sets.SOURCE])), shown)
-        for component in sorted(layers, key=lambda name: (_ORDER.index(name) if name in _ORDER else 9, name)):
+        for component in in_order(layers):
             _draw_show(column, component.capitalize(), layers[component], shown)
         if any(sets.PREVIEW in image for image in layers.values()):
             return
@@ -163,9 +162,9 @@ def draw_image_menu(self: Any, _context: Any) -> None:
 def _shown_set(context: Any) -> str | None:
     """The set of the image in the editor; while one of it is being made, that one."""
     image = context.space_data.image
-    for session in running.queue.sessions:
-        if image is not None and session.name == image.name and sets.layers_of(session.id):
-            return session.id
+    for job in running.queue.jobs:
+        if image is not None and job.name == image.name and sets.layers_of(job.id):
+            return job.id
     return sets.set_of(image)
 
 
@@ -176,73 +175,73 @@ def _draw_show(column: Any, text: str, image: Any, shown: Any) -> None:
     button.image = image.name if image is not None else ""
 
 
-def _draw_session(layout: Any, session: Session, at_work: bool) -> None:
+def _draw_job(layout: Any, job: Decomposition, at_work: bool) -> None:
     box = layout.box()
     row = box.row()
-    row.label(text=session.name, icon="IMAGE_DATA")
+    row.label(text=job.name, icon="IMAGE_DATA")
     if not at_work:
-        row.label(text=describe(session))
-        _draw_stop(row, session, False, text="", icon="X")
+        row.label(text=describe(job))
+        _draw_stop(row, job, False, text="", icon="X")
         return
-    box.progress(factor=fraction(session), text=describe(session))
-    if left := time_left(session):
+    box.progress(factor=fraction(job), text=describe(job))
+    if left := time_left(job):
         box.label(text=left, icon="TIME")
     row = box.row()
-    row.enabled = session.job is None or session.job.phase is not Phase.STOPPING
+    row.enabled = job.state is not State.STOPPING
     keeps = row.row()
-    keeps.enabled = session.job is not None and session.job.progress is not None
-    _draw_stop(keeps, session, True, text="Stop and Keep", icon="CHECKMARK")
-    _draw_stop(row, session, False, text="Cancel", icon="X")
+    keeps.enabled = job.progress is not None
+    _draw_stop(keeps, job, True, text="Stop and Keep", icon="CHECKMARK")
+    _draw_stop(row, job, False, text="Cancel", icon="X")
 
 
-def _draw_stop(row: Any, session: Session, keep: bool, **look: str) -> None:
+def _draw_stop(row: Any, job: Decomposition, keep: bool, **look: str) -> None:
     button = row.operator(decompose.JOIN_OT_stop.bl_idname, **look)
-    button.session, button.keep = session.id, keep
+    button.job, button.keep = job.id, keep
 
 
-def _draw_failure(context: Any, layout: Any, failure: Failure | None, session: Session | None) -> None:
+def _draw_failure(context: Any, layout: Any, failure: Failure | None, job: Decomposition | None) -> None:
     """What went wrong, and the buttons that help."""
     if failure is None:
         return
     box = layout.box()
     box.alert = True
-    title = session.name if session is not None else ""
+    title = job.name if job is not None else ""
     draw_wrapped(box, f"{title}: {failure}" if title else str(failure), _letters(context), icon="ERROR")
     box.alert = False
     row = box.row()
-    _draw_remedy(context, row, failure, session)
+    _draw_remedy(context, row, failure, job)
     row.operator(decompose.JOIN_OT_dismiss.bl_idname, text="", icon="X")
 
 
-def _draw_remedy(context: Any, row: Any, failure: Failure, session: Session | None) -> None:
+def _draw_remedy(context: Any, row: Any, failure: Failure, job: Decomposition | None) -> None:
     again = decompose.JOIN_OT_decompose.bl_idname
     if failure.code == "engine_missing":
         row.operator("join.install_engine", icon="IMPORT")
     if failure.code in ("engine_python_missing", "engine_start", "engine_silent", "torch_missing", "engine_protocol"):
         row.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = ADDON
     if failure.code in ("out_of_memory", "image_too_large", "engine_died"):
-        shrink = _shrink_that_helps(context, session)
+        shrink = _shrink_that_helps(context, job)
         button = row.operator(again, text=f"1/{shrink} Size", icon="FULLSCREEN_EXIT")
         button.shrink = shrink
-        if session is not None:
-            button.image = session.name
+        if job is not None:
+            button.image = job.name
     if failure.code in ("out_of_memory", "device_missing"):
         button = row.operator(again, text="Try on the CPU", icon="MEMORY")
         button.device = "CPU"
-        if session is not None:
-            button.image = session.name
+        if job is not None:
+            button.image = job.name
     if failure.code == "image_colorspace":
         row.operator(decompose.JOIN_OT_set_colorspace.bl_idname)
-    if session is not None and (concerns_engine(failure) or failure.code in ("internal", "layer_broken")):
+    if job is not None and (concerns_engine(failure) or failure.code in ("internal", "layer_broken")):
         row.operator(decompose.JOIN_OT_restart.bl_idname, icon="FILE_REFRESH")
 
 
-def _shrink_that_helps(context: Any, session: Session | None) -> int:
+def _shrink_that_helps(context: Any, job: Decomposition | None) -> int:
     """One more than was tried, or as much as the memory asks for."""
-    tried = session.shrink if session is not None else context.scene.join_intrinsics.shrink
+    tried = job.shrink if job is not None else context.scene.join_intrinsics.shrink
     image = context.space_data.image
     free = memory.available()
-    if session is not None or image is None or free is None:
+    if job is not None or image is None or free is None:
         return tried + 1
     needed = memory.smallest_shrink(image.size[0], image.size[1], free)
     return max(needed or 1, tried + 1)

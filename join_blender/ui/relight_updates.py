@@ -130,7 +130,7 @@ def begin(set_id: str) -> Relight:
         light = lights.get(set_id)
         if light is None:
             launch = decompose.make_launch("auto")
-            light = Relight(host.material(set_id), launch, bpy.app.tempdir or None)
+            light = Relight(host.stored_decomposition(set_id), launch, bpy.app.tempdir or None)
             lights[set_id] = light
             connection.start(launch)
         _wake()

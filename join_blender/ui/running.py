@@ -15,9 +15,10 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from ..engine.background import Task
-from ..engine.decomposition import Session, Stage
+from ..engine.background import Future
+from ..engine.decomposition import Decomposition
 from ..engine.failure import Failure
+from ..engine.job import State
 from ..engine.queue import Queue
 from ..host import undo
 from ..host.layers import LayerSet
@@ -36,14 +37,14 @@ last_message = ""
 _undo_due: tuple[str, float] | None = None
 """The name of the step of undo that is to be taken, and the time from which on; it costs a tick of its own."""
 _sets: dict[str, LayerSet] = {}
-_later: list[tuple[Task[Any], Callable[[Any], None]]] = []
+_later: list[tuple[Future[Any], Callable[[Any], None]]] = []
 _shown = ""
 _ticking = False
 
 
-def current() -> Session | None:
+def current() -> Decomposition | None:
     """What is at work or waits to be, if anything."""
-    return queue.sessions[0] if queue.sessions else None
+    return queue.jobs[0] if queue.jobs else None
 
 
 def dismiss() -> None:
@@ -62,19 +63,19 @@ def restart() -> None:
     wake()
 
 
-def add(session: Session, layers: LayerSet | None) -> None:
+def add(job: Decomposition, layers: LayerSet | None) -> None:
     """Queue a decomposition, and the datablocks that it shall fill."""
     global refusal, last_message
     refusal, last_message = None, ""
-    queue.add(session)
+    queue.add(job)
     if layers is not None:
-        _sets[session.id] = layers
+        _sets[job.id] = layers
     wake()
 
 
 def later(work: Callable[[], Any], then: Callable[[Any], None]) -> None:
     """Do ``work`` in a thread, and ``then`` with what comes of it in a tick."""
-    _later.append((Task(work), then))
+    _later.append((Future(work), then))
     wake()
 
 
@@ -95,19 +96,19 @@ def refuse(failure: Failure | None) -> None:
     redraw()
 
 
-def wait(session: Session) -> None:
-    """Block until a session has ended: for scripts and background mode.
+def wait(job: Decomposition) -> None:
+    """Block until a job has ended: for scripts and background mode.
 
     Raises:
         Failure: why it did not end well.
     """
-    while session in queue.sessions:
+    while job in queue.jobs:
         step()
         time.sleep(0.005)
-    session.wait_until_closed()
-    if session.failure is not None:
-        failure = session.failure
-        if queue.failed is session:
+    job.wait_until_closed()
+    if job.failure is not None:
+        failure = job.failure
+        if queue.failed is job:
             dismiss()
         raise failure
 
@@ -115,21 +116,21 @@ def wait(session: Session) -> None:
 def wait_for_all() -> list[Failure]:
     """Block until nothing is queued any more; what went wrong on the way. Engine refusal ends it early."""
     failures: list[Failure] = []
-    while queue.sessions and not queue.halted:
-        for session in step():
-            failures += [session.failure] if session.failure is not None else []
+    while queue.jobs and not queue.halted:
+        for job in step():
+            failures += [job.failure] if job.failure is not None else []
         time.sleep(0.01)
     return failures
 
 
-def step() -> list[Session]:
-    """One tick: the engine, then at most one write into Blender's data. Returns the sessions that have ended."""
-    if _undo_due is not None and time.monotonic() >= _undo_due[1] and not _hands_are_busy(_undo_due[1]):
+def step() -> list[Decomposition]:
+    """One tick: the engine, then at most one write into Blender's data. Returns the jobs that have ended."""
+    if _undo_due is not None and time.monotonic() >= _undo_due[1] and not _user_is_busy(_undo_due[1]):
         _push_undo()
         return []
     ended = queue.step()
-    for session in ended:
-        _on_end(session)
+    for job in ended:
+        _on_end(job)
     if queue.current is not None:
         _serve(queue.current)
     _finish_later()
@@ -189,70 +190,41 @@ def _on_timer() -> float | None:
     finally:
         _ticking = False
     _show()
-    if (queue.sessions and not queue.halted) or _later or _undo_due is not None:
+    if (queue.jobs and not queue.halted) or _later or _undo_due is not None:
         return _TICK
     return _IDLE_TICK if queue.connection.engine is not None else None
 
 
-def _serve(session: Session) -> None:
-    """Write what is ready of one session, at most one layer."""
-    layers = _sets.get(session.id)
+def _serve(job: Decomposition) -> None:
+    """Put what is ready of a job into the file."""
+    layers = _sets.get(job.id)
+    if layers is None or (job.state is State.READING and _user_is_busy(job.read_at)):
+        return
     try:
-        if session.stage is Stage.WORKING:
-            preview = session.take_preview()
-            if preview and layers is not None:
-                layers.show_preview(preview)
-                redraw()
-        elif session.stage is Stage.READING and not _hands_are_busy(session.began + session.seconds["result"]):
-            _write(session, layers)
-    except Failure as failure:
-        session.fail(failure)
-
-
-def _write(session: Session, layers: LayerSet | None) -> None:
-    layer = session.take_layer()
-    if layer is not None:
-        if layers is not None:
-            layers.take(layer)
+        if layers.step():
             redraw()
-        return
-    if not session.all_taken or (layers is not None and layers.write_held()):
-        return
-    if layers is not None and (gone := layers.missing()):
-        session.take_again(gone)
-        return
-    if layers is not None and not layers.wire():
-        return
-    names = layers.names() if layers is not None else []
-    session.finish()
-    _sets.pop(session.id, None)
-    _tell_end(session, names)
-    if layers is not None:
-        undo_soon(f"Decompose {session.name}")
+    except Failure as failure:
+        job.fail(failure)
 
 
-def _tell_end(session: Session, names: list[str]) -> None:
+def _on_end(job: Decomposition) -> None:
+    """A job is over: what it left half-done goes, and the user hears how it ended."""
     global last_message
-    last_message = status_text.describe_end(session, names)
-    redraw()
-
-
-def _on_end(session: Session) -> None:
-    """A session is over: what it left half-done goes, and the user hears of a failure."""
-    layers = _sets.get(session.id)
-    if session.stage is Stage.DONE:
-        return
-    if layers is not None:
+    layers = _sets.get(job.id)
+    if job.state is State.DONE:
+        if layers is not None:
+            undo_soon(f"Decompose {job.name}")
+    elif layers is not None:
         layers.discard()
-    if session.stage is Stage.CANCELLED:
-        _sets.pop(session.id, None)
-        _tell_end(session, [])
-    elif session.failure is not None and not bpy.app.background:
-        _pop_up(session.name, session.failure)
+    if job.failure is None:
+        _sets.pop(job.id, None)
+        last_message = status_text.describe_end(job, layers.names if layers is not None else [])
+    elif not bpy.app.background:
+        _pop_up(job.name, job.failure)
     redraw()
 
 
-def _hands_are_busy(since: float) -> bool:
+def _user_is_busy(since: float) -> bool:
     """Whether the user is in the middle of a stroke or a drag, which a step of undo would tear apart; for so long since
     then it waits."""
     window = _window()
@@ -303,7 +275,7 @@ def _finish_later() -> None:
 def _show() -> None:
     """Redraw the sidebars, but only where they would read differently: drawing a window is not free."""
     global _shown
-    words = "|".join(status_text.describe(session) + status_text.time_left(session) for session in queue.sessions)
+    words = "|".join(status_text.describe(job) + status_text.time_left(job) for job in queue.jobs)
     if words != _shown:
         _shown = words
         for window in bpy.context.window_manager.windows:

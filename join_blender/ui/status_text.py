@@ -5,8 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..engine.decomposition import Session, Stage
-from ..engine.job import Job, Phase
+from ..engine.decomposition import Decomposition
+from ..engine.job import State
+
+_WORDS = {
+    State.QUEUED: "Waiting",
+    State.PREPARING: "Reading the image",
+    State.STARTING: "Starting the engine",
+    State.RUNNING: "Loading the bank",
+    State.STOPPING: "Stopping",
+}
 
 _STAGES = {
     "": "Working",
@@ -17,40 +25,37 @@ _STAGES = {
 }
 
 
-def describe(session: Session) -> str:
-    """What a session is doing, in a few words."""
-    if session.stage is Stage.QUEUED:
-        return "Waiting"
-    if session.stage is Stage.PREPARING:
-        return "Reading the image"
-    if session.stage is Stage.WORKING and session.job is not None:
-        return _describe_job(session.job)
-    return "Writing the layers"
+def describe(job: Decomposition) -> str:
+    """What a job is doing, in a few words."""
+    if job.state is State.RUNNING and job.progress is not None:
+        name = job.progress.stage
+        stage = _STAGES.get(name, name.replace("_", " ").capitalize())
+        return f"{stage} {job.progress.step}/{job.progress.of}"
+    return _WORDS.get(job.state, "Writing the layers")
 
 
-def describe_end(session: Session, layers: Sequence[str]) -> str:
-    """How a session ended, in one sentence."""
-    if session.stage is Stage.CANCELLED:
-        return f"{session.name}: cancelled, nothing was changed"
-    early = " (stopped early)" if session.stopped_early else ""
-    if session.output is not None:
-        return f"{session.name}: layers in {session.output}{early}"
+def describe_end(job: Decomposition, layers: Sequence[str]) -> str:
+    """How a job ended, in one sentence."""
+    if job.state is State.CANCELLED:
+        return f"{job.name}: cancelled, nothing was changed"
+    early = " (stopped early)" if job.stopped_early else ""
+    if job.output is not None:
+        return f"{job.name}: layers in {job.output}{early}"
     return f"New layers{early}: {', '.join(layers)}"
 
 
-def time_left(session: Session) -> str:
+def time_left(job: Decomposition) -> str:
     """How long it will take, or nothing where that is not known."""
-    job = session.job
-    if session.stage is not Stage.WORKING or job is None or job.progress is None or job.progress.seconds_left is None:
+    if not job.with_engine or job.progress is None or job.progress.seconds_left is None:
         return ""
     return f"About {in_words(job.progress.seconds_left)} left"
 
 
-def fraction(session: Session) -> float:
+def fraction(job: Decomposition) -> float:
     """How far it is, 0 to 1."""
-    if session.stage is Stage.READING:
+    if job.state is State.READING:
         return 1.0
-    return session.job.progress.fraction if session.job is not None and session.job.progress is not None else 0.0
+    return job.progress.fraction if job.progress is not None else 0.0
 
 
 def in_words(seconds: float) -> str:
@@ -60,16 +65,3 @@ def in_words(seconds: float) -> str:
     if seconds < 90:
         return f"{5 * round(seconds / 5)} s"  # finer would only flicker
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _describe_job(job: Job) -> str:
-    if job.phase is Phase.WAITING:
-        return "Starting the engine"
-    if job.phase is Phase.STOPPING:
-        return "Stopping"
-    if job.done:
-        return "Writing the layers"
-    if job.progress is None:
-        return "Loading the bank"
-    stage = _STAGES.get(job.progress.stage, job.progress.stage.replace("_", " ").capitalize())
-    return f"{stage} {job.progress.step}/{job.progress.of}"

@@ -152,12 +152,12 @@ def names() -> list[str]:
 
 def phase() -> str:
     """Of the decomposition."""
-    session = module("ui.running").current()
-    if session is None:
+    job = module("ui.running").current()
+    if job is None:
         return "idle"
-    if session.stage.name == "READING":
+    if job.state.name == "READING":
         return "writing"
-    return "working" if session.job is not None and session.job.progress is not None else "waiting"
+    return "working" if job.progress is not None else "waiting"
 
 
 def situation() -> str:
@@ -359,8 +359,8 @@ def view(kind: str) -> None:
 
 def show_albedo() -> None:
     """The layer of the job at work, or of the last one."""
-    session = module("ui.running").current()
-    wanted = session.id if session is not None else None
+    job = module("ui.running").current()
+    wanted = job.id if job is not None else None
     for image in bpy.data.images:
         if image.get("join_component") == "albedo" and wanted in (None, image.get("join_set")):
             in_editor(lambda image=image: bpy.ops.join.show(image=image.name))
@@ -508,7 +508,7 @@ def compare_viewer() -> None:
     known = known_picture()
     alpha = known[..., 3:]
     straight = np.concatenate([known[..., :3] / alpha, alpha], axis=2)
-    read = module("host.images").read_pixels(bpy.data.images[VIEWER])[::-1]
+    read = module("host.images").read_source(bpy.data.images[VIEWER]).all()[::-1]
     results = module("host.layers")
     layers = {name: pixels_of(image) for name, image in results.layers_of(results.latest_set(VIEWER)).items()}
     made = layers["albedo"] * layers["shading"] + layers.get("specular", 0.0)

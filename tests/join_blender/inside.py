@@ -84,9 +84,9 @@ def decompose(**arguments: Any) -> str:
 
 
 def keep_engine_files(folder: Path) -> None:
-    """Copy what the engine wrote before the session's folder goes away."""
-    session = module("engine.decomposition").Session
-    close = session.close
+    """Copy what the engine wrote before the job's folder goes away."""
+    job = module("engine.decomposition").Decomposition
+    close = job.close
 
     def keep_and_close(self: Any) -> None:
         if self.result is not None and self._closing is None and Path(self.result["recomposed"]).exists():
@@ -94,7 +94,7 @@ def keep_engine_files(folder: Path) -> None:
                 shutil.copy(path, folder)
         close(self)
 
-    session.close = keep_and_close
+    job.close = keep_and_close
 
 
 def pixels_of(image: Any) -> np.ndarray:
@@ -121,12 +121,12 @@ def layer_facts() -> dict[str, Report]:
     }
 
 
-def slow_session(name: str = "it") -> Any:
+def slow_job(name: str = "it") -> Any:
     """A decomposition that is not waited for."""
     core = module("engine.decomposition"), module("engine.pixels"), module("engine.protocol")
     source = core[1].Source(name, np.ones(12, np.float32), 2, 2, 3)
     launch = module("ui.decompose").make_launch("AUTO")
-    return core[0].Session(source, core[2].Options(), launch, name)
+    return core[0].Decomposition(source, core[2].Options(), launch, name)
 
 
 def counts() -> list[int]:
@@ -225,7 +225,11 @@ def case_own_tree() -> Report:
 
 def case_pixels() -> Report:
     """Which linear values the engine would get of images of all kinds."""
-    read = module("host.images").read_pixels
+    read_source = module("host.images").read_source
+
+    def read(image: Any) -> np.ndarray:
+        return read_source(image).all()
+
     source = bpy.data.images.load(ARGUMENTS["image"])
     report: Report = {"srgb": read(source).tolist()}
     source.colorspace_settings.name = "Non-Color"
@@ -284,8 +288,8 @@ def _killed_in_the_middle() -> str:
     def kill() -> None:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            session = running.current()
-            if session is not None and session.job is not None and session.job.progress is not None:
+            job = running.current()
+            if job is not None and job.progress is not None:
                 running.queue.connection.engine._process.kill()
                 return
             time.sleep(0.02)
@@ -327,8 +331,8 @@ def case_toggle() -> Report:
 
     gone = []
     for _ in range(2):
-        session, running = slow_session(), module("ui.running")
-        running.add(session, None)
+        job, running = slow_job(), module("ui.running")
+        running.add(job, None)
         while running.queue.connection.hello is None:
             running.step()
             time.sleep(0.01)
@@ -459,10 +463,10 @@ def case_load() -> Report:
     bpy.data.images.load(ARGUMENTS["image"]).name = "good"
     operators = module("ui.decompose")
     source = module("host.images").read_source(bpy.data.images["good"])
-    session = module("engine.decomposition").Session(
+    job = module("engine.decomposition").Decomposition(
         source, module("engine.protocol").Options(), operators.make_launch("AUTO"), "good"
     )
-    running.add(session, module("host.layers").LayerSet(session, "Scene"))
+    running.add(job, module("host.layers").LayerSet(job, "Scene"))
     deadline = time.monotonic() + 20
     while not layer_facts_or_previews() and time.monotonic() < deadline:
         running.step()
@@ -479,7 +483,7 @@ def case_load() -> Report:
     return {
         "previews": previews,
         "left": left,
-        "cancelled": session.stage.name,
+        "cancelled": job.state.name,
         "works": decompose(image="good"),
         "folders": _left_over(),
     }
@@ -502,25 +506,25 @@ def case_shot() -> Report:
         running.queue.connection.end()
         source = module("host.images").read_source(bpy.data.images["good"])
         launch = module("ui.decompose").make_launch("AUTO")
-        session = module("engine.decomposition").Session(source, module("engine.protocol").Options(), launch, "good")
-        running.add(session, module("host.layers").LayerSet(session, "Scene"))
+        job = module("engine.decomposition").Decomposition(source, module("engine.protocol").Options(), launch, "good")
+        running.add(job, module("host.layers").LayerSet(job, "Scene"))
         _steps(5.0, lambda: running.queue.connection.engine is not None)
         engines.append(running.queue.connection.engine._process)
         if turn % 2:  # early, or while previews are shown
             _steps(10.0, lambda: len(layer_facts()) > len(first))
         _steps(rng.uniform(0.0, 0.3), lambda: False)
-        report["stages"].append(session.stage.name + (" shown" if len(layer_facts()) > len(first) else ""))
+        report["stages"].append(job.state.name + (" shown" if len(layer_facts()) > len(first) else ""))
         engines[-1].kill()
         killed = time.monotonic()
-        _steps(5.0, lambda session=session: session.ended)
+        _steps(5.0, lambda job=job: job.ended)
         report["seconds"].append(time.monotonic() - killed)
         report["messages"].append(str(running.queue.failed.failure))
         report["kept"].append(counts() == before and sorted(layer_facts()) == first)
         os.environ["FAKE_ENGINE"] = "ok"
         bpy.ops.join.restart()
-        _steps(20.0, lambda session=session: session.ended)
+        _steps(20.0, lambda job=job: job.ended)
         engines.append(running.queue.connection.engine._process)
-        made = [image for image in bpy.data.images if image.get("join_set") == session.id]
+        made = [image for image in bpy.data.images if image.get("join_set") == job.id]
         report["restarted"].append(len(made))
         for image in made:
             bpy.data.images.remove(image)

@@ -49,6 +49,14 @@ def set_up_render(path: Path) -> None:
     render.filepath = str(path)
 
 
+def write_layer(name: str, rgb: np.ndarray) -> Any:
+    """``[H, W, 3]`` as a layer."""
+    images = module("host.images")
+    image = images.new_layer(name)
+    images.fill_layer(image, module("engine.exr").encode_exr(rgb), False)
+    return image
+
+
 # --- the cases ----------------------------------------------------------------------------------------------------
 
 
@@ -56,16 +64,16 @@ def case_graded() -> Report:
     """The group's controls, rendered; and that another set uses the same group."""
     rng = np.random.default_rng(0)
     folder = Path(ARGUMENTS["folder"])
-    images, compositor = module("host.images"), module("host.compositor")
-    versions = module("host.versions")
+    compositor, versions = module("host.compositor"), module("host.versions")
+    formula = tuple(tuple(term) for term in ARGUMENTS["formula"])
     pixels = {}
-    for name, strength in (("albedo", 1.0), ("shading", 8.0), ("specular", 3.0)):
+    for name, strength in ARGUMENTS["strengths"].items():
         pixels[name] = rng.random((12, 16, 3), dtype=np.float32) * strength
         np.save(folder / f"{name}.npy", pixels[name])
     for controls in ({}, ARGUMENTS["controls"]):
         scene = bpy.data.scenes.new("scene")
-        made_images = {name: images.write_layer(f"x {name}", rgb) for name, rgb in pixels.items()}
-        compositor.add_layers(scene, "x", made_images)
+        made_images = {name: write_layer(f"x {name}", rgb) for name, rgb in pixels.items()}
+        compositor.add_layers(scene, "x", made_images, formula)
         node = next(n for n in versions.compositor_tree(scene).nodes if n.bl_idname == "CompositorNodeGroup")
         for name, value in controls.items():
             node.inputs[name].default_value = value
@@ -85,9 +93,10 @@ def case_graded() -> Report:
 
 def case_unfinished_nodes() -> Report:
     """Every number of pieces of the nodes, then taken away: what a scene has afterwards, with and without own nodes."""
-    images, compositor, versions = module("host.images"), module("host.compositor"), module("host.versions")
-    made_images = {name: images.write_layer(f"x {name}", np.ones((4, 6, 3), np.float32)) for name in "ab"}
-    while module("host.recombine").grow_group(list(made_images)) is None:
+    compositor, versions = module("host.compositor"), module("host.versions")
+    made_images = {name: write_layer(f"x {name}", np.ones((4, 6, 3), np.float32)) for name in "ab"}
+    formula = (("a", "b"),)
+    while module("host.recombine").grow_group(formula) is None:
         pass  # this one stays, it may serve others
     report: Report = {}
     for own in (False, True):
@@ -96,7 +105,7 @@ def case_unfinished_nodes() -> Report:
             if own:
                 versions.create_compositor_tree(scene)
             before = described_tree(versions.compositor_tree(scene))
-            done = [compositor.grow_layers(scene, "x", made_images) for _ in range(pieces)]
+            done = [compositor.grow_layers(scene, "x", made_images, formula) for _ in range(pieces)]
             assert not any(done[: 3 if own else 4]), done
             if any(done):
                 break
@@ -228,20 +237,20 @@ def case_killed() -> Report:
     value.amount = 0.5
     report: Report = {"between": list(bpy.ops.join.relight_apply())}
     before = pixels_of(shading).copy()
-    submit = connection.submit
+    engine = connection.engine
+    send = engine.send
 
-    def submit_and_kill(*arguments: Any) -> None:
-        submit(*arguments)
-        connection.engine.kill()
+    def send_and_kill(message: Any) -> None:
+        send(message)
+        engine.kill()
 
-    connection.submit = submit_and_kill
+    engine.send = send_and_kill
     value.amount = 1.5
     try:
         bpy.ops.join.relight_apply()
     except RuntimeError as error:
         report["in the middle"] = str(error)
     report["unchanged"] = bool(np.array_equal(pixels_of(shading), before))
-    connection.submit = submit
     report["afterwards"] = list(bpy.ops.join.relight_apply())
     report["moved"] = float(np.abs(pixels_of(shading) - before).max())
     return report

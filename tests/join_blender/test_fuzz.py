@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from join_blender.engine.connection import Launch
-from join_blender.engine.decomposition import Session, Stage
-from join_blender.engine.job import Job, Phase
+from join_blender.engine.decomposition import Decomposition
+from join_blender.engine.job import State
 from join_blender.engine.pixels import Source
-from join_blender.engine.process import DIED
+from join_blender.engine.process import DIED, Launch
 from join_blender.engine.protocol import Decoder, NotTheProtocol, Options, decompose
 from join_blender.engine.queue import Queue
 from tests.join_blender.broken_messages import broken
@@ -36,15 +35,15 @@ EVENTS: list[dict[str, Any]] = [
     {"type": "bye", "id": "1"},
 ]
 REQUESTS: list[dict[str, Any]] = [
-    {**decompose("1", Path("nowhere.npy"), Path("nothing"), Options()), "output": "/dev/null/x"},
+    {**decompose(Path("nowhere.npy"), Path("nothing"), Options()), "output": "/dev/null/x", "id": "1"},
     {"type": "cancel", "id": "1", "keep": True},
     {"type": "relight", "id": "2", "decomposition": "nowhere.join", "output": "/dev/null/x", "edits": []},
     {"type": "list_banks", "id": "3"},
 ]
 
 
-def test_a_job_survives_whatever_the_engine_says() -> None:
-    job, told, ends = _job(), 0, set()
+def test_a_job_survives_whatever_the_engine_says(tmp_path: Path) -> None:
+    job, told, ends = _job(tmp_path), 0, set()
     for data in broken(1, COUNT, EVENTS):
         try:
             messages = Decoder().feed(data)
@@ -53,23 +52,23 @@ def test_a_job_survives_whatever_the_engine_says() -> None:
         told += len(messages)
         for message in messages:
             assert message["type"] != DIED
-        job.advance(messages, 1.0)
+        job.hear(messages, 1.0)
         if job.progress is not None:
             assert 0.0 <= job.progress.fraction <= 1.0
-        if job.done:
-            ends.add(job.phase)
-            job = _job()
-    assert told > COUNT / 2 and ends == {Phase.FINISHED, Phase.CANCELLED, Phase.FAILED}
+        if job.ended:
+            ends.add(job.state)
+            job = _job(tmp_path)
+    assert told > COUNT / 2 and ends == {State.DONE, State.CANCELLED, State.FAILED}
 
 
 def test_a_queue_survives_whatever_the_engine_sends(tmp_path: Path, monkeypatch: Any) -> None:
-    """Over real pipes: every session ends, with layers or with a sentence."""
+    """Over real pipes: every job ends, with layers or with a sentence."""
     monkeypatch.setenv("FAKE_ENGINE", "fuzz")
     queue = Queue()
     launch = Launch(fake_python(tmp_path), ROOT)
     for seed in range(10):
         monkeypatch.setenv("FAKE_SEED", str(seed))
-        one = Session(Source("it", np.ones(12, np.float32), 2, 2, 3), Options(), launch, "it", str(tmp_path))
+        one = Decomposition(Source("it", np.ones(12, np.float32), 2, 2, 3), Options(), launch, "it", str(tmp_path))
         queue.add(one)
         deadline = time.monotonic() + 10
         while not one.ended:
@@ -84,7 +83,7 @@ def test_a_queue_survives_whatever_the_engine_sends(tmp_path: Path, monkeypatch:
                 except Exception as error:
                     queue.current.fail(_as_failure(error))
             time.sleep(0.002)
-        assert one.stage in (Stage.DONE, Stage.CANCELLED) or str(one.failure)
+        assert one.state in (State.DONE, State.CANCELLED) or str(one.failure)
         queue.connection.end()
     queue.close()
 
@@ -118,9 +117,11 @@ def test_the_engine_survives_whatever_a_client_sends() -> None:
     process.stdout.close()
 
 
-def _job() -> Job:
-    job = Job({"type": "decompose", "id": "1"}, now=0.0)
-    job.advance([EVENTS[0]], 0.0)
+def _job(folder: Path) -> Decomposition:
+    job = Decomposition(Path("in.png"), Options(), Launch(Path("python"), ROOT), "in.png", output=folder)
+    job.request["id"] = job.id = "1"
+    job.begin(0.0, running=False)
+    job.hear([EVENTS[0]], 0.0)
     job.stop(keep=True)
     return job
 

@@ -199,7 +199,7 @@ def test_the_engine_shot_at_fifty_moments(tmp_path: Path, blender: Blender, fake
     report = blender.run("shot", fake, 400, image=write_png(tmp_path / "photo.png", photo()))
     assert max(report["seconds"]) < 2.0, report["seconds"]
     assert all("signal 9" in message for message in report["messages"]), report["messages"]
-    assert report["stages"].count("WORKING shown") >= 25, report["stages"]
+    assert report["stages"].count("RUNNING shown") >= 25, report["stages"]
     assert all(report["kept"]) and report["restarted"] == [3] * 50 and report["orphans"] == 0
 
 

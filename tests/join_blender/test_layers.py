@@ -47,8 +47,12 @@ def graded(rgb: np.ndarray, exposure: float = 0.0, tint: tuple[float, ...] = (1,
     return (grey + (rgb - grey) * saturation) * 2.0**exposure * np.array(tint)
 
 
+STRENGTHS = {"albedo": 1.0, "shading": 8.0, "specular": 3.0}
+
+
 def test_the_group_recombines_and_grades(tmp_path: Path, blender: Blender) -> None:
-    report = blender.run("graded", "none", folder=tmp_path, controls=CONTROLS)
+    formula = [["albedo", "shading"], ["specular"]]
+    report = blender.run("graded", "none", folder=tmp_path, controls=CONTROLS, formula=formula, strengths=STRENGTHS)
     assert report["groups"] == ["JoIN Recombine"] and report["described"]
     assert report["inputs"][:3] == ["Albedo", "Shading", "Specular"] and len(report["inputs"]) == 12
     albedo, shading, specular = (np.load(tmp_path / f"{name}.npy") for name in ("albedo", "shading", "specular"))
@@ -56,6 +60,21 @@ def test_the_group_recombines_and_grades(tmp_path: Path, blender: Blender) -> No
     expected = graded(albedo, -0.5, saturation=0.3) * graded(shading, 1.5, (1.0, 0.8, 0.6))
     expected += graded(specular, tint=(0.5, 1.0, 2.0), saturation=2.0)
     assert np.abs(picture(tmp_path / "graded.exr") - expected).max() < 1e-4
+
+
+def test_the_group_is_built_of_the_formula(tmp_path: Path, blender: Blender) -> None:
+    """Another model than the shipped ones: four components, a component that is shared, and a number."""
+    formula = [["albedo", "shading"], ["specular"], ["emission"], [0.25, "veil", "shading"]]
+    strengths = {**STRENGTHS, "emission": 5.0, "veil": 1.0}
+    controls = {"Emission Exposure": 1.0, "Shading Tint": (1.0, 0.8, 0.6, 1.0)}
+    report = blender.run("graded", "none", folder=tmp_path, controls=controls, formula=formula, strengths=strengths)
+    assert report["inputs"][:5] == ["Albedo", "Shading", "Specular", "Emission", "Veil"]
+    a, s, p, e, v = (
+        np.load(tmp_path / f"{name}.npy") for name in ("albedo", "shading", "specular", "emission", "veil")
+    )
+    assert np.abs(picture(tmp_path / "plain.exr") - (a * s + p + e + v * s / 4)).max() < 1e-4
+    tinted = graded(s, tint=(1.0, 0.8, 0.6))
+    assert np.abs(picture(tmp_path / "graded.exr") - (a * tinted + p + 2.0 * e + v * tinted / 4)).max() < 1e-4
 
 
 def test_nodes_that_are_begun_and_given_up_leave_nothing(blender: Blender) -> None:
