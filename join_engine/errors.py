@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-
 
 class JoinError(Exception):
     """A problem that the user can do something about.
@@ -24,13 +21,3 @@ class JoinError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
-
-
-def status_of(work: Callable[[], object]) -> int:
-    """Do a command's work; its exit status: 0, or 2 after a JoinError, which is told on stderr."""
-    try:
-        work()
-    except JoinError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0

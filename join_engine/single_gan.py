@@ -3,7 +3,7 @@
 
 A bank of such a GAN has one component, called ``albedo+shading`` or ``albedo+shading+specular``, with the transforms of
 its parts joined the same way; its forward model is that of the parts with ``_single`` behind its name. Made by
-``join_engine.training.gan.train --component albedo+shading`` and ``make_bank --forward-model lambertian_single``.
+``train-gan --component albedo+shading`` and ``make-bank --forward-model lambertian_single``.
 """
 
 from __future__ import annotations

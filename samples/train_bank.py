@@ -55,11 +55,10 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
     packs = {split: out / f"{split}.tar" for split in ("train", "val", "test")}
     train_on = ["--data", packs["train"]]
     judged = [*train_on, "--validation", packs["val"]]
-    python, engine = sys.executable, [sys.executable, "-m", "join_engine"]
-    training = [python, "-m", "join_engine.training"]
+    python = sys.executable
 
-    def module(name: str, *words: object) -> tuple[str, ...]:
-        return (*training[:2], f"{training[2]}.{name}", *map(str, words))
+    def join(verb: str, *words: object) -> tuple[str, ...]:
+        return (python, "-m", "join_engine", verb, *map(str, words))
 
     def render(*words: object) -> tuple[str, ...]:
         return (python, str(RENDER), *map(str, words))
@@ -72,11 +71,11 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
 
     def encoder(component: str, how: str, kimg: float, *words: object) -> Step:
         common = ["--bank", build, "--component", component, *judged, "--out", out / f"encoder-{component}", *turns]
-        return Step(f"encoder of {component}{how}", module("encoder", *common, "--kimg", kimg, *words))
+        return Step(f"encoder of {component}{how}", join("train-encoder", *common, "--kimg", kimg, *words))
 
     def brightness(how: str, kimg: float, *words: object) -> Step:
         common = [*judged, "--forward-model", model, "--relight", 0.5, "--out", out / "brightness", *turns]
-        return Step(f"brightness network{how}", module("brightness", *common, "--kimg", kimg, *words))
+        return Step(f"brightness network{how}", join("train-brightness", *common, "--kimg", kimg, *words))
 
     quality = ["--resolution", options.resolution * _OVERSAMPLING, "--samples", options.samples, "--denoise"]
     size = _architecture(options)
@@ -90,33 +89,32 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
         [Step("render", render(options.dataset, "--count", options.count, *quality, "--workers", options.workers,
                                "--out", data))],
         [export("train"), export("val"), export("test", "--float")],
-        [Step(f"GAN of {c}", module("gan.train", *train_on, "--component", c, "--kimg", options.kimg, *size, "--out",
-                                    out / f"gan-{c}")) for c in components],
-        [Step("trunk", module("trunk", *judged, "--forward-model", model, "--kimg", options.trunk_kimg, "--out",
-                              out / "trunk"))],
-        [Step("generators to a bank", module("make_bank", *generators, "--trunk", out / "trunk", "--forward-model",
-                                             model, *whole, "--out", build))],
+        [Step(f"GAN of {c}", join("train-gan", *train_on, "--component", c, "--kimg", options.kimg, *size, "--out",
+                                  out / f"gan-{c}")) for c in components],
+        [Step("trunk", join("train-trunk", *judged, "--forward-model", model, "--kimg", options.trunk_kimg, "--out",
+                            out / "trunk"))],
+        [Step("generators to a bank", join("make-bank", *generators, "--trunk", out / "trunk", "--forward-model",
+                                           model, *whole, "--out", build))],
         [*(encoder(c, "", 0.75 * options.encoder_kimg) for c in components),
          brightness("", 0.75 * options.brightness_kimg)],
         # The last quarter at a lower rate brought the albedo of materials from 18.0 to 18.5 dB within 8,000 images.
         [*(encoder(c, ", slower", options.encoder_kimg, "--lr", 0.0003) for c in components),
          brightness(", slower", options.brightness_kimg, "--lr", 0.0002)],
-        [Step("bank", module("make_bank", "--bank", build, *encoders, "--brightness", out / "brightness", *whole,
-                             "--out", finished))],
-        [Step("encoders alone", (*engine, "evaluate", "--preset", "draft", "--bank", str(finished), "--data",
-                                 str(packs["test"]), "--count", str(options.evaluated), "--out", str(out / "scores")))],
-        [Step("directions of the light", module("directions", "--bank", finished, *judged, "--out", directions))],
-        [Step("bank with its scores", module("make_bank", "--bank", finished, "--scores", out / "scores" / "table.json",
-                                             "--directions", directions, "--time-encoders", *whole, "--out",
-                                             options.bank))],
-        [Step("card", (*engine, "banks", "card", str(options.bank)))],
-        [Step("sample sheets", (*engine, "banks", "sheet", str(options.bank), "--data", str(packs["train"]), "--out",
-                                str(out / "sheets"), "--compared", str(options.compared)))],
+        [Step("bank", join("make-bank", "--bank", build, *encoders, "--brightness", out / "brightness", *whole,
+                           "--out", finished))],
+        [Step("encoders alone", join("evaluate", "--preset", "draft", "--bank", finished, "--data", packs["test"],
+                                     "--count", options.evaluated, "--out", out / "scores"))],
+        [Step("directions of the light", join("learn-directions", "--bank", finished, *judged, "--out", directions))],
+        [Step("bank with its scores", join("make-bank", "--bank", finished, "--scores", out / "scores" / "table.json",
+                                           "--directions", directions, "--time-encoders", *whole, "--out",
+                                           options.bank))],
+        [Step("card", join("banks", "card", options.bank))],
+        [Step("sample sheets", join("banks", "sheet", options.bank, "--data", packs["train"], "--out", out / "sheets",
+                                    "--compared", options.compared))],
         [Step("moved lights", render("relit", options.dataset, "--range", f"0:{options.relit}", *quality, "--out",
                                      relit))],
-        [Step("relighting", (*engine[:2], "join_engine.evaluation.relighting_scores", "--bank", str(options.bank),
-                             "--data", str(relit), "--directions", str(directions), "--card", "--out",
-                             str(out / "relighting")))],
+        [Step("relighting", join("relighting-scores", "--bank", options.bank, "--data", relit, "--directions",
+                                 directions, "--card", "--out", out / "relighting"))],
     ]  # fmt: skip
 
 

@@ -179,22 +179,22 @@ def _trainings(header: BankHeader) -> Iterator[tuple[str, Mapping[str, Any], lis
     """Title, what the header says, and the commands, of each training."""
     for name, component in header.components.items():
         architecture = _architecture(component.architecture)
-        command = f"python -m join_engine.training.gan.train --component {name} --out runs/{name}"
+        command = f"python -m join_engine train-gan --component {name} --out runs/{name}"
         yield name, component.training, _stretches(component.training, command, architecture)
     for name, component in header.components.items():
         if component.encoder is not None:
             training, space = component.encoder.training, component.encoder.architecture.space
-            command = f"python -m join_engine.training.encoder --bank BANK --component {name} --out runs/encoder-{name}"
+            command = f"python -m join_engine train-encoder --bank BANK --component {name} --out runs/encoder-{name}"
             yield f"Encoder of {name}", training, _stretches(training, command, f"--space {space}")
     if header.trunk is not None:
         config = header.trunk.architecture
         architecture = f"--widths {' '.join(map(str, config.widths))} --depths {' '.join(map(str, config.depths))}"
-        command = f"python -m join_engine.training.trunk --forward-model {header.forward_model} --out runs/trunk"
+        command = f"python -m join_engine train-trunk --forward-model {header.forward_model} --out runs/trunk"
         yield "Perceptual trunk", header.trunk.training, _stretches(header.trunk.training, command, architecture)
     if header.brightness is not None:
         training, shape = header.brightness.training, header.brightness.architecture
         architecture = f"--widths {' '.join(map(str, shape.widths))} --hidden {shape.hidden} --dropout {shape.dropout}"
-        command = "python -m join_engine.training.brightness --out runs/brightness"
+        command = "python -m join_engine train-brightness --out runs/brightness"
         command += f" --forward-model {header.forward_model}"
         yield "Brightness network", training, _stretches(training, command, architecture)
 
@@ -242,11 +242,13 @@ def _option(key: str, value: Any) -> str:
 def put_part(card: Path, begin: str, end: str, text: str) -> None:
     """Put ``text``, which begins and ends with these markers, in the place of what lies between them, or at the end.
 
+    Up to its first comma a marker says what the part is; the command that wrote it may have had another name then.
+
     Raises:
         JoinError: ``output_unwritable``.
     """
     old = card.read_text(encoding="utf-8") if card.is_file() else ""
-    before, found, rest = old.partition(begin)
+    before, found, rest = old.partition(begin.partition(",")[0])
     _, closed, after = rest.partition(end)
     if found and closed:
         write_text(card, f"{before}{text}{after}")

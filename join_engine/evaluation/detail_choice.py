@@ -1,30 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which share and radius of the detail suit a bank: ``python -m join_engine.evaluation.detail_choice --bank B …``.
-
-Prints mean PSNR of every component with the detail split in each of the ways (:mod:`join_engine.layers.detail`), over
-renders of the validation split. What is best goes into the bank by ``make_bank --detail-share --detail-radius``.
-"""
+"""Which share and radius of the detail (:mod:`join_engine.layers.detail`) suit a bank, on validation renders."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
-import torch
 
-from ..bank import Bank, find_bank, load_bank
-from ..device import set_up_torch
-from ..errors import status_of
+from ..bank import Bank
 from ..images.frame import Frame
 from ..images.metrics import component_scores
 from ..inversion.codebook import CodeBook
-from ..inversion.presets import PRESETS, Detail, Preset
+from ..inversion.presets import Detail, Preset
 from ..layers.albedo_level import albedo_levels
 from ..layers.detail import add_detail
-from ..renders.samples import Sample, read_samples
+from ..renders.samples import Sample
 from .evaluate import Layers, Run, at_resolution, encode_images, invert_images
 from .methods import preset_method
 
@@ -61,36 +51,3 @@ def _mean_psnr(
         for name, values in found.items():
             values.append(component_scores(name, detailed[name], truth[name])["psnr"])
     return {name: float(np.mean(values)) for name, values in found.items()}
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command. Returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m join_engine.evaluation.detail_choice", description=__doc__)
-    parser.add_argument("--bank", required=True, help="name or path")
-    parser.add_argument("--data", required=True, type=Path, help="a pack of validation renders")
-    parser.add_argument("--count", type=int, default=200, help="how many of them (default: 200)")
-    parser.add_argument("--preset", choices=tuple(PRESETS), default="draft", help="makes the layers")
-    parser.add_argument("--shares", nargs="+", type=float, default=SHARES)
-    parser.add_argument("--radii", nargs="+", type=float, default=RADII, help="in pixels of the bank")
-    parser.add_argument(
-        "--brightness", action=argparse.BooleanOptionalAction, default=True, help="as the bank's network tells it"
-    )
-    parser.add_argument("--threads", type=int, help="CPU threads (default: torch decides)")
-    arguments = parser.parse_args(argv)
-    return status_of(lambda: _print(arguments))
-
-
-def _print(arguments: argparse.Namespace) -> None:
-    ways = [(radius, share) for radius in arguments.radii for share in arguments.shares]
-    settings = [Detail(radius, share, arguments.brightness) for radius, share in ways]
-    device: torch.device = set_up_torch("auto", arguments.threads)
-    bank = load_bank(find_bank(arguments.bank), device)
-    samples = read_samples(arguments.data, bank.forward_model.components, arguments.count)
-    print(f"| radius | share | {' | '.join(bank.components)} |")
-    print("|---|---|" + "---|" * len(bank.components))
-    for setting, psnr in zip(settings, compare(bank, samples, PRESETS[arguments.preset], settings), strict=True):
-        print(f"| {setting.radius:g} | {setting.share:g} | {' | '.join(f'{psnr[name]:.2f}' for name in psnr)} |")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,21 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How well the named directions of a bank's light do what their names say, against true renders under a moved light.
-
-``python -m join_engine.evaluation.relighting_scores --bank BANK --data RELIT --directions FILE --out OUT``
-
-RELIT is a folder that ``dataset_tools/render.py relit`` has written. Each scene's image is decomposed, its light is
-moved by as much as that of the render was, and what has changed is compared with what has changed between the two
-renders; once on the layers that the bank found in the image, and once on the true ones, where only the edit can be
-wrong. OUT gets relighting.json, relighting.md and sheet.png; ``--card`` writes the table into the bank's card, and
-``--image`` draws a sheet of a photo, too.
-"""
+"""How well the named directions of a bank's light do what their names say, against true renders under a moved light."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,25 +13,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..bank import Bank, find_bank, load_bank
+from ..bank import Bank
 from ..bank.card import put_part
 from ..color import srgb_encode
-from ..device import set_up_torch
-from ..errors import JoinError, status_of
-from ..images.files import display_encode, read_image, write_text
+from ..errors import JoinError
+from ..images.files import display_encode
 from ..images.frame import Frame
 from ..images.metrics import mse, psnr
 from ..inversion.codebook import CodeBook
-from ..inversion.presets import PRESETS, Preset, get_preset
+from ..inversion.presets import Preset
 from ..layers.decomposition import Decomposition
 from ..pipeline import decompose
-from ..relighting.directions_file import Learned, read_directions
+from ..relighting.directions_file import Learned
 from ..relighting.relighter import LIGHT, Edit, Relighter
-from ..renders.relit import Layers, MovedViews, RelitScenes, View, read_relit
-from .sheets.relighting import write_photo_sheet, write_render_sheet
+from ..renders.relit import Layers, MovedViews, RelitScenes, View
 from .tables import interval
 
-BEGIN = "<!-- relighting, written by `python -m join_engine.evaluation.relighting`: begin -->"
+BEGIN = "<!-- relighting, written by `python -m join_engine relighting-scores`: begin -->"
 END = "<!-- relighting: end -->"
 ALBEDO, IMAGE, ALL = "albedo", "image", "all"
 OURS, TRUE = "found", "true"
@@ -270,53 +256,6 @@ def _cosine(one: np.ndarray, other: np.ndarray) -> float:
     return float(one @ other) / lengths if lengths > 1e-9 else 0.0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command. Returns its exit status."""
-    options = _parser().parse_args(argv)
-    return status_of(lambda: _run(options))
-
-
-def _run(options: argparse.Namespace) -> None:
-    device = set_up_torch(options.device, options.threads)
-    path = find_bank(options.bank)
-    bank = load_bank(path, device, with_discriminators=True)
-    preset = get_preset(options.preset or ("draft" if bank.has_encoders else "standard"))
-    if options.data is not None:
-        learned = None if options.directions is None else read_directions(options.directions)
-        scenes = read_relit(options.data, bank.forward_model.components, options.count)
-        table = measure(bank, scenes, preset, options.seed, learned, lambda line: print(line, file=sys.stderr))
-        text = format_table(table)
-        write_text(options.out / "relighting.json", json.dumps(table, indent=1) + "\n")
-        write_text(options.out / "relighting.md", text)
-        if options.card:
-            put_part(path.with_suffix(".md"), BEGIN, END, f"{BEGIN}\n\n## Relighting\n\n{text}\n{END}")
-        write_render_sheet(options.out / "sheet.png", bank, scenes, options.scene, preset, options.seed)
-        print(text)
-    for image in options.image:
-        sheet = options.out / f"{image.stem}.png"
-        write_photo_sheet(sheet, bank, read_image(image), options.amount, preset, options.seed)
-        print(sheet)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m join_engine.evaluation.relighting_scores", description=__doc__)
-    parser.add_argument("--bank", help="name of a shipped bank, or a path (default: the default bank)")
-    parser.add_argument("--data", type=Path, metavar="RELIT", help="folder of dataset_tools/render.py relit")
-    parser.add_argument(
-        "--directions", type=Path, metavar="FILE", help="of training.directions: reads lights off images"
-    )
-    parser.add_argument("--count", type=int, default=100, help="how many scenes (default 100)")
-    parser.add_argument("--preset", choices=tuple(PRESETS), help="default: draft; without encoders standard")
-    parser.add_argument("--card", action="store_true", help="write the table into the bank's card")
-    parser.add_argument("--scene", metavar="INDEX", help="of the sheet (default: the first one)")
-    parser.add_argument("--image", type=Path, nargs="+", default=[], help="photos to draw a sheet of")
-    parser.add_argument("--amount", type=float, default=1.5, help="of the photos' moves, in SD (default 1.5)")
-    parser.add_argument("--out", type=Path, required=True, help="folder")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: torch decides)")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def show_scores(card: Path, text: str) -> None:
+    """Put a table into a bank's card. Raises JoinError ``output_unwritable``."""
+    put_part(card, BEGIN, END, f"{BEGIN}\n\n## Relighting\n\n{text}\n{END}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Train the encoder of one component: ``python -m join_engine.training.encoder --bank BANK --component albedo …``.
+"""The training of the encoder of one component (``train-encoder``).
 
 The encoder sees composed renders (Eq. 5 and 6) that look like photos (:mod:`join_engine.renders.photo_augment`), and
 its code, put through the bank's frozen generator, has to make the component (JoIN, section 4.1; pSp's losses: squared
@@ -8,36 +8,30 @@ error 1, perceptual 0.8 in the bank's trunk, and a pull towards the mean code).
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ..bank import Bank, BankComponent, find_bank, fingerprint, load_bank
-from ..device import keep_freed_memory, set_up_torch
+from ..bank import Bank, BankComponent
 from ..errors import JoinError
 from ..inversion.losses.perceptual import FeatureDistance
-from ..networks.encoder import SPACES, Encoder, EncoderConfig
-from ..networks.features import Features, RandomFeatures
+from ..networks.encoder import Encoder, EncoderConfig
+from ..networks.features import Features
 from ..networks.stylegan2 import Generator
 from ..renders.compose import (
     ComponentSets,
     mirrored,
     photograph,
     random_indices,
-    read_component_sets,
-    read_validation,
     turned,
 )
 from ..renders.contact_sheet import save_sheet
 from ..renders.draws import draws
 from ..renders.photo_augment import PhotoRanges, augment
 from .learner import Learner, LearnerSettings
-from .run import Run, add_run_options, add_settings, command, pick
 
 _SPREAD_CODES = 10_000
 _SHEET_SAMPLES = 12
@@ -191,63 +185,3 @@ def check_fit(bank: Bank, component: str, data: ComponentSets) -> None:
     if differing:
         message = f"The packs and the bank differ in the transform of {differing[0]}."
         raise JoinError("pack_mismatch", message, "Use the packs of the dataset that the bank was trained on.")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m join_engine.training.encoder", description=__doc__)
-    parser.add_argument("--bank", required=True, help="name or path of the bank with the generators")
-    parser.add_argument("--component", required=True, help="albedo, shading, …")
-    add_run_options(parser)
-    parser.add_argument("--space", choices=SPACES, default="w", help="one code, or one per layer (default: w)")
-    parser.add_argument("--encoder-widths", nargs=4, type=int, help="channels at 1/2 to 1/16 of the resolution")
-    parser.add_argument("--encoder-depths", nargs=4, type=int, help="residual blocks at each of these")
-    parser.add_argument("--pyramid", type=int, help="channels of the feature pyramid")
-    add_settings(parser, EncoderSettings())
-    add_settings(parser, PhotoRanges())
-    return parser
-
-
-def begin(arguments: argparse.Namespace) -> Run:
-    """The run that the arguments ask for, resumed where they say so. Raises JoinError."""
-    device = set_up_torch(arguments.device, arguments.threads)
-    keep_freed_memory()
-    bank = load_bank(find_bank(arguments.bank), device)
-    data = read_component_sets(arguments.data, bank.header.forward_model)
-    check_fit(bank, arguments.component, data)
-    given = {
-        "space": arguments.space,
-        "widths": arguments.encoder_widths,
-        "depths": arguments.encoder_depths,
-        "pyramid": arguments.pyramid,
-    }
-    config = architecture(bank, arguments.component, {key: value for key, value in given.items() if value is not None})
-    component = bank.components[arguments.component]
-    learner = EncoderLearner(
-        component,
-        bank.trunk or RandomFeatures().to(device),
-        config,
-        EncoderSettings(**pick(arguments, EncoderSettings)),
-        PhotoRanges(**pick(arguments, PhotoRanges)),
-    )
-    identity = {
-        "kind": "encoder",
-        "component": component.name,
-        "generator": fingerprint(component.generator),
-        "features": "random" if bank.trunk is None else fingerprint(bank.trunk),
-        "architecture": config.to_dict(),
-    }
-    validation = read_validation(arguments.validation, data)
-    sheet = None if validation is None else lambda path: learner.sheet(validation, path)
-    run = Run(learner, identity, data, validation, arguments.out, sheet)
-    run.resume(arguments.resume)
-    run.history[-1]["augmentation"] = {field.name: getattr(learner.ranges, field.name) for field in fields(PhotoRanges)}
-    return run
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command. Returns its exit status."""
-    return command(_parser(), begin, argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

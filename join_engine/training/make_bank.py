@@ -1,26 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Put trained networks together to a bank, and write its card.
-
-``python -m join_engine.training.make_bank --component albedo=runs/albedo --component shading=runs/shading
---trunk runs/trunk --name primeshapes --forward-model lambertian --out build/primeshapes.safetensors``
-
-Encoders are trained for the generators of a bank, and put into it afterwards:
-
-``python -m join_engine.training.make_bank --bank build/primeshapes.safetensors --encoder albedo=runs/encoder-albedo
---encoder shading=runs/encoder-shading --out join_engine/banks/primeshapes.safetensors``
-
-And so are directions of the light (:mod:`join_engine.training.directions`), by ``--directions``, and the network that
-tells how bright an albedo is (:mod:`join_engine.training.brightness`), by ``--brightness``.
-"""
+"""Trained networks put together to a bank."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,14 +22,12 @@ from ..bank import (
     DirectionVectors,
     EncoderHeader,
     TrunkHeader,
-    find_bank,
     fingerprint,
-    load_bank,
     save_bank,
 )
 from ..bank.card import write_card
 from ..bank.header import DETAIL_RADIUS, DETAIL_SHARE
-from ..errors import JoinError, status_of
+from ..errors import JoinError
 from ..forward_models import get_forward_model
 from ..networks.brightness import Brightness, BrightnessConfig
 from ..networks.encoder import Encoder, EncoderConfig
@@ -310,84 +293,3 @@ def _training(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _under(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Any]:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-
-
-def _component(text: str) -> tuple[str, Path]:
-    name, separator, path = text.partition("=")
-    if not separator:
-        raise argparse.ArgumentTypeError(f"'{text}' is not NAME=RUN")
-    return name, Path(path)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m join_engine.training.make_bank", description=__doc__)
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--component", action="append", type=_component, metavar="NAME=RUN", help="trained GANs")
-    source.add_argument("--bank", help="name or path of a bank whose networks are taken over")
-    parser.add_argument("--trunk", type=Path, metavar="RUN", help="trained perceptual trunk")
-    parser.add_argument("--encoder", action="append", default=[], type=_component, metavar="NAME=RUN")
-    parser.add_argument("--directions", type=Path, metavar="FILE", help="learned directions of the light")
-    parser.add_argument("--brightness", type=Path, metavar="RUN", help="trained brightness network")
-    parser.add_argument("--name", help="of the bank (default: the file's)")
-    parser.add_argument("--forward-model", default="lambertian", help="of --component (default: lambertian)")
-    parser.add_argument("--out", required=True, type=Path, metavar="BANK.safetensors")
-    parser.add_argument("--scores", type=Path, metavar="SCORES.json", help="what the evaluation measured")
-    parser.add_argument("--machine", default="", help="where it was trained, in plain words")
-    parser.add_argument(
-        "--detail-share", type=float, help="of the detail, what is light (default: the bank's own, or 0.7)"
-    )
-    parser.add_argument(
-        "--detail-radius", type=float, metavar="PIXELS", help="how smooth that is (default: the bank's own, or 2)"
-    )
-    parser.add_argument("--time-encoders", action="store_true", help="measure their speed here, for the card")
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command. Returns its exit status."""
-    arguments = _parser().parse_args(argv)
-    return status_of(lambda: _make(arguments))
-
-
-def _make(arguments: argparse.Namespace) -> None:
-    scores, machine, model = _read_scores(arguments.scores), arguments.machine, arguments.forward_model
-    share, radius = DETAIL_SHARE, DETAIL_RADIUS
-    if arguments.bank is None:
-        parts = Parts.of_runs(model, dict(arguments.component))
-    else:
-        bank = load_bank(find_bank(arguments.bank), with_discriminators=True)
-        parts, model = Parts.of_bank(bank), bank.header.forward_model
-        scores, machine = scores or dict(bank.header.scores), machine or bank.header.machine
-        share, radius = bank.header.detail_share, bank.header.detail_radius
-    if arguments.trunk is not None:
-        parts.trunk = load_trunk(arguments.trunk)
-    if arguments.brightness is not None:
-        parts.brightness = load_brightness(arguments.brightness)
-    for name, run in arguments.encoder:
-        parts.add_encoder(name, run)
-    if arguments.directions is not None:
-        parts.add_directions(arguments.directions)
-    if arguments.detail_share is not None:
-        share = arguments.detail_share
-    if arguments.detail_radius is not None:
-        radius = arguments.detail_radius
-    if arguments.time_encoders:
-        scores["encoders"] = encoder_speed(parts.encoders)
-    make_bank(arguments.out, arguments.name or arguments.out.stem, model, parts, scores, machine, share, radius)
-    print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.1f} MB")
-
-
-def _read_scores(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(values, dict):
-            raise ValueError("it holds no object")
-        return summary(values) if "methods" in values else values
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise JoinError("scores_unreadable", f"The scores '{path}' cannot be read: {error}.") from error
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import signal
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,6 +19,16 @@ from .checkpoint import CHECKPOINT_NAME, checkpoint_path, read_checkpoint, write
 from .learner import Learner
 
 LOG_NAME = "log.jsonl"
+
+
+@contextmanager
+def _unwritable_told() -> Iterator[None]:
+    """Files that cannot be written are told as JoinError ``output_unwritable``."""
+    try:
+        yield
+    except OSError as error:
+        message = f"'{error.filename}' cannot be written ({error.strerror or error})."
+        raise JoinError("output_unwritable", message, "Make room for it, or choose another folder.") from error
 
 
 class Run:
@@ -55,7 +62,8 @@ class Run:
         self.history: list[dict[str, Any]] = []
         self._sheet = sheet
         self._stopping = False
-        out.mkdir(parents=True, exist_ok=True)
+        with _unwritable_told():
+            out.mkdir(parents=True, exist_ok=True)
 
     def resume(self, where: str = "auto") -> None:
         """Go on from a checkpoint: "auto" (when the folder has one), "never", or the path of a checkpoint or run.
@@ -84,6 +92,7 @@ class Run:
         """End after the current step, with a checkpoint."""
         self._stopping = True
 
+    @_unwritable_told()
     def train(self, kimg: float, minutes: float, save_every: float, validate_every: float) -> None:
         """Train up to ``kimg`` thousand images in all, or for ``minutes`` from now; then validate and save.
 
@@ -193,58 +202,3 @@ def _crosses(before: int, after: int, every_kimg: float) -> bool:
     """Whether a multiple of ``every_kimg`` thousand lies in (before, after]; never for 0."""
     every = every_kimg * 1000
     return every > 0 and int(after // every) > int(before // every)
-
-
-def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """The options that every training has."""
-    parser.add_argument("--data", nargs="+", required=True, metavar="PACK.tar", help="packs of renders")
-    parser.add_argument("--validation", nargs="+", default=[], metavar="PACK.tar", help="packs to be judged by")
-    parser.add_argument("--out", required=True, type=Path, help="folder of the run")
-    parser.add_argument("--resume", default="auto", help="auto, never, or a checkpoint (default: auto)")
-    parser.add_argument("--kimg", type=float, default=100, help="thousand images in all (default: 100)")
-    parser.add_argument("--minutes", type=float, default=1e9, help="stop after so many minutes")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: torch decides)")
-    parser.add_argument("--save-every", type=float, default=2, metavar="KIMG", help="checkpoint and log (default: 2)")
-    parser.add_argument("--validate-every", type=float, default=10, metavar="KIMG", help="default: 10")
-
-
-def add_settings(parser: argparse.ArgumentParser, settings: Any) -> None:
-    """An option for each field of a dataclass of numbers and switches, whose values are the defaults."""
-    group = parser.add_argument_group("training")
-    for field in fields(settings):
-        value, option = getattr(settings, field.name), f"--{field.name.replace('_', '-')}"
-        if isinstance(value, bool):
-            group.add_argument(option, action=argparse.BooleanOptionalAction, default=value)
-        else:
-            group.add_argument(option, type=type(value), default=value, help=f"default: {value}")
-
-
-def pick(arguments: argparse.Namespace, kind: type) -> dict[str, Any]:
-    """The arguments that are fields of a dataclass."""
-    values = vars(arguments)
-    return {field.name: values[field.name] for field in fields(kind) if field.name in values}
-
-
-def command(
-    parser: argparse.ArgumentParser, begin: Callable[[argparse.Namespace], Run], argv: Sequence[str] | None
-) -> int:
-    """Carry out a training's command; returns its exit status: 0, or 2 after a message on stderr.
-
-    Args:
-        begin: makes the run that the arguments ask for, resumed where they say so.
-    """
-    arguments = parser.parse_args(argv)
-    try:
-        run = begin(arguments)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, run.request_stop)
-        print(f"{len(run.data)} samples, {run.data.resolution}², from {run.learner.images} images on", flush=True)
-        run.train(arguments.kimg, arguments.minutes, arguments.save_every, arguments.validate_every)
-    except JoinError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:  # of the log or a picture; a checkpoint says so itself
-        print(f"error: '{error.filename}' cannot be written ({error.strerror or error}).", file=sys.stderr)
-        return 2
-    return 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Train the perceptual trunk on composed renders: ``python -m join_engine.training.trunk --data PACK.tar --out RUN``.
+"""The training of the perceptual trunk on composed renders (``train-trunk``).
 
 Two tasks, both answered from the unit-length features that the perceptual loss compares, so that a distance in them
 means something:
@@ -16,8 +16,6 @@ and light on plain paint, since the encoders' losses compare single components.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,15 +23,12 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from ..device import keep_freed_memory, set_up_torch
-from ..errors import JoinError
 from ..inversion.losses.perceptual import unit_features
 from ..networks.trunk import Trunk, TrunkConfig
-from ..renders.compose import ComponentSets, mirrored, photograph, random_indices, read_component_sets, read_validation
+from ..renders.compose import ComponentSets, mirrored, photograph, random_indices
 from ..renders.draws import draws
 from ..renders.photo_augment import PhotoRanges, augment
 from .learner import Learner, LearnerSettings
-from .run import Run, add_run_options, add_settings, command, pick
 
 _PLAIN_EVERY = 5
 _TEMPERATURE = 0.1
@@ -231,42 +226,3 @@ def _flattened(trunk: Trunk, images: Tensor) -> Tensor:
 
 def _unit(vectors: Tensor) -> Tensor:
     return functional.normalize(vectors, dim=1)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m join_engine.training.trunk", description=__doc__)
-    add_run_options(parser)
-    parser.add_argument("--forward-model", default="lambertian")
-    default = TrunkConfig()
-    parser.add_argument("--widths", nargs="+", type=int, default=list(default.widths), help="channels of each stage")
-    parser.add_argument("--depths", nargs="+", type=int, default=list(default.depths), help="convolutions of each")
-    add_settings(parser, TrunkSettings())
-    return parser
-
-
-def begin(arguments: argparse.Namespace) -> Run:
-    """The run that the arguments ask for, resumed where they say so. Raises JoinError."""
-    device = set_up_torch(arguments.device, arguments.threads)
-    keep_freed_memory()
-    data = read_component_sets(arguments.data, arguments.forward_model)
-    try:
-        config = TrunkConfig(tuple(arguments.widths), tuple(arguments.depths))
-    except ValueError as error:
-        raise JoinError("settings_invalid", f"The architecture is not possible: {error}.") from error
-    if data.resolution < config.smallest_image:
-        message = f"The packs have {data.resolution} pixels a side, the trunk needs {config.smallest_image}."
-        raise JoinError("settings_invalid", message, "Give fewer --widths and --depths.")
-    learner = TrunkLearner(config, len(data.sets), TrunkSettings(**pick(arguments, TrunkSettings)), device)
-    identity = {"kind": "trunk", "forward_model": data.model.name, "architecture": config.to_dict()}
-    run = Run(learner, identity, data, read_validation(arguments.validation, data), arguments.out)
-    run.resume(arguments.resume)
-    return run
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command. Returns its exit status."""
-    return command(_parser(), begin, argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

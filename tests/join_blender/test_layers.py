@@ -11,7 +11,7 @@ import numpy as np
 import OpenEXR
 import pytest
 
-from join_engine.cli import main
+from join_engine.commands.main import main
 from join_engine.layers.decomposition import load_decomposition
 from tests.join_blender.support import HERE, Blender, blender_python, make_bank
 from tools.build_zip import build

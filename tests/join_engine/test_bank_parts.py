@@ -16,7 +16,7 @@ from safetensors.torch import load_file, safe_open, save_file
 from join_engine.bank import Bank, BankHeader, fingerprint, list_banks, load_bank, read_header, save_bank, verify_bank
 from join_engine.bank.card import BEGIN, END, card, write_card
 from join_engine.bank.file import HASH_KEY, HEADER_KEY
-from join_engine.cli import main
+from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.networks.encoder import Encoder
 from join_engine.networks.stylegan2 import Generator

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageFont
 
 from join_engine.bank import Bank, BankHeader, ComponentHeader, TrunkHeader, save_bank
-from join_engine.cli import main
+from join_engine.commands.main import main
 from join_engine.evaluation.distances import report
 from join_engine.evaluation.sheets.bank_samples import SheetSettings, _broken, draw_sheet
 from join_engine.networks.stylegan2 import Generator, GeneratorConfig

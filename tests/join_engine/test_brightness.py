@@ -15,6 +15,7 @@ import torch
 
 from join_engine.bank import Bank, load_bank
 from join_engine.color import srgb_encode
+from join_engine.commands.main import main
 from join_engine.evaluation.detail_choice import compare
 from join_engine.evaluation.evaluate import Run as Evaluation
 from join_engine.evaluation.evaluate import evaluate
@@ -30,8 +31,9 @@ from join_engine.networks.brightness import Brightness, BrightnessConfig
 from join_engine.pipeline import decompose
 from join_engine.renders.compose import ComponentSets, read_component_sets
 from join_engine.renders.photo_augment import PhotoRanges
-from join_engine.training import brightness, make_bank
+from join_engine.training import make_bank
 from join_engine.training.brightness import BrightnessLearner, BrightnessSettings, relit_by
+from join_engine.training.run import Run
 
 from .fake_packs import write_pack
 from .invented_renders import write_renders
@@ -111,8 +113,8 @@ def test_relit_samples_keep_their_albedo(data: ComponentSets) -> None:
 def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets) -> None:
     settings = {"batch": 4, "relight": 0.5, "turns": True}
 
-    def begun() -> brightness.Run:
-        made = brightness.Run(learner_of(**settings), {"kind": "brightness"}, data, None, tmp_path)
+    def begun() -> Run:
+        made = Run(learner_of(**settings), {"kind": "brightness"}, data, None, tmp_path)
         made.resume()
         return made
 
@@ -132,9 +134,9 @@ def test_the_command_trains_and_the_network_gets_into_a_bank(
 ) -> None:
     run, out = tmp_path / "run", tmp_path / "with.safetensors"
     command = ["--data", str(packs[0]), "--validation", str(packs[1]), "--out", str(run), *OPTIONS, "--batch", "8"]
-    assert brightness.main([*command, "--kimg", "0.032", "--turns"]) == 0
+    assert main(["train-brightness", *command, "--kimg", "0.032", "--turns"]) == 0
     assert "validation: samples 128" in capsys.readouterr().out
-    assert make_bank.main(["--bank", str(seeing_bank.path), "--brightness", str(run), "--out", str(out)]) == 0
+    assert main(["make-bank", "--bank", str(seeing_bank.path), "--brightness", str(run), "--out", str(out)]) == 0
     bank = load_bank(out)
     assert bank.header.brightness is not None and bank.header.brightness.architecture == SMALL
     assert bank.header.brightness.training["images_shown"] == 32
@@ -147,7 +149,7 @@ def test_the_command_trains_and_the_network_gets_into_a_bank(
     torch.testing.assert_close(network.eval()(image), stored(image), atol=0.01, rtol=0.01)  # half precision
     # Whatever is put in later, it stays.
     again = tmp_path / "again.safetensors"
-    assert make_bank.main(["--bank", str(out), "--name", "with", "--out", str(again)]) == 0
+    assert main(["make-bank", "--bank", str(out), "--name", "with", "--out", str(again)]) == 0
     assert again.read_bytes() == out.read_bytes()
 
 
@@ -161,11 +163,11 @@ def test_what_cannot_be_trained_is_said(
         [*good, *OPTIONS, "--widths", "4", "4", "4", "4", "4", "4"],
         ["--data", str(stacked), "--forward-model", "image", "--out", str(tmp_path / "run"), *OPTIONS],
     ):
-        assert brightness.main(arguments) == 2
+        assert main(["train-brightness", *arguments]) == 2
         error = capsys.readouterr().err
         assert error.startswith("error: ") and len(error.splitlines()) == 1
     trained = tmp_path / "encoder"
-    assert make_bank.main(["--bank", "materials", "--brightness", str(trained), "--out", str(tmp_path / "x")]) == 2
+    assert main(["make-bank", "--bank", "materials", "--brightness", str(trained), "--out", str(tmp_path / "x")]) == 2
     assert not (tmp_path / "x").exists()
 
 

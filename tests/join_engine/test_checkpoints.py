@@ -16,9 +16,10 @@ import pytest
 import torch
 
 from join_engine.bank import load_bank
+from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.networks.stylegan2 import GeneratorConfig
-from join_engine.public_checkpoints import import_checkpoint, read_public_checkpoint
+from join_engine.public_checkpoints import read_public_checkpoint
 from join_engine.public_checkpoints.nvlabs import networks_from
 from join_engine.public_checkpoints.unpickle import Record
 
@@ -226,7 +227,7 @@ def test_a_bank_of_imported_networks(tmp_path: Path, capsys: pytest.CaptureFixtu
     bank_file = tmp_path / "mine.safetensors"
     command = [f"--component=albedo={rosinality(tmp_path)}", f"--component=shading={nvlabs(tmp_path)}"]
     command += ["--name=mine", "--license=LicenseRef-Test", f"--out={bank_file}"]
-    assert import_checkpoint.main(command) == 0
+    assert main(["import-checkpoint", *command]) == 0
     bank = load_bank(bank_file, with_discriminators=True)
     assert bank.header.license == "LicenseRef-Test"
     assert [component.transform.name for component in bank.components.values()] == ["srgb", "reinhard"]
@@ -239,9 +240,9 @@ def test_a_bank_of_imported_networks(tmp_path: Path, capsys: pytest.CaptureFixtu
     )  # stored in fp16
     assert bank.components["shading"].discriminator is not None
 
-    assert import_checkpoint.main([*command[1:], "--transform=shading=magic"]) == 2
-    assert import_checkpoint.main(command[1:]) == 2
+    assert main(["import-checkpoint", *command[1:], "--transform=shading=magic"]) == 2
+    assert main(["import-checkpoint", *command[1:]]) == 2
     assert "albedo" in capsys.readouterr().err
     shutil.copy(tmp_path / "a.pt", tmp_path / "b.pt")
     (tmp_path / "b.pt").write_bytes(b"no checkpoint")
-    assert import_checkpoint.main([f"--component=albedo={tmp_path / 'b.pt'}", *command[1:]]) == 2
+    assert main(["import-checkpoint", f"--component=albedo={tmp_path / 'b.pt'}", *command[1:]]) == 2

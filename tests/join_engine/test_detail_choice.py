@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from join_engine.bank import Bank
-from join_engine.evaluation.detail_choice import compare, main
+from join_engine.commands.main import main
+from join_engine.evaluation.detail_choice import compare
 from join_engine.inversion.presets import Detail, Joint, MeanStart, Preset
 from join_engine.renders.samples import Sample
 
@@ -34,11 +35,11 @@ def test_share_and_radius_change_the_figures(tiny_bank: Bank) -> None:
 
 
 def test_no_pack_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--bank", "materials", "--data", str(tmp_path / "none.tar")]) != 0
+    assert main(["detail-choice", "--bank", "materials", "--data", str(tmp_path / "none.tar")]) != 0
     assert "none.tar" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("option", "value"), [("--radii", "0"), ("--radii", "nan"), ("--shares", "1.5")])
 def test_an_impossible_detail_is_one_sentence(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--bank", "materials", "--data", "val.tar", option, value]) == 2
+    assert main(["detail-choice", "--bank", "materials", "--data", "val.tar", option, value]) == 2
     assert f"of {value} is" in capsys.readouterr().err

@@ -17,13 +17,12 @@ from PIL import Image
 from torch import Tensor
 
 from join_engine.bank import Bank, load_bank, read_header
+from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.relighting.directions_file import Learned, read_directions
 from join_engine.relighting.regression import explained, mean_effects, read_attributes
 from join_engine.renders.lights import read_lights
 from join_engine.renders.packs import to_pixels
-from join_engine.training.directions import main
-from join_engine.training.make_bank import main as make_bank
 
 from .fake_packs import TRANSFORMS, add_member
 
@@ -133,7 +132,9 @@ def files(tiny_bank: Bank, known: Tensor, tmp_path_factory: pytest.TempPathFacto
     packs = ["--data", str(found["train"]), "--validation", str(found["val"])]
     # Its images are the generator's own, which knows no mirrored ones.
     how = ["--steps", "80", "--no-mirror", "--threads", "1", "--device", "cpu"]
-    assert main(["--bank", str(tiny_bank.path), *packs, *how, "--out", str(found["directions"])]) == 0
+    assert (
+        main(["learn-directions", "--bank", str(tiny_bank.path), *packs, *how, "--out", str(found["directions"])]) == 0
+    )
     return found
 
 
@@ -178,8 +179,11 @@ def test_a_bank_keeps_its_directions(
     tiny_bank: Bank, files: Mapping[str, Path], learned: Learned, tmp_path: Path
 ) -> None:
     out, again = tmp_path / "bank.safetensors", tmp_path / "again.safetensors"
-    assert make_bank(["--bank", str(tiny_bank.path), "--directions", str(files["directions"]), "--out", str(out)]) == 0
-    assert make_bank(["--bank", str(out), "--out", str(again)]) == 0
+    assert (
+        main(["make-bank", "--bank", str(tiny_bank.path), "--directions", str(files["directions"]), "--out", str(out)])
+        == 0
+    )
+    assert main(["make-bank", "--bank", str(out), "--out", str(again)]) == 0
     for path in (out, again):
         bank = load_bank(path)
         assert bank.header.directions == learned.header
@@ -205,7 +209,7 @@ def test_directions_of_another_generator_are_refused(
     parts = {name: replace(part, has_discriminator=False) for name, part in bank.header.components.items()}
     save_bank(other, replace(bank.header, components=parts), networks)
     arguments = ["--bank", str(other), "--directions", str(files["directions"]), "--out", str(tmp_path / "no")]
-    assert make_bank(arguments) == 2
+    assert main(["make-bank", *arguments]) == 2
     assert "learned for another generator of shading" in capsys.readouterr().err
     with pytest.raises(ValueError, match="another generator"):
         header = replace(read_header(other), directions=read_directions(files["directions"]).header)
@@ -220,7 +224,7 @@ def test_what_is_missing_is_said(
         read_lights([silent])
     packs = ["--data", str(files["train"]), "--validation", str(files["val"])]
     arguments = ["--bank", str(tiny_bank.path), *packs, "--device", "cpu", "--out", str(tmp_path / "d")]
-    assert main(arguments) == 2
+    assert main(["learn-directions", *arguments]) == 2
     assert "has no encoder of 'shading'" in capsys.readouterr().err
     (tmp_path / "broken").write_bytes(np.arange(4).tobytes())
     with pytest.raises(JoinError, match="is no file of directions"):
@@ -233,9 +237,9 @@ def test_an_encoders_codes_will_do(
     packs = ["--data", str(files["train"]), "--validation", str(files["val"])]
     out = tmp_path / "d.safetensors"
     arguments = ["--bank", str(seeing_bank.path), *packs, "--count", "20", "--checked", "9", "--device", "cpu"]
-    assert main([*arguments, "--out", str(out)]) == 2  # this one has learned nothing
+    assert main(["learn-directions", *arguments, "--out", str(out)]) == 2  # this one has learned nothing
     assert "The codes tell nothing of the light: the best R² is" in capsys.readouterr().err
-    assert main([*arguments, "--least-r2", "-9", "--out", str(out)]) == 0
+    assert main(["learn-directions", *arguments, "--least-r2", "-9", "--out", str(out)]) == 0
     header = read_directions(out).header
     assert header.training["samples"] == 20 and header.training["validation_samples"] == 9
     assert header.layers == {"shading": 1}

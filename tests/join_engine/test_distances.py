@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from join_engine.bank import Bank, TrunkHeader, load_bank, save_bank
-from join_engine.cli import main
+from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.evaluation import distances
 from join_engine.evaluation.distances import (

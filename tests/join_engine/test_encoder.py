@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from join_engine.bank import Bank, load_bank, save_bank
-from join_engine.cli import main
+from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.inversion.invert import invert
 from join_engine.inversion.presets import PRESETS, EncoderStart, Joint, PoolStart, Preset
@@ -25,7 +25,7 @@ from join_engine.networks.encoder import Encoder, EncoderConfig
 from join_engine.networks.features import RandomFeatures
 from join_engine.renders.compose import ComponentSets, read_component_sets, turned
 from join_engine.renders.photo_augment import PhotoRanges
-from join_engine.training import encoder, make_bank, run, trunk
+from join_engine.training import make_bank, run
 from join_engine.training.checkpoint import CHECKPOINT_NAME, read_checkpoint
 from join_engine.training.encoder import EncoderLearner, EncoderSettings
 
@@ -177,23 +177,23 @@ def test_from_packs_to_a_bank_that_sees(
     """Trunk, then encoders for a bank with that trunk, then the bank with both, used by every command."""
     options = ["--data", str(packs[0]), "--validation", str(packs[1]), "--device", "cpu", "--batch", "8"]
     trunk_options = ["--widths", "8", "16", "16", "--depths", "1", "1", "1"]
-    assert trunk.main([*options, *trunk_options, "--kimg", "0.04", "--out", str(tmp_path / "trunk")]) == 0
+    assert main(["train-trunk", *options, *trunk_options, "--kimg", "0.04", "--out", str(tmp_path / "trunk")]) == 0
     with_trunk, whole = tmp_path / "with-trunk.safetensors", tmp_path / "whole.safetensors"
     add = ["--bank", str(tiny_bank_path), "--trunk", str(tmp_path / "trunk")]
-    assert make_bank.main([*add, "--out", str(with_trunk), "--machine", "a small one"]) == 0
+    assert main(["make-bank", *add, "--out", str(with_trunk), "--machine", "a small one"]) == 0
 
     for name in ("albedo", "shading"):
         out = str(tmp_path / name)
         command = ["--bank", str(with_trunk), "--component", name, *options, *SIZES, "--lr", "2e-3", "--out", out]
-        assert encoder.main([*command, "--kimg", "0.2", "--save-every", "0.1"]) == 0
-        assert encoder.main([*command, "--kimg", "0.6"]) == 0
+        assert main(["train-encoder", *command, "--kimg", "0.2", "--save-every", "0.1"]) == 0
+        assert main(["train-encoder", *command, "--kimg", "0.6"]) == 0
         assert Image.open(next((tmp_path / name).glob("samples-*.png"))).size[0] > 100
     _, values = read_checkpoint(tmp_path / "albedo" / CHECKPOINT_NAME)
     assert values["history"][-1]["augmentation"]["jpeg"] == PhotoRanges().jpeg
     capsys.readouterr()
 
     encoders = [f"--encoder={name}={tmp_path / name}" for name in ("albedo", "shading")]
-    assert make_bank.main(["--bank", str(with_trunk), *encoders, "--out", str(whole)]) == 0
+    assert main(["make-bank", "--bank", str(with_trunk), *encoders, "--out", str(whole)]) == 0
     bank = load_bank(whole, with_discriminators=True)
     assert bank.has_encoders and bank.trunk is not None and bank.header.machine == "a small one"
     assert main(["banks", "verify", str(whole)]) == 0
@@ -202,7 +202,7 @@ def test_from_packs_to_a_bank_that_sees(
         assert words in card
 
     swapped = [f"--encoder=shading={tmp_path / 'albedo'}"]
-    assert make_bank.main(["--bank", str(with_trunk), *swapped, "--out", str(tmp_path / "x.safetensors")]) == 2
+    assert main(["make-bank", "--bank", str(with_trunk), *swapped, "--out", str(tmp_path / "x.safetensors")]) == 2
     assert not (tmp_path / "x.safetensors").exists()
 
     # The encoder alone, as evaluation sees it.
@@ -218,7 +218,7 @@ def test_from_packs_to_a_bank_that_sees(
     # And as the card tells it.
     scored = tmp_path / "scored.safetensors"
     add = ["--bank", str(whole), "--scores", str(tmp_path / "table.json"), "--time-encoders"]
-    assert make_bank.main([*add, "--out", str(scored)]) == 0
+    assert main(["make-bank", *add, "--out", str(scored)]) == 0
     timing = load_bank(scored).header.scores["encoders"]
     assert 0 < timing["milliseconds"] < 300 and timing["threads"] == torch.get_num_threads()
     card = scored.with_suffix(".md").read_text(encoding="utf-8")
@@ -226,7 +226,9 @@ def test_from_packs_to_a_bank_that_sees(
     values = scores["encoder"]["albedo"]
     low, high = values["psnr_interval"]
     assert f"| albedo | {values['mse']:.4f} | {values['psnr']:.2f} [{low:.2f}, {high:.2f}] |" in card
-    assert make_bank.main(["--bank", str(with_trunk), "--time-encoders", "--out", str(tmp_path / "x.safetensors")]) == 2
+    assert (
+        main(["make-bank", "--bank", str(with_trunk), "--time-encoders", "--out", str(tmp_path / "x.safetensors")]) == 2
+    )
     assert "no encoders to time" in capsys.readouterr().err
 
 
@@ -244,11 +246,11 @@ def test_packs_that_do_not_fit_the_bank(
     }
     for pack in packs.values():
         command = ["--bank", str(tiny_bank_path), "--component", "albedo", "--data", str(pack), "--device", "cpu"]
-        assert encoder.main([*command, "--out", str(tmp_path / "out")]) == 2
+        assert main(["train-encoder", *command, "--out", str(tmp_path / "out")]) == 2
         error = capsys.readouterr().err
         assert error.startswith("error: ") and len(error.splitlines()) == 1
     command = ["--bank", str(tiny_bank_path), "--component", "specular", "--data", str(packs["small.tar"])]
-    assert encoder.main([*command, "--out", str(tmp_path / "out")]) == 2
+    assert main(["train-encoder", *command, "--out", str(tmp_path / "out")]) == 2
     assert "no specular" in capsys.readouterr().err
 
 

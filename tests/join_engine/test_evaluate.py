@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from join_engine.bank import Bank, BankHeader, ComponentHeader, load_bank, save_bank
-from join_engine.cli import main
+from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.evaluation import evaluate as evaluation
 from join_engine.evaluation.evaluate import Run, evaluate

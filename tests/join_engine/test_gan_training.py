@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import json
 import os
@@ -20,12 +21,13 @@ from torch.func import functional_call
 
 from join_engine.bank import BankHeader, ComponentHeader, fingerprint, load_bank, read_header, save_bank
 from join_engine.bank.card import card
+from join_engine.commands import train_gan
+from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.networks.convolutions import EqualizedConv, modulated_conv2d
 from join_engine.networks.resample import downsample, filter_kernel, upsample
 from join_engine.networks.stylegan2 import Discriminator, Generator, GeneratorConfig
 from join_engine.renders.packs import read_packs
-from join_engine.training import make_bank
 from join_engine.training.checkpoint import CHECKPOINT_NAME, read_checkpoint
 from join_engine.training.gan import train as gan
 from join_engine.training.gan.distributed import Group
@@ -54,7 +56,7 @@ def quiet_signals(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def train(pack: Path, out: Path, *options: str, component: str = "albedo") -> int:
-    return gan.main(["--data", str(pack), "--component", component, "--out", str(out), *OPTIONS, *options])
+    return main(["train-gan", "--data", str(pack), "--component", component, "--out", str(out), *OPTIONS, *options])
 
 
 # Gradients against finite differences
@@ -190,14 +192,14 @@ def bank(pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert train(pack, folder / name, "--kimg=0.016", "--ada", component=name) == 0
     path = folder / "earlier.safetensors"
     runs = [f"--component={name}={folder / name}" for name in ("albedo", "shading")]
-    assert make_bank.main([*runs, f"--out={path}"]) == 0
+    assert main(["make-bank", *runs, f"--out={path}"]) == 0
     return path
 
 
 def go_on(pack: Path, out: Path, bank: Path, *options: str, component: str = "albedo") -> int:
     """Without a word about the architecture."""
     words = ["--data", str(pack), "--component", component, "--out", str(out), "--start-from", str(bank)]
-    return gan.main([*words, "--batch=8", "--device=cpu", "--no-bf16", *options])
+    return main(["train-gan", *words, "--batch=8", "--device=cpu", "--no-bf16", *options])
 
 
 def test_a_new_run_begins_with_the_networks_of_a_bank(tmp_path: Path, pack: Path, bank: Path) -> None:
@@ -238,7 +240,7 @@ def test_what_a_bank_has_seen_counts(
     # So the bank that comes of it tells all.
     runs = [f"--component=albedo={tmp_path / 'run'}", f"--component=shading={bank.parent / 'shading'}"]
     later = tmp_path / "later.safetensors"
-    assert make_bank.main([*runs, f"--out={later}"]) == 0
+    assert main(["make-bank", *runs, f"--out={later}"]) == 0
     header = read_header(later)
     assert header.components["albedo"].training["images_shown"] == 32
     text = card(header, 1)
@@ -325,7 +327,7 @@ def test_one_and_two_processes_agree(tmp_path: Path, pack: Path) -> None:
     options = ["--path-weight=2", "--ada", "--ada-kimg=0.2", "--ada-target=0.1", "--kimg=0.16", "--log-every=0.08"]
     assert train(pack, tmp_path / "one", *options) == 0
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command += ["-m", "join_engine.training.gan.train", "--data", str(pack), "--component", "albedo"]
+    command += ["-m", "join_engine", "train-gan", "--data", str(pack), "--component", "albedo"]
     command += ["--out", str(tmp_path / "two"), *OPTIONS, *options]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
@@ -450,8 +452,10 @@ def test_time_left(seconds: float, text: str) -> None:
 
 
 def test_published_sizes() -> None:
-    arguments = gan._parser().parse_args(["--data=x", "--component=albedo", "--out=x", "--published", "--w-dim=64"])
-    config = GeneratorConfig.from_dict(gan._architecture(arguments, 256))
+    parser = argparse.ArgumentParser()
+    train_gan.add_arguments(parser)
+    options = parser.parse_args(["--data=x", "--component=albedo", "--out=x", "--published", "--w-dim=64"])
+    config = GeneratorConfig.from_dict(train_gan.architecture(options, 256))
     assert [config.width(side) for side in (4, 64, 128, 256)] == [512, 512, 256, 128]
     assert (config.z_dim, config.w_dim, config.mapping_layers) == (512, 64, 8)
     assert GeneratorConfig.published(1024).width(1024) == 32

@@ -167,7 +167,7 @@ def test_layers_that_do_not_fit_each_other(tmp_path: Path, layers: dict[str, np.
 def test_the_command_relights_a_file(
     tmp_path: Path, tiny_bank_path: Path, decomposition: Decomposition, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from join_engine.cli import main
+    from join_engine.commands.main import main
 
     stored, out = tmp_path / "ein Bild.join", tmp_path / "aus gabe"
     save_decomposition(stored, decomposition)

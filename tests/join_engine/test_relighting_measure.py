@@ -17,9 +17,10 @@ from PIL import Image
 
 from join_engine.bank import Bank, DirectionsHeader, DirectionVectors, fingerprint, load_bank, save_bank
 from join_engine.color import reinhard_decode
+from join_engine.commands import relighting_scores as relighting_command
+from join_engine.commands.main import main
 from join_engine.errors import JoinError
-from join_engine.evaluation import relighting_scores as relighting
-from join_engine.evaluation.relighting_scores import BEGIN, compare_layers, main, measure, summarise
+from join_engine.evaluation.relighting_scores import BEGIN, compare_layers, measure, summarise
 from join_engine.evaluation.sheets.relighting import write_render_sheet
 from join_engine.images.files import write_png
 from join_engine.inversion.presets import Detail, Joint, MeanStart, Preset
@@ -156,14 +157,16 @@ def test_the_command_writes_tables_sheets_and_the_card(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(relighting, "get_preset", lambda name: Preset(name, (MeanStart(), Joint(steps=3)), Detail()))
+    monkeypatch.setattr(
+        relighting_command, "get_preset", lambda name: Preset(name, (MeanStart(), Joint(steps=3)), Detail())
+    )
     bank = with_directions(step)
     card, photo, out = bank.path.with_suffix(".md"), tmp_path / "ein Foto.png", tmp_path / "out"
     card.write_text("# By hand\n", encoding="utf-8")
     write_png(photo, np.random.default_rng(0).random((20, 28, 3)))
     arguments = ["--bank", str(bank.path), "--data", str(relit), "--count", "1", "--preset", "draft", "--card"]
     for _ in range(2):
-        assert main([*arguments, "--image", str(photo), "--device", "cpu", "--out", str(out)]) == 0
+        assert main(["relighting-scores", *arguments, "--image", str(photo), "--device", "cpu", "--out", str(out)]) == 0
     table = json.loads((out / "relighting.json").read_text(encoding="utf-8"))
     assert table["scenes"] == 1 and set(table["summary"]) == {"left_right", "all"}
     written = card.read_text(encoding="utf-8")

@@ -21,11 +21,11 @@ import torch
 from PIL import Image
 
 from join_engine.bank import load_bank, read_header
+from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.networks.stylegan2 import GeneratorConfig
 from join_engine.renders.contact_sheet import contact_sheet
 from join_engine.renders.packs import ImageSet, read_pack_info, read_packs, to_generator_range, to_pixels
-from join_engine.training import make_bank
 from join_engine.training.checkpoint import CHECKPOINT_NAME, read_checkpoint
 from join_engine.training.gan import train as gan
 from join_engine.training.gan.losses import (
@@ -329,7 +329,7 @@ def test_checkpoints_that_do_not_fit(tmp_path: Path, pack: Path, data: ImageSet)
 
 
 def run_gan(pack: Path, out: Path, *options: str) -> int:
-    return gan.main(["--data", str(pack), "--component", out.name, "--out", str(out), *TINY_OPTIONS, *options])
+    return main(["train-gan", "--data", str(pack), "--component", out.name, "--out", str(out), *TINY_OPTIONS, *options])
 
 
 def test_train_then_bank(
@@ -354,10 +354,10 @@ def test_train_then_bank(
     command = [f"--component=albedo={tmp_path / 'albedo'}", f"--component=shading={tmp_path / 'shading'}"]
     command += ["--name", "toy", "--out", str(bank_file), "--scores", str(scores), "--machine", "a small one"]
     for option, value in (("--detail-radius", "0"), ("--detail-radius", "17"), ("--detail-share", "-1")):
-        assert make_bank.main([*command, option, value]) == 2 and not bank_file.exists()
+        assert main(["make-bank", *command, option, value]) == 2 and not bank_file.exists()
         assert "not be" in capsys.readouterr().err
     command += ["--detail-share", "0.25", "--detail-radius", "0.5"]
-    assert make_bank.main(command) == 0
+    assert main(["make-bank", *command]) == 0
     header = read_header(bank_file)
     assert (header.name, header.resolution, header.forward_model) == ("toy", 16, "lambertian")
     assert header.components["albedo"].training["images_shown"] == 60
@@ -373,11 +373,11 @@ def test_train_then_bank(
     torch.testing.assert_close(stored, tensors["average.synthesis.b4.conv1.weight"], rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(bank.components["albedo"].w_avg, tensors["average.w_avg"])
 
-    assert make_bank.main([*command[:1], *command[2:]]) == 2
+    assert main(["make-bank", *command[:1], *command[2:]]) == 2
     swapped = [f"--component=shading={tmp_path / 'albedo'}", f"--component=albedo={tmp_path / 'shading'}"]
-    assert make_bank.main([*swapped, *command[2:]]) == 2
+    assert main(["make-bank", *swapped, *command[2:]]) == 2
     scores.write_text("[")
-    assert make_bank.main(command) == 2
+    assert main(["make-bank", *command]) == 2
 
 
 def test_errors_of_the_command_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -387,7 +387,7 @@ def test_errors_of_the_command_are_one_line(tmp_path: Path, capsys: pytest.Captu
 
 def test_killed_training_goes_on(tmp_path: Path, pack: Path) -> None:
     out = tmp_path / "albedo"
-    command = [sys.executable, "-m", "join_engine.training.gan.train", "--data", str(pack), "--component", "albedo"]
+    command = [sys.executable, "-m", "join_engine", "train-gan", "--data", str(pack), "--component", "albedo"]
     command += ["--out", str(out), *TINY_OPTIONS, "--save-every", "0.008"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen([*command, "--kimg", "100"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from join_engine.bank import Bank, load_bank
+from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.inversion.invert import invert
 from join_engine.inversion.losses.perceptual import PerceptualLoss, unit_features
@@ -129,8 +130,8 @@ def test_the_command_trains_resumes_and_ends_in_a_trunk(
 ) -> None:
     command = ["--data", str(packs[0]), "--validation", str(packs[1]), "--out", str(tmp_path / "run"), *OPTIONS]
     command += ["--batch", "8", "--save-every", "0.016"]
-    assert trunk.main([*command, "--kimg", "0.032"]) == 0
-    assert trunk.main([*command, "--kimg", "0.048"]) == 0
+    assert main(["train-trunk", *command, "--kimg", "0.032"]) == 0
+    assert main(["train-trunk", *command, "--kimg", "0.048"]) == 0
     said = capsys.readouterr().out
     assert "images/s" in said and "from 32 images on" in said and "validation: read" in said
     lines = [json.loads(line) for line in (tmp_path / "run" / run.LOG_NAME).read_text().splitlines()]
@@ -143,7 +144,7 @@ def test_the_command_trains_resumes_and_ends_in_a_trunk(
     assert torch.equal(found.state_dict()["stage1.0.weight"], tensors["average.trunk.stage1.0.weight"])
 
     changed = [value if value != "24" else "20" for value in command]
-    assert trunk.main([*changed, "--kimg", "1"]) == 2
+    assert main(["train-trunk", *changed, "--kimg", "1"]) == 2
     assert "another training or architecture" in capsys.readouterr().err
     with pytest.raises(JoinError, match="no checkpoint"):
         load_trunk(tmp_path / "nowhere")
@@ -177,7 +178,7 @@ def test_a_full_disk_is_said_and_leaves_the_last_snapshot(
     tmp_path: Path, packs: tuple[Path, Path], quiet: None, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     command = ["--data", str(packs[0]), "--out", str(tmp_path), *OPTIONS, "--batch", "4"]
-    assert trunk.main([*command, "--kimg", "0.008"]) == 0
+    assert main(["train-trunk", *command, "--kimg", "0.008"]) == 0
     before = (tmp_path / CHECKPOINT_NAME).read_bytes()
 
     def full_disk(path: Path, data: bytes) -> int:
@@ -186,7 +187,7 @@ def test_a_full_disk_is_said_and_leaves_the_last_snapshot(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full_disk)
-    assert trunk.main([*command, "--kimg", "0.016"]) == 2
+    assert main(["train-trunk", *command, "--kimg", "0.016"]) == 2
     assert "No space left on device" in capsys.readouterr().err
     assert (tmp_path / CHECKPOINT_NAME).read_bytes() == before
     assert not list(tmp_path.glob(".*.tmp"))
@@ -206,7 +207,7 @@ def test_what_cannot_be_trained_on_is_said(
     taken = tmp_path / "taken"
     taken.write_text("a file where the folder of the run should be")
     for arguments in (["--data", str(only)], [*good, "--widths", "8"], [*good, "--out", str(taken)]):
-        assert trunk.main([*OPTIONS, "--out", str(tmp_path / "out"), *arguments]) == 2
+        assert main(["train-trunk", *OPTIONS, "--out", str(tmp_path / "out"), *arguments]) == 2
         error = capsys.readouterr().err
         assert error.startswith("error: ") and len(error.splitlines()) == 1
 

@@ -1,24 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Train the generator of one component: ``python -m join_engine.training.gan.train --data PACK.tar --component albedo
-…``.
-
-May be killed at any moment; the same command goes on from the last checkpoint. ``--data`` and the settings of the
-training may differ then, the architecture may not. ``--start-from BANK`` begins a new training with the networks of a
-bank instead of fresh weights. With several processes it is started by torchrun::
-
-    torchrun --nproc-per-node=8 -m join_engine.training.gan.train --data PACK.tar --component albedo …
-
-``--component albedo+shading`` trains a single GAN of both, the baseline of JoIN's section 5.4.
-"""
+"""The training of a component's generator in its folder: steps, schedule, checkpoints, sample sheets, log."""
 
 from __future__ import annotations
 
-import argparse
-import signal
-import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,13 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...device import has_bf16, keep_freed_memory
 from ...errors import JoinError
 from ...networks.stylegan2 import GeneratorConfig
 from ...renders.contact_sheet import contact_sheet, save_picture
-from ...renders.packs import ImageSet, read_packs
+from ...renders.packs import ImageSet
 from ..checkpoint import CHECKPOINT_NAME, write_checkpoint
-from .distributed import Group, join_group
+from .distributed import Group
 from .monitor import Meter, Monitor, check_finite, diverged
 from .origin import Origin, find_origin
 from .state import GanSettings, GanState
@@ -277,145 +263,3 @@ def begin(
         origin.check({"component": data.component, "transform": data.transform} | config.to_dict())
         origin.load_into(state)
     return Training(state, data, out, origin)
-
-
-def choose_device(name: str) -> str:
-    """ "auto" → the best device there is; anything else stays."""
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m join_engine.training.gan.train", description=__doc__)
-    parser.add_argument("--data", nargs="+", required=True, metavar="PACK.tar", help="packs of renders")
-    parser.add_argument("--component", required=True, help="albedo, shading, …")
-    parser.add_argument("--out", required=True, type=Path, help="folder of the run")
-    parser.add_argument("--resume", default="auto", help="auto, never, or a checkpoint (default: auto)")
-    parser.add_argument(
-        "--start-from",
-        metavar="BANK",
-        help="name or path of a bank: a new run begins with its networks; architecture as there where not given",
-    )
-    parser.add_argument(
-        "--kimg",
-        type=float,
-        default=1000,
-        help="thousand images in all, with those that a resumed run or a bank's networks have seen (default: 1000)",
-    )
-    parser.add_argument("--minutes", type=float, default=1e9, help="stop after so many minutes")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: auto)")
-    parser.add_argument("--log-every", type=float, default=4, metavar="KIMG", help="progress lines (default: 4)")
-    parser.add_argument("--save-minutes", type=float, default=10, metavar="N", help="checkpoints (default: 10)")
-    parser.add_argument("--save-every", type=float, default=0, metavar="KIMG", help="more checkpoints (default: none)")
-    parser.add_argument("--sheet-every", type=float, default=10, metavar="KIMG", help="sample sheets (default: 10)")
-    parser.add_argument(
-        "--keep-every", type=float, default=0, metavar="KIMG", help="checkpoints to keep (default: none)"
-    )
-    parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard's files into the folder, too")
-    architecture = parser.add_argument_group("architecture")
-    for field in fields(GeneratorConfig):
-        if field.name not in ("resolution", "image_channels"):
-            option = f"--{field.name.replace('_', '-')}"
-            architecture.add_argument(option, type=int, default=None, help=f"default: {field.default}")
-    architecture.add_argument("--published", action="store_true", help="the sizes of StyleGAN2; for GPUs")
-    training = parser.add_argument_group("training")
-    training.add_argument("--batch", type=int, default=16)
-    training.add_argument("--lr", type=float, default=0.0025)
-    training.add_argument("--r1-gamma", type=float, default=None, help="default: 0.0002 · resolution² / batch")
-    training.add_argument("--path-weight", type=float, default=0.0, help="path length penalty; 2 in the paper, 0: none")
-    training.add_argument("--path-interval", type=int, default=4, help="steps between path length penalties")
-    training.add_argument("--path-shrink", type=int, default=2, help="on a batch so many times smaller")
-    training.add_argument("--mixing", type=float, default=0.9, help="probability of style mixing")
-    training.add_argument("--flip", action=argparse.BooleanOptionalAction, default=True, help="mirror real images")
-    training.add_argument("--noise", action=argparse.BooleanOptionalAction, default=True, help="noise in the generator")
-    training.add_argument("--ada", action=argparse.BooleanOptionalAction, default=False, help="adaptive augmentation")
-    training.add_argument("--ada-target", type=float, default=0.6, help="mean sign of D(real) to aim at")
-    training.add_argument("--ada-kimg", type=float, default=500, help="thousand images for p to go from 0 to 1")
-    training.add_argument("--ema-kimg", type=float, default=5.0, help="half-life of the moving average")
-    training.add_argument("--ema-rampup", type=float, default=0.05)
-    training.add_argument(
-        "--bf16", action=argparse.BooleanOptionalAction, default=None, help="default: on GPUs, and CPUs that have it"
-    )
-    training.add_argument("--channels-last", action=argparse.BooleanOptionalAction, default=True)
-    training.add_argument("--seed", type=int, default=0)
-    return parser
-
-
-def _pick(arguments: argparse.Namespace, kind: type) -> dict[str, Any]:
-    """The arguments that are fields of a dataclass."""
-    values = vars(arguments)
-    return {field.name: values[field.name] for field in fields(kind) if field.name in values}
-
-
-def _architecture(arguments: argparse.Namespace, resolution: int) -> dict[str, int]:
-    """The chosen sizes: single options go before ``--published``, the bank to start from, or the defaults."""
-    given = {key: value for key, value in _pick(arguments, GeneratorConfig).items() if value is not None}
-    if arguments.published:
-        return GeneratorConfig.published(resolution).to_dict() | given
-    return given if arguments.start_from else GeneratorConfig().to_dict() | given
-
-
-def _settings(arguments: argparse.Namespace, device: str) -> GanSettings:
-    """Raises JoinError ``settings_invalid``."""
-    values = _pick(arguments, GanSettings)
-    if values["bf16"] is None:
-        values["bf16"] = has_bf16(device)
-    try:
-        return GanSettings(**values)
-    except ValueError as error:
-        raise JoinError("settings_invalid", f"These settings are not possible: {error}.") from error
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command. Returns its exit status."""
-    arguments = _parser().parse_args(argv)
-    torch.set_flush_denormal(True)
-    keep_freed_memory()
-    try:
-        with join_group(choose_device(arguments.device)) as (group, device):
-            status = 0
-            try:
-                _train(arguments, group, device)
-            except JoinError as error:
-                status = 2
-                if group.leads:
-                    print(f"error: {error}", file=sys.stderr, flush=True)
-    except JoinError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return status
-
-
-def _train(arguments: argparse.Namespace, group: Group, device: str) -> None:
-    if device.startswith("cuda"):
-        torch.backends.cudnn.benchmark = True
-        torch.set_float32_matmul_precision("high")
-    data = read_packs(arguments.data, arguments.component)
-    training = begin(
-        arguments.out,
-        data,
-        architecture=_architecture(arguments, data.resolution),
-        settings=_settings(arguments, device),
-        resume=arguments.resume,
-        device=device,
-        group=group,
-        start_from=arguments.start_from,
-    )
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, training.request_stop)
-    monitor = Monitor(data.component, arguments.out, arguments.tensorboard) if group.leads else None
-    if monitor is not None:
-        shown = training.state.images
-        print(f"{len(data.images)} images of {data.component}, {data.resolution}², from {shown} on", flush=True)
-        if shown >= arguments.kimg * 1000:
-            print(f"Nothing to train: {shown:,} images have been shown, --kimg asks for {arguments.kimg:g} thousand.")
-    try:
-        training.run(Schedule(**_pick(arguments, Schedule)), monitor)
-    finally:
-        if monitor is not None:
-            monitor.close()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

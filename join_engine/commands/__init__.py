@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands of ``python -m join_engine``, one module each; :data:`join_engine.commands.main.COMMANDS` lists them.
+
+A command's module has a docstring, whose first line is its help, ``add_arguments(parser)`` and ``run(options)``, which
+returns an exit status or None for 0. It imports torch, and whatever does, inside these, so that ``--help`` answers at
+once.
+"""

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decompose images.
+
+Each image gets a folder of its own in ``--out``: layers as EXR and PNG, ``decomposition.join``, ``report.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import JoinError
+from .options import (
+    BAD_INPUT,
+    add_detail_option,
+    add_inversion_options,
+    as_json,
+    chosen_preset,
+    complain,
+    expand,
+    load_bank_named,
+)
+
+if TYPE_CHECKING:
+    from ..bank import Bank
+    from ..inversion.codebook import CodeBook
+    from ..inversion.progress import Monitor
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG, TIFF, EXR or NPY, or a folder of them")
+    parser.add_argument("--out", type=Path, required=True, help="folder; each image gets a folder of its own in it")
+    add_inversion_options(parser)
+    add_detail_option(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    from ..inversion.codebook import CodeBook
+
+    bank = load_bank_named(options)
+    codebook = CodeBook(bank)
+    images, problems = expand(options.images)
+    status = BAD_INPUT if problems else 0
+    for problem in problems:
+        complain(problem)
+    for path, folder in zip(images, _folders(images, options.out), strict=True):
+        try:
+            _decompose_one(path, folder, bank, codebook, options)
+        except JoinError as error:
+            complain(error)
+            status = BAD_INPUT
+        else:
+            print(folder)
+    return status
+
+
+def _folders(images: Sequence[Path], out: Path) -> list[Path]:
+    """One folder per image, named after it; images of the same name from different folders get a number."""
+    folders: list[Path] = []
+    for image in images:
+        name, number = image.stem, 2
+        while out / name in folders:
+            name, number = f"{image.stem}-{number}", number + 1
+        folders.append(out / name)
+    return folders
+
+
+def _decompose_one(path: Path, folder: Path, bank: Bank, codebook: CodeBook, options: argparse.Namespace) -> None:
+    from ..images.files import read_image, write_text
+    from ..layers.decomposition import save_decomposition
+    from ..layers.layer_files import write_layers
+    from ..pipeline import decompose
+
+    image = read_image(path)
+    with _progress_bar(path.name) as monitor:
+        preset = chosen_preset(options)
+        result = decompose(image, bank, preset, options.seed, monitor, codebook=codebook).decomposition
+    write_layers(folder, result)
+    save_decomposition(folder / "decomposition.join", result)
+    report = {"image": str(path), "size": list(result.size), **result.summary()}
+    write_text(folder / "report.json", as_json(report))  # last: who finds it finds all the rest complete
+
+
+@contextmanager
+def _progress_bar(name: str) -> Iterator[Monitor]:
+    """A bar on stderr, which shows nothing where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    from ..inversion.progress import Monitor, Progress
+
+    console = Console(stderr=True)
+    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(name, total=None)
+
+        def report(progress: Progress) -> None:
+            loss = "" if progress.loss is None else f", loss {progress.loss:.4f}"
+            label = f"{name}: {progress.stage}{loss}"
+            bar.update(task, total=progress.of, completed=progress.step, description=label)
+
+        yield Monitor(report)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line: the table of its commands, and what they have in common."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from ..errors import JoinError
+from .options import BAD_INPUT, complain
+
+# Which module carries out which command, in the order of the help.
+COMMANDS = {
+    "decompose": "join_engine.commands.decompose",
+    "relight": "join_engine.commands.relight",
+    "sheet": "join_engine.commands.sheet",
+    "report": "join_engine.commands.report",
+    "serve": "join_engine.commands.serve",
+    "banks": "join_engine.commands.banks",
+    "train-gan": "join_engine.commands.train_gan",
+    "train-trunk": "join_engine.commands.train_trunk",
+    "train-encoder": "join_engine.commands.train_encoder",
+    "train-brightness": "join_engine.commands.train_brightness",
+    "learn-directions": "join_engine.commands.learn_directions",
+    "make-bank": "join_engine.commands.make_bank",
+    "import-checkpoint": "join_engine.commands.import_checkpoint",
+    "evaluate": "join_engine.commands.evaluate",
+    "scorecard": "join_engine.commands.scorecard",
+    "relighting-scores": "join_engine.commands.relighting_scores",
+    "detail-choice": "join_engine.commands.detail_choice",
+    "distance": "join_engine.commands.distance",
+    "landscape": "join_engine.commands.landscape",
+    "bench": "join_engine.commands.bench",
+    "weights": "join_engine.commands.weights",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0, 2 for bad input, 130 for Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser(words).parse_args(words)
+    try:
+        return int(options.run(options) or 0)
+    except JoinError as error:
+        complain(error)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """With the options of the one command that is called; those of a training would load torch."""
+    parser = argparse.ArgumentParser(prog="join_engine", description="Splits images into albedo, shading and specular.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    called = next((word for word in words if word in COMMANDS), None)
+    for name, module in COMMANDS.items():
+        command = importlib.import_module(module)
+        text = inspect.cleandoc(command.__doc__ or "")
+        own = commands.add_parser(
+            name,
+            help=text[0].lower() + text.splitlines()[0][1:].rstrip("."),
+            description=text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if name == called:
+            command.add_arguments(own)
+            own.set_defaults(run=command.run)
+    return parser

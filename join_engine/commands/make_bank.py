@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Put trained networks together to a bank, and write its card.
+
+From trainings of GANs:
+
+    make-bank --component albedo=runs/albedo --component shading=runs/shading --trunk runs/trunk --name primeshapes
+    --forward-model lambertian --out build/primeshapes.safetensors
+
+Encoders are trained for the generators of a bank, and put into it afterwards:
+
+    make-bank --bank build/primeshapes.safetensors --encoder albedo=runs/encoder-albedo
+    --encoder shading=runs/encoder-shading --out primeshapes.safetensors
+
+And so are directions of the light, by --directions, and the network that tells how bright an albedo is, by
+--brightness.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from ..errors import JoinError
+from .options import named
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--component", action="append", type=named("RUN"), metavar="NAME=RUN", help="trained GANs")
+    source.add_argument("--bank", help="name or path of a bank whose networks are taken over")
+    parser.add_argument("--trunk", type=Path, metavar="RUN", help="trained perceptual trunk")
+    parser.add_argument("--encoder", action="append", default=[], type=named("RUN"), metavar="NAME=RUN")
+    parser.add_argument("--directions", type=Path, metavar="FILE", help="learned directions of the light")
+    parser.add_argument("--brightness", type=Path, metavar="RUN", help="trained brightness network")
+    parser.add_argument("--name", help="of the bank (default: the file's)")
+    parser.add_argument("--forward-model", default="lambertian", help="of --component (default: lambertian)")
+    parser.add_argument("--out", required=True, type=Path, metavar="BANK.safetensors")
+    parser.add_argument("--scores", type=Path, metavar="SCORES.json", help="what the evaluation measured")
+    parser.add_argument("--machine", default="", help="where it was trained, in plain words")
+    parser.add_argument(
+        "--detail-share", type=float, help="of the detail, what is light (default: the bank's own, or 0.7)"
+    )
+    parser.add_argument(
+        "--detail-radius", type=float, metavar="PIXELS", help="how smooth that is (default: the bank's own, or 2)"
+    )
+    parser.add_argument("--time-encoders", action="store_true", help="measure their speed here, for the card")
+
+
+def run(options: argparse.Namespace) -> None:
+    from ..bank import find_bank, load_bank
+    from ..bank.header import DETAIL_RADIUS, DETAIL_SHARE
+    from ..training.make_bank import Parts, encoder_speed, load_brightness, load_trunk, make_bank
+
+    scores, machine, model = _read_scores(options.scores), options.machine, options.forward_model
+    share, radius = DETAIL_SHARE, DETAIL_RADIUS
+    if options.bank is None:
+        parts = Parts.of_runs(model, {name: Path(run) for name, run in options.component})
+    else:
+        bank = load_bank(find_bank(options.bank), with_discriminators=True)
+        parts, model = Parts.of_bank(bank), bank.header.forward_model
+        scores, machine = scores or dict(bank.header.scores), machine or bank.header.machine
+        share, radius = bank.header.detail_share, bank.header.detail_radius
+    if options.trunk is not None:
+        parts.trunk = load_trunk(options.trunk)
+    if options.brightness is not None:
+        parts.brightness = load_brightness(options.brightness)
+    for name, run in options.encoder:
+        parts.add_encoder(name, Path(run))
+    if options.directions is not None:
+        parts.add_directions(options.directions)
+    if options.detail_share is not None:
+        share = options.detail_share
+    if options.detail_radius is not None:
+        radius = options.detail_radius
+    if options.time_encoders:
+        scores["encoders"] = encoder_speed(parts.encoders)
+    make_bank(options.out, options.name or options.out.stem, model, parts, scores, machine, share, radius)
+    print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB")
+
+
+def _read_scores(path: Path | None) -> dict[str, Any]:
+    from ..training.make_bank import summary
+
+    if path is None:
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise ValueError("it holds no object")
+        return summary(values) if "methods" in values else values
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise JoinError("scores_unreadable", f"The scores '{path}' cannot be read: {error}.") from error

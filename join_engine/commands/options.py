@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What several commands have in common: options, and what is made of them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import JoinError
+from ..inversion.presets import DEFAULT_PRESET, PRESETS, Preset, get_preset
+
+if TYPE_CHECKING:
+    from ..bank import Bank
+
+BAD_INPUT = 2  # exit status
+
+
+def complain(error: JoinError) -> None:
+    """Tell of an error on stderr."""
+    print(f"error: {error}", file=sys.stderr, flush=True)
+
+
+def say(line: str) -> None:
+    """Tell of progress on stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def as_json(value: Any) -> str:
+    """Text to print or to write, ended by a line feed."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def add_device_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add_threads_option(parser)
+
+
+def add_threads_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=int, help="CPU threads (default: torch decides)")
+
+
+def add_bank_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bank", help="name of a shipped bank, or a path (default: the default bank)")
+
+
+def add_bf16_option(parser: argparse.ArgumentParser) -> None:
+    # Not the default: it is not shown yet that the recombined image comes out as near to the photo.
+    parser.add_argument(
+        "--bf16", action=argparse.BooleanOptionalAction, default=False, help="search for codes in bfloat16"
+    )
+
+
+def add_inversion_options(parser: argparse.ArgumentParser) -> None:
+    add_bank_option(parser)
+    parser.add_argument("--preset", choices=tuple(PRESETS), default=DEFAULT_PRESET)
+    parser.add_argument("--seed", type=int, default=0)
+    add_device_options(parser)
+
+
+def add_detail_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-detail", action="store_true", help="leave the layers as the generators make them (as in the paper)"
+    )
+
+
+def chosen_preset(options: argparse.Namespace) -> Preset:
+    """Of :func:`add_inversion_options` and :func:`add_detail_option`."""
+    preset = get_preset(options.preset)
+    return replace(preset, detail=None) if options.no_detail else preset
+
+
+def load_bank_named(options: argparse.Namespace, name: str | None = None) -> Bank:
+    """The bank of ``--bank``, or another one, with its discriminators, on the device of ``--device``."""
+    from ..bank import find_bank, load_bank
+    from ..device import keep_freed_memory, set_up_torch
+
+    device = set_up_torch(options.device, options.threads)
+    keep_freed_memory()
+    return load_bank(find_bank(name or options.bank), device, with_discriminators=True)
+
+
+def expand(names: Sequence[str]) -> tuple[list[Path], list[JoinError]]:
+    """The images that are meant, a folder standing for all images in it; and what is wrong with the folders."""
+    from ..images.files import images_in
+
+    images: list[Path] = []
+    problems: list[JoinError] = []
+    for path in map(Path, names):
+        try:
+            images += images_in(path) if path.is_dir() else [path]
+        except JoinError as error:
+            problems.append(error)
+    return images, problems
+
+
+def named(kind: str) -> Any:
+    """Type of an option's words ``NAME=VALUE``, told as ``NAME={kind}``; gives the two."""
+
+    def split(text: str) -> tuple[str, str]:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise argparse.ArgumentTypeError(f"'{text}' is not NAME={kind}")
+        return name, value
+
+    return split

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the commands that fill tables have in common (no command itself)."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from .options import add_bf16_option
+
+if TYPE_CHECKING:
+    from ..evaluation.evaluate import Run
+    from ..evaluation.methods import Rows
+
+
+def add_evaluation_options(parser: argparse.ArgumentParser, count: int) -> None:
+    parser.add_argument("--count", type=int, default=count, help=f"how many samples (default {count})")
+    parser.add_argument("--batch", type=int, default=10, help="images at a time (default 10)")
+    parser.add_argument("--loss", choices=("elpips", "lpips"), default="elpips", help="of the paper's rows")
+    parser.add_argument("--features", help="that this loss compares (default: the bank's trunk, else random ones)")
+    parser.add_argument("--feature-weight", type=float, help="of the rows 'features-…' (default: the default preset's)")
+    parser.add_argument("--steps", type=int, default=1000, help="of the paper's optimisation (default 1000)")
+    parser.add_argument("--tuning-steps", type=int, default=350, help="of the generators' tuning (default 350)")
+    parser.add_argument(
+        "--steps-scale", type=float, default=1.0, metavar="PART", help="of all steps of every row, for a quick look"
+    )
+    add_bf16_option(parser)
+    parser.add_argument("--metric-features", help="that the metric E-LPIPS compares (default: the bank's trunk)")
+    parser.add_argument("--figures", type=int, default=4, help="samples that get a sheet (default 4)")
+    parser.add_argument("--fresh", action="store_true", help="forget the results of an earlier run in --out")
+
+
+def run_settings(options: argparse.Namespace, settings: dict[str, Any]) -> Run:
+    from ..evaluation.evaluate import Run
+
+    return Run(options.seed, options.batch, options.bf16, options.figures, options.metric_features, settings)
+
+
+def rows_of(options: argparse.Namespace) -> Rows:
+    from ..evaluation.methods import Rows
+
+    return Rows(
+        options.loss,
+        options.features,
+        options.feature_weight,
+        options.steps,
+        options.tuning_steps,
+        options.steps_scale,
+    )
+
+
+def forget(options: argparse.Namespace) -> None:
+    from ..evaluation.results import RESULTS_NAME
+
+    if options.fresh:
+        for path in (options.out / RESULTS_NAME, *options.out.glob(f"*/{RESULTS_NAME}")):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Train the encoder of one component.
+
+May be killed at any moment; the same command goes on from the last checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+
+from .training_options import add_run_options, add_settings, pick, train
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from ..networks.encoder import SPACES
+    from ..renders.photo_augment import PhotoRanges
+    from ..training.encoder import EncoderSettings
+
+    parser.add_argument("--bank", required=True, help="name or path of the bank with the generators")
+    parser.add_argument("--component", required=True, help="albedo, shading, …")
+    add_run_options(parser)
+    parser.add_argument("--space", choices=SPACES, default="w", help="one code, or one per layer (default: w)")
+    parser.add_argument("--encoder-widths", nargs=4, type=int, help="channels at 1/2 to 1/16 of the resolution")
+    parser.add_argument("--encoder-depths", nargs=4, type=int, help="residual blocks at each of these")
+    parser.add_argument("--pyramid", type=int, help="channels of the feature pyramid")
+    add_settings(parser, EncoderSettings())
+    add_settings(parser, PhotoRanges())
+
+
+def run(options: argparse.Namespace) -> None:
+    from ..bank import find_bank, fingerprint, load_bank
+    from ..device import keep_freed_memory, set_up_torch
+    from ..networks.features import RandomFeatures
+    from ..renders.compose import read_component_sets, read_validation
+    from ..renders.photo_augment import PhotoRanges
+    from ..training.encoder import EncoderLearner, EncoderSettings, architecture, check_fit
+    from ..training.run import Run
+
+    device = set_up_torch(options.device, options.threads)
+    keep_freed_memory()
+    bank = load_bank(find_bank(options.bank), device)
+    data = read_component_sets(options.data, bank.header.forward_model)
+    check_fit(bank, options.component, data)
+    given = {
+        "space": options.space,
+        "widths": options.encoder_widths,
+        "depths": options.encoder_depths,
+        "pyramid": options.pyramid,
+    }
+    config = architecture(bank, options.component, {key: value for key, value in given.items() if value is not None})
+    component = bank.components[options.component]
+    learner = EncoderLearner(
+        component,
+        bank.trunk or RandomFeatures().to(device),
+        config,
+        EncoderSettings(**pick(options, EncoderSettings)),
+        PhotoRanges(**pick(options, PhotoRanges)),
+    )
+    identity = {
+        "kind": "encoder",
+        "component": component.name,
+        "generator": fingerprint(component.generator),
+        "features": "random" if bank.trunk is None else fingerprint(bank.trunk),
+        "architecture": config.to_dict(),
+    }
+    validation = read_validation(options.validation, data)
+    sheet = None if validation is None else lambda path: learner.sheet(validation, path)
+    run = Run(learner, identity, data, validation, options.out, sheet)
+    run.resume(options.resume)
+    run.history[-1]["augmentation"] = {field.name: getattr(learner.ranges, field.name) for field in fields(PhotoRanges)}
+    train(run, options)

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the commands of the trainings have in common (no command itself)."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .options import add_device_options
+
+if TYPE_CHECKING:
+    from ..training.run import Run
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """The options that every training has."""
+    parser.add_argument("--data", nargs="+", required=True, metavar="PACK.tar", help="packs of renders")
+    parser.add_argument("--validation", nargs="+", default=[], metavar="PACK.tar", help="packs to be judged by")
+    parser.add_argument("--out", required=True, type=Path, help="folder of the run")
+    parser.add_argument("--resume", default="auto", help="auto, never, or a checkpoint (default: auto)")
+    parser.add_argument("--kimg", type=float, default=100, help="thousand images in all (default: 100)")
+    parser.add_argument("--minutes", type=float, default=1e9, help="stop after so many minutes")
+    add_device_options(parser)
+    parser.add_argument("--save-every", type=float, default=2, metavar="KIMG", help="checkpoint and log (default: 2)")
+    parser.add_argument("--validate-every", type=float, default=10, metavar="KIMG", help="default: 10")
+
+
+def add_settings(parser: argparse.ArgumentParser, settings: Any) -> None:
+    """An option for each field of a dataclass of numbers and switches, whose values are the defaults."""
+    group = parser.add_argument_group("training")
+    for field in fields(settings):
+        value, option = getattr(settings, field.name), f"--{field.name.replace('_', '-')}"
+        if isinstance(value, bool):
+            group.add_argument(option, action=argparse.BooleanOptionalAction, default=value)
+        else:
+            group.add_argument(option, type=type(value), default=value, help=f"default: {value}")
+
+
+def pick(arguments: argparse.Namespace, kind: type) -> dict[str, Any]:
+    """The arguments that are fields of a dataclass."""
+    values = vars(arguments)
+    return {field.name: values[field.name] for field in fields(kind) if field.name in values}
+
+
+def train(run: Run, options: argparse.Namespace) -> None:
+    """Let a run, resumed where the options say so, go on until it is done or told to stop. Raises JoinError."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, run.request_stop)
+    print(f"{len(run.data)} samples, {run.data.resolution}², from {run.learner.images} images on", flush=True)
+    run.train(options.kimg, options.minutes, options.save_every, options.validate_every)
