@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from dataset_tools import packages, worker
-from dataset_tools.commands import benchmarking, datasets, importing, inspecting, relighting, rendering
+from dataset_tools.commands import benchmarking, datasets, importing, inspecting, rendering, varying
 from dataset_tools.errors import UserError
 
 
@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="render.py", description="Render datasets and pack them for training.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     rendering.add(commands)
-    relighting.add(commands)
+    varying.add(commands)
     datasets.add(commands)
     inspecting.add(commands)
     importing.add(commands)

@@ -22,7 +22,7 @@ from dataset_tools import contents, layers, packages, shards
 from dataset_tools.errors import UserError
 from dataset_tools.packs import PackWriter
 from dataset_tools.specs.description import Scene
-from dataset_tools.specs.relighting import held_attributes, light_attributes
+from dataset_tools.specs.relighting import held_attributes, is_told, light_attributes
 from dataset_tools.specs.seeds import SPLITS
 from dataset_tools.steps import steps
 from join_engine.color import DEFAULT_TRANSFORMS
@@ -126,6 +126,6 @@ def members(index: int, found: dict[str, np.ndarray], floats: bool) -> Iterator[
 def light_member(index: int, scene: Scene | None, exposure: float = 1.0) -> Iterator[tuple[str, bytes]]:
     """Name and contents of the file that tells a sample's light; none for a sample without a scene of ours, nor for
     one whose light comes from a sky or a picture as well: the five numbers would tell only a part of it."""
-    if scene is not None and scene.lights and scene.environment is None:
+    if scene is not None and is_told(scene):
         told = {"light": light_attributes(scene, exposure), "held": held_attributes(scene, exposure)}
         yield f"{index:08d}.json", shards.json_bytes(told)

@@ -1,92 +1,69 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""True renders of scenes whose light was moved: what relighting by name is measured against.
+"""True renders of scenes whose light was moved, or that stand under several lights.
 
-    FOLDER/original.tar                          the scenes as the dataset describes them
-    FOLDER/left_right+1.tar, distance-1.tar …    the same scenes, noise and all, with one attribute of the light moved
+``render`` writes ``original.tar`` and ``left_right+1.tar, distance-1.tar …``: what relighting by name is measured
+against. The header of each has ``move``: the attribute, and by how many standard deviations of the dataset it was to
+be moved. How far a light really went, which the walls of a room may limit, is in the sample's JSON.
 
-Each is a float pack (see :mod:`dataset_tools.exports`) whose header has ``move``: the attribute, and by how many
-standard deviations of the dataset it was to be moved. How far a light really went, which the walls of a room may
-limit, is in the sample's JSON.
+``render_lights`` writes ``light1.tar`` to ``lightN.tar``: N photographs of each scene from one camera, each under a
+light of its own and exposed for itself, with noise of its own. All hold the same indices in the same order, and the
+header has ``photo`` and ``photos``. Their albedos are equal but for noise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from dataset_tools import exports, passes
+from dataset_tools import variants
+from dataset_tools.errors import UserError
+from dataset_tools.job import Job
 from dataset_tools.packs import PackWriter
-from dataset_tools.specs import describe
 from dataset_tools.specs.description import Scene
-from dataset_tools.specs.relighting import ATTRIBUTES, light_attributes, moved, spread
+from dataset_tools.specs.relighting import ATTRIBUTES, is_told, light_attributes, moved, spread, under_light_of
 from dataset_tools.steps import steps
-from dataset_tools.takes import take
+from dataset_tools.takes import Take
+from dataset_tools.variants import Studio, Variant, Written
 
 # A light that cannot go even this share of the way is as good as where it was: there is nothing to measure.
 _LEAST = 0.25
+# Attempts of the gate's are fewer than this; those of each further light begin at a multiple of it.
+_APART = 1000
 
 
 @dataclass(frozen=True)
 class Move:
-    """An attribute of the light, and by how many standard deviations it is moved; 0 leaves the scene as it is."""
+    """An attribute of the light, and by how many standard deviations it is moved."""
 
     attribute: str
     deviations: float
 
-    @property
-    def name(self) -> str:
-        """Of the pack's file."""
-        return f"{self.attribute}{self.deviations:+g}" if self.deviations else "original"
+    def variant(self) -> Variant:
+        """Its pack."""
+        told = {"attribute": self.attribute, "deviations": self.deviations}
+        return Variant(f"{self.attribute}{self.deviations:+g}", told, partial(_moved, self))
 
 
 MOVES = tuple(Move(attribute, sign) for attribute in ATTRIBUTES for sign in (-1.0, 1.0))
 
 
-@dataclass(frozen=True)
-class Relit:
-    """Which samples of which dataset, how their light is moved, and the quality of the renders."""
+def render(job: Job, indices: Sequence[int], moves: Sequence[Move]) -> Written:
+    """Write the packs of moved lights (see :func:`dataset_tools.variants.render`).
 
-    dataset: str
-    seed: int
-    indices: tuple[int, ...]
-    moves: tuple[Move, ...]
-    resolution: int
-    samples: int
-    denoise: bool = False
-
-
-def render(wanted: Relit, out: Path) -> list[Path]:
-    """Write a pack per move and one of the scenes as they are; equal settings give equal bytes. Needs bpy.
-
-    A description is drawn anew until the quality gate lets it through, as for a dataset; the moved scenes are that
-    description's, whatever the gate would say of them.
+    Scenes that are lit from all around too are left out, since the attributes tell only a part of such light. Raises
+    UserError where no scene is left.
     """
-    studio = _Studio(wanted)
-    moves = (Move("", 0.0), *wanted.moves)
-    try:
-        with ExitStack() as stack, steps(len(wanted.indices) * len(moves), "render") as advance:
-            packs = [stack.enter_context(PackWriter(out / f"{move.name}.tar", _header(wanted, move))) for move in moves]
-            for index in wanted.indices:
-                taken = take(partial(describe, wanted.dataset, wanted.seed, index), studio.render, f"Sample {index}")
-                packs[0].add(studio.members(index, taken.scene, taken.passes))
-                advance()
-                for pack, move in zip(packs[1:], wanted.moves, strict=True):
-                    scene = _moved(taken.scene, move)
-                    if scene is not None:
-                        pack.add(studio.members(index, scene, studio.render(scene).passes))
-                    advance()
-    finally:
-        studio.close()
-    return [path for pack in packs for path in pack.written]
+    written = variants.render(job, indices, [move.variant() for move in moves], is_told)
+    if not written.counts[variants.ORIGINAL]:
+        raise UserError(
+            "None of these scenes is lit by lamps alone, whose light can be moved: name more, or another dataset."
+        )
+    return written
 
 
-def _moved(scene: Scene, move: Move) -> Scene | None:
+def _moved(move: Move, scene: Scene) -> Scene | None:
     """The scene under the moved light, None where that can hardly go that way."""
     change = move.deviations * spread(scene.dataset)[move.attribute]
     there = moved(scene, move.attribute, change)
@@ -94,40 +71,35 @@ def _moved(scene: Scene, move: Move) -> Scene | None:
     return there if reached / change >= _LEAST else None
 
 
-def _header(wanted: Relit, move: Move) -> dict[str, Any]:
-    return {
-        "resolution": wanted.resolution,
-        "components": {name: {"transform": None} for name in passes.COMPONENTS},
-        "split": exports.ALL_SPLITS,
-        "dataset": wanted.dataset,
-        "seed": wanted.seed,
-        "samples": wanted.samples,
-        "move": {"attribute": move.attribute, "deviations": move.deviations} if move.deviations else None,
-    }
+def render_lights(job: Job, indices: Sequence[int], count: int) -> Written:
+    """Write ``count`` packs, each with every scene under another light; equal settings give equal bytes. Needs bpy.
+
+    The first is the dataset's own; the others are those of further scenes of it, each drawn anew until the quality gate
+    lets the photograph through.
+    """
+    names = [f"light{number}" for number in range(1, count + 1)]
+    with Studio(job) as studio, ExitStack() as stack, steps(len(indices) * count, "render") as advance:
+        packs = [
+            stack.enter_context(PackWriter(job.out / f"{name}.tar", variants.header(job, photo=number, photos=count)))
+            for number, name in enumerate(names, 1)
+        ]
+        for index in indices:
+            first = studio.take(index)
+            for number, pack in enumerate(packs):
+                taken = _photograph(studio, first, number) if number else first
+                found = studio.components(taken.scene, taken.passes)
+                pack.add(variants.members(taken.scene, found, taken.exposure))
+                advance()
+    files = tuple(path for pack in packs for path in pack.written)
+    return Written(files, dict.fromkeys(names, len(indices)))
 
 
-class _Studio:
-    """Renders scenes in this process."""
+def _photograph(studio: Studio, first: Take, number: int) -> Take:
+    """The scene of ``first`` under its light of that number, from 1 on."""
+    scene = first.scene
 
-    def __init__(self, wanted: Relit) -> None:
-        from dataset_tools.denoise import Denoiser
-        from dataset_tools.scenes.render import Quality, Renderer, library_folders
+    def lit(attempt: int) -> Scene:
+        other = studio.describe(scene.index, _APART * number + attempt)
+        return replace(under_light_of(scene, other), noise_seed=(scene.noise_seed + number) & 0x7FFFFFFF)
 
-        self._renderer = Renderer(Quality(wanted.resolution, wanted.samples))
-        self._denoiser = Denoiser(library_folders(), wanted.resolution) if wanted.denoise else None
-        self.render = self._renderer.render
-
-    def members(self, index: int, scene: Scene, rendered: dict[str, np.ndarray]) -> Sequence[tuple[str, bytes]]:
-        """The files of one sample."""
-        passes.check(rendered, f"Sample {index}")
-        return [*exports.members(index, dict(self._components(rendered)), True), *exports.light_member(index, scene)]
-
-    def _components(self, rendered: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
-        for name in passes.COMPONENTS:
-            raw = passes.raw_component(rendered, name)
-            yield name, self._denoiser(raw) if self._denoiser and name in passes.DENOISED else raw
-
-    def close(self) -> None:
-        if self._denoiser:
-            self._denoiser.close()
-        self._renderer.close()
+    return studio.take(scene.index, lit)

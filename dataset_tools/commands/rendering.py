@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dataset_tools import cards, specs
-from dataset_tools.commands.arguments import command, index_range, natural, positive
+from dataset_tools.commands.arguments import command, index_range, natural, positive, share
 from dataset_tools.errors import UserError
 from dataset_tools.job import DEVICES, Job
 
@@ -39,7 +39,7 @@ def _add_render(commands: argparse._SubParsersAction, name: str) -> None:
     parser.add_argument("--seed", type=natural, default=0, help="seed of the dataset")
     parser.add_argument("--out", type=Path, required=True, help="folder of the dataset")
     parser.add_argument("--materials", type=Path, metavar="DIR", help="folder of scanned materials (PBR textures)")
-    parser.add_argument("--scanned-share", type=_share, default=0.5, help="how often one is drawn: 1 for always (0.5)")
+    parser.add_argument("--scanned-share", type=share, default=0.5, help="how often one is drawn: 1 for always (0.5)")
     if name in specs.LIGHTINGS:
         _add_lighting(parser, specs.LIGHTINGS[name])
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="cpu: the same bytes always; auto: the best")
@@ -133,13 +133,3 @@ def _kind_share(text: str) -> tuple[str, float]:
     if not 0.0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"'{text}' is not a kind and its share, such as flash=0.5")
     return kind, value
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 < value <= 1.0:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0 and up to 1")
-    return value

@@ -16,6 +16,7 @@ from dataset_tools.materials.finish import finished
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.library import FAMILIES
 from dataset_tools.materials.surface import Coordinates, Surface, blended
+from dataset_tools.materials.weather import weathered
 from dataset_tools.specs.description import Covering, Mask, Material
 from dataset_tools.specs.sampling import LIGHTEST
 
@@ -69,7 +70,8 @@ def _surface(graph: Graph, material: Material, flat: bool) -> Surface:
         roughness=material.roughness if made.roughness is None else made.roughness,
         specular=material.specular if made.specular is None else made.specular,
     )
-    return replace(finished(graph, at, material, whole), height=height)
+    whole = weathered(graph, at, material, finished(graph, at, material, whole))
+    return replace(whole, height=height)
 
 
 def _connect(graph: Graph, surface: Surface, *, displaced: bool) -> None:

@@ -43,6 +43,23 @@ class Finish:
 
 
 @dataclass(frozen=True)
+class Weather:
+    """What has come over a material since.
+
+    ``worn``, ``rusty`` and ``dusty`` (0 to 1) are about the share of the surface that is rubbed pale, under a crust of
+    rust, under dust. ``roughness`` is added to its own and to its coat's, ``hue`` (degrees) turns its colours.
+    ``scale`` is the size of patches in metres.
+    """
+
+    worn: float = 0.0
+    rusty: float = 0.0
+    dusty: float = 0.0
+    roughness: float = 0.0
+    hue: float = 0.0
+    scale: float = 0.3
+
+
+@dataclass(frozen=True)
 class Subsurface:
     """Light that enters the surface and leaves it elsewhere: its share and the mean free path, radius × scale (m)."""
 
@@ -60,7 +77,7 @@ class Material:
     ``scale``; ``parameters`` belong to the family (see ``materials.library``); ``metal`` says that at least part of
     the surface is bare metal, whose diffuse colour is zero. ``textures`` names the files of a scanned material by map
     (color, roughness, metalness, normal, height), relative to the folder that was given for the whole dataset.
-    ``finish`` and ``subsurface`` go over what the family says.
+    ``finish``, ``subsurface`` and ``weather`` go over what the family says, one after another.
     """
 
     family: str
@@ -76,6 +93,7 @@ class Material:
     textures: Mapping[str, str] = field(default_factory=dict)
     finish: Finish | None = field(default=None, metadata=_LATER)
     subsurface: Subsurface | None = field(default=None, metadata=_LATER)
+    weather: Weather | None = field(default=None, metadata=_LATER)
 
 
 @dataclass(frozen=True)
@@ -336,4 +354,6 @@ def _material(data: Mapping[str, Any]) -> Material:
         plain["finish"] = Finish(**data["finish"])
     if "subsurface" in data:
         plain["subsurface"] = Subsurface(**_tupled(data["subsurface"]))
+    if "weather" in data:
+        plain["weather"] = Weather(**data["weather"])
     return Material(**{**_tupled(data), **plain})

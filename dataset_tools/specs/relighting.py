@@ -23,6 +23,7 @@ import numpy as np
 from dataset_tools import specs
 from dataset_tools.errors import UserError
 from dataset_tools.specs.description import Light, Scene, Vector
+from dataset_tools.specs.lighting import facing_shading
 
 ATTRIBUTES = ("left_right", "up_down", "distance", "size", "intensity")
 
@@ -32,6 +33,11 @@ _RIGHT = np.array((1.0, 0.0, 0.0))
 _LOWEST_SINE, _LOWEST, _CLEARANCE = 0.3, 2.0, 0.2
 _SHARES = np.linspace(1.0, 0.0, 41)
 _SCENES = 256
+
+
+def is_told(scene: Scene) -> bool:
+    """Whether the numbers tell all of a scene's light: that of lamps, and not of a sky or a picture as well."""
+    return bool(scene.lights) and scene.environment is None
 
 
 def light_attributes(scene: Scene, exposure: float = 1.0) -> dict[str, float]:
@@ -49,7 +55,11 @@ def held_attributes(scene: Scene, exposure: float = 1.0) -> dict[str, float]:
     A flash stands beside its camera. Only with the camera's place can the effect of one be told from the other's.
     """
     right, up, _, distance = _view(scene, scene.camera.location)
-    camera = {"camera_left_right": right, "camera_up_down": up, "camera_distance": math.log(distance / _width(scene))}
+    camera = {
+        "camera_left_right": right,
+        "camera_up_down": up,
+        "camera_distance": math.log(distance / picture_width(scene)),
+    }
     return {**camera, "fill": exposure * scene.fill.strength}
 
 
@@ -66,9 +76,51 @@ def moved(scene: Scene, attribute: str, change: float) -> Scene:
 
 @functools.cache
 def spread(dataset: str, seed: int = 0, count: int = _SCENES) -> Mapping[str, float]:
-    """Standard deviation of each attribute over the first scenes of a dataset: what a move is measured in."""
-    found = [light_attributes(specs.describe(dataset, seed, index)) for index in range(count)]
+    """Standard deviation of each attribute over those of a dataset's first scenes whose light the numbers tell: what a
+    move is measured in."""
+    scenes = (specs.describe(dataset, seed, index) for index in range(count))
+    found = [light_attributes(scene) for scene in scenes if is_told(scene)]
     return {name: float(np.std([one[name] for one in found])) for name in ATTRIBUTES}
+
+
+def under_light_of(scene: Scene, other: Scene) -> Scene:
+    """The scene under all that lights another, as it stands about what that one's camera looks at, in the same size.
+
+    A camera that meters meters as the other's does. For one that does not, the light is made as strong as the scene's.
+    """
+    at, there = np.asarray(scene.camera.target), np.asarray(other.camera.target)
+    ratio = picture_width(scene) / picture_width(other)
+    strength = 1.0
+    if scene.metering is None:
+        own, others = (sum(facing_shading(light, s.camera.target) for light in s.lights) for s in (scene, other))
+        strength = own / others if own and others else 1.0
+
+    def place(location: Vector) -> Vector:
+        x, y, z = at + ratio * (np.asarray(location) - there)
+        return float(x), float(y), float(z)
+
+    def carried(light: Light) -> Light:
+        # A sun shines as strongly everywhere.
+        energy = light.energy * strength * (1.0 if light.kind == "sun" else ratio**2)
+        size = light.size and (light.size[0] * ratio, light.size[1] * ratio)
+        return replace(
+            light,
+            location=place(light.location),
+            target=place(light.target),
+            energy=energy,
+            radius=light.radius * ratio,
+            size=size,
+        )
+
+    return replace(
+        scene,
+        lights=tuple(map(carried, other.lights)),
+        fill=replace(other.fill, strength=other.fill.strength * strength),
+        lighting=other.lighting,
+        environment=other.environment,
+        blockers=tuple(replace(b, location=place(b.location), size=b.size * ratio) for b in other.blockers),
+        metering=other.metering,
+    )
 
 
 def _attributes(scene: Scene, light: Light) -> dict[str, float]:
@@ -76,10 +128,9 @@ def _attributes(scene: Scene, light: Light) -> dict[str, float]:
     return {
         "left_right": right,
         "up_down": up,
-        "distance": math.log(distance / _width(scene)),
-        "size": math.log(light.radius / _width(scene)),
-        # Radiance of a white diffuse surface under a point light of P watts: P / (4 π² d²).
-        "intensity": math.log(light.energy / (4.0 * math.pi**2 * distance**2)),
+        "distance": math.log(distance / picture_width(scene)),
+        "size": math.log(light.radius / picture_width(scene)),
+        "intensity": math.log(facing_shading(light, scene.camera.target)),
     }
 
 
@@ -134,7 +185,7 @@ def _axes(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return _RIGHT, up, np.cross(_RIGHT, up)
 
 
-def _width(scene: Scene) -> float:
+def picture_width(scene: Scene) -> float:
     """Metres that the picture spans at what the camera looks at."""
     camera = scene.camera
     return 2.0 * math.dist(camera.location, camera.target) * math.tan(0.5 * camera.field_of_view)

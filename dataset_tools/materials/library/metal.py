@@ -16,7 +16,7 @@ _RUST = (0.16, 0.055, 0.02)
 _PALE_RUST = (0.36, 0.15, 0.05)
 
 
-def _rust(graph: Graph, at: Coordinates, scale: float) -> Socket:
+def rust_color(graph: Graph, at: Coordinates, scale: float) -> Socket:
     """The colour of rust: dark crust and orange bloom."""
     bloom = graph.noise(at.solid, 9.0 / scale, detail=5.0, roughness=0.7)
     return graph.mix(graph.ramp(bloom, 0.35, 0.65), _RUST, _PALE_RUST)
@@ -41,7 +41,7 @@ def painted_metal(graph: Graph, at: Coordinates, material: Material) -> Surface:
     stained = graph.mix(graph.math("MULTIPLY", graph.math("MAXIMUM", streaks, rim), 0.5), paint, _PALE_RUST)
     grain = graph.noise(at.solid, 40.0 / scale, detail=2.0)
     return Surface(
-        graph.mix(chipped, stained, _rust(graph, at, scale)),
+        graph.mix(chipped, stained, rust_color(graph, at, scale)),
         height=graph.mix_number(chipped, graph.ramp(grain, 0.0, 1.0, 0.92, 1.0), graph.ramp(grain, 0.0, 1.0, 0.2, 0.6)),
         roughness=graph.ramp(chipped, 0.0, 1.0, material.roughness, 0.95),
     )
@@ -60,7 +60,7 @@ def rusted_metal(graph: Graph, at: Coordinates, material: Material) -> Surface:
     scratches = graph.noise(graph.vector("MULTIPLY", at.solid, (1.0, 30.0, 1.0)), 4.0 / scale, detail=3.0)
     steel = graph.shade(material.colors[0], graph.ramp(scratches, 0.3, 0.7, 0.8, 1.1))
     return Surface(
-        graph.mix(bare, _rust(graph, at, scale), steel),
+        graph.mix(bare, rust_color(graph, at, scale), steel),
         height=graph.math("SUBTRACT", 1.0, bare),
         roughness=graph.ramp(bare, 0.0, 1.0, 0.95, material.roughness),
         metallic=bare,

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The same scene with one property of its materials moved: what an edit of the material is measured against.
+
+No bpy here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dataset_tools.errors import UserError
+from dataset_tools.specs.description import Covering, Finish, Material, Scene, Weather
+from dataset_tools.specs.relighting import picture_width
+
+# Patches of wear and water a picture across: as large as one sees them on a thing in the hand.
+_PATCHES = 5.0
+
+
+@dataclass(frozen=True)
+class Property:
+    """What an amount of it means, the range of amounts, and the material that has it."""
+
+    meaning: str
+    low: float
+    high: float
+    apply: Callable[[Material, float, float], Material]
+
+
+def _wet(material: Material, amount: float, scale: float) -> Material:
+    finish = material.finish or Finish(wear_scale=scale)
+    return replace(material, finish=replace(finish, wetness=max(finish.wetness, amount)))
+
+
+def _weathered(name: str) -> Callable[[Material, float, float], Material]:
+    def apply(material: Material, amount: float, scale: float) -> Material:
+        weather = material.weather or Weather(scale=scale)
+        return replace(material, weather=replace(weather, **{name: amount}))
+
+    return apply
+
+
+def _relief(material: Material, amount: float, scale: float) -> Material:
+    return replace(material, relief=material.relief * 2.0**amount)
+
+
+PROPERTIES: Mapping[str, Property] = {
+    "wet": Property("share of the surface", 0.0, 1.0, _wet),
+    "worn": Property("share of the surface", 0.0, 1.0, _weathered("worn")),
+    "dusty": Property("share of the surface", 0.0, 1.0, _weathered("dusty")),
+    "rusty": Property("share of the surface", 0.0, 1.0, _weathered("rusty")),
+    "roughness": Property("added to Principled's roughness", -1.0, 1.0, _weathered("roughness")),
+    "relief": Property("doublings of the relief's height", -4.0, 4.0, _relief),
+    "hue": Property("degrees that colours turn by", -180.0, 180.0, _weathered("hue")),
+}
+
+
+def restyled(scene: Scene, name: str, amount: float) -> Scene:
+    """The same scene, noise and light and all, with a property of PROPERTIES of all its materials moved.
+
+    Raises UserError for a property that is not there and for an amount out of its range. Where nothing can be moved (a
+    surface without relief, a grey one's hue) the renders are equal.
+    """
+    if name not in PROPERTIES:
+        raise UserError(f"A material has no '{name}'; choose among: {', '.join(PROPERTIES)}.")
+    wanted = PROPERTIES[name]
+    if not wanted.low <= amount <= wanted.high:
+        raise UserError(f"'{name}' goes from {wanted.low:g} to {wanted.high:g} ({wanted.meaning}), not to {amount:g}.")
+    scale = picture_width(scene) / _PATCHES
+
+    def change(covering: Covering) -> Covering:
+        return replace(covering, layers=tuple(wanted.apply(layer, amount, scale) for layer in covering.layers))
+
+    return _covered(scene, change)
+
+
+def _covered(scene: Scene, change: Callable[[Covering], Covering]) -> Scene:
+    """The scene with every covering changed."""
+
+    def over(thing: Any, *names: str) -> Any:
+        return thing and replace(thing, **{name: change(getattr(thing, name)) for name in names})
+
+    return replace(
+        scene,
+        room=over(scene.room, "floor", "walls"),
+        tile=over(scene.tile, "covering"),
+        objects=tuple(over(item, "covering") for item in scene.objects),
+    )
