@@ -125,7 +125,7 @@ def members(index: int, found: dict[str, np.ndarray], floats: bool) -> Iterator[
 
 def light_member(index: int, scene: Scene | None, exposure: float = 1.0) -> Iterator[tuple[str, bytes]]:
     """Name and contents of the file that tells a sample's light; none for a sample without a scene of ours, nor for
-    one whose light comes from a sky or a picture as well: the five numbers would tell only a part of it."""
+    one whose light is the sky's or a picture's as well: the five numbers would tell only a part of it."""
     if scene is not None and is_told(scene):
         told = {"light": light_attributes(scene, exposure), "held": held_attributes(scene, exposure)}
         yield f"{index:08d}.json", shards.json_bytes(told)

@@ -13,26 +13,32 @@ from dataset_tools.passes import COMBINED, LIGHT_GROUPS, Passes
 from dataset_tools.specs.description import Metering
 from join_engine.color import LUMINANCE_WEIGHTS
 
-# Mean linear luminance of a metered image: the median of sixteen flash photos by phones is 0.13.
-_MEAN = 0.13
+# Mean linear luminance of a metered image of something that reflects _GREY: the median of sixteen flash photos by
+# phones is 0.13. Theirs is 0.07 of dark things and up to 0.5 of light ones: a flash has only so much light, and a phone
+# knows dark from light to a degree.
+_MEAN, _GREY, _KEY = 0.12, 0.18, 0.45
 # What a highlight-weighted exposure leaves to clip, and where it puts the brightest of the rest.
 _KEPT, _BRIGHTEST = 98.0, 0.9
-# The highlights of a mirror-like surface must not make the rest black, nor may a flat one become white.
-_FARTHEST = 6.0
+# The highlights of a mirror-like surface must not make the rest black, and a flat grey one stays grey.
+_DARKEST, _LIGHTEST = 1.0 / 6.0, 3.0
 # The radius (in half widths) at which the centre's weight has fallen to exp(-1/2).
 _CENTRE = 0.45
 
 
-def exposure(image: np.ndarray, metering: Metering) -> float:
-    """The factor that exposes an image [H, W, 3]; 1 where there is no light to meter or it is not finite."""
-    luminance = np.asarray(image, np.float64) @ np.array(LUMINANCE_WEIGHTS)
+def exposure(passes: Passes, metering: Metering) -> float:
+    """The factor that exposes a render; 1 where there is no light to meter or it is not finite."""
+    luminance, reflected = (
+        np.asarray(layer, np.float64) @ np.array(LUMINANCE_WEIGHTS)
+        for layer in (passes[COMBINED], passes["diffuse_color"] + passes["glossy_color"])
+    )
     if not np.all(np.isfinite(luminance)) or luminance.max() <= 0.0:
         return 1.0
     weights = _centre(luminance.shape) if metering.mode == "centre" else np.ones(luminance.shape)
-    factor = _for_mean(luminance, weights / weights.sum())
+    wanted = _MEAN * float(np.clip(reflected.mean() / _GREY, 0.1, 5.0)) ** _KEY
+    factor = _for_mean(luminance, weights / weights.sum(), wanted)
     if metering.mode == "highlight":
         bright = float(np.percentile(luminance, _KEPT))
-        factor = float(np.clip(_BRIGHTEST / max(bright, 1e-9), factor / _FARTHEST, factor * _FARTHEST))
+        factor = float(np.clip(_BRIGHTEST / max(bright, 1e-9), factor * _DARKEST, factor * _LIGHTEST))
     return factor * 2.0**metering.bias
 
 
@@ -43,12 +49,12 @@ def exposed(passes: Passes, factor: float) -> dict[str, np.ndarray]:
     return {name: layer * np.float32(factor) if name in light else layer for name, layer in passes.items()}
 
 
-def _for_mean(luminance: np.ndarray, weights: np.ndarray) -> float:
+def _for_mean(luminance: np.ndarray, weights: np.ndarray, wanted: float) -> float:
     """The factor whose weighted mean, as the sensor sees it (clipped at white), is that of a photo."""
     low, high = -30.0, 30.0
     for _ in range(50):
         middle = 0.5 * (low + high)
-        bright = float((np.minimum(luminance * 2.0**middle, 1.0) * weights).sum()) > _MEAN
+        bright = float((np.minimum(luminance * 2.0**middle, 1.0) * weights).sum()) > wanted
         low, high = (low, middle) if bright else (middle, high)
     return float(2.0 ** (0.5 * (low + high)))
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from dataset_tools import gate, metering
 from dataset_tools.errors import SampleError
-from dataset_tools.passes import COMBINED
 from dataset_tools.specs.description import Scene
 
 
@@ -60,5 +59,5 @@ def metered(passes: dict[str, np.ndarray], scene: Scene) -> tuple[dict[str, np.n
     """The passes in the camera's units, and the factor that brought their light there, where the scene is metered."""
     if scene.metering is None:
         return passes, None
-    factor = metering.exposure(passes[COMBINED], scene.metering)
+    factor = metering.exposure(passes, scene.metering)
     return metering.exposed(passes, factor), factor

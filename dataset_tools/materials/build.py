@@ -12,13 +12,16 @@ import bpy  # type: ignore[import]
 
 from dataset_tools.errors import UserError
 from dataset_tools.materials import trees
-from dataset_tools.materials.finish import finished
+from dataset_tools.materials.finish import finished, uneven
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.library import FAMILIES
 from dataset_tools.materials.surface import Coordinates, Surface, blended
 from dataset_tools.materials.weather import weathered
 from dataset_tools.specs.description import Covering, Mask, Material
 from dataset_tools.specs.sampling import LIGHTEST
+
+# What any surface reflects at least; and soot, black ink and the pits of what is black, where a photo is black too.
+_DARKEST, _BLACKEST = 0.01, 0.002
 
 
 def build_material(covering: Covering, name: str, textures: Path | None = None, *, flat: bool = False) -> Any:
@@ -31,7 +34,8 @@ def build_material(covering: Covering, name: str, textures: Path | None = None, 
     graph = Graph(_loader(textures))
     surface = _layered(graph, covering, flat)
     displaced = flat and any(FAMILIES[material.family].displaced for material in covering.layers)
-    _connect(graph, surface, displaced=displaced)
+    dressed = any(material.finish for material in covering.layers)
+    _connect(graph, surface, _BLACKEST if dressed else _DARKEST, displaced=displaced)
     # Two layers seldom meet again.
     data = trees.material(graph.nodes, name, common=len(covering.layers) == 1)
     if displaced:
@@ -70,12 +74,14 @@ def _surface(graph: Graph, material: Material, flat: bool) -> Surface:
         roughness=material.roughness if made.roughness is None else made.roughness,
         specular=material.specular if made.specular is None else made.specular,
     )
+    if material.finish is not None and material.finish.waves:
+        height = graph.math("ADD", height, uneven(graph, at, material.finish))
     whole = weathered(graph, at, material, finished(graph, at, material, whole))
     return replace(whole, height=height)
 
 
-def _connect(graph: Graph, surface: Surface, *, displaced: bool) -> None:
-    surface = replace(surface, color=_reflectance(graph, surface.color))
+def _connect(graph: Graph, surface: Surface, darkest: float, *, displaced: bool) -> None:
+    surface = replace(surface, color=_reflectance(graph, surface.color, darkest))
     bumpy = not isinstance(surface.height, float)
     outputs: dict[str, Value] = {"Surface": _shader(graph, surface, surface.normal)}
     if bumpy and displaced:
@@ -126,11 +132,11 @@ def _bumped(graph: Graph, surface: Surface) -> Socket:
     return graph.node("ShaderNodeBump", inputs, optional={"Filter Width": 1.0}).outputs[0]
 
 
-def _reflectance(graph: Graph, color: Value) -> Value:
+def _reflectance(graph: Graph, color: Value, darkest: float) -> Value:
     """A colour that a real surface can have: stains and highlights of a pattern may overshoot."""
     if isinstance(color, tuple):
         return color
-    return graph.vector("MINIMUM", graph.vector("MAXIMUM", color, (0.01,) * 3), (LIGHTEST,) * 3)
+    return graph.vector("MINIMUM", graph.vector("MAXIMUM", color, (darkest,) * 3), (LIGHTEST,) * 3)
 
 
 def _coordinates(graph: Graph, material: Material, flat: bool) -> Coordinates:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from dataset_tools.materials.graph import Graph, Socket, Value
@@ -11,6 +12,8 @@ from dataset_tools.specs.description import Finish, Material
 from dataset_tools.specs.sampling import LIGHTEST
 
 _SMOOTHEST = 0.03
+# The linear luminance that a change of contrast leaves as it is.
+_KEPT = 0.3
 # Of what is wet: roughness of the film, and how much light matter that soaked loses (Lekner and Dorf: to about 0.6).
 _FILM, _SOAKED = 0.05, 0.6
 
@@ -28,6 +31,10 @@ def finished(graph: Graph, at: Coordinates, material: Material, made: Surface) -
     finish = material.finish
     if finish is None:
         return made
+    if finish.contrast != 1.0:
+        bright = graph.node("ShaderNodeRGBToBW", {"Color": made.color}).outputs[0]
+        relative = graph.math("DIVIDE", graph.math("MAXIMUM", bright, 0.001), _KEPT)
+        made = replace(made, color=graph.shade(made.color, graph.math("POWER", relative, finish.contrast - 1.0)))
     if finish.gloss:
         made = replace(made, roughness=material.roughness)
     if finish.variation:
@@ -40,9 +47,15 @@ def finished(graph: Graph, at: Coordinates, material: Material, made: Surface) -
         made = replace(
             made,
             anisotropic=finish.anisotropy,
-            anisotropic_rotation=(material.angle + finish.anisotropy_angle) / 6.283185307179586,
+            anisotropic_rotation=(material.angle + finish.anisotropy_angle) / (2.0 * math.pi),
         )
     return _wet(graph, at, material, finish, made) if finish.wetness else made
+
+
+def uneven(graph: Graph, at: Coordinates, finish: Finish) -> Socket:
+    """The height of the finish's waves in metres."""
+    noise = graph.noise(at.uv, 1.0 / finish.wave_scale, detail=2.5, roughness=0.45)
+    return graph.math("MULTIPLY", noise, finish.waves)
 
 
 def _wear(graph: Graph, at: Coordinates, finish: Finish) -> Socket:

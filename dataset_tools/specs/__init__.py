@@ -12,10 +12,12 @@ from dataset_tools.specs.sources import Sources
 
 # Each is a module of this package with a function describe(seed, index, attempt, sources). Loaded on demand: the
 # datasets know the material library, which knows the descriptions of this package.
-DATASETS = ("materials", "primeshapes")
+DATASETS = ("materials", "primeshapes", "surfaces")
 
 # Datasets with several kinds of light, and the share of each; "--lighting" gives others.
-LIGHTINGS: dict[str, dict[str, float]] = {}
+LIGHTINGS: dict[str, dict[str, float]] = {
+    "surfaces": {"flash": 0.5, "sun": 0.15, "overcast": 0.08, "window": 0.12, "lamp": 0.08, "picture": 0.07},
+}
 
 
 def describe(dataset: str, seed: int, index: int, attempt: int = 0, sources: Sources | None = None) -> Scene:

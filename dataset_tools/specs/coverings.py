@@ -68,16 +68,17 @@ def sample_covering(
         else sample_material(rng, size=size, darkest=darkest, natural=natural, metals=metals)
         for _ in range(count)
     )
-    masks = tuple(
-        Mask(
-            scale=size * log_uniform(rng, 0.3, 1.5),
-            cover=uniform(rng, 0.2, 0.6),
-            softness=choose(rng, (0.02, 0.06, 0.2)),
-            offset=vector(rng, (0.0, 0.0, 0.0), _FAR),
-        )
-        for _ in layers[1:]
+    return Covering(layers, tuple(sample_mask(rng, size) for _ in layers[1:]))
+
+
+def sample_mask(rng: np.random.Generator, size: float) -> Mask:
+    """A random mask between two layers of a covering; ``size`` multiplies the size of its patches."""
+    return Mask(
+        scale=size * log_uniform(rng, 0.3, 1.5),
+        cover=uniform(rng, 0.2, 0.6),
+        softness=choose(rng, (0.02, 0.06, 0.2)),
+        offset=vector(rng, (0.0, 0.0, 0.0), _FAR),
     )
-    return Covering(layers, masks)
 
 
 def _family(rng: np.random.Generator, metals: float) -> Family:

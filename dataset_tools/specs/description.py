@@ -29,6 +29,8 @@ class Finish:
     roughness. ``anisotropy`` (0 to 1) stretches highlights across the direction ``anisotropy_angle`` (radians from
     the material's u axis). ``wetness`` (0 to 1) is the share of the surface that is wet: darker and under a film of
     water. ``gloss`` replaces the family's own roughness by the material's everywhere, which makes anything lacquered.
+    ``waves`` is the height of an unevenness (metres) with features of ``wave_scale`` metres and finer. ``contrast`` is
+    the exponent of the colours' luminance: above 1 what is dark becomes darker, as where dirt or dye is.
     """
 
     variation: float = 0.0
@@ -40,6 +42,9 @@ class Finish:
     anisotropy_angle: float = 0.0
     wetness: float = 0.0
     gloss: bool = False
+    waves: float = 0.0
+    wave_scale: float = 0.3
+    contrast: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,8 @@ def describe(seed: int, index: int, attempt: int, sources: Sources) -> Scene:
         noise_seed=noise_seed(seed, index),
         room=None,
         objects=(),
-        tile=Tile(corners=_footprint(camera), cells=_CELLS, covering=covering),
-        lights=(_flash(rng, camera, _brightness(covering)),),
+        tile=Tile(corners=footprint(camera), cells=_CELLS, covering=covering),
+        lights=(_flash(rng, camera, brightness(covering)),),
         fill=_fill(rng),
         camera=camera,
     )
@@ -63,15 +63,11 @@ def _camera(rng: np.random.Generator) -> Camera:
     return Camera(location=location, target=(0.0, 0.0, 0.0), field_of_view=field_of_view, up=(0.0, 1.0, 0.0))
 
 
-def _footprint(camera: Camera) -> tuple[tuple[float, float], ...]:
+def footprint(camera: Camera, margin: float = _MARGIN) -> tuple[tuple[float, float], ...]:
     """Where the corners of the frame, widened by the margin, meet the plane z = 0: x, y of the tile's corners."""
     eye = np.array(camera.location)
-    forward = np.array(camera.target) - eye
-    forward /= np.linalg.norm(forward)
-    right = np.cross(forward, np.array(camera.up))
-    right /= np.linalg.norm(right)
-    up = np.cross(right, forward)
-    reach = math.tan(0.5 * camera.field_of_view) * _MARGIN
+    right, up, forward = view_axes(camera)
+    reach = math.tan(0.5 * camera.field_of_view) * margin
     corners = []
     for x, y in ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)):
         ray = forward + reach * (x * right + y * up)
@@ -80,7 +76,16 @@ def _footprint(camera: Camera) -> tuple[tuple[float, float], ...]:
     return tuple(corners)
 
 
-def _brightness(covering: Covering) -> float:
+def view_axes(camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Unit vectors to the right, up and forward of a camera."""
+    forward = np.array(camera.target) - np.array(camera.location)
+    forward /= np.linalg.norm(forward)
+    right = np.cross(forward, np.array(camera.up))
+    right /= np.linalg.norm(right)
+    return right, np.cross(right, forward), forward
+
+
+def brightness(covering: Covering) -> float:
     """Mean linear value of the base colours, which a camera's automatic exposure goes by."""
     return float(np.mean([color for material in covering.layers for color in material.colors]))
 

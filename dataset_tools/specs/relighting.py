@@ -34,10 +34,15 @@ _LOWEST_SINE, _LOWEST, _CLEARANCE = 0.3, 2.0, 0.2
 _SHARES = np.linspace(1.0, 0.0, 41)
 _SCENES = 256
 
+# Kinds of light beside which that from all around is dim.
+_LAMPS = ("flash", "lamp", "window")
+
 
 def is_told(scene: Scene) -> bool:
-    """Whether the numbers tell all of a scene's light: that of lamps, and not of a sky or a picture as well."""
-    return bool(scene.lights) and scene.environment is None
+    """Whether the numbers tell nearly all of a scene's light: that of lamps, in no more than a room's dim light, and
+    not of a sun (which has no place), a sky or a picture."""
+    dim = scene.environment is None or scene.lighting in _LAMPS
+    return bool(scene.lights) and dim and all(light.kind != "sun" for light in scene.lights)
 
 
 def light_attributes(scene: Scene, exposure: float = 1.0) -> dict[str, float]:
@@ -60,7 +65,8 @@ def held_attributes(scene: Scene, exposure: float = 1.0) -> dict[str, float]:
         "camera_up_down": up,
         "camera_distance": math.log(distance / picture_width(scene)),
     }
-    return {**camera, "fill": exposure * scene.fill.strength}
+    around = scene.environment.strength if scene.environment else 0.0
+    return {**camera, "fill": exposure * (scene.fill.strength + around)}
 
 
 def moved(scene: Scene, attribute: str, change: float) -> Scene:
