@@ -118,16 +118,17 @@ def _scanned(rng: np.random.Generator, scans: Scans, size: float, width: float) 
 def _finished(rng: np.random.Generator, drawn: Material, like: str, size: float) -> Material:
     """The material polished or not, worn or not, wet or not, as its like is found."""
     finish = Finish(wear_scale=size * log_uniform(rng, 0.1, 0.8))
-    roughness, colors, parameters = drawn.roughness, drawn.colors, dict(drawn.parameters)
+    roughness, specular, colors, parameters = drawn.roughness, drawn.specular, drawn.colors, dict(drawn.parameters)
     polished = rng.random() < _POLISHED.get(like, 0.0)
     if polished:
-        smooth = log_uniform(rng, 0.03, 0.3)
+        smooth = log_uniform(rng, 0.03, 0.5)
         if like in _COATED:
             finish = replace(finish, coat=uniform(rng, 0.6, 1.0), coat_roughness=smooth)
             roughness = uniform(rng, 0.25, 0.7)
         else:
             roughness = smooth
         finish = replace(finish, gloss=True)
+        specular = uniform(rng, 0.4, 0.7)
     if polished and not drawn.metal and rng.random() < 0.5:
         shade = log_uniform(rng, 0.12, 0.6)
         colors = tuple(_darker(color, shade) for color in colors)
@@ -145,7 +146,7 @@ def _finished(rng: np.random.Generator, drawn: Material, like: str, size: float)
         # Nothing is quite flat: dents, folds, the skin of paint; seen in highlights before anywhere else.
         wave = size * log_uniform(rng, 0.03, 0.6)
         finish = replace(finish, wave_scale=wave, waves=wave * log_uniform(rng, 0.003, 0.08))
-    return replace(drawn, roughness=roughness, colors=colors, parameters=parameters, finish=finish)
+    return replace(drawn, roughness=roughness, specular=specular, colors=colors, parameters=parameters, finish=finish)
 
 
 def _darker(color: Color, factor: float) -> Color:
