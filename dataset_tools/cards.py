@@ -92,6 +92,7 @@ def command(folder: Path, header: Mapping[str, Any]) -> str:
     words += [f"--device {header['device']}"] if header.get("device", "cpu") != "cpu" else []
     if header.get("materials"):
         words += [f"--materials {header['materials']}", f"--scanned-share {header['scanned_share']}"]
+    words += [f"--skins {header['skins']}"] if header.get("skins") else []
     return " ".join([*words, "--out DIR"])
 
 

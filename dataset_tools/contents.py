@@ -44,6 +44,13 @@ def shapes(stored: Json) -> list[str]:
     return [str(thing["shape"]) for thing in _having(stored.get("scene"), "shape")]
 
 
+def people(stored: Json) -> list[str]:
+    """Every person of the sample, by gender, age in years and tone of the skin."""
+    found = _having(stored.get("scene"), "build")
+    builds = [(person["build"], person["skin"]["tone"]) for person in found]
+    return [f"{'woman' if b['gender'] < 0.5 else 'man'} of {b['age']:.0f}, {tone} skin" for b, tone in builds]
+
+
 def rejected(stored: Json) -> list[str]:
     """Why the quality gate refused each of the renders of this index before the one that is stored."""
     return [str(reason) for reason in stored.get("rejected", ())]
@@ -54,7 +61,7 @@ def title(stored: Json) -> str:
     source = stored.get("source")
     if isinstance(source, Mapping):
         return str(source.get("id", ""))
-    groups = (shapes(stored), families(stored))
+    groups = (people(stored), shapes(stored), families(stored))
     return " · ".join(", ".join(dict.fromkeys(group)) for group in groups if group)
 
 

@@ -8,14 +8,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dataset_tools import passes
-from dataset_tools.specs import environments, scanned
+from dataset_tools import passes, specs
+from dataset_tools.heads import base
+from dataset_tools.specs import environments, scanned, skins
 from dataset_tools.specs.sources import Sources
 
 # What Cycles renders on, the best first after the one that finds it out.
 DEVICES = ("auto", "optix", "cuda", "hip", "metal", "oneapi", "cpu")
 
-_FOLDERS = ("out", "materials", "environments")
+_FOLDERS = ("out", "materials", "environments", "skins")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Job:
     components beside the raw passes; ``device`` is one of DEVICES, and ``auto`` until a worker has looked;
     ``materials`` is a folder of scanned materials, drawn with the chance ``scanned_share`` instead of procedural ones.
     ``environments`` is a folder of environment pictures, None for Blender's own; ``lighting`` are the shares of the
-    kinds of light, None for the dataset's own.
+    kinds of light, None for the dataset's own. ``skins`` is a folder of pictures of skins and eyes.
     """
 
     dataset: str
@@ -42,6 +43,7 @@ class Job:
     scanned_share: float = 0.5
     environments: Path | None = None
     lighting: Mapping[str, float] | None = None
+    skins: Path | None = None
 
     @property
     def wanted(self) -> range:
@@ -52,7 +54,7 @@ class Job:
         """What its samples draw from. Raises UserError when a folder does not hold enough, or something broken."""
         scans = scanned.find_scans(self.materials, self.scanned_share) if self.materials else None
         found = environments.find_environments(self.environments) if self.environments else environments.Environments()
-        return Sources(scans, found, self.lighting)
+        return Sources(scans, found, self.lighting, skins.find_skins(self.skins) if self.skins else None)
 
     def header(self, blender: str) -> dict[str, Any]:
         """The contents of ``dataset.json``: a folder with another header is another dataset."""
@@ -83,6 +85,11 @@ class Job:
             said["environments_sha256"] = environments.fingerprint(self.environments, found.environments)
         if self.lighting is not None:
             said["lighting"] = dict(self.lighting)
+        if found.skins is not None and self.skins is not None:
+            said["skins"] = self.skins.resolve().name
+            said["skins_sha256"] = skins.fingerprint(self.skins, found.skins)
+        if self.dataset in specs.OF_SHAPES:
+            said["shapes_sha256"] = base.fingerprint(base.find())
         return said
 
     def on(self, device: str) -> Job:

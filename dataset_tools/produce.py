@@ -32,7 +32,7 @@ class Producer:
         self._version = blender_version()
         self._sources = job.sources()
         quality = Quality(job.resolution, job.samples, device=job.device)
-        self._renderer = Renderer(quality, job.materials, job.environments)
+        self._renderer = Renderer(quality, job.materials, job.environments, job.skins)
         self._denoiser = Denoiser(library_folders(), job.resolution) if job.denoise else None
         self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
 

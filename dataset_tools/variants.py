@@ -62,9 +62,8 @@ class Studio:
 
         self._job = job
         self._sources = job.sources()
-        if job.materials and self._sources.scans:
-            textures.check(job.materials, self._sources.scans)
-        self._renderer = Renderer(Quality(job.resolution, job.samples), job.materials, job.environments)
+        textures.check(job, self._sources)
+        self._renderer = Renderer(Quality(job.resolution, job.samples), job.materials, job.environments, job.skins)
         self._denoiser = Denoiser(library_folders(), job.resolution) if job.denoise else None
 
     def describe(self, index: int, attempt: int) -> Scene:

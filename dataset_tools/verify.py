@@ -32,6 +32,9 @@ _MAGENTA_SHARE = 0.01
 # So many indices are named of the samples that share a fault.
 _NAMED = 5
 
+# What the header says of folders of files.
+_DRAWN_FROM = ("materials", "environments", "skins")
+
 Entry = Mapping[str, Any]
 
 
@@ -307,8 +310,8 @@ def _check_replay(header: Mapping[str, Any], index: int, stored: Mapping[str, An
     if scene.dataset != header["dataset"] or (scene.seed, scene.index) != (header["seed"], index):
         found.sample(index, "its scene is of another sample")
         return
-    # With scanned materials or environment pictures, drawing it again takes their folder, which may lie elsewhere.
-    if scene.dataset not in specs.DATASETS or header.get("materials") or header.get("environments"):
+    # What was drawn from a folder of files takes that folder to be drawn again, which may lie elsewhere.
+    if scene.dataset not in specs.DATASETS or any(header.get(f) for f in _DRAWN_FROM):
         return
     sources = Sources(lighting=header.get("lighting"))
     if specs.describe(scene.dataset, scene.seed, scene.index, scene.attempt, sources) != scene:

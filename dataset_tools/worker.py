@@ -101,11 +101,10 @@ def _serve(job: Job, orders: queue.SimpleQueue[dict[str, Any]], send: Send) -> N
 
 def _check_textures(job: Job) -> None:
     """Once, by the worker that a new dataset begins with: a folder that is there was begun with the same textures."""
-    scans = job.sources().scans
-    if job.materials and scans and not (job.out / "dataset.json").exists():
+    if not (job.out / "dataset.json").exists():
         from dataset_tools.scenes import textures
 
-        textures.check(job.materials, scans)
+        textures.check(job, job.sources())
 
 
 def _samples(producer: Any, order: Mapping[str, Any], send: Send) -> Iterator[Sample]:

@@ -42,6 +42,8 @@ def _add_render(commands: argparse._SubParsersAction, name: str) -> None:
     parser.add_argument("--scanned-share", type=share, default=0.5, help="how often one is drawn: 1 for always (0.5)")
     if name in specs.LIGHTINGS:
         _add_lighting(parser, specs.LIGHTINGS[name])
+    if name in specs.OF_SHAPES:
+        parser.add_argument("--skins", type=Path, metavar="DIR", help="folder with pictures in skins/ and eyes/")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="cpu: the same bytes always; auto: the best")
     parser.add_argument("--workers", type=positive, default=1, help="processes; one CPU thread each")
     parser.add_argument("--timeout", type=positive, metavar="S", help="seconds after which a sample counts as hung")
@@ -107,6 +109,7 @@ def _job(options: argparse.Namespace) -> Job:
         scanned_share=options.scanned_share,
         environments=getattr(options, "environments", None),
         lighting=_lighting(options),
+        skins=getattr(options, "skins", None),
     )
 
 

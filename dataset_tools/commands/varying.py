@@ -73,6 +73,7 @@ def _scenes(commands: argparse._SubParsersAction, name: str, text: str) -> argpa
     parser.add_argument(
         "--environments", type=Path, metavar="DIR", help="folder of equirectangular .hdr and .exr (Blender's own)"
     )
+    parser.add_argument("--skins", type=Path, metavar="DIR", help="of heads: folder with pictures in skins/ and eyes/")
     parser.add_argument("--resolution", type=positive, default=128, help="width and height in pixels")
     parser.add_argument("--samples", type=positive, default=12, help="light paths per pixel")
     parser.add_argument("--denoise", action="store_true", help="denoise shading and specular")
@@ -127,6 +128,7 @@ def _job(options: argparse.Namespace) -> tuple[Job, tuple[int, ...]]:
         materials=options.materials,
         scanned_share=options.scanned_share,
         environments=options.environments,
+        skins=options.skins,
     )
     return job, indices
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import bpy  # type: ignore[import]
-import numpy as np
 from mathutils import Matrix  # type: ignore[import]
 from mathutils import Vector as BlenderVector
 
@@ -16,22 +15,30 @@ from dataset_tools.materials import trees
 from dataset_tools.materials.build import build_material
 from dataset_tools.scenes.blockers import blocker_mesh
 from dataset_tools.scenes.environment import add_world
-from dataset_tools.scenes.meshes import MeshData, bulged, grid, primitive, rectangle
+from dataset_tools.scenes.items import current_scene as _scene
+from dataset_tools.scenes.items import link as _link
+from dataset_tools.scenes.items import new_mesh as _mesh
+from dataset_tools.scenes.meshes import bulged, grid, primitive, rectangle
+from dataset_tools.scenes.portrait import add_portrait
 from dataset_tools.specs.description import Blocker, Camera, Light, Object, Room, Scene, Tile, Vector
 
 _BLOCKER_COLOR = (0.12, 0.12, 0.1)
 
 
-def build_scene(description: Scene, textures: Path | None = None, pictures: Path | None = None) -> None:
+def build_scene(
+    description: Scene, textures: Path | None = None, pictures: Path | None = None, skins: Path | None = None
+) -> None:
     """Fill the current (empty) Blender scene with everything that is described.
 
     ``textures`` is the folder that scanned materials lie in, ``pictures`` that of the environment pictures (None for
-    Blender's own).
+    Blender's own), ``skins`` that of the pictures of skins and eyes.
     """
     if description.room:
         _add_room(description.room, textures)
     if description.tile:
         _add_tile(description.tile, textures)
+    if description.portrait:
+        add_portrait(description.portrait, description.camera, textures, skins)
     for number, described in enumerate(description.objects):
         _add_object(described, f"object {number}", textures)
     for number, light in enumerate(description.lights):
@@ -39,7 +46,7 @@ def build_scene(description: Scene, textures: Path | None = None, pictures: Path
     for number, blocker in enumerate(description.blockers):
         _add_blocker(blocker, f"blocker {number}")
     add_world(description.fill, description.environment, pictures)
-    _set_camera(description.camera)
+    _set_camera(description.camera, description.portrait.aperture if description.portrait else 0.0)
     _scene().cycles.seed = description.noise_seed
 
 
@@ -49,37 +56,9 @@ def clear_scene() -> None:
     _scene().camera = None
     _scene().world = None
     images = [image for image in data.images if image.type != "RENDER_RESULT"]
-    others = (data.objects, data.meshes, data.lights, data.cameras, data.worlds)
+    others = (data.objects, data.meshes, data.hair_curves, data.lights, data.cameras, data.worlds)
     # All at once: each call looks through everything that stays, templates and all.
     data.batch_remove([*trees.removable(data.materials), *images, *(block for blocks in others for block in blocks)])
-
-
-def _scene() -> Any:
-    """The scene that everything is linked to."""
-    return bpy.context.scene
-
-
-def _link(name: str, data: Any, location: Vector, rotation: Any) -> Any:
-    item = bpy.data.objects.new(name, data)
-    item.location = location
-    item.rotation_euler = rotation
-    _scene().collection.objects.link(item)
-    return item
-
-
-def _mesh(name: str, source: MeshData, material: Any) -> Any:
-    mesh = bpy.data.meshes.new(name)
-    mesh.vertices.add(len(source.vertices))
-    mesh.vertices.foreach_set("co", source.vertices.ravel())
-    mesh.loops.add(len(source.corners))
-    mesh.loops.foreach_set("vertex_index", source.corners)
-    mesh.polygons.add(len(source.sizes))
-    mesh.polygons.foreach_set("loop_start", np.cumsum(source.sizes, dtype=np.int32) - source.sizes)
-    mesh.polygons.foreach_set("use_smooth", source.smooth)
-    mesh.uv_layers.new(name="UVMap").data.foreach_set("uv", source.uvs.ravel())
-    mesh.materials.append(material)
-    mesh.update(calc_edges=True)
-    return mesh
 
 
 def _add_room(room: Room, textures: Path | None) -> None:
@@ -153,9 +132,14 @@ def _add_blocker(described: Blocker, name: str) -> None:
     item.visible_camera = False
 
 
-def _set_camera(described: Camera) -> None:
+def _set_camera(described: Camera, aperture: float) -> None:
     camera = bpy.data.cameras.new("camera")
     camera.sensor_fit = "HORIZONTAL"
     camera.angle = described.field_of_view
+    if aperture:
+        camera.dof.use_dof = True
+        camera.dof.focus_distance = math.dist(described.location, described.target)
+        # Blender reckons the aperture's diameter from the focal length in millimetres.
+        camera.dof.aperture_fstop = camera.lens / (1000.0 * aperture)
     item = _link("camera", camera, described.location, _towards(described.location, described.target, described.up))
     _scene().camera = item

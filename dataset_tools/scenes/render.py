@@ -51,11 +51,16 @@ def blender_version() -> str:
 class Renderer:
     """Renders descriptions one after another in this process, on one CPU thread."""
 
-    def __init__(self, quality: Quality, textures: Path | None = None, pictures: Path | None = None) -> None:
+    def __init__(
+        self,
+        quality: Quality,
+        textures: Path | None = None,
+        pictures: Path | None = None,
+        skins: Path | None = None,
+    ) -> None:
         """``textures`` is the folder of scanned materials, for scenes that have any; ``pictures`` that of environment
-        pictures, None for Blender's own."""
-        self._textures = textures
-        self._pictures = pictures
+        pictures, None for Blender's own; ``skins`` that of pictures of skins and eyes."""
+        self._folders = (textures, pictures, skins)
         self._folder = tempfile.TemporaryDirectory(prefix="join-render-", dir=scratch_folder())
         trees.forget()
         bpy.ops.wm.read_factory_settings(use_empty=True)
@@ -64,7 +69,7 @@ class Renderer:
     def render(self, description: Scene) -> Rendered:
         """The passes of one sample, float32. Raises UserError where Blender cannot write its scratch file."""
         clear_scene()
-        build_scene(description, self._textures, self._pictures)
+        build_scene(description, *self._folders)
         path = Path(self._folder.name) / "sample.exr"
         scene: Any = bpy.context.scene
         scene.render.filepath = str(path)

@@ -3,22 +3,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import bpy  # type: ignore[import]
 
 from dataset_tools import textures
 from dataset_tools.errors import UserError
-from dataset_tools.specs.scanned import Scans
+from dataset_tools.job import Job
+from dataset_tools.specs.sources import Sources
 
 # So many files are named of many.
 _NAMED = 8
 
 
-def check(folder: Path, scans: Scans) -> None:
-    """Open every texture once. Raises UserError that names those that cannot be used."""
+def check(job: Job, sources: Sources) -> None:
+    """Open every texture of a job's scanned materials and skins once. Raises UserError that names those that cannot be
+    used."""
+    if job.materials and sources.scans:
+        _check(job.materials, {file for scan in sources.scans.materials for file in scan.maps.values()})
+    if job.skins and sources.skins:
+        _check(job.skins, {*sources.skins.skins, *sources.skins.eyes})
+
+
+def _check(folder: Path, files: Iterable[str]) -> None:
     faults = {}
-    for file in sorted({file for scan in scans.materials for file in scan.maps.values()}):
+    for file in sorted(files):
         reason = textures.fault(folder / file) or _unreadable(folder / file)
         if reason:
             faults[file] = reason
@@ -27,7 +37,7 @@ def check(folder: Path, scans: Scans) -> None:
         more = f"; and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
         count = "One texture" if len(faults) == 1 else f"{len(faults)} textures"
         raise UserError(
-            f"{count} in {folder} cannot be used ({named}{more}): put them right or take their materials out; nothing "
+            f"{count} in {folder} cannot be used ({named}{more}): put them right or take them out; nothing "
             "was rendered."
         )
 

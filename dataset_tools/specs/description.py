@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dataset_tools.specs.person import Portrait
 
 Vector = tuple[float, float, float]
 Color = tuple[float, float, float]
@@ -259,9 +262,9 @@ class Metering:
 class Scene:
     """Everything that decides the pixels of one sample, except resolution, samples per pixel and Blender's version.
 
-    Either a ``room`` with ``objects`` (Primeshapes) or a ``tile`` (Materials). ``attempt`` counts the descriptions
-    of this index that the quality gate refused before. ``lighting`` names the kind of light, where the dataset has
-    several. Without ``metering`` the passes keep the scene's own units.
+    Either a ``room`` with ``objects`` (Primeshapes), a ``tile`` (Materials) or a ``portrait`` (Heads). ``attempt``
+    counts the descriptions of this index that the quality gate refused before. ``lighting`` names the kind of light,
+    where the dataset has several. Without ``metering`` the passes keep the scene's own units.
     """
 
     dataset: str
@@ -279,6 +282,7 @@ class Scene:
     environment: Environment | None = field(default=None, metadata=_LATER)
     blockers: tuple[Blocker, ...] = field(default=(), metadata=_LATER)
     metering: Metering | None = field(default=None, metadata=_LATER)
+    portrait: Portrait | None = field(default=None, metadata=_LATER)
 
     @property
     def coverings(self) -> tuple[Covering, ...]:
@@ -288,6 +292,8 @@ class Scene:
             found += [self.room.floor, self.room.walls]
         if self.tile:
             found.append(self.tile.covering)
+        if self.portrait:
+            found += self.portrait.coverings
         return tuple(found)
 
     @property
@@ -310,8 +316,9 @@ class Scene:
             index=data["index"],
             attempt=data["attempt"],
             noise_seed=data["noise_seed"],
-            room=room and Room(**{**room, "floor": _covering(room["floor"]), "walls": _covering(room["walls"])}),
-            objects=tuple(Object(**{**_tupled(o), "covering": _covering(o["covering"])}) for o in data["objects"]),
+            room=room
+            and Room(**{**room, "floor": read_covering(room["floor"]), "walls": read_covering(room["walls"])}),
+            objects=tuple(Object(**{**_tupled(o), "covering": read_covering(o["covering"])}) for o in data["objects"]),
             tile=tile and _tile(tile),
             lights=tuple(Light(**_tupled(light)) for light in data["lights"]),
             fill=Fill(**_tupled(data["fill"])),
@@ -320,6 +327,7 @@ class Scene:
             environment=Environment(**_tupled(data["environment"])) if "environment" in data else None,
             blockers=tuple(Blocker(**_tupled(blocker)) for blocker in data.get("blockers", ())),
             metering=Metering(**data["metering"]) if "metering" in data else None,
+            portrait=_portrait(data["portrait"]) if "portrait" in data else None,
         )
 
 
@@ -338,12 +346,20 @@ def _tupled(data: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
 
 
+def _portrait(data: Mapping[str, Any]) -> Portrait:
+    # That module knows this one's coverings.
+    from dataset_tools.specs.person import Portrait
+
+    return Portrait.from_json(data)
+
+
 def _tile(data: Mapping[str, Any]) -> Tile:
     corners = tuple((float(x), float(y)) for x, y in data["corners"])
-    return Tile(**{**_tupled(data), "corners": corners, "covering": _covering(data["covering"])})
+    return Tile(**{**_tupled(data), "corners": corners, "covering": read_covering(data["covering"])})
 
 
-def _covering(data: Mapping[str, Any]) -> Covering:
+def read_covering(data: Mapping[str, Any]) -> Covering:
+    """Inverse of ``dataclasses.asdict`` of a covering, also after a trip through a JSON file."""
     masks = tuple(Mask(**_tupled(mask)) for mask in data["masks"])
     return Covering(layers=tuple(_material(material) for material in data["layers"]), masks=masks)
 

@@ -31,6 +31,8 @@ _RIGHT = np.array((1.0, 0.0, 0.0))
 # A light is never moved below this share of its distance over a tile, nor below this height or nearer to a wall (both
 # in metres) in a room: nobody would look for it there.
 _LOWEST_SINE, _LOWEST, _CLEARANCE = 0.3, 2.0, 0.2
+# No lamp is nearer to a face than this, in metres.
+_BEFORE_FACE = 0.3
 _SHARES = np.linspace(1.0, 0.0, 41)
 _SCENES = 256
 
@@ -165,6 +167,8 @@ def _carried(scene: Scene, light: Light, attribute: str, change: float) -> Light
 
 
 def _fits(scene: Scene, light: Light) -> bool:
+    if scene.portrait:
+        return math.dist(light.location, scene.camera.target) >= _BEFORE_FACE
     x, y, z = light.location
     if scene.room is None:
         return z >= _LOWEST_SINE * math.dist(light.location, scene.camera.target)

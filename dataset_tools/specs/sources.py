@@ -8,17 +8,21 @@ from dataclasses import dataclass, field, replace
 
 from dataset_tools.specs.environments import Environments
 from dataset_tools.specs.scanned import Scans
+from dataset_tools.specs.skins import Skins
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Scanned materials, environment pictures, and the shares of the kinds of light (None: the dataset's own)."""
+    """Scanned materials, environment pictures, the shares of the kinds of light (None: the dataset's own), and pictures
+    of skins and eyes."""
 
     scans: Scans | None = None
     environments: Environments = field(default_factory=Environments)
     lighting: Mapping[str, float] | None = None
+    skins: Skins | None = None
 
     def of_split(self, split: str) -> Sources:
         """The part that belongs to one split."""
         scans = self.scans and self.scans.of_split(split)
-        return replace(self, scans=scans, environments=self.environments.of_split(split))
+        skins = self.skins and self.skins.of_split(split)
+        return replace(self, scans=scans, environments=self.environments.of_split(split), skins=skins)

@@ -123,7 +123,7 @@ def test_unreadable_textures_are_named_before_anything_is_rendered(tmp_path: Pat
     assert result.returncode == 1 and not out.exists()
     (sentence,) = result.stderr.splitlines()
     assert sentence.startswith(f"error: 6 textures in {folder} cannot be used (")
-    assert sentence.endswith("put them right or take their materials out; nothing was rendered.")
+    assert sentence.endswith("put them right or take them out; nothing was rendered.")
     for name, (_, reason) in bad.items():
         assert f"{name} {reason}" in sentence
         (folder / name).unlink()
