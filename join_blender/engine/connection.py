@@ -31,20 +31,10 @@ class Connection:
         self._clock = clock
         self._idle_since = clock()
 
-    def start(self, launch: Launch) -> None:
-        """See that such an engine runs. The time is well spent before there is a job.
-
-        Raises:
-            Failure: ``engine_start``.
-        """
-        self.step()  # a dead one is noticed here
-        self._start(launch)
-
     def add(self, job: Job) -> None:
         """Take a job on, unless that has happened already; :meth:`step` moves it on."""
         if job not in self._jobs:
             self._jobs.append(job)
-            self._move_towards_the_engine(job)
 
     def run(self, job: Job) -> Message:
         """Take a job on, block until it has ended, and close it; the engine's answer.
@@ -63,14 +53,16 @@ class Connection:
         """Take in what the engine said since the last time, and tell it what the jobs want."""
         events = self.engine.poll() if self.engine is not None else []
         self.hello = next((event for event in events if event["type"] == "hello"), self.hello)
-        for job in self._jobs:
-            self._tell(job, events)
-        if any(event["type"] == DIED for event in events):
+        kinds = {event["type"] for event in events}
+        # Before its hello it reports errors only to end right after them; one of another version never takes a job.
+        useless = "error" in kinds if self.hello is None else self.hello.get("protocol") != VERSION
+        if DIED in kinds:
             self._forget()
-        elif any(job.gave_up for job in self._jobs) or self._is_useless(events):
-            self.end()
+            useless = False
         for job in self._jobs:
-            self._move_towards_the_engine(job)
+            self._move(job, events)
+        if useless or any(job.gave_up for job in self._jobs):
+            self.end()
         self._jobs = [job for job in self._jobs if job.waiting or job.with_engine]
         if self._jobs:
             self._idle_since = self._clock()
@@ -83,10 +75,15 @@ class Connection:
             return
         self.engine.kill()
         for job in self._jobs:
-            job.hear([{"type": DIED, "message": "it was ended"}], self._clock())
+            job.hear({"type": DIED, "message": "it was ended"})
         self._forget()
 
-    def _start(self, launch: Launch) -> None:
+    def start(self, launch: Launch) -> None:
+        """See that such an engine runs. The time is well spent before there is a job.
+
+        Raises:
+            Failure: ``engine_start``.
+        """
         if self.engine is not None and launch != self._launch:
             self.end()
         if self.engine is None:
@@ -95,29 +92,23 @@ class Connection:
             self._launch = launch
         self._idle_since = self._clock()
 
-    def _move_towards_the_engine(self, job: Job) -> None:
-        """Up to the point from which on the engine's events move a job."""
+    def _move(self, job: Job, events: list[Message]) -> None:
+        """Start the engine for a job that waits; tell one that it has what it said, and it what the job wants."""
         try:
-            if job.state is State.QUEUED:
-                self._start(job.launch)  # it starts while the job's files are written
+            if job.waiting:
+                events = []  # they are older than the job
+                self.start(job.launch)  # it starts while the job's files are written
                 job.state = State.PREPARING
             if job.prepared:
-                self._start(job.launch)
                 job.begin(self._clock(), running=self.hello is not None)
-                self._tell(job, [self.hello] if self.hello is not None else [])
+                events = [self.hello] if self.hello is not None else []
         except Failure as failure:
             job.fail(failure)
-
-    def _is_useless(self, events: list[Message]) -> bool:
-        """Whether an engine that runs will never take a job."""
-        if self.hello is None:  # before its hello it reports errors only to end right after them
-            return any(event["type"] == "error" for event in events)
-        return self.hello.get("protocol") != VERSION
-
-    def _tell(self, job: Job, events: list[Message]) -> None:
-        for message in job.hear(events, self._clock()):
-            if self.engine is not None:
-                self.engine.send(message)
+        for event in events:
+            job.hear(event)
+        job.look_at_the_clock(self._clock())
+        while job.outbox and self.engine is not None:
+            self.engine.send(job.outbox.pop(0))
 
     def _forget(self) -> None:
         self.engine = None

@@ -8,10 +8,9 @@ import contextlib
 import shutil
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from . import protocol
 from .background import Future, make_folder
@@ -74,28 +73,21 @@ class Decomposition(Job):
         self._keep_in = keep_in
         self._reset()
         if isinstance(source, Path):
-            folder, self._image = None, source
+            folder, self._image, write = None, source, None
         else:
             folder = make_folder(scratch)
-            self._image = Path(folder.name) / "image.npy"
+            self._image = image = Path(folder.name) / "image.npy"
+            write = partial(source.write, image)
         layers = output or self._image.with_name("layers")
-
-        def prepare() -> np.ndarray | None:
-            try:
-                layers.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise Failure("disk", f"{layers} cannot be made ({error}).", "Choose another folder.") from error
-            return source.write(self._image) if isinstance(source, Source) else None
-
         request = protocol.decompose(self._image, layers, options, files=output is not None)
-        super().__init__(request, launch, prepare, folder)
+        super().__init__(request, launch, write, folder)
 
     def _reset(self) -> None:
         self._preview: Message | None = None
         self._encoding_preview: Future[list[Layer]] | None = None
         self._unread: list[str] = []
         self._reading: Future[Layer] | None = None
-        self._compact = b""
+        self._copying: Future[None] | None = None
 
     # --- previews and layers ------------------------------------------------------------------------------------------
 
@@ -119,27 +111,31 @@ class Decomposition(Job):
         if self.state is not State.READING:
             return None
         layer = None
+        if self._copying is not None and self._copying.done:
+            copying, self._copying = self._copying, None
+            copying.result()
         if self._reading is not None and self._reading.done:
             reading, self._reading = self._reading, None
             layer = reading.result()
-        if self._reading is None and self._unread:  # while the one before is written
+        if self._reading is None and self._unread and self.result is not None:  # while the one before is written
             component = self._unread.pop(0)
-            self._reading = Future(lambda: self._read(component))
+            self._reading = Future(partial(self._encode, component, self.result["layers"][component]))
         return layer
 
     @property
     def all_taken(self) -> bool:
         """Whether :meth:`take_layer` has handed out everything."""
-        return self.state is State.READING and not self._unread and self._reading is None
+        return self.state is State.READING and not self._unread and self._reading is self._copying is None
 
     def take_again(self, components: list[str]) -> None:
         """Hand out these layers once more: an undo took them away."""
         self._unread += components
 
     def compact(self) -> bytes:
-        """The decomposition without its full layers, for relighting later; empty where the engine gave none.
-        Known as soon as there is a finished layer."""
-        return self._compact
+        """The decomposition without its full layers, for relighting later; empty where the engine gave none."""
+        with contextlib.suppress(OSError, TypeError):
+            return Path((self.result or {})["compact"]).read_bytes() if "compact" in (self.result or {}) else b""
+        return b""
 
     def finish(self) -> None:
         """All is written."""
@@ -162,22 +158,20 @@ class Decomposition(Job):
 
     # --- what the engine says -----------------------------------------------------------------------------------------
 
-    def _on_own(self, kind: str, event: Message) -> None:
-        if kind == "preview":
-            self._preview = event if _has_layers(event) else None
-        else:
-            super()._on_own(kind, event)
+    def _on_preview(self, event: Message) -> None:
+        self._preview = event if _has_layers(event) else None
 
     def _on_result(self, result: Any) -> None:
         if not _has_layers(result):
             text = "The engine's answer names no layers."
             self.fail(Failure("engine_answer", text, "Install the engine again."))
             return
-        super()._on_result(result)
-        if self.output is None:
-            self.state = State.READING
-            self.read_at = time.monotonic()
-            self._unread = list(result["layers"])
+        self.result = result
+        self.state = State.DONE if self.output is not None else State.READING
+        self.read_at = time.monotonic()
+        self._unread = list(result["layers"])
+        if self._keep_in is not None:
+            self._copying = Future(partial(_copy, str(result.get("decomposition")), self._keep_in))
 
     def _on_death(self, event: Message) -> None:
         if self.state is State.RUNNING and self._found_running and not self._accepted:
@@ -186,20 +180,8 @@ class Decomposition(Job):
         else:
             super()._on_death(event)
 
-    # --- in threads ---------------------------------------------------------------------------------------------------
-
-    def _read(self, component: str) -> Layer:
-        assert self.result is not None
-        compact = self.result.get("compact")
-        if not self._compact and isinstance(compact, str):
-            with contextlib.suppress(OSError):
-                self._compact = Path(compact).read_bytes()
-        if self._keep_in is not None:
-            _copy(str(self.result.get("decomposition")), self._keep_in)
-            self._keep_in = None
-        return self._encode(component, self.result["layers"][component])
-
     def _encode(self, component: str, path: str) -> Layer:
+        """In a thread."""
         rgb = load_layer(path)
         height, width = rgb.shape[:2]
         alpha = self._preparing.result() if self._preparing is not None else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -121,7 +121,8 @@ class Job:
         self._found_running = False
         self._keep = False
         self._deadline = math.inf
-        self._outbox: list[Message] = []
+        self.outbox: list[Message] = []
+        """What is to be told to the engine."""
 
     @classmethod
     def with_files(cls, files: Mapping[str, bytes], request: Message, launch: Launch, scratch: str | None) -> Job:
@@ -188,18 +189,6 @@ class Job:
         self._deadline = now + self.hello_timeout
         self._found_running = running
 
-    def hear(self, events: Iterable[Message], now: float) -> list[Message]:
-        """Take in what the engine said; returns what to tell it."""
-        for event in events:
-            if self.with_engine:
-                self._take(event)
-        if self.with_engine and now > self._deadline:
-            self._give_up()
-        if self.state is State.STOPPING and self._deadline == math.inf:
-            self._deadline = now + (self.keep_timeout if self._keep else self.stop_timeout)
-        outbox, self._outbox = self._outbox, []
-        return outbox
-
     def stop(self, keep: bool) -> None:
         """Ask for the end; with ``keep`` the best result so far is wanted."""
         if self.ended or (self.state is State.READING and keep):
@@ -208,7 +197,7 @@ class Job:
         if self.state in (State.RUNNING, State.STOPPING):
             self.state = State.STOPPING
             self._deadline = math.inf
-            self._outbox.append(protocol.cancel(self.id, keep))
+            self.outbox.append(protocol.cancel(self.id, keep))
         else:
             self.state = State.CANCELLED
 
@@ -227,44 +216,61 @@ class Job:
         if self._closing is not None:
             self._closing.wait()
 
+    def look_at_the_clock(self, now: float) -> None:
+        """End it where the engine has not answered in time."""
+        if self.state is State.STOPPING and self._deadline == math.inf:
+            self._deadline = now + (self.keep_timeout if self._keep else self.stop_timeout)
+        if not self.with_engine or now <= self._deadline:
+            return
+        self.gave_up = True
+        if self.state is State.STOPPING:
+            self.state = State.CANCELLED
+        else:
+            text = f"The engine's Python started, but said nothing for {self.hello_timeout:.0f} seconds."
+            self.fail(Failure("engine_silent", text, "Check the engine's Python in the add-on's preferences."))
+
     # --- what the engine says -----------------------------------------------------------------------------------------
 
-    def _take(self, event: Message) -> None:
+    def hear(self, event: Message) -> None:
+        """Take in what the engine said; :attr:`outbox` may then hold something for it."""
         kind, own = event["type"], event.get("id") == self.id
+        if not self.with_engine:
+            return
         if kind == DIED:
             self._on_death(event)
         elif kind == "hello":
             self._on_hello(event)
         elif kind == "error" and (own or event.get("id") is None):
-            # A cancel may cross the end of its job on the way; then the engine knows no such job any more.
-            if self.state is not State.STOPPING or event.get("code") != "job_unknown":
-                message = event.get("message") or "The engine reported an error without words."
-                code, hint = str(event.get("code") or "engine_error"), str(event.get("hint") or "")
-                self.fail(Failure(code, str(message), hint))
-        elif own:
-            self._on_own(kind, event)
-
-    def _on_own(self, kind: str, event: Message) -> None:
-        if kind == "accepted":
+            self._on_error(event)
+        elif not own:
+            return
+        elif kind == "accepted":
             self._accepted = True
         elif kind == "progress":
             self.progress = Progress.from_event(event)
-        elif kind == "result":
-            # It may cross a cancel on its way; then it is taken only if it was wanted.
-            if self.state is State.STOPPING and not self._keep:
-                self.state = State.CANCELLED
-            else:
-                self._on_result(event)
-        elif kind == "cancelled":
-            if self._keep and event.get("result") is not None:
-                self.stopped_early = True
-                self._on_result(event["result"])
-            else:
-                self.state = State.CANCELLED
+        elif kind == "preview":
+            self._on_preview(event)
+        elif kind == "result" and (self._keep or self.state is not State.STOPPING):
+            self._on_result(event)  # one that crosses a cancel on its way is taken only if it was wanted
+        elif kind == "cancelled" and self._keep and event.get("result") is not None:
+            self.stopped_early = True
+            self._on_result(event["result"])
+        elif kind in ("result", "cancelled"):
+            self.state = State.CANCELLED
+
+    def _on_preview(self, event: Message) -> None:
+        """Only a decomposition has any."""
 
     def _on_result(self, result: Any) -> None:
         self.result = result
         self.state = State.DONE
+
+    def _on_error(self, event: Message) -> None:
+        # A cancel may cross the end of its job on the way; then the engine knows no such job any more.
+        if self.state is State.STOPPING and event.get("code") == "job_unknown":
+            return
+        message = event.get("message") or "The engine reported an error without words."
+        self.fail(Failure(str(event.get("code") or "engine_error"), str(message), str(event.get("hint") or "")))
 
     def _on_hello(self, event: Message) -> None:
         if event.get("protocol") != protocol.VERSION:
@@ -273,7 +279,7 @@ class Job:
         elif self.state is State.STARTING:
             self.state = State.RUNNING
             self._deadline = math.inf
-            self._outbox.append(self.request)
+            self.outbox.append(self.request)
 
     def _on_death(self, event: Message) -> None:
         if self.state is State.STOPPING:
@@ -284,15 +290,6 @@ class Job:
         else:
             text = f"The engine stopped in the middle of the work ({event['message']})."
             self.fail(Failure("engine_died", text, "Restart it; if memory was short, choose a smaller size."))
-
-    def _give_up(self) -> None:
-        """The engine has not answered in time."""
-        self.gave_up = True
-        if self.state is State.STOPPING:
-            self.state = State.CANCELLED
-            return
-        text = f"The engine's Python started, but said nothing for {self.hello_timeout:.0f} seconds."
-        self.fail(Failure("engine_silent", text, "Check the engine's Python in the add-on's preferences."))
 
 
 def _filled(request: Message, folder: str) -> Message:

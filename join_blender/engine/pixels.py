@@ -164,6 +164,11 @@ def _decode_srgb(encoded: np.ndarray) -> np.ndarray:
     return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
 
 
+def encode_srgb(linear: np.ndarray) -> np.ndarray:
+    """Of linear values from 0 on."""
+    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055)
+
+
 SRGB_DECODED = _decode_srgb(np.arange(256) / 255.0).astype(np.float32)
 """Byte → linear."""
 

@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -111,7 +112,7 @@ class EngineProcess:
         _running.add(self)
         assert self._process.stdout is not None and self._process.stderr is not None
         events, log = self._process.stdout, self._process.stderr
-        self._readers = [Future(lambda: self._read_events(events)), Future(lambda: self._read_stderr(log))]
+        self._readers = [Future(partial(self._read_events, events)), Future(partial(self._read_stderr, log))]
 
     @property
     def pid(self) -> int:

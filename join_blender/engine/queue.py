@@ -41,9 +41,9 @@ class Queue:
     def step(self) -> list[Decomposition]:
         """Move on as far as that needs no waiting; returns the jobs that have ended since, which are closed
         unless they failed."""
-        self.connection.step()
         if self.current is not None and self.current.waiting:
             self.connection.add(self.current)
+        self.connection.step()
         ended = [job for job in self.jobs if job.ended]
         self.jobs = [job for job in self.jobs if not job.ended]
         for job in ended:

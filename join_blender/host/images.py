@@ -40,13 +40,19 @@ Fractions = tuple[float, float, float, float]
 """Left, top, right, bottom of a part, each 0 to 1 from the top left corner."""
 
 
+def image_named(name: str) -> bpy.types.Image | None:
+    """The image datablock of that name, if there is one."""
+    image: bpy.types.Image | None = bpy.data.images.get(name)
+    return image
+
+
 def find_image(name: str) -> bpy.types.Image:
     """The image datablock of that name.
 
     Raises:
         Failure: ``image_missing``.
     """
-    image: bpy.types.Image | None = bpy.data.images.get(name)
+    image = image_named(name)
     if image is None:
         raise Failure(
             "image_missing", f"There is no image '{name}' in this file.", "Open it in the Image Editor first."
@@ -71,6 +77,12 @@ def read_source(
     _check_kind(image)
     with _readable(image, frame) as readable:
         return _take(image, readable, crop, shrink)
+
+
+def mark_as_srgb(image: bpy.types.Image) -> None:
+    """Say that the bytes are sRGB-encoded."""
+    space: Any = image.colorspace_settings
+    space.name = "sRGB"
 
 
 def size_of(image: bpy.types.Image) -> tuple[int, int]:
@@ -185,6 +197,13 @@ def _save_render(image: bpy.types.Image, path: Path) -> None:
         raise Failure("image_empty", "There is no render yet.", "Render an image first.") from error
     if not path.is_file():
         raise Failure("image_empty", "There is no render yet.", "Render an image first.")
+
+
+def shown_frame(image: bpy.types.Image, image_user: bpy.types.ImageUser) -> int | None:
+    """The number in the name of the file that an editor shows of a sequence."""
+    path = Path(image.filepath_from_user(image_user=image_user))
+    digits = "".join(character if character.isdigit() else " " for character in path.stem).split()
+    return int(digits[-1]) if digits else None
 
 
 def _frame_path(image: bpy.types.Image, frame: int | None) -> Path:

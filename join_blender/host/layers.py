@@ -79,6 +79,23 @@ def set_of(image: Any) -> str | None:
     return str(image[SET]) if SET in image else latest_set(image.name)
 
 
+def input_of(image: Any) -> Any:
+    """What to decompose while that image is shown: of a layer, or of a view of it, what it was made of."""
+    source = image.get(SOURCE) or image.get(VIEW_OF)
+    return images.image_named(source) or image if source is not None else image
+
+
+def source_of(set_id: str) -> str:
+    """The name of the image that a set was made of."""
+    return next((str(image[SOURCE]) for image in all_images() if image.get(SET) == set_id and SOURCE in image), "")
+
+
+def is_finished(set_id: str | None) -> bool:
+    """Whether a set has layers, and none of them is a preview."""
+    layers = layers_of(set_id) if set_id is not None else {}
+    return bool(layers) and not any(image.get(PREVIEW) for image in layers.values())
+
+
 @dataclass
 class LayerSet:
     """The datablocks of one decomposition.

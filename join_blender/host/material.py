@@ -56,17 +56,21 @@ def make_material(name: str, layers: Mapping[str, bpy.types.Image]) -> bpy.types
     return material
 
 
-def assign(material: bpy.types.Material, thing: bpy.types.Object) -> str:
-    """Put a material into the active slot of an object; the name of the one that was there, which stays in the file.
+def is_suitable(thing: bpy.types.Object) -> bool:
+    """Whether an object can have a material."""
+    return hasattr(thing.data, "materials")
 
-    Raises:
-        Failure: ``object_unsuitable``.
-    """
+
+def refuse_unsuitable(thing: bpy.types.Object) -> None:
+    """Raise Failure ``object_unsuitable`` for one that cannot."""
+    if not is_suitable(thing):
+        raise Failure("object_unsuitable", f"'{thing.name}' cannot have a material.", "Choose a mesh.")
+
+
+def assign(material: bpy.types.Material, thing: bpy.types.Object) -> str:
+    """Put a material into the active slot of a suitable object; the name of the one that was there, which stays in the
+    file."""
     mesh: Any = thing.data
-    if mesh is None or not hasattr(mesh, "materials"):
-        raise Failure(
-            "object_unsuitable", f"'{thing.name}' cannot have a material.", "Choose a mesh, a curve or the like."
-        )
     if not mesh.uv_layers if hasattr(mesh, "uv_layers") else True:
         _use_generated_coordinates(material)
     if not thing.material_slots:

@@ -53,49 +53,21 @@ class Installed:
         return self.condition in (Condition.READY, Condition.OLD)
 
 
-@dataclass(frozen=True)
 class Paths:
     """The paths below one folder."""
 
-    folder: Path
-
-    @property
-    def environment(self) -> Path:
-        return self.folder / "env"
-
-    @property
-    def unfinished(self) -> Path:
-        return self.folder / "new"
-
-    @property
-    def outgoing(self) -> Path:
-        return self.folder / "old"
-
-    @property
-    def marker(self) -> Path:
-        return self.environment / "installed.json"
-
-    @property
-    def wheels(self) -> Path:
-        return self.folder / "wheels"
-
-    @property
-    def scratch(self) -> Path:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = folder / "env"
+        self.python = python_in(self.environment)
+        self.marker = self.environment / "installed.json"
+        self.unfinished = folder / "new"
+        self.outgoing = folder / "old"
+        self.wheels = folder / "wheels"
+        self.scratch = folder / "temp"
         """For pip's temporary files: on the same disk as the rest, which the system's folder need not be."""
-        return self.folder / "temp"
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "install.log"
-
-    @property
-    def lock(self) -> Path:
-        return self.folder / "lock"
-
-    @property
-    def python(self) -> Path:
-        """The finished environment's interpreter."""
-        return python_in(self.environment)
+        self.log = folder / "install.log"
+        self.lock = folder / "lock"
 
     def state(self, digest: str | None = None) -> Installed:
         """How things are. ``digest`` is that of the build which would be installed today, to notice an old one."""

@@ -8,8 +8,10 @@ import bpy
 from ..engine.failure import Failure
 from ..host import compare as host
 from ..host import layers as sets
+from ..host.images import image_named
 from . import running
-from .decompose import Outcome, shown_image
+from .decompose import shown_image
+from .running import Outcome, report
 
 VIEWS = (
     ("RECOMPOSED", "Recomposed", "What the layers make together"),
@@ -31,7 +33,7 @@ class JOIN_OT_show(bpy.types.Operator):
 
     def execute(self, context: Any) -> Outcome:
         """Only the editor changes."""
-        image: Any = bpy.data.images.get(self.image)
+        image: Any = image_named(self.image)
         if image is None:
             return {"CANCELLED"}
         context.space_data.image = image
@@ -61,7 +63,7 @@ class JOIN_OT_view(bpy.types.Operator):
     def execute(self, context: Any) -> Outcome:
         """The figures are made in a thread; scripts and background mode wait for them."""
         try:
-            image = bpy.data.images.get(self.image) if self.image else shown_image(context)
+            image = image_named(self.image) if self.image else shown_image(context)
             set_id = sets.set_of(image)
             if set_id is None:
                 raise Failure("image_missing", "This image was not decomposed.", "Decompose it first.")
@@ -71,8 +73,7 @@ class JOIN_OT_view(bpy.types.Operator):
                 host.show(ingredients.make(kind, gain))
                 return {"FINISHED"}
         except Failure as failure:
-            self.report({"ERROR"}, str(failure))
-            return {"CANCELLED"}
+            return report(self, failure)
         window, area = context.window, context.area
 
         def show(view: host.View) -> None:

@@ -2,7 +2,7 @@
 """Decompose Image and Decompose Folder, and the ways to stop, repeat and repair them."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import bpy
 
@@ -25,8 +25,7 @@ from .properties import (
     seed_property,
     shrink_property,
 )
-
-Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
+from .running import Outcome, report
 
 _STEPS = {
     "name": "Steps",
@@ -80,7 +79,7 @@ class JOIN_OT_decompose(bpy.types.Operator):
             self._begin(context)
         except Failure as failure:
             running.refuse(failure)
-            return _report(self, failure)
+            return report(self, failure)
         return {"FINISHED"}
 
     def execute(self, context: Any) -> Outcome:
@@ -89,14 +88,14 @@ class JOIN_OT_decompose(bpy.types.Operator):
             job = self._begin(context)
             running.wait(job)
         except Failure as failure:
-            return _report(self, failure)
+            return report(self, failure)
         self.report({"INFO"}, running.last_message)
         return {"FINISHED"} if job.result is not None else {"CANCELLED"}
 
     def _begin(self, context: Any) -> Decomposition:
         """Read the image and queue it."""
         _take_settings(self, context, ("preset", "seed", "bank", "device", "again", "shrink", "crop"))
-        image = images.find_image(self.image) if self.image else _input_of(shown_image(context))
+        image = images.find_image(self.image) if self.image else sets.input_of(shown_image(context))
         launch = make_launch(self.device)
         width, height = images.size_of(image)
         left, bottom, right, top = self.crop
@@ -117,7 +116,9 @@ class JOIN_OT_decompose(bpy.types.Operator):
         if self.frame >= 0:
             return self.frame
         space = context.space_data
-        return shown_frame(space, image) if space is not None and space.type == "IMAGE_EDITOR" else None
+        return (
+            images.shown_frame(image, space.image_user) if space is not None and space.type == "IMAGE_EDITOR" else None
+        )
 
 
 class JOIN_OT_decompose_folder(bpy.types.Operator):
@@ -159,7 +160,7 @@ class JOIN_OT_decompose_folder(bpy.types.Operator):
             jobs = self._jobs()
         except Failure as failure:
             running.refuse(failure)
-            return _report(self, failure)
+            return report(self, failure)
         for job in jobs:
             running.add(job, None)
         if not bpy.app.background:
@@ -169,7 +170,7 @@ class JOIN_OT_decompose_folder(bpy.types.Operator):
             self.report({"WARNING"}, str(one))
         if failures:
             count = f"{len(failures)} of {len(jobs)} images were not decomposed."
-            return _report(self, Failure("batch", count, f"The first: {failures[0]}"))
+            return report(self, Failure("batch", count, f"The first: {failures[0]}"))
         self.report({"INFO"}, f"{len(jobs)} images were decomposed")
         return {"FINISHED"}
 
@@ -284,8 +285,8 @@ class JOIN_OT_set_colorspace(bpy.types.Operator):
         try:
             image = shown_image(context)
         except Failure as failure:
-            return _report(self, failure)
-        image.colorspace_settings.name = "sRGB"
+            return report(self, failure)
+        images.mark_as_srgb(image)
         running.refuse(None)
         return {"FINISHED"}
 
@@ -301,19 +302,6 @@ def shown_image(context: Any) -> Any:
     if image is None:
         raise Failure("image_missing", "No image is chosen.", "Open one in the Image Editor, or name it.")
     return image
-
-
-def _input_of(image: Any) -> Any:
-    """What to decompose while that is shown: of a layer, or of a view of it, what it was made of."""
-    source = image.get(sets.SOURCE) or image.get(sets.VIEW_OF)
-    return bpy.data.images.get(source, image) if source is not None else image
-
-
-def shown_frame(space: Any, image: Any) -> int | None:
-    """The number in the name of the file that the editor shows of a sequence."""
-    path = Path(image.filepath_from_user(image_user=space.image_user))
-    digits = "".join(character if character.isdigit() else " " for character in path.stem).split()
-    return int(digits[-1]) if digits else None
 
 
 def make_launch(device: str) -> Launch:
@@ -353,11 +341,6 @@ def _folder_names(paths: list[Path]) -> list[str]:
     """A folder per image, named after it; where two differ only in their ending, with the ending."""
     stems = [path.stem for path in paths]
     return [path.stem if stems.count(path.stem) == 1 else path.name for path in paths]
-
-
-def _report(operator: Any, failure: Failure) -> Outcome:
-    operator.report({"ERROR"}, str(failure))
-    return {"CANCELLED"}
 
 
 CLASSES: tuple[type, ...] = (

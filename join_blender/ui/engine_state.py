@@ -40,15 +40,12 @@ def paths() -> Paths:
     """Where the engine's own environment lies, whether it is there or not."""
     global _paths
     if _paths is None:
-        _paths = Paths(choose_folder(Path(_user_folder())))
+        if ADDON.startswith("bl_ext."):
+            folder = bpy.utils.extension_path_user(ADDON, path="engine", create=False)
+        else:  # a checkout that a script loads is no extension, and Blender refuses it a folder
+            folder = bpy.utils.user_resource("DATAFILES", path=f"{ADDON}/engine", create=False)
+        _paths = Paths(choose_folder(Path(folder)))
     return _paths
-
-
-def _user_folder() -> str:
-    """Where the extension may write; a checkout that a script loads is none, and Blender refuses it a folder."""
-    if ADDON.startswith("bl_ext."):
-        return bpy.utils.extension_path_user(ADDON, path="engine", create=False)
-    return bpy.utils.user_resource("DATAFILES", path=f"{ADDON}/engine", create=False)
 
 
 def preference() -> str:
@@ -59,13 +56,17 @@ def preference() -> str:
     return bpy.path.abspath(chosen) if chosen else ""
 
 
-def chosen_python() -> EnginePython:
+def chosen_python(now: Installed | None = None) -> EnginePython:
     """The Python that will run the engine.
+
+    Args:
+        now: the condition of the engine's own environment, where that is known.
 
     Raises:
         Failure: when there is none, or it is not there any more.
     """
-    return _find(paths().state())
+    usable = (now or paths().state()).usable
+    return find_python(preference(), installed=paths().python if usable else None)
 
 
 def installed() -> Installed:
@@ -188,14 +189,10 @@ def _finish(finished: task.Task, done: Callable[[task.Task], None] | None) -> No
 def _look() -> Status:
     now = installed()
     try:
-        python = _find(now)
+        python = chosen_python(now)
     except Failure as failure:
         return status.describe(None, failure, now, None)
     return status.describe(python, None, now, _trials.get(str(python.path)))
-
-
-def _find(now: Installed) -> EnginePython:
-    return find_python(preference(), installed=paths().python if now.usable else None)
 
 
 def _digest() -> str | None:

@@ -2,7 +2,7 @@
 """Installing, testing and removing the engine. Each button starts a process and returns at once."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import bpy
 
@@ -11,24 +11,13 @@ from ..install import builds, paths, task
 from ..install.builds import Build
 from ..install.status import Trial
 from . import engine_state, running
-
-Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
-
+from .running import Outcome, report
 
 NO_KIND = "NONE"
 """The preferences' build where there is none to choose from: Blender's lists cannot be empty."""
 
 
-class _EngineOperator:
-    """What the operators below share."""
-
-    def report_failure(self, failure: Failure) -> Outcome:
-        """As Blender's error message."""
-        self.report({"ERROR"}, str(failure))  # type: ignore[attr-defined]
-        return {"CANCELLED"}
-
-
-class JOIN_OT_install_engine(_EngineOperator, bpy.types.Operator):
+class JOIN_OT_install_engine(bpy.types.Operator):
     """Download the engine's packages and install them in a folder of their own. Blender itself stays as it is"""
 
     bl_idname = "join.install_engine"
@@ -56,7 +45,7 @@ class JOIN_OT_install_engine(_EngineOperator, bpy.types.Operator):
         try:
             self._source()
         except Failure as failure:
-            return self.report_failure(failure)
+            return report(self, failure)
         self.agreed = True
         return context.window_manager.invoke_props_dialog(self, width=440, confirm_text="Install")
 
@@ -89,7 +78,7 @@ class JOIN_OT_install_engine(_EngineOperator, bpy.types.Operator):
             _refuse_while_decomposing()
             engine_state.begin(lambda: task.install(build, engine_state.paths().folder, wheels), _installed)
         except Failure as failure:
-            return self.report_failure(failure)
+            return report(self, failure)
         return {"FINISHED"}
 
     def _source(self) -> tuple[Build, Path | None]:
@@ -102,7 +91,7 @@ class JOIN_OT_install_engine(_EngineOperator, bpy.types.Operator):
         return build, None
 
 
-class JOIN_OT_install_engine_from_folder(_EngineOperator, bpy.types.Operator):
+class JOIN_OT_install_engine_from_folder(bpy.types.Operator):
     """Install the engine from a folder of packages (.whl files) that were downloaded elsewhere; uses no network"""
 
     bl_idname = "join.install_engine_from_folder"
@@ -135,7 +124,7 @@ class JOIN_OT_install_engine_from_folder(_EngineOperator, bpy.types.Operator):
             build = builds.build_in(folder, engine_kind())
             engine_state.begin(lambda: task.install(build, engine_state.paths().folder, folder), _installed)
         except Failure as failure:
-            return self.report_failure(failure)
+            return report(self, failure)
         return {"FINISHED"}
 
 
@@ -160,7 +149,7 @@ class JOIN_OT_cancel_engine_task(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class JOIN_OT_test_engine(_EngineOperator, bpy.types.Operator):
+class JOIN_OT_test_engine(bpy.types.Operator):
     """Start the engine, see that it answers, and show its device and banks. Computes nothing"""
 
     bl_idname = "join.test_engine"
@@ -181,11 +170,11 @@ class JOIN_OT_test_engine(_EngineOperator, bpy.types.Operator):
             else:
                 engine_state.begin(lambda: task.check(python.path), _tried)
         except Failure as failure:
-            return self.report_failure(failure)
+            return report(self, failure)
         return {"FINISHED"}
 
 
-class JOIN_OT_remove_engine(_EngineOperator, bpy.types.Operator):
+class JOIN_OT_remove_engine(bpy.types.Operator):
     """Delete the engine's packages that this add-on has installed, and unfinished downloads. Nothing else is touched"""
 
     bl_idname = "join.remove_engine"
@@ -207,7 +196,7 @@ class JOIN_OT_remove_engine(_EngineOperator, bpy.types.Operator):
             python = engine_state.paths().python
             paths.remove(engine_state.paths())
         except Failure as failure:
-            return self.report_failure(failure)
+            return report(self, failure)
         finally:
             engine_state.look_again()
         engine_state.forget_failure()
@@ -216,7 +205,7 @@ class JOIN_OT_remove_engine(_EngineOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class JOIN_OT_show_engine_log(_EngineOperator, bpy.types.Operator):
+class JOIN_OT_show_engine_log(bpy.types.Operator):
     """Open the log of the last installation"""
 
     bl_idname = "join.show_engine_log"

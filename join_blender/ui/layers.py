@@ -2,17 +2,17 @@
 """What can be done with a set of layers: nodes, a material, files for other programs."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import bpy
 
 from ..engine.failure import Failure
 from ..engine.job import Job
 from ..host import compositor, export, material, relight
-from ..host.layers import PREVIEW, SOURCE, formula_of, latest_set, layers_of, set_of
+from ..host.images import image_named
+from ..host.layers import formula_of, is_finished, latest_set, layers_of, set_of, source_of
 from . import decompose, relight_updates
-
-Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
+from .running import Outcome, report
 
 _TICK = 0.1
 _FORMATS = (
@@ -48,10 +48,9 @@ def chosen_set(name: str, context: Any) -> str:
     Raises:
         Failure: ``layers_missing``.
     """
-    image = bpy.data.images.get(name) if name else decompose.shown_image(context)
+    image = image_named(name) if name else decompose.shown_image(context)
     set_id = set_of(image) if image is not None else latest_set(name)
-    layers = layers_of(set_id) if set_id is not None else {}
-    if set_id is None or not layers or any(layer.get(PREVIEW) for layer in layers.values()):
+    if set_id is None or not is_finished(set_id):
         words = f"'{image.name if image is not None else name}' has no finished layers."
         raise Failure("layers_missing", words, "Decompose it first, or show one of its layers.")
     return set_id
@@ -80,10 +79,9 @@ class JOIN_OT_add_nodes(_OnSet, bpy.types.Operator):
         try:
             set_id = self.chosen_set(context)
         except Failure as failure:
-            return _report(self, failure)
-        layers = layers_of(set_id)
-        source = str(next(iter(layers.values()))[SOURCE])
-        if compositor.add_layers(context.scene, f"JoIN: {source}", layers, formula_of(set_id)):
+            return report(self, failure)
+        title = f"JoIN: {source_of(set_id)}"
+        if compositor.add_layers(context.scene, title, layers_of(set_id), formula_of(set_id)):
             self.report({"INFO"}, "The scene now renders the recombined image, at its size")
         else:
             self.report({"INFO"}, "The nodes are in a frame below your own")
@@ -107,12 +105,11 @@ class JOIN_OT_make_material(_OnSet, bpy.types.Operator):
             if thing is None:
                 raise Failure("object_missing", "No object is active.", "Click one in the 3D Viewport first.")
             set_id = self.chosen_set(context)
-            if not hasattr(thing.data, "materials"):
-                raise Failure("object_unsuitable", f"'{thing.name}' cannot have a material.", "Choose a mesh.")
+            material.refuse_unsuitable(thing)
             made = material.make_material(relight.label_of(set_id), layers_of(set_id))
             before = material.assign(made, thing)
         except Failure as failure:
-            return _report(self, failure)
+            return report(self, failure)
         words = f"'{made.name}' is on '{thing.name}'"
         self.report({"INFO"}, f"{words} instead of '{before}', which stays in the file" if before else words)
         return {"FINISHED"}
@@ -143,7 +140,7 @@ class JOIN_OT_export(_OnSet, bpy.types.Operator):
         try:
             set_id = self.chosen_set(context)
         except Failure as failure:
-            return _report(self, failure)
+            return report(self, failure)
         self.image = next(iter(layers_of(set_id).values())).name  # the file browser takes the editor away
         self.filepath = relight.label_of(set_id) + export.SUFFIXES[self.format]
         context.window_manager.fileselect_add(self)
@@ -176,7 +173,7 @@ class JOIN_OT_export(_OnSet, bpy.types.Operator):
                 relight_updates.connection.run(self._job)
                 return self._end(context)
         except Failure as failure:
-            return _report(self, failure)
+            return report(self, failure)
         relight_updates.connection.add(self._job)
         self._timer = context.window_manager.event_timer_add(_TICK, window=context.window)
         context.window_manager.modal_handler_add(self)
@@ -204,7 +201,7 @@ class JOIN_OT_export(_OnSet, bpy.types.Operator):
         try:
             files = self._job.answer().get("files", [])
         except Failure as failure:
-            return _report(self, failure)
+            return report(self, failure)
         more = f" and {len(files) - 1} more" if len(files) > 1 else ""
         self.report({"INFO"}, f"Wrote {files[0]}{more}" if files else "Nothing was written")
         return {"FINISHED"}
@@ -223,8 +220,7 @@ class JOIN_PT_use(bpy.types.Panel):
     def poll(cls, context: Any) -> bool:
         """Where the image has layers, or is one."""
         space: Any = context.space_data
-        layers = layers_of(set_of(space.image) or "")
-        return bool(layers) and not any(image.get(PREVIEW) for image in layers.values())
+        return is_finished(set_of(space.image))
 
     def draw(self, context: Any) -> None:
         """A button for each."""
@@ -232,7 +228,7 @@ class JOIN_PT_use(bpy.types.Panel):
         layout.operator(JOIN_OT_add_nodes.bl_idname, icon="NODE_COMPOSITING")
         row = layout.row()
         active = context.view_layer.objects.active
-        row.enabled = active is not None and hasattr(active.data, "materials")
+        row.enabled = active is not None and material.is_suitable(active)
         row.operator(JOIN_OT_make_material.bl_idname, icon="MATERIAL")
         if not row.enabled:
             layout.label(text="Select an object for the material", icon="INFO")
@@ -243,11 +239,6 @@ def _with_suffix(path: str, how: str) -> str:
     known = set(export.SUFFIXES.values())
     stem = path[: -len(Path(path).suffix)] if Path(path).suffix.lower() in known else path
     return stem + export.SUFFIXES[how]
-
-
-def _report(operator: Any, failure: Failure) -> Outcome:
-    operator.report({"ERROR"}, str(failure))
-    return {"CANCELLED"}
 
 
 CLASSES: tuple[type, ...] = (JOIN_OT_add_nodes, JOIN_OT_make_material, JOIN_OT_export, JOIN_PT_use)

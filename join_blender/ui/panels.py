@@ -14,6 +14,7 @@ from ..engine.formula import in_order
 from ..engine.job import State
 from ..engine.queue import concerns_engine
 from ..host import layers as sets
+from ..host.images import image_named
 from . import compare, decompose, running
 from .preferences import ADDON, draw_engine_state, draw_wrapped, engine_found
 from .status_text import describe, fraction, time_left
@@ -110,12 +111,11 @@ class JOIN_PT_layers(bpy.types.Panel):
         if not layers:
             return
         shown: Any = context.space_data.image
-        first: Any = next(iter(layers.values()))
         column = layout.column(align=True)
-        _draw_show(column, "Input", bpy.data.images.get(str(first[sets.SOURCE])), shown)
+        _draw_show(column, "Input", image_named(sets.source_of(set_id or "")), shown)
         for component in in_order(layers):
             _draw_show(column, component.capitalize(), layers[component], shown)
-        if any(sets.PREVIEW in image for image in layers.values()):
+        if not sets.is_finished(set_id):
             return
         row = layout.row(align=True)
         for kind, name, _ in compare.VIEWS:

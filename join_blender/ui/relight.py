@@ -1,24 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Relight: the sliders, and what can be done with all of them at once."""
 
-from typing import Any, Literal
+from typing import Any
 
 import bpy
 import numpy as np
 
 from ..engine.failure import Failure
 from ..host import relight as host
-from ..host import undo
+from ..host import relight_values
 from ..host.layers import set_of
 from . import relight_updates
 from .layers import chosen_set, image_property
+from .running import Outcome, report
 
-Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
 _TICK = 0.1
+_SCENE: Any = bpy.types.Scene
+"""The type of all scenes, as something that takes new properties."""
 
 
 def _changed(self: Any, _context: Any) -> None:
-    item = relight_updates.find(self.id_data, self.set_id)
+    item = relight_values.find(self.id_data, self.set_id)
     if item is not None:
         relight_updates.moved(item)
 
@@ -87,7 +89,7 @@ class JOIN_OT_relight(bpy.types.Operator):
             self._set = chosen_set(self.image, context)
             relight_updates.begin(self._set)
         except Failure as failure:
-            return _report(self, failure)
+            return report(self, failure)
         self._timer = context.window_manager.event_timer_add(_TICK, window=context.window)
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
@@ -102,9 +104,9 @@ class JOIN_OT_relight(bpy.types.Operator):
         self.cancel(context)
         if light is None or light.directions is None:
             if light is not None and light.failure is not None:
-                return _report(self, light.failure)
+                return report(self, light.failure)
             return {"CANCELLED"}
-        relight_updates.touch(_add_item(context.scene, self._set, light.directions))
+        relight_updates.touch(relight_values.add_item(context.scene, self._set, light.directions))
         return {"FINISHED"}
 
     def execute(self, context: Any) -> Outcome:
@@ -113,8 +115,8 @@ class JOIN_OT_relight(bpy.types.Operator):
             set_id = chosen_set(self.image, context)
             directions = relight_updates.begin(set_id).wait_for_directions(relight_updates.connection)
         except Failure as failure:
-            return _report(self, failure)
-        _add_item(context.scene, set_id, directions)
+            return report(self, failure)
+        relight_values.add_item(context.scene, set_id, directions)
         return {"FINISHED"}
 
     def cancel(self, context: Any) -> None:
@@ -135,9 +137,9 @@ class JOIN_OT_relight_apply(bpy.types.Operator):
         """All sets of the scene."""
         try:
             for item in context.scene.join_relights:
-                relight_updates.apply(item, relight_updates.edits_of(item))
+                relight_updates.apply(item, relight_values.edits_of(item))
         except Failure as failure:
-            return _report(self, failure)
+            return report(self, failure)
         return {"FINISHED"}
 
 
@@ -151,7 +153,7 @@ class _OfItem:
 
     def item(self, context: Any) -> Any:
         """The values, or a Failure."""
-        item = relight_updates.find(context.scene, chosen_set(getattr(self, "image", ""), context))
+        item = relight_values.find(context.scene, chosen_set(getattr(self, "image", ""), context))
         if item is None:
             raise Failure("relight_missing", "These layers have no sliders yet.", "Press Relight first.")
         return item
@@ -171,8 +173,9 @@ class JOIN_OT_relight_reset(_OfItem, bpy.types.Operator):
         try:
             item = self.item(context)
         except Failure as failure:
-            return _report(self, failure)
-        relight_updates.set_amounts(item, [0.0] * len(item.values))
+            return report(self, failure)
+        relight_values.set_amounts(item, [0.0] * len(item.values))
+        relight_updates.touch(item)
         return {"FINISHED"}
 
 
@@ -196,10 +199,11 @@ class JOIN_OT_relight_random(_OfItem, bpy.types.Operator):
         try:
             item = self.item(context)
         except Failure as failure:
-            return _report(self, failure)
+            return report(self, failure)
         rng = np.random.default_rng(None if self.seed < 0 else self.seed)
         amounts = (rng.standard_normal(len(item.values)) * self.strength).clip(-3.0, 3.0).round(2)
-        relight_updates.set_amounts(item, amounts.tolist())
+        relight_values.set_amounts(item, amounts.tolist())
+        relight_updates.touch(item)
         return {"FINISHED"}
 
 
@@ -221,7 +225,7 @@ class JOIN_PT_relight(bpy.types.Panel):
         """The button, or what it brings."""
         layout: Any = self.layout
         set_id = _shown_set(context)
-        item = relight_updates.find(context.scene, set_id)
+        item = relight_values.find(context.scene, set_id)
         light = relight_updates.lights.get(set_id or "")
         if item is None or not item.values:
             waits = light is not None and light.failure is None and light.directions is None
@@ -240,7 +244,7 @@ class JOIN_PT_relight(bpy.types.Panel):
         row.operator(JOIN_OT_relight_reset.bl_idname, text="Reset", icon="LOOP_BACK")
         row.operator(JOIN_OT_relight_random.bl_idname, text="Random", icon="SHADERFX")
         row.prop(item, "show_original", text="Original", toggle=True, icon="HIDE_OFF")
-        if _is_animated(context.scene) and not context.scene.render.use_lock_interface:
+        if relight_values.is_animated(context.scene) and not context.scene.render.use_lock_interface:
             column = layout.column()
             column.label(text="For rendering this animation:", icon="INFO")
             column.prop(context.scene.render, "use_lock_interface")
@@ -268,12 +272,12 @@ class JOIN_PT_relight_more(bpy.types.Panel):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Where there is more."""
-        item = relight_updates.find(context.scene, _shown_set(context))
+        item = relight_values.find(context.scene, _shown_set(context))
         return item is not None and any(_is_more(value) for value in item.values)
 
     def draw(self, context: Any) -> None:
         """Their sliders."""
-        item = relight_updates.find(context.scene, _shown_set(context))
+        item = relight_values.find(context.scene, _shown_set(context))
         JOIN_PT_relight._draw_values(self.layout, [value for value in item.values if _is_more(value)])
 
 
@@ -281,31 +285,9 @@ def _is_more(value: Any) -> bool:
     return not value.named and "shading" not in value.components
 
 
-def _is_animated(scene: Any) -> bool:
-    action = scene.animation_data.action if scene.animation_data is not None else None
-    return action is not None
-
-
 def _shown_set(context: Any) -> str | None:
     space: Any = context.space_data
     return set_of(space.image) if space is not None and space.type == "IMAGE_EDITOR" else None
-
-
-def _add_item(scene: Any, set_id: str, directions: list[dict[str, Any]]) -> Any:
-    item = relight_updates.find(scene, set_id)
-    if item is None:
-        item = scene.join_relights.add()
-        taken = {other.name for other in scene.join_relights}
-        label = host.label_of(set_id)
-        item.name, item.set_id = f"{label} {set_id[:6]}" if label in taken else label, set_id
-    relight_updates.fill(item, directions)
-    undo.include_everything()
-    return item
-
-
-def _report(operator: Any, failure: Failure) -> Outcome:
-    operator.report({"ERROR"}, str(failure))
-    return {"CANCELLED"}
 
 
 CLASSES: tuple[type, ...] = (
@@ -322,10 +304,9 @@ CLASSES: tuple[type, ...] = (
 
 def register() -> None:
     """The values of every scene."""
-    scene: Any = bpy.types.Scene
-    scene.join_relights = bpy.props.CollectionProperty(type=JoinRelight)  # type: ignore[func-returns-value]
+    _SCENE.join_relights = bpy.props.CollectionProperty(type=JoinRelight)  # type: ignore[func-returns-value]
 
 
 def unregister() -> None:
     """Take them away; what is stored in a file stays there."""
-    del bpy.types.Scene.join_relights  # type: ignore[attr-defined]
+    del _SCENE.join_relights

@@ -11,8 +11,6 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import bpy
@@ -22,9 +20,10 @@ from bpy.app.handlers import persistent
 
 from ..engine.connection import Connection
 from ..engine.failure import Failure
+from ..engine.pixels import encode_srgb
 from ..engine.relight import Edits, Relight, Update
 from ..host import relight as host
-from ..host import undo
+from ..host import relight_values, undo
 from ..host.layers import layers_of
 from . import decompose, running
 
@@ -40,81 +39,11 @@ lights: dict[str, Relight] = {}
 """By set: those whose engine has been asked for."""
 latency: dict[str, float] = {}
 """By set: seconds from the values to the preview of them that came last."""
-_quiet = False
 _previews: Any = None
 _unwritten: dict[str, Update] = {}
 """By set: the newest full layers, of which each tick writes one."""
 _lock = threading.RLock()
 """A render works in a thread of its own."""
-
-
-# --- the values ---------------------------------------------------------------------------------------------------
-
-
-def find(scene: Any, set_id: str | None) -> Any:
-    """The scene's values for a set, or None."""
-    return next((item for item in scene.join_relights if item.set_id == set_id), None)
-
-
-def edits_of(item: Any) -> Edits:
-    """What the values ask for; nothing while the original is shown."""
-    if item.show_original:
-        return ()
-    return tuple(
-        (component, value.direction, round(float(value.amount), 6))
-        for value in item.values
-        for component in value.components.split(",")
-        if abs(value.amount) > 1e-6
-    )
-
-
-def components_of(item: Any) -> list[str]:
-    """Those that can change."""
-    return list(dict.fromkeys(name for value in item.values for name in value.components.split(",")))
-
-
-def fill(item: Any, directions: list[dict[str, Any]]) -> None:
-    """A value per direction, amounts kept where it was there before. A name that several components have is one."""
-    before = {value.name: value.amount for value in item.values}
-    with _quietly():
-        item.values.clear()
-        _add_values(item, directions, before)
-
-
-def set_amounts(item: Any, amounts: Sequence[float]) -> None:
-    """All values at once, and the light with them."""
-    with _quietly():
-        for value, amount in zip(item.values, amounts, strict=True):
-            value.amount = amount
-        item.show_original = False
-    undo.include_everything()
-    touch(item)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Inside, values change and nothing is asked for."""
-    global _quiet
-    _quiet = True
-    try:
-        yield
-    finally:
-        _quiet = False
-
-
-def _add_values(item: Any, directions: list[dict[str, Any]], before: Mapping[str, float]) -> None:
-    for direction in directions:
-        named = not direction["name"].startswith("sefa.")
-        key = direction["name"] if named else direction["label"]  # SeFa's names say nothing of the component
-        value = item.values.get(key)
-        if value is not None:
-            value.components += f",{direction['component']}"
-            continue
-        value = item.values.add()
-        value.name, value.set_id, value.named = key, item.set_id, named
-        value.direction, value.components = direction["name"], direction["component"]
-        value.label, value.about = direction["label"], direction["description"]
-        value.amount = before.get(key, 0.0)
 
 
 # --- interactive --------------------------------------------------------------------------------------------------
@@ -139,14 +68,14 @@ def begin(set_id: str) -> Relight:
 
 def moved(item: Any) -> None:
     """A slider was moved."""
-    if not _quiet and not bpy.app.background and not undo.blender_records_sliders(bpy.context):
+    if not relight_values.are_filled() and not bpy.app.background and not undo.blender_records_sliders(bpy.context):
         running.undo_soon("Move Light", _UNDO_AFTER)
     touch(item)
 
 
 def touch(item: Any, again: bool = False) -> None:
     """A value has changed: ask for what it shows, now. ``again``: the layers have lost what was made for it."""
-    if _quiet or not item.values or bpy.app.background:
+    if relight_values.are_filled() or not item.values or bpy.app.background:
         return  # a script says join.relight_apply when it has set them all
     try:
         light = begin(item.set_id)
@@ -154,7 +83,7 @@ def touch(item: Any, again: bool = False) -> None:
         running.refuse(failure)
         return
     with _lock:
-        light.want(edits_of(item), rested=again)
+        light.want(relight_values.edits_of(item), rested=again)
         _step(write=False)
 
 
@@ -164,7 +93,7 @@ def apply(item: Any, edits: Edits) -> None:
     Raises:
         Failure: why they do not.
     """
-    names = components_of(item)
+    names = relight_values.components_of(item)
     if not names or host.shown_edits(item.set_id, names) == edits:
         return
     with _lock:
@@ -192,6 +121,7 @@ def _step(write: bool = True) -> bool:
                 _show(set_id, update)
             if light.failure is not None and light.failure is not running.refusal:
                 running.refuse(light.failure)
+        connection.step()  # what they ask for is on its way at once
         if write and _unwritten:
             set_id, update = next(iter(_unwritten.items()))
             if not _write_next(set_id, update):
@@ -208,7 +138,7 @@ def _show(set_id: str, update: Update) -> None:
     if update.full:
         _unwritten[set_id] = update
     else:
-        _redraw_sidebars()  # the images are what they were, and drawing them takes time
+        running.redraw_sidebars()
 
 
 def _write_next(set_id: str, update: Update) -> bool:
@@ -220,14 +150,6 @@ def _write_next(set_id: str, update: Update) -> bool:
         host.write_layer(set_id, name, update.full[name], update.edits)
         running.redraw()
     return name is not None
-
-
-def _redraw_sidebars() -> None:
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            for region in area.regions if area.type == "IMAGE_EDITOR" else ():
-                if region.type == "UI":
-                    region.tag_redraw()
 
 
 def _on_timer() -> float | None:
@@ -264,7 +186,7 @@ def _set_preview(set_id: str, layers: Any) -> None:
         picture = _previews.get(key) or _previews.new(key)
         linear = np.asarray(layers[what]).clip(0.0, None)
         shown = linear / (1.0 + linear) if what == "shading" else linear
-        encoded = np.where(shown <= 0.0031308, shown * 12.92, 1.055 * np.maximum(shown, 1e-9) ** (1 / 2.4) - 0.055)
+        encoded = encode_srgb(shown)
         times = max(1, _PREVIEW_SIDE // max(encoded.shape[:2]))
         large = encoded.clip(0.0, 1.0).repeat(times, axis=0).repeat(times, axis=1)
         side = max(large.shape[:2])
@@ -282,10 +204,10 @@ def _set_preview(set_id: str, layers: Any) -> None:
 @persistent
 def on_frame(scene: Any, _depsgraph: Any = None) -> None:
     """The values of the new frame; a render waits for them, an interactive window does not."""
-    for item in _items(scene):
+    for item in relight_values.items_of(scene):
         if bpy.app.background or _is_rendering():
             _apply_or_say(item)
-        elif item.set_id in lights or host.shown_edits(item.set_id, components_of(item)) != edits_of(item):
+        elif item.set_id in lights or not _is_shown(item):
             touch(item)
 
 
@@ -293,15 +215,15 @@ def on_frame(scene: Any, _depsgraph: Any = None) -> None:
 def on_render(scene: Any, _depsgraph: Any = None) -> None:
     """Before each image that is rendered. A compositor without render layers gets no change of frame while an animation
     renders, but the values are those of the frame here."""
-    for item in _items(scene):
+    for item in relight_values.items_of(scene):
         _apply_or_say(item)
 
 
 @persistent
 def on_undo(scene: Any, _depsgraph: Any = None) -> None:
     """The values and the pixels may be of different times now."""
-    for item in _items(scene):
-        if host.shown_edits(item.set_id, components_of(item)) != edits_of(item):
+    for item in relight_values.items_of(scene):
+        if not _is_shown(item):
             touch(item, again=True)
 
 
@@ -315,9 +237,9 @@ def forget_file(*_: Any) -> None:
         _unwritten.clear()
 
 
-def _items(scene: Any) -> list[Any]:
-    """The scene's values, where the layers that they are about still exist."""
-    return [item for item in scene.join_relights if item.values and layers_of(item.set_id)]
+def _is_shown(item: Any) -> bool:
+    """Whether the layers show the values."""
+    return host.shown_edits(item.set_id, relight_values.components_of(item)) == relight_values.edits_of(item)
 
 
 def _is_rendering() -> bool:
@@ -327,7 +249,7 @@ def _is_rendering() -> bool:
 
 def _apply_or_say(item: Any) -> None:
     try:
-        apply(item, edits_of(item))
+        apply(item, relight_values.edits_of(item))
     except Failure as failure:
         print(f"JoIN Intrinsics: {item.name} was not relit. {failure}", file=sys.stderr, flush=True)
 

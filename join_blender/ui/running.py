@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import bpy
 from bpy.app.handlers import persistent
@@ -28,6 +28,9 @@ _TICK, _IDLE_TICK = 0.05, 1.0
 """Seconds between two looks at the engine, with and without work."""
 _PATIENCE = 10.0
 """Seconds for which finished layers wait for the user to end a stroke or a drag."""
+
+Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
+"""What Blender wants an operator to return."""
 
 queue = Queue()
 refusal: Failure | None = None
@@ -86,7 +89,13 @@ def undo_soon(message: str, seconds: float = 0.0) -> None:
     if bpy.app.background:
         return
     _undo_due = _undo_due[0] if _undo_due is not None else message, time.monotonic() + seconds
-    _see_that_it_ticks()
+    wake()
+
+
+def report(operator: Any, failure: Failure) -> Outcome:
+    """End an operator with Blender's error message."""
+    operator.report({"ERROR"}, str(failure))
+    return {"CANCELLED"}
 
 
 def refuse(failure: Failure | None) -> None:
@@ -114,47 +123,55 @@ def wait(job: Decomposition) -> None:
 
 
 def wait_for_all() -> list[Failure]:
-    """Block until nothing is queued any more; what went wrong on the way. Engine refusal ends it early."""
-    failures: list[Failure] = []
+    """Block until nothing is queued any more; what went wrong on the way. An engine that does not work ends it."""
+    jobs = list(queue.jobs)
     while queue.jobs and not queue.halted:
-        for job in step():
-            failures += [job.failure] if job.failure is not None else []
+        step()
         time.sleep(0.01)
-    return failures
+    return [job.failure for job in jobs if job.failure is not None]
 
 
-def step() -> list[Decomposition]:
-    """One tick: the engine, then at most one write into Blender's data. Returns the jobs that have ended."""
-    if _undo_due is not None and time.monotonic() >= _undo_due[1] and not _user_is_busy(_undo_due[1]):
-        _push_undo()
-        return []
-    ended = queue.step()
-    for job in ended:
-        _on_end(job)
-    if queue.current is not None:
-        _serve(queue.current)
-    _finish_later()
-    return ended
+def step() -> float | None:
+    """What Blender's timer calls: a look at the engine, then at most one write into Blender's data. Seconds until the
+    next call; None ends the calls."""
+    global _ticking
+    _ticking = True
+    try:
+        if _undo_due is not None and time.monotonic() >= _undo_due[1] and not _user_is_busy(_undo_due[1]):
+            _push_undo()
+            return _TICK
+        for ended in queue.step():
+            _on_end(ended)
+        job, layers = queue.current, _sets.get(queue.current.id) if queue.current is not None else None
+        if job is not None and layers is not None and not (job.state is State.READING and _user_is_busy(job.read_at)):
+            try:
+                if layers.step():
+                    redraw()
+            except Failure as failure:
+                job.fail(failure)
+        _finish_later()
+    finally:
+        _ticking = False
+    _show()
+    if (queue.jobs and not queue.halted) or _later or _undo_due is not None:
+        return _TICK
+    return _IDLE_TICK if queue.connection.engine is not None else None
 
 
 def wake() -> None:
     """See that the timer runs, now."""
-    _see_that_it_ticks()
-    redraw()
-
-
-def _see_that_it_ticks() -> None:
     if bpy.app.background or _ticking:
         return
-    if bpy.app.timers.is_registered(_on_timer):  # it may be dozing
-        bpy.app.timers.unregister(_on_timer)
-    bpy.app.timers.register(_on_timer, first_interval=0.0, persistent=True)
+    if bpy.app.timers.is_registered(step):  # it may be dozing
+        bpy.app.timers.unregister(step)
+    bpy.app.timers.register(step, first_interval=0.0, persistent=True)
+    redraw()
 
 
 def abandon() -> None:
     """End whatever runs: the add-on is going away."""
-    if bpy.app.timers.is_registered(_on_timer):
-        bpy.app.timers.unregister(_on_timer)
+    if bpy.app.timers.is_registered(step):
+        bpy.app.timers.unregister(step)
     for layers in _sets.values():
         layers.discard()
     _sets.clear()
@@ -179,32 +196,6 @@ def redraw() -> None:
         for area in window.screen.areas:
             if area.type == "IMAGE_EDITOR":
                 area.tag_redraw()
-
-
-def _on_timer() -> float | None:
-    """What Blender calls; None ends the calls."""
-    global _ticking
-    _ticking = True
-    try:
-        step()
-    finally:
-        _ticking = False
-    _show()
-    if (queue.jobs and not queue.halted) or _later or _undo_due is not None:
-        return _TICK
-    return _IDLE_TICK if queue.connection.engine is not None else None
-
-
-def _serve(job: Decomposition) -> None:
-    """Put what is ready of a job into the file."""
-    layers = _sets.get(job.id)
-    if layers is None or (job.state is State.READING and _user_is_busy(job.read_at)):
-        return
-    try:
-        if layers.step():
-            redraw()
-    except Failure as failure:
-        job.fail(failure)
 
 
 def _on_end(job: Decomposition) -> None:
@@ -272,14 +263,19 @@ def _finish_later() -> None:
             refuse(failure)
 
 
+def redraw_sidebars() -> None:
+    """Let the sidebars show the new state, where the images are what they were: drawing those takes time."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            for region in area.regions if area.type == "IMAGE_EDITOR" else ():
+                if region.type == "UI":
+                    region.tag_redraw()
+
+
 def _show() -> None:
     """Redraw the sidebars, but only where they would read differently: drawing a window is not free."""
     global _shown
     words = "|".join(status_text.describe(job) + status_text.time_left(job) for job in queue.jobs)
     if words != _shown:
         _shown = words
-        for window in bpy.context.window_manager.windows:
-            for area in window.screen.areas:
-                for region in area.regions if area.type == "IMAGE_EDITOR" else ():
-                    if region.type == "UI":
-                        region.tag_redraw()
+        redraw_sidebars()

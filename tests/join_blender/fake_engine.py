@@ -138,10 +138,13 @@ def main() -> int:
     say("hello", protocol=2 if BEHAVIOUR == "newer" else 1, engine="0", python="3", torch="0", device="cpu", banks=[])
     incoming = requests()
     if BEHAVIOUR == "fuzz":
-        fuzz(next(incoming))
+        request = next(incoming)
+        Path(request["output"]).mkdir(parents=True, exist_ok=True)
+        fuzz(request)
     for request in incoming:
         if request["type"] != "decompose":
             continue
+        Path(request["output"]).mkdir(parents=True, exist_ok=True)
         if BEHAVIOUR in ("slow", "dies_later", "deaf"):
             work_until_cancelled(request, incoming)
             continue

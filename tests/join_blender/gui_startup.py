@@ -231,11 +231,11 @@ def lights() -> list[dict[str, Any]]:
     """The sliders of each set, and what its layers show."""
     found = []
     for item in bpy.context.scene.join_relights:
-        components = module("ui.relight_updates").components_of(item)
+        components = module("host.relight_values").components_of(item)
         found.append(
             {
                 "amounts": {value.label: round(value.amount, 4) for value in item.values},
-                "wanted": module("ui.relight_updates").edits_of(item),
+                "wanted": module("host.relight_values").edits_of(item),
                 "shown": module("host.relight").shown_edits(item.set_id, components),
             }
         )

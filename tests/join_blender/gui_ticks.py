@@ -20,25 +20,25 @@ _NOTEWORTHY = 0.008
 """Seconds from which on the parts of a tick are kept."""
 
 _TICKS = (
-    ("ui.running", "_on_timer"),
+    ("ui.running", "step"),
     ("ui.relight_updates", "_on_timer"),
     ("ui.relight_updates", "touch"),
     ("ui.engine_state", "_tick"),
 )
 _PARTS = {
-    "ui.running": ("_push_undo", "_show", "_on_end", "_finish_later", "redraw"),
-    "ui.relight_updates": ("_show", "_set_preview", "_redraw_sidebars"),
+    "ui.running": ("_push_undo", "_show", "_on_end", "_finish_later", "redraw", "redraw_sidebars"),
+    "ui.relight_updates": ("_show", "_set_preview"),
     "ui.engine_state": ("status_now",),
     "engine.queue.Queue": ("step",),
-    "engine.connection.Connection": ("step", "start", "end"),
-    "engine.background.Task": ("__init__",),
+    "engine.connection.Connection": ("step", "add", "start", "end"),
+    "engine.background.Future": ("__init__",),
     "engine.process.EngineProcess": ("__init__", "poll", "send"),
     "engine.relight.Relight": ("__init__", "_collect", "_ask", "_submit"),
-    "engine.decomposition.Session": ("step", "take_preview", "take_layer", "compact", "close"),
+    "engine.decomposition.Decomposition": ("take_preview", "take_layer", "compact", "close"),
     "host.compositor": ("grow_layers",),
     "host.images": ("new_layer", "fill_layer"),
-    "host.relight": ("keep_original", "write_layer", "material"),
-    "host.layers.LayerSet": ("show_preview", "write", "wire", "discard"),
+    "host.relight": ("keep_original", "write_layer", "stored_decomposition"),
+    "host.layers.LayerSet": ("_show_preview", "_write", "_add_nodes", "discard"),
 }
 
 
@@ -81,7 +81,7 @@ class Meter:
                 wall, thread = time.perf_counter() - wall, time.thread_time() - thread
                 parts, self._parts = self._parts, None
                 self.own_total += wall
-                if "host.images.fill_layer" in parts and "host.layers.LayerSet.show_preview" not in parts:
+                if "host.images.fill_layer" in parts and "host.layers.LayerSet._show_preview" not in parts:
                     label = WRITING
                 elif parts.get("ui.running._push_undo"):
                     label = UNDO

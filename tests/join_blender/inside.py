@@ -554,6 +554,51 @@ def case_folder() -> Report:
     return {"messages": messages}
 
 
+STATIONS = {
+    *("read_source", "Decomposition.__init__", "decompose", "Queue.add", "EngineProcess.__init__", "Source.write"),
+    *("encode", "EngineProcess.send", "Decoder.feed", "Decomposition._on_result", "Decomposition.take_layer"),
+    *("load_layer", "encode_exr", "fill_layer"),
+}
+"""What happens to an image on its way: read, made a job, a request, queued; the engine started, pixels written, the
+request sent; the answer decoded and taken; layers taken, loaded, encoded, put into Blender."""
+
+
+def case_walk() -> Report:
+    """The functions through which an image goes from the click to its layers' pixels: all that are on the stack at one
+    of the stations, in that order. The timer's function is called in a loop, as Blender does it where there is a
+    window."""
+    running, future = module("ui.running"), module("engine.background").Future
+    folder = f"{addon_folder()}/join_blender/"
+    hops: dict[str, None] = {}
+
+    def note(frame: Any, event: str, _argument: Any) -> None:
+        if event != "call" or frame.f_code.co_qualname not in STATIONS:
+            return
+        stack = []
+        while frame is not None:
+            if frame.f_code.co_filename.startswith(folder):
+                stack.append(f"{frame.f_code.co_filename.removeprefix(folder)}: {frame.f_code.co_qualname}")
+            frame = frame.f_back
+        hops.update(dict.fromkeys(reversed(stack)))
+
+    def wait(job: Any) -> None:
+        while job in running.queue.jobs:
+            running.step()
+            time.sleep(0.005)
+
+    def traced(self: Any, work: Callable[[], Any]) -> None:
+        sys.setprofile(note)
+        run(self, work)
+
+    running.wait, run, future._run = wait, future._run, traced
+    bpy.data.images.load(ARGUMENTS["image"]).name = "good"
+    sys.setprofile(note)
+    error = decompose(image="good")
+    sys.setprofile(None)
+    assert not error, error
+    return {"walk": list(hops)}
+
+
 CASES: dict[str, Callable[[], Report]] = {
     name.removeprefix("case_"): function for name, function in globals().items() if name.startswith("case_")
 }

@@ -52,7 +52,9 @@ def test_a_job_survives_whatever_the_engine_says(tmp_path: Path) -> None:
         told += len(messages)
         for message in messages:
             assert message["type"] != DIED
-        job.hear(messages, 1.0)
+        for message in messages:
+            job.hear(message)
+        job.look_at_the_clock(1.0)
         if job.progress is not None:
             assert 0.0 <= job.progress.fraction <= 1.0
         if job.ended:
@@ -121,7 +123,7 @@ def _job(folder: Path) -> Decomposition:
     job = Decomposition(Path("in.png"), Options(), Launch(Path("python"), ROOT), "in.png", output=folder)
     job.request["id"] = job.id = "1"
     job.begin(0.0, running=False)
-    job.hear([EVENTS[0]], 0.0)
+    job.hear(EVENTS[0])
     job.stop(keep=True)
     return job
 

@@ -11,7 +11,7 @@ import pytest
 from join_blender.engine.decomposition import Decomposition
 from join_blender.engine.job import State
 from join_blender.engine.process import DIED, Launch
-from join_blender.engine.protocol import Decoder, NotTheProtocol, Options, encode
+from join_blender.engine.protocol import Decoder, Message, NotTheProtocol, Options, encode
 
 LAUNCH = Launch(Path("python"), Path())
 HELLO = {"type": "hello", "protocol": 1}
@@ -27,9 +27,18 @@ def waiting(folder: Path = Path("/tmp")) -> Decomposition:
     return job
 
 
+def hear(job: Decomposition, events: list[Message], now: float) -> list[Message]:
+    """What the job wants to tell the engine after that."""
+    for event in events:
+        job.hear(event)
+    job.look_at_the_clock(now)
+    told, job.outbox = job.outbox, []
+    return told
+
+
 def started() -> Decomposition:
     job = waiting()
-    assert job.hear([HELLO], 1.0) == [job.request]
+    assert hear(job, [HELLO], 1.0) == [job.request]
     return job
 
 
@@ -55,38 +64,38 @@ def test_what_is_no_message(stream: bytes) -> None:
 
 def test_a_good_life() -> None:
     job = started()
-    job.hear([{"type": "accepted", "id": "7"}], 2.0)
+    hear(job, [{"type": "accepted", "id": "7"}], 2.0)
     assert job.state is State.RUNNING
     progress = {"type": "progress", "id": "7", "stage": "joint", "step": 5, "of": 20, "seconds_left": 3.0, "loss": 0.1}
-    job.hear([progress], 3.0)
+    hear(job, [progress], 3.0)
     assert job.progress is not None and job.progress.fraction == 0.25
-    assert job.hear([RESULT], 4.0) == []
+    assert hear(job, [RESULT], 4.0) == []
     assert job.state is State.DONE and job.ended and job.result == RESULT
 
 
 def test_other_jobs_are_none_of_its_business() -> None:
     job = started()
-    job.hear([{**RESULT, "id": "8"}, {"type": "error", "id": "8", "code": "x", "message": "y", "hint": ""}], 2.0)
+    hear(job, [{**RESULT, "id": "8"}, {"type": "error", "id": "8", "code": "x", "message": "y", "hint": ""}], 2.0)
     assert not job.ended
 
 
 def test_an_error_is_told_as_the_engine_says_it() -> None:
     job = started()
-    job.hear([{"type": "error", "id": "7", "code": "bank_broken", "message": "It is cut.", "hint": "Get it."}], 2.0)
+    hear(job, [{"type": "error", "id": "7", "code": "bank_broken", "message": "It is cut.", "hint": "Get it."}], 2.0)
     assert job.failure is not None and job.failure.code == "bank_broken" and str(job.failure) == "It is cut. Get it."
 
 
 def test_an_error_before_hello_outlives_the_death_that_follows() -> None:
     job = waiting()
     error = {"type": "error", "id": None, "code": "torch_missing", "message": "No torch.", "hint": "Install it."}
-    job.hear([error, {"type": DIED, "message": "exit code 3"}], 1.0)
+    hear(job, [error, {"type": DIED, "message": "exit code 3"}], 1.0)
     assert job.failure is not None and job.failure.code == "torch_missing"
 
 
 @pytest.mark.parametrize(("hello", "code"), [(False, "engine_start"), (True, "engine_died")])
 def test_a_dead_engine(hello: bool, code: str) -> None:
     job = started() if hello else waiting()
-    job.hear([{"type": DIED, "message": "signal 9"}], 2.0)
+    hear(job, [{"type": DIED, "message": "signal 9"}], 2.0)
     assert job.failure is not None and job.failure.code == code and "signal 9" in str(job.failure)
 
 
@@ -94,15 +103,15 @@ def test_no_hello_in_time(tmp_path: Path) -> None:
     job = Decomposition(Path("in.png"), Options(), LAUNCH, "in.png", output=tmp_path)
     job.hello_timeout = 60.0
     job.begin(0.0, running=False)
-    job.hear([], 59.0)
+    hear(job, [], 59.0)
     assert not job.ended
-    job.hear([], 61.0)
+    hear(job, [], 61.0)
     assert job.failure is not None and job.failure.code == "engine_silent" and "60 seconds" in str(job.failure)
 
 
 def test_another_protocol() -> None:
     job = waiting()
-    assert job.hear([{"type": "hello", "protocol": 2}], 1.0) == []
+    assert hear(job, [{"type": "hello", "protocol": 2}], 1.0) == []
     assert job.failure is not None and job.failure.code == "engine_protocol"
 
 
@@ -119,16 +128,16 @@ def test_another_protocol() -> None:
 def test_stopping(keep: bool, answer: dict[str, Any], state: State, has_result: bool) -> None:
     job = started()
     job.stop(keep)
-    assert job.hear([], 2.0) == [{"type": "cancel", "id": "7", "keep": keep}]
-    job.hear([answer], 3.0)
+    assert hear(job, [], 2.0) == [{"type": "cancel", "id": "7", "keep": keep}]
+    hear(job, [answer], 3.0)
     assert job.state is state and (job.result is not None) is has_result and job.failure is None
 
 
 def test_stopping_is_sure_even_if_the_engine_hangs() -> None:
     job = started()
     job.stop(keep=False)
-    job.hear([], 2.0)
-    job.hear([], 13.0)
+    hear(job, [], 2.0)
+    hear(job, [], 13.0)
     assert job.state is State.CANCELLED and job.result is None and job.gave_up
 
 
@@ -136,35 +145,35 @@ def test_a_cancel_that_comes_too_late_is_no_error() -> None:
     job = started()
     job.stop(keep=True)
     error = {"type": "error", "id": "7", "code": "job_unknown", "message": "No such job.", "hint": ""}
-    job.hear([error, RESULT], 2.0)
+    hear(job, [error, RESULT], 2.0)
     assert job.state is State.DONE and job.failure is None
 
 
 def test_a_stop_that_keeps_may_take_its_time_and_can_still_become_one_that_does_not() -> None:
     job = started()
     job.stop(keep=True)
-    job.hear([], 2.0)
-    job.hear([], 100.0)
+    hear(job, [], 2.0)
+    hear(job, [], 100.0)
     assert job.state is State.STOPPING
     job.stop(keep=False)
-    assert job.hear([], 101.0) == [{"type": "cancel", "id": "7", "keep": False}]
-    job.hear([], 112.0)
+    assert hear(job, [], 101.0) == [{"type": "cancel", "id": "7", "keep": False}]
+    hear(job, [], 112.0)
     assert job.state is State.CANCELLED and job.gave_up
 
 
 @pytest.mark.parametrize("layers", [None, {}, [], "albedo.npy", {"albedo": None}, {"albedo": ""}])
 def test_an_answer_without_layers_is_a_failure(layers: Any) -> None:
     job = started()
-    job.hear([{"type": "preview", "id": "7", "layers": layers}], 2.0)
+    hear(job, [{"type": "preview", "id": "7", "layers": layers}], 2.0)
     assert job._preview is None and job.take_preview() == []
-    job.hear([{"type": "result", "id": "7", "layers": layers}], 2.0)
+    hear(job, [{"type": "result", "id": "7", "layers": layers}], 2.0)
     assert job.failure is not None and job.failure.code == "engine_answer"
 
 
 def test_progress_of_the_whole_is_preferred() -> None:
     job = started()
     stage = {"type": "progress", "id": "7", "stage": "joint", "step": 9, "of": 10, "seconds_left": 1.0, "loss": None}
-    job.hear([{**stage, "fraction": 0.25, "total_left": 30.0}], 2.0)
+    hear(job, [{**stage, "fraction": 0.25, "total_left": 30.0}], 2.0)
     assert job.progress is not None and job.progress.fraction == 0.25 and job.progress.seconds_left == 30.0
 
 
@@ -172,4 +181,4 @@ def test_stopping_before_hello_needs_no_engine() -> None:
     job = waiting()
     job.stop(keep=True)
     assert job.state is State.CANCELLED
-    assert job.hear([HELLO], 1.0) == []
+    assert hear(job, [HELLO], 1.0) == []

@@ -50,6 +50,56 @@ def test_arrows_point_one_way(room: str) -> None:
         assert "sys.path" not in path.read_text(encoding="utf-8"), f"{path} changes what Blender's Python finds"
 
 
+DATA = {
+    *("data", "blend_data", "pixels", "nodes", "links", "node_tree", "node_groups", "compositing_node_group"),
+    *("materials", "material_slots", "colorspace_settings", "packed_file", "animation_data", "use_fake_user"),
+}
+"""Attributes through which one gets at, or into, the datablocks of a file."""
+OWN = {"self", "layout", "row", "column", "box", "button", "keeps", "picture"}
+"""What the interface may change: itself, its layout and its small pictures,"""
+ALLOWED = {"context.space_data.image", "area.spaces.active.image", "_SCENE.join_intrinsics", "_SCENE.join_relights"}
+"""and beside that which image an editor shows, and which properties a scene can have."""
+
+
+def chain(node: ast.expr) -> str:
+    """``scene.join_relights`` of what that stands in; the name at the root is what counts."""
+    while isinstance(node, ast.Subscript | ast.Call):
+        node = node.value if isinstance(node, ast.Subscript) else node.func
+    return f"{chain(node.value)}.{node.attr}" if isinstance(node, ast.Attribute) else ast.unparse(node)
+
+
+def targets(node: ast.AST) -> Iterator[ast.expr]:
+    """What a statement assigns to or deletes."""
+    if isinstance(node, ast.Assign | ast.Delete):
+        found = node.targets
+    else:
+        found = [node.target] if isinstance(node, ast.AugAssign | ast.AnnAssign) else []
+    for target in found:
+        yield from target.elts if isinstance(target, ast.Tuple) else [target]
+
+
+@pytest.mark.parametrize("path", modules("ui"), ids=lambda path: path.stem)
+def test_only_host_touches_data(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        where = f"{path.name}:{getattr(node, 'lineno', 0)}"
+        if isinstance(node, ast.Attribute):
+            assert node.attr not in DATA, f"{where} reaches into data: {ast.unparse(node)}"
+        for target in targets(node):
+            assert is_allowed(target), f"{where} changes what is no interface: {ast.unparse(target)}"
+
+
+def is_allowed(target: ast.expr) -> bool:
+    written = chain(target)
+    return "." not in written or written.split(".")[0] in OWN or written in ALLOWED
+
+
+def test_the_rule_about_data_sees_what_it_shall() -> None:
+    """Or it would pass for ever."""
+    for code in ("image.name = 'x'", "del scene.x", "item.values[0].amount += 1", "a, thing.b = 1, 2", "x().y = 1"):
+        assert not all(map(is_allowed, targets(ast.parse(code).body[0]))), code
+    assert all(map(is_allowed, targets(ast.parse("self.a, layout.b, c = 1, 2, 3").body[0])))
+
+
 def test_rooms_are_small() -> None:
     assert {path.name for path in ADDON.iterdir() if path.is_dir() and path.name != "__pycache__"} == {
         *ROOMS,

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The light that the user asks for: ``scene.join_relights``, an item per set with a value per direction. Properties of
+the scene, so that they can be animated; ``ui.relight`` says what their types are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ..engine.relight import Edits
+from . import undo
+from .layers import layers_of
+from .relight import label_of
+
+_filling = False
+
+
+def find(scene: Any, set_id: str | None) -> Any:
+    """The scene's values for a set, or None."""
+    return next((item for item in scene.join_relights if item.set_id == set_id), None)
+
+
+def items_of(scene: Any) -> list[Any]:
+    """The scene's values, where the layers that they are about still exist."""
+    return [item for item in scene.join_relights if item.values and layers_of(item.set_id)]
+
+
+def edits_of(item: Any) -> Edits:
+    """What the values ask for; nothing while the original is shown."""
+    if item.show_original:
+        return ()
+    return tuple(
+        (component, value.direction, round(float(value.amount), 6))
+        for value in item.values
+        for component in value.components.split(",")
+        if abs(value.amount) > 1e-6
+    )
+
+
+def components_of(item: Any) -> list[str]:
+    """Those that can change."""
+    return list(dict.fromkeys(name for value in item.values for name in value.components.split(",")))
+
+
+def add_item(scene: Any, set_id: str, directions: list[dict[str, Any]]) -> Any:
+    """The scene's values for a set, one per direction; amounts are kept where they were there before."""
+    item = find(scene, set_id)
+    if item is None:
+        item = scene.join_relights.add()
+        taken = {other.name for other in scene.join_relights}
+        label = label_of(set_id)
+        item.name, item.set_id = f"{label} {set_id[:6]}" if label in taken else label, set_id
+    before = {value.name: value.amount for value in item.values}
+    with _quietly():
+        item.values.clear()
+        _add_values(item, directions, before)
+    undo.include_everything()
+    return item
+
+
+def set_amounts(item: Any, amounts: Sequence[float]) -> None:
+    """All values at once."""
+    with _quietly():
+        for value, amount in zip(item.values, amounts, strict=True):
+            value.amount = amount
+        item.show_original = False
+    undo.include_everything()
+
+
+def are_filled() -> bool:
+    """Whether a value that changes just now does so from here, and not by the user's hand."""
+    return _filling
+
+
+def is_animated(scene: Any) -> bool:
+    """Whether something of the scene is, as the values may be."""
+    return scene.animation_data is not None and scene.animation_data.action is not None
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    global _filling
+    _filling = True
+    try:
+        yield
+    finally:
+        _filling = False
+
+
+def _add_values(item: Any, directions: list[dict[str, Any]], before: Mapping[str, float]) -> None:
+    """A name that several components have is one value."""
+    for direction in directions:
+        named = not direction["name"].startswith("sefa.")
+        key = direction["name"] if named else direction["label"]  # SeFa's names say nothing of the component
+        value = item.values.get(key)
+        if value is not None:
+            value.components += f",{direction['component']}"
+            continue
+        value = item.values.add()
+        value.name, value.set_id, value.named = key, item.set_id, named
+        value.direction, value.components = direction["name"], direction["component"]
+        value.label, value.about = direction["label"], direction["description"]
+        value.amount = before.get(key, 0.0)
