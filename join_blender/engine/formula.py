@@ -20,14 +20,16 @@ _ORDER = ("albedo", "shading", "specular")
 
 
 def read_formula(value: Any, components: Iterable[str]) -> Formula:
-    """A formula out of JSON's lists. Where it is none, or names other components than there are: albedo × shading +
-    each of the others, as in files of before engines told it."""
+    """A formula out of JSON's lists, without the terms of components that are not there. Where nothing is left of it:
+    albedo × shading + each of the others, as in files of before engines told it."""
     known = set(components)
     try:
-        formula = tuple(tuple(_factor(factor, known) for factor in term) for term in value)
+        terms = tuple(tuple(_factor(factor) for factor in term) for term in value)
     except (TypeError, ValueError):
-        formula = ()
-    if formula and all(any(isinstance(factor, str) for factor in term) for term in formula):
+        terms = ()
+    names = [{factor for factor in term if isinstance(factor, str)} for term in terms]
+    formula = tuple(term for term, needed in zip(terms, names, strict=True) if needed and needed <= known)
+    if formula:
         return formula
     whole = tuple(name for name in ("albedo", "shading") if name in known)
     return (*((whole,) if whole else ()), *((name,) for name in in_order(known) if name not in whole))
@@ -49,8 +51,8 @@ def compose(formula: Formula, layers: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.asarray(reduce(operator.add, (reduce(operator.mul, term) for term in terms)))
 
 
-def _factor(value: Any, known: set[str]) -> str | float:
-    if isinstance(value, str) and value in known:
+def _factor(value: Any) -> str | float:
+    if isinstance(value, str):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)

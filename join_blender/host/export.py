@@ -15,7 +15,6 @@ from ..engine.relight import edits_json
 from .layers import PREVIEW, formula_of, layers_of
 from .relight import layer_bytes, layer_pixels, shown_edits, stored_decomposition
 
-FORMATS = ("EXR16", "EXR32", "PNG8", "PNG16", "JOIN")
 SUFFIXES = {"EXR16": ".exr", "EXR32": ".exr", "PNG8": ".png", "PNG16": ".png", "JOIN": ".join"}
 
 

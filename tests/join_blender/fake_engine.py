@@ -3,6 +3,7 @@
 
 ok: splits the image exactly, after a preview. slow: reports progress and previews until it is cancelled. deaf: as slow,
 but hears no cancel. fuzz: sends broken messages, drawn with the seed in ``FAKE_SEED``, and then works as ok.
+emission: as ok, of a model with one component more.
 torch_missing, garbage, silent, dies, dies_later, newer, half_layers: as the words say.
 """
 
@@ -32,18 +33,23 @@ def requests() -> Any:
         yield from map(json.loads, whole)
 
 
+def components() -> dict[str, float]:
+    """Component → its part of the image, for those that are added; the rest is albedo × shading."""
+    return {"specular": 0.25, "emission": 0.125} if BEHAVIOUR == "emission" else {"specular": 0.25}
+
+
 def split(request: dict[str, Any]) -> dict[str, Any]:
     """albedo × shading + specular = the image, to the last bit but one."""
     image = np.load(request["image"])[..., :3]
-    specular = image * np.float32(0.25)
+    added = {name: image * np.float32(part) for name, part in components().items()}
     albedo = np.linspace(0.2, 0.9, image.size, dtype=np.float32).reshape(image.shape)
-    layers = {"albedo": albedo, "shading": (image - specular) / albedo, "specular": specular}
+    layers = {"albedo": albedo, "shading": (image - sum(added.values())) / albedo, **added}
     output = Path(request["output"])
     paths = {name: str(output / f"{name}.npy") for name in layers}
     for name, path in paths.items():
         np.save(path, layers[name])
     recomposed, decomposition = output / "recomposed.npy", output / "decomposition.join"
-    np.save(recomposed, albedo * layers["shading"] + specular)
+    np.save(recomposed, albedo * layers["shading"] + sum(added.values()))
     decomposition.write_bytes(b"fake")
     (output / "compact.join").write_bytes(b"small fake")
     if BEHAVIOUR == "half_layers":
@@ -54,7 +60,8 @@ def split(request: dict[str, Any]) -> dict[str, Any]:
         "recomposed": str(recomposed),
         "decomposition": str(decomposition),
         "compact": str(output / "compact.join"),
-        "forward_model": "lambertian_specular",
+        "forward_model": "lambertian_" + "_".join(added),
+        "formula": [["albedo", "shading"], *([name] for name in added)],
         "bank": bank,
         "settings": {"preset": request["preset"]},
         "metrics": {"psnr": 40.0},
@@ -65,7 +72,7 @@ def split(request: dict[str, Any]) -> dict[str, Any]:
 def preview(request: dict[str, Any], brightness: float) -> None:
     """Layers of 4 × 3 pixels."""
     paths = {}
-    for name in ("albedo", "shading", "specular"):
+    for name in ("albedo", "shading", *components()):
         paths[name] = str(Path(request["output"]) / f"preview.{name}.npy")
         np.save(paths[name], np.full((3, 4, 3), brightness, np.float32))
     say("preview", id=request["id"], step=1, layers=paths)

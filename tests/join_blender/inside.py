@@ -184,6 +184,19 @@ def case_render() -> Report:
     return {"layers": layer_facts(), "camera": scene.camera is not None}
 
 
+def case_emission() -> Report:
+    """A model that is not albedo × shading + specular, all the way: decomposed, compared, and handed to an export."""
+    report = case_photo()
+    assert bpy.ops.join.view(kind="ERROR", image=Path(ARGUMENTS["image"]).name) == {"FINISHED"}
+    error = next(image for image in bpy.data.images if image.get("join_view") == "error")
+    files, request = module("host.export").export_request(error["join_set"], Path("x.exr"), "EXR32")
+    return {
+        **report,
+        "error": error["join_error_largest"],
+        "exported": [sorted(files), list(request["layers"]), request["formula"]],
+    }
+
+
 def case_own_tree() -> Report:
     """A compositor that belongs to the user stays as it is."""
     scene = bpy.context.scene

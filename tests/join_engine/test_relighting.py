@@ -141,6 +141,17 @@ def test_one_exr_holds_all_layers(tmp_path: Path, layers: dict[str, np.ndarray],
     assert read_image(path).shape == (16, 24, 4)
 
 
+def test_the_whole_image_is_made_as_the_formula_says(tmp_path: Path, layers: dict[str, np.ndarray]) -> None:
+    more = {**layers, "emission": layers["albedo"] * 3.0}
+    formula = (("albedo", "shading"), ("specular",), ("emission",))
+    export_layers(tmp_path / "a.exr", more, "exr", 32, formula=formula)
+    with OpenEXR.File(str(tmp_path / "a.exr"), separate_channels=True) as file:
+        channels = {name: channel.pixels for name, channel in file.channels().items()}
+    whole = more["albedo"] * more["shading"] + more["specular"] + more["emission"]
+    np.testing.assert_allclose(channels["G"], whole[..., 1], rtol=1e-6)
+    np.testing.assert_allclose(channels["emission.R"], more["emission"][..., 0])
+
+
 def test_half_floats_never_overflow(tmp_path: Path, layers: dict[str, np.ndarray]) -> None:
     export_layers(tmp_path / "a.exr", {**layers, "specular": layers["specular"] * 1e6}, "exr", 16)
     with OpenEXR.File(str(tmp_path / "a.exr"), separate_channels=True) as file:
