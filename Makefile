@@ -59,7 +59,7 @@ test-blenders: $(READY)
 	$(RUN) tests/dataset_tools/blenders.py
 
 test-gui: $(READY)
-	$(RUN) tests/join_blender/gui.py --blender "$(or $(BLENDER),blender)"
+	$(RUN) tests/join_blender/gui/click.py --blender "$(or $(BLENDER),blender)"
 
 # Scenes of a seed that no bank was trained on. The same 50 for everybody on the same Blender.
 BANK ?= primeshapes

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from typing import Any
 
 import bpy
@@ -37,8 +36,6 @@ _PREVIEW_SIDE = 256
 connection = Connection()
 lights: dict[str, Relight] = {}
 """By set: those whose engine has been asked for."""
-latency: dict[str, float] = {}
-"""By set: seconds from the values to the preview of them that came last."""
 _previews: Any = None
 _unwritten: dict[str, Update] = {}
 """By set: the newest full layers, of which each tick writes one."""
@@ -133,7 +130,6 @@ def _step(write: bool = True) -> bool:
 
 def _show(set_id: str, update: Update) -> None:
     if update.preview:
-        latency[set_id] = time.monotonic() - update.since
         _set_preview(set_id, update.preview)
     if update.full:
         _unwritten[set_id] = update

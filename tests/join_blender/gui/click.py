@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real click in a real window: ``gui.py --blender COMMAND``.
+"""A real click in a real window: ``click.py --blender COMMAND``.
 
 Installs the zip in a Blender with a screen, presses *Install Engine* (of tiny packages), opens an image beside the JoIN
 tab, moves the mouse to *Decompose Image* and presses. Asserts that the layers appear, that a slider relights them and
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+ROOT = HERE.parents[2]
 TOOL = ROOT.parent / "shared" / "tools" / "real-blender"
 SIZE = (1280, 800)
 """Of the window. Software draws it, and must not be what the test measures."""
@@ -105,7 +105,7 @@ class Window:
         arguments = ["--factory-startup", "-noaudio", "--window-geometry", *map(str, (0, 0, *SIZE))]
         environment = {**os.environ, "BLENDER_USER_RESOURCES": str(self.folder / "user")}
         (self.folder / "user").mkdir()
-        command = [*shlex.split(blender), *arguments, "-P", str(HERE / "gui_startup.py")]
+        command = [*shlex.split(blender), *arguments, "-P", str(HERE / "startup.py")]
         self._log = (self.folder / "blender.log").open("w")
         self._process = subprocess.Popen(command, env=environment, stdout=self._log, stderr=subprocess.STDOUT)
 

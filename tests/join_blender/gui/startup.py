@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs in the Blender that ``gui.py`` clicks in: arranges the window, then only watches and writes down what it sees.
+"""Runs in the Blender that ``click.py`` clicks in: arranges the window, then only watches and writes down what it sees.
 
-Talks to ``gui.py`` through files in the folder ``JOIN_GUI``: ``state.json`` is rewritten at each change, ``command`` is
-a word from outside.
+Talks to ``click.py`` through files in the folder ``JOIN_GUI``: ``state.json`` is rewritten at each change, ``command``
+is a word from outside.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from gui_ticks import Meter
+from ticks import Meter
 
 FOLDER = Path(os.environ["JOIN_GUI"])
 ADDON = "bl_ext.user_default.join_intrinsics"
@@ -76,7 +76,7 @@ def close_one() -> float | None:
 
 
 def begin() -> float | None:
-    """For the picture: what Blender asks when the zip is dragged into its window. Then ``gui.py`` says *install*."""
+    """For the picture: what Blender asks when the zip is dragged into its window. Then ``click.py`` says *install*."""
     bpy.app.timers.register(guarded(obey), first_interval=0.1, persistent=True)
     if not os.environ["JOIN_GUI_PICTURE"]:
         return install()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How long Blender's main thread is held while the add-on works: runs in the Blender that ``gui.py`` clicks in.
+"""How long Blender's main thread is held while the add-on works: runs in the Blender that ``click.py`` clicks in.
 
 Two clocks for each of the add-on's own ticks: the wall's, which on a busy machine also counts the time of everybody
 else, and that of the thread itself. What took the time of a long tick is noted with it.
