@@ -62,13 +62,11 @@ class Update:
         edits: the values.
         preview: component → small layer ``[h, w, 3]``, and "recomposed".
         full: component → bytes of an EXR: the full layers; only those of the components that can be edited.
-        since: when the values came, on ``time.monotonic``'s clock; of a preview.
     """
 
     edits: Edits
     preview: Mapping[str, np.ndarray] = field(default_factory=dict)
     full: Mapping[str, bytes] = field(default_factory=dict)
-    since: float = 0.0
 
 
 class Relight:
@@ -179,9 +177,8 @@ class Relight:
         if self.directions is None:
             self._submit(connection, {"type": "directions"}, self._take_directions)
         elif wanted is not None and wanted != self._previewed:
-            since = self._wanted_at
             request = self._relight(wanted, preview=True)
-            self._submit(connection, request, lambda result: self._take_preview(wanted, since, result))
+            self._submit(connection, request, lambda result: self._take_preview(wanted, result))
         elif wanted is not None and wanted != self._filled and self._encoding is None and self._rests:
             asked = time.monotonic()
             request = self._relight(wanted, store=False)
@@ -235,10 +232,10 @@ class Relight:
         self.directions = [dict(direction) for direction in result["directions"]]
         return []
 
-    def _take_preview(self, edits: Edits, since: float, result: Message) -> list[Update]:
+    def _take_preview(self, edits: Edits, result: Message) -> list[Update]:
         self._previewed = edits
         files = {**result["layers"], "recomposed": result["recomposed"]}
-        return [Update(edits, {name: load_layer(path) for name, path in files.items()}, since=since)]
+        return [Update(edits, {name: load_layer(path) for name, path in files.items()})]
 
     def _take_full(self, edits: Edits, asked: float, result: Message) -> list[Update]:
         self._full_took = time.monotonic() - asked

@@ -193,11 +193,17 @@ moves: list[list[float]] = []
 
 def time_the_slider() -> None:
     """Note when what a value leads to is there."""
-    relight, decoder = module("ui.relight_updates"), module("engine.protocol").Decoder
+    relight, decoder, light = module("ui.relight_updates"), module("engine.protocol").Decoder, module("engine.relight")
     panel = module("ui.relight").JOIN_PT_relight
-    feed, show, draw = decoder.feed, relight._show, panel.draw
+    feed, show, draw, want = decoder.feed, relight._show, panel.draw, light.Relight.want
     answered = 0.0
+    asked: dict[Any, float] = {}
     shown: list[list[float]] = []
+
+    def timed_want(self: Any, edits: Any, rested: bool = False) -> None:
+        if edits != self._wanted:
+            asked[edits] = time.monotonic()
+        want(self, edits, rested)
 
     def timed_feed(self: Any, piece: bytes) -> Any:
         nonlocal answered
@@ -209,7 +215,7 @@ def time_the_slider() -> None:
     def timed_show(set_id: str, update: Any) -> None:
         show(set_id, update)
         if update.preview and update.edits:
-            shown.append([update.since, answered, time.monotonic()])
+            shown.append([asked[update.edits], answered, time.monotonic()])
 
     def timed_draw(self: Any, context: Any) -> None:
         draw(self, context)
@@ -217,7 +223,7 @@ def time_the_slider() -> None:
             moves.append([round(moment - since, 4) for moment in (*times, time.monotonic())])
         shown.clear()
 
-    decoder.feed, relight._show, panel.draw = timed_feed, timed_show, timed_draw
+    decoder.feed, relight._show, panel.draw, light.Relight.want = timed_feed, timed_show, timed_draw, timed_want
 
 
 def last_message() -> list[str]:
