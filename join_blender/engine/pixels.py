@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from .failure import Failure
+from .vocabulary import color
 
 _BAND = 1 << 17
 """Pixels that are converted at a time."""
@@ -160,16 +161,7 @@ def _shrunk(rows: np.ndarray, factor: int) -> np.ndarray:
     return blocks.mean(axis=(1, 3), dtype=np.float32)
 
 
-def _decode_srgb(encoded: np.ndarray) -> np.ndarray:
-    return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
-
-
-def encode_srgb(linear: np.ndarray) -> np.ndarray:
-    """Of linear values from 0 on."""
-    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055)
-
-
-SRGB_DECODED = _decode_srgb(np.arange(256) / 255.0).astype(np.float32)
+SRGB_DECODED = color.srgb_decode(np.arange(256) / 255.0).astype(np.float32)
 """Byte → linear."""
 
 

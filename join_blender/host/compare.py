@@ -15,8 +15,8 @@ import numpy as np
 
 from ..engine.exr import encode_exr
 from ..engine.failure import Failure
-from ..engine.formula import Formula, compose
 from ..engine.pixels import Source
+from ..engine.vocabulary import Formula, compose
 from . import images
 from .layers import SET, SOURCE, VIEW, VIEW_OF, all_images, formula_of, layers_of
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 
-from ..engine.formula import Formula, components_of
+from ..engine.vocabulary import Formula, components_in
 from .recombine import grow_group
 from .versions import compositor_output, compositor_tree, create_compositor_tree, remove_compositor_tree
 
@@ -50,7 +50,7 @@ def grow_layers(scene: bpy.types.Scene, title: str, layers: Mapping[str, bpy.typ
     if group is None:
         _add_group(tree, recombination, title)
         return False
-    components = components_of(formula)
+    components = components_in(formula)
     for index, component in enumerate(components):
         if not group.inputs[index].is_linked:
             _add_image(tree, group, index, component, layers[component])

@@ -9,9 +9,9 @@ import bpy
 import numpy as np
 
 from ..engine.failure import Failure
-from ..engine.formula import in_order
 from ..engine.protocol import Message
 from ..engine.relight import edits_json
+from ..engine.vocabulary import in_order
 from .layers import PREVIEW, formula_of, layers_of
 from .relight import layer_bytes, layer_pixels, shown_edits, stored_decomposition
 

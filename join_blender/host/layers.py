@@ -11,7 +11,7 @@ Every finished layer carries:
   ``join_frame``, the number of the file in an image sequence;
 - ``join_bank``, ``join_bank_sha256``, ``join_bank_path``, ``join_preset``, ``join_seed``, ``join_settings`` and
   ``join_metrics`` (JSON);
-- ``join_formula``: how the layers make the image, see :mod:`join_blender.engine.formula` (JSON);
+- ``join_formula``: how the layers make the image, see :mod:`join_blender.engine.vocabulary` (JSON);
 - ``join_decomposition``: bytes of a ``.join`` file with the codes and small layers, for relighting.
 """
 
@@ -27,9 +27,9 @@ import bpy
 
 from ..engine.decomposition import Decomposition, Layer
 from ..engine.failure import Failure
-from ..engine.formula import Formula, read_formula
 from ..engine.job import State
 from ..engine.protocol import Message
+from ..engine.vocabulary import Formula, read_formula
 from . import compositor, images
 
 SET, COMPONENT, SOURCE, PREVIEW = "join_set", "join_component", "join_source", "join_preview"

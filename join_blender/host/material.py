@@ -16,6 +16,7 @@ import bpy
 import numpy as np
 
 from ..engine.failure import Failure
+from ..engine.vocabulary import color
 
 ESTIMATE = "Estimate from the specular layer: adjust to taste"
 _MATTE, _GLOSSY = 0.8, 0.25
@@ -24,7 +25,7 @@ _PLAIN, _STRONG = 0.3, 0.7
 """Specular IOR Level likewise; 0.5 is an index of refraction of 1.5."""
 _FAINT = 1e-3
 """A specular layer that nowhere exceeds this shows no highlight, and says nothing."""
-_WEIGHTS = np.array([0.2126, 0.7152, 0.0722], np.float32)
+_WEIGHTS = np.array(color.LUMINANCE_WEIGHTS, np.float32)
 
 
 def make_material(name: str, layers: Mapping[str, bpy.types.Image]) -> bpy.types.Material:

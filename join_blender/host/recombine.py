@@ -14,7 +14,7 @@ from typing import Any
 
 import bpy
 
-from ..engine.formula import Formula, components_of
+from ..engine.vocabulary import Formula, components_in
 from .versions import new_math, new_mix
 
 GROUP_NAME = "JoIN Recombine"
@@ -33,11 +33,11 @@ def grow_group(formula: Formula) -> bpy.types.NodeTree | None:
 
     Between two pieces anything may happen, such as an undo: what is there already is found anew each time.
     """
-    components = components_of(formula)
+    components = components_in(formula)
     group = _find(formula)
     if group is None:
         group = bpy.data.node_groups.new(GROUP_NAME, "CompositorNodeTree")
-        group[COMPONENTS], group[FORMULA] = components, json.dumps(formula)
+        group[COMPONENTS], group[FORMULA] = list(components), json.dumps(formula)
         group[VERSION], group[GROWN] = _CURRENT, 0
         _add_sockets(group, formula)
         group.nodes.new("NodeGroupInput").location = (-_COLUMN, 0.0)
@@ -68,7 +68,7 @@ def _find(formula: Formula) -> Any:
 
 def _add_formula(group: Any, formula: Formula) -> Any:
     """The nodes that multiply and add the graded layers; the socket with the image."""
-    rows = {name: -index * _ROW for index, name in enumerate(components_of(formula))}
+    rows = {name: -index * _ROW for index, name in enumerate(components_in(formula))}
     total, column = None, 7
     for term in formula:
         # A layer comes first: a Mix node takes the alpha of its first input.
@@ -96,7 +96,7 @@ def _graded(group: Any, component: str) -> Any:
 def _add_sockets(group: Any, formula: Formula) -> None:
     """The layers first, then a closed panel of controls for each."""
     face = group.interface
-    components = components_of(formula)
+    components = components_in(formula)
     alone = {term[0] for term in formula if len(term) == 1}
     face.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
     for component in components:

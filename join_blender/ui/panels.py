@@ -10,9 +10,9 @@ import bpy
 from ..engine import memory
 from ..engine.decomposition import Decomposition
 from ..engine.failure import Failure
-from ..engine.formula import in_order
 from ..engine.job import State
 from ..engine.queue import concerns_engine
+from ..engine.vocabulary import in_order
 from ..host import layers as sets
 from ..host.images import image_named
 from . import compare, decompose, running

@@ -19,8 +19,8 @@ from bpy.app.handlers import persistent
 
 from ..engine.connection import Connection
 from ..engine.failure import Failure
-from ..engine.pixels import encode_srgb
 from ..engine.relight import Edits, Relight, Update
+from ..engine.vocabulary import color
 from ..host import relight as host
 from ..host import relight_values, undo
 from ..host.layers import layers_of
@@ -181,8 +181,7 @@ def _set_preview(set_id: str, layers: Any) -> None:
         key = f"{set_id} {what}"
         picture = _previews.get(key) or _previews.new(key)
         linear = np.asarray(layers[what]).clip(0.0, None)
-        shown = linear / (1.0 + linear) if what == "shading" else linear
-        encoded = encode_srgb(shown)
+        encoded = color.srgb_encode(color.reinhard_encode(linear) if what == "shading" else linear)
         times = max(1, _PREVIEW_SIDE // max(encoded.shape[:2]))
         large = encoded.clip(0.0, 1.0).repeat(times, axis=0).repeat(times, axis=1)
         side = max(large.shape[:2])

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,13 +43,30 @@ def test_arrows_point_one_way(room: str) -> None:
     for path in modules(room):
         for level, name in imported(path):
             top = name.split(".")[0]
-            assert top not in ("torch", "join_engine", "dataset_tools"), f"{path}: {name}"
+            if path.name != "vocabulary.py":
+                assert top not in ("torch", "join_engine", "dataset_tools"), f"{path}: {name}"
             assert level < 3, f"{path} reaches out of the add-on: {name}"
             if level == 0:
                 assert top != "bpy" or room in WITH_BLENDER, f"{path} knows Blender"
             elif level == 2:
                 assert top in ROOMS[room], f"{path} imports {name}"
         assert "sys.path" not in path.read_text(encoding="utf-8"), f"{path} changes what Blender's Python finds"
+
+
+def test_the_vocabulary_needs_nothing() -> None:
+    """Of the engine the add-on imports two modules of data and arithmetic, wherever they lie."""
+    (path,) = [path for path in modules("engine") if path.name == "vocabulary.py"]
+    assert {name for _, name in imported(path) if name.startswith("join_engine")} == {
+        "join_engine.forward_models.Formula",
+        "join_engine.color",
+        "join_engine.forward_models",
+    }
+    program = """
+import sys, join_blender.engine.vocabulary
+loaded = {name for name in sys.modules if name.split(".")[0] in ("join_engine", "torch", "numpy", "bpy")}
+assert loaded == {"join_engine", *(f"join_engine.{name}" for name in ("color", "errors", "forward_models"))}, loaded
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 
 DATA = {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from join_blender.engine.formula import components_of, compose, in_order, read_formula
+from join_blender.engine.vocabulary import components_in, compose, in_order, read_formula
 
 USUAL = (("albedo", "shading"), ("specular",))
 
@@ -16,7 +16,7 @@ USUAL = (("albedo", "shading"), ("specular",))
 def test_a_formula_is_read_and_computed() -> None:
     formula = read_formula([["albedo", "shading"], [0.5, "emission"]], ("albedo", "shading", "emission"))
     assert formula == (("albedo", "shading"), (0.5, "emission"))
-    assert components_of(formula) == ["albedo", "shading", "emission"]
+    assert components_in(formula) == ("albedo", "shading", "emission")
     layers = {name: np.full((1, 2, 3), value, np.float32) for name, value in zip("abc", (2, 3, 8), strict=True)}
     image = compose((("a", "b"), (0.5, "c")), layers)
     assert image.dtype == np.float32 and (image == 10.0).all()

@@ -1,22 +1,32 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a set's layers make the image, as the engine tells it: a sum of products of components and numbers.
+"""What the add-on shares with the engine and the renderer: colour curves, components, and how they make the image.
 
-``(("albedo", "shading"), ("specular",))`` is albedo × shading + specular. Each of a decomposition's layers keeps it.
+The two modules of the engine's that are imported here are data and arithmetic, need nothing beyond Python, and lie
+beside the add-on in a checkout as in the installed extension, where Blender gives both a longer name. Nothing else of
+the engine is ever imported.
 """
 
 from __future__ import annotations
 
+import importlib
 import math
-import operator
-from collections.abc import Iterable, Mapping
-from functools import reduce
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    from join_engine import color, forward_models
+    from join_engine.forward_models import Formula
+else:
+    _beside = __name__.rpartition("join_blender.")[0]
+    color = importlib.import_module(f"{_beside}join_engine.color")
+    forward_models = importlib.import_module(f"{_beside}join_engine.forward_models")
+    Formula = forward_models.Formula
 
-Formula = tuple[tuple[str | float, ...], ...]
+__all__ = ["Formula", "color", "components_in", "compose", "in_order", "read_formula"]
 
-_ORDER = ("albedo", "shading", "specular")
+components_in, compose = forward_models.components_in, forward_models.compose
+
+_ORDER = tuple(color.DEFAULT_TRANSFORMS)
 
 
 def read_formula(value: Any, components: Iterable[str]) -> Formula:
@@ -35,20 +45,9 @@ def read_formula(value: Any, components: Iterable[str]) -> Formula:
     return (*((whole,) if whole else ()), *((name,) for name in in_order(known) if name not in whole))
 
 
-def components_of(formula: Formula) -> list[str]:
-    """The components, in the order in which they first occur."""
-    return list(dict.fromkeys(factor for term in formula for factor in term if isinstance(factor, str)))
-
-
 def in_order(components: Iterable[str]) -> list[str]:
     """Components as people read them: albedo, shading, specular, and what else there is by name."""
     return sorted(components, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
-
-
-def compose(formula: Formula, layers: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The image of linear layers ``[H, W, 3]``."""
-    terms = ((layers[factor] if isinstance(factor, str) else np.float32(factor) for factor in term) for term in formula)
-    return np.asarray(reduce(operator.add, (reduce(operator.mul, term) for term in terms)))
 
 
 def _factor(value: Any) -> str | float:
