@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 
 from ..engine.vocabulary import Formula, components_in
-from .recombine import grow_group
+from .recombine import add_group_step
 from .versions import compositor_output, compositor_tree, create_compositor_tree, remove_compositor_tree
 
 _COLUMN, _ROW, _MARGIN = 260, 320, 120
@@ -27,17 +27,19 @@ def add_layers(scene: bpy.types.Scene, title: str, layers: Mapping[str, bpy.type
         True when the tree was made here and is connected to the scene's output.
     """
     made_here = compositor_tree(scene) is None
-    while not grow_layers(scene, title, layers, formula):
+    while not add_layers_step(scene, title, layers, formula):
         pass
     return made_here
 
 
-def grow_layers(scene: bpy.types.Scene, title: str, layers: Mapping[str, bpy.types.Image], formula: Formula) -> bool:
+def add_layers_step(
+    scene: bpy.types.Scene, title: str, layers: Mapping[str, bpy.types.Image], formula: Formula
+) -> bool:
     """One piece of :func:`add_layers`, which as a whole would keep Blender waiting; True when nothing is left to do.
 
     Between two pieces anything may happen, such as an undo: what is there already is found anew each time.
     """
-    recombination = grow_group(formula)
+    recombination = add_group_step(formula)
     if recombination is None:
         return False
     tree: Any = compositor_tree(scene)
@@ -60,7 +62,7 @@ def grow_layers(scene: bpy.types.Scene, title: str, layers: Mapping[str, bpy.typ
 
 
 def drop_unfinished(scene: bpy.types.Scene, title: str) -> None:
-    """Take away what :func:`grow_layers` has begun and will not finish."""
+    """Take away what :func:`add_layers_step` has begun and will not finish."""
     tree: Any = compositor_tree(scene)
     if tree is None:
         return

@@ -165,7 +165,7 @@ class LayerSet:
         scene: bpy.types.Scene | None = bpy.data.scenes.get(self.scene)
         if scene is None or self.update is not None:
             return True
-        return compositor.grow_layers(scene, self._title, self._layers(), formula_of(self.job.id))
+        return compositor.add_layers_step(scene, self._title, self._layers(), formula_of(self.job.id))
 
     @property
     def _title(self) -> str:

@@ -19,7 +19,7 @@ from .versions import new_math, new_mix
 
 GROUP_NAME = "JoIN Recombine"
 FORMULA = "join_formula"
-COMPONENTS, VERSION, GROWN = "join_components", "join_version", "join_grown"
+COMPONENTS, VERSION, BUILT = "join_components", "join_version", "join_built"
 """Custom properties by which a group is found again, whatever it is called, beside that of its formula; the last one is
 on an unfinished group, and says how many of its components are there."""
 _CURRENT = 3
@@ -27,7 +27,7 @@ _CURRENT = 3
 _COLUMN, _ROW = 220, 420
 
 
-def grow_group(formula: Formula) -> bpy.types.NodeTree | None:
+def add_group_step(formula: Formula) -> bpy.types.NodeTree | None:
     """The group for this formula; its inputs are in the order of the components. Where the file has none yet, each call
     makes a piece of it and returns None: the whole at once would keep Blender waiting.
 
@@ -38,22 +38,22 @@ def grow_group(formula: Formula) -> bpy.types.NodeTree | None:
     if group is None:
         group = bpy.data.node_groups.new(GROUP_NAME, "CompositorNodeTree")
         group[COMPONENTS], group[FORMULA] = list(components), json.dumps(formula)
-        group[VERSION], group[GROWN] = _CURRENT, 0
+        group[VERSION], group[BUILT] = _CURRENT, 0
         _add_sockets(group, formula)
         group.nodes.new("NodeGroupInput").location = (-_COLUMN, 0.0)
         exit_ = group.nodes.new("NodeGroupOutput")
         exit_.location = ((7 + len(components)) * _COLUMN, 0.0)
-    elif GROWN not in group:
+    elif BUILT not in group:
         return group
-    elif group[GROWN] < len(components):
-        name = components[group[GROWN]].capitalize()
+    elif group[BUILT] < len(components):
+        name = components[group[BUILT]].capitalize()
         entry = next(node for node in group.nodes if node.bl_idname == "NodeGroupInput")
-        _add_grading(group, entry.outputs, name, -group[GROWN] * _ROW)
-        group[GROWN] += 1
+        _add_grading(group, entry.outputs, name, -group[BUILT] * _ROW)
+        group[BUILT] += 1
     else:
         exit_ = next(node for node in group.nodes if node.bl_idname == "NodeGroupOutput")
         group.links.new(_add_formula(group, formula), exit_.inputs[0])
-        del group[GROWN]
+        del group[BUILT]
     return None
 
 

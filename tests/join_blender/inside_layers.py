@@ -96,7 +96,7 @@ def case_unfinished_nodes() -> Report:
     compositor, versions = module("host.compositor"), module("host.versions")
     made_images = {name: write_layer(f"x {name}", np.ones((4, 6, 3), np.float32)) for name in "ab"}
     formula = (("a", "b"),)
-    while module("host.recombine").grow_group(formula) is None:
+    while module("host.recombine").add_group_step(formula) is None:
         pass  # this one stays, it may serve others
     report: Report = {}
     for own in (False, True):
@@ -105,7 +105,7 @@ def case_unfinished_nodes() -> Report:
             if own:
                 versions.create_compositor_tree(scene)
             before = described_tree(versions.compositor_tree(scene))
-            done = [compositor.grow_layers(scene, "x", made_images, formula) for _ in range(pieces)]
+            done = [compositor.add_layers_step(scene, "x", made_images, formula) for _ in range(pieces)]
             assert not any(done[: 3 if own else 4]), done
             if any(done):
                 break
