@@ -26,7 +26,7 @@ help:
 	@echo "make test-gui BLENDER=5.2   - a real click in a real window"
 	@echo "make train-materials        - renders, trains and installs the bank; also train-primeshapes (hours)"
 	@echo "make train-smoke            - the same at 32 pixels in minutes: does everything run?"
-	@echo "make heldout BANK=materials - render 50 held-out scenes and print the table of the README; also primeshapes"
+	@echo "make heldout BANK=materials - render 50 held-out scenes and print their table; also primeshapes"
 	@echo "make scorecard [COUNT=100]  - every method and baseline for the shipped banks, into their cards (hours)"
 
 $(READY): pyproject.toml
