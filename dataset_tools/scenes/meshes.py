@@ -24,7 +24,7 @@ class MeshData:
     smooth: np.ndarray
 
 
-def _joined(*parts: MeshData) -> MeshData:
+def joined(*parts: MeshData) -> MeshData:
     """Several meshes as one."""
     firsts = np.cumsum([0, *(len(part.vertices) for part in parts[:-1])])
     return MeshData(
@@ -36,7 +36,7 @@ def _joined(*parts: MeshData) -> MeshData:
     )
 
 
-def _quads(vertices: np.ndarray, faces: np.ndarray, uvs: np.ndarray, *, smooth: bool) -> MeshData:
+def quads(vertices: np.ndarray, faces: np.ndarray, uvs: np.ndarray, *, smooth: bool) -> MeshData:
     """Vertices [V, 3], faces [F, 4], UVs [F, 4, 2] as a mesh."""
     count = len(faces)
     return MeshData(
@@ -54,7 +54,7 @@ _SQUARE = np.array([(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)])
 def rectangle(width: float, depth: float) -> MeshData:
     """A rectangle in the xy plane, centred, facing +z."""
     flat = _SQUARE * (width / 2.0, depth / 2.0)
-    return _quads(np.column_stack([flat, np.zeros(4)]), np.arange(4)[None], flat[None], smooth=False)
+    return quads(np.column_stack([flat, np.zeros(4)]), np.arange(4)[None], flat[None], smooth=False)
 
 
 def grid(corners: Sequence[tuple[float, float]], cells: int) -> MeshData:
@@ -62,8 +62,8 @@ def grid(corners: Sequence[tuple[float, float]], cells: int) -> MeshData:
     s, t = np.meshgrid(np.linspace(0.0, 1.0, cells + 1), np.linspace(0.0, 1.0, cells + 1))
     weights = np.stack([(1 - s) * (1 - t), s * (1 - t), s * t, (1 - s) * t], axis=-1).reshape(-1, 4)
     flat = weights @ np.asarray(corners)
-    faces = _lattice(cells, cells, cells + 1)
-    return _quads(np.column_stack([flat, np.zeros(len(flat))]), faces, flat[faces], smooth=True)
+    faces = lattice(cells, cells, cells + 1)
+    return quads(np.column_stack([flat, np.zeros(len(flat))]), faces, flat[faces], smooth=True)
 
 
 def bulged(flat: MeshData, bulge: tuple[float, float]) -> MeshData:
@@ -73,7 +73,7 @@ def bulged(flat: MeshData, bulge: tuple[float, float]) -> MeshData:
     return replace(flat, vertices=vertices)
 
 
-def _lattice(columns: int, rows: int, stride: int) -> np.ndarray:
+def lattice(columns: int, rows: int, stride: int) -> np.ndarray:
     """Faces [columns · rows, 4] of a lattice of vertices whose rows are ``stride`` long."""
     first = (np.arange(rows)[:, None] * stride + np.arange(columns)).reshape(-1)
     return np.column_stack([first, first + 1, first + stride + 1, first + stride])
@@ -91,8 +91,8 @@ def _revolve(profile: Sequence[tuple[float, float]], around: float) -> MeshData:
         [radius[:, None] * turn_x, radius[:, None] * turn_y, np.broadcast_to(z[:, None], (len(z), len(turn)))], axis=-1
     )
     uvs = np.stack(np.broadcast_arrays(turn * around, lengths[:, None]), axis=-1).reshape(-1, 2)
-    faces = _lattice(_SEGMENTS, len(z) - 1, _SEGMENTS + 1)
-    return _quads(vertices.reshape(-1, 3), faces, uvs[faces], smooth=True)
+    faces = lattice(_SEGMENTS, len(z) - 1, _SEGMENTS + 1)
+    return quads(vertices.reshape(-1, 3), faces, uvs[faces], smooth=True)
 
 
 def _disc(radius: float, z: float, *, up: bool) -> MeshData:
@@ -123,13 +123,13 @@ def cone(radius: float, height: float) -> MeshData:
     """A cone that stands on z = 0."""
     # Several rows: with one, the normals of the tip would be averaged over the whole side.
     profile = [(radius * max(1.0 - t / 8.0, 1e-4), height * t / 8.0) for t in range(9)]
-    return _joined(_revolve(profile, radius), _disc(radius, 0.0, up=False))
+    return joined(_revolve(profile, radius), _disc(radius, 0.0, up=False))
 
 
 def cylinder(radius: float, height: float) -> MeshData:
     """A cylinder that stands on z = 0."""
     side = _revolve([(radius, 0.0), (radius, height)], radius)
-    return _joined(side, _disc(radius, height, up=True), _disc(radius, 0.0, up=False))
+    return joined(side, _disc(radius, height, up=True), _disc(radius, 0.0, up=False))
 
 
 def torus(major: float, minor: float) -> MeshData:
@@ -155,7 +155,7 @@ def cube(half: float) -> MeshData:
     square = np.column_stack([_SQUARE, np.ones(4)]) * half
     vertices = np.einsum("sk,fkd->fsd", square, axes).reshape(-1, 3)
     faces = np.arange(24).reshape(6, 4)
-    return _quads(vertices, faces, np.tile(square[:, :2], (6, 1, 1)), smooth=False)
+    return quads(vertices, faces, np.tile(square[:, :2], (6, 1, 1)), smooth=False)
 
 
 _SHAPES: dict[str, Callable[..., MeshData]] = {

@@ -10,6 +10,7 @@ from dataset_tools.materials.library import (
     masonry,
     metal,
     minerals,
+    painted,
     patterns,
     printed,
     scanned,
@@ -18,6 +19,6 @@ from dataset_tools.materials.library import (
     wood,
 )
 
-_MODULES = (patterns, masonry, minerals, ground, synthetic, metal, printed, wood, textile, fibre, scanned)
+_MODULES = (patterns, masonry, minerals, ground, synthetic, metal, printed, wood, textile, fibre, scanned, painted)
 
 FAMILIES: dict[str, Family] = {family.name: family for module in _MODULES for family in module.FAMILIES}

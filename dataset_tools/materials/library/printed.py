@@ -15,7 +15,7 @@ from dataset_tools.specs.description import Color, Material
 from dataset_tools.specs.sampling import choose, natural, uniform
 
 
-def _centred(graph: Graph, found: Blocks, width: float, height: float) -> tuple[Socket, Socket]:
+def centred(graph: Graph, found: Blocks, width: float, height: float) -> tuple[Socket, Socket]:
     """Position from the middle of the block."""
     return graph.math("SUBTRACT", found.x, 0.5 * width), graph.math("SUBTRACT", found.y, 0.5 * height)
 
@@ -34,7 +34,7 @@ def _polygon(graph: Graph, x: Socket, y: Socket, corners: float) -> Socket:
     return graph.math("MULTIPLY", length, graph.math("COSINE", graph.math("SUBTRACT", from_corner, 0.5 * side)))
 
 
-def _emblem(graph: Graph, x: Socket, y: Socket, size: float, name: Socket) -> Socket:
+def emblem(graph: Graph, x: Socket, y: Socket, size: float, name: Socket) -> Socket:
     """1 on a figure of 5 × 7 random dots about (0, 0), alike left and right; every ``name`` has its own."""
     step = size / 7.0
     column = graph.math("FLOOR", graph.math("ADD", graph.math("DIVIDE", graph.math("ABSOLUTE", x), step), 0.5))
@@ -88,12 +88,12 @@ def sign(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A bordered sign with a figure on a plain panel."""
     size, parameters = material.scale, material.parameters
     found = blocks(graph, at.uv, size, size)
-    x, y = _centred(graph, found, size, size)
+    x, y = centred(graph, found, size, size)
     radius = size * parameters["radius"]
     reach = _polygon(graph, x, y, parameters["corners"])
     plate = graph.math("LESS_THAN", reach, radius)
     field = graph.math("LESS_THAN", reach, radius * (1.0 - parameters["border"]))
-    figure = _emblem(graph, x, y, radius * parameters["glyph"], found.name)
+    figure = emblem(graph, x, y, radius * parameters["glyph"], found.name)
     panel, border, ground, ink = material.colors
     drawn = graph.mix(graph.math("MULTIPLY", figure, field), graph.mix(field, border, ground), ink)
     return _scuffed(graph, at, material, graph.mix(plate, panel, drawn))
@@ -126,7 +126,7 @@ def lettering(graph: Graph, at: Coordinates, material: Material) -> Surface:
     high = line * material.parameters["lines"]
     x = graph.math("SUBTRACT", found.x, 0.5 * letter)
     y = graph.math("SUBTRACT", found.y, 0.5 * line)
-    dots = _emblem(graph, x, y, high, found.name)
+    dots = emblem(graph, x, y, high, found.name)
     ink = graph.math("MULTIPLY", dots, graph.math("GREATER_THAN", space, 0.14))
     ink = graph.math("MULTIPLY", ink, graph.math("GREATER_THAN", written, 0.12))
     return _scuffed(graph, at, material, graph.mix(ink, material.colors[0], material.colors[1]))
@@ -136,8 +136,8 @@ def emblems(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A wallpaper or wrapping of figures in rows, each of them another, in two inks."""
     size = material.scale
     found = blocks(graph, at.uv, size, size, shift=0.5)
-    x, y = _centred(graph, found, size, size)
-    figure = _emblem(graph, x, y, 0.72 * size, found.name)
+    x, y = centred(graph, found, size, size)
+    figure = emblem(graph, x, y, 0.72 * size, found.name)
     _, which, _ = graph.xyz(graph.random(found.name))
     ink = graph.mix(graph.math("GREATER_THAN", which, 0.6), material.colors[1], material.colors[2])
     return _scuffed(graph, at, material, graph.mix(figure, material.colors[0], ink))
