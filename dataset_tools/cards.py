@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dataset_tools import imports, preview, shards, stats, stats_text
+from dataset_tools import imports, preview, shards, specs, stats, stats_text
 from dataset_tools.errors import UserError
 from dataset_tools.passes import COMPONENTS
 
@@ -93,6 +93,9 @@ def command(folder: Path, header: Mapping[str, Any]) -> str:
     if header.get("materials"):
         words += [f"--materials {header['materials']}", f"--scanned-share {header['scanned_share']}"]
     words += [f"--skins {header['skins']}"] if header.get("skins") else []
+    words += [f"--environments {header['environments']}"] if header.get("environments") else []
+    if header.get("lighting"):
+        words += ["--lighting", *(f"{kind}={share:g}" for kind, share in header["lighting"].items())]
     return " ".join([*words, "--out DIR"])
 
 
@@ -110,6 +113,10 @@ def _files(header: Mapping[str, Any], own: bool) -> str:
             "- albedo = diffuse_color; shading = diffuse_direct + diffuse_indirect; specular = glossy_color × "
             "(glossy_direct + glossy_indirect); `mask` is 0 where shading means nothing (bare metal, nearly black)"
         )
+        if header["dataset"] in specs.CUTOUTS:
+            lines.append(
+                "- `alpha`, in the EXR of cut-outs only, is the share of a pixel that is not background; over black"
+            )
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ in degrees, lengths in metres.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -49,6 +50,17 @@ def people(stored: Json) -> list[str]:
     found = _having(stored.get("scene"), "build")
     builds = [(person["build"], person["skin"]["tone"]) for person in found]
     return [f"{'woman' if b['gender'] < 0.5 else 'man'} of {b['age']:.0f}, {tone} skin" for b, tone in builds]
+
+
+def lightings(stored: Json) -> list[str]:
+    """The kind of light of the sample, where its dataset has several."""
+    return [str(scene["lighting"]) for scene in _having(stored.get("scene"), "lighting") if scene["lighting"]]
+
+
+def forms(stored: Json) -> list[str]:
+    """A name for the very form of every thing of the sample: equal ones have equal names."""
+    described = [(form["shape"], sorted(form["numbers"].items())) for form in _having(stored.get("scene"), "numbers")]
+    return [f"{shape} {hashlib.sha256(repr(numbers).encode()).hexdigest()}" for shape, numbers in described]
 
 
 def rejected(stored: Json) -> list[str]:

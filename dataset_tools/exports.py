@@ -99,14 +99,15 @@ def _pack(header: dict[str, Any], wanted: Export) -> dict[str, Any]:
         parts = list(layers.parts_of_image(wanted.components))
         transforms[layers.IMAGE] = {"transform": None if wanted.floats else "srgb", "made_of": parts}
     # No component: nothing to tone-map and nothing to train on.
-    mask = {layers.MASK: "share of valid pixels"} if layers.MASK in wanted.components else {}
+    told = {layers.MASK: "share of valid pixels", layers.ALPHA: "share that is not background; colours are over black"}
+    single = {name: text for name, text in told.items() if name in wanted.components}
     return {
         "resolution": wanted.resolution,
         "components": transforms,
         "split": wanted.split,
         "dataset": header["dataset"],
         "seed": header["seed"],
-        **mask,
+        **single,
     }
 
 

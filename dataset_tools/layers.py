@@ -14,8 +14,9 @@ from dataset_tools.components import area_average, to_bytes, tone_mapped
 from join_engine.color import srgb_encode
 
 IMAGE = "image"
-MASK = "mask"
-NAMES = (IMAGE, *passes.COMPONENTS, MASK)
+MASK = passes.MASK
+ALPHA = passes.ALPHA
+NAMES = (IMAGE, *passes.COMPONENTS, MASK, ALPHA)
 
 
 def load(
@@ -23,7 +24,8 @@ def load(
 ) -> Iterator[tuple[int, dict[str, np.ndarray], dict[str, Any]]]:
     """Index, layers by name and stored JSON of the samples with the given manifest entries.
 
-    Components and image are [R, R, 3] float32, linear; the mask is [R, R, 1], the share of valid pixels under each.
+    Components and image are [R, R, 3] float32, linear; the mask is [R, R, 1], the share of valid pixels under each, and
+    so is alpha, the share that is not background (1 but in cut-outs, whose colours are over black).
     Averaged down to ``resolution`` (of their linear values), as they were rendered without one. The image is made of
     the averaged components (see :func:`parts_of_image`), so that they explain it exactly where it is not clipped.
     """
@@ -35,6 +37,8 @@ def load(
         found = {name: _sized(passes.component(rendered, name), resolution) for name in wanted}
         if MASK in names:
             found[MASK] = _sized(np.asarray(passes.mask(rendered), np.float32)[..., None], resolution)
+        if ALPHA in names:
+            found[ALPHA] = _sized(passes.coverage(rendered)[..., None], resolution)
         if IMAGE in names:
             found[IMAGE] = compose(found, parts_of_image(names))
             if "exposure" in description:  # a camera's picture ends at the sensor's white
@@ -59,8 +63,8 @@ def compose(components: Mapping[str, np.ndarray], parts: Sequence[str] = passes.
 
 
 def as_bytes(name: str, linear: np.ndarray) -> np.ndarray:
-    """A layer in 8 bits: components by their tone map, the image as sRGB, the mask as it is; uint8, same shape."""
-    if name == MASK:
+    """A layer in 8 bits: components by their tone map, the image as sRGB, mask and alpha as they are; uint8."""
+    if name in (MASK, ALPHA):
         return to_bytes(linear)
     return to_bytes(srgb_encode(linear)) if name == IMAGE else tone_mapped(name, linear)
 

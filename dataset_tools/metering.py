@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataset_tools.passes import COMBINED, LIGHT_GROUPS, Passes
+from dataset_tools.passes import ALPHA, COMBINED, LIGHT_GROUPS, Passes
 from dataset_tools.specs.description import Metering
 from join_engine.color import LUMINANCE_WEIGHTS
 
@@ -26,7 +26,10 @@ _CENTRE = 0.45
 
 
 def exposure(passes: Passes, metering: Metering) -> float:
-    """The factor that exposes a render; 1 where there is no light to meter or it is not finite."""
+    """The factor that exposes a render; 1 where there is no light to meter or it is not finite.
+
+    Of a cut-out only what it shows counts.
+    """
     luminance, reflected = (
         np.asarray(layer, np.float64) @ np.array(LUMINANCE_WEIGHTS)
         for layer in (passes[COMBINED], passes["diffuse_color"] + passes["glossy_color"])
@@ -34,6 +37,9 @@ def exposure(passes: Passes, metering: Metering) -> float:
     if not np.all(np.isfinite(luminance)) or luminance.max() <= 0.0:
         return 1.0
     weights = _centre(luminance.shape) if metering.mode == "centre" else np.ones(luminance.shape)
+    shown = passes[ALPHA] > 0.5 if ALPHA in passes else np.ones(luminance.shape, bool)
+    if np.any(shown):
+        luminance, reflected, weights = luminance[shown], reflected[shown], weights[shown]
     wanted = _MEAN * float(np.clip(reflected.mean() / _GREY, 0.1, 5.0)) ** _KEY
     factor = _for_mean(luminance, weights / weights.sum(), wanted)
     if metering.mode == "highlight":

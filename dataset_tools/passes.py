@@ -3,11 +3,12 @@
 
 The only place that knows how Blender 4.2 to 5.2 name and store passes (:func:`from_blender`), and the one that knows
 how we store them (:func:`encode`, :func:`read`). Arrays are float32 [H, W, 3], scene-linear Rec.709, but for the
-validity mask, which is [H, W].
+validity mask and alpha, which are [H, W].
 
 A stored EXR has half-float channels ``diffuse_direct.R`` … of the eleven passes and of ``combined``, ``mask.V`` (1
-where shading means something) and, when components were denoised, ``shading.R`` … and ``specular.R`` … One that was
-imported has ``albedo.R`` …, ``shading.R`` …, ``specular.R`` … and ``mask.V`` alone.
+where shading means something) and, when components were denoised, ``shading.R`` … and ``specular.R`` … A cut-out has
+``alpha.V`` beside it, the share of a pixel that the things cover; its colours are over black. One that was imported
+has ``albedo.R`` …, ``shading.R`` …, ``specular.R`` … and ``mask.V`` alone.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ Passes = Mapping[str, Array]
 
 COMBINED = "combined"
 MASK = "mask"
+ALPHA = "alpha"
 LIGHT_GROUPS = ("diffuse", "glossy", "transmission")
 # Our name → the names in an EXR channel, before and since Blender 5.0.
 _BLENDER_NAMES: dict[str, tuple[str, ...]] = {
@@ -75,10 +77,16 @@ def configure(scene: Any) -> None:
     settings.exr_codec = "NONE"
 
 
-def from_blender(exr: bytes) -> dict[str, Array]:
-    """All passes and the combined image of an EXR that Blender wrote, by our names; [H, W, 3] float32, linear."""
+def from_blender(exr: bytes, *, cutout: bool = False) -> dict[str, Array]:
+    """All passes and the combined image of an EXR that Blender wrote, by our names; [H, W, 3] float32, linear.
+
+    Of a ``cutout``, rendered on a transparent film, ``alpha`` as well: [H, W].
+    """
     channels = exr_file.read_channels(exr)
-    return {name: _find(channels, name) for name in _BLENDER_NAMES}
+    found = {name: _find(channels, name) for name in _BLENDER_NAMES}
+    if cutout:
+        found[ALPHA] = next(values for name, values in channels.items() if name.endswith(".Combined.A"))
+    return found
 
 
 def _find(channels: Mapping[str, Array], name: str) -> Array:
@@ -103,8 +111,8 @@ def sampling_seconds(exr: bytes) -> float:
 
 def encode(layers: Passes) -> bytes:
     """Passes, combined image, mask and denoised layers as the half-float EXR that is stored."""
-    channels = {f"{MASK}.V": layers[MASK].astype(np.float16)}
-    for name in layers.keys() - {MASK}:
+    channels = {f"{name}.V": layers[name].astype(np.float16) for name in (MASK, ALPHA) if name in layers}
+    for name in layers.keys() - {MASK, ALPHA}:
         for number, letter in enumerate("RGB"):
             channels[f"{name}.{letter}"] = layers[name][..., number].astype(np.float16)
     return exr_file.write_channels(channels)
@@ -121,7 +129,7 @@ def stored(*, denoised: bool) -> tuple[str, ...]:
 
 
 def read(exr: bytes) -> dict[str, Array]:
-    """All layers of a stored sample by name: [H, W, 3] float32, linear; ``mask`` is [H, W].
+    """All layers of a stored sample by name: [H, W, 3] float32, linear; ``mask``, and ``alpha`` of a cut-out, [H, W].
 
     Those are the passes and the combined image (and denoised layers), or, of an imported sample, the components alone.
     """
@@ -131,8 +139,9 @@ def read(exr: bytes) -> dict[str, Array]:
     for name in (*(COMPONENTS if COMPONENTS[0] in names else stored(denoised=False)), MASK):
         if name not in names:
             raise UserError(f"The EXR holds no pass '{name}'; render it again with this tool.")
-    layers = {name: np.stack([channels[f"{name}.{c}"] for c in "RGB"], axis=-1) for name in sorted(names - {MASK})}
-    return {**layers, MASK: channels[f"{MASK}.V"]}
+    single = {MASK, ALPHA} & names
+    layers = {name: np.stack([channels[f"{name}.{c}"] for c in "RGB"], axis=-1) for name in sorted(names - single)}
+    return {**layers, **{name: channels[f"{name}.V"] for name in sorted(single)}}
 
 
 def as_halves(passes: Passes) -> dict[str, Array]:
@@ -163,9 +172,17 @@ def mask(passes: Passes) -> Array:
     return passes[MASK]
 
 
+def coverage(passes: Passes) -> Array:
+    """[H, W] float32: the share of each pixel that is not background; 1 everywhere but in cut-outs."""
+    return passes[ALPHA] if ALPHA in passes else np.ones(passes[MASK].shape, np.float32)
+
+
 def validity(passes: Passes) -> Array:
-    """The mask of freshly rendered passes, [H, W] float32 of 0 and 1."""
-    return (passes["diffuse_color"].min(axis=-1) >= ALBEDO_FLOOR).astype(np.float32)
+    """The mask of freshly rendered passes, [H, W] float32 of 0 and 1; of a cut-out's rim, what is half covered."""
+    valid = passes["diffuse_color"].min(axis=-1) >= ALBEDO_FLOOR
+    if ALPHA in passes:
+        valid &= passes[ALPHA] >= 0.5
+    return valid.astype(np.float32)
 
 
 def identity_error(passes: Passes) -> float:

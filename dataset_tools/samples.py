@@ -18,14 +18,14 @@ from join_engine.color import srgb_encode
 def write_sample(folder: Path, index: int, resolution: int, out: Path) -> str:
     """Write image.png, the layers (.exr linear float32, .png tone-mapped) and sample.json; returns the split.
 
-    The image is that of the averaged layers, in 8 bits: for Materials albedo × shading + specular (Eq. 6), for others
+    The image is that of the averaged layers, in 8 bits: albedo × shading + specular (Eq. 6), but for Primeshapes
     albedo × shading, without the glossy layers (Eq. 5, section 8.1).
     """
     entry = next((e for e in shards.entries(folder) if e["index"] == index), None)
     if entry is None:
         raise UserError(f"{folder} has no finished sample {index}: render it, or choose another --index.")
     names: tuple[str, ...] = ("albedo", "shading")
-    if shards.read_header(folder)["dataset"] == "materials":
+    if shards.read_header(folder)["dataset"] != "primeshapes":
         names += ("specular",)
     _, found, stored = next(layers.load(folder, [entry], names, resolution))
     for name in names:

@@ -65,7 +65,7 @@ def measure(
     """Statistics as JSON data, the pixels' from ``count`` random samples. Raises UserError where there are none.
 
     With ``photo_folders``, ``photos`` compares the samples' images with those pictures
-    (:func:`dataset_tools.photos.compare`).
+    (:func:`dataset_tools.photos.compare`). The background of cut-outs counts nowhere, and they are not compared.
     """
     header = shards.read_header(folder)
     pictures = photos.load(photo_folders, header["resolution"])
@@ -74,14 +74,16 @@ def measure(
         raise UserError(f"{folder} has no finished '{split}' samples yet: wait for more shards or render more.")
     chosen = draw_entries(entries, count, seed)
     values = {name: Values(name) for name in passes.COMPONENTS}
-    highlights, valid, metals, stories, images = [], [], [], [], []
+    highlights, valid, metals, stories, images, glossy = [], [], [], [], [], []
     with steps(len(chosen), "stats") as advance:
         for _, found, stored in layers.load(folder, chosen, layers.NAMES):
+            shows = found[layers.ALPHA][..., 0] > 0.5
             for name in passes.COMPONENTS:
-                values[name].add(found[name])
-            highlights.append(float(np.mean(found["specular"] @ np.array(LUMINANCE_WEIGHTS) > HIGHLIGHT)))
-            valid.append(float(found[layers.MASK].mean()))
-            if pictures:
+                values[name].add(found[name][shows])
+            highlights.append(float(np.mean(found["specular"][shows] @ np.array(LUMINANCE_WEIGHTS) > HIGHLIGHT)))
+            valid.append(float(found[layers.MASK][shows].mean()))
+            if pictures and np.all(shows):
+                glossy.append(highlights[-1])
                 images.append(photos.measures(layers.as_bytes(layers.IMAGE, found[layers.IMAGE])))
             metals += contents.metals(stored)
             stories.append(stored)
@@ -96,9 +98,11 @@ def measure(
         "highlight_share": {"above_luminance": HIGHLIGHT, **_spread(highlights)},
         "invalid_share": _spread([1.0 - share for share in valid]),
         "metal_share": _digits(float(np.mean(metals))) if metals else None,
-        **({"photos": photos.compare(images, shown, highlights)} if shown else {}),
+        **({"photos": photos.compare(images, shown, glossy)} if images and shown else {}),
         "families": _counts(name for stored in stories for name in contents.families(stored)),
         "shapes": _counts(name for stored in stories for name in contents.shapes(stored)),
+        "lightings": _counts(kind for stored in stories for kind in contents.lightings(stored)),
+        "cutouts": sum(bool(stored.get("scene", {}).get("cutout")) for stored in stories),
         "lights": _lights(stories),
         "identity_error": _spread_of(entries, "identity_error"),
         "identity_error_half": _spread_of(entries, "identity_error_half"),

@@ -96,6 +96,10 @@ def _lines(stats: Mapping[str, Any]) -> list[str]:
         lines.append("families: " + _listed(stats["families"]))
     if stats["shapes"]:
         lines.append("shapes: " + _listed(stats["shapes"]))
+    if stats["lightings"]:
+        lines.append("samples by kind of light: " + _listed(stats["lightings"]))
+    if stats["cutouts"]:
+        lines.append(f"cut-outs: {stats['cutouts']} of {stats['measured']}")
     if stats["lights"]["per_sample"]:
         lines.append("samples by number of lights: " + _listed(stats["lights"]["per_sample"]))
     return [*lines, f"redrawn by the quality gate: {redraws['samples']} samples{reasons}"]

@@ -15,7 +15,8 @@ from dataset_tools.specs.description import Scene
 
 @dataclass(frozen=True)
 class Rendered:
-    """Passes and combined image by name, [H, W, 3] float32 linear, and the seconds that Cycles spent sampling them."""
+    """Passes and combined image by name, [H, W, 3] float32 linear (of a cut-out also alpha, [H, W]), and the seconds
+    that Cycles spent sampling them."""
 
     passes: dict[str, np.ndarray]
     sampling_seconds: float

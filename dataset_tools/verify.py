@@ -290,7 +290,7 @@ def _check_description(
         if not isinstance(error, (int, float)) or not error <= limit:
             found.sample(index, f"the identity error before storing was above {limit:g} or was not noted")
         textures, pictures = contents.textures(stored), contents.environments(stored)
-        keys = (*map(group_of, textures), *(f"environment {file}" for file in pictures))
+        keys = (*map(group_of, textures), *(f"environment {file}" for file in pictures), *contents.forms(stored))
         for key in (_subject(stored["scene"]), *keys):
             _check_owner(key, entry, owners, found)
     if entry["split"] != wanted:

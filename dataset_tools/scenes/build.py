@@ -20,6 +20,7 @@ from dataset_tools.scenes.items import link as _link
 from dataset_tools.scenes.items import new_mesh as _mesh
 from dataset_tools.scenes.meshes import bulged, grid, primitive, rectangle
 from dataset_tools.scenes.portrait import add_portrait
+from dataset_tools.scenes.still_life import add_ground, add_thing
 from dataset_tools.specs.description import Blocker, Camera, Light, Object, Room, Scene, Tile, Vector
 
 _BLOCKER_COLOR = (0.12, 0.12, 0.1)
@@ -41,6 +42,10 @@ def build_scene(
         add_portrait(description.portrait, description.camera, textures, skins)
     for number, described in enumerate(description.objects):
         _add_object(described, f"object {number}", textures)
+    for number, thing in enumerate(description.things):
+        add_thing(thing, f"thing {number}", textures)
+    if description.ground:
+        add_ground(description.ground, textures, seen=not description.cutout)
     for number, light in enumerate(description.lights):
         _add_light(light, f"light {number}")
     for number, blocker in enumerate(description.blockers):

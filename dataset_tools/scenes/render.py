@@ -73,13 +73,14 @@ class Renderer:
         path = Path(self._folder.name) / "sample.exr"
         scene: Any = bpy.context.scene
         scene.render.filepath = str(path)
+        scene.render.film_transparent = description.cutout
         with _silence():
             bpy.ops.render.render(write_still=True)
         if not path.is_file():
             raise UserError(f"Blender could not write {path}: make room there.")
         exr = path.read_bytes()
         path.unlink()
-        return Rendered(passes.from_blender(exr), passes.sampling_seconds(exr))
+        return Rendered(passes.from_blender(exr, cutout=description.cutout), passes.sampling_seconds(exr))
 
     def close(self) -> None:
         """Remove the scratch folder."""

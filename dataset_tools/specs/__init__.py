@@ -12,16 +12,28 @@ from dataset_tools.specs.sources import Sources
 
 # Each is a module of this package with a function describe(seed, index, attempt, sources). Loaded on demand: the
 # datasets know the material library, which knows the descriptions of this package.
-DATASETS = ("materials", "primeshapes", "surfaces", "heads")
+DATASETS = ("materials", "primeshapes", "surfaces", "heads", "objects")
 
 # Datasets with several kinds of light, and the share of each; "--lighting" gives others.
 LIGHTINGS: dict[str, dict[str, float]] = {
+    "objects": {
+        "lamp": 0.26,
+        "window": 0.18,
+        "studio": 0.14,
+        "sun": 0.14,
+        "overcast": 0.06,
+        "picture": 0.16,
+        "flash": 0.06,
+    },
     "surfaces": {"flash": 0.5, "sun": 0.15, "overcast": 0.08, "window": 0.12, "lamp": 0.08, "picture": 0.07},
     "heads": {"studio": 0.40, "picture": 0.28, "window": 0.10, "sun": 0.10, "overcast": 0.07, "flash": 0.05},
 }
 
 # Datasets of people, which are made of the shapes of a package (see dataset_tools.heads.base).
 OF_SHAPES = ("heads",)
+
+# Datasets of which some samples have no background: their alpha is stored beside the mask.
+CUTOUTS = ("objects",)
 
 
 def describe(dataset: str, seed: int, index: int, attempt: int = 0, sources: Sources | None = None) -> Scene:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from dataset_tools.specs.forms import Form
+
 if TYPE_CHECKING:
     from dataset_tools.specs.person import Portrait
 
@@ -169,6 +171,41 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Thing:
+    """A form made ``size`` times as large, placed and turned (Euler angles, XYZ), each of its parts covered."""
+
+    form: Form
+    size: float
+    location: Vector
+    rotation: Vector
+    coverings: tuple[Covering, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.coverings) != len(self.form.parts):
+            raise ValueError("A thing has one covering for each part of its form.")
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What things stand on: the plane z = 0 from x = −``half_width`` to it and from y = ``front`` to ``back``.
+
+    With a ``height`` there is a wall at its back, which ``wall`` covers; without one of its own, the ground itself
+    bends up to it in an arc of radius ``sweep``. ``folds`` are ridges of a cloth (those of
+    :mod:`dataset_tools.shapes.sheet`) that lies flat within ``calm`` of the middle.
+    """
+
+    half_width: float
+    front: float
+    back: float
+    covering: Covering
+    height: float = 0.0
+    sweep: float = 0.0
+    wall: Covering | None = None
+    folds: tuple[float, ...] = ()
+    calm: float = 0.0
+
+
+@dataclass(frozen=True)
 class Light:
     """A light at ``location`` aimed at ``target``.
 
@@ -262,9 +299,11 @@ class Metering:
 class Scene:
     """Everything that decides the pixels of one sample, except resolution, samples per pixel and Blender's version.
 
-    Either a ``room`` with ``objects`` (Primeshapes), a ``tile`` (Materials) or a ``portrait`` (Heads). ``attempt``
-    counts the descriptions of this index that the quality gate refused before. ``lighting`` names the kind of light,
-    where the dataset has several. Without ``metering`` the passes keep the scene's own units.
+    Either a ``room`` with ``objects`` (Primeshapes), a ``tile`` (Materials, Surfaces), a ``portrait`` (Heads) or
+    ``things`` on a ``ground`` (Objects). A ``cutout`` shows the things alone: what they stand on shades them and lights
+    them from below, and the rest of the picture is transparent. ``attempt`` counts the descriptions of this index that
+    the quality gate refused before. ``lighting`` names the kind of light, where the dataset has several. Without
+    ``metering`` the passes keep the scene's own units.
     """
 
     dataset: str
@@ -283,6 +322,9 @@ class Scene:
     blockers: tuple[Blocker, ...] = field(default=(), metadata=_LATER)
     metering: Metering | None = field(default=None, metadata=_LATER)
     portrait: Portrait | None = field(default=None, metadata=_LATER)
+    things: tuple[Thing, ...] = field(default=(), metadata=_LATER)
+    ground: Ground | None = field(default=None, metadata=_LATER)
+    cutout: bool = field(default=False, metadata=_LATER)
 
     @property
     def coverings(self) -> tuple[Covering, ...]:
@@ -294,6 +336,9 @@ class Scene:
             found.append(self.tile.covering)
         if self.portrait:
             found += self.portrait.coverings
+        found += [covering for thing in self.things for covering in thing.coverings]
+        if self.ground:
+            found += [covering for covering in (self.ground.covering, self.ground.wall) if covering]
         return tuple(found)
 
     @property
@@ -328,6 +373,9 @@ class Scene:
             blockers=tuple(Blocker(**_tupled(blocker)) for blocker in data.get("blockers", ())),
             metering=Metering(**data["metering"]) if "metering" in data else None,
             portrait=_portrait(data["portrait"]) if "portrait" in data else None,
+            things=tuple(_thing(thing) for thing in data.get("things", ())),
+            ground=_ground(data["ground"]) if "ground" in data else None,
+            cutout=data.get("cutout", False),
         )
 
 
@@ -356,6 +404,16 @@ def _portrait(data: Mapping[str, Any]) -> Portrait:
 def _tile(data: Mapping[str, Any]) -> Tile:
     corners = tuple((float(x), float(y)) for x, y in data["corners"])
     return Tile(**{**_tupled(data), "corners": corners, "covering": read_covering(data["covering"])})
+
+
+def _thing(data: Mapping[str, Any]) -> Thing:
+    coverings = tuple(read_covering(covering) for covering in data["coverings"])
+    return Thing(**{**_tupled(data), "form": Form.from_json(data["form"]), "coverings": coverings})
+
+
+def _ground(data: Mapping[str, Any]) -> Ground:
+    wall = data["wall"] and read_covering(data["wall"])
+    return Ground(**{**_tupled(data), "covering": read_covering(data["covering"]), "wall": wall})
 
 
 def read_covering(data: Mapping[str, Any]) -> Covering:

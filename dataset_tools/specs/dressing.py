@@ -64,7 +64,7 @@ def sample_dressed(rng: np.random.Generator, size: float, width: float, scans: S
     """
     count = choose(rng, (2, 3), (2.0, 1.0)) if rng.random() < _MIXED else 1
     layers = tuple(
-        _scanned(rng, scans, size, width) if scans and rng.random() < scans.share else _procedural(rng, size)
+        dressed_scan(rng, scans, size, width) if scans and rng.random() < scans.share else _procedural(rng, size)
         for _ in range(count)
     )
     return Covering(layers, tuple(sample_mask(rng, size) for _ in layers[1:]))
@@ -76,11 +76,11 @@ def _procedural(rng: np.random.Generator, size: float) -> Material:
     weights = [family.weight * (1.0 + 1.5 * _POLISHED.get(family.name, 0.0)) for family in options]
     family = choose(rng, options, weights).name
     drawn = sample_material(rng, size=size, darkest=0.2, natural=0.88, family=family)
-    dressed = _finished(rng, drawn, family, size)
+    dressed = finished(rng, drawn, family, size)
     return replace(dressed, relief=drawn.relief * log_uniform(rng, 0.25, 2.5))
 
 
-def _scanned(rng: np.random.Generator, scans: Scans, size: float, width: float) -> Material:
+def dressed_scan(rng: np.random.Generator, scans: Scans, size: float, width: float) -> Material:
     """A scan; one of colours alone gets its relief from them and from noise, and its roughness from its like."""
     drawn = scans.sample(rng, size)
     name = scanned.group_of(drawn.textures["color"])
@@ -96,7 +96,7 @@ def _scanned(rng: np.random.Generator, scans: Scans, size: float, width: float) 
     if bare:
         parameters["metallic"] = 1.0
     family = FAMILIES.get(like)
-    dressed = _finished(
+    dressed = finished(
         rng,
         replace(
             drawn,
@@ -115,8 +115,8 @@ def _scanned(rng: np.random.Generator, scans: Scans, size: float, width: float) 
     return dressed
 
 
-def _finished(rng: np.random.Generator, drawn: Material, like: str, size: float) -> Material:
-    """The material polished or not, worn or not, wet or not, as its like is found."""
+def finished(rng: np.random.Generator, drawn: Material, like: str, size: float) -> Material:
+    """The material polished or not, worn or not, wet or not, as the family ``like`` is found; "" is never polished."""
     finish = Finish(wear_scale=size * log_uniform(rng, 0.1, 0.8))
     roughness, specular, colors, parameters = drawn.roughness, drawn.specular, drawn.colors, dict(drawn.parameters)
     polished = rng.random() < _POLISHED.get(like, 0.0)

@@ -86,4 +86,6 @@ def _covered(scene: Scene, change: Callable[[Covering], Covering]) -> Scene:
         room=over(scene.room, "floor", "walls"),
         tile=over(scene.tile, "covering"),
         objects=tuple(over(item, "covering") for item in scene.objects),
+        things=tuple(replace(thing, coverings=tuple(map(change, thing.coverings))) for thing in scene.things),
+        ground=over(scene.ground, "covering", *(["wall"] if scene.ground and scene.ground.wall else [])),
     )

@@ -18,7 +18,7 @@ import pytest
 import dataset_tools.specs
 from dataset_tools.errors import UserError
 from dataset_tools.materials.library import FAMILIES
-from dataset_tools.specs import describe
+from dataset_tools.specs import DATASETS, describe
 from dataset_tools.specs.coverings import METAL_SHARE
 from dataset_tools.specs.description import Camera, Covering, Object, Scene, Tile
 from dataset_tools.specs.lighting import light_metadata
@@ -53,7 +53,7 @@ def test_a_scene_survives_json() -> None:
 
 
 def test_unknown_dataset_and_negative_index_are_refused() -> None:
-    with pytest.raises(UserError, match="choose one of: materials, primeshapes"):
+    with pytest.raises(UserError, match=f"choose one of: {', '.join(DATASETS)}"):
         describe("faces", 0, 0)
     with pytest.raises(UserError, match="zero or more"):
         describe("primeshapes", 0, -1)
