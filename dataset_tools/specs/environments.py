@@ -12,6 +12,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from dataset_tools import exr
 from dataset_tools.errors import UserError
 from dataset_tools.specs.seeds import SPLITS
 
@@ -70,7 +71,7 @@ def _check(path: Path) -> None:
     try:
         data = path.read_bytes()
         width, height = _hdr_size(data) if path.suffix.lower() == ".hdr" else _exr_size(data)
-    except (ValueError, IndexError, struct.error, OSError) as error:
+    except (ValueError, IndexError, KeyError, struct.error, OSError) as error:
         raise UserError(
             f"{path} is broken ({error}): replace it by a whole picture or take it out of the folder."
         ) from None
@@ -128,20 +129,11 @@ def _exr_size(data: bytes) -> tuple[int, int]:
     magic, version = struct.unpack_from("<II", data)
     if magic != 20000630:
         raise ValueError("it does not begin like an EXR")
-    attributes: dict[str, bytes] = {}
-    at = 8
-    while data[at]:
-        name_end = data.index(b"\0", at)
-        type_end = data.index(b"\0", name_end + 1)
-        (size,) = struct.unpack_from("<i", data, type_end + 1)
-        attributes[data[at:name_end].decode("latin-1")] = data[type_end + 5 : type_end + 5 + size]
-        at = type_end + 5 + size
-    left, top, right, bottom = struct.unpack("<4i", attributes.get("dataWindow", b""))
+    header = {name: start for name, start, _ in exr.attributes(data)}
+    left, top, right, bottom = struct.unpack_from("<4i", data, header["dataWindow"])
     if version & 0x200 == 0:  # scan lines; of tiles, the header must do
-        lines = _EXR_LINES.get(attributes.get("compression", b"\xff")[0], 1)
-        count = -(-(bottom - top + 1) // lines)
-        offsets = struct.unpack_from(f"<{count}Q", data, at + 1)
-        for offset in offsets:
+        lines = _EXR_LINES.get(data[header["compression"]], 1)
+        for offset in struct.unpack_from(f"<{-(-(bottom - top + 1) // lines)}Q", data, header[""]):
             _, size = struct.unpack_from("<ii", data, offset)
             if offset + 8 + size > len(data):
                 raise ValueError("it is cut short")
