@@ -155,7 +155,7 @@ def phase() -> str:
     job = module("ui.running").current()
     if job is None:
         return "idle"
-    if job.state.name == "READING":
+    if job.state.name in ("READING", "DONE"):
         return "writing"
     return "working" if job.progress is not None else "waiting"
 
