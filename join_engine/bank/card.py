@@ -206,13 +206,13 @@ def _own_scores(training: Mapping[str, Any]) -> list[str]:
 
 
 def _stretches(training: Mapping[str, Any], command: str, architecture: str) -> list[str]:
-    """How it was trained, as the commands that would do it again."""
+    """How it was trained, as the commands that would do it again, folded: they may be many."""
     if "stretches" not in training:
         return ["How it was trained is not told."]
-    lines = ["Stretches of the training, each going on from the one before:", "", "```"]
-    for stretch in training["stretches"]:
-        if stretch["to_images"] == stretch["from_images"]:
-            continue
+    told = [stretch for stretch in training["stretches"] if stretch["to_images"] > stretch["from_images"]]
+    title = "The command of the training" if len(told) == 1 else f"The training's {len(told)} stretches, one on another"
+    lines = ["<details>", f"<summary>{title}</summary>", "", "```"]
+    for stretch in told:
         files = " ".join(pack["file"] for pack in stretch["packs"])
         settings = {**stretch["settings"], **stretch.get("augmentation", {})}
         options = " ".join(_option(key, value) for key, value in settings.items() if value is not None)
@@ -220,7 +220,7 @@ def _stretches(training: Mapping[str, Any], command: str, architecture: str) -> 
         options += f" --start-from {begun['file']}" if begun else ""
         lines.append(f"# from {stretch['from_images']:,} to {stretch['to_images']:,} images shown; {_where(stretch)}")
         lines.append(f"{command} --data {files} --kimg {stretch['to_images'] / 1000:g} {architecture} {options}")
-    return [*lines, "```"]
+    return [*lines, "```", "", "</details>"]
 
 
 def _where(stretch: Mapping[str, Any]) -> str:

@@ -262,6 +262,7 @@ def test_the_card_tells_what_the_header_knows(seeing_bank: Bank) -> None:
         "| encoder of shading | 321 |",
         "| trunk | | | | not told |",
         "| brightness network | | | | not told |",
+        "<details>\n<summary>The command of the training</summary>",
         "--data train.tar --kimg 5",
         "--batch 8 --flip",
         "| mse | 0.0125 |",
