@@ -52,6 +52,11 @@ def people(stored: Json) -> list[str]:
     return [f"{'woman' if b['gender'] < 0.5 else 'man'} of {b['age']:.0f}, {tone} skin" for b, tone in builds]
 
 
+def tones(stored: Json) -> list[str]:
+    """The tone of every person's skin."""
+    return [str(person["skin"]["tone"]) for person in _having(stored.get("scene"), "skin")]
+
+
 def lightings(stored: Json) -> list[str]:
     """The kind of light of the sample, where its dataset has several."""
     return [str(scene["lighting"]) for scene in _having(stored.get("scene"), "lighting") if scene["lighting"]]

@@ -101,6 +101,7 @@ def measure(
         **({"photos": photos.compare(images, shown, glossy)} if images and shown else {}),
         "families": _counts(name for stored in stories for name in contents.families(stored)),
         "shapes": _counts(name for stored in stories for name in contents.shapes(stored)),
+        "tones": _counts(name for stored in stories for name in contents.tones(stored)),
         "lightings": _counts(kind for stored in stories for kind in contents.lightings(stored)),
         "cutouts": sum(bool(stored.get("scene", {}).get("cutout")) for stored in stories),
         "lights": _lights(stories),

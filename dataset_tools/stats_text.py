@@ -96,6 +96,8 @@ def _lines(stats: Mapping[str, Any]) -> list[str]:
         lines.append("families: " + _listed(stats["families"]))
     if stats["shapes"]:
         lines.append("shapes: " + _listed(stats["shapes"]))
+    if stats["tones"]:
+        lines.append("tones of skin: " + _listed(stats["tones"]))
     if stats["lightings"]:
         lines.append("samples by kind of light: " + _listed(stats["lightings"]))
     if stats["cutouts"]:

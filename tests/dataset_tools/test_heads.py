@@ -97,6 +97,8 @@ def test_what_a_head_shows_is_told_apart() -> None:
     stored = {"scene": json.loads(json.dumps(SCENES[0].to_json()))}
     assert contents.shapes(stored) == []
     assert PEOPLE[0].skin.tone in contents.title(stored)
+    assert contents.tones(stored) == [PEOPLE[0].skin.tone]
+    assert contents.lightings(stored) == [SCENES[0].lighting]
 
 
 def _skins(folder: Path, count: int = 20) -> Path:
