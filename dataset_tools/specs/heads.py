@@ -50,7 +50,7 @@ def describe(seed: int, index: int, attempt: int = 0, sources: Sources | None = 
     shares = found.lighting or LIGHTINGS[NAME]
     kind = choose(rng, tuple(shares), tuple(shares.values()))
     lights, environment = _light(rng, kind, found.environments)
-    portrait = Portrait(person, _backdrop(rng), _aperture(rng))
+    portrait = Portrait(person, _backdrop(rng), _aperture(rng, -camera.location[1]))
     return Scene(
         dataset=NAME,
         seed=seed,
@@ -76,9 +76,9 @@ def _camera(rng: np.random.Generator) -> Camera:
     return Camera((0.0, -distance, 0.0), (0.0, 0.0, 0.0), 2.0 * math.atan(_HALF / distance))
 
 
-def _aperture(rng: np.random.Generator) -> float:
-    """A lens's diameter in metres: from a phone's, for which all is sharp, to that of a portrait lens."""
-    return choose(rng, (0.0015, log_uniform(rng, 0.006, 0.030)), (0.45, 0.55))
+def _aperture(rng: np.random.Generator, distance: float) -> float:
+    """A lens's diameter in metres: a phone's, for which all is sharp, or such a portrait lens's that the face is."""
+    return choose(rng, (0.0015, distance * log_uniform(rng, 0.004, 0.016)), (0.45, 0.55))
 
 
 def _metering(rng: np.random.Generator, skin: Color) -> Metering:
@@ -93,7 +93,7 @@ def _backdrop(rng: np.random.Generator) -> Backdrop:
     distance = log_uniform(rng, 0.5, 4.0)
     plain = Covering((sample_material(rng, size=0.4, darkest=0.08, family=choose(rng, ("paint", "plaster", "felt"))),))
     patterned = sample_covering(rng, mixed=0.6, size=log_uniform(rng, 0.08, 0.5), darkest=0.1, metals=0.0)
-    return Backdrop(distance, choose(rng, (plain, patterned), (0.5, 0.5)))
+    return Backdrop(distance, choose(rng, (plain, patterned), (0.6, 0.4)))
 
 
 def _light(
@@ -214,4 +214,5 @@ def _direction(
 
 def _warmth(rng: np.random.Generator, strength: float) -> Color:
     warmth = uniform(rng, -strength, strength)
-    return (1.0 + warmth, 1.0, 1.0 - warmth)
+    # Cool light is blue, not cyan.
+    return (1.0 + warmth, 1.0 + 0.3 * min(warmth, 0.0), 1.0 - warmth)
