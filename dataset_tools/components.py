@@ -6,7 +6,8 @@ from __future__ import annotations
 import numpy as np
 
 from dataset_tools.errors import UserError
-from join_engine.color import COMPONENT_TRANSFORMS, DEFAULT_TRANSFORMS
+from join_engine.color import COMPONENT_TRANSFORMS
+from join_engine.components import COMPONENTS
 
 
 def area_average(image: np.ndarray, resolution: int) -> np.ndarray:
@@ -22,7 +23,7 @@ def area_average(image: np.ndarray, resolution: int) -> np.ndarray:
 
 def tone_mapped(name: str, linear: np.ndarray) -> np.ndarray:
     """A component as 8-bit values of its default tone map (section 7, "Tone-mapping"); uint8, same shape."""
-    return to_bytes(COMPONENT_TRANSFORMS[DEFAULT_TRANSFORMS[name]].encode(linear))
+    return to_bytes(COMPONENT_TRANSFORMS[COMPONENTS[name].transform].encode(linear))
 
 
 def to_bytes(encoded: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ from dataset_tools.specs.description import Scene
 from dataset_tools.specs.relighting import held_attributes, is_told, light_attributes
 from dataset_tools.specs.seeds import SPLITS
 from dataset_tools.steps import steps
-from join_engine.color import DEFAULT_TRANSFORMS
+from join_engine.components import COMPONENTS
 
 # Of a dataset that no bank was trained on, every split is held out.
 ALL_SPLITS = "all"
@@ -91,9 +91,9 @@ def _check(wanted: Export) -> None:
 def _pack(header: dict[str, Any], wanted: Export) -> dict[str, Any]:
     """What a reader has to know; ``transform`` names the tone map of ``join_engine.color``, None for linear floats."""
     transforms: dict[str, dict[str, Any]] = {
-        name: {"transform": None if wanted.floats else DEFAULT_TRANSFORMS[name]}
+        name: {"transform": None if wanted.floats else COMPONENTS[name].transform}
         for name in wanted.components
-        if name in DEFAULT_TRANSFORMS
+        if name in COMPONENTS
     }
     if layers.IMAGE in wanted.components:
         parts = list(layers.parts_of_image(wanted.components))

@@ -19,7 +19,8 @@ from dataset_tools.errors import UserError
 from dataset_tools.exports import ALL_SPLITS, choose
 from dataset_tools.preview import draw_entries
 from dataset_tools.steps import steps
-from join_engine.color import COMPONENT_TRANSFORMS, DEFAULT_TRANSFORMS, LUMINANCE_WEIGHTS
+from join_engine.color import COMPONENT_TRANSFORMS, LUMINANCE_WEIGHTS
+from join_engine.components import COMPONENTS
 
 # A pixel counts as a highlight where the specular layer's linear luminance is above this: a quarter of what white
 # paper gives under a shading of 0.8, clearly to be seen on any albedo.
@@ -39,7 +40,7 @@ class Values:
 
     def add(self, linear: np.ndarray) -> None:
         """Count all values of an array; any shape, linear."""
-        encoded = COMPONENT_TRANSFORMS[DEFAULT_TRANSFORMS[self.name]].encode(linear).clip(0.0, 1.0)
+        encoded = COMPONENT_TRANSFORMS[COMPONENTS[self.name].transform].encode(linear).clip(0.0, 1.0)
         numbers = np.minimum((encoded * _FINE).astype(np.int64), _FINE - 1).ravel()
         self.counts += np.bincount(numbers, minlength=_FINE)
 
@@ -50,10 +51,10 @@ class Values:
         numbers = np.searchsorted(reached, np.array(PERCENTILES) / 100.0)
         # The middle of a step, but zero for the lowest, where most values are just that.
         middles = np.where(numbers == 0, 0.0, (numbers + 0.5) / _FINE)
-        linear = COMPONENT_TRANSFORMS[DEFAULT_TRANSFORMS[self.name]].decode(middles)
+        linear = COMPONENT_TRANSFORMS[COMPONENTS[self.name].transform].decode(middles)
         bars = self.counts.reshape(BARS, -1).sum(axis=1) / total
         return {
-            "curve": DEFAULT_TRANSFORMS[self.name],
+            "curve": COMPONENTS[self.name].transform,
             "tone_mapped_shares": [round(float(share), 6) for share in bars],
             "linear_percentiles": {str(p): _digits(v) for p, v in zip(PERCENTILES, linear, strict=True)},
         }

@@ -86,6 +86,3 @@ COMPONENT_TRANSFORMS = {
     "srgb": ComponentTransform("srgb", srgb_encode, srgb_decode),
     "reinhard": ComponentTransform("reinhard", reinhard_encode, reinhard_decode),
 }
-
-# The transform of each component of the paper (section 7, "Tone-mapping").
-DEFAULT_TRANSFORMS = {"albedo": "srgb", "shading": "reinhard", "specular": "reinhard"}

@@ -43,19 +43,19 @@ class ForwardModel:
     Args:
         name: what banks call it.
         formula: what it computes.
-        stacked: a single component, named ``albedo+shading`` and so on, holds all that the formula names, as
+        single: a single component, named ``albedo+shading`` and so on, holds all that the formula names, as
             [B, 3·n, H, W].
     """
 
     name: str
     formula: Formula
-    stacked: bool = False
+    single: bool = False
 
     @property
     def components(self) -> tuple[str, ...]:
         """The names of the components that it takes, in order."""
         names = components_in(self.formula)
-        return ("+".join(names),) if self.stacked else names
+        return ("+".join(names),) if self.single else names
 
     def compose(self, components: Mapping[str, Array]) -> Array:
         """Linear components, each of one shape ([B, 3, H, W] or [H, W, 3]) → linear Rec.709 image of that shape.
@@ -66,7 +66,7 @@ class ForwardModel:
         missing = [name for name in self.components if name not in components]
         if missing:
             raise JoinError("component_missing", f"The forward model '{self.name}' needs {', '.join(missing)}.")
-        if self.stacked:
+        if self.single:
             (whole,) = self.components
             parts = enumerate(components_in(self.formula))
             components = {name: components[whole][..., 3 * i : 3 * i + 3, :, :] for i, name in parts}

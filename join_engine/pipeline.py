@@ -21,8 +21,8 @@ from .images.files import opaque, validate_image
 from .images.frame import Frame
 from .images.metrics import image_psnr
 from .inversion.codebook import CodeBook
-from .inversion.invert import invert
-from .inversion.presets import Preset
+from .inversion.invert import Reached, invert
+from .inversion.presets import Detail, Preset
 from .inversion.progress import Monitor
 from .inversion.state import InversionState
 from .layers.albedo_level import albedo_levels
@@ -30,6 +30,7 @@ from .layers.decomposition import Decomposition
 from .layers.detail import add_detail, detail_for
 from .networks.stylegan2 import generate
 from .relighting.relighter import Edit, Relighter, to_layer
+from .single_gan import base_model, split_parts
 
 # A display-referred image cannot tell how bright its brightest pixels were.
 _WHITE = 0.999
@@ -40,9 +41,16 @@ PreviewCallback = Callable[[int, Layers], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """A decomposition, and whether it was cut short by a cancellation."""
+    """What became of one image.
+
+    Attributes:
+        decomposition: the layers and all that is known of them.
+        generated: the layers as the generators make them; those of the decomposition where the preset adds no detail.
+        cancelled: it was cut short.
+    """
 
     decomposition: Decomposition
+    generated: Layers
     cancelled: bool
 
 
@@ -56,9 +64,46 @@ def decompose(
     codebook: CodeBook | None = None,
     preview_size: int | None = None,
 ) -> Outcome:
-    """Split one image into the components of the bank's forward model.
+    """Split one image into the components of the bank's forward model: :func:`decompose_batch` of this one image.
 
-    The image is fitted to the bank's square (antialiased in linear light, aspect kept, mirrored at the borders),
+    Args:
+        image: scene-linear Rec.709 float [H, W, 3], or [H, W, 4] with straight alpha.
+        bank, preset, seed, codebook: see :func:`join_engine.inversion.invert.invert`.
+        monitor: progress and cancellation; its ``on_preview`` is not used.
+        on_preview: gets the step and the layers so far (as ``Decomposition.layers``) at every ``monitor.preview_every``
+            steps.
+        preview_size: longest side of the layers that ``on_preview`` gets, if the image is larger; None for its own.
+
+    Raises:
+        JoinError: as :func:`decompose_batch`.
+    """
+    work = _Work([image], bank, preset)
+    monitor = monitor or Monitor()
+    if on_preview is not None:
+        show, (small,) = on_preview, work.shrunk(preview_size)
+
+        def preview(step: int, outputs: Mapping[str, Tensor]) -> None:
+            show(step, small.completed(small.generated(outputs)))
+
+        monitor = replace(monitor, on_preview=preview)
+        if preview_size is not None:  # something to see at once: what follows may first take seconds to set up
+            preview(0, _mean_outputs(bank))
+    return work.run(seed, monitor, codebook)[0]
+
+
+def decompose_batch(
+    images: Sequence[np.ndarray],
+    bank: Bank,
+    preset: Preset,
+    seed: int = 0,
+    monitor: Monitor | None = None,
+    codebook: CodeBook | None = None,
+    dtype: torch.dtype | None = None,
+    reached: Reached | None = None,
+) -> list[Outcome]:
+    """Split images, each of a size of its own, into the components of the bank's forward model, all at once.
+
+    An image is fitted to the bank's square (antialiased in linear light, aspect kept, mirrored at the borders),
     inverted there, and the components are brought back to the image's own size by smooth resampling in the
     tone-mapped domain in which the generators work. Partly transparent pixels are first blended with the mean of
     the visible ones. Where an image that never exceeds 1 is white, the generators' layers may make a brighter one.
@@ -66,61 +111,105 @@ def decompose(
     the layers make the image exactly (see :mod:`join_engine.layers.detail`; not part of the paper).
 
     Args:
-        image: scene-linear Rec.709 float [H, W, 3], or [H, W, 4] with straight alpha.
-        bank, preset, seed, codebook: see :func:`join_engine.inversion.invert.invert`.
-        monitor: progress and cancellation; its ``on_preview`` is not used.
-        on_preview: gets the step and the layers so far (as ``Decomposition.layers``) of the best start at every
-            ``monitor.preview_every`` steps.
-        preview_size: longest side of the layers that ``on_preview`` gets, if the image is larger; None for its own.
+        images: scene-linear Rec.709 float [H, W, 3], or [H, W, 4] with straight alpha.
+        bank, preset, seed, monitor, codebook, dtype, reached: see :func:`join_engine.inversion.invert.invert`.
 
     Returns:
-        The decomposition. Its metrics: ``loss`` (Eq. 4 with the kNN term), ``psnr_fit`` (how close the generators
-        came: sRGB-encoded f of their layers against the image, in dB, at the bank's resolution) and ``psnr`` (the
-        final layers against the image, at its own size; at most 100).
+        Of each image. The decompositions' metrics: ``loss`` (Eq. 4 with the kNN term), ``psnr_fit`` (how close the
+        generators came: sRGB-encoded f of their layers against the image, in dB, at the bank's resolution) and
+        ``psnr`` (the final layers against the image, at its own size; at most 100). Their seconds are of all images
+        together.
 
     Raises:
         JoinError: whatever :func:`join_engine.images.files.validate_image` finds.
     """
-    start = time.perf_counter()
-    colour = opaque(validate_image(image))
-    frame = Frame(colour.shape[0], colour.shape[1], bank.header.resolution)
-    target = srgb_encode(frame.fit(colour))
-    saturated = target >= _WHITE if colour.max() <= 1.0 else None
-    detail = detail_for(preset, bank.header)
-    (level,) = albedo_levels(bank, target)
+    return _Work(images, bank, preset).run(seed, monitor or Monitor(), codebook, dtype, reached)
 
-    def finish(outputs: Mapping[str, Tensor], frame: Frame = frame, colour: np.ndarray = colour) -> Layers:
-        layers = _layers(bank, frame, outputs)
-        return layers if detail is None else add_detail(detail, colour, layers, frame, level)
 
-    monitor = monitor or Monitor()
-    if on_preview is not None:
-        show = on_preview
-        small = shrunk(colour, preview_size)
-        small_frame = Frame(small.shape[0], small.shape[1], bank.header.resolution)
+@dataclass(frozen=True)
+class _Canvas:
+    """The pixels of one image, and how layers get their size."""
 
-        def preview(step: int, outputs: Mapping[str, Tensor]) -> None:
-            show(step, finish(_best_start(bank, outputs, target), small_frame, small))
+    bank: Bank
+    detail: Detail | None
+    colour: np.ndarray  # linear [H, W, 3]
+    level: float | None  # of its albedo, as the bank's network tells it
 
-        monitor = replace(monitor, on_preview=preview)
-        if preview_size is not None:  # something to see at once: what follows may first take seconds to set up
-            preview(0, _mean_outputs(bank))
-    prepared = time.perf_counter()
-    state = invert(bank, target, preset, seed, monitor, codebook, saturated)
-    inverted = time.perf_counter()
-    with torch.no_grad():
-        outputs = state.settle(state.synthesize())
-        fit = state.render(outputs)
-    layers = finish(outputs)
-    recomposed = np.asarray(bank.forward_model.compose(layers))
-    metrics = {
-        **({"loss": float(state.loss[0])} if state.loss[0].isfinite() else {}),  # a run may be cancelled before any
-        "psnr_fit": image_psnr(fit[0].cpu().numpy(), target[0].numpy()),
-        "psnr": image_psnr(srgb_encode(recomposed), srgb_encode(colour)),
-    }
-    seconds = {"prepare": prepared - start, **state.seconds, "finish": time.perf_counter() - inverted}
-    settings = {**replace(preset, detail=detail).to_json(), "seed": seed, "device": state.target.device.type}
-    return Outcome(_decomposition(bank, state, layers, settings, metrics, seconds), state.cancelled)
+    @property
+    def frame(self) -> Frame:
+        return Frame(self.colour.shape[0], self.colour.shape[1], self.bank.header.resolution)
+
+    @torch.no_grad()
+    def generated(self, outputs: Mapping[str, Tensor]) -> Layers:
+        """Generators' outputs [1, 3, R, R] → linear layers [H, W, 3] ≥ 0 at the image's own size."""
+        decoded = {
+            name: self.bank.components[name].transform.from_generator(self.frame.restore(output))
+            for name, output in outputs.items()
+        }
+        return {name: to_layer(linear) for name, linear in split_parts(decoded).items()}
+
+    def completed(self, layers: Layers) -> Layers:
+        """Layers that make the image exactly, if the preset wants that."""
+        return layers if self.detail is None else add_detail(self.detail, self.colour, layers, self.frame, self.level)
+
+
+class _Work:
+    """A batch of images on its way through a bank."""
+
+    def __init__(self, images: Sequence[np.ndarray], bank: Bank, preset: Preset) -> None:
+        self._start = time.perf_counter()
+        self._bank, self._preset = bank, preset
+        self._detail = detail_for(preset, bank.header)
+        colours = [opaque(validate_image(image)) for image in images]
+        frames = [Frame(colour.shape[0], colour.shape[1], bank.header.resolution) for colour in colours]
+        fitted = [frame.fit(colour) for frame, colour in zip(frames, colours, strict=True)]
+        self._target = srgb_encode(torch.cat(fitted))  # [B, 3, R, R]
+        displayed = torch.tensor([bool(colour.max() <= 1.0) for colour in colours])[:, None, None, None]
+        self._saturated = (self._target >= _WHITE) & displayed if displayed.any() else None
+        levels = albedo_levels(bank, self._target)
+        self._canvases = [_Canvas(bank, self._detail, *each) for each in zip(colours, levels, strict=True)]
+
+    def shrunk(self, longest: int | None) -> list[_Canvas]:
+        """The images, averaged down where a side is longer than that."""
+        return [replace(canvas, colour=shrunk(canvas.colour, longest)) for canvas in self._canvases]
+
+    def run(
+        self,
+        seed: int,
+        monitor: Monitor,
+        codebook: CodeBook | None,
+        dtype: torch.dtype | None = None,
+        reached: Reached | None = None,
+    ) -> list[Outcome]:
+        bank, prepared = self._bank, time.perf_counter()
+        state = invert(bank, self._target, self._preset, seed, monitor, codebook, self._saturated, dtype, reached)
+        inverted = time.perf_counter()
+        with torch.no_grad():
+            outputs = state.settle(state.synthesize())
+            fit = state.render(outputs)
+        made = []
+        for index, canvas in enumerate(self._canvases):
+            generated = canvas.generated({name: output[index : index + 1] for name, output in outputs.items()})
+            made.append((generated, canvas.completed(generated)))
+        seconds = {
+            "prepare": prepared - self._start,
+            **state.seconds,
+            "finish": time.perf_counter() - inverted,
+        }
+        settings = {**replace(self._preset, detail=self._detail).to_json(), "seed": seed}
+        settings["device"] = state.target.device.type
+        outcomes = []
+        for index, (canvas, (generated, layers)) in enumerate(zip(self._canvases, made, strict=True)):
+            recomposed = np.asarray(base_model(bank.forward_model).compose(layers))
+            metrics = {
+                # A run may be cancelled before there is any loss.
+                **({"loss": float(state.loss[index])} if state.loss[index].isfinite() else {}),
+                "psnr_fit": image_psnr(fit[index].cpu().numpy(), self._target[index].numpy()),
+                "psnr": image_psnr(srgb_encode(recomposed), srgb_encode(canvas.colour)),
+            }
+            found = _decomposition(bank, state, index, layers, settings, metrics, seconds)
+            outcomes.append(Outcome(found, generated, state.cancelled))
+        return outcomes
 
 
 def relight(decomposition: Decomposition, bank: Bank, edits: Sequence[Edit]) -> Decomposition:
@@ -149,15 +238,6 @@ def _mean_outputs(bank: Bank) -> dict[str, Tensor]:
         return {name: generate(part.generator, part.w_avg[None, None]) for name, part in parts.items()}
 
 
-@torch.no_grad()
-def _best_start(bank: Bank, outputs: Mapping[str, Tensor], target: Tensor) -> dict[str, Tensor]:
-    """Of several starts' outputs [starts, 3, R, R] those of the one whose image is nearest to the target."""
-    linear = {name: bank.components[name].transform.from_generator(output) for name, output in outputs.items()}
-    image = bank.forward_model.render(linear)
-    best = int((image - target.to(image)).square().mean(dim=(1, 2, 3)).argmin())
-    return {name: output[best : best + 1] for name, output in outputs.items()}
-
-
 def shrunk(colour: np.ndarray, longest: int | None) -> np.ndarray:
     """Linear [H, W, 3], averaged down if a side is longer than that; None for as it is."""
     height, width = colour.shape[:2]
@@ -170,27 +250,19 @@ def shrunk(colour: np.ndarray, longest: int | None) -> np.ndarray:
     return np.ascontiguousarray(small[0].permute(1, 2, 0).numpy())
 
 
-@torch.no_grad()
-def _layers(bank: Bank, frame: Frame, outputs: Mapping[str, Tensor]) -> Layers:
-    """Generators' outputs [1, 3, R, R] → linear layers [H, W, 3] ≥ 0 at the image's own size."""
-    layers = {}
-    for name, output in outputs.items():
-        layers[name] = to_layer(bank.components[name].transform.from_generator(frame.restore(output)))
-    return layers
-
-
 def _decomposition(
     bank: Bank,
     state: InversionState,
+    index: int,
     layers: Layers,
     settings: dict[str, Any],
     metrics: dict[str, float],
     seconds: dict[str, float],
 ) -> Decomposition:
-    codes = {name: w[0].cpu().numpy().astype(np.float32) for name, w in state.latents.items()}
+    codes = {name: w[index].cpu().numpy().astype(np.float32) for name, w in state.latents.items()}
     tuned = {
         f"{component}.{name}": weight.detach().cpu().numpy()
-        for component, generator in (state.tuned[0].items() if state.tuned else ())
+        for component, generator in (state.tuned[index].items() if state.tuned else ())
         for name, weight in generator.named_parameters()
         if weight.requires_grad
     }

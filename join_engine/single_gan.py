@@ -13,17 +13,18 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from .color import COMPONENT_TRANSFORMS, DEFAULT_TRANSFORMS, ComponentTransform
+from .color import COMPONENT_TRANSFORMS, ComponentTransform
+from .components import COMPONENTS
 from .forward_models import FORWARD_MODELS, ForwardModel, register
 
 _SUFFIX = "_single"
 # By joined names, such as srgb+reinhard: on [..., 3·n, H, W].
-STACKED_TRANSFORMS: dict[str, ComponentTransform] = {}
+SINGLE_TRANSFORMS: dict[str, ComponentTransform] = {}
 
 
 def transform_named(name: str) -> ComponentTransform:
     """T of Eq. 2, of one component or of several joined. Raises KeyError."""
-    return STACKED_TRANSFORMS[name] if "+" in name else COMPONENT_TRANSFORMS[name]
+    return SINGLE_TRANSFORMS[name] if "+" in name else COMPONENT_TRANSFORMS[name]
 
 
 def base_model(model: ForwardModel) -> ForwardModel:
@@ -31,7 +32,7 @@ def base_model(model: ForwardModel) -> ForwardModel:
     return FORWARD_MODELS[model.name.removesuffix(_SUFFIX)]
 
 
-def unstack(layers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def split_parts(layers: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Linear layers [B, 3·n, H, W] by joined names → [B, 3, H, W] by the names of the parts; others as they are."""
     parts: dict[str, Tensor] = {}
     for name, layer in layers.items():
@@ -41,19 +42,19 @@ def unstack(layers: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _by_parts(functions: list[Callable[[Tensor], Tensor]]) -> Callable[[Tensor], Tensor]:
-    def apply(stacked: Tensor) -> Tensor:
-        channels = stacked.split(3, dim=-3)
+    def apply(joined: Tensor) -> Tensor:
+        channels = joined.split(3, dim=-3)
         return torch.cat([function(part) for function, part in zip(functions, channels, strict=True)], dim=-3)
 
     return apply
 
 
 def _add_single(base: ForwardModel) -> None:
-    register(ForwardModel(base.name + _SUFFIX, base.formula, stacked=True))
-    parts = [COMPONENT_TRANSFORMS[DEFAULT_TRANSFORMS[name]] for name in base.components]
+    register(ForwardModel(base.name + _SUFFIX, base.formula, single=True))
+    parts = [COMPONENT_TRANSFORMS[COMPONENTS[name].transform] for name in base.components]
     name = "+".join(part.name for part in parts)
     encode, decode = _by_parts([part.encode for part in parts]), _by_parts([part.decode for part in parts])
-    STACKED_TRANSFORMS[name] = ComponentTransform(name, encode, decode)
+    SINGLE_TRANSFORMS[name] = ComponentTransform(name, encode, decode)
 
 
 for _name in ("lambertian", "lambertian_specular"):

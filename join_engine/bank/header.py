@@ -12,7 +12,7 @@ from ..networks.brightness import BrightnessConfig
 from ..networks.encoder import EncoderConfig
 from ..networks.stylegan2 import GeneratorConfig
 from ..networks.trunk import TrunkConfig
-from ..single_gan import STACKED_TRANSFORMS
+from ..single_gan import SINGLE_TRANSFORMS
 
 FORMAT_VERSION = 1
 # Prefixes of the tensors of networks that belong to no component.
@@ -156,7 +156,7 @@ class ComponentHeader:
     encoder: EncoderHeader | None = None
 
     def __post_init__(self) -> None:
-        if self.transform not in {*COMPONENT_TRANSFORMS, *STACKED_TRANSFORMS}:
+        if self.transform not in {*COMPONENT_TRANSFORMS, *SINGLE_TRANSFORMS}:
             raise ValueError(f"unknown transform {self.transform!r}")
         if self.encoder is not None:
             mine, other = self.architecture, self.encoder.architecture

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from ..errors import JoinError
-from ..inversion.presets import Joint, get_preset
+from ..inversion.presets import get_preset
 from .options import add_bf16_option, add_inversion_options, as_json, load_bank_named
 
 
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from ..evaluation.bench import bench, write_speed
     from ..evaluation.methods import Rows, make_methods
+    from ..inversion.stages.joint import Joint
 
     bank, preset = load_bank_named(options), get_preset(options.preset)
     if options.method:

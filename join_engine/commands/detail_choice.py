@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..inversion.presets import PRESETS, Detail
+from ..inversion.presets import PRESETS, Detail, get_preset
 from .options import add_threads_option
 
 
@@ -41,5 +41,5 @@ def run(options: argparse.Namespace) -> None:
     samples = read_samples(options.data, bank.forward_model.components, options.count)
     print(f"| radius | share | {' | '.join(bank.components)} |")
     print("|---|---|" + "---|" * len(bank.components))
-    for setting, psnr in zip(settings, compare(bank, samples, PRESETS[options.preset], settings), strict=True):
+    for setting, psnr in zip(settings, compare(bank, samples, get_preset(options.preset), settings), strict=True):
         print(f"| {setting.radius:g} | {setting.share:g} | {' | '.join(f'{psnr[name]:.2f}' for name in psnr)} |")

@@ -15,8 +15,9 @@ from ..bank import Bank
 from ..bank.card import put_part
 from ..inversion.codebook import CodeBook
 from ..inversion.invert import invert
-from ..inversion.presets import Joint, Preset
+from ..inversion.presets import Preset
 from ..inversion.progress import Monitor
+from ..inversion.stages.joint import Joint
 
 BEGIN = "<!-- speed, written by `python -m join_engine bench --card`: begin -->"
 END = "<!-- speed: end -->"

@@ -6,8 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
 
 from ..bank import Bank
+from ..color import srgb_encode
 from ..images.frame import Frame
 from ..images.metrics import component_scores
 from ..inversion.codebook import CodeBook
@@ -15,8 +17,7 @@ from ..inversion.presets import Detail, Preset
 from ..layers.albedo_level import albedo_levels
 from ..layers.detail import add_detail
 from ..renders.samples import Sample
-from .evaluate import Layers, Run, at_resolution, encode_images, invert_images
-from .methods import preset_method
+from .evaluate import Layers, Run, at_resolution, invert_images
 
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
 RADII = (0.5, 1.0, 2.0, 4.0)
@@ -32,8 +33,8 @@ def compare(
     codebook, layers, levels = CodeBook(bank), list[Layers](), list[float | None]()
     for first in range(0, len(images), run.batch):
         part = images[first : first + run.batch]
-        layers += invert_images(bank, part, preset_method(preset, bank), run, codebook, {}, first)[0]
-        levels += albedo_levels(bank, encode_images(part))
+        layers += [outcome.generated for outcome in invert_images(bank, part, preset, run, codebook)]
+        levels += albedo_levels(bank, srgb_encode(torch.from_numpy(np.stack(part).transpose(0, 3, 1, 2).copy())))
     return [_mean_psnr(settings_, images, layers, levels, truths) for settings_ in settings]
 
 

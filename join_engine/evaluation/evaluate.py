@@ -14,25 +14,22 @@ import numpy as np
 import torch
 
 from ..bank import Bank, fingerprint
-from ..color import srgb_encode
 from ..images.files import display_encode, write_atomically
 from ..images.frame import Frame
 from ..images.metrics import all_scores
 from ..inversion.codebook import CodeBook
-from ..inversion.invert import invert, run_stages
+from ..inversion.invert import Reached
 from ..inversion.losses.elpips import elpips_metric
 from ..inversion.losses.elpips_weights import PublishedFeatures
 from ..inversion.losses.reconstruction import make_features
-from ..inversion.presets import Preset, StageSettings, Tuning
-from ..inversion.progress import Monitor
-from ..inversion.state import InversionState
-from ..layers.albedo_level import albedo_levels
-from ..layers.detail import add_detail, detail_for
+from ..inversion.presets import Preset
+from ..layers.detail import detail_for
 from ..networks.features import Features
 from ..networks.stylegan2 import generate
 from ..networks.trunk import Trunk
+from ..pipeline import Outcome, decompose_batch
 from ..renders.samples import Sample
-from ..single_gan import base_model, unstack
+from ..single_gan import base_model
 from .baselines import ALBEDO_LEVEL, BASELINES, colour_retinex
 from .methods import Method
 from .results import RESULTS_NAME, Results
@@ -40,8 +37,8 @@ from .sheets.sheet import Panel, write_sheet
 from .tables import summarise
 
 Layers = dict[str, np.ndarray]
-# (bank, first image of the batch, stages) → the state after them, and the seconds that they took
-Shared = dict[tuple[str, int, tuple[StageSettings, ...]], tuple[InversionState, float]]
+# By bank and first image of the batch.
+Shared = dict[tuple[str, int], Reached]
 _REPORT_EVERY = 20.0  # seconds
 
 
@@ -153,16 +150,12 @@ class _Decomposer:
         if preset is None:
             estimates = {self._method.title: [self._baseline(image) for image in images]}
             return estimates, time.perf_counter() - start
-        layers, saved = invert_images(self._bank, images, self._method, self._run, self._codebook, self._shared, first)
-        estimates = {self._method.title: layers}
-        detail = detail_for(preset, self._bank.header)
-        if detail is not None:
-            side = self._bank.header.resolution
-            frame = Frame(side, side, side)
-            each = zip(images, layers, albedo_levels(self._bank, encode_images(images)), strict=True)
-            detailed = [add_detail(detail, image, own, frame, level) for image, own, level in each]
-            estimates[self._method.titles[1]] = detailed
-        return estimates, time.perf_counter() - start + saved
+        reached = self._shared.setdefault((self._bank.sha256, first), {})
+        found = invert_images(self._bank, images, preset, self._run, self._codebook, reached)
+        estimates = {self._method.title: [outcome.generated for outcome in found]}
+        if detail_for(preset, self._bank.header) is not None:
+            estimates[self._method.titles[1]] = [dict(outcome.decomposition.layers) for outcome in found]
+        return estimates, sum(found[0].decomposition.seconds.values())
 
     def _baseline(self, image: np.ndarray) -> Layers:
         layers = BASELINES[self._method.title](image)
@@ -174,48 +167,14 @@ class _Decomposer:
 def invert_images(
     bank: Bank,
     images: Sequence[np.ndarray],
-    method: Method,
+    preset: Preset,
     run: Run,
     codebook: CodeBook,
-    shared: Shared,
-    first: int,
-) -> tuple[list[Layers], float]:
-    """Linear images [R, R, 3] → linear components [R, R, 3] ≥ 0 of each, all inverted as one batch.
-
-    Args:
-        shared: codes that other methods have found for the batch ``first``; what comes before any tuning is only done
-            once. Gets the codes of this method.
-
-    Returns:
-        The components, and the seconds that were saved so.
-    """
-    assert method.preset is not None
-    stages = method.preset.stages
-    count = next((index for index, stage in enumerate(stages) if isinstance(stage, Tuning)), len(stages))
-    target = encode_images(images)
-    key = (bank.sha256, first, stages[:count])
-    saved = 0.0
+    reached: Reached | None = None,
+) -> list[Outcome]:
+    """What users get of linear images [R, R, 3], as one batch; ``reached`` holds what other methods have found."""
     dtype = torch.bfloat16 if run.bf16 else None
-
-    def begin(stages: tuple[StageSettings, ...]) -> InversionState:
-        return invert(bank, target, Preset(method.key, stages), run.seed, Monitor(), codebook, dtype=dtype)
-
-    if key in shared:
-        found, saved = shared[key]
-        state = found.copy()
-    else:
-        state = begin(stages[:count])
-        shared[key] = state.copy(), sum(state.seconds.values())
-    run_stages(stages[count:], state, Monitor())
-    with torch.no_grad():
-        layers = unstack(state.decode(state.settle(state.synthesize())))
-    arrays = {name: layer.clip(0.0, None).permute(0, 2, 3, 1).cpu().numpy() for name, layer in layers.items()}
-    return [{name: array[index] for name, array in arrays.items()} for index in range(len(images))], saved
-
-
-def encode_images(images: Sequence[np.ndarray]) -> torch.Tensor:
-    """Linear [R, R, 3] each → sRGB-encoded [B, 3, R, R]."""
-    return srgb_encode(torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy()))
+    return decompose_batch(images, bank, preset, run.seed, codebook=codebook, dtype=dtype, reached=reached)
 
 
 class _Judge:
@@ -271,7 +230,7 @@ class _Clock:
         self._total = sum(method.cost for method in methods) * samples
         self._samples = samples
         self._say = say
-        self._done = self._worked = 0
+        self._done = self._worked = 0.0
         self._start = self._last = time.perf_counter()
 
     def skip(self, method: Method, images: int) -> None:

@@ -11,18 +11,11 @@ from typing import Any
 
 from ..bank import Bank
 from ..errors import JoinError
-from ..inversion.presets import (
-    DEFAULT_PRESET,
-    PRESETS,
-    EncoderStart,
-    Joint,
-    KeepBest,
-    MeanStart,
-    Mirrored,
-    PoolStart,
-    Preset,
-    Tuning,
-)
+from ..inversion.presets import DEFAULT_PRESET, PRESETS, Preset, get_preset
+from ..inversion.stages.encoder_start import EncoderStart
+from ..inversion.stages.joint import Joint
+from ..inversion.stages.mean_start import MeanStart
+from ..inversion.stages.tuning import Tuning
 from .baselines import BASELINES
 
 # λ of Eq. 7 is given nowhere; the kNN loss takes its place, so it gets that one's.
@@ -57,7 +50,7 @@ class Rows:
     Args:
         loss: "elpips" compares features under random transforms as the paper does, "lpips" without them; both beside
             the multi-scale pixel term with weight 1, as our features do not know absolute colours.
-        features: as in :class:`join_engine.inversion.presets.Joint`; None takes the bank's trunk, or random ones
+        features: as in :class:`join_engine.inversion.stages.joint.Joint`; None takes the bank's trunk, or random ones
             without it.
         feature_weight: of the rows that compare features with each other; None takes the default preset's.
         steps: of the joint optimisation.
@@ -117,30 +110,18 @@ class Method:
 
     @property
     def steps(self) -> str:
-        """Optimiser steps of each stage in turn, such as "4 × 120 + 200" where the first has four starts; or ""."""
-        parts, starts = [], 1
-        for stage in self.preset.stages if self.preset else ():
-            if isinstance(stage, PoolStart | KeepBest):
-                starts = stage.starts
-            elif isinstance(stage, Joint | Tuning):
-                tuning = " of tuning" if isinstance(stage, Tuning) else ""
-                parts.append(f"{starts} × {stage.steps}{tuning}" if starts > 1 else f"{stage.steps}{tuning}")
-        return " + ".join(parts)
+        """Optimiser steps of each stage in turn, such as "1000 + 350 of tuning"; or ""."""
+        stages = [stage for stage in (self.preset.stages if self.preset else ()) if stage.optimiser_steps]
+        return " + ".join(f"{stage.optimiser_steps}{' of tuning' if stage.tunes else ''}" for stage in stages)
 
     @property
-    def cost(self) -> int:
+    def cost(self) -> float:
         """Roughly how much work an image is, in optimiser steps."""
-        stages = self.preset.stages if self.preset else ()
-        starts, cost, views = 1, 1, 1
-        for stage in stages:
-            if isinstance(stage, Mirrored):
-                views = 2
-            elif isinstance(stage, PoolStart):
-                starts = stage.starts
-            elif isinstance(stage, Joint | Tuning):
-                cost += stage.steps * starts * (2 if stage.ensemble else 1)
-                starts = 1 if isinstance(stage, Joint) else starts
-        return cost * views
+        cost, views = 1.0, 1
+        for stage in self.preset.stages if self.preset else ():
+            cost += stage.cost * views
+            views *= stage.views
+        return cost
 
 
 def make_methods(names: Sequence[str], rows: Rows, bank: Bank, single: Bank | None = None) -> list[Method]:
@@ -161,10 +142,7 @@ def scaled(method: Method, scale: float) -> Method:
         raise JoinError("settings_invalid", f"Steps cannot be scaled by {scale:g}.", "Choose more than 0, at most 1.")
     if method.preset is None or scale == 1.0:
         return method
-    stages = tuple(
-        replace(stage, steps=max(1, round(stage.steps * scale))) if isinstance(stage, Joint | Tuning) else stage
-        for stage in method.preset.stages
-    )
+    stages = tuple(stage.with_steps(round(stage.optimiser_steps * scale)) for stage in method.preset.stages)
     return replace(method, preset=replace(method.preset, stages=stages))
 
 
@@ -175,7 +153,7 @@ def preset_method(preset: Preset, bank: Bank, title: str | None = None) -> Metho
 
 def preset_methods(preset: Preset, bank: Bank) -> list[Method]:
     """A preset, called "JoIN" where it optimises anything, what the bank's encoders make, and the baselines."""
-    optimises = any(isinstance(stage, Joint) for stage in preset.stages)
+    optimises = any(stage.optimiser_steps for stage in preset.stages)
     methods = [preset_method(preset, bank, "JoIN" if optimises else preset.name)]
     if bank.has_encoders:
         stages = {"encoder": EncoderStart(), "mean code": MeanStart()}
@@ -189,7 +167,7 @@ def _make(key: str, rows: Rows, bank: Bank, single: Bank | None) -> Method:
         lacks = "" if {"albedo", "shading"} <= set(parts) else "the bank has no albedo and shading"
         return Method(key, BASELINE_KEYS[key], lacks=lacks)
     if key in PRESETS:
-        return preset_method(PRESETS[key], bank)
+        return preset_method(get_preset(key), bank)
     if key.startswith(_FEATURES):
         return preset_method(_with_features(key, rows), bank)
     if key == "single":
@@ -211,7 +189,7 @@ def _make(key: str, rows: Rows, bank: Bank, single: Bank | None) -> Method:
 
 def _with_features(key: str, rows: Rows) -> Preset:
     """The default preset, looking at images in other features."""
-    preset = PRESETS[DEFAULT_PRESET]
+    preset = get_preset(DEFAULT_PRESET)
     changes: dict[str, Any] = {"features": key.removeprefix(_FEATURES)}
     if rows.feature_weight is not None:
         changes["feature_weight"] = rows.feature_weight
@@ -244,16 +222,4 @@ def _lacks(preset: Preset, bank: Bank) -> str:
     missing = [name for name in bank.forward_model.components if name not in bank.components]
     if missing:
         return f"the bank lacks {', '.join(missing)}"
-    for stage in preset.stages:
-        if isinstance(stage, EncoderStart) and stage.required and not bank.has_encoders:
-            return "the bank has no encoders"
-        if not isinstance(stage, Joint | Tuning):
-            continue
-        features = stage.features.split("+")
-        guarded = isinstance(stage, Tuning) and stage.discriminator_weight
-        without = [name for name, part in bank.components.items() if part.discriminator is None]
-        if without and (guarded or "discriminator" in features):
-            return f"the bank has no discriminator of {', '.join(without)}"
-        if "trunk" in features and bank.trunk is None:
-            return "the bank has no perceptual trunk"
-    return ""
+    return next((lacking for stage in preset.stages if (lacking := stage.lacks(bank))), "")

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ..color import COMPONENT_TRANSFORMS, DEFAULT_TRANSFORMS, srgb_decode
+from ..color import COMPONENT_TRANSFORMS, srgb_decode
+from ..components import COMPONENTS
 from ..errors import JoinError
 from .png16 import read_png16
 
@@ -111,7 +112,7 @@ def opaque(pixels: np.ndarray) -> np.ndarray:
 
 def display_encode(component: str, linear: np.ndarray) -> np.ndarray:
     """Linear [H, W, 3] → [0, 1] for looking at: shading and specular through Reinhard, anything else through sRGB."""
-    name = DEFAULT_TRANSFORMS.get(component, "srgb")
+    name = COMPONENTS[component].transform if component in COMPONENTS else "srgb"
     return np.asarray(COMPONENT_TRANSFORMS[name].encode(linear)).clip(0.0, 1.0)
 
 

@@ -3,17 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from ..bank import Bank, BankComponent
-from ..networks.stylegan2 import generate
+from ..bank import Bank
 from .losses.knn import KnnLoss
-
-POOL_PART = 64
 
 
 class Whitening:
@@ -42,7 +36,6 @@ class CodeBook:
         self._bank = bank
         self._losses: dict[tuple[str, int], KnnLoss] = {}
         self._whitenings: dict[str, Whitening] = {}
-        self._pools: dict[tuple[str, int, int], Tensor] = {}
 
     def codes(self, component: str) -> Tensor:
         """[100000, w_dim], from truncated z (JoIN, section 3.4)."""
@@ -54,32 +47,9 @@ class CodeBook:
             self._whitenings[component] = Whitening(self.codes(component))
         return self._whitenings[component]
 
-    def pool(self, component: str, count: int, size: int, proceed: Callable[[], bool] = lambda: True) -> Tensor | None:
-        """The first ``count`` samples as linear images [count, 3, size, size], averaged down in linear light.
-
-        ``proceed`` is asked after each :data:`POOL_PART` samples, since they take seconds; None when it says no.
-        """
-        key = (component, count, size)
-        if key not in self._pools:
-            part = self._bank.components[component]
-            images = []
-            for w in self.codes(component)[:count].split(POOL_PART):
-                with torch.no_grad():
-                    images.append(_small(part, w, size))
-                if not proceed():
-                    return None
-            self._pools[key] = torch.cat(images)
-        return self._pools[key]
-
     def knn(self, component: str, neighbours: int) -> KnnLoss:
         """The kNN loss of one component."""
         key = (component, neighbours)
         if key not in self._losses:
             self._losses[key] = KnnLoss(self.codes(component), neighbours)
         return self._losses[key]
-
-
-def _small(component: BankComponent, w: Tensor, size: int) -> Tensor:
-    """Codes [N, w_dim] → linear images [N, 3, size, size]."""
-    linear = component.transform.from_generator(generate(component.generator, w[:, None]))
-    return functional.adaptive_avg_pool2d(linear, size)

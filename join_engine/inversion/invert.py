@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,23 +11,13 @@ from torch import Tensor
 from ..bank import Bank
 from ..errors import JoinError
 from .codebook import CodeBook
-from .presets import EncoderStart, Joint, KeepBest, MeanStart, Mirrored, PoolStart, Preset, StageSettings, Tuning
+from .presets import Preset
 from .progress import Monitor
-from .stages.joint import joint_inversion
-from .stages.starts import encoder_start, keep_best, mean_start, mirrored, pool_start
-from .stages.tuning import tune_generators
+from .stage import Stage
 from .state import InversionState
 
-# Which function carries out which settings: (settings, state, monitor) → None, changing the state.
-STAGES: dict[type, Callable[[Any, InversionState, Monitor], None]] = {
-    Mirrored: mirrored,
-    MeanStart: mean_start,
-    PoolStart: pool_start,
-    EncoderStart: encoder_start,
-    KeepBest: keep_best,
-    Joint: joint_inversion,
-    Tuning: tune_generators,
-}
+# The states that a batch of images has reached, by the stages that led to them.
+Reached = dict[tuple[Stage, ...], InversionState]
 
 
 def invert(
@@ -41,6 +29,7 @@ def invert(
     codebook: CodeBook | None = None,
     saturated: Tensor | None = None,
     dtype: torch.dtype | None = None,
+    reached: Reached | None = None,
 ) -> InversionState:
     """Invert a batch of images with one preset.
 
@@ -54,10 +43,12 @@ def invert(
         saturated: [B, 3, R, R] booleans: where the target is white and its true brightness unknown.
         dtype: precision of the convolutions while codes are searched for, None for float32; bfloat16 is worth it where
             :func:`join_engine.device.has_bf16` says so. Tuning, and what the codes make in the end, are float32.
+        reached: of the same images, seed and precision: where other presets that begin with the same stages have come
+            is not searched for again. Gets the states of this preset, but those with networks of their own.
 
     Returns:
-        The state after the last stage, or after the one that was cancelled, with the best start of each image. Where
-        mirror images were looked at, their items follow those of the images (:meth:`InversionState.settle`).
+        The state after the last stage, or after the one that was cancelled. Where mirror images were looked at, their
+        items follow those of the images (:meth:`InversionState.settle`).
 
     Raises:
         JoinError: ``target_mismatch`` when the target is not of the bank's resolution, ``component_missing`` when the
@@ -71,26 +62,25 @@ def invert(
     if missing:
         raise JoinError("component_missing", f"The bank '{bank.header.name}' lacks {', '.join(missing)}.")
     device = next(iter(bank.components.values())).w_avg.device
-    state = InversionState.begin(bank, target.to(device, torch.float32), seed, codebook, _to(saturated, device))
-    state.dtype = dtype
     if device.type == "cpu":  # the layout that convolutions on CPUs are fastest in; the weights stay what they are
         for component in bank.components.values():
             component.generator.synthesis.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
-    run_stages(preset.stages, state, monitor or Monitor())
-    if state.starts > 1:  # a preset may end, or be cancelled, with several starts
-        keep_best(KeepBest(), state, monitor or Monitor())
-    return state
-
-
-def run_stages(stages: Sequence[StageSettings], state: InversionState, monitor: Monitor) -> None:
-    """Let stages move a state, one after the other, until one is cancelled."""
-    for settings in stages:
+    reached = {} if reached is None else reached
+    done = next((count for count in range(len(preset.stages), 0, -1) if preset.stages[:count] in reached), 0)
+    if done:
+        state = reached[preset.stages[:done]].copy()
+    else:
+        state = InversionState.begin(bank, target.to(device, torch.float32), seed, codebook, _to(saturated, device))
+        state.dtype = dtype
+    for count, stage in enumerate(preset.stages[done:], done + 1):
         if state.cancelled:
             break
         start = time.perf_counter()
-        STAGES[type(settings)](settings, state, monitor)
-        seconds = time.perf_counter() - start
-        state.seconds[settings.kind] = state.seconds.get(settings.kind, 0.0) + seconds
+        stage.run(state, monitor or Monitor())
+        state.seconds[stage.kind] = state.seconds.get(stage.kind, 0.0) + time.perf_counter() - start
+        if state.tuned is None and not state.cancelled:
+            reached[preset.stages[:count]] = state.copy()
+    return state
 
 
 def _to(mask: Tensor | None, device: torch.device) -> Tensor | None:

@@ -21,7 +21,6 @@ class InversionState:
     Attributes:
         bank: the generators.
         target: [B, 3, R, R], sRGB-encoded.
-        starts: how many items stand for one image, one after the other: B is images × starts.
         mirrored: the second half of the items are the mirror images of the first (:meth:`settle`).
         latents: per component [B, L, w_dim]; L is 1 in W space and the generator's ``num_ws`` in W+.
         loss: [B], of ``latents``; infinite before the first evaluation.
@@ -42,7 +41,6 @@ class InversionState:
     codebook: CodeBook
     saturated: Tensor | None = None
     seed: int = 0
-    starts: int = 1
     mirrored: bool = False
     dtype: torch.dtype | None = None
     tuned: list[dict[str, Generator]] | None = None
@@ -66,18 +64,17 @@ class InversionState:
         loss = target.new_full((batch,), torch.inf)
         return cls(bank, target, latents, loss, codebook or CodeBook(bank), saturated, seed)
 
-    def take(self, items: Tensor, starts: int) -> None:
-        """Go on with these items (indices [B′]; repeats are allowed), of which ``starts`` stand for one image."""
+    def take(self, items: Tensor) -> None:
+        """Go on with these items (indices [B′]; repeats are allowed)."""
         self.target = self.target[items]
         self.saturated = None if self.saturated is None else self.saturated[items]
         self.loss = self.loss[items]
         self.latents = {name: w[items] for name, w in self.latents.items()}
         self.tuned = None if self.tuned is None else [self.tuned[item] for item in items.tolist()]
-        self.starts = starts
 
     def copy(self) -> InversionState:
         """Another state that begins here."""
-        return replace(self, latents=dict(self.latents), seconds={})
+        return replace(self, latents=dict(self.latents), seconds=dict(self.seconds))
 
     def settle(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Outputs of all items, [B, 3, R, R] each → of those that stand for images as they are.
@@ -92,7 +89,7 @@ class InversionState:
     def only(self, item: int) -> InversionState:
         """A state of its own for one item."""
         alone = replace(self.copy(), mirrored=False)
-        alone.take(torch.tensor([item], device=self.target.device), 1)
+        alone.take(torch.tensor([item], device=self.target.device))
         return alone
 
     def synthesize(

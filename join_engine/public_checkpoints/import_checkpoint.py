@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..bank import BankHeader, ComponentHeader, save_bank
-from ..color import DEFAULT_TRANSFORMS
+from ..components import COMPONENTS
 from ..errors import JoinError
 from ..forward_models import get_forward_model
 from . import PublicCheckpoint, read_public_checkpoint
@@ -37,7 +37,8 @@ def import_bank(
     if set(model.components) != set(files):
         wanted = ", ".join(model.components)
         raise JoinError("bank_incomplete", f"A bank for '{forward_model}' needs the components {wanted}.")
-    chosen = {**DEFAULT_TRANSFORMS, **(transforms or {})}
+    usual = {name: component.transform for name, component in COMPONENTS.items()}
+    chosen = {**usual, **(transforms or {})}
     found = {component: read_public_checkpoint(files[component]) for component in model.components}
     resolutions = {item.generator.config.resolution for item in found.values()}
     if len(resolutions) != 1:

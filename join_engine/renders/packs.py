@@ -133,13 +133,6 @@ def pack_parts(path: Path) -> list[Path]:
     return [path.with_name(name) for name in wanted]
 
 
-def read_pack_info(path: str | os.PathLike[str]) -> PackInfo:
-    """The header of a pack, without its images. Raises JoinError as :func:`read_packs` does."""
-    path = Path(path)
-    with open_pack(path) as tar:
-        return _read_info(path, tar)
-
-
 def _read_pack(path: Path, component: str) -> tuple[PackInfo, torch.Tensor]:
     suffix = f".{component}.png"
     with open_pack(path) as tar:

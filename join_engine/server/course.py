@@ -15,7 +15,7 @@ class Course:
 
     def __init__(self, preset: Preset) -> None:
         self._kinds = [stage.kind for stage in preset.stages]
-        self._weights = _weights(preset)
+        self._weights = [stage.cost for stage in preset.stages]
         self._now = 0
         self._last_step = 0
 
@@ -35,22 +35,3 @@ class Course:
 
     _pace = 0.0
     """Seconds per unit of work, as last seen."""
-
-
-def _weights(preset: Preset) -> list[float]:
-    """How much work each stage is, in optimiser steps of a single start; measured roughly on a CPU."""
-    from ..inversion.presets import Joint, KeepBest, PoolStart, Tuning
-
-    starts, weights = 1, []
-    for stage in preset.stages:
-        if isinstance(stage, PoolStart):
-            starts = stage.starts
-            weights.append(stage.pool / 4)
-        elif isinstance(stage, KeepBest):
-            starts = stage.starts
-            weights.append(0.0)
-        elif isinstance(stage, Joint):
-            weights.append(float(stage.steps * starts))
-        else:
-            weights.append(2.0 * stage.steps if isinstance(stage, Tuning) else 0.0)
-    return weights

@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from ..components import COMPONENTS
 from ..inversion.losses.perceptual import unit_features
 from ..networks.trunk import Trunk, TrunkConfig
 from ..renders.compose import ComponentSets, mirrored, photograph, random_indices
@@ -148,8 +149,7 @@ def _with_plain(
     """Albedo and shading of 1, anything that is added of 0."""
     result = {}
     for index, (name, images) in enumerate(components.items()):
-        value = 1.0 if name in ("albedo", "shading") else 0.0
-        result[name] = data.constant(name, value).expand_as(images) if plain(index) else images
+        result[name] = data.constant(name, COMPONENTS[name].neutral).expand_as(images) if plain(index) else images
     return result
 
 

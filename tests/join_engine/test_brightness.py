@@ -24,7 +24,8 @@ from join_engine.evaluation.sheets.photos import write_photo_sheet
 from join_engine.forward_models import FORWARD_MODELS
 from join_engine.images.files import write_png
 from join_engine.images.frame import Frame
-from join_engine.inversion.presets import Detail, EncoderStart, Preset
+from join_engine.inversion.presets import Detail, Preset
+from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.layers.albedo_level import DARKEST, albedo_levels, level_of
 from join_engine.layers.detail import add_detail, detail_for
 from join_engine.networks.brightness import Brightness, BrightnessConfig
@@ -252,7 +253,7 @@ def test_a_sheet_of_photos_has_layers_of_the_level_that_was_told(
         given.append(arguments[4])  # type: ignore[arg-type]
         return add_detail(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("join_engine.evaluation.sheets.photos.add_detail", watched)
+    monkeypatch.setattr("join_engine.pipeline.add_detail", watched)
     write_png(tmp_path / "photo.png", srgb_encode(picture))
     write_photo_sheet(tmp_path / "sheet.png", [tmp_path / "photo.png"], seeing_bank, PRESET)
     assert len(given) == 1 and isinstance(given[0], float)

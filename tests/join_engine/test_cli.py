@@ -19,12 +19,14 @@ from join_engine.commands.main import main
 from join_engine.evaluation.baselines import BASELINES
 from join_engine.images.files import read_image, write_exr
 from join_engine.images.metrics import component_scores
-from join_engine.inversion.presets import PRESETS, Detail, Joint, MeanStart, Preset
+from join_engine.inversion.presets import PRESETS, Detail, Preset
+from join_engine.inversion.stages.joint import Joint
+from join_engine.inversion.stages.mean_start import MeanStart
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PRESETS, "draft", Preset("draft", (MeanStart(), Joint(steps=5)), Detail()))
+    monkeypatch.setitem(PRESETS, "draft", Preset("draft", (MeanStart(), Joint(steps=5)), Detail()).to_json())
 
 
 @pytest.fixture

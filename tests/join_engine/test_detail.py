@@ -12,7 +12,9 @@ from join_engine.bank import Bank, load_bank
 from join_engine.bank.header import BankHeader
 from join_engine.forward_models import FORWARD_MODELS
 from join_engine.images.frame import Frame
-from join_engine.inversion.presets import Detail, Joint, MeanStart, Preset
+from join_engine.inversion.presets import Detail, Preset
+from join_engine.inversion.stages.joint import Joint
+from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.layers.detail import BRIGHTEST, DARKEST, add_detail, detail_for, keep_detail
 from join_engine.pipeline import decompose, relight
 from join_engine.relighting.relighter import Edit

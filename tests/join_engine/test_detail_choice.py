@@ -11,7 +11,9 @@ import pytest
 from join_engine.bank import Bank
 from join_engine.commands.main import main
 from join_engine.evaluation.detail_choice import compare
-from join_engine.inversion.presets import Detail, Joint, MeanStart, Preset
+from join_engine.inversion.presets import Detail, Preset
+from join_engine.inversion.stages.joint import Joint
+from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.renders.samples import Sample
 
 SHORT = Preset("short", (MeanStart(), Joint(steps=2)))

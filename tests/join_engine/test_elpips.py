@@ -20,7 +20,10 @@ from join_engine.errors import JoinError
 from join_engine.inversion.invert import invert
 from join_engine.inversion.losses import elpips_weights
 from join_engine.inversion.losses.elpips import Dropout, ELpips, Transforms, elpips_metric
-from join_engine.inversion.presets import Joint, MeanStart, Preset, Tuning
+from join_engine.inversion.presets import Preset
+from join_engine.inversion.stages.joint import Joint
+from join_engine.inversion.stages.mean_start import MeanStart
+from join_engine.inversion.stages.tuning import Tuning
 from join_engine.networks.features import DiscriminatorFeatures, RandomFeatures
 from join_engine.networks.stylegan2 import Discriminator, GeneratorConfig
 from join_engine.networks.trunk import Trunk, TrunkConfig

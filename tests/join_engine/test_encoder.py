@@ -17,10 +17,9 @@ from join_engine.bank import Bank, load_bank, save_bank
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.inversion.invert import invert
-from join_engine.inversion.presets import PRESETS, EncoderStart, Joint, PoolStart, Preset
-from join_engine.inversion.progress import Monitor
-from join_engine.inversion.stages.starts import pool_start
-from join_engine.inversion.state import InversionState
+from join_engine.inversion.presets import Preset
+from join_engine.inversion.stages.encoder_start import EncoderStart
+from join_engine.inversion.stages.joint import Joint
 from join_engine.networks.encoder import Encoder, EncoderConfig
 from join_engine.networks.features import RandomFeatures
 from join_engine.renders.compose import ComponentSets, read_component_sets, turned
@@ -267,26 +266,6 @@ def test_start_at_the_encoders_codes(seeing_bank: Bank, own_targets: torch.Tenso
         assert later.loss.isfinite().all()
 
 
-def test_the_encoders_codes_as_one_of_several_starts(
-    seeing_bank: Bank, tiny_bank: Bank, own_targets: torch.Tensor
-) -> None:
-    def begin(bank: Bank, **changes: bool | int) -> InversionState:
-        state = InversionState.begin(bank, own_targets)
-        pool_start(PoolStart(**{"starts": 3, "pool": 32, **changes}), state, Monitor())  # type: ignore[arg-type]
-        return state
-
-    plain, with_encoder = begin(seeing_bank), begin(seeing_bank, encoder=True)
-    for name, component in seeing_bank.components.items():
-        first, second, third = with_encoder.latents[name].view(3, 3, -1).unbind(dim=1)
-        assert torch.equal(first, component.w_avg.expand(3, -1))
-        assert torch.equal(second, component.encode(own_targets)[:, 0])
-        # The best combination of the search follows, which comes second without the encoder.
-        assert torch.equal(third, plain.latents[name].view(3, 3, -1)[:, 1])
-    assert begin(tiny_bank, encoder=True).latents["albedo"].equal(begin(tiny_bank).latents["albedo"])
-    alone = begin(seeing_bank, encoder=True, starts=1).latents["albedo"]
-    assert torch.equal(alone[:, 0], seeing_bank.components["albedo"].w_avg.expand(3, -1))
-
-
 def test_codes_per_layer_are_averaged_for_w(seeing_bank: Bank, own_targets: torch.Tensor) -> None:
     parts = {}
     torch.manual_seed(0)
@@ -306,7 +285,6 @@ def test_codes_per_layer_are_averaged_for_w(seeing_bank: Bank, own_targets: torc
 def test_the_encoders_preset_decomposes_and_says_what_it_lacks(
     tmp_path: Path, seeing_bank: Bank, tiny_bank_path: Path, picture: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert Preset.from_json(PRESETS["draft"].to_json()) == PRESETS["draft"]
     photo = tmp_path / "photo.png"
     Image.fromarray((picture * 255).astype(np.uint8)).save(photo)
     command = ["decompose", str(photo), "--out", str(tmp_path), "--preset", "draft", "--bank"]

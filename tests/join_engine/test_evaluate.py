@@ -24,10 +24,15 @@ from join_engine.evaluation.evaluate import Run, evaluate
 from join_engine.evaluation.methods import GROUPS, Method, Rows, make_methods
 from join_engine.evaluation.scorecard import BEGIN, END, write_scores
 from join_engine.evaluation.tables import format_table
-from join_engine.inversion.presets import EncoderStart, Joint, KeepBest, MeanStart, PoolStart, Preset
+from join_engine.inversion.presets import Preset
+from join_engine.inversion.stages.encoder_start import EncoderStart
+from join_engine.inversion.stages.joint import Joint
+from join_engine.inversion.stages.mean_start import MeanStart
+from join_engine.inversion.stages.mirrored import Mirrored
+from join_engine.inversion.stages.tuning import Tuning
 from join_engine.networks.stylegan2 import Discriminator, GeneratorConfig
 from join_engine.renders.samples import Sample, read_samples
-from join_engine.single_gan import unstack
+from join_engine.single_gan import split_parts
 from tests.join_blender.make_bank import random_generator
 from tests.join_engine.fake_packs import add_member, write_pack
 
@@ -118,9 +123,9 @@ def test_a_killed_run_goes_on_and_comes_to_the_same(
     inverted = []
     invert = evaluation.invert_images
 
-    def counting(bank: Bank, images: list[np.ndarray], method: Method, *rest: object) -> object:
-        inverted.append((method.key, len(images)))
-        return invert(bank, images, method, *rest)  # type: ignore[arg-type]
+    def counting(bank: Bank, images: list[np.ndarray], preset: Preset, *rest: object) -> object:
+        inverted.append((preset.name, len(images)))
+        return invert(bank, images, preset, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(evaluation, "invert_images", counting)
     again = evaluate(tiny_bank, samples, methods, Run(batch=2), tmp_path / "killed")
@@ -140,8 +145,6 @@ def test_a_batch_comes_to_what_its_images_come_to_alone(seeing_bank: Bank) -> No
     """But for rounding, which Adam may make 0.1 dB of: the proof in doubles is in test_inversion.py."""
     samples = _own_samples(seeing_bank, 3)
     methods = make_methods(["opt-knn", "encoder-opt-pti-d"], Rows(steps=15, tuning_steps=2), seeing_bank)
-    starts = (PoolStart(starts=2, pool=64), Joint(steps=8, features="pixels"), KeepBest(), Joint(steps=8))
-    methods.append(Method("starts", "starts", Preset("starts", starts)))
     together = evaluate(seeing_bank, samples, methods, Run(batch=3))["methods"]
     alone = [evaluate(seeing_bank, [sample], methods)["methods"] for sample in samples]
     for title, scores in together.items():
@@ -165,8 +168,8 @@ def test_a_quick_look_says_so_and_every_row_tells_its_steps(tiny_bank: Bank, tmp
     for scale in (0.0, 1.5):
         with pytest.raises(JoinError):
             make_methods(["opt-knn"], Rows(steps_scale=scale), tiny_bank)
-    stages = (PoolStart(starts=4), Joint(steps=10), KeepBest(), Joint(steps=20))
-    assert Method("x", "x", Preset("x", stages)).steps == "4 × 10 + 20"
+    stages = (EncoderStart(), Joint(steps=10), Tuning(steps=20))
+    assert Method("x", "x", Preset("x", stages)).steps == "10 + 20 of tuning"
 
 
 def test_a_run_of_another_precision_is_not_taken_over(tiny_bank: Bank, tmp_path: Path) -> None:
@@ -226,7 +229,7 @@ def test_a_single_gan_recovers_its_own_samples(single_bank: Bank) -> None:
     component = single_bank.components["albedo+shading"]
     with torch.no_grad():
         made = component.generator.synthesis(component.sample_codes()[:3], noise="const")
-    layers = unstack({"albedo+shading": component.transform.from_generator(made).clip(0.0, None)})
+    layers = split_parts({"albedo+shading": component.transform.from_generator(made).clip(0.0, None)})
     images = {name: layer.permute(0, 2, 3, 1).numpy() for name, layer in layers.items()}
     samples = [Sample(str(i), {name: array[i] for name, array in images.items()}) for i in range(3)]
     joint = Joint(steps=250, features="pixels", space="whitened", learning_rate=0.05, knn_weight=0.0)
@@ -239,7 +242,7 @@ def test_a_single_gan_recovers_its_own_samples(single_bank: Bank) -> None:
 
 def test_a_banks_own_samples_are_recovered(tiny_bank: Bank) -> None:
     joint = Joint(steps=100, features="pixels", space="whitened", learning_rate=0.05, normal_weight=1e-4)
-    stages = (PoolStart(starts=3, pool=256, size=8), joint, KeepBest(), joint)
+    stages = (MeanStart(), joint, joint)
     method = Method("ours", "ours", Preset("ours", stages))
     start = Method("start", "start", Preset("start", (MeanStart(),)))
     # Codes that are not among those of the pool.
@@ -348,10 +351,10 @@ def test_landscape_and_weights_commands(
     assert main(["weights", "fetch", "vgg16", "--url", (tmp_path / "mine.pth").as_uri()]) == 2
 
 
-def test_cost_knows_starts_and_stages() -> None:
+def test_cost_knows_stages_and_views() -> None:
     assert Method("x", "x").cost == 1
-    preset = Preset("x", (PoolStart(starts=4), Joint(steps=10), KeepBest(), Joint(steps=20)))
-    assert Method("x", "x", preset).cost == 1 + 40 + 20
+    preset = Preset("x", (Mirrored(), Joint(steps=10), Tuning(steps=20)))
+    assert Method("x", "x", preset).cost == 1 + 2 * (10 + 2 * 20)
     assert Method("x", "x", Preset("x", (EncoderStart(), Joint(steps=10, ensemble=True)))).cost == 21
     assert math.isfinite(Method("x", "x", preset).cost)
 

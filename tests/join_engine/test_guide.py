@@ -13,7 +13,9 @@ import torch
 from join_engine.bank import Bank, load_bank
 from join_engine.inversion.invert import invert
 from join_engine.inversion.losses.guide import Guide
-from join_engine.inversion.presets import EncoderStart, Joint, Preset
+from join_engine.inversion.presets import Preset
+from join_engine.inversion.stages.encoder_start import EncoderStart
+from join_engine.inversion.stages.joint import Joint
 from join_engine.networks.stylegan2 import generate
 
 

@@ -17,21 +17,14 @@ from join_engine.bank import Bank, find_bank, load_bank
 from join_engine.errors import JoinError
 from join_engine.inversion import progress as progress_module
 from join_engine.inversion.codebook import Whitening
-from join_engine.inversion.invert import invert, run_stages
-from join_engine.inversion.presets import (
-    PRESETS,
-    EncoderStart,
-    Joint,
-    KeepBest,
-    MeanStart,
-    PoolStart,
-    Preset,
-    StageSettings,
-    Tuning,
-)
+from join_engine.inversion.invert import invert
+from join_engine.inversion.presets import PRESETS, Preset, get_preset
 from join_engine.inversion.progress import Clock, Monitor, Progress
-from join_engine.inversion.stages.joint import ramped
-from join_engine.inversion.stages.starts import keep_best, pool_start
+from join_engine.inversion.stage import Stage
+from join_engine.inversion.stages.encoder_start import EncoderStart
+from join_engine.inversion.stages.joint import Joint, ramped
+from join_engine.inversion.stages.mean_start import MeanStart
+from join_engine.inversion.stages.tuning import Tuning
 from join_engine.inversion.state import InversionState
 from join_engine.networks.stylegan2 import generate
 
@@ -100,9 +93,8 @@ def _in_doubles(bank: Bank) -> Bank:
     "stages",
     [
         (
-            PoolStart(starts=3, pool=32, size=8),
+            MeanStart(),
             Joint(steps=15, space="whitened", features="pixels", normal_weight=0.01),
-            KeepBest(),
             Joint(steps=10, in_domain_weight=1e-3, features="discriminator"),
         ),
         (
@@ -111,10 +103,10 @@ def _in_doubles(bank: Bank) -> Bank:
             Tuning(steps=3, ensemble=True, features="discriminator", discriminator_every=2),
         ),
     ],
-    ids=["starts", "ensemble"],
+    ids=["search", "ensemble"],
 )
 def test_images_of_a_batch_get_what_they_would_get_alone(
-    tiny_bank: Bank, own_targets: torch.Tensor, stages: tuple[StageSettings, ...]
+    tiny_bank: Bank, own_targets: torch.Tensor, stages: tuple[Stage, ...]
 ) -> None:
     """Every draw, choice and optimiser step. In doubles, where the rounding of a convolution, which depends on the
     size of the batch, is too small for Adam to make anything of: 25 steps carry 1e-16 to less than 1e-9."""
@@ -122,7 +114,8 @@ def test_images_of_a_batch_get_what_they_would_get_alone(
 
     def run(targets: torch.Tensor) -> InversionState:
         state = InversionState.begin(bank, targets.double(), seed=3)
-        run_stages(stages, state, Monitor())
+        for stage in stages:
+            stage.run(state, Monitor())
         return state
 
     together = run(own_targets)
@@ -210,55 +203,6 @@ def test_white_pixels_may_be_brighter(tiny_bank: Bank, own_targets: torch.Tensor
     assert torch.equal(state.render(bright), white)
 
 
-def test_pool_start_finds_a_combination_of_the_pool(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
-    state = InversionState.begin(tiny_bank, own_targets)
-    pool_start(PoolStart(starts=3, pool=64, size=16, tries=16), state, Monitor())
-    assert state.starts == 3 and len(state.target) == 9
-    for name, w in state.latents.items():
-        component = tiny_bank.components[name]
-        assert torch.equal(w[0, 0], component.w_avg)
-        # The second target is made of the second codes.
-        assert torch.equal(w[4, 0], component.sample_codes()[1])
-    assert torch.equal(state.target[:3], own_targets[:1].expand(3, -1, -1, -1))
-
-
-def test_pool_start_is_the_same_alone_and_in_a_batch(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
-    together = InversionState.begin(tiny_bank, own_targets, seed=5)
-    alone = InversionState.begin(tiny_bank, own_targets[2:], seed=5)
-    for state in (together, alone):
-        pool_start(PoolStart(starts=2, pool=32), state, Monitor())
-    for name in alone.latents:
-        assert torch.equal(alone.latents[name], together.latents[name][4:])
-
-
-def test_the_best_start_is_kept(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
-    state = InversionState.begin(tiny_bank, own_targets)
-    pool_start(PoolStart(starts=3, pool=16), state, Monitor())
-    state.loss = torch.tensor([3.0, 1.0, 2.0, 1.0, 2.0, 3.0, 3.0, 2.0, 1.0])
-    before = state.latents["albedo"]
-    keep_best(KeepBest(2), state, Monitor())
-    assert state.loss.tolist() == [1.0, 2.0, 1.0, 2.0, 1.0, 2.0] and state.starts == 2
-    assert torch.equal(state.latents["albedo"], before[[1, 2, 3, 4, 8, 7]])
-    assert torch.equal(state.target, own_targets.repeat_interleave(2, dim=0))
-
-
-def test_pool_start_reports_and_can_be_cancelled(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
-    steps: list[Progress] = []
-    monitor = Monitor(on_progress=steps.append, cancelled=lambda: len(steps) == 3)
-    preset = Preset("pool", (PoolStart(starts=2, pool=200), Joint(steps=5)))
-    state = invert(tiny_bank, own_targets, preset, 0, monitor)
-    assert state.cancelled and [(step.step, step.of) for step in steps] == [(1, 11), (2, 11), (3, 11)]
-    assert state.loss.isinf().all() and len(state.target) == 3
-
-
-def test_a_cancelled_run_of_several_starts_keeps_one(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
-    steps: list[Progress] = []
-    monitor = Monitor(on_progress=steps.append, cancelled=lambda: len(steps) == 7)
-    preset = Preset("many", (PoolStart(starts=3, pool=16), Joint(steps=5), KeepBest(1), Joint(steps=5)))
-    state = invert(tiny_bank, own_targets, preset, 0, monitor)
-    assert state.cancelled and state.starts == 1 and len(state.target) == 3
-
-
 def test_tuning_brings_the_image_closer_and_leaves_the_bank_alone(tiny_bank: Bank) -> None:
     target = torch.full((2, 3, 16, 16), 0.4)
     target[1] = 0.55
@@ -336,9 +280,19 @@ def test_schedule() -> None:
     assert ramped(1.0) == 0.0
 
 
-@pytest.mark.parametrize("preset", PRESETS.values(), ids=str)
-def test_presets_go_to_json_and_back(preset: Preset) -> None:
-    assert Preset.from_json(preset.to_json()) == preset
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_go_to_json_and_back(name: str) -> None:
+    preset = get_preset(name)
+    assert preset.name == name and Preset.from_json(preset.to_json()) == preset
+
+
+@pytest.mark.parametrize(
+    "stage", [{"kind": "guess"}, {}, {"kind": "joint", "step": 3}, {"kind": "mean_start", "steps": 3}], ids=str
+)
+def test_settings_that_no_stage_has_are_refused(stage: dict[str, object]) -> None:
+    with pytest.raises(JoinError) as caught:
+        Preset.from_json({"preset": "x", "stages": [stage], "detail": None})
+    assert caught.value.code == "settings_invalid"
 
 
 def test_steps_can_be_overridden() -> None:
@@ -346,8 +300,8 @@ def test_steps_can_be_overridden() -> None:
     with pytest.raises(JoinError):
         SHORT.with_steps(0)
     with pytest.raises(JoinError, match="takes no optimiser steps"):
-        PRESETS["draft"].with_steps(5)
-    assert PRESETS["draft"].with_steps(None) == PRESETS["draft"]
+        get_preset("draft").with_steps(5)
+    assert get_preset("draft").with_steps(None) == get_preset("draft")
 
 
 def test_the_time_left_does_not_take_the_first_step_for_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +17,15 @@ from join_engine.bank import Bank
 from join_engine.color import srgb_encode
 from join_engine.errors import JoinError
 from join_engine.images.frame import Frame
-from join_engine.inversion.presets import Joint, MeanStart, Preset, Tuning
+from join_engine.inversion.invert import invert
+from join_engine.inversion.presets import Detail, Preset
 from join_engine.inversion.progress import Monitor
+from join_engine.inversion.stages.joint import Joint
+from join_engine.inversion.stages.mean_start import MeanStart
+from join_engine.inversion.stages.tuning import Tuning
+from join_engine.inversion.state import InversionState
 from join_engine.layers.decomposition import Decomposition, load_decomposition, save_decomposition
-from join_engine.pipeline import decompose, relight
+from join_engine.pipeline import decompose, decompose_batch, relight
 from join_engine.relighting.directions import sefa_directions, style_weights
 from join_engine.relighting.relighter import Edit
 
@@ -90,6 +96,50 @@ def test_high_dynamic_range_is_fine(tiny_bank: Bank, picture: np.ndarray) -> Non
 def test_bad_images_are_refused(tiny_bank: Bank) -> None:
     with pytest.raises(JoinError):
         decompose(np.zeros((4, 4, 3), np.float32), tiny_bank, SHORT)
+
+
+def test_one_image_is_a_batch_of_one(tiny_bank: Bank, picture: np.ndarray) -> None:
+    """What the tables measure is what people get: to the bit."""
+    preset = Preset("x", SHORT.stages, Detail())
+    (batched,) = decompose_batch([picture], tiny_bank, preset, 3)
+    alone = decompose(picture, tiny_bank, preset, 3)
+    for name, layer in alone.decomposition.layers.items():
+        assert np.array_equal(batched.decomposition.layers[name], layer)
+        assert np.array_equal(batched.generated[name], alone.generated[name])
+        assert not np.array_equal(alone.generated[name], layer)
+    assert batched.decomposition.metrics == alone.decomposition.metrics
+    assert batched.decomposition.settings == alone.decomposition.settings
+
+
+def test_images_of_several_sizes_make_a_batch(tiny_bank: Bank, picture: np.ndarray) -> None:
+    images = [picture, picture[:20, :20] * 2.0, picture[::-1]]
+    together = decompose_batch(images, tiny_bank, Preset("x", (MeanStart(),), Detail()))
+    for image, outcome in zip(images, together, strict=True):
+        alone = decompose(image, tiny_bank, Preset("x", (MeanStart(),), Detail())).decomposition
+        assert outcome.decomposition.size == image.shape[:2]
+        assert outcome.decomposition.metrics["psnr"] > 60
+        for name, layer in alone.layers.items():
+            np.testing.assert_allclose(outcome.decomposition.layers[name], layer, rtol=1e-4, atol=1e-5)
+
+
+def test_the_white_of_a_photo_may_have_been_brighter(tiny_bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only where a display has cut it off: an image that exceeds 1 tells how bright it is."""
+    given: list[torch.Tensor | None] = []
+
+    def watched(*arguments: Any) -> InversionState:
+        given.append(arguments[6])
+        return invert(*arguments)
+
+    monkeypatch.setattr("join_engine.pipeline.invert", watched)
+    photo = np.full((16, 16, 3), 0.2, np.float32)
+    photo[4:8, :, 1] = 1.0
+    for images in ([photo], [photo * 3.0], [photo * 3.0, photo]):
+        decompose_batch(images, tiny_bank, Preset("x", (MeanStart(),)))
+    white = torch.from_numpy(photo == 1.0).permute(2, 0, 1)
+    alone, scene, both = given
+    assert alone is not None and torch.equal(alone[0], white)
+    assert scene is None
+    assert both is not None and not both[0].any() and torch.equal(both[1], white)
 
 
 def test_previews_are_layers(tiny_bank: Bank, picture: np.ndarray) -> None:

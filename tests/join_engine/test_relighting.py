@@ -15,7 +15,9 @@ import torch
 from join_engine.bank import Bank, load_bank
 from join_engine.errors import JoinError
 from join_engine.images.files import display_encode, read_image
-from join_engine.inversion.presets import Detail, Joint, MeanStart, Preset
+from join_engine.inversion.presets import Detail, Preset
+from join_engine.inversion.stages.joint import Joint
+from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.layers.decomposition import Decomposition, load_decomposition, save_decomposition
 from join_engine.layers.layer_files import export_layers
 from join_engine.pipeline import decompose

@@ -23,7 +23,9 @@ from join_engine.errors import JoinError
 from join_engine.evaluation.relighting_scores import BEGIN, compare_layers, measure, summarise
 from join_engine.evaluation.sheets.relighting import write_render_sheet
 from join_engine.images.files import write_png
-from join_engine.inversion.presets import Detail, Joint, MeanStart, Preset
+from join_engine.inversion.presets import Detail, Preset
+from join_engine.inversion.stages.joint import Joint
+from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.renders.relit import read_relit
 
 from .fake_packs import add_member

@@ -25,7 +25,7 @@ from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.networks.stylegan2 import GeneratorConfig
 from join_engine.renders.contact_sheet import contact_sheet
-from join_engine.renders.packs import ImageSet, read_pack_info, read_packs, to_generator_range, to_pixels
+from join_engine.renders.packs import ImageSet, read_packs, to_generator_range, to_pixels
 from join_engine.training.checkpoint import CHECKPOINT_NAME, read_checkpoint
 from join_engine.training.gan import train as gan
 from join_engine.training.gan.losses import (
@@ -105,7 +105,7 @@ def test_several_packs_add_up(tmp_path: Path) -> None:
     data = read_packs(paths, "albedo")
     assert len(data.images) == 6
     assert [info.seed for info in data.packs] == [1, 2]
-    assert read_pack_info(paths[0]).transforms == {"albedo": "srgb", "shading": "reinhard"}
+    assert data.packs[0].transforms == {"albedo": "srgb", "shading": "reinhard"}
 
 
 def truncated(path: Path) -> None:

@@ -19,7 +19,10 @@ from join_engine.errors import JoinError
 from join_engine.inversion.invert import invert
 from join_engine.inversion.losses.perceptual import PerceptualLoss, unit_features
 from join_engine.inversion.losses.reconstruction import FEATURE_KINDS, make_features
-from join_engine.inversion.presets import Joint, MeanStart, Preset, Tuning
+from join_engine.inversion.presets import Preset
+from join_engine.inversion.stages.joint import Joint
+from join_engine.inversion.stages.mean_start import MeanStart
+from join_engine.inversion.stages.tuning import Tuning
 from join_engine.networks.trunk import Trunk, TrunkConfig
 from join_engine.renders.compose import ComponentSets, photograph, read_component_sets, read_validation
 from join_engine.training import run, trunk

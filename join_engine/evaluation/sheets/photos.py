@@ -4,20 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ...bank import Bank
-from ...color import srgb_encode
 from ...images.files import display_encode, opaque, read_image, validate_image
-from ...images.frame import Frame
 from ...images.metrics import component_scores
 from ...inversion.codebook import CodeBook
 from ...inversion.presets import Preset
-from ...layers.albedo_level import albedo_levels
-from ...layers.detail import add_detail, detail_for
 from ...pipeline import decompose
 from .sheet import Panel, write_sheet
 
@@ -51,16 +46,10 @@ def write_photo_sheet(
 
 def _row(photo: Path, bank: Bank, preset: Preset, seed: int, codebook: CodeBook) -> list[Panel]:
     colour = opaque(validate_image(read_image(photo)))
-    plain = replace(preset, detail=None)
-    found = decompose(colour, bank, plain, seed, codebook=codebook).decomposition
-    layers = found.layers
-    detail = detail_for(preset, bank.header)
-    if detail is not None:
-        frame = Frame(colour.shape[0], colour.shape[1], bank.header.resolution)
-        (level,) = albedo_levels(bank, srgb_encode(frame.fit(colour)))
-        layers = add_detail(detail, colour, dict(layers), frame, level)
-    image, made = display_encode("image", colour), display_encode("image", found.recomposed)
-    psnr = component_scores("image", found.recomposed, colour)["psnr"]
+    outcome = decompose(colour, bank, preset, seed, codebook=codebook)
+    layers, alone = outcome.decomposition.layers, np.asarray(bank.forward_model.compose(outcome.generated))
+    image, made = display_encode("image", colour), display_encode("image", alone)
+    psnr = component_scores("image", alone, colour)["psnr"]
     panels: list[Panel] = [(f"{photo.stem}\n{bank.header.name}, {preset.name}", image)]
     panels += [(f"{name}\n", display_encode(name, pixels)) for name, pixels in layers.items()]
     panels.append((f"generators alone\n{psnr:.1f} dB to the photo", made))

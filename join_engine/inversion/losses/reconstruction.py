@@ -9,6 +9,8 @@ makes a sum of several, as in "trunk+random".
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
@@ -16,7 +18,6 @@ from ...bank import Bank
 from ...errors import JoinError
 from ...networks.features import DiscriminatorFeatures, Features, RandomFeatures, SummedFeatures
 from ...networks.stylegan2 import Discriminator
-from ..presets import Joint, Tuning
 from .elpips import ELpips
 from .elpips_weights import KNOWN, load_published
 from .perceptual import PerceptualLoss
@@ -25,8 +26,21 @@ from .perceptual import PerceptualLoss
 FEATURE_KINDS = ("random", "trunk", "discriminator", "pixels")
 
 
+class ReconstructionSettings(Protocol):
+    """What a stage's settings say of L; see :class:`join_engine.inversion.stages.joint.Joint`."""
+
+    @property
+    def pixel_weight(self) -> float: ...
+    @property
+    def feature_weight(self) -> float: ...
+    @property
+    def features(self) -> str: ...
+    @property
+    def ensemble(self) -> bool: ...
+
+
 def reconstruction_loss(
-    settings: Joint | Tuning,
+    settings: ReconstructionSettings,
     bank: Bank,
     target: Tensor,
     seed: int,
@@ -71,6 +85,17 @@ def make_features(kind: str, bank: Bank) -> Features | None:
         return DiscriminatorFeatures([_discriminator(bank, name) for name in bank.components])
     known = ", ".join((*FEATURE_KINDS, *KNOWN))
     raise JoinError("settings_invalid", f"There are no features '{kind}'.", f"Known are: {known}.")
+
+
+def features_lacking(kind: str, bank: Bank) -> str:
+    """What such features need and a bank has not, as "the bank has no …"; empty where there is everything."""
+    kinds = kind.split("+")
+    without = [name for name, component in bank.components.items() if component.discriminator is None]
+    if without and "discriminator" in kinds:
+        return f"the bank has no discriminator of {', '.join(without)}"
+    if bank.trunk is None and "trunk" in kinds:
+        return "the bank has no perceptual trunk"
+    return ""
 
 
 def _discriminator(bank: Bank, name: str) -> Discriminator:

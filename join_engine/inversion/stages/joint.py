@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from ...bank import Bank
 from ..losses.guide import Guide
 from ..losses.knn import in_domain_loss
-from ..losses.reconstruction import reconstruction_loss
-from ..presets import Joint
+from ..losses.reconstruction import features_lacking, reconstruction_loss
 from ..progress import Clock, Monitor, Progress
+from ..stage import Stage, register
 from ..state import InversionState
 
 Codes = dict[str, Tensor]
@@ -21,62 +24,110 @@ Codes = dict[str, Tensor]
 _FINAL_DRAWS = 8
 
 
-def joint_inversion(settings: Joint, state: InversionState, monitor: Monitor) -> None:
-    """Move ``state.latents`` to the codes that minimise Eq. 4 over all components at once, and note their loss.
+@register
+@dataclass(frozen=True)
+class Joint(Stage):
+    """Joint optimisation of all codes (JoIN's Eq. 4); the defaults are those of section 5.1 where it gives any.
 
-    The images of a batch are independent: their losses are summed, Adam works on each number by itself, and random
-    draws are those that each would get alone; what differs is the rounding of the convolutions. The codes with the
-    lowest loss are kept per image, so that a cancelled run still returns its best. Where an ensemble is drawn anew at
-    each step the lowest loss is a matter of luck: there the last codes are kept, and their loss is that of several
-    draws.
+    Args:
+        steps: optimiser steps.
+        learning_rate: Adam's, at the height of the schedule.
+        ramp_up, ramp_down: parts of the schedule in which the rate rises from 0 and falls to 0.
+        knn_weight, neighbours: λ and k of the kNN loss (Eq. 8).
+        pixel_weight, feature_weight: of the reconstruction loss (see :mod:`join_engine.inversion.losses.perceptual`).
+        normal_weight: of the squared Mahalanobis distance per dimension, which is 1 on average for the bank's samples;
+            not in the paper.
+        features: what the reconstruction loss compares beside pixels: "random", "trunk", "discriminator", "vgg16",
+            "squeezenet", "pixels" (nothing), or a sum such as "trunk+random" (see
+            :mod:`join_engine.inversion.losses.reconstruction`).
+        ensemble: compare the features under random transforms, drawn anew at each step (E-LPIPS).
+        in_domain_weight: of the in-domain loss (Eq. 7), which the kNN loss replaces.
+        guide_weight, guide_quarters_weight: of the distance from what the encoders see, pixel by pixel and as the mean
+            of each quarter (:mod:`join_engine.inversion.losses.guide`), for a bank that has encoders; not in the paper.
+        space: "w", one code per generator; "w+", one per layer; or "whitened": W, but optimised in coordinates in which
+            the bank's codes have unit variance, so that a step in each direction is in proportion to their spread.
     """
-    variables, to_codes = _variables(settings, state)
-    codes = to_codes(variables)
-    reconstruction = reconstruction_loss(settings, state.bank, state.target, state.seed, dtype=state.dtype)
-    prior = _Prior(settings, state)  # draws the sampled codes now, so that the time left is told right
-    optimizer = torch.optim.Adam(list(variables.values()), lr=settings.learning_rate)
-    best, best_loss = _copy(codes), torch.full_like(state.loss, torch.inf)
-    clock = Clock(settings.steps)
-    for step in range(settings.steps):
-        if monitor.cancelled():
-            state.cancelled = True
-            break
-        optimizer.param_groups[0]["lr"] = settings.learning_rate * ramped(
-            step / settings.steps, settings.ramp_up, settings.ramp_down
-        )
+
+    kind: ClassVar[str] = "joint"
+    words: ClassVar[str] = "Optimising"
+    steps: int = 1000
+    learning_rate: float = 0.1
+    ramp_up: float = 0.05
+    ramp_down: float = 0.25
+    knn_weight: float = 1e-4
+    neighbours: int = 50
+    pixel_weight: float = 1.0
+    feature_weight: float = 1.0
+    normal_weight: float = 0.0
+    features: str = "random"
+    space: str = "w"
+    ensemble: bool = False
+    in_domain_weight: float = 0.0
+    guide_weight: float = 0.0
+    guide_quarters_weight: float = 0.0
+
+    @property
+    def cost(self) -> float:
+        return self.steps * (2.0 if self.ensemble else 1.0)
+
+    def lacks(self, bank: Bank) -> str:
+        return features_lacking(self.features, bank)
+
+    def run(self, state: InversionState, monitor: Monitor) -> None:
+        """Move ``state.latents`` to the codes that minimise Eq. 4 over all components at once, and note their loss.
+
+        The images of a batch are independent: their losses are summed, Adam works on each number by itself, and random
+        draws are those that each would get alone; what differs is the rounding of the convolutions. The codes with the
+        lowest loss are kept per image, so that a cancelled run still returns its best. Where an ensemble is drawn anew
+        at each step the lowest loss is a matter of luck: there the last codes are kept, and their loss is that of
+        several draws.
+        """
+        variables, to_codes = self._variables(state)
         codes = to_codes(variables)
-        outputs = state.synthesize(codes, state.dtype)
-        loss = reconstruction(state.render(outputs)) + prior(codes, outputs)  # [B]
-        if settings.ensemble:
-            best = _copy(codes)
-        else:
-            best_loss = _keep_best(codes, loss.detach(), best, best_loss)
-        optimizer.zero_grad(set_to_none=True)
-        loss.sum().backward()
-        optimizer.step()
-        if monitor.preview_every and (step + 1) % monitor.preview_every == 0:
-            monitor.on_preview(step + 1, state.settle({name: output.detach() for name, output in outputs.items()}))
-        mean_loss = float(loss.detach().mean())
-        monitor.on_progress(Progress(Joint.kind, step + 1, settings.steps, mean_loss, clock.left(step + 1)))
-    state.latents, state.loss = best, best_loss
-    if settings.ensemble:
-        final = reconstruction_loss(settings, state.bank, state.target, state.seed, _FINAL_DRAWS)
-        with torch.no_grad():
-            outputs = state.synthesize()
-            state.loss = final(state.render(outputs)) + prior(best, outputs)
+        reconstruction = reconstruction_loss(self, state.bank, state.target, state.seed, dtype=state.dtype)
+        prior = _Prior(self, state)  # draws the sampled codes now, so that the time left is told right
+        optimizer = torch.optim.Adam(list(variables.values()), lr=self.learning_rate)
+        best, best_loss = _copy(codes), torch.full_like(state.loss, torch.inf)
+        clock = Clock(self.steps)
+        for step in range(self.steps):
+            if monitor.cancelled():
+                state.cancelled = True
+                break
+            optimizer.param_groups[0]["lr"] = self.learning_rate * ramped(
+                step / self.steps, self.ramp_up, self.ramp_down
+            )
+            codes = to_codes(variables)
+            outputs = state.synthesize(codes, state.dtype)
+            loss = reconstruction(state.render(outputs)) + prior(codes, outputs)  # [B]
+            if self.ensemble:
+                best = _copy(codes)
+            else:
+                best_loss = _keep_best(codes, loss.detach(), best, best_loss)
+            optimizer.zero_grad(set_to_none=True)
+            loss.sum().backward()
+            optimizer.step()
+            if monitor.preview_every and (step + 1) % monitor.preview_every == 0:
+                monitor.on_preview(step + 1, state.settle({name: output.detach() for name, output in outputs.items()}))
+            mean_loss = float(loss.detach().mean())
+            monitor.on_progress(Progress(self.kind, step + 1, self.steps, mean_loss, clock.left(step + 1)))
+        state.latents, state.loss = best, best_loss
+        if self.ensemble:
+            final = reconstruction_loss(self, state.bank, state.target, state.seed, _FINAL_DRAWS)
+            with torch.no_grad():
+                outputs = state.synthesize()
+                state.loss = final(state.render(outputs)) + prior(best, outputs)
 
-
-def _variables(settings: Joint, state: InversionState) -> tuple[Codes, Callable[[Codes], Codes]]:
-    """Leaf tensors [B, L, w_dim] to optimise, and how they become codes."""
-    start = {}
-    for name, w in state.latents.items():
-        layers = state.bank.components[name].generator.num_ws if settings.space == "w+" else w.shape[1]
-        start[name] = w.detach().expand(-1, layers, -1)
-    if settings.space != "whitened":
-        return {name: w.clone().requires_grad_() for name, w in start.items()}, lambda variables: variables
-    whitenings = {name: state.codebook.whitening(name) for name in start}
-    variables = {name: whitenings[name].whiten(w).requires_grad_() for name, w in start.items()}
-    return variables, lambda us: {name: whitenings[name].color(u) for name, u in us.items()}
+    def _variables(self, state: InversionState) -> tuple[Codes, Callable[[Codes], Codes]]:
+        """Leaf tensors [B, L, w_dim] to optimise, and how they become codes."""
+        start = {}
+        for name, w in state.latents.items():
+            layers = state.bank.components[name].generator.num_ws if self.space == "w+" else w.shape[1]
+            start[name] = w.detach().expand(-1, layers, -1)
+        if self.space != "whitened":
+            return {name: w.clone().requires_grad_() for name, w in start.items()}, lambda variables: variables
+        whitenings = {name: state.codebook.whitening(name) for name in start}
+        variables = {name: whitenings[name].whiten(w).requires_grad_() for name, w in start.items()}
+        return variables, lambda us: {name: whitenings[name].color(u) for name, u in us.items()}
 
 
 class _Prior:

@@ -4,62 +4,101 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ...bank import BankComponent
+from ...bank import Bank, BankComponent
 from ...errors import JoinError
 from ...networks.stylegan2 import Generator, generate
-from ..losses.reconstruction import reconstruction_loss
-from ..presets import Tuning
+from ..losses.reconstruction import features_lacking, reconstruction_loss
 from ..progress import Clock, Monitor, Progress
+from ..stage import Stage, register
 from ..state import InversionState
 
 
-def tune_generators(settings: Tuning, state: InversionState, monitor: Monitor) -> None:
-    """Fine-tune a copy of every generator per image, with the codes ŵ_i held as pivots (Eq. 13).
+@register
+@dataclass(frozen=True)
+class Tuning(Stage):
+    """Fine-tuning of the generators around the codes (JoIN's Eq. 13).
 
-    L_G of Eq. 11 is the reconstruction loss of the joint inversion. Eq. 12 adds up the discriminators' outputs on
-    anchors G_i((1 − β) ŵ_i + β w_k); minimised as printed, it would make the anchors look fake. Its purpose is "to
-    preserve the generator priors", so what is minimised is by how much the outputs have changed since before the
-    tuning, |D_i(G_i(·)) − D_i(G_i⁰(·))|, as the mean over the anchors, which makes λ independent of their number. (The
-    generator's own loss in StyleGAN2, softplus(−D), would go on training the neighbours instead of holding them.)
-
-    Raises:
-        JoinError: ``discriminator_missing`` when the bank holds none and the settings ask for the loss.
+    Args:
+        steps, learning_rate: of Adam on all weights of the synthesis networks.
+        pixel_weight, feature_weight, features, ensemble: of the reconstruction loss, as in
+            :class:`join_engine.inversion.stages.joint.Joint`.
+        discriminator_weight: λ_LD.
+        discriminator_every: apply the discriminator loss at each so many steps, so many times as strong.
+        anchors: n_a of Eq. 12.
+        locality: β of Eq. 12: 0 looks at the pivot alone, 1 at the whole distribution.
     """
-    _check_discriminators(settings, state)
-    of = len(state.target) * settings.steps
-    clock = Clock(of)
-    state.tuned = [
-        {name: state.bank.components[name].generator for name in state.latents} for _ in range(len(state.target))
-    ]
-    losses = []
-    for item in range(len(state.target)):
-        job = _Item(settings, state, item)
-        for step in range(settings.steps):
-            if monitor.cancelled():
-                state.cancelled = True
-                return
-            loss = job.step(step)
-            done = item * settings.steps + step + 1
-            monitor.on_progress(Progress(Tuning.kind, done, of, loss, clock.left(done)))
-            if monitor.preview_every and (step + 1) % monitor.preview_every == 0:
-                with torch.no_grad():
-                    monitor.on_preview(done, state.settle(state.synthesize()))
-        losses.append(job.reconstruction_loss())
-    state.loss = torch.stack(losses)
 
+    kind: ClassVar[str] = "tuning"
+    words: ClassVar[str] = "Refining"
+    tunes: ClassVar[bool] = True
+    steps: int = 150
+    learning_rate: float = 1e-3
+    pixel_weight: float = 1.0
+    feature_weight: float = 1.0
+    discriminator_weight: float = 1e-2
+    discriminator_every: int = 4
+    anchors: int = 4
+    locality: float = 0.3
+    features: str = "random"
+    ensemble: bool = False
 
-def _check_discriminators(settings: Tuning, state: InversionState) -> None:
-    for name in state.latents if settings.discriminator_weight else ():
-        if state.bank.components[name].discriminator is None:
-            raise JoinError(
-                "discriminator_missing",
-                f"This bank has no discriminator of '{name}', which tuning needs.",
-                "Choose another preset, or a bank with discriminators.",
-            )
+    @property
+    def cost(self) -> float:
+        return 2.0 * self.steps * (2.0 if self.ensemble else 1.0)
+
+    def lacks(self, bank: Bank) -> str:
+        features = self.features + ("+discriminator" if self.discriminator_weight else "")
+        return features_lacking(features, bank)
+
+    def run(self, state: InversionState, monitor: Monitor) -> None:
+        """Fine-tune a copy of every generator per image, with the codes ŵ_i held as pivots (Eq. 13).
+
+        L_G of Eq. 11 is the reconstruction loss of the joint inversion. Eq. 12 adds up the discriminators' outputs on
+        anchors G_i((1 − β) ŵ_i + β w_k); minimised as printed, it would make the anchors look fake. Its purpose is "to
+        preserve the generator priors", so what is minimised is by how much the outputs have changed since before the
+        tuning, |D_i(G_i(·)) − D_i(G_i⁰(·))|, as the mean over the anchors, which makes λ independent of their number.
+        (The generator's own loss in StyleGAN2, softplus(−D), would go on training the neighbours instead of holding
+        them.)
+
+        Raises:
+            JoinError: ``discriminator_missing`` when the bank holds none and the settings ask for the loss.
+        """
+        self._check_discriminators(state)
+        of = len(state.target) * self.steps
+        clock = Clock(of)
+        state.tuned = [
+            {name: state.bank.components[name].generator for name in state.latents} for _ in range(len(state.target))
+        ]
+        losses = []
+        for item in range(len(state.target)):
+            job = _Item(self, state, item)
+            for step in range(self.steps):
+                if monitor.cancelled():
+                    state.cancelled = True
+                    return
+                loss = job.step(step)
+                done = item * self.steps + step + 1
+                monitor.on_progress(Progress(self.kind, done, of, loss, clock.left(done)))
+                if monitor.preview_every and (step + 1) % monitor.preview_every == 0:
+                    with torch.no_grad():
+                        monitor.on_preview(done, state.settle(state.synthesize()))
+            losses.append(job.reconstruction_loss())
+        state.loss = torch.stack(losses)
+
+    def _check_discriminators(self, state: InversionState) -> None:
+        for name in state.latents if self.discriminator_weight else ():
+            if state.bank.components[name].discriminator is None:
+                raise JoinError(
+                    "discriminator_missing",
+                    f"This bank has no discriminator of '{name}', which tuning needs.",
+                    "Choose another preset, or a bank with discriminators.",
+                )
 
 
 class _Item:
