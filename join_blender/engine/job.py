@@ -42,7 +42,8 @@ class State(Enum):
 class Progress:
     """How far the engine says that it is."""
 
-    stage: str
+    words: str
+    """What it is doing, as the engine says it to people."""
     step: int
     of: int
     seconds_left: float | None = None
@@ -56,7 +57,7 @@ class Progress:
         """Whatever the event says that makes sense; never raises."""
         left = _number(event.get("total_left"))
         return cls(
-            str(event.get("stage", ""))[:40],
+            str(event.get("words") or "Working")[:40],
             int(_number(event.get("step")) or 0),
             int(_number(event.get("of")) or 0),
             _number(event.get("seconds_left")) if left is None else left,

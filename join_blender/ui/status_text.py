@@ -16,21 +16,11 @@ _WORDS = {
     State.STOPPING: "Stopping",
 }
 
-_STAGES = {
-    "": "Working",
-    "pool_start": "First guess",
-    "encoder_start": "First guess",
-    "joint": "Optimising",
-    "tuning": "Refining",
-}
-
 
 def describe(job: Decomposition) -> str:
     """What a job is doing, in a few words."""
     if job.state is State.RUNNING and job.progress is not None:
-        name = job.progress.stage
-        stage = _STAGES.get(name, name.replace("_", " ").capitalize())
-        return f"{stage} {job.progress.step}/{job.progress.of}"
+        return f"{job.progress.words} {job.progress.step}/{job.progress.of}"
     return _WORDS.get(job.state, "Writing the layers")
 
 

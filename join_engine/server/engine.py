@@ -282,6 +282,8 @@ class Engine:
         return self._bank[2:]
 
     def _report_progress(self, job: Job, preset: Preset) -> Callable[[Progress], None]:
+        from ..inversion.stage import STAGES
+
         course = Course(preset)
         last = 0.0
 
@@ -292,7 +294,14 @@ class Engine:
             if now - last < _SECONDS_BETWEEN_PROGRESS and progress.step < progress.of:
                 return
             last = now
-            self._channel.send("progress", job.request, **vars(progress), fraction=fraction, total_left=total_left)
+            self._channel.send(
+                "progress",
+                job.request,
+                **vars(progress),
+                words=STAGES[progress.stage].words,
+                fraction=fraction,
+                total_left=total_left,
+            )
 
         return report
 

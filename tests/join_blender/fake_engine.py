@@ -89,7 +89,16 @@ def write_files(request: dict[str, Any]) -> dict[str, Any]:
 def work_until_cancelled(job: dict[str, Any], incoming: Any) -> None:
     say("accepted", id=job["id"])
     for step in range(3):
-        say("progress", id=job["id"], stage="joint", step=step + 1, of=100, seconds_left=9.5, loss=0.5)
+        say(
+            "progress",
+            id=job["id"],
+            stage="joint",
+            words="Optimising",
+            step=step + 1,
+            of=100,
+            seconds_left=9.5,
+            loss=0.5,
+        )
         if job["preview_every"]:
             preview(job, 0.25 * (step + 1))
     if BEHAVIOUR == "dies_later":
