@@ -131,7 +131,7 @@ def report(bank: Bank, component: str, real: ImageSet, count: int, seed: int, in
     check_comparable(bank, component, real)
     if bank.trunk is None:
         message = f"The bank '{bank.header.name}' has no perceptual trunk to compare images in."
-        raise JoinError("trunk_missing", message, "Train one with join_engine.training.trunk and put it in.")
+        raise JoinError("trunk_missing", message, "Train one with train-trunk and put it in with make-bank.")
     if real.images.shape[1] != 3:
         message = f"Distances are of images with three channels, not of {component}."
         raise JoinError("pack_mismatch", message, "Compare the banks of its parts.")

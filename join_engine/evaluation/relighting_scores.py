@@ -69,7 +69,7 @@ def measure(
     """
     header = bank.header.directions
     if header is None:
-        hint = "Learn them with join_engine.training.directions and put them in with make_bank --directions."
+        hint = "Learn them with learn-directions and put them in with make-bank --directions."
         raise JoinError("directions_missing", f"The bank '{bank.header.name}' knows no named directions.", hint)
     reader = _Reader(bank, learned) if learned is not None and bank.has_encoders else None
     codebook = CodeBook(bank)

@@ -41,7 +41,7 @@ class Learned:
 
 
 def write_directions(path: Path, learned: Learned) -> None:
-    """Write the file that ``make_bank --directions`` reads. Raises JoinError ``output_unwritable``."""
+    """Write the file that ``make-bank --directions`` reads. Raises JoinError ``output_unwritable``."""
     tensors = {f"{name}.vectors": part.vectors.contiguous() for name, part in learned.vectors.items()}
     reading = learned.reading
     tensors |= {"weights": reading.weights.contiguous(), "offsets": reading.offsets, "r2": reading.r2}
@@ -65,4 +65,4 @@ def read_directions(path: Path) -> Learned:
         return Learned(header, vectors, Reading(parts[0], parts[1], float(values["penalty"]), parts[2]))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
         message = f"'{path}' is no file of directions: {error}."
-        raise JoinError("directions_broken", message, "Learn them with join_engine.training.directions.") from error
+        raise JoinError("directions_broken", message, "Learn them with learn-directions.") from error
