@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The documents agree with the tree: links, paths, commands, rooms."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dataset_tools.specs import DATASETS
+from join_engine.commands.main import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("join_blender", "join_engine", "dataset_tools")
+DOCUMENTS = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        ROOT / "dataset_tools" / "README.md",
+        *ROOT.glob("join_engine/banks/*.md"),
+    ]
+)
+IDS = [path.relative_to(ROOT).as_posix() for path in DOCUMENTS]
+RENDER = {*DATASETS, "relit", "restyle", "export", "sample", "verify", "preview", "stats", "card", "import", "bench"}
+
+
+def anchors(path: Path) -> set[str]:
+    """Of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=IDS)
+def test_links_lead_somewhere(path: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text("utf-8")):
+        if link.startswith(("http://", "https://")):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        assert target.exists(), f"{link} is not there"
+        assert not anchor or anchor in anchors(target), f"{target.name} has no heading for #{anchor}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=IDS)
+def test_modules_are_there(path: Path) -> None:
+    """`inversion/stages/joint.py` may be said from the root, or from the package that the text is about."""
+    folders = [ROOT, path.parent, *(ROOT / package for package in PACKAGES), ROOT / "dataset_tools" / "materials"]
+    for name in set(re.findall(r"`([\w./-]+\.py)`", path.read_text("utf-8"))):
+        if "NAME" not in name:
+            assert any((folder / name).is_file() for folder in folders), f"there is no {name}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=IDS)
+def test_commands_are_there(path: Path) -> None:
+    text = path.read_text("utf-8")
+    verbs = set(re.findall(r"-m join_engine ([a-z-]+)", text))
+    assert verbs <= set(COMMANDS), f"no commands: {verbs - set(COMMANDS)}"
+    renders = set(re.findall(r"render\.py (?:-- )?([a-z]+)\b", text))
+    assert renders <= RENDER, f"no commands of the renderer: {renders - RENDER}"
+    targets = set(re.findall(r"^([a-z-]+(?: [a-z-]+)*):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    known = {target for line in targets for target in line.split()} | {"train-primeshapes", "train-materials"}
+    assert set(re.findall(r"\bmake ((?:test|demo|lint|package|train|heldout|scorecard)[a-z-]*)", text)) <= known
+
+
+def test_rooms_are_the_folders() -> None:
+    """The tables of docs/architecture.md name every folder of code, and no other."""
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    rooms = text[text.index("## The rooms") : text.index("## Who may import whom")]
+    for part in re.split(r"^(?=`\w+/`, )", rooms, flags=re.MULTILINE)[1:]:
+        package = re.match(r"`(\w+)/`", part)
+        assert package is not None and package[1] in PACKAGES
+        named = set(re.findall(r"^\| `(\w+)/`", part, re.MULTILINE))
+        folders = {
+            path.name for path in (ROOT / package[1]).iterdir() if path.is_dir() and not path.name.startswith("__")
+        }
+        assert named == folders, package[1]
+    assert sum(f"`{package}/`, " in rooms for package in PACKAGES) == len(PACKAGES)
+
+
+def test_the_walk_is_what_the_tool_names() -> None:
+    """Files and functions of the first walk exist; tests/join_blender/walk.py prints them anew."""
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    steps = re.findall(r"^\d+\. `(\w+/\w+\.py)`: `([\w.]+)`", text, re.MULTILINE)
+    assert len(steps) > 20
+    for file, function in steps:
+        source = (ROOT / "join_blender" / file).read_text("utf-8")
+        for part in function.split("."):
+            assert re.search(rf"^\s*(?:def|class) {part}\b", source, re.MULTILINE), f"{file} has no {function}"
+
+
+def test_readme_is_for_reading() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 120
