@@ -3,32 +3,55 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from dataset_tools.specs import DATASETS
+from dataset_tools import cli
 from join_engine.commands.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("join_blender", "join_engine", "dataset_tools")
-DOCUMENTS = sorted(
-    [
-        *ROOT.glob("*.md"),
-        *ROOT.glob("docs/*.md"),
-        ROOT / "dataset_tools" / "README.md",
-        *ROOT.glob("join_engine/banks/*.md"),
-    ]
-)
+FOLDERS = (".", "docs", "dataset_tools", "join_engine/banks", "samples/compared")
+DOCUMENTS = sorted(path for folder in FOLDERS for path in (ROOT / folder).glob("*.md"))
 IDS = [path.relative_to(ROOT).as_posix() for path in DOCUMENTS]
-RENDER = {*DATASETS, "relit", "restyle", "export", "sample", "verify", "preview", "stats", "card", "import", "bench"}
 
 
 def anchors(path: Path) -> set[str]:
     """Of a document's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def parsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Of a parser's commands."""
+    found = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return dict(found[0].choices) if found else {}
+
+
+@cache
+def engine_options(verb: str) -> set[str]:
+    """Of a command of the engine and, if it has any, of its own commands."""
+    parser = argparse.ArgumentParser()
+    importlib.import_module(COMMANDS[verb]).add_arguments(parser)
+    return {option for part in (parser, *parsers(parser).values()) for option in part._option_string_actions}
+
+
+@cache
+def renderer_options() -> dict[str, set[str]]:
+    """Of each command of the renderer."""
+    return {name: set(parser._option_string_actions) for name, parser in parsers(cli._parser()).items()}
+
+
+def said(text: str, command: str) -> list[tuple[str, set[str]]]:
+    """The verb and the options of each time that a document says a command."""
+    text = text.replace("\\\n", " ")  # a line that goes on
+    found = re.findall(command + r" ([a-z-]+)\b([^\n`|;]*)", text)
+    return [(verb, set(re.findall(r"(?<=\s)--[a-z][a-z0-9-]*", rest.partition(" #")[0]))) for verb, rest in found]
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=IDS)
@@ -54,10 +77,12 @@ def test_modules_are_there(path: Path) -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=IDS)
 def test_commands_are_there(path: Path) -> None:
     text = path.read_text("utf-8")
-    verbs = set(re.findall(r"-m join_engine ([a-z-]+)", text))
-    assert verbs <= set(COMMANDS), f"no commands: {verbs - set(COMMANDS)}"
-    renders = set(re.findall(r"render\.py (?:-- )?([a-z]+)\b", text))
-    assert renders <= RENDER, f"no commands of the renderer: {renders - RENDER}"
+    for verb, options in said(text, r"-m join_engine"):
+        assert verb in COMMANDS, f"there is no command {verb}"
+        assert options <= engine_options(verb), f"{verb} has no {options - engine_options(verb)}"
+    for verb, options in said(text, r"render\.py(?: --)?"):
+        assert verb in renderer_options(), f"the renderer has no command {verb}"
+        assert options <= renderer_options()[verb], f"{verb} has no {options - renderer_options()[verb]}"
     targets = set(re.findall(r"^([a-z-]+(?: [a-z-]+)*):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     known = {target for line in targets for target in line.split()} | {"train-primeshapes", "train-materials"}
     assert set(re.findall(r"\bmake ((?:test|demo|lint|package|train|heldout|scorecard)[a-z-]*)", text)) <= known
