@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import venv
 from pathlib import Path
@@ -13,7 +14,7 @@ import OpenEXR
 import pytest
 
 from join_engine.color import srgb_decode
-from tests.join_blender.support import Blender, blender_python, fake_python, make_bank, photo, write_png
+from tests.join_blender.support import ROOT, Blender, blender_python, fake_python, make_bank, photo, write_png
 from tools.build_zip import build
 
 COMPONENTS = ("albedo", "shading", "specular")
@@ -91,6 +92,16 @@ def test_a_model_with_another_component_goes_all_the_way(tmp_path: Path, blender
     blender.run("render", fake, folder=tmp_path)
     assert np.abs(rendered(tmp_path) - np.load(tmp_path / "recomposed.npy")).max() < 2e-3
     assert np.load(tmp_path / "emission.npy").max() > 0.01
+
+
+def test_the_architecture_tells_the_way_of_the_pixels(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    """Not the order: the threads run beside one another."""
+    walk = blender.run("walk", fake, image=write_png(tmp_path / "photo.png", photo()))["walk"]
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\d+\. `((?:ui|host|engine)/\w+\.py)`: `([\w.]+)`", text, re.MULTILINE)
+    assert {": ".join(step) for step in told} == set(walk)
+    files = {step.split(":")[0] for step in walk}
+    assert f"{len(walk)} functions in {len(files)} files, and one state machine" in text
 
 
 def test_the_users_compositor_stays(tmp_path: Path, blender: Blender, fake: Path) -> None:
