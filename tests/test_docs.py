@@ -103,16 +103,5 @@ def test_rooms_are_the_folders() -> None:
     assert sum(f"`{package}/`, " in rooms for package in PACKAGES) == len(PACKAGES)
 
 
-def test_the_walk_is_what_the_tool_names() -> None:
-    """Files and functions of the first walk exist; tests/join_blender/walk.py prints them anew."""
-    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    steps = re.findall(r"^\d+\. `(\w+/\w+\.py)`: `([\w.]+)`", text, re.MULTILINE)
-    assert len(steps) > 20
-    for file, function in steps:
-        source = (ROOT / "join_blender" / file).read_text("utf-8")
-        for part in function.split("."):
-            assert re.search(rf"^\s*(?:def|class) {part}\b", source, re.MULTILINE), f"{file} has no {function}"
-
-
 def test_readme_is_for_reading() -> None:
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 120
