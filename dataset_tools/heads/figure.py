@@ -21,12 +21,14 @@ _WIDEST = 0.25
 @dataclass(frozen=True)
 class Figure:
     """A person who looks straight ahead, in metres: the ``vertices`` [V, 3] of the whole mesh, the ``surface`` of the
-    body from the chest up, and how the pose and the alignment move any place."""
+    body from the chest up (which of the body's faces it has, ``shown`` [F]), and how the pose and the alignment move
+    any place."""
 
     base: Base
     person: Person
     vertices: np.ndarray
     surface: Surface
+    shown: np.ndarray
     similarity: alignment.Similarity
 
     def place(self, number: str) -> np.ndarray:
@@ -67,7 +69,7 @@ def figure(base: Base, person: Person, distance: float, half: float) -> Figure:
     seen = ((rest[:, 2] > _LOWEST) & (np.abs(rest[:, 0]) < _WIDEST))[faces].all(axis=1)
     surface = Surface(vertices, rest, shape.normals(vertices, faces), faces[seen])
     landmarks = _landmarks(base, person, vertices)
-    return Figure(base, person, vertices, surface, alignment.aligned(landmarks, distance, half))
+    return Figure(base, person, vertices, surface, seen, alignment.aligned(landmarks, distance, half))
 
 
 def _landmarks(base: Base, person: Person, vertices: np.ndarray) -> Mapping[str, np.ndarray]:

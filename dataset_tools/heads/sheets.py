@@ -75,7 +75,8 @@ def reach(vertices: np.ndarray, center: np.ndarray, towards: np.ndarray) -> np.n
     units = around / distances[:, None]
     flat = towards.reshape(-1, 3)
     apart = 1.0 - flat @ units.T
-    nearest = np.argpartition(apart, 6, axis=1)[:, :6]
+    # In order, since sums depend on it and a partition's order on the processor.
+    nearest = np.sort(np.argpartition(apart, 6, axis=1)[:, :6], axis=1)
     weights = 1.0 / (np.take_along_axis(apart, nearest, axis=1) + 2e-3)
     found = (weights * distances[nearest]).sum(axis=1) / weights.sum(axis=1)
     return found.reshape(towards.shape[:-1])

@@ -102,8 +102,7 @@ def following(
     ``curl`` is the radius of locks in metres, ``frizz`` how far a strand strays from its neighbours in metres.
     """
     origins = guides[:, 0]
-    squares = np.einsum("ij,ij->i", origins, origins) - 2.0 * begin.places @ origins.T
-    nearest = np.argpartition(squares, 2, axis=1)[:, :3]
+    nearest = _nearest(begin.places, origins, 3)
     distances = np.linalg.norm(begin.places[:, None] - origins[nearest], axis=2)
     weights = 1.0 / (distances + 2e-3)
     weights /= weights.sum(axis=1, keepdims=True)
@@ -123,6 +122,18 @@ def following(
         strays = np.cumsum(rng.normal(0.0, frizz / np.sqrt(steps), strands.shape), axis=1)
         strands = strands + strays * share
     return strands
+
+
+def _nearest(places: np.ndarray, origins: np.ndarray, count: int) -> np.ndarray:
+    """Numbers [N, count] of the origins [G, 3] that are nearest to places [N, 3], the nearest first."""
+    squares = np.einsum("ij,ij->i", origins, origins) - 2.0 * places @ origins.T
+    rows = np.arange(len(places))
+    found = []
+    for _ in range(count):
+        # Faster than a partition, whose order is another on another processor.
+        found.append(np.argmin(squares, axis=1))
+        squares[rows, found[-1]] = np.inf
+    return np.stack(found, axis=1)
 
 
 def shortened(strands: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -58,8 +58,7 @@ def _add_backdrop(backdrop: Backdrop, half: float, textures: Path | None) -> Non
 def _add_body(straight: Figure, skins: Path | None) -> None:
     person, surface = straight.person, straight.surface
     part = straight.base.parts[regions.BODY]
-    chosen = _rows_in(part.faces, surface.faces)
-    data = _shown(straight, surface.faces, part.uvs[chosen])
+    data = _shown(straight, surface.faces, part.uvs[straight.shown])
     graph = Graph(_loader(skins))
     # Cheeks and forehead have neither hair nor shadow.
     bare = tints(straight)["freckles"][part.faces] > 0.3
@@ -77,12 +76,6 @@ def _add_body(straight: Figure, skins: Path | None) -> None:
         made.attributes.new(name, "FLOAT", "POINT").data.foreach_set("value", strengths[used].astype(np.float32))
     modifier = item.modifiers.new("smooth", "SUBSURF")
     modifier.levels = modifier.render_levels = 1
-
-
-def _rows_in(every: np.ndarray, some: np.ndarray) -> np.ndarray:
-    """Numbers of the rows of ``every`` [F, 4] that are ``some`` [G, 4], in order: a part of them."""
-    keys = {tuple(row): number for number, row in enumerate(every.tolist())}
-    return np.array([keys[tuple(row)] for row in some.tolist()])
 
 
 def _shown(straight: Figure, faces: np.ndarray, uvs: np.ndarray) -> MeshData:

@@ -311,7 +311,7 @@ def test_no_hair_comes_through_a_hat(head: Figure) -> None:
 def test_eyes_look_where_they_should(head: Figure) -> None:
     for gaze, axis, sign in (((0.3, 0.0), 0, 1.0), ((-0.3, 0.0), 0, -1.0), ((0.0, 0.3), 2, 1.0)):
         person = replace(head.person, eyes=replace(head.person.eyes, gaze=gaze))
-        looking = Figure(head.base, person, head.vertices, head.surface, head.similarity)
+        looking = replace(head, person=person)
         for ball in eyes.eyeballs(looking):
             # The pupil is where the UV is in the middle.
             pupil = ball.vertices[ball.corners[np.argmin(np.abs(ball.uvs - 0.5).sum(axis=1))]]
