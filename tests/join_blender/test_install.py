@@ -40,7 +40,7 @@ def paths(tmp_path: Path) -> Paths:
     return Paths(tmp_path / "Benutzer Jürgen" / "engine 緑")
 
 
-def finish(started: task.Task, seconds: float = 60) -> task.Task:
+def finish(started: task.Task, seconds: float = 300) -> task.Task:
     deadline = time.monotonic() + seconds
     while not started.step():
         assert time.monotonic() < deadline, started.progress
@@ -72,7 +72,7 @@ def children_of(folder: Path) -> list[int]:
 
 
 def gone(folder: Path) -> bool:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if not children_of(folder):
             return True
@@ -122,11 +122,11 @@ def test_a_download_that_was_killed_goes_on_where_it_was(tmp_path: Path, paths: 
 def test_stopping_ends_pip_too(way: str, tmp_path: Path, paths: Paths, index: Index) -> None:
     index.hangs = "t"
     started = task.install(make_lock(tmp_path / "locks", index.wheels), paths.folder, python=Path(sys.executable))
-    assert index.hanging.wait(20)
+    assert index.hanging.wait(120)
     second = install(make_lock(tmp_path / "locks", index.wheels), paths)
     assert second.failure is not None and second.failure.code == "busy", "two at once"
     getattr(started, way)()
-    assert finish(started, 5).cancelled and started.failure is None
+    assert finish(started, 30).cancelled and started.failure is None
     assert gone(paths.folder)
     assert not paths.python.exists() and not paths.unfinished.exists()
 
