@@ -19,7 +19,7 @@ export IMAGE PRESET
 help:
 	@echo "make demo [IMAGE=photo.png] - decompose the sample (or your image) in Blender, into $(OUT)/"
 	@echo "make test                   - all tests"
-	@echo "make lint                   - ruff and mypy"
+	@echo "make lint                   - ruff, mypy and who may import whom"
 	@echo "make package                - the extension's zip, into dist/"
 	@echo "make package-full           - the same with the engine's packages inside, for Linux: needs no network"
 	@echo "make test-blenders          - the zip and the renderer in Blender 4.2, 4.5, 5.0, 5.1 and 5.2"
@@ -45,6 +45,7 @@ lint: $(READY)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	$(VENV)/bin/lint-imports
 
 package: $(READY)
 	$(RUN) tools/build_zip.py --out dist

@@ -87,18 +87,16 @@ def _decompose_one(path: Path, folder: Path, bank: Bank, codebook: CodeBook, opt
 @contextmanager
 def _progress_bar(name: str) -> Iterator[Monitor]:
     """A bar on stderr, which shows nothing where stderr is no terminal."""
-    from rich.console import Console
-    from rich.progress import Progress as Bar
+    from tqdm import tqdm  # type: ignore[import-untyped]
 
     from ..inversion.progress import Monitor, Progress
+    from ..inversion.stage import STAGES
 
-    console = Console(stderr=True)
-    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(name, total=None)
+    with tqdm(desc=name, leave=False, disable=None) as bar:
 
         def report(progress: Progress) -> None:
             loss = "" if progress.loss is None else f", loss {progress.loss:.4f}"
-            label = f"{name}: {progress.stage}{loss}"
-            bar.update(task, total=progress.of, completed=progress.step, description=label)
+            bar.total, bar.n = progress.of, progress.step
+            bar.set_description_str(f"{name}: {STAGES[progress.stage].words}{loss}")
 
         yield Monitor(report)
