@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import configparser
 import importlib
 import re
 from functools import cache
@@ -101,6 +102,15 @@ def test_rooms_are_the_folders() -> None:
         }
         assert named == folders, package[1]
     assert sum(f"`{package}/`, " in rooms for package in PACKAGES) == len(PACKAGES)
+
+
+def test_the_engines_layers_are_those_of_the_contract() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    drawn = [line.split() for line in re.findall(r"```text\n(commands\n.*?)```", text, re.DOTALL)[0].splitlines()]
+    contracts = configparser.ConfigParser()
+    contracts.read(ROOT / ".importlinter", "utf-8")
+    layers = contracts["importlinter:contract:engine"]["layers"].split("\n")
+    assert drawn == [re.split(r" \| ", layer) for layer in layers if layer not in ("", "__main__")]
 
 
 def test_readme_is_for_reading() -> None:
