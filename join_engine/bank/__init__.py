@@ -21,6 +21,7 @@ from .header import (
     ComponentHeader,
     DirectionsHeader,
     EncoderHeader,
+    SplitHeader,
     TrunkHeader,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
     "DirectionVectors",
     "DirectionsHeader",
     "EncoderHeader",
+    "SplitHeader",
     "TrunkHeader",
     "find_bank",
     "fingerprint",

@@ -15,6 +15,7 @@ from ..forward_models import DETAILED
 from ..images.files import write_text
 from ..networks.brightness import Brightness
 from ..networks.encoder import Encoder
+from ..networks.split import Split
 from ..networks.stylegan2 import Generator, GeneratorConfig
 from ..networks.trunk import Trunk
 from .figures import encoders_alone, hours, images_in, measured, nested, ten_times
@@ -161,6 +162,8 @@ def _rows(header: BankHeader) -> Iterator[str]:
     if header.brightness is not None:
         weights = _weights(Brightness(header.brightness.architecture))
         yield _row("brightness network", header.brightness.training, weights)
+    if header.split is not None:
+        yield _row("split network", header.split.training, _weights(Split(header.split.architecture)))
 
 
 def _row(name: str, training: Mapping[str, Any], weights: int) -> str:
@@ -197,6 +200,11 @@ def _trainings(header: BankHeader) -> Iterator[tuple[str, Mapping[str, Any], lis
         command = "python -m join_engine train-brightness --out runs/brightness"
         command += f" --forward-model {header.forward_model}"
         yield "Brightness network", training, _stretches(training, command, architecture)
+    if header.split is not None:
+        split = header.split.architecture
+        architecture = f"--widths {' '.join(map(str, split.widths))} --width {split.width} --blocks {split.blocks}"
+        command = f"python -m join_engine train-split --forward-model {header.forward_model} --out runs/split"
+        yield "Split network", header.split.training, _stretches(header.split.training, command, architecture)
 
 
 def _own_scores(training: Mapping[str, Any]) -> list[str]:

@@ -18,8 +18,10 @@ def seconds_of(header: BankHeader) -> dict[str, float]:
     encoders = [component.encoder.training for component in components if component.encoder is not None]
     trunk = [] if header.trunk is None else [header.trunk.training]
     brightness = [] if header.brightness is None else [header.brightness.training]
+    split = [] if header.split is None else [header.split.training]
     generators = [component.training for component in components]
     kinds = {"generators": generators, "encoders": encoders, "trunk": trunk, "brightness": brightness}
+    kinds["split"] = split
     return {kind: sum(item.get("seconds", 0) for item in trainings) for kind, trainings in kinds.items() if trainings}
 
 

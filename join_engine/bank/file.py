@@ -2,10 +2,10 @@
 """The bank file: the generators of one forward model in a single ``.safetensors``, with a JSON header.
 
 Tensors are named ``{component}.generator.{param}``, ``{component}.discriminator.{param}``,
-``{component}.encoder.{param}``, ``{component}.directions.vectors``, ``{component}.w_avg``, ``trunk.{param}`` and
-``brightness.{param}``. The header is JSON under the key ``join_bank`` of the file's metadata; ``weights_sha256`` in it
-is the hash of all tensors. Nothing in the file is ever executed. Discriminators, encoders, directions, the trunk and
-the brightness network may be absent, as may the hash in files of early versions.
+``{component}.encoder.{param}``, ``{component}.directions.vectors``, ``{component}.w_avg``, ``trunk.{param}``,
+``brightness.{param}`` and ``split.{param}``. The header is JSON under the key ``join_bank`` of the file's metadata;
+``weights_sha256`` in it is the hash of all tensors. Nothing in the file is ever executed. Discriminators, encoders,
+directions, the trunk, the brightness and the split network may be absent, as may the hash in files of early versions.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ from ..forward_models import ForwardModel, get_forward_model
 from ..images.files import write_atomically
 from ..networks.brightness import Brightness
 from ..networks.encoder import Encoder
+from ..networks.split import Split, cues
 from ..networks.stylegan2 import Discriminator, Generator
 from ..networks.trunk import Trunk
 from ..single_gan import transform_named
 from .header import (
     BRIGHTNESS,
     FORMAT_VERSION,
+    SPLIT,
     TRUNK,
     BankHeader,
 )
@@ -124,7 +126,7 @@ class BankComponent:
 class Bank:
     """A loaded bank: see :func:`load_bank`.
 
-    ``trunk`` and ``brightness`` are frozen like all networks, None when not in the file.
+    ``trunk``, ``brightness`` and ``split`` are frozen like all networks, None when not in the file.
     """
 
     header: BankHeader
@@ -132,6 +134,7 @@ class Bank:
     components: dict[str, BankComponent]
     trunk: Trunk | None = None
     brightness: Brightness | None = None
+    split: Split | None = None
 
     @property
     def forward_model(self) -> ForwardModel:
@@ -188,6 +191,7 @@ def save_bank(
     trunk: Trunk | None = None,
     directions: Mapping[str, DirectionVectors] | None = None,
     brightness: Brightness | None = None,
+    split: Split | None = None,
 ) -> None:
     """Write a bank: complete under its name, or not at all.
 
@@ -199,6 +203,7 @@ def save_bank(
         trunk: the perceptual trunk, if there is one.
         directions: of the components that have any.
         brightness: the network that tells how bright an albedo is, if there is one.
+        split: the network that tells paint, light and gloss apart, if there is one.
 
     Raises:
         ValueError: header and networks do not belong together.
@@ -206,7 +211,8 @@ def save_bank(
             ``output_unwritable``.
     """
     encoders, directions = encoders or {}, directions or {}
-    _check_described(header, modules, encoders, trunk, brightness)
+    shared = {TRUNK: trunk, BRIGHTNESS: brightness, SPLIT: split}
+    _check_described(header, modules, encoders, shared)
     _check_directions(header, modules, directions)
     networks: dict[str, nn.Module] = {}
     for name, (generator, discriminator) in ((name, modules[name]) for name in header.components):
@@ -214,8 +220,7 @@ def save_bank(
         networks |= {} if discriminator is None else {f"{name}.discriminator": discriminator}
         networks |= {f"{name}.encoder": encoders[name]} if name in encoders else {}
         networks |= {f"{name}.directions": directions[name]} if name in directions else {}
-    networks |= {} if trunk is None else {TRUNK: trunk}
-    networks |= {} if brightness is None else {BRIGHTNESS: brightness}
+    networks |= {name: network for name, network in shared.items() if network is not None}
     tensors = {
         name: _for_storage(name, value)
         for prefix, network in networks.items()
@@ -284,8 +289,8 @@ def load_bank(
             cast(Encoder | None, networks.get(f"{name}.encoder")),
             _named_vectors(header, cast(DirectionVectors | None, networks.get(f"{name}.directions"))),
         )
-    trunk, brightness = networks.get(TRUNK), networks.get(BRIGHTNESS)
-    return Bank(header, path, components, cast(Trunk | None, trunk), cast(Brightness | None, brightness))
+    trunk, brightness = cast(Trunk | None, networks.get(TRUNK)), cast(Brightness | None, networks.get(BRIGHTNESS))
+    return Bank(header, path, components, trunk, brightness, cast(Split | None, networks.get(SPLIT)))
 
 
 @torch.no_grad()
@@ -317,6 +322,11 @@ def verify_bank(bank: Bank) -> None:
         raise _broken(bank.path, "has a trunk whose output holds values that are not numbers")
     if bank.brightness is not None and not bank.brightness(torch.full((1, 3, side, side), 0.5)).isfinite().all():
         raise _broken(bank.path, "has a brightness network whose output holds values that are not numbers")
+    if bank.split is not None:
+        grey = torch.full((1, 3, side, side), 0.2)
+        levels = bank.split(grey, torch.ones_like(grey[:, :1]), cues(None, None, None, grey))
+        if not all(part.isfinite().all() for part in levels[-1]):
+            raise _broken(bank.path, "has a split network whose output holds values that are not numbers")
 
 
 def list_banks(folder: str | os.PathLike[str] | None = None) -> list[Path]:
@@ -346,17 +356,16 @@ def _check_described(
     header: BankHeader,
     modules: Mapping[str, tuple[Generator, Discriminator | None]],
     encoders: Mapping[str, Encoder],
-    trunk: Trunk | None,
-    brightness: Brightness | None,
+    shared: Mapping[str, Trunk | Brightness | Split | None],
 ) -> None:
     if set(header.components) != set(modules):
         raise ValueError(f"header has {sorted(header.components)}, modules {sorted(modules)}")
     if {name for name, component in header.components.items() if component.encoder} != set(encoders):
         raise ValueError(f"the header does not name the encoders {sorted(encoders)}")
-    if (trunk and trunk.config) != (header.trunk and header.trunk.architecture):
-        raise ValueError("the header does not describe the trunk")
-    if (brightness and brightness.config) != (header.brightness and header.brightness.architecture):
-        raise ValueError("the header does not describe the brightness network")
+    for name, network in shared.items():
+        described = getattr(header, name)
+        if (network and network.config) != (described and described.architecture):
+            raise ValueError(f"the header does not describe the {name} network")
     for name, component in header.components.items():
         generator, discriminator = modules[name]
         if generator.config != component.architecture or (discriminator is not None) != component.has_discriminator:
@@ -407,6 +416,8 @@ def _networks(header: BankHeader) -> dict[str, nn.Module]:
         networks[TRUNK] = Trunk(header.trunk.architecture)
     if header.brightness is not None:
         networks[BRIGHTNESS] = Brightness(header.brightness.architecture)
+    if header.split is not None:
+        networks[SPLIT] = Split(header.split.architecture)
     return networks
 
 

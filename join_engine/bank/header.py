@@ -5,65 +5,76 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from ..color import COMPONENT_TRANSFORMS
 from ..networks.brightness import BrightnessConfig
 from ..networks.encoder import EncoderConfig
+from ..networks.split import SplitConfig
 from ..networks.stylegan2 import GeneratorConfig
 from ..networks.trunk import TrunkConfig
 from ..single_gan import SINGLE_TRANSFORMS
 
 FORMAT_VERSION = 1
 # Prefixes of the tensors of networks that belong to no component.
-TRUNK, BRIGHTNESS = "trunk", "brightness"
+TRUNK, BRIGHTNESS, SPLIT = "trunk", "brightness", "split"
 # Of banks that do not say: chosen on validation renders of Primeshapes.
 DETAIL_SHARE = 0.7
 DETAIL_RADIUS = 2.0
 
 
+class _Config(Protocol):
+    """An architecture that goes to JSON and back."""
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self: ...
+
+
+Config = TypeVar("Config", bound=_Config)
+
+
 @dataclass(frozen=True)
-class TrunkHeader:
-    """What a bank says about its perceptual trunk.
+class _NetworkHeader(Generic[Config]):
+    """What a bank says about a network that belongs to no component.
 
     Attributes:
         architecture: of the network.
         training: what it was trained on and for how long; plain JSON values.
     """
 
-    architecture: TrunkConfig
+    architecture: Config
     training: Mapping[str, Any] = field(default_factory=dict)
+
+    _config: ClassVar[type[Any]]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {"architecture": self.architecture.to_dict(), "training": dict(self.training)}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TrunkHeader:
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
-        return cls(TrunkConfig.from_dict(values["architecture"]), dict(values["training"]))
+        return cls(cls._config.from_dict(values["architecture"]), dict(values["training"]))
 
 
-@dataclass(frozen=True)
-class BrightnessHeader:
-    """What a bank says about the network that tells how bright an albedo is.
+class TrunkHeader(_NetworkHeader[TrunkConfig]):
+    """Of the perceptual trunk."""
 
-    Attributes:
-        architecture: of the network.
-        training: what it was trained on and for how long; plain JSON values.
-    """
+    _config = TrunkConfig
 
-    architecture: BrightnessConfig
-    training: Mapping[str, Any] = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {"architecture": self.architecture.to_dict(), "training": dict(self.training)}
+class BrightnessHeader(_NetworkHeader[BrightnessConfig]):
+    """Of the network that tells how bright an albedo is."""
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> BrightnessHeader:
-        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
-        return cls(BrightnessConfig.from_dict(values["architecture"]), dict(values["training"]))
+    _config = BrightnessConfig
+
+
+class SplitHeader(_NetworkHeader[SplitConfig]):
+    """Of the network that tells paint, light and gloss apart in every pixel."""
+
+    _config = SplitConfig
 
 
 @dataclass(frozen=True)
@@ -205,6 +216,7 @@ class BankHeader:
             renders (:class:`join_engine.inversion.presets.Detail`).
         detail_radius: what of it counts as smooth, likewise, in pixels of the bank.
         brightness: of the network that tells how bright an albedo is, None when the file holds none.
+        split: of the network that tells paint, light and gloss apart, likewise.
     """
 
     name: str
@@ -220,6 +232,7 @@ class BankHeader:
     detail_share: float = DETAIL_SHARE
     detail_radius: float = DETAIL_RADIUS
     brightness: BrightnessHeader | None = None
+    split: SplitHeader | None = None
 
     def __post_init__(self) -> None:
         if not self.components:
@@ -228,7 +241,7 @@ class BankHeader:
             raise ValueError(f"the detail's share must lie between 0 and 1, not be {self.detail_share}")
         if not 0.0 < self.detail_radius <= self.resolution:
             raise ValueError(f"the detail's radius must be above 0 and within the image, not be {self.detail_radius}")
-        for name in (TRUNK, BRIGHTNESS):
+        for name in (TRUNK, BRIGHTNESS, SPLIT):
             if name in self.components:
                 raise ValueError(f"no component can be called {name!r}")
         for name, component in self.components.items():
@@ -254,12 +267,13 @@ class BankHeader:
             "detail_share": self.detail_share,
             "detail_radius": self.detail_radius,
             **({} if self.brightness is None else {"brightness": self.brightness.to_dict()}),
+            **({} if self.split is None else {"split": self.split.to_dict()}),
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BankHeader:
         """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
-        trunk, directions, brightness = (values.get(key) for key in ("trunk", "directions", "brightness"))
+        trunk, directions, brightness, split = (values.get(key) for key in (TRUNK, "directions", BRIGHTNESS, SPLIT))
         return cls(
             name=str(values["name"]),
             resolution=int(values["resolution"]),
@@ -274,4 +288,5 @@ class BankHeader:
             detail_share=float(values.get("detail_share", DETAIL_SHARE)),
             detail_radius=float(values.get("detail_radius", DETAIL_RADIUS)),
             brightness=None if brightness is None else BrightnessHeader.from_dict(brightness),
+            split=None if split is None else SplitHeader.from_dict(split),
         )

@@ -25,6 +25,7 @@ COMMANDS = {
     "train-trunk": "join_engine.commands.train_trunk",
     "train-encoder": "join_engine.commands.train_encoder",
     "train-brightness": "join_engine.commands.train_brightness",
+    "train-split": "join_engine.commands.train_split",
     "learn-directions": "join_engine.commands.learn_directions",
     "make-bank": "join_engine.commands.make_bank",
     "import-checkpoint": "join_engine.commands.import_checkpoint",

@@ -11,8 +11,8 @@ Encoders are trained for the generators of a bank, and put into it afterwards:
     make-bank --bank build/primeshapes.safetensors --encoder albedo=runs/encoder-albedo
     --encoder shading=runs/encoder-shading --out primeshapes.safetensors
 
-And so are directions of the light, by --directions, and the network that tells how bright an albedo is, by
---brightness.
+And so are directions of the light, by --directions, the network that tells how bright an albedo is, by --brightness,
+and the one that tells paint, light and gloss apart, by --split.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--encoder", action="append", default=[], type=named("RUN"), metavar="NAME=RUN")
     parser.add_argument("--directions", type=Path, metavar="FILE", help="learned directions of the light")
     parser.add_argument("--brightness", type=Path, metavar="RUN", help="trained brightness network")
+    parser.add_argument("--split", type=Path, metavar="RUN", help="trained split network")
     parser.add_argument("--name", help="of the bank (default: the file's)")
     parser.add_argument("--forward-model", default="lambertian", help="of --component (default: lambertian)")
     parser.add_argument("--out", required=True, type=Path, metavar="BANK.safetensors")
@@ -51,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from ..bank import find_bank, load_bank
     from ..bank.header import DETAIL_RADIUS, DETAIL_SHARE
-    from ..training.make_bank import Parts, encoder_speed, load_brightness, load_trunk, make_bank
+    from ..training.make_bank import Parts, encoder_speed, load_brightness, load_split, load_trunk, make_bank
 
     scores, machine, model = _read_scores(options.scores), options.machine, options.forward_model
     share, radius = DETAIL_SHARE, DETAIL_RADIUS
@@ -66,6 +67,8 @@ def run(options: argparse.Namespace) -> None:
         parts.trunk = load_trunk(options.trunk)
     if options.brightness is not None:
         parts.brightness = load_brightness(options.brightness)
+    if options.split is not None:
+        parts.split = load_split(options.split)
     for name, run in options.encoder:
         parts.add_encoder(name, Path(run))
     if options.directions is not None:

@@ -48,10 +48,13 @@ class Frame:
         columns = _mirror(self.left, self.inner_width, self.resolution)
         return small[:, :, rows][:, :, :, columns]
 
+    def inner(self, square: Tensor) -> Tensor:
+        """[B, 3, R, R] → the part that shows the image."""
+        return square[:, :, self.top : self.top + self.inner_height, self.left : self.left + self.inner_width]
+
     def restore(self, square: Tensor) -> Tensor:
         """[B, 3, R, R] → [B, 3, H, W]: crop to the image's part, then smooth (bicubic) resampling."""
-        inner = square[:, :, self.top : self.top + self.inner_height, self.left : self.left + self.inner_width]
-        return _resize(inner, self.height, self.width, "bicubic")
+        return _resize(self.inner(square), self.height, self.width, "bicubic")
 
 
 def _resize(planes: Tensor, height: int, width: int, mode: str) -> Tensor:

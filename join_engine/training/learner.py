@@ -51,6 +51,9 @@ class Learner(ABC):
         device: where.
     """
 
+    # Norm of all gradients together that a step goes by at most; None for any.
+    longest_gradient: float | None = None
+
     def __init__(self, network: nn.Module, settings: LearnerSettings, device: str | torch.device = "cpu") -> None:
         self.settings = settings
         self.device = torch.device(device)
@@ -74,6 +77,8 @@ class Learner(ABC):
         loss, report = self.loss(data)
         self.optimizer.zero_grad()
         loss.backward()
+        if self.longest_gradient is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.longest_gradient)
         self.optimizer.step()
         self.steps += 1
         self.images += self.settings.batch

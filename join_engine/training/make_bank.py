@@ -21,6 +21,7 @@ from ..bank import (
     DirectionsHeader,
     DirectionVectors,
     EncoderHeader,
+    SplitHeader,
     TrunkHeader,
     fingerprint,
     save_bank,
@@ -31,6 +32,7 @@ from ..errors import JoinError
 from ..forward_models import get_forward_model
 from ..networks.brightness import Brightness, BrightnessConfig
 from ..networks.encoder import Encoder, EncoderConfig
+from ..networks.split import Split, SplitConfig
 from ..networks.stylegan2 import Discriminator, Generator, GeneratorConfig
 from ..networks.trunk import Trunk, TrunkConfig
 from ..relighting.directions_file import read_directions
@@ -80,6 +82,16 @@ def load_brightness(run: Path) -> tuple[BrightnessHeader, Brightness]:
     return BrightnessHeader(network.config, training), network
 
 
+def load_split(run: Path) -> tuple[SplitHeader, Split]:
+    """Header and averaged network of the training of a split network.
+
+    Raises:
+        JoinError: ``checkpoint_missing`` or ``checkpoint_broken``.
+    """
+    training, network = _averaged(run, "split", lambda values: Split(SplitConfig.from_dict(values)), "average.")
+    return SplitHeader(network.config, training), network
+
+
 def _averaged(
     run: Path, kind: str, make: Callable[[Mapping[str, Any]], Network], prefix: str
 ) -> tuple[dict[str, Any], Network]:
@@ -122,7 +134,7 @@ class Parts:
         encoders: of the components that have one.
         trunk: header and network, or None.
         directions: of the light: header, and vectors by component; or None.
-        brightness: header and network, or None.
+        brightness, split: header and network, or None.
     """
 
     headers: dict[str, ComponentHeader]
@@ -131,6 +143,7 @@ class Parts:
     trunk: tuple[TrunkHeader, Trunk] | None = None
     directions: tuple[DirectionsHeader, Mapping[str, DirectionVectors]] | None = None
     brightness: tuple[BrightnessHeader, Brightness] | None = None
+    split: tuple[SplitHeader, Split] | None = None
 
     @classmethod
     def of_runs(cls, forward_model: str, runs: Mapping[str, Path]) -> Parts:
@@ -160,6 +173,7 @@ class Parts:
             None if bank.trunk is None or header.trunk is None else (header.trunk, bank.trunk),
             None if header.directions is None else (header.directions, bank.direction_vectors),
             None if bank.brightness is None or header.brightness is None else (header.brightness, bank.brightness),
+            None if bank.split is None or header.split is None else (header.split, bank.split),
         )
 
     def add_directions(self, path: Path) -> None:
@@ -209,6 +223,7 @@ def make_bank(
     trunk_header, trunk = parts.trunk or (None, None)
     described, directions = parts.directions or (None, None)
     brightness_header, brightness = parts.brightness or (None, None)
+    split_header, split = parts.split or (None, None)
     try:
         header = BankHeader(
             name,
@@ -222,12 +237,13 @@ def make_bank(
             detail_share=detail_share,
             detail_radius=detail_radius,
             brightness=brightness_header,
+            split=split_header,
         )
     except ValueError as error:
         raise JoinError(
             "settings_invalid", f"Such a bank is not possible: {error}.", "Change that and repeat."
         ) from error
-    save_bank(out, header, parts.modules, parts.encoders, trunk, directions, brightness)
+    save_bank(out, header, parts.modules, parts.encoders, trunk, directions, brightness, split)
     write_card(out.with_suffix(".md"), header, out.stat().st_size)
     return header
 

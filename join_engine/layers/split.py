@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Layers at the photo's own resolution, which make it exactly: what the generators found, and the photo's own detail.
+
+This is not in the paper, whose layers only approximate the image. A bank's split network
+(:mod:`join_engine.networks.split`) looks at the photo beside what the generators make of it and says, scale by scale,
+which share of each change is light and how much of each pixel is gloss. Here its answer becomes layers:
+
+- Nothing is divided by nearly nothing: the albedo is what is left of the photo without gloss, divided by a light that
+  is never made up per pixel; where gloss or clipping leave too little to read a colour from, it is filled from the
+  surroundings.
+- albedo · shading + specular is the photo wherever that is not clipped, and no layer is negative.
+- Light is grey: the shading, and the specular where it is not a rest.
+
+Beyond :data:`SEEN_AT_MOST` pixels a side the network's shares are interpolated and applied to the photo row by row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..bank import Bank
+from ..color import LUMINANCE_WEIGHTS, srgb_encode
+from ..images.frame import Frame
+from ..images.orientation import Orientation
+from ..networks.split import Level, Split, cues, halved, log_light, luminance, resized, specular_of
+from ..networks.stylegan2 import generate
+from .albedo_level import BRIGHTEST, DARKEST, level_of
+
+Layers = dict[str, np.ndarray]
+
+# Longest side at which the network looks at a photo.
+SEEN_AT_MOST = 1024
+# It looks in as many orientations as these many pixels are enough for.
+_LOOKED_AT = 8 * 256 * 256
+_ORIENTATIONS = tuple(Orientation(flip, turns) for turns in (0, 2, 1, 3) for flip in (False, True))
+_CLIPPED = 0.995  # above it, what a camera shows is no measure of the light
+_USUAL = (0.06, 0.38)  # mean luminances of the photos that the network has seen
+_NEARLY_CLIPPED = 0.8  # and from here on cameras begin to bend
+_READABLE = 0.2  # share of diffuse light of which half a colour can be read
+_DARK = 5e-5  # keeps logarithms finite
+_ROWS = 256  # at a time
+_TOP = 0.995  # share of the pixels that must keep below the brightest albedo
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What the network says of a photo, averaged over the orientations; tensors [1, C, h, w] of one size.
+
+    Attributes:
+        image: the photo at this size, linear.
+        visible: 0 where it is cut out.
+        share, shading, gloss, specular, error: see :class:`join_engine.networks.split.Level`.
+    """
+
+    image: Tensor
+    visible: Tensor
+    share: Tensor
+    shading: Tensor
+    gloss: Tensor
+    specular: Tensor
+    error: Tensor
+
+
+@torch.no_grad()
+def look(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tensor] | None) -> Shares:
+    """Let the network look at a photo.
+
+    Args:
+        image: linear [1, 3, H, W], at most :data:`SEEN_AT_MOST` a side.
+        visible: [1, 1, H, W].
+        told: linear components of the generators, [1, 3, h, w] each, showing the same; None for none.
+    """
+    told = told or {}
+    hints = cues(told.get("albedo"), told.get("shading"), told.get("specular"), image)
+    count = max(1, min(len(_ORIENTATIONS), _LOOKED_AT // (image.shape[2] * image.shape[3])))
+    clipped = image.clamp(0.0, 1.0)
+    found = []
+    for orientation in _ORIENTATIONS[:count]:
+        levels = network(orientation.of(clipped), orientation.of(visible), orientation.of(hints))
+        found.append([orientation.back(part.float()) for part in levels[-1]])
+    mean = Level(*(torch.stack(parts).mean(dim=0) for parts in zip(*found, strict=True)))
+    return Shares(image, visible, mean.share, mean.shading, mean.gloss, mean.specular, mean.error)
+
+
+@torch.no_grad()
+def encoders_say(bank: Bank, photo: Tensor) -> dict[str, Tensor]:
+    """What the generators make of what the encoders see in linear photos [B, 3, H, W]: linear, [B, 3, R, R] each."""
+    size = (bank.header.resolution,) * 2
+    device = next(iter(bank.components.values())).w_avg.device
+    small = functional.interpolate(photo, size, mode="bilinear", align_corners=False, antialias=True)
+    seen = srgb_encode(small.clamp(0.0, 1.0)).to(device)
+    parts = {name: bank.components[name] for name in bank.forward_model.components}
+    return {
+        name: part.transform.from_generator(generate(part.generator, part.encode(seen))).clamp_min(0.0).to(photo)
+        for name, part in parts.items()
+    }
+
+
+def split(
+    network: Split,
+    colour: np.ndarray,
+    alpha: np.ndarray | None,
+    told: Mapping[str, Tensor],
+    frame: Frame,
+    level: float | None,
+) -> tuple[Layers, np.ndarray]:
+    """The layers of a photo, and how sure the network is of them.
+
+    Args:
+        network: the bank's.
+        colour: linear [H, W, 3] ≥ 0, opaque.
+        alpha: [H, W] in [0, 1], or None.
+        told: the generators' linear components [1, 3, R, R] in the bank's square.
+        frame: of the photo in that square.
+        level: that the albedo is to have (:func:`join_engine.layers.albedo_level.level_of`), as far as its bounds
+            allow; None for the generators'.
+
+    Returns:
+        "albedo", "shading" and, of a network that knows it, "specular", float32 [H, W, 3] ≥ 0; and the errors that the
+        network expects of them, float32 [h, w, 3]: of the logarithms of albedo and shading, and of the specular,
+        sRGB-encoded.
+    """
+    device = next(network.parameters()).device
+    # A camera's picture ends at white; a render does not, and may be of any brightness.
+    gain, ceiling = (1.0, _CLIPPED) if colour.max() <= 1.0 else (_exposure(colour), math.inf)
+    planes = torch.from_numpy(np.ascontiguousarray(colour.transpose(2, 0, 1)))[None] * gain
+    opaque = torch.ones_like(planes[:, :1]) if alpha is None else torch.from_numpy(alpha.astype(np.float32))[None, None]
+    inner = {name: frame.inner(square).to(device) for name, square in told.items()}
+    shares = look(network, _shrunk(planes).to(device), _shrunk(opaque).to(device), inner)
+    wanted = float(level_of(inner["albedo"])) if level is None else level
+    layers = _layers(shares, colour * np.float32(gain), wanted, ceiling, network.config.specular)
+    for name in layers.keys() - {"albedo"}:
+        layers[name] /= gain
+    return layers, shares.error.exp()[0].permute(1, 2, 0).cpu().numpy()
+
+
+def _exposure(colour: np.ndarray) -> float:
+    """What makes a linear image [H, W, 3] as bright as the photos that the network knows."""
+    mean = float((colour @ np.array(LUMINANCE_WEIGHTS, np.float32)).mean())
+    low, high = _USUAL
+    return min(max(mean, low), high) / max(mean, 1e-6)
+
+
+@torch.no_grad()
+def _layers(shares: Shares, colour: np.ndarray, level: float, ceiling: float, glossy: bool) -> Layers:
+    """Apply shares to a photo of any size, rows after rows."""
+    paint, readable = _paint(shares, ceiling, glossy)
+    filled = _filled(paint, readable)
+    albedo = readable * paint + (1.0 - readable) * filled
+    brighter = _brighter(albedo, shares.visible, level)
+    diffuse = log_light(luminance((shares.image - shares.specular).clamp_min(0.0)))
+    base = shares.shading - shares.share * diffuse
+    small = torch.cat([shares.share, base, shares.gloss, filled, shares.visible], dim=1)
+    height, width = colour.shape[:2]
+    layers = {name: np.empty((height, width, 3), np.float32) for name in ("albedo", "shading", "specular")}
+    for rows, told in _enlarged(small, height, width):
+        image = torch.from_numpy(np.ascontiguousarray(colour[rows].transpose(2, 0, 1)))[None].to(told)
+        share, base, gloss, around, visible = told.split((1, 1, 1, 3, 1), dim=1)
+        specular = specular_of(image, gloss)
+        shading = base + share * log_light(luminance((image - specular).clamp_min(0.0)))
+        here = replace(shares, image=image, visible=visible, specular=specular, shading=shading)
+        paint, readable = _paint(here, ceiling, glossy)
+        albedo = (readable * paint + (1.0 - readable) * around + brighter).exp()
+        for name, layer in _exact(image, albedo, (shading - brighter).exp(), ceiling).items():
+            layers[name][rows] = layer[0].permute(1, 2, 0).cpu().numpy()
+    if not glossy:
+        del layers["specular"]
+    return layers
+
+
+def _paint(photo: Shares, ceiling: float, glossy: bool) -> tuple[Tensor, Tensor]:
+    """Logarithm of the albedo as the pixels tell it, and how far that can be read, in [0, 1]."""
+    image = photo.image
+    diffuse = (image - photo.specular).clamp_min(0.0)
+    paint = diffuse.clamp_min(_DARK).log() - photo.shading
+    peak = image.amax(dim=1, keepdim=True)
+    if not glossy:
+        return paint, ((peak < ceiling) & (photo.visible > 0.5)).to(image)
+    share = luminance(diffuse) / luminance(image).clamp_min(_DARK)
+    told = share.square() / (share.square() + _READABLE**2) * (1.0 + _READABLE**2)
+    peak = functional.max_pool2d(peak, 3, stride=1, padding=1)
+    bent = (
+        ((peak - _NEARLY_CLIPPED) / (_CLIPPED - _NEARLY_CLIPPED)).clamp(0.0, 1.0) if ceiling < math.inf else 0.0 * peak
+    )
+    return paint, told * (1.0 - bent.square() * (3.0 - 2.0 * bent)) * (photo.visible > 0.5)
+
+
+def _filled(values: Tensor, known: Tensor) -> Tensor:
+    """What is known, and in between the mean of what is known around it: pixels, then ever larger cells.
+
+    Args:
+        values: [1, C, h, w].
+        known: [1, 1, h, w] weights in [0, 1].
+    """
+    sums, weights = [values * known], [known]
+    while max(sums[-1].shape[2:]) > 1:
+        sums.append(halved(sums[-1]))
+        weights.append(halved(weights[-1]))
+    found = sums[-1] / weights[-1].clamp_min(1e-8)
+    for total, weight in zip(sums[-2::-1], weights[-2::-1], strict=True):
+        sure = (4.0 * weight).clamp(0.0, 1.0)
+        found = sure * total / weight.clamp_min(1e-8) + (1.0 - sure) * resized(found, total)
+    return found
+
+
+def _brighter(albedo: Tensor, visible: Tensor, level: float) -> float:
+    """What to add to the logarithm of an albedo so that it has a level, and hardly a pixel is brighter than white."""
+    where = visible.expand_as(albedo) > 0.5
+    shown = albedo[where] if where.any() else albedo.flatten()
+    brighter = level - float(shown.mean())
+    peaks = albedo.amax(dim=1, keepdim=True)[visible > 0.5] if where.any() else albedo.amax(dim=1).flatten()
+    top = float(np.quantile(peaks.cpu().numpy(), _TOP))
+    return min(brighter, math.log(BRIGHTEST) - top)
+
+
+def _exact(image: Tensor, albedo: Tensor, shading: Tensor, ceiling: float) -> dict[str, Tensor]:
+    """Layers that make the image where it is not clipped; all [1, 3, h, w], linear."""
+    albedo = torch.minimum(albedo, image / shading)
+    peak = albedo.amax(dim=1, keepdim=True).clamp_min(1e-12)
+    change = peak.clamp(DARKEST, BRIGHTEST) / peak
+    albedo, shading = albedo * change, shading / change
+    rest = (image - albedo * shading).clamp_min(0.0)
+    clipped = image.amax(dim=1, keepdim=True) >= ceiling
+    return {
+        "albedo": albedo,
+        "shading": shading.expand_as(image),
+        "specular": torch.where(clipped, rest.amax(dim=1, keepdim=True), rest),
+    }
+
+
+def _shrunk(planes: Tensor) -> Tensor:
+    height, width = planes.shape[2:]
+    factor = SEEN_AT_MOST / max(height, width)
+    if factor >= 1.0:
+        return planes
+    size = max(1, round(height * factor)), max(1, round(width * factor))
+    return functional.interpolate(planes, size, mode="bilinear", align_corners=False, antialias=True)
+
+
+def _enlarged(small: Tensor, height: int, width: int) -> Iterator[tuple[slice, Tensor]]:
+    """Slices of rows, and these rows of ``small`` [1, C, h, w] interpolated to [1, C, rows, width]."""
+    upper, lower, down = _between(small.shape[2], height, small.device)
+    left, right, across = _between(small.shape[3], width, small.device)
+    for first in range(0, height, _ROWS):
+        rows = slice(first, min(first + _ROWS, height))
+        weight = down[rows, None]
+        wanted = small[:, :, upper[rows]] * (1.0 - weight) + small[:, :, lower[rows]] * weight
+        yield rows, wanted[..., left] * (1.0 - across) + wanted[..., right] * across
+
+
+def _between(count: int, wanted: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """For each of ``wanted`` positions its two neighbours among ``count``, and the second one's weight."""
+    place = ((torch.arange(wanted, device=device) + 0.5) * (count / wanted) - 0.5).clamp(0.0, count - 1.0)
+    first = place.floor().long()
+    return first, (first + 1).clamp_max(count - 1), place - first

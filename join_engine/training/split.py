@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Train the network that says what is paint, what light and what gloss (:mod:`join_engine.networks.split`).
+
+It sees composed renders as a phone would have photographed them: metered, clipped, with noise and JPEG, under light of
+another colour, on paint of another colour and darkness; and beside them what the bank's encoders and generators make of
+them. What counts, at every scale, is the shading's logarithm but for a constant (how bright the light is, another
+network tells), its edges, the specular as the camera shows it, and the diffuse light that is left. Not in the paper.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..bank import Bank
+from ..color import srgb_decode, srgb_encode
+from ..layers.split import encoders_say
+from ..networks.split import Level, Split, SplitConfig, cues, halved, log_light, luminance
+from ..renders.compose import ComponentSets, mirrored, random_indices, turned
+from ..renders.draws import draws, uniform
+from ..renders.photo_augment import PhotoRanges, augment
+from .learner import Learner, LearnerSettings
+
+_LEAST_ALBEDO = 0.004  # of what is darker (bare metal above all) shading means nothing, as in the renderer's mask
+_DARKEST = 1e-4
+_WARM_UP = 100  # steps
+_USUAL = 0.95
+_VALIDATED = 16  # samples at a time
+
+
+@dataclass(frozen=True)
+class SplitSettings(LearnerSettings):
+    """How to train it; see also :class:`join_engine.renders.photo_augment.PhotoRanges`.
+
+    Attributes:
+        crop: side of what is looked at in most steps, in pixels.
+        whole: share of the steps that look at whole renders, a quarter of ``batch`` at a time.
+        repaint: share of the samples that get the albedo of another one.
+        dark: share of the samples whose paint is darkened, up to a seventh.
+        paint: standard deviation of the logarithm of each channel of the albedo.
+        tint: that of the light's red and blue against its green.
+        gloss: that of the specular's strength.
+        dimmest, brightest: mean luminance of the photos, between which it is drawn.
+        without_cues: share of the steps in which nothing is told of the generators.
+        edges: weight of the shading's edges against the shading itself.
+        specular, diffuse, unsure: weights of the other parts of the loss.
+    """
+
+    batch: int = 16
+    lr: float = 1e-3
+    crop: int = 64
+    whole: float = 0.35
+    repaint: float = 0.25
+    dark: float = 0.35
+    paint: float = 0.15
+    tint: float = 0.06
+    gloss: float = 0.5
+    dimmest: float = 0.06
+    brightest: float = 0.38
+    without_cues: float = 0.5
+    edges: float = 2.0
+    specular: float = 2.0
+    diffuse: float = 0.5
+    unsure: float = 0.05
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a level should say; all [B, C, h, w], averaged in linear light.
+
+    Attributes:
+        shading: grey, linear (1).
+        diffuse: linear, no brighter than white (3).
+        valid: 1 where shading means something (1).
+    """
+
+    shading: Tensor
+    diffuse: Tensor
+    valid: Tensor
+
+    def halved(self) -> Truth:
+        """At half the size."""
+        valid = halved(self.valid)
+        shading = halved(self.shading * self.valid) / valid.clamp_min(1e-3)
+        return Truth(shading, halved(self.diffuse), valid)
+
+
+class SplitLearner(Learner):
+    """See the module.
+
+    Args:
+        bank: with encoders, or None: then nothing is told of generators.
+        config: the network's architecture.
+        settings: how to train.
+        ranges: what the camera does beside metering.
+        kimg: thousand images after which the learning rate has sunk to a hundredth, along a cosine.
+    """
+
+    longest_gradient = 1.0
+    settings: SplitSettings
+    network: Split
+    average: Split
+
+    def __init__(
+        self,
+        bank: Bank | None,
+        config: SplitConfig,
+        settings: SplitSettings,
+        ranges: PhotoRanges,
+        kimg: float,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        torch.manual_seed(settings.seed)
+        super().__init__(Split(config), settings, device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
+        self.bank = bank
+        self.ranges = ranges
+        self.kimg = kimg
+
+    def loss(self, data: ComponentSets) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one batch."""
+        settings, step = self.settings, self.steps
+        share = min(1.0, self.images / (1000.0 * self.kimg))
+        falling = 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * share))
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.lr * falling * min(1.0, (step + 1) / _WARM_UP)
+        rng = draws(settings.seed, step)
+        linear = self._sample(data, rng)
+        albedo, shading, specular = another_light(linear, settings, rng)
+        diffuse = albedo * shading
+        photo = srgb_decode(augment(diffuse + specular, settings.seed, step, self.ranges))
+        told = None if self.bank is None or draw(rng) < settings.without_cues else encoders_say(self.bank, photo)
+        parts = self._compare(self.network, photo, visible(linear), truth_of(albedo, shading), told)
+        shown = {name: value.detach().mean() for name, value in parts[-1].items()}
+        return _total(parts, settings), shown
+
+    @torch.no_grad()
+    def validate(self, data: ComponentSets) -> dict[str, float]:
+        """What the averaged network says of whole, metered renders without other faults.
+
+        Mean absolute errors, ``albedo`` and ``shading`` of the logarithm but for a constant, ``specular`` sRGB-encoded;
+        ``no_shading``, ``no_specular``: of saying that there is none. ``loss``, and ``alone`` when nothing is told of
+        the generators. How sure it is: ``expected`` is the mean of the albedo errors that it expects, ``usual`` what
+        95 of a hundred renders stay below, ``correlation`` that of expected and true errors over the renders.
+        """
+        rows: list[dict[str, Tensor]] = []
+        self.average.eval()
+        plain = replace(self.settings, dark=0.0, paint=0.0, tint=0.0, gloss=0.0, dimmest=0.18, brightest=0.18)
+        for indices in torch.arange(len(data)).split(_VALIDATED):
+            linear = data.linear(data.batch(indices))
+            albedo, shading, specular = another_light(linear, plain, draws(0, 0))
+            diffuse = albedo * shading
+            photo, truth, seen = (diffuse + specular).clamp(0.0, 1.0), truth_of(albedo, shading), visible(linear)
+            alone = self._compare(self.average, photo, seen, truth, None)
+            parts = alone
+            if self.bank is not None:
+                parts = self._compare(self.average, photo, seen, truth, encoders_say(self.bank, photo))
+            flat = _centred(log_light(truth.shading), truth.valid) * truth.valid
+            rows.append(
+                {
+                    "loss": _total(parts, self.settings).expand(len(indices)),
+                    "alone": _total(alone, self.settings).expand(len(indices)),
+                    **{name: parts[-1][name] for name in ("albedo", "shading", "specular", "expected")},
+                    "no_shading": flat.abs().mean(dim=(1, 2, 3)),
+                    "no_specular": srgb_encode(_left(photo, truth.diffuse)).mean(dim=(1, 2, 3)),
+                }
+            )
+        found = {name: torch.cat([row[name].cpu() for row in rows]) for name in rows[0]}
+        both = torch.stack([found["expected"], found["albedo"]])
+        return {
+            "samples": float(len(data)),
+            **{name: float(values.mean()) for name, values in found.items()},
+            "usual": float(found["expected"].quantile(_USUAL)),
+            "correlation": float(torch.corrcoef(both)[0, 1]) if len(data) > 1 else 0.0,
+        }
+
+    def _sample(self, data: ComponentSets, rng: torch.Generator) -> dict[str, Tensor]:
+        """Linear components of one batch, each [B, 3, h, h]."""
+        settings = self.settings
+        whole = draw(rng) < settings.whole or data.resolution <= settings.crop
+        count = max(1, settings.batch // 4) if whole else settings.batch
+        components = data.batch(random_indices(len(data), count, rng))
+        others = data.batch(random_indices(len(data), count, rng))
+        components = turned(mirrored(components, rng), rng)
+        repainted = (torch.rand(count, generator=rng) < settings.repaint)[:, None, None, None]
+        components["albedo"] = torch.where(repainted, others["albedo"], components["albedo"])
+        linear = data.linear(components)
+        # What is no surface at all in one of both has no light either.
+        linear["albedo"] = torch.where(luminance(linear["shading"]) > 0.0, linear["albedo"], 0.0)
+        if whole:
+            return linear
+        small = draw(rng) < 0.5 and data.resolution >= 2 * settings.crop
+        linear = {name: halved(image) for name, image in linear.items()} if small else linear
+        side = next(iter(linear.values())).shape[-1] - settings.crop
+        top, left = (int(torch.randint(side + 1, (), generator=rng)) for _ in range(2))
+        return {
+            name: image[:, :, top : top + settings.crop, left : left + settings.crop] for name, image in linear.items()
+        }
+
+    def _compare(
+        self,
+        network: Split,
+        photo: Tensor,
+        seen: Tensor,
+        truth: Truth,
+        told: Mapping[str, Tensor] | None,
+    ) -> list[dict[str, Tensor]]:
+        """Of each level, coarse to fine, what it misses: of each sample, [B]."""
+        told = told or {}
+        hints = cues(told.get("albedo"), told.get("shading"), told.get("specular"), photo)
+        # A picture's background is filled with what is seen elsewhere, as in a decomposition.
+        mean = (photo * seen).sum(dim=(2, 3), keepdim=True) / seen.sum(dim=(2, 3), keepdim=True).clamp_min(1.0)
+        photo = torch.where(seen > 0.5, photo, mean)
+        with self.precision():
+            levels = network(photo.to(self.device), seen.to(self.device), hints.to(self.device))
+        truths = [truth]
+        while len(truths) < len(levels):
+            truths.append(truths[-1].halved())
+        return [_missed(level, one) for level, one in zip(levels, reversed(truths), strict=True)]
+
+
+def _missed(level: Level, truth: Truth) -> dict[str, Tensor]:
+    """Parts of the loss at one level, [B] each."""
+    where = (truth.valid > 0.5).to(level.shading)
+    shading = _centred(level.shading - log_light(truth.shading.to(where)), where) * where
+    shown = _left(level.image, truth.diffuse.to(where))
+    specular = srgb_encode(level.specular) - srgb_encode(shown)
+    left = log_light((level.image - level.specular).clamp_min(0.0)) - log_light(truth.diffuse.to(where))
+    albedo = _centred(left.mean(dim=1, keepdim=True) - shading, where) * where
+    errors = torch.cat([albedo, shading, specular], dim=1).abs().detach()
+    edges = shading.diff(dim=2).abs().mean(dim=(1, 2, 3)) + shading.diff(dim=3).abs().mean(dim=(1, 2, 3))
+    return {
+        "albedo": albedo.abs().mean(dim=(1, 2, 3)).detach(),
+        "shading": shading.abs().mean(dim=(1, 2, 3)),
+        "edges": edges,
+        "specular": specular.abs().mean(dim=(1, 2, 3)),
+        "diffuse": (left.abs().clamp_max(1.5) * where).mean(dim=(1, 2, 3)),
+        # Of a Laplace distribution: the negative logarithm of its likelihood, but for a constant.
+        "unsure": (errors / level.error.exp() + level.error).mean(dim=(1, 2, 3)),
+        "expected": (level.error[:, :1].exp() * where).mean(dim=(1, 2, 3)).detach(),
+    }
+
+
+def _total(parts: Sequence[Mapping[str, Tensor]], settings: SplitSettings) -> Tensor:
+    """The loss of all levels, a scalar."""
+    weights = {
+        "shading": 1.0,
+        "edges": settings.edges,
+        "specular": settings.specular,
+        "diffuse": settings.diffuse,
+        "unsure": settings.unsure,
+    }
+    return torch.stack([weight * part[name] for part in parts for name, weight in weights.items()]).sum() / (
+        len(parts) * len(parts[0]["shading"])
+    )
+
+
+def another_light(
+    linear: Mapping[str, Tensor], settings: SplitSettings, rng: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Albedo, shading and specular as another paint, light and exposure would have them; linear [B, 3, H, W]."""
+    albedo, shading = linear["albedo"], linear["shading"]
+    specular = linear.get("specular", torch.zeros_like(albedo))
+    count = len(albedo)
+    if settings.paint:
+        albedo = albedo * (settings.paint * _normal(rng, count, 3)).exp()
+        darker = uniform(rng, count, math.log(1.0 / 7.0), 0.0).exp()
+        chosen = uniform(rng, count, 0.0, 1.0) < settings.dark
+        albedo = torch.where(chosen, albedo * darker, albedo)
+        albedo = albedo / (albedo.amax(dim=(1, 2, 3), keepdim=True) / 0.97).clamp_min(1.0)
+    if settings.tint:
+        tint = settings.tint * _normal(rng, count, 3)
+        tint[:, 1] = 0.0
+        shading, specular = shading * tint.exp(), specular * tint.exp()
+    if settings.gloss:
+        specular = specular * (settings.gloss * _normal(rng, count, 1)).exp()
+    wanted = uniform(rng, count, math.log(settings.dimmest), math.log(settings.brightest)).exp()
+    shown = luminance(albedo * shading + specular).clamp_max(2.0)  # a spot of any brightness is white to a meter
+    seen = visible(linear)
+    mean = (shown * seen).sum(dim=(1, 2, 3), keepdim=True) / seen.sum(dim=(1, 2, 3), keepdim=True).clamp_min(1.0)
+    exposure = wanted / mean.clamp_min(_DARKEST)
+    return albedo, shading * exposure, specular * exposure
+
+
+def visible(linear: Mapping[str, Tensor]) -> Tensor:
+    """[B, 1, H, W]: 0 where a render shows nothing at all, as around what is cut out."""
+    total = sum(luminance(image) for image in linear.values())
+    return (total > 0.0).float()  # type: ignore[union-attr]
+
+
+def truth_of(albedo: Tensor, shading: Tensor) -> Truth:
+    """What a photo's levels should say, from its linear components [B, 3, H, W]."""
+    return Truth(luminance(shading), (albedo * shading).clamp(0.0, 1.0), valid(albedo))
+
+
+def valid(albedo: Tensor) -> Tensor:
+    """[B, 1, H, W]: 1 where there is enough paint for a shading to mean something."""
+    return (albedo.amin(dim=1, keepdim=True) >= _LEAST_ALBEDO).float()
+
+
+def draw(rng: torch.Generator) -> float:
+    """One number in [0, 1)."""
+    return float(torch.rand((), generator=rng))
+
+
+def _normal(rng: torch.Generator, count: int, channels: int) -> Tensor:
+    return torch.randn(count, channels, 1, 1, generator=rng)
+
+
+def _centred(values: Tensor, where: Tensor) -> Tensor:
+    """Less their mean where that counts."""
+    return values - (values * where).sum(dim=(1, 2, 3), keepdim=True) / where.sum(
+        dim=(1, 2, 3), keepdim=True
+    ).clamp_min(1)
+
+
+def _left(image: Tensor, diffuse: Tensor) -> Tensor:
+    """The grey specular that a camera shows: what its picture has in every channel beyond the diffuse light."""
+    return (image - diffuse).amin(dim=1, keepdim=True).clamp_min(0.0)
