@@ -6,6 +6,7 @@ The command line and the server are thin layers over this module.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from .inversion.state import InversionState
 from .layers.albedo_level import albedo_levels
 from .layers.decomposition import Decomposition
 from .layers.detail import add_detail, detail_for
+from .layers.split import split
 from .networks.stylegan2 import generate
 from .relighting.relighter import Edit, Relighter, to_layer
 from .single_gan import base_model, split_parts
@@ -47,11 +49,14 @@ class Outcome:
         decomposition: the layers and all that is known of them.
         generated: the layers as the generators make them; those of the decomposition where the preset adds no detail.
         cancelled: it was cut short.
+        error: what the bank expects the layers to miss, [h, w, 3]: of the natural logarithms of albedo and shading, and
+            of the sRGB-encoded specular; None of a bank that has no idea.
     """
 
     decomposition: Decomposition
     generated: Layers
     cancelled: bool
+    error: np.ndarray | None = None
 
 
 def decompose(
@@ -80,10 +85,10 @@ def decompose(
     work = _Work([image], bank, preset)
     monitor = monitor or Monitor()
     if on_preview is not None:
-        show, (small,) = on_preview, work.shrunk(preview_size)
+        show, small = on_preview, work.canvases[0].shrunk(preview_size)
 
         def preview(step: int, outputs: Mapping[str, Tensor]) -> None:
-            show(step, small.completed(small.generated(outputs)))
+            show(step, small.completed(outputs)[0])
 
         monitor = replace(monitor, on_preview=preview)
         if preview_size is not None:  # something to see at once: what follows may first take seconds to set up
@@ -108,7 +113,8 @@ def decompose_batch(
     tone-mapped domain in which the generators work. Partly transparent pixels are first blended with the mean of
     the visible ones. Where an image that never exceeds 1 is white, the generators' layers may make a brighter one.
     If the preset says so, albedo and shading then take up the detail that the generators could not express, so that
-    the layers make the image exactly (see :mod:`join_engine.layers.detail`; not part of the paper).
+    the layers make the image exactly (see :mod:`join_engine.layers.split` and, for a bank without a split network,
+    :mod:`join_engine.layers.detail`; neither is part of the paper).
 
     Args:
         images: scene-linear Rec.709 float [H, W, 3], or [H, W, 4] with straight alpha.
@@ -117,8 +123,10 @@ def decompose_batch(
     Returns:
         Of each image. The decompositions' metrics: ``loss`` (Eq. 4 with the kNN term), ``psnr_fit`` (how close the
         generators came: sRGB-encoded f of their layers against the image, in dB, at the bank's resolution) and
-        ``psnr`` (the final layers against the image, at its own size; at most 100). Their seconds are of all images
-        together.
+        ``psnr`` (the final layers against the image, at its own size; at most 100); of a bank with a split network
+        also ``albedo_error`` (how far the albedo's logarithm is expected to be off on average) and ``unusual`` (1 when
+        that is more than for 95 of a hundred validation renders: the picture is unlike what the bank knows). Their
+        seconds are of all images together.
 
     Raises:
         JoinError: whatever :func:`join_engine.images.files.validate_image` finds.
@@ -133,24 +141,40 @@ class _Canvas:
     bank: Bank
     detail: Detail | None
     colour: np.ndarray  # linear [H, W, 3]
+    alpha: np.ndarray | None  # [H, W]
     level: float | None  # of its albedo, as the bank's network tells it
 
     @property
     def frame(self) -> Frame:
         return Frame(self.colour.shape[0], self.colour.shape[1], self.bank.header.resolution)
 
+    def shrunk(self, longest: int | None) -> _Canvas:
+        """The same, averaged down where a side is longer than that."""
+        alpha = None if self.alpha is None else shrunk(self.alpha[..., None], longest)[..., 0]
+        return replace(self, colour=shrunk(self.colour, longest), alpha=alpha)
+
     @torch.no_grad()
     def generated(self, outputs: Mapping[str, Tensor]) -> Layers:
         """Generators' outputs [1, 3, R, R] → linear layers [H, W, 3] ≥ 0 at the image's own size."""
-        decoded = {
-            name: self.bank.components[name].transform.from_generator(self.frame.restore(output))
-            for name, output in outputs.items()
-        }
-        return {name: to_layer(linear) for name, linear in split_parts(decoded).items()}
+        restored = {name: self.frame.restore(output) for name, output in outputs.items()}
+        return {name: to_layer(linear) for name, linear in self._linear(restored).items()}
 
-    def completed(self, layers: Layers) -> Layers:
-        """Layers that make the image exactly, if the preset wants that."""
-        return layers if self.detail is None else add_detail(self.detail, self.colour, layers, self.frame, self.level)
+    @torch.no_grad()
+    def completed(self, outputs: Mapping[str, Tensor]) -> tuple[Layers, np.ndarray | None]:
+        """Layers that make the image exactly, if the preset wants that; and the errors that the bank expects of them,
+        if it has an idea (see :func:`join_engine.layers.split.split`)."""
+        if self.detail is None:
+            return self.generated(outputs), None
+        level = self.level if self.detail.brightness else None
+        if self.bank.split is not None:
+            told = {name: linear.clamp_min(0.0) for name, linear in self._linear(outputs).items()}
+            return split(self.bank.split, self.colour, self.alpha, told, self.frame, level)
+        return add_detail(self.detail, self.colour, self.generated(outputs), self.frame, level), None
+
+    def _linear(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The linear components in what generators put out, of any size."""
+        transforms = {name: self.bank.components[name].transform for name in outputs}
+        return split_parts({name: transforms[name].from_generator(output) for name, output in outputs.items()})
 
 
 class _Work:
@@ -167,11 +191,8 @@ class _Work:
         displayed = torch.tensor([bool(colour.max() <= 1.0) for colour in colours])[:, None, None, None]
         self._saturated = (self._target >= _WHITE) & displayed if displayed.any() else None
         levels = albedo_levels(bank, self._target)
-        self._canvases = [_Canvas(bank, self._detail, *each) for each in zip(colours, levels, strict=True)]
-
-    def shrunk(self, longest: int | None) -> list[_Canvas]:
-        """The images, averaged down where a side is longer than that."""
-        return [replace(canvas, colour=shrunk(canvas.colour, longest)) for canvas in self._canvases]
+        alphas = [image[..., 3].clip(0.0, 1.0) if image.shape[2] == 4 else None for image in images]
+        self.canvases = [_Canvas(bank, self._detail, *each) for each in zip(colours, alphas, levels, strict=True)]
 
     def run(
         self,
@@ -188,9 +209,9 @@ class _Work:
             outputs = state.settle(state.synthesize())
             fit = state.render(outputs)
         made = []
-        for index, canvas in enumerate(self._canvases):
-            generated = canvas.generated({name: output[index : index + 1] for name, output in outputs.items()})
-            made.append((generated, canvas.completed(generated)))
+        for index, canvas in enumerate(self.canvases):
+            own = {name: output[index : index + 1] for name, output in outputs.items()}
+            made.append((canvas.generated(own), *canvas.completed(own)))
         seconds = {
             "prepare": prepared - self._start,
             **state.seconds,
@@ -199,17 +220,24 @@ class _Work:
         settings = {**replace(self._preset, detail=self._detail).to_json(), "seed": seed}
         settings["device"] = state.target.device.type
         outcomes = []
-        for index, (canvas, (generated, layers)) in enumerate(zip(self._canvases, made, strict=True)):
+        for index, (canvas, (generated, layers, error)) in enumerate(zip(self.canvases, made, strict=True)):
             recomposed = np.asarray(base_model(bank.forward_model).compose(layers))
             metrics = {
                 # A run may be cancelled before there is any loss.
                 **({"loss": float(state.loss[index])} if state.loss[index].isfinite() else {}),
                 "psnr_fit": image_psnr(fit[index].cpu().numpy(), self._target[index].numpy()),
                 "psnr": image_psnr(srgb_encode(recomposed), srgb_encode(canvas.colour)),
+                **({} if error is None else self._confidence(error)),
             }
             found = _decomposition(bank, state, index, layers, settings, metrics, seconds)
-            outcomes.append(Outcome(found, generated, state.cancelled))
+            outcomes.append(Outcome(found, generated, state.cancelled, error))
         return outcomes
+
+    def _confidence(self, error: np.ndarray) -> dict[str, float]:
+        """What the bank expects to miss of the albedo on average, and whether that is more than usual."""
+        header, found = self._bank.header.split, float(error[..., 0].mean())
+        usual = math.inf if header is None else header.training.get("scores", {}).get("usual", math.inf)
+        return {"albedo_error": found, "unusual": float(found > usual)}
 
 
 def relight(decomposition: Decomposition, bank: Bank, edits: Sequence[Edit]) -> Decomposition:

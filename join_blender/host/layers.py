@@ -62,6 +62,11 @@ def formula_of(set_id: str) -> Formula:
         return read_formula(None, layers)
 
 
+def is_unusual(layer: bpy.types.Image) -> bool:
+    """Whether the engine has said that the picture is unlike what its bank knows."""
+    return bool(_mapping(json.loads(str(layer.get("join_metrics", "{}")))).get("unusual"))
+
+
 def latest_set(source: str) -> str | None:
     """The set that was last made of an image; previews do not count."""
     made = [

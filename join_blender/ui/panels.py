@@ -117,6 +117,10 @@ class JOIN_PT_layers(bpy.types.Panel):
             _draw_show(column, component.capitalize(), layers[component], shown)
         if not sets.is_finished(set_id):
             return
+        if any(sets.is_unusual(layer) for layer in layers.values()):
+            warning = layout.column(align=True)
+            warning.label(text="Unlike what the bank knows:", icon="ERROR")
+            warning.label(text="look at the layers before you use them.")
         row = layout.row(align=True)
         for kind, name, _ in compare.VIEWS:
             button = row.operator(

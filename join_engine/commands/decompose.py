@@ -22,6 +22,7 @@ from .options import (
     complain,
     expand,
     load_bank_named,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder; each image gets a folder of its own in it")
     add_inversion_options(parser)
     add_detail_option(parser)
+    parser.add_argument("--confidence", action="store_true", help="also write how sure the bank is of every pixel")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -71,14 +73,19 @@ def _folders(images: Sequence[Path], out: Path) -> list[Path]:
 def _decompose_one(path: Path, folder: Path, bank: Bank, codebook: CodeBook, options: argparse.Namespace) -> None:
     from ..images.files import read_image, write_text
     from ..layers.decomposition import save_decomposition
-    from ..layers.layer_files import write_layers
+    from ..layers.layer_files import write_confidence, write_layers
     from ..pipeline import decompose
 
     image = read_image(path)
     with _progress_bar(path.name) as monitor:
         preset = chosen_preset(options)
-        result = decompose(image, bank, preset, options.seed, monitor, codebook=codebook).decomposition
+        outcome = decompose(image, bank, preset, options.seed, monitor, codebook=codebook)
+    result = outcome.decomposition
     write_layers(folder, result)
+    if options.confidence and outcome.error is not None:
+        write_confidence(folder, outcome.error, result.size)
+    if result.metrics.get("unusual"):
+        say(f"{path.name} is unlike what the bank '{bank.header.name}' knows: look at its layers before you use them.")
     save_decomposition(folder / "decomposition.join", result)
     report = {"image": str(path), "size": list(result.size), **result.summary()}
     write_text(folder / "report.json", as_json(report))  # last: who finds it finds all the rest complete

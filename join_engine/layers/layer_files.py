@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch.nn import functional
 
 from ..errors import JoinError
 from ..forward_models import FORWARD_MODELS, Formula, components_in, compose
@@ -34,6 +36,24 @@ def write_layers(folder: Path, decomposition: Decomposition) -> dict[str, Path]:
     files["recomposed.png"] = folder / "recomposed.png"
     write_png(files["recomposed.png"], display_encode("image", decomposition.recomposed))
     return files
+
+
+def write_confidence(folder: Path, error: np.ndarray, size: tuple[int, int]) -> None:
+    """Write ``confidence.exr`` and ``confidence.png``: of albedo, shading and specular in red, green and blue, e to the
+    power of minus the error that the bank expects there, 1 for certain.
+
+    Args:
+        error: [h, w, 3], see :class:`join_engine.pipeline.Outcome`.
+        size: height and width of the image, which the map gets.
+
+    Raises:
+        JoinError: ``output_unwritable``.
+    """
+    planes = torch.from_numpy(np.exp(-error).transpose(2, 0, 1))[None]
+    grown = functional.interpolate(planes, size, mode="bilinear", align_corners=False)
+    sure = np.ascontiguousarray(grown[0].permute(1, 2, 0).numpy())
+    write_exr(folder / "confidence.exr", sure)
+    write_png(folder / "confidence.png", sure)
 
 
 def export_layers(

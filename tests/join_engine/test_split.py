@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The network that tells paint, light and gloss apart: what it says, what it learns, and the layers that come of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from join_engine.bank import Bank, SplitHeader, load_bank
+from join_engine.commands.main import main
+from join_engine.images.files import read_image, write_png
+from join_engine.images.frame import Frame
+from join_engine.inversion.presets import Detail, Preset
+from join_engine.inversion.stages.encoder_start import EncoderStart
+from join_engine.layers import split as layers_split
+from join_engine.layers.albedo_level import DARKEST
+from join_engine.layers.split import split
+from join_engine.networks.split import Split, SplitConfig, cues, halved
+from join_engine.pipeline import decompose
+from join_engine.renders.compose import ComponentSets, read_component_sets
+from join_engine.renders.photo_augment import PhotoRanges
+from join_engine.training import make_bank
+from join_engine.training.run import Run
+from join_engine.training.split import SplitLearner, SplitSettings, another_light
+
+from .invented_renders import write_renders
+
+SMALL = SplitConfig((8, 12), 8, 1, 4, 8)
+OPTIONS = ["--widths", "8", "12", "--width", "8", "--blocks", "1", "--device", "cpu", "--threads", "1"]
+
+
+@pytest.fixture(scope="module")
+def packs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("renders")
+    return write_renders(folder / "train.tar", 200, seed=0), write_renders(folder / "val.tar", 48, seed=1)
+
+
+@pytest.fixture(scope="module")
+def data(packs: tuple[Path, Path]) -> ComponentSets:
+    return read_component_sets([packs[0]], "lambertian")
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+
+def wild(config: SplitConfig = SMALL, seed: int = 0, std: float = 0.3) -> Split:
+    """A network that has an opinion about everything."""
+    torch.manual_seed(seed)
+    network = Split(config).eval().requires_grad_(False)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=std)
+    return network
+
+
+def told(seed: int = 5) -> dict[str, torch.Tensor]:
+    rng = torch.Generator().manual_seed(seed)
+    return {name: torch.rand(1, 3, 16, 16, generator=rng) for name in ("albedo", "shading", "specular")}
+
+
+def recomposed(layers: dict[str, np.ndarray]) -> np.ndarray:
+    specular = layers.get("specular", np.float32(0.0))
+    return layers["albedo"] * layers["shading"] + specular  # type: ignore[no-any-return]
+
+
+# The network
+
+
+def test_the_architecture_goes_to_json_and_impossible_ones_are_refused() -> None:
+    assert SplitConfig.from_dict(json.loads(json.dumps(SMALL.to_dict()))) == SMALL
+    for wrong in ({"widths": ()}, {"widths": (4, 0)}, {"width": 0}, {"coarsest": 2**20}):
+        with pytest.raises(ValueError):
+            replace(SMALL, **wrong)  # type: ignore[arg-type]
+
+
+def test_levels_double_from_coarse_to_fine_and_take_any_size() -> None:
+    image = torch.rand(2, 3, 37, 50)
+    levels = wild()(image, torch.ones(2, 1, 37, 50), cues(None, None, None, image))
+    assert [tuple(level.shading.shape[2:]) for level in levels] == [(10, 13), (19, 25), (37, 50)]
+    assert torch.equal(levels[-1].image, image) and torch.equal(levels[-2].image, halved(image))
+
+
+def test_gloss_never_takes_more_than_there_is() -> None:
+    image = torch.rand(1, 3, 32, 32)
+    levels = wild()(image, torch.ones(1, 1, 32, 32), cues(None, None, None, image))
+    for level in levels:
+        assert float((level.image - level.specular).min()) >= -1e-6 and float(level.specular.min()) >= 0.0
+    matt = wild(replace(SMALL, specular=False))(image, torch.ones(1, 1, 32, 32), cues(None, None, None, image))
+    assert not any(level.specular.any() for level in matt)
+
+
+def test_it_looks_at_what_the_generators_say() -> None:
+    image, known = torch.rand(1, 3, 32, 32), told()
+    ones = torch.ones(1, 1, 32, 32)
+    alone = wild()(image, ones, cues(None, None, None, image))
+    beside = wild()(image, ones, cues(known["albedo"], known["shading"], known["specular"], image))
+    assert not torch.equal(alone[-1].shading, beside[-1].shading)
+
+
+# The layers
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("specular", [True, False])
+def test_layers_make_the_photo_whatever_the_network_says(seed: int, specular: bool) -> None:
+    rng = np.random.default_rng(seed)
+    photo = rng.random((40, 56, 3), dtype=np.float32) ** 3
+    photo[3:6, 3:6] = 1.0
+    photo[20:30, 20:30, 2] = 0.0
+    photo[30:35, 5:9] = 0.0
+    found, error = split(wild(replace(SMALL, specular=specular), seed), photo, None, told(), Frame(40, 56, 16), -1.0)
+    assert set(found) == {"albedo", "shading", *(("specular",) if specular else ())}
+    for name, layer in found.items():
+        assert layer.shape == photo.shape and layer.dtype == np.float32, name
+        assert np.isfinite(layer).all() and layer.min() >= 0.0, name
+    assert found["albedo"].max() <= 1.0 + 1e-6
+    # A hundredth of an 8-bit step: where a channel is black, its logarithm is cut off.
+    shown = photo.max(axis=2) < 0.99
+    assert np.abs(recomposed(found) - photo)[shown].max() < 1e-4
+    assert np.isfinite(error).all() and error.min() > 0.0
+
+
+def test_light_is_grey_and_holes_are_no_darker_than_paint_can_be() -> None:
+    photo = np.random.default_rng(1).random((32, 32, 3), dtype=np.float32) * 0.8 + 0.01
+    found, _ = split(wild(), photo, None, told(), Frame(32, 32, 16), -1.0)
+    assert np.ptp(found["shading"], axis=2).max() < 1e-6 * found["shading"].max()
+    assert found["albedo"].max(axis=2).min() >= DARKEST * (1.0 - 1e-4)
+
+
+def test_the_albedo_is_as_bright_as_it_is_told_to_be() -> None:
+    photo = np.random.default_rng(1).random((32, 32, 3), dtype=np.float32) * 0.3 + 0.2
+    matt = wild(replace(SMALL, specular=False), std=0.05)
+    levels = []
+    for level in (-2.0, -1.5):
+        albedo = split(matt, photo, None, told(), Frame(32, 32, 16), level)[0]["albedo"]
+        levels.append(float(np.log(albedo).mean()))
+    assert levels == pytest.approx([-2.0, -1.5], abs=0.02)
+
+
+def test_a_clipped_spot_is_filled_from_its_surroundings() -> None:
+    photo = np.full((64, 64, 3), (0.30, 0.15, 0.05), np.float32)
+    photo[24:40, 24:40] = 1.0
+    network = Split(SplitConfig((8, 12), 8, 1, 4, 8)).eval()
+    for parameter in network.parameters():
+        torch.nn.init.zeros_(parameter)
+    torch.nn.init.constant_(network.out.bias[2:3], -20.0)
+    torch.nn.init.constant_(network.finer_out.bias[1:2], -20.0)  # no gloss: all of the spot would be paint
+    found, _ = split(network, photo, None, told(), Frame(64, 64, 16), -1.5)
+    middle, around = found["albedo"][32, 32], found["albedo"][4, 4]
+    assert middle / middle.sum() == pytest.approx(around / around.sum(), abs=0.02)
+    assert np.ptp(found["specular"][32, 32]) < 1e-6
+
+
+def test_photos_beyond_what_is_looked_at_are_split_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, columns = np.mgrid[:96, :128] / 20.0
+    photo = (0.3 + 0.1 * np.sin(rows) * np.cos(columns))[..., None].astype(np.float32) * np.ones(3, np.float32)
+    network = wild()
+    whole, _ = split(network, photo, None, told(), Frame(96, 128, 16), -1.0)
+    monkeypatch.setattr(layers_split, "SEEN_AT_MOST", 64)
+    monkeypatch.setattr(layers_split, "_ROWS", 7)
+    parts, error = split(network, photo, None, told(), Frame(96, 128, 16), -1.0)
+    assert error.shape == (48, 64, 3)
+    assert np.abs(recomposed(parts) - photo).max() < 1e-4
+    monkeypatch.setattr(layers_split, "_ROWS", 1000)
+    at_once, _ = split(network, photo, None, told(), Frame(96, 128, 16), -1.0)
+    assert all(np.allclose(at_once[name], parts[name], rtol=1e-5, atol=1e-6) for name in parts)
+    assert {name: layer.shape for name, layer in whole.items()} == {name: layer.shape for name, layer in parts.items()}
+
+
+def test_a_cut_out_picture_does_not_ask_its_background() -> None:
+    rng = np.random.default_rng(3)
+    photo = rng.random((32, 32, 3), dtype=np.float32) * 0.5 + 0.1
+    alpha = np.zeros((32, 32), np.float32)
+    alpha[8:24, 8:24] = 1.0
+    other = np.where(alpha[..., None] > 0.5, photo, 0.3).astype(np.float32)
+    network = wild(replace(SMALL, specular=False), std=0.05)
+    found, _ = split(network, other, alpha, told(), Frame(32, 32, 16), -1.5)
+    inside = np.log(found["albedo"])[alpha > 0.5].mean()
+    assert inside == pytest.approx(-1.5, abs=0.05)
+
+
+def test_a_render_brighter_than_white_is_not_taken_for_clipped() -> None:
+    photo = np.random.default_rng(4).random((32, 32, 3), dtype=np.float32) * 50.0
+    found, _ = split(wild(), photo, None, told(), Frame(32, 32, 16), -1.0)
+    assert np.abs(recomposed(found) - photo).max() < 1e-4 * photo.max()
+
+
+def test_a_bank_with_a_split_network_uses_it_and_says_how_sure_it_is(
+    seeing_bank: Bank, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = np.random.default_rng(6).random((40, 56, 3), dtype=np.float32)
+    preset = Preset("x", (EncoderStart(),), Detail())
+    header = SplitHeader(replace(SMALL, specular=False), {"scores": {"usual": 1e9}})
+    bank = replace(seeing_bank, split=wild(header.architecture), header=replace(seeing_bank.header, split=header))
+    outcome = decompose(photo, bank, preset)
+    assert np.abs(outcome.decomposition.recomposed - photo)[photo.max(axis=2) < 0.99].max() < 1e-4
+    assert outcome.error is not None
+    assert outcome.decomposition.metrics["albedo_error"] == pytest.approx(float(outcome.error[..., 0].mean()))
+    assert outcome.decomposition.metrics["unusual"] == 0.0
+    doubtful = replace(header, training={"scores": {"usual": 1e-9}})
+    bank = replace(bank, header=replace(bank.header, split=doubtful))
+    assert decompose(photo, bank, preset).decomposition.metrics["unusual"] == 1.0
+    plain = decompose(photo, bank, replace(preset, detail=None))
+    assert plain.error is None and "unusual" not in plain.decomposition.metrics
+    # The same on a shell, with a map of the confidence.
+    path = tmp_path / "doubtful.safetensors"
+    parts = make_bank.Parts.of_bank(bank)
+    make_bank.make_bank(path, "doubtful", "lambertian", parts, {})
+    write_png(tmp_path / "photo.png", photo)
+    out = tmp_path / "out"
+    command = ["decompose", str(tmp_path / "photo.png"), "--bank", str(path), "--preset", "draft", "--device", "cpu"]
+    assert main([*command, "--out", str(out), "--confidence"]) == 0
+    assert "photo.png is unlike what the bank 'doubtful' knows" in capsys.readouterr().err
+    assert read_image(out / "photo" / "confidence.exr").shape == (40, 56, 3)
+
+
+# Its training
+
+
+def learner_of(**settings: float | bool) -> SplitLearner:
+    ranges = PhotoRanges(share=0.2, vignetting=0.0, exposure=0.0, white_balance=0.0, contrast=0.0)
+    config = replace(SMALL, specular=False)
+    return SplitLearner(None, config, SplitSettings(crop=16, **settings), ranges, kimg=1.0)  # type: ignore[arg-type]
+
+
+def test_another_light_and_paint_make_a_metered_photo(data: ComponentSets) -> None:
+    linear = data.linear(data.batch(torch.arange(16)))
+    rng = torch.Generator().manual_seed(0)
+    settings = SplitSettings(dimmest=0.2, brightest=0.2)
+    albedo, shading, specular = another_light(linear, settings, rng)
+    shown = (albedo * shading + specular).clamp_max(2.0)
+    weights = torch.tensor((0.2126, 0.7152, 0.0722))[None, :, None, None]
+    assert (shown * weights).sum(dim=1).mean(dim=(1, 2)).tolist() == pytest.approx([0.2] * 16, rel=0.1)
+    assert float(albedo.max()) <= 0.98 and not torch.equal(albedo, linear["albedo"])
+
+
+def test_it_learns_what_holds_for_renders_that_it_has_not_seen(packs: tuple[Path, Path], data: ComponentSets) -> None:
+    unseen = read_component_sets([packs[1]], "lambertian")
+    learner = learner_of(batch=8, ema_kimg=0.2)
+    before = learner.validate(unseen)
+    for _ in range(80):
+        learner.step(data)
+    scores = learner.validate(unseen)
+    assert scores["samples"] == 48
+    assert scores["shading"] < 0.8 * before["shading"] and scores["shading"] < 0.8 * scores["no_shading"]
+
+
+def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets) -> None:
+    def begun() -> Run:
+        made = Run(learner_of(batch=4, whole=0.0), {"kind": "split"}, data, None, tmp_path)
+        made.resume()
+        return made
+
+    straight = learner_of(batch=4, whole=0.0)
+    for _ in range(9):
+        straight.step(data)
+    begun().train(kimg=0.016, minutes=9, save_every=0, validate_every=0)
+    resumed = begun()
+    assert resumed.learner.steps == 4
+    resumed.train(kimg=0.036, minutes=9, save_every=0, validate_every=0)
+    left, right = straight.tensors(), resumed.learner.tensors()
+    assert left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+
+
+def test_the_command_trains_and_the_network_gets_into_a_bank(
+    tmp_path: Path, packs: tuple[Path, Path], seeing_bank: Bank, quiet: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, out = tmp_path / "run", tmp_path / "with.safetensors"
+    command = ["--data", str(packs[0]), "--validation", str(packs[1]), "--out", str(run), *OPTIONS, "--batch", "8"]
+    assert main(["train-split", *command, "--bank", str(seeing_bank.path), "--kimg", "0.032", "--crop", "16"]) == 0
+    assert "validation: samples 48" in capsys.readouterr().out
+    assert main(["make-bank", "--bank", str(seeing_bank.path), "--split", str(run), "--out", str(out)]) == 0
+    bank = load_bank(out)
+    assert bank.split is not None and bank.header.split is not None
+    assert bank.header.split.architecture == replace(SplitConfig((8, 12), 8, 1), specular=False)
+    assert bank.header.split.training["images_shown"] >= 32
+    assert "split network" in out.with_suffix(".md").read_text(encoding="utf-8")
+    assert math.isfinite(bank.header.split.training["scores"]["alone"])
