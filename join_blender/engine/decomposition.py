@@ -133,8 +133,9 @@ class Decomposition(Job):
 
     def compact(self) -> bytes:
         """The decomposition without its full layers, for relighting later; empty where the engine gave none."""
-        with contextlib.suppress(OSError, TypeError):
-            return Path((self.result or {})["compact"]).read_bytes() if "compact" in (self.result or {}) else b""
+        path = (self.result or {}).get("compact")
+        with contextlib.suppress(OSError, ValueError):
+            return Path(path).read_bytes() if isinstance(path, str) else b""
         return b""
 
     def finish(self) -> None:
