@@ -104,6 +104,12 @@ def test_rooms_are_the_folders() -> None:
     assert sum(f"`{package}/`, " in rooms for package in PACKAGES) == len(PACKAGES)
 
 
+def test_every_module_of_the_renderer_is_told() -> None:
+    text = (ROOT / "dataset_tools" / "README.md").read_text("utf-8")
+    modules = {path.name for path in (ROOT / "dataset_tools").glob("*.py")} - {"__init__.py"}
+    assert {name for name in modules if f"`{name}`" not in text} == set()
+
+
 def test_the_engines_layers_are_those_of_the_contract() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
     drawn = [line.split() for line in re.findall(r"```text\n(commands\n.*?)```", text, re.DOTALL)[0].splitlines()]
