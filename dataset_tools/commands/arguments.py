@@ -5,13 +5,26 @@ from __future__ import annotations
 
 import argparse
 
-from dataset_tools import packages
+from dataset_tools import affinity, packages
+from dataset_tools.errors import UserError
 
 
 def command(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
     parser.add_argument("--packages", metavar="DIR", help=f"folder with Pillow and OpenEXR (or {packages.VARIABLE})")
     return parser
+
+
+def start_blender() -> None:
+    """Import bpy on one processor, for commands that render in this process. Raises UserError where there is none."""
+    with affinity.one_processor():
+        try:
+            import bpy  # type: ignore[import] # noqa: F401
+        except ImportError as error:
+            raise UserError(
+                f"This Python has no bpy module ({error}): run 'blender -b -P dataset_tools/render.py -- …' or install "
+                "bpy."
+            ) from None
 
 
 def positive(text: str) -> int:

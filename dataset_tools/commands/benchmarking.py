@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 
 from dataset_tools import specs
-from dataset_tools.commands.arguments import command, positive
+from dataset_tools.commands.arguments import command, positive, start_blender
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -20,13 +20,33 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--ours", type=positive, default=64, help="images that we are measured with")
     parser.add_argument("--plain", type=positive, default=4, help="images that the loop is measured with")
     parser.add_argument("--resolutions", type=positive, nargs="+", default=[64, 128, 256], help="pixels a side")
+    parser.add_argument(
+        "--share", action="store_true", help="instead: processor time of a sample, and the share of Cycles' sampling"
+    )
     parser.set_defaults(run=_bench)
 
 
 def _bench(options: argparse.Namespace, arguments: Sequence[str]) -> None:
+    if options.share:
+        _share(options)
+        return
     from dataset_tools.benchmark.compare import Sides, compare
 
     print(f"{'':<40} {'ours':>10} {'plain':>10} {'ratio':>9}")
     sides = Sides(options.workers, options.ours, options.plain)
     for row in compare(options.dataset, options.samples, options.resolutions, sides):
         print(row, flush=True)
+
+
+def _share(options: argparse.Namespace) -> None:
+    from dataset_tools.benchmark.share import measure
+
+    start_blender()
+    for resolution in options.resolutions:
+        found = measure(options.dataset, resolution, options.ours)
+        print(
+            f"{options.dataset} {resolution}²: {1e3 * found.path:.1f} ms of processor time a light path, "
+            f"{1e3 * found.rest:.0f} ms the rest: {found.inside(options.samples):.0%} inside Cycles' sampling at "
+            f"{options.samples} paths",
+            flush=True,
+        )

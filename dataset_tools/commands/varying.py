@@ -8,9 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dataset_tools import affinity, relit, restyle, specs
-from dataset_tools.commands.arguments import command, index_range, natural, positive, share
-from dataset_tools.errors import UserError
+from dataset_tools import relit, restyle, specs
+from dataset_tools.commands.arguments import command, index_range, natural, positive, share, start_blender
 from dataset_tools.job import Job
 from dataset_tools.specs.relighting import ATTRIBUTES
 from dataset_tools.specs.restyling import PROPERTIES
@@ -107,14 +106,7 @@ def _print_left_out(written: Written, wanted: int) -> None:
 
 
 def _job(options: argparse.Namespace) -> tuple[Job, tuple[int, ...]]:
-    with affinity.one_processor():
-        try:
-            import bpy  # type: ignore[import] # noqa: F401
-        except ImportError as error:
-            raise UserError(
-                f"This Python has no bpy module ({error}): run 'blender -b -P dataset_tools/render.py -- …' or install "
-                "bpy."
-            ) from None
+    start_blender()
     indices = tuple(dict.fromkeys(options.index or options.range))
     job = Job(
         dataset=options.dataset,

@@ -59,7 +59,8 @@ PROPERTIES: Mapping[str, Property] = {
 def restyled(scene: Scene, name: str, amount: float) -> Scene:
     """The same scene, noise and light and all, with a property of PROPERTIES of all its materials moved.
 
-    Raises UserError for a property that is not there and for an amount out of its range. Where nothing can be moved (a
+    Raises UserError for a property that is not there, for an amount out of its range and for scenes without materials
+    of the library. Where nothing can be moved (a
     surface without relief, a grey one's hue) the renders are equal.
     """
     if name not in PROPERTIES:
@@ -67,6 +68,10 @@ def restyled(scene: Scene, name: str, amount: float) -> Scene:
     wanted = PROPERTIES[name]
     if not wanted.low <= amount <= wanted.high:
         raise UserError(f"'{name}' goes from {wanted.low:g} to {wanted.high:g} ({wanted.meaning}), not to {amount:g}.")
+    if not scene.materials:
+        raise UserError(
+            f"The scenes of {scene.dataset} have no materials of the library to move: take another dataset."
+        )
     scale = picture_width(scene) / _PATCHES
 
     def change(covering: Covering) -> Covering:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from dataset_tools import benchmark, passes
+from dataset_tools.benchmark.share import Share
 
 needs_blender = pytest.mark.skipif(
     not all(importlib.util.find_spec(name) for name in ("bpy", "OpenEXR")), reason="needs the bpy and OpenEXR packages"
@@ -34,3 +35,20 @@ def test_the_plain_loop_writes_each_pass_and_they_add_up(tmp_path: Path) -> None
     diffuse = images["DiffCol"] * (images["DiffDir"] + images["DiffInd"])
     glossy = images["GlossCol"] * (images["GlossDir"] + images["GlossInd"])
     assert np.allclose(diffuse + glossy, images["Image"], atol=2e-2, rtol=2e-2)
+
+
+@needs_blender
+def test_sampling_is_told_from_the_rest_by_processor_time() -> None:
+    """In a process of its own, since bpy does not like company."""
+    program = (
+        "import bpy, os; from dataset_tools.benchmark import share; found = share.measure('materials', 32, 4, warm=1);"
+        "assert found.path > 0.0 and found.rest > 0.0, found;"
+        "assert 0.0 < found.inside(1) < found.inside(16) < 1.0, found; os._exit(0)"
+    )
+    root = Path(benchmark.__file__).parents[2]
+    subprocess.run([sys.executable, "-c", program], cwd=root, check=True, timeout=120)
+
+
+def test_the_share_grows_with_the_paths() -> None:
+    found = Share(rest=0.1, path=0.025)
+    assert found.inside(4) == pytest.approx(0.5) and found.inside(16) == pytest.approx(0.8)

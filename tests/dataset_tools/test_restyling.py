@@ -50,6 +50,8 @@ def test_bad_moves_are_said() -> None:
         restyled(SCENES[0], "colour", 1.0)
     with pytest.raises(UserError, match=r"'wet' goes from 0 to 1 \(share of the surface\), not to 1.5"):
         restyled(SCENES[0], "wet", 1.5)
+    with pytest.raises(UserError, match="The scenes of materials have no materials of the library to move"):
+        restyled(replace(SCENES[0], tile=None), "wet", 0.5)
 
 
 def test_another_scenes_light_stands_as_it_does_there() -> None:
