@@ -13,12 +13,13 @@ PRESET ?= standard
 # Passed on by the environment, never pasted into a command: a path may hold spaces, quotes or umlauts.
 export IMAGE PRESET
 
-.PHONY: demo test lint package package-full test-blenders test-gui heldout scorecard \
+.PHONY: demo test test-quick lint package package-full test-blenders test-gui heldout scorecard \
 	train-materials train-primeshapes train-smoke clean help
 
 help:
 	@echo "make demo [IMAGE=photo.png] - decompose the sample (or your image) in Blender, into $(OUT)/"
 	@echo "make test                   - all tests"
+	@echo "make test-quick             - those of the engine that one runs after every change"
 	@echo "make lint                   - ruff, mypy and who may import whom"
 	@echo "make package                - the extension's zip, into dist/"
 	@echo "make package-full           - the same with the engine's packages inside, for Linux: needs no network"
@@ -40,6 +41,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(RUN) -m pytest
+
+test-quick: $(READY)
+	$(RUN) -m pytest tests/join_engine -m "not slow"
 
 lint: $(READY)
 	$(RUN) -m ruff check .

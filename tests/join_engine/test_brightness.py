@@ -93,6 +93,7 @@ def test_it_takes_images_of_any_size_that_it_can_halve_so_often() -> None:
             replace(SMALL, **wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_it_learns_what_holds_for_images_that_it_has_not_seen(packs: tuple[Path, Path], data: ComponentSets) -> None:
     unseen = read_component_sets([packs[1]], "lambertian")
     learner = learner_of(batch=32, lr=3e-3, ema_kimg=0.5, relight=0.5)

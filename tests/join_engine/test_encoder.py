@@ -130,6 +130,7 @@ def test_impossible_architectures() -> None:
             replace(small(), **changes)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", ["w", "w+"])
 def test_training_beats_the_mean_code_on_unseen_images(
     lively_bank: Bank, packs: tuple[Path, Path], data: ComponentSets, space: str
@@ -166,6 +167,7 @@ def test_resume_equals_no_interruption(tmp_path: Path, tiny_bank: Bank, data: Co
     assert left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
 
 
+@pytest.mark.slow
 def test_from_packs_to_a_bank_that_sees(
     tmp_path: Path,
     tiny_bank_path: Path,

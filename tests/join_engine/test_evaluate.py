@@ -63,6 +63,7 @@ def single_bank(tmp_path_factory: pytest.TempPathFactory) -> Bank:
     return _extra_bank(path, "albedo+shading", "lambertian_single", "srgb+reinhard", 6)
 
 
+@pytest.mark.slow
 def test_every_row_of_table_2(seeing_bank: Bank, single_bank: Bank, tmp_path: Path) -> None:
     methods = make_methods(["table2", "baselines"], QUICK, seeing_bank, single_bank)
     assert not any(method.lacks for method in methods)
@@ -109,6 +110,7 @@ def test_markdown_parses_back(tiny_bank: Bank) -> None:
     assert table["differences"]["all albedo"]["albedo"]["mse"]["mean"] == pytest.approx(one - other)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_comes_to_the_same(
     tiny_bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +143,7 @@ def test_a_killed_run_goes_on_and_comes_to_the_same(
     assert raised.value.code == "results_mismatch"
 
 
+@pytest.mark.slow
 def test_a_batch_comes_to_what_its_images_come_to_alone(seeing_bank: Bank) -> None:
     """But for rounding, which Adam may make 0.1 dB of: the proof in doubles is in test_inversion.py."""
     samples = _own_samples(seeing_bank, 3)
@@ -225,6 +228,7 @@ def test_table_4_on_a_gan_of_images(tmp_path: Path) -> None:
     assert "square root" in table["not_available"]
 
 
+@pytest.mark.slow
 def test_a_single_gan_recovers_its_own_samples(single_bank: Bank) -> None:
     component = single_bank.components["albedo+shading"]
     with torch.no_grad():
@@ -240,6 +244,7 @@ def test_a_single_gan_recovers_its_own_samples(single_bank: Bank) -> None:
     assert table["single"]["albedo"]["psnr"]["mean"] > table["start"]["albedo"]["psnr"]["mean"] + 4
 
 
+@pytest.mark.slow
 def test_a_banks_own_samples_are_recovered(tiny_bank: Bank) -> None:
     joint = Joint(steps=100, features="pixels", space="whitened", learning_rate=0.05, normal_weight=1e-4)
     stages = (MeanStart(), joint, joint)
@@ -287,6 +292,7 @@ def test_tone_mapped_packs_are_decoded(tmp_path: Path) -> None:
     assert np.allclose((linear / (1 + linear))[kept], encoded[kept], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_scorecard_writes_figures_into_the_card_and_again(
     tmp_path: Path, tiny_bank_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

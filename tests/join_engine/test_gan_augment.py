@@ -106,6 +106,7 @@ def test_colors() -> None:
     assert contrast.std() == pytest.approx(math.hypot(0.5, 2 / 3), rel=0.15)  # of contrast, and of saturation in 2 of 3
 
 
+@pytest.mark.slow
 def test_augmentation_is_differentiable_twice() -> None:
     drawn = draw_augmentation(1, 6, 5, 1.0)
     images = torch.randn(1, 6, 5, 5, dtype=torch.float64, requires_grad=True)

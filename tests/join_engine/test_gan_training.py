@@ -148,6 +148,7 @@ def test_augmentation_begins_when_the_discriminator_is_sure(pack: Path) -> None:
     assert [float(falling.step(data)["ada_p"]) for _ in range(5)] == [0] * 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("component", ["albedo", "albedo+shading"])
 def test_resume_with_everything_on_equals_no_interruption(tmp_path: Path, pack: Path, component: str) -> None:
     data = read_packs([pack], component)
@@ -323,6 +324,7 @@ def test_a_bank_of_another_resolution_or_without_a_discriminator(
 # Several processes
 
 
+@pytest.mark.slow
 def test_one_and_two_processes_agree(tmp_path: Path, pack: Path) -> None:
     options = ["--path-weight=2", "--ada", "--ada-kimg=0.2", "--ada-target=0.1", "--kimg=0.16", "--log-every=0.08"]
     assert train(pack, tmp_path / "one", *options) == 0

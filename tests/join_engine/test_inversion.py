@@ -37,6 +37,7 @@ def _psnr(state: InversionState) -> torch.Tensor:
     return -10 * (image - state.target).square().mean(dim=(1, 2, 3)).log10()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", ["w", "w+", "whitened"])
 def test_own_samples_are_recovered(tiny_bank: Bank, own_targets: torch.Tensor, space: str) -> None:
     first = invert(tiny_bank, own_targets, Preset("start", (MeanStart(), Joint(steps=1))))
@@ -89,6 +90,7 @@ def _in_doubles(bank: Bank) -> Bank:
     return replace(bank, components=components)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "stages",
     [
@@ -135,6 +137,7 @@ def test_images_of_a_batch_do_not_know_of_each_other(tiny_bank: Bank, own_target
     assert torch.allclose(together.loss[1], alone.loss[0], rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_a_search_in_bfloat16_ends_near_and_its_results_are_exact(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
     preset = Preset("long", (MeanStart(), Joint(steps=150)))
     exact, rough = (invert(tiny_bank, own_targets, preset, dtype=dtype) for dtype in (torch.float32, torch.bfloat16))
@@ -233,6 +236,7 @@ def test_local_discriminator_loss_keeps_what_the_discriminators_say(tiny_bank: B
     assert change(1.0) < 0.9 * change(0.0)
 
 
+@pytest.mark.slow
 def test_local_discriminator_loss_leaves_neighbours_nearer_to_what_they_were() -> None:
     """With trained generators and critics: those of random weights know no image to keep."""
     bank = load_bank(find_bank("materials"), with_discriminators=True)

@@ -89,6 +89,7 @@ def relit(tiny_bank: Bank, step: torch.Tensor, tmp_path_factory: pytest.TempPath
     return folder
 
 
+@pytest.mark.slow
 def test_the_right_edit_agrees_with_the_renders_and_the_wrong_one_does_not(
     with_directions: Callable[[torch.Tensor], Bank], step: torch.Tensor, relit: Path
 ) -> None:

@@ -208,6 +208,7 @@ def test_bfloat16_is_close_to_float32() -> None:
     assert (logits - discriminator(full)).abs().max() < 0.1
 
 
+@pytest.mark.slow
 def test_gradients_of_the_networks_against_finite_differences() -> None:
     config = GeneratorConfig(8, 4, 4, 32, 4, 1)
     generator, discriminator = Generator(config).double(), Discriminator(config).double()

@@ -269,6 +269,7 @@ def test_moving_average(data: ImageSet) -> None:
     assert torch.equal(state.average.w_avg, state.generator.w_avg)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bf16", [False, True])
 def test_resume_equals_no_interruption(tmp_path: Path, data: ImageSet, bf16: bool) -> None:
     settings = GanSettings(batch=4, bf16=bf16)
@@ -332,6 +333,7 @@ def run_gan(pack: Path, out: Path, *options: str) -> int:
     return main(["train-gan", "--data", str(pack), "--component", out.name, "--out", str(out), *TINY_OPTIONS, *options])
 
 
+@pytest.mark.slow
 def test_train_then_bank(
     tmp_path: Path, pack: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -385,6 +387,7 @@ def test_errors_of_the_command_are_one_line(tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().err.startswith("error: There is no pack")
 
 
+@pytest.mark.slow
 def test_killed_training_goes_on(tmp_path: Path, pack: Path) -> None:
     out = tmp_path / "albedo"
     command = [sys.executable, "-m", "join_engine", "train-gan", "--data", str(pack), "--component", "albedo"]

@@ -83,6 +83,7 @@ def test_compose_is_the_forward_model(data: ComponentSets) -> None:
     assert torch.equal(swapped["shading"], components["shading"].flip(0))
 
 
+@pytest.mark.slow
 def test_training_learns_and_recognises_paint(data: ComponentSets, unseen: ComponentSets) -> None:
     learner = TrunkLearner(SMALL, 2, TrunkSettings(batch=24, lr=2e-3))
     before = learner.validate(unseen)
