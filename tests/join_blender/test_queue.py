@@ -79,6 +79,7 @@ def test_from_pixels_to_layers(queue: Queue, launch: Launch, tmp_path: Path) -> 
     np.testing.assert_allclose(layers["albedo"] * layers["shading"] + layers["specular"], IMAGE, atol=1e-6)
     assert (tmp_path / "kept" / "decomposition.join").read_bytes() == b"fake"
     queue.step()
+    one.wait_until_closed()
     assert list((tmp_path / "süß und scharf").iterdir()) == []
 
 
