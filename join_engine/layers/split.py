@@ -44,6 +44,9 @@ _CLIPPED = 0.995  # above it, what a camera shows is no measure of the light
 _USUAL = (0.06, 0.38)  # mean luminances of the photos that the network has seen
 _NEARLY_CLIPPED = 0.8  # and from here on cameras begin to bend
 _READABLE = 0.2  # share of diffuse light of which half a colour can be read
+# Specular against the mean of the picture: from where on, and from where on surely, it is a highlight.
+_FAINT, _STRONG = 0.1, 0.6
+_SMOOTH = 16  # pixels of the shorter side, at most twice as many, that a highlight's tone is told at
 _DARK = 5e-5  # keeps logarithms finite
 _ROWS = 256  # at a time
 _TOP = 0.995  # share of the pixels that must keep below the brightest albedo
@@ -152,22 +155,24 @@ def _exposure(colour: np.ndarray) -> float:
 def _layers(shares: Shares, colour: np.ndarray, level: float, ceiling: float, glossy: bool) -> Layers:
     """Apply shares to a photo of any size, rows after rows."""
     paint, readable = _paint(shares, ceiling, glossy)
+    tone = _tone(shares, paint, readable) if glossy else torch.zeros_like(paint)
+    paint = paint + tone
     filled = _filled(paint, readable)
     albedo = readable * paint + (1.0 - readable) * filled
     brighter = _brighter(albedo, shares.visible, level)
     diffuse = log_light(luminance((shares.image - shares.specular).clamp_min(0.0)))
     base = shares.shading - shares.share * diffuse
-    small = torch.cat([shares.share, base, shares.gloss, filled, shares.visible], dim=1)
+    small = torch.cat([shares.share, base, shares.gloss, filled, shares.visible, tone], dim=1)
     height, width = colour.shape[:2]
     layers = {name: np.empty((height, width, 3), np.float32) for name in ("albedo", "shading", "specular")}
     for rows, told in _enlarged(small, height, width):
         image = torch.from_numpy(np.ascontiguousarray(colour[rows].transpose(2, 0, 1)))[None].to(told)
-        share, base, gloss, around, visible = told.split((1, 1, 1, 3, 1), dim=1)
+        share, base, gloss, around, visible, tone = told.split((1, 1, 1, 3, 1, 3), dim=1)
         specular = specular_of(image, gloss)
         shading = base + share * log_light(luminance((image - specular).clamp_min(0.0)))
         here = replace(shares, image=image, visible=visible, specular=specular, shading=shading)
         paint, readable = _paint(here, ceiling, glossy)
-        albedo = (readable * paint + (1.0 - readable) * around + brighter).exp()
+        albedo = (readable * (paint + tone) + (1.0 - readable) * around + brighter).exp()
         for name, layer in _exact(image, albedo, (shading - brighter).exp(), ceiling).items():
             layers[name][rows] = layer[0].permute(1, 2, 0).cpu().numpy()
     if not glossy:
@@ -190,6 +195,26 @@ def _paint(photo: Shares, ceiling: float, glossy: bool) -> tuple[Tensor, Tensor]
         ((peak - _NEARLY_CLIPPED) / (_CLIPPED - _NEARLY_CLIPPED)).clamp(0.0, 1.0) if ceiling < math.inf else 0.0 * peak
     )
     return paint, told * (1.0 - bent.square() * (3.0 - 2.0 * bent)) * (photo.visible > 0.5)
+
+
+def _tone(photo: Shares, paint: Tensor, readable: Tensor) -> Tensor:
+    """What to add to the logarithm of the albedo under highlights, [1, 3, h, w], so that they have the tone of their
+    surroundings: a highlight that is taken off a little too weakly, or in the wrong colour, leaves a stain there.
+
+    Only what is smooth changes; the grain of the wood stays.
+    """
+    usual = (luminance(photo.image) * photo.visible).mean() / photo.visible.mean().clamp_min(1e-6)
+    strong = ((photo.specular / usual.clamp_min(1e-6) - _FAINT) / (_STRONG - _FAINT)).clamp(0.0, 1.0)
+    diffuse = luminance((photo.image - photo.specular).clamp_min(0.0)) / luminance(photo.image).clamp_min(_DARK)
+    trusted = readable * (1.0 - strong * (1.0 - diffuse.clamp(0.0, 1.0).square()))
+    values, known, trust = paint * readable, readable, trusted
+    while min(values.shape[2:]) >= 2 * _SMOOTH:
+        values, known, trust = halved(values), halved(known), halved(trust)
+    smooth = values / known.clamp_min(1e-6)
+    share = (trust / known.clamp_min(1e-6)).clamp(0.0, 1.0)
+    # Half a trust is little reason to stay as it is while there is a whole one beside it.
+    change = (1.0 - share) * (_filled(smooth, share**4) - smooth)
+    return functional.interpolate(change * (known > 1e-3), paint.shape[2:], mode="bicubic", align_corners=False)
 
 
 def _filled(values: Tensor, known: Tensor) -> Tensor:
