@@ -107,7 +107,7 @@ train-smoke: $(READY)
 	rm -rf $(SMOKE)
 	$(RUN) samples/train_bank.py primeshapes --out $(SMOKE) --bank $(SMOKE)/smoke.safetensors --name smoke \
 		--count 200 --resolution 32 --samples 1 --channel-base 256 --channel-max 32 \
-		--kimg 2 --trunk-kimg 1 --encoder-kimg 0.5 --brightness-kimg 0.5 --evaluated 8 --compared 100 --relit 1
+		--kimg 2 --trunk-kimg 1 --encoder-kimg 0.5 --brightness-kimg 0.5 --split-kimg 0.1 --evaluated 8 --compared 100 --relit 1
 
 clean:
 	rm -rf out dist .pytest_cache .mypy_cache .ruff_cache

@@ -3,11 +3,12 @@
 
     python samples/train_bank.py materials --out runs/materials --bank join_engine/banks/materials.safetensors
 
-Renders a dataset, packs it, trains a generator per component, the perceptual trunk, an encoder per component and the
-network that tells how bright an albedo is, learns the light's named directions, puts all together, evaluates the
-encoders on the test split, writes the card, draws samples of each generator beside real images, measures relighting
-against renders under a moved light, and decomposes one test image. Each step is a command that goes on from where it
-was; a step that ended well is not run again unless its command changes.
+Renders a dataset, packs it, trains a generator per component, the perceptual trunk, an encoder per component, the
+network that tells how bright an albedo is and the one that tells paint, light and gloss apart, learns the light's named
+directions, puts all together, evaluates the encoders on the test split, writes the card, draws samples of each
+generator beside real images, measures relighting against renders under a moved light, and decomposes one test image.
+Each step is a command that goes on from where it was; a step that ended well is not run again unless its command
+changes.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
     components, model = DATASETS[options.dataset]
     data, build = out / "renders", out / "generators.safetensors"
     packs = {split: out / f"{split}.tar" for split in ("train", "val", "test")}
+    large = {split: out / f"large-{split}.tar" for split in ("train", "val")}  # as large as they were rendered
     train_on = ["--data", packs["train"]]
     judged = [*train_on, "--validation", packs["val"]]
     python = sys.executable
@@ -66,6 +68,10 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
     def export(split: str, *words: object) -> Step:
         common = ["--resolution", options.resolution, "--components", *components, "--split", split]
         return Step(f"pack {split}", render("export", data, *common, *words, "--out", packs[split]))
+
+    def export_large(split: str) -> Step:
+        common = ["--resolution", options.resolution * _OVERSAMPLING, "--components", *components, "--split", split]
+        return Step(f"pack {split}, large", render("export", data, *common, "--out", large[split]))
 
     turns = ["--turns"] if options.dataset in _WITHOUT_UP else []
 
@@ -83,12 +89,13 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
     size += ["--start-from", options.start_from] if options.start_from else []
     generators = [word for c in components for word in ("--component", f"{c}={out / f'gan-{c}'}")]
     encoders = [word for c in components for word in ("--encoder", f"{c}={out / f'encoder-{c}'}")]
-    finished, directions, relit = out / "finished.safetensors", out / "directions.safetensors", out / "relit"
+    seeing, finished = out / "seeing.safetensors", out / "finished.safetensors"
+    directions, relit = out / "directions.safetensors", out / "relit"
     whole = ["--name", options.name or options.dataset, "--machine", options.machine]
     return [
         [Step("render", render(options.dataset, "--count", options.count, *quality, "--workers", options.workers,
                                "--out", data))],
-        [export("train"), export("val"), export("test", "--float")],
+        [export("train"), export("val"), export("test", "--float"), export_large("train"), export_large("val")],
         [Step(f"GAN of {c}", join("train-gan", *train_on, "--component", c, "--kimg", options.kimg, *size, "--out",
                                   out / f"gan-{c}")) for c in components],
         [Step("trunk", join("train-trunk", *judged, "--forward-model", model, "--kimg", options.trunk_kimg, "--out",
@@ -100,8 +107,11 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
         # The last quarter at a lower rate brought the albedo of materials from 18.0 to 18.5 dB within 8,000 images.
         [*(encoder(c, ", slower", options.encoder_kimg, "--lr", 0.0003) for c in components),
          brightness(", slower", options.brightness_kimg, "--lr", 0.0002)],
-        [Step("bank", join("make-bank", "--bank", build, *encoders, "--brightness", out / "brightness", *whole,
-                           "--out", finished))],
+        [Step("bank that sees", join("make-bank", "--bank", build, *encoders, "--brightness", out / "brightness",
+                                     *whole, "--out", seeing))],
+        [Step("split network", join("train-split", "--bank", seeing, "--data", large["train"], "--validation",
+                                    large["val"], "--kimg", options.split_kimg, "--out", out / "split"))],
+        [Step("bank", join("make-bank", "--bank", seeing, "--split", out / "split", *whole, "--out", finished))],
         [Step("encoders alone", join("evaluate", "--preset", "draft", "--bank", finished, "--data", packs["test"],
                                      "--count", options.evaluated, "--out", out / "scores"))],
         [Step("directions of the light", join("learn-directions", "--bank", finished, *judged, "--out", directions))],
@@ -214,6 +224,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--trunk-kimg", type=float, default=100.0)
     parser.add_argument("--encoder-kimg", type=float, default=200.0)
     parser.add_argument("--brightness-kimg", type=float, default=600.0)
+    parser.add_argument("--split-kimg", type=float, default=110.0)
     parser.add_argument("--evaluated", type=int, default=100, help="test images for the card")
     parser.add_argument("--compared", type=int, default=2000, help="images for the distances on the sample sheets")
     parser.add_argument("--relit", type=int, default=10, help="scenes that relighting is measured on")
