@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -47,16 +48,21 @@ class Outcome:
 
     Attributes:
         decomposition: the layers and all that is known of them.
-        generated: the layers as the generators make them; those of the decomposition where the preset adds no detail.
         cancelled: it was cut short.
+        generate: makes :attr:`generated`.
         error: what the bank expects the layers to miss, [h, w, 3]: of the natural logarithms of albedo and shading, and
             of the sRGB-encoded specular; None of a bank that has no idea.
     """
 
     decomposition: Decomposition
-    generated: Layers
     cancelled: bool
+    generate: Callable[[], Layers]
     error: np.ndarray | None = None
+
+    @cached_property
+    def generated(self) -> Layers:
+        """The layers as the generators make them, at the image's own size; made when they are asked for."""
+        return self.generate()
 
 
 def decompose(
@@ -211,7 +217,7 @@ class _Work:
         made = []
         for index, canvas in enumerate(self.canvases):
             own = {name: output[index : index + 1] for name, output in outputs.items()}
-            made.append((canvas.generated(own), *canvas.completed(own)))
+            made.append((partial(canvas.generated, own), *canvas.completed(own)))
         seconds = {
             "prepare": prepared - self._start,
             **state.seconds,
@@ -220,7 +226,7 @@ class _Work:
         settings = {**replace(self._preset, detail=self._detail).to_json(), "seed": seed}
         settings["device"] = state.target.device.type
         outcomes = []
-        for index, (canvas, (generated, layers, error)) in enumerate(zip(self.canvases, made, strict=True)):
+        for index, (canvas, (show, layers, error)) in enumerate(zip(self.canvases, made, strict=True)):
             recomposed = np.asarray(base_model(bank.forward_model).compose(layers))
             metrics = {
                 # A run may be cancelled before there is any loss.
@@ -230,7 +236,7 @@ class _Work:
                 **({} if error is None else self._confidence(error)),
             }
             found = _decomposition(bank, state, index, layers, settings, metrics, seconds)
-            outcomes.append(Outcome(found, generated, state.cancelled, error))
+            outcomes.append(Outcome(found, state.cancelled, show, error))
         return outcomes
 
     def _confidence(self, error: np.ndarray) -> dict[str, float]:
