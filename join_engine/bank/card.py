@@ -140,7 +140,7 @@ def _ingredients(header: BankHeader) -> str:
     files = sorted({item["imported_from"] for item in [*trainings, *begun] if "imported_from" in item})
     if files:
         return f"Generators of others are in it: {', '.join(files)}."
-    return "Trained from scratch on this project's own renders; no photograph and no other model went into it."
+    return "Trained from scratch on this project's own renders; no other model went into it."
 
 
 def _component(name: str, header: ComponentHeader) -> str:
