@@ -65,6 +65,7 @@ def _invent_blender() -> None:
     device = types.SimpleNamespace(choose=lambda kind: "cpu", name=lambda kind: "CPU")
     scenes = types.ModuleType("dataset_tools.scenes")
     scenes.device = device  # type: ignore[attr-defined]
+    scenes.textures = types.SimpleNamespace(check=lambda job, sources: None)  # type: ignore[attr-defined]
     sys.modules["bpy"] = types.SimpleNamespace(app=app)  # type: ignore[assignment]
     sys.modules["dataset_tools.scenes"] = scenes
     sys.modules["dataset_tools.produce"] = types.SimpleNamespace(Producer=InventedProducer)  # type: ignore[assignment]
