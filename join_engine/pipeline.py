@@ -21,6 +21,7 @@ from .bank import Bank
 from .color import srgb_encode
 from .images.files import opaque, validate_image
 from .images.frame import Frame
+from .images.frame import shrunk as shrunk_planes
 from .images.metrics import image_psnr
 from .inversion.codebook import CodeBook
 from .inversion.invert import Reached, invert
@@ -274,14 +275,10 @@ def _mean_outputs(bank: Bank) -> dict[str, Tensor]:
 
 def shrunk(colour: np.ndarray, longest: int | None) -> np.ndarray:
     """Linear [H, W, 3], averaged down if a side is longer than that; None for as it is."""
-    height, width = colour.shape[:2]
-    factor = (longest or max(height, width)) / max(height, width)
-    if factor >= 1.0:
+    if longest is None or longest >= max(colour.shape[:2]):
         return colour
-    size = max(1, round(height * factor)), max(1, round(width * factor))
     planes = torch.from_numpy(np.ascontiguousarray(colour.transpose(2, 0, 1)))[None]
-    small = torch.nn.functional.interpolate(planes, size, mode="bilinear", align_corners=False, antialias=True)
-    return np.ascontiguousarray(small[0].permute(1, 2, 0).numpy())
+    return np.ascontiguousarray(shrunk_planes(planes, longest)[0].permute(1, 2, 0).numpy())
 
 
 def _decomposition(

@@ -20,8 +20,8 @@ def seconds_of(header: BankHeader) -> dict[str, float]:
     brightness = [] if header.brightness is None else [header.brightness.training]
     split = [] if header.split is None else [header.split.training]
     generators = [component.training for component in components]
-    kinds = {"generators": generators, "encoders": encoders, "trunk": trunk, "brightness": brightness}
-    kinds["split"] = split
+    shared = {"trunk": trunk, "brightness": brightness, "split": split}
+    kinds = {"generators": generators, "encoders": encoders, **shared}
     return {kind: sum(item.get("seconds", 0) for item in trainings) for kind, trainings in kinds.items() if trainings}
 
 

@@ -57,6 +57,15 @@ class Frame:
         return _resize(self.inner(square), self.height, self.width, "bicubic")
 
 
+def shrunk(planes: Tensor, longest: int) -> Tensor:
+    """Linear [B, C, H, W], averaged down if a side is longer than that."""
+    height, width = planes.shape[2:]
+    factor = longest / max(height, width)
+    if factor >= 1.0:
+        return planes
+    return _resize(planes, max(1, round(height * factor)), max(1, round(width * factor)), "bilinear")
+
+
 def _resize(planes: Tensor, height: int, width: int, mode: str) -> Tensor:
     if planes.shape[2:] == (height, width):
         return planes

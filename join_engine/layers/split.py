@@ -27,7 +27,7 @@ from torch.nn import functional
 
 from ..bank import Bank
 from ..color import LUMINANCE_WEIGHTS, srgb_encode
-from ..images.frame import Frame
+from ..images.frame import Frame, shrunk
 from ..images.orientation import Orientation
 from ..networks.split import Level, Split, cues, halved, log_light, luminance, resized, specular_of
 from ..networks.stylegan2 import generate
@@ -136,7 +136,8 @@ def split(
     planes = torch.from_numpy(np.ascontiguousarray(colour.transpose(2, 0, 1)))[None] * gain
     opaque = torch.ones_like(planes[:, :1]) if alpha is None else torch.from_numpy(alpha.astype(np.float32))[None, None]
     inner = {name: frame.inner(square).to(device) for name, square in told.items()}
-    shares = look(network, _shrunk(planes).to(device), _shrunk(opaque).to(device), inner)
+    small, visible = (shrunk(part, SEEN_AT_MOST).to(device) for part in (planes, opaque))
+    shares = look(network, small, visible, inner)
     wanted = float(level_of(inner["albedo"])) if level is None else level
     layers = _layers(shares, colour * np.float32(gain), wanted, ceiling, network.config.specular)
     for name in layers.keys() - {"albedo"}:
@@ -258,15 +259,6 @@ def _exact(image: Tensor, albedo: Tensor, shading: Tensor, ceiling: float) -> di
         "shading": shading.expand_as(image),
         "specular": torch.where(clipped, rest.amax(dim=1, keepdim=True), rest),
     }
-
-
-def _shrunk(planes: Tensor) -> Tensor:
-    height, width = planes.shape[2:]
-    factor = SEEN_AT_MOST / max(height, width)
-    if factor >= 1.0:
-        return planes
-    size = max(1, round(height * factor)), max(1, round(width * factor))
-    return functional.interpolate(planes, size, mode="bilinear", align_corners=False, antialias=True)
 
 
 def _enlarged(small: Tensor, height: int, width: int) -> Iterator[tuple[slice, Tensor]]:

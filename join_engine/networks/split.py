@@ -9,7 +9,7 @@ scale, goes on from there, level by level. At each level it says which share of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -118,7 +118,7 @@ class Split(nn.Module):
         """
         images, masks = self._pyramid(image), self._pyramid(visible)
         said = self._coarsest(torch.cat([_seen(images[-1], masks[-1]), _fitted(cues, images[-1])], dim=1))
-        level, state = self._level(images[-1], said[:, 1:], said[:, :1], None)
+        level, state = self._level(images[-1], said[:, 1:], said[:, :1], centred_light)
         levels = [level]
         for smaller, mask in zip(images[-2::-1], masks[-2::-1], strict=True):
             level, state = self._finer(smaller, mask, level, state)
@@ -157,16 +157,18 @@ class Split(nn.Module):
         ]
         x = self.finer_into(torch.cat([_seen(image, mask), resized(state, image), *told], dim=1))
         said = self.finer_out(functional.silu(self.finer(x))).float()
-        return self._level(image, said, shading, diffuse)
+        return self._level(image, said, shading, new_light)
 
-    def _level(self, image: Tensor, said: Tensor, shading: Tensor, seen: Tensor | None) -> tuple[Level, Tensor]:
-        """From the raw numbers to a level; ``shading`` is that of the level before, brought to this size."""
+    def _level(
+        self, image: Tensor, said: Tensor, shading: Tensor, change: Callable[[Tensor], Tensor]
+    ) -> tuple[Level, Tensor]:
+        """From the raw numbers to a level; ``shading`` is that of the level before, brought to this size, and
+        ``change`` tells of diffuse light what the share is a share of."""
         share = said[:, :1].sigmoid() * (1.0 + 2.0 * _SHARE_REACH) - _SHARE_REACH
         gloss = said[:, 1:2].sigmoid() if self.config.specular else torch.zeros_like(share)
         specular = specular_of(image, gloss)
-        new = new_light(image - specular) if seen is not None else centred_light(image - specular)
         error = (said[:, 2:5] + _ERROR).clamp(_LEAST_ERROR, _LARGEST_ERROR)
-        level = Level(image, share, shading + share * new, gloss, specular, error)
+        level = Level(image, share, shading + share * change(image - specular), gloss, specular, error)
         return level, said[:, 5:]
 
 
