@@ -16,7 +16,7 @@ from join_engine.color import LUMINANCE_WEIGHTS
 # Mean linear luminance of a metered image of something that reflects _GREY: the median of sixteen flash photos by
 # phones is 0.13. Theirs is 0.07 of dark things and up to 0.5 of light ones: a flash has only so much light, and a phone
 # knows dark from light to a degree.
-_MEAN, _GREY, _KEY = 0.14, 0.18, 0.45
+_MEAN, _GREY, _KEY = 0.14, 0.18, 0.62
 # What a highlight-weighted exposure leaves to clip, and where it puts the brightest of the rest.
 _KEPT, _BRIGHTEST = 98.0, 0.65
 # The highlights of a mirror-like surface must not make the rest black, and a flat grey one stays grey.

@@ -14,6 +14,8 @@ from dataset_tools.specs.sampling import LIGHTEST
 _SMOOTHEST = 0.03
 # The linear luminance that a change of contrast leaves as it is.
 _KEPT = 0.3
+# And what it leaves of the darkest at least.
+_DARKENED = 0.08
 # Of what is wet: roughness of the film, and how much light matter that soaked loses (Lekner and Dorf: to about 0.6).
 _FILM, _SOAKED = 0.05, 0.6
 
@@ -34,7 +36,8 @@ def finished(graph: Graph, at: Coordinates, material: Material, made: Surface) -
     if finish.contrast != 1.0:
         bright = graph.node("ShaderNodeRGBToBW", {"Color": made.color}).outputs[0]
         relative = graph.math("DIVIDE", graph.math("MAXIMUM", bright, 0.001), _KEPT)
-        made = replace(made, color=graph.shade(made.color, graph.math("POWER", relative, finish.contrast - 1.0)))
+        factor = graph.math("MAXIMUM", graph.math("POWER", relative, finish.contrast - 1.0), _DARKENED)
+        made = replace(made, color=graph.shade(made.color, factor))
     if finish.gloss:
         made = replace(made, roughness=material.roughness)
     if finish.variation:

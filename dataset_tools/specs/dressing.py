@@ -133,8 +133,9 @@ def finished(rng: np.random.Generator, drawn: Material, like: str, size: float) 
         shade = log_uniform(rng, 0.12, 0.6)
         colors = tuple(_darker(color, shade) for color in colors)
         parameters = {**parameters, "shade": shade} if "shade" in parameters else parameters
-    if not drawn.metal and rng.random() < 0.6:
-        finish = replace(finish, contrast=uniform(rng, 1.1, 3.2))
+    elif not drawn.metal and (drawn.textures or len(colors) > 1) and rng.random() < 0.8:
+        # Only where there is a pattern: what is evenly dark would become blacker than anything is.
+        finish = replace(finish, contrast=uniform(rng, 1.1, 5.5))
     if rng.random() < (0.75 if polished or drawn.metal else 0.5):
         wear = choose(rng, ("smudges", "scratches", "polish"), (1.0, 1.0, 0.5) if polished else (0.5, 0.5, 1.0))
         finish = replace(finish, wear=wear, variation=uniform(rng, 0.05, 0.4))
