@@ -29,6 +29,10 @@ _LEAST_ALBEDO = 0.004  # of what is darker (bare metal above all) shading means 
 _DARKEST = 1e-4
 _WARM_UP = 100  # steps
 _USUAL = 0.95
+# Of a lamp near by: height over the picture, in sides of it, and exponents of the falling off; the square of the
+# distance alone is 1, with both cosines of a small flash 2.
+_NEAREST, _FARTHEST = 0.4, 3.0
+_GENTLE, _STEEP = 1.0, 2.0
 _VALIDATED = 16  # samples at a time
 
 
@@ -44,6 +48,8 @@ class SplitSettings(LearnerSettings):
         paint: standard deviation of the logarithm of each channel of the albedo.
         tint: that of the light's red and blue against its green.
         gloss: that of the specular's strength.
+        falloff: share of the samples over which the light falls off as that of a lamp near by does, a phone's flash
+            above all.
         dimmest, brightest: mean luminance of the photos, between which it is drawn.
         without_cues: share of the steps in which nothing is told of the generators.
         edges: weight of the shading's edges against the shading itself.
@@ -59,6 +65,7 @@ class SplitSettings(LearnerSettings):
     paint: float = 0.15
     tint: float = 0.06
     gloss: float = 0.5
+    falloff: float = 0.35
     dimmest: float = 0.06
     brightest: float = 0.38
     without_cues: float = 0.5
@@ -149,7 +156,8 @@ class SplitLearner(Learner):
         """
         rows: list[dict[str, Tensor]] = []
         self.average.eval()
-        plain = replace(self.settings, dark=0.0, paint=0.0, tint=0.0, gloss=0.0, dimmest=0.18, brightest=0.18)
+        plain = replace(self.settings, dark=0.0, paint=0.0, tint=0.0, gloss=0.0, falloff=0.0)
+        plain = replace(plain, dimmest=0.18, brightest=0.18)
         for indices in torch.arange(len(data)).split(_VALIDATED):
             linear = data.linear(data.batch(indices))
             albedo, shading, specular = another_light(linear, plain, draws(0, 0))
@@ -278,12 +286,25 @@ def another_light(
         shading, specular = shading * tint.exp(), specular * tint.exp()
     if settings.gloss:
         specular = specular * (settings.gloss * _normal(rng, count, 1)).exp()
+    if settings.falloff:
+        lamp = torch.where(uniform(rng, count, 0.0, 1.0) < settings.falloff, _lamp(albedo, rng), 1.0)
+        shading, specular = shading * lamp, specular * lamp
     wanted = uniform(rng, count, math.log(settings.dimmest), math.log(settings.brightest)).exp()
     shown = luminance(albedo * shading + specular).clamp_max(2.0)  # a spot of any brightness is white to a meter
     seen = visible(linear)
     mean = (shown * seen).sum(dim=(1, 2, 3), keepdim=True) / seen.sum(dim=(1, 2, 3), keepdim=True).clamp_min(1.0)
     exposure = wanted / mean.clamp_min(_DARKEST)
     return albedo, shading * exposure, specular * exposure
+
+
+def _lamp(like: Tensor, rng: torch.Generator) -> Tensor:
+    """[B, 1, H, W] in (0, 1]: how the light of a lamp over somewhere in or near the picture falls off."""
+    count, _, height, width = like.shape
+    x, y = (uniform(rng, count, -0.2, 1.2) for _ in range(2))
+    far = uniform(rng, count, math.log(_NEAREST), math.log(_FARTHEST)).exp()
+    columns = (torch.linspace(0.0, 1.0, width)[None, None, None, :] - x) / far
+    rows = (torch.linspace(0.0, 1.0, height)[None, None, :, None] - y) / far
+    return (1.0 + columns.square() + rows.square()).pow(-uniform(rng, count, _GENTLE, _STEEP))
 
 
 def visible(linear: Mapping[str, Tensor]) -> Tensor:

@@ -242,6 +242,20 @@ def test_another_light_and_paint_make_a_metered_photo(data: ComponentSets) -> No
     assert float(albedo.max()) <= 0.98 and not torch.equal(albedo, linear["albedo"])
 
 
+def test_a_lamp_near_by_changes_the_light_smoothly_and_the_paint_not_at_all(data: ComponentSets) -> None:
+    linear = data.linear(data.batch(torch.arange(16)))
+    settings = SplitSettings(paint=0.0, dark=0.0, tint=0.0, gloss=0.0, falloff=1.0, dimmest=0.2, brightest=0.2)
+    linear["specular"] = linear["shading"] / 2.0
+    albedo, shading, specular = another_light(linear, settings, torch.Generator().manual_seed(0))
+    assert torch.equal(albedo, linear["albedo"]) and torch.allclose(specular, shading / 2.0)
+    change = (shading / linear["shading"].clamp_min(1e-6)).log()[:, 0]
+    change = change[(linear["shading"] > 0.0).all(dim=1).flatten(1).all(dim=1)]
+    assert len(change) > 8
+    spread = change.amax(dim=(1, 2)) - change.amin(dim=(1, 2))
+    assert spread.min() > 0.02 and spread.max() > 0.5
+    assert change.diff(dim=1).abs().max() < 0.5 and change.diff(dim=2).abs().max() < 0.5
+
+
 def test_it_learns_what_holds_for_renders_that_it_has_not_seen(packs: tuple[Path, Path], data: ComponentSets) -> None:
     unseen = read_component_sets([packs[1]], "lambertian")
     learner = learner_of(batch=8, ema_kimg=0.2)
