@@ -7,7 +7,7 @@ Each image gets a folder of its own in ``--out``: layers as EXR and PNG, ``decom
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from .options import (
     chosen_preset,
     complain,
     expand,
+    folders,
     load_bank_named,
     say,
 )
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     status = BAD_INPUT if problems else 0
     for problem in problems:
         complain(problem)
-    for path, folder in zip(images, _folders(images, options.out), strict=True):
+    for path, folder in zip(images, folders(images, options.out), strict=True):
         try:
             _decompose_one(path, folder, bank, codebook, options)
         except JoinError as error:
@@ -57,17 +58,6 @@ def run(options: argparse.Namespace) -> int:
         else:
             print(folder)
     return status
-
-
-def _folders(images: Sequence[Path], out: Path) -> list[Path]:
-    """One folder per image, named after it; images of the same name from different folders get a number."""
-    folders: list[Path] = []
-    for image in images:
-        name, number = image.stem, 2
-        while out / name in folders:
-            name, number = f"{image.stem}-{number}", number + 1
-        folders.append(out / name)
-    return folders
 
 
 def _decompose_one(path: Path, folder: Path, bank: Bank, codebook: CodeBook, options: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..inversion.presets import get_preset
 from .options import add_inversion_options, load_bank_named, say
-from .table_options import add_evaluation_options, forget, rows_of, run_settings
+from .table_options import add_evaluation_options, forget, rows_of, run_settings, unet_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,8 @@ def run(options: argparse.Namespace) -> None:
     bank = load_bank_named(options)
     single = None if options.single_bank is None else load_bank_named(options, options.single_bank)
     if options.methods:
-        methods = make_methods(options.methods, rows_of(options), bank, single)
+        unet = unet_of(options, next(iter(bank.components.values())).w_avg.device)
+        methods = make_methods(options.methods, rows_of(options), bank, single, unet)
     else:
         methods = preset_methods(get_preset(options.preset), bank)
         methods = [scaled(method, options.steps_scale) for method in methods]

@@ -98,6 +98,17 @@ def expand(names: Sequence[str]) -> tuple[list[Path], list[JoinError]]:
     return images, problems
 
 
+def folders(images: Sequence[Path], out: Path) -> list[Path]:
+    """One folder per image, named after it; images of the same name from different folders get a number."""
+    found: list[Path] = []
+    for image in images:
+        name, number = image.stem, 2
+        while out / name in found:
+            name, number = f"{image.stem}-{number}", number + 1
+        found.append(out / name)
+    return found
+
+
 def named(kind: str) -> Any:
     """Type of an option's words ``NAME=VALUE``, told as ``NAME={kind}``; gives the two."""
 

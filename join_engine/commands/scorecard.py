@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from .options import BAD_INPUT, add_device_options, complain, say
-from .table_options import add_evaluation_options, forget, rows_of, run_settings
+from .table_options import add_evaluation_options, forget, rows_of, run_settings, unet_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +32,10 @@ def run(options: argparse.Namespace) -> int:
     forget(options)
     run = run_settings(options, asdict(rows_of(options)))
     methods, rows = tuple(options.methods), rows_of(options)
-    wanted = Wanted(options.data, options.count, options.split, methods, rows, options.compared)
     device = set_up_torch(options.device, options.threads)
     keep_freed_memory()
+    unet = unet_of(options, device)
+    wanted = Wanted(options.data, options.count, options.split, methods, rows, options.compared, unet)
     problems = make_scorecards(options.banks, wanted, run, options.out, device, say)
     for problem in problems:
         complain(problem)

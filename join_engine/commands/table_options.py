@@ -4,18 +4,23 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .options import add_bf16_option
 
 if TYPE_CHECKING:
+    import torch
+
     from ..evaluation.evaluate import Run
     from ..evaluation.methods import Rows
+    from ..networks.unet import UNet
 
 
 def add_evaluation_options(parser: argparse.ArgumentParser, count: int) -> None:
     parser.add_argument("--count", type=int, default=count, help=f"how many samples (default {count})")
     parser.add_argument("--batch", type=int, default=10, help="images at a time (default 10)")
+    parser.add_argument("--unet", type=Path, metavar="FILE", help="of train-unet, for the method 'u-net'")
     parser.add_argument("--loss", choices=("elpips", "lpips"), default="elpips", help="of the paper's rows")
     parser.add_argument("--features", help="that this loss compares (default: the bank's trunk, else random ones)")
     parser.add_argument("--feature-weight", type=float, help="of the rows 'features-…' (default: the default preset's)")
@@ -47,6 +52,13 @@ def rows_of(options: argparse.Namespace) -> Rows:
         options.tuning_steps,
         options.steps_scale,
     )
+
+
+def unet_of(options: argparse.Namespace, device: torch.device) -> UNet | None:
+    """The network of ``--unet``. Raises JoinError ``unet_broken``."""
+    from ..networks.unet import read_unet
+
+    return None if options.unet is None else read_unet(options.unet, device).network
 
 
 def forget(options: argparse.Namespace) -> None:

@@ -35,6 +35,7 @@ from .methods import Method
 from .results import RESULTS_NAME, Results
 from .sheets.sheet import Panel, write_sheet
 from .tables import summarise
+from .unet import made_exact, unet_layers
 
 Layers = dict[str, np.ndarray]
 # By bank and first image of the batch.
@@ -147,6 +148,10 @@ class _Decomposer:
     def __call__(self, images: Sequence[np.ndarray], first: int) -> tuple[dict[str, list[Layers]], float]:
         """Row's title → linear components of each image; and the seconds that it takes. ``first`` names the batch."""
         preset, start = self._method.preset, time.perf_counter()
+        if self._method.unet is not None:
+            made = [unet_layers(self._method.unet, image) for image in images]
+            exact = [made_exact(layers, image) for layers, image in zip(made, images, strict=True)]
+            return dict(zip(self._method.titles, (made, exact), strict=True)), time.perf_counter() - start
         if preset is None:
             estimates = {self._method.title: [self._baseline(image) for image in images]}
             return estimates, time.perf_counter() - start

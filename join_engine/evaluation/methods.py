@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..bank import Bank
+from ..bank import Bank, fingerprint
 from ..errors import JoinError
 from ..inversion.presets import DEFAULT_PRESET, PRESETS, Preset, get_preset
 from ..inversion.stages.encoder_start import EncoderStart
 from ..inversion.stages.joint import Joint
 from ..inversion.stages.mean_start import MeanStart
 from ..inversion.stages.tuning import Tuning
+from ..networks.unet import UNet
 from .baselines import BASELINES
 
 # λ of Eq. 7 is given nowhere; the kNN loss takes its place, so it gets that one's.
@@ -23,6 +24,7 @@ IN_DOMAIN_WEIGHT = 1e-4
 # What the default preset's optimisation may compare images in, by name behind this.
 _FEATURES = "features-"
 COMPARED_FEATURES = ("pixels", "random", "trunk", "discriminator", "trunk+random", "trunk+discriminator")
+UNET = "u-net"
 BASELINE_KEYS = {name.lower().replace(" ", "-"): name for name in BASELINES}
 GROUPS = {
     "table2": (
@@ -40,7 +42,7 @@ GROUPS = {
     "features": tuple(f"{_FEATURES}{kind}" for kind in COMPARED_FEATURES),
     "baselines": tuple(BASELINE_KEYS),
 }
-GROUPS["all"] = (*GROUPS["table2"], *GROUPS["presets"], "mean-code", *GROUPS["baselines"])
+GROUPS["all"] = (*GROUPS["table2"], *GROUPS["presets"], "mean-code", UNET, *GROUPS["baselines"])
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class Method:
         title: its name in the table.
         preset: stages of an inversion; None for a baseline.
         single: inverts the bank of the single GAN.
+        unet: makes the layers instead of a bank.
         lacks: why it cannot be done here; empty when it can.
     """
 
@@ -95,18 +98,21 @@ class Method:
     title: str
     preset: Preset | None = None
     single: bool = False
+    unet: UNet | None = None
     lacks: str = ""
 
     @property
     def titles(self) -> tuple[str, ...]:
-        """The rows that it fills: a preset that asks for detail fills a second one with it."""
-        return (self.title, f"{self.title} + detail") if self.preset and self.preset.detail else (self.title,)
+        """The rows that it fills: a preset that asks for detail fills a second one with it, and so does the U-Net."""
+        detailed = self.unet is not None or (self.preset is not None and self.preset.detail is not None)
+        return (self.title, f"{self.title} + detail") if detailed else (self.title,)
 
     @property
     def identity(self) -> str:
         """Short hash of what is done, without the name."""
         text = json.dumps({} if self.preset is None else {**self.preset.to_json(), "preset": ""}, sort_keys=True)
-        return hashlib.sha256(f"{text} {self.single}".encode()).hexdigest()[:12]
+        weights = "" if self.unet is None else f" {fingerprint(self.unet)}"
+        return hashlib.sha256(f"{text} {self.single}{weights}".encode()).hexdigest()[:12]
 
     @property
     def steps(self) -> str:
@@ -124,7 +130,9 @@ class Method:
         return cost
 
 
-def make_methods(names: Sequence[str], rows: Rows, bank: Bank, single: Bank | None = None) -> list[Method]:
+def make_methods(
+    names: Sequence[str], rows: Rows, bank: Bank, single: Bank | None = None, unet: UNet | None = None
+) -> list[Method]:
     """The methods of these names (or of :data:`GROUPS`), each once, with the reasons of those that cannot be done.
 
     Raises:
@@ -133,7 +141,7 @@ def make_methods(names: Sequence[str], rows: Rows, bank: Bank, single: Bank | No
     keys: dict[str, None] = {}
     for name in names:
         keys |= dict.fromkeys(GROUPS.get(name, (name,)))
-    return [scaled(_make(key, rows, bank, single), rows.steps_scale) for key in keys]
+    return [scaled(_make(key, rows, bank, single, unet), rows.steps_scale) for key in keys]
 
 
 def scaled(method: Method, scale: float) -> Method:
@@ -161,11 +169,15 @@ def preset_methods(preset: Preset, bank: Bank) -> list[Method]:
     return methods + make_methods(["baselines"], Rows(), bank)
 
 
-def _make(key: str, rows: Rows, bank: Bank, single: Bank | None) -> Method:
+def _make(key: str, rows: Rows, bank: Bank, single: Bank | None, unet: UNet | None) -> Method:
     if key in BASELINE_KEYS:
         parts = bank.forward_model.components
         lacks = "" if {"albedo", "shading"} <= set(parts) else "the bank has no albedo and shading"
         return Method(key, BASELINE_KEYS[key], lacks=lacks)
+    if key == UNET:
+        if unet is not None and set(unet.config.components) != set(bank.forward_model.components):
+            return Method(key, "U-Net", lacks=f"the U-Net tells {', '.join(unet.config.components)}")
+        return Method(key, "U-Net", unet=unet, lacks="" if unet is not None else "no U-Net was given")
     if key in PRESETS:
         return preset_method(get_preset(key), bank)
     if key.startswith(_FEATURES):

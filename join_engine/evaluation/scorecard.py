@@ -16,6 +16,7 @@ import torch
 from ..bank import Bank, find_bank, list_banks, load_bank
 from ..bank.card import put_part
 from ..errors import JoinError
+from ..networks.unet import UNet
 from ..renders.samples import read_samples
 from .evaluate import Run, evaluate
 from .methods import GROUPS, Rows, make_methods
@@ -39,6 +40,7 @@ class Wanted:
         rows: common settings of the paper's rows.
         compared: folder with ``NAME-single.safetensors``, a bank of the single GAN for Table 2, and
             ``NAME-image.safetensors``, a GAN of composed images for Table 4; None leaves both out.
+        unet: for the method of that name; None leaves it out.
     """
 
     data: Path
@@ -47,6 +49,7 @@ class Wanted:
     methods: tuple[str, ...]
     rows: Rows
     compared: Path | None = None
+    unet: UNet | None = None
 
     def other(self, name: str) -> Path | None:
         """The file of this name in the folder of compared banks; None where there is none."""
@@ -86,7 +89,7 @@ def _one(
     data = data if data.is_dir() else wanted.data / f"{path.stem}.tar"
     single_path = wanted.other(path.stem + _SINGLE)
     single_bank = None if single_path is None else load_bank(single_path, device, with_discriminators=True)
-    methods = make_methods(wanted.methods, wanted.rows, bank, single_bank)
+    methods = make_methods(wanted.methods, wanted.rows, bank, single_bank, wanted.unet)
     samples = read_samples(data, bank.forward_model.components, wanted.count, wanted.split)
     say(f"{path.stem}: {len(samples)} samples, {sum(not method.lacks for method in methods)} methods")
     table = evaluate(bank, samples, methods, run, out, single_bank, say)

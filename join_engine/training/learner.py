@@ -8,6 +8,7 @@ Every random draw of step k depends on (seed, k) alone.
 from __future__ import annotations
 
 import copy
+import math
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 
 from ..errors import JoinError
 from ..renders.compose import ComponentSets
+
+_WARM_UP = 100  # steps, of a rate that is annealed
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,14 @@ class Learner(ABC):
         self.images += self.settings.batch
         self._update_average()
         return {"loss": loss.detach(), **report}
+
+    def anneal(self, kimg: float) -> None:
+        """Set this step's learning rate: it warms up, and has sunk to a hundredth along a cosine after ``kimg``
+        thousand images."""
+        share = min(1.0, self.images / (1000.0 * kimg))
+        falling = 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * share))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.lr * falling * min(1.0, (self.steps + 1) / _WARM_UP)
 
     def precision(self) -> torch.autocast:
         """The context for forward passes of networks; data and losses stay in float32."""

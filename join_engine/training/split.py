@@ -27,7 +27,6 @@ from .learner import Learner, LearnerSettings
 
 _LEAST_ALBEDO = 0.004  # of what is darker (bare metal above all) shading means nothing, as in the renderer's mask
 _DARKEST = 1e-4
-_WARM_UP = 100  # steps
 _USUAL = 0.95
 # Of a lamp near by: height over the picture, in sides of it, and exponents of the falling off; the square of the
 # distance alone is 1, with both cosines of a small flash 2.
@@ -37,12 +36,10 @@ _VALIDATED = 16  # samples at a time
 
 
 @dataclass(frozen=True)
-class SplitSettings(LearnerSettings):
-    """How to train it; see also :class:`join_engine.renders.photo_augment.PhotoRanges`.
+class PhotographSettings(LearnerSettings):
+    """How renders become photographs; see also :class:`join_engine.renders.photo_augment.PhotoRanges`.
 
     Attributes:
-        crop: side of what is looked at in most steps, in pixels.
-        whole: share of the steps that look at whole renders, a quarter of ``batch`` at a time.
         repaint: share of the samples that get the albedo of another one.
         dark: share of the samples whose paint is darkened, up to a seventh.
         paint: standard deviation of the logarithm of each channel of the albedo.
@@ -51,6 +48,25 @@ class SplitSettings(LearnerSettings):
         falloff: share of the samples over which the light falls off as that of a lamp near by does, a phone's flash
             above all.
         dimmest, brightest: mean luminance of the photos, between which it is drawn.
+    """
+
+    repaint: float = 0.25
+    dark: float = 0.35
+    paint: float = 0.15
+    tint: float = 0.06
+    gloss: float = 0.5
+    falloff: float = 0.35
+    dimmest: float = 0.06
+    brightest: float = 0.38
+
+
+@dataclass(frozen=True)
+class SplitSettings(PhotographSettings):
+    """How to train it.
+
+    Attributes:
+        crop: side of what is looked at in most steps, in pixels.
+        whole: share of the steps that look at whole renders, a quarter of ``batch`` at a time.
         without_cues: share of the steps in which nothing is told of the generators.
         edges: weight of the shading's edges against the shading itself.
         specular, diffuse, unsure: weights of the other parts of the loss.
@@ -60,14 +76,6 @@ class SplitSettings(LearnerSettings):
     lr: float = 1e-3
     crop: int = 64
     whole: float = 0.35
-    repaint: float = 0.25
-    dark: float = 0.35
-    paint: float = 0.15
-    tint: float = 0.06
-    gloss: float = 0.5
-    falloff: float = 0.35
-    dimmest: float = 0.06
-    brightest: float = 0.38
     without_cues: float = 0.5
     edges: float = 2.0
     specular: float = 2.0
@@ -131,10 +139,7 @@ class SplitLearner(Learner):
     def loss(self, data: ComponentSets) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch."""
         settings, step = self.settings, self.steps
-        share = min(1.0, self.images / (1000.0 * self.kimg))
-        falling = 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * share))
-        for group in self.optimizer.param_groups:
-            group["lr"] = settings.lr * falling * min(1.0, (step + 1) / _WARM_UP)
+        self.anneal(self.kimg)
         rng = draws(settings.seed, step)
         linear = self._sample(data, rng)
         albedo, shading, specular = another_light(linear, settings, rng)
@@ -191,14 +196,7 @@ class SplitLearner(Learner):
         settings = self.settings
         whole = draw(rng) < settings.whole or data.resolution <= settings.crop
         count = max(1, settings.batch // 4) if whole else settings.batch
-        components = data.batch(random_indices(len(data), count, rng))
-        others = data.batch(random_indices(len(data), count, rng))
-        components = turned(mirrored(components, rng), rng)
-        repainted = (torch.rand(count, generator=rng) < settings.repaint)[:, None, None, None]
-        components["albedo"] = torch.where(repainted, others["albedo"], components["albedo"])
-        linear = data.linear(components)
-        # What is no surface at all in one of both has no light either.
-        linear["albedo"] = torch.where(luminance(linear["shading"]) > 0.0, linear["albedo"], 0.0)
+        linear = repainted(data, count, settings.repaint, rng)
         if whole:
             return linear
         small = draw(rng) < 0.5 and data.resolution >= 2 * settings.crop
@@ -267,8 +265,21 @@ def _total(parts: Sequence[Mapping[str, Tensor]], settings: SplitSettings) -> Te
     )
 
 
+def repainted(data: ComponentSets, count: int, share: float, rng: torch.Generator) -> dict[str, Tensor]:
+    """Linear components of ``count`` samples, turned, mirrored, each [B, 3, H, W]; a share has the albedo of others."""
+    components = data.batch(random_indices(len(data), count, rng))
+    others = data.batch(random_indices(len(data), count, rng))
+    components = turned(mirrored(components, rng), rng)
+    chosen = (torch.rand(count, generator=rng) < share)[:, None, None, None]
+    components["albedo"] = torch.where(chosen, others["albedo"], components["albedo"])
+    linear = data.linear(components)
+    # What is no surface at all in one of both has no light either.
+    linear["albedo"] = torch.where(luminance(linear["shading"]) > 0.0, linear["albedo"], 0.0)
+    return linear
+
+
 def another_light(
-    linear: Mapping[str, Tensor], settings: SplitSettings, rng: torch.Generator
+    linear: Mapping[str, Tensor], settings: PhotographSettings, rng: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Albedo, shading and specular as another paint, light and exposure would have them; linear [B, 3, H, W]."""
     albedo, shading = linear["albedo"], linear["shading"]

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Layers of photos by a method of the scorecard that needs no bank: one without learning, or the U-Net.
+
+They are EXR files named as `decompose` names its own, so that what measures the one measures the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..errors import JoinError
+from .options import BAD_INPUT, add_device_options, complain, expand, folders
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from ..evaluation.methods import BASELINE_KEYS, UNET
+
+    parser.add_argument("method", choices=(*BASELINE_KEYS, UNET))
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG, TIFF, EXR or NPY, or a folder of them")
+    parser.add_argument("--unet", type=Path, metavar="FILE", help="of train-unet, for the method 'u-net'")
+    parser.add_argument("--out", type=Path, required=True, help="folder; each image gets a folder of its own in it")
+    add_device_options(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    from ..device import set_up_torch
+    from ..evaluation.baselines import BASELINES
+    from ..evaluation.methods import BASELINE_KEYS
+    from ..evaluation.unet import made_exact, unet_layers
+    from ..images.files import opaque, read_image, write_exr
+    from .table_options import unet_of
+
+    unet = unet_of(options, set_up_torch(options.device, options.threads))
+    baseline = BASELINES.get(BASELINE_KEYS.get(options.method, ""))
+    if baseline is None and unet is None:
+        raise JoinError("settings_invalid", "The method 'u-net' needs its weights.", "Give --unet FILE.")
+    images, problems = expand(options.images)
+    for path, folder in zip(images, folders(images, options.out), strict=True):
+        try:
+            image = read_image(path)
+            if baseline is not None:
+                layers = baseline(opaque(image))
+            else:
+                assert unet is not None
+                layers = made_exact(unet_layers(unet, image), image)
+            for name, pixels in layers.items():
+                write_exr(folder / f"{name}.exr", pixels)
+        except JoinError as error:
+            problems.append(error)
+        else:
+            print(folder)
+    for problem in problems:
+        complain(problem)
+    return BAD_INPUT if problems else 0

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A plain U-Net from a photo to its layers, to hold the banks against; not in the paper, and no part of a bank.
+
+It has no generators and searches for nothing: what it has learned from renders it says at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as safetensors_bytes
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..color import srgb_decode
+from ..components import COMPONENTS
+from ..errors import JoinError
+from ..images.files import write_atomically
+
+_KEY = "join_unet"
+_SMALLEST_LIGHT = 0.01  # the logarithm of darker pixels is mostly that of noise
+_GROUPS = 8  # of channels that are normalised together
+_NO_GLOSS = -4.0  # before the sigmoid: most pixels have hardly any specular
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """Architecture of a U-Net.
+
+    Attributes:
+        components: what it tells, in this order.
+        widths: channels at 1, 1/2, 1/4 … of the resolution, each a multiple of 8.
+        resolution: side of the pictures that it knows, in pixels.
+    """
+
+    components: tuple[str, ...] = ("albedo", "shading", "specular")
+    widths: tuple[int, ...] = (24, 48, 96, 160, 192)
+    resolution: int = 64
+
+    def __post_init__(self) -> None:
+        components, widths = tuple(self.components), tuple(self.widths)
+        if not components or not set(components) <= set(COMPONENTS):
+            raise ValueError(f"components must be some of {', '.join(COMPONENTS)}, not {components}")
+        if not widths or not all(isinstance(width, int) and width > 0 and width % _GROUPS == 0 for width in widths):
+            raise ValueError(f"widths must be multiples of {_GROUPS}, not {widths}")
+        if not isinstance(self.resolution, int) or not 0 < self.resolution <= 4096:
+            raise ValueError(f"the resolution must be a whole number from 1 to 4096, not {self.resolution}")
+        if self.resolution % 2 ** (len(widths) - 1):
+            raise ValueError(f"{self.resolution} pixels cannot be halved {len(widths) - 1} times")
+        object.__setattr__(self, "components", components)  # JSON has lists
+        object.__setattr__(self, "widths", widths)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**asdict(self), "components": list(self.components), "widths": list(self.widths)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> UNetConfig:
+        """Inverse of :meth:`to_dict`. Raises TypeError or ValueError for values that do not fit."""
+        return cls(**values)
+
+
+class UNet(nn.Module):
+    """sRGB-encoded photos → components in the generators' range."""
+
+    def __init__(self, config: UNetConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or UNetConfig()
+        widths = self.config.widths
+        self.into = nn.Conv2d(6, widths[0], 3, padding=1)
+        self.downs = nn.ModuleList(
+            _Block(before, width) for before, width in zip((widths[0], *widths), widths, strict=False)
+        )
+        self.ups = nn.ModuleList(_Block(width + below, width) for width, below in pairwise(widths))
+        self.out = nn.Conv2d(widths[0], 3 * len(self.config.components), 3, padding=1)
+        with torch.no_grad():
+            for name, bias in zip(self.config.components, self.out.bias.view(-1, 3), strict=True):  # type: ignore[union-attr]
+                if name == "specular":
+                    bias.fill_(_NO_GLOSS)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """sRGB-encoded [B, 3, H, W] in [0, 1], its sides multiples of 2 to the power of the halvings → by component
+        [B, 3, H, W] in [-1, 1]."""
+        light = (srgb_decode(images) + _SMALLEST_LIGHT).log() / 3.0
+        x = self.into(torch.cat([images * 2.0 - 1.0, light], dim=1))
+        seen: list[Tensor] = []
+        for down in self.downs:
+            x = down(functional.avg_pool2d(x, 2) if seen else x)
+            seen.append(x)
+        for up, beside in zip(reversed(self.ups), reversed(seen[:-1]), strict=True):
+            x = up(torch.cat([functional.interpolate(x, scale_factor=2.0), beside], dim=1))
+        told = self.out(functional.silu(x)).float().sigmoid() * 2.0 - 1.0
+        return dict(zip(self.config.components, told.split(3, dim=1), strict=True))
+
+
+class _Block(nn.Module):
+    """Two convolutions beside a short cut."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.SiLU(),
+            nn.Conv2d(inputs, outputs, 3, padding=1),
+            nn.GroupNorm(_GROUPS, outputs),
+            nn.SiLU(),
+            nn.Conv2d(outputs, outputs, 3, padding=1),
+            nn.GroupNorm(_GROUPS, outputs),
+        )
+        self.past = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.past(x) + self.body(x)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class StoredUNet:
+    """A U-Net out of its file.
+
+    Attributes:
+        network: in evaluation mode.
+        training: what its file says of it: plain JSON values.
+    """
+
+    network: UNet
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_unet(path: Path, network: UNet, training: Mapping[str, Any]) -> None:
+    """Write weights, architecture and what is known of the training. Raises JoinError ``output_unwritable``."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    text = json.dumps({"architecture": network.config.to_dict(), "training": dict(training)}, ensure_ascii=False)
+    data = safetensors_bytes(tensors, metadata={_KEY: text})
+    write_atomically(path, lambda temporary: temporary.write_bytes(data))
+
+
+def read_unet(path: Path, device: str | torch.device = "cpu") -> StoredUNet:
+    """Inverse of :func:`write_unet`. Raises JoinError ``unet_broken``."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            values = json.loads(file.metadata()[_KEY])
+            network = UNet(UNetConfig.from_dict(values["architecture"]))
+            network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (not a dict)
+        return StoredUNet(network.to(device).eval().requires_grad_(False), dict(values["training"]))
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+        message = f"'{path}' is no U-Net: {error}."
+        raise JoinError("unet_broken", message, "Train one with train-unet, and name its unet.safetensors.") from error

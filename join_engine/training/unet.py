@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The training of the plain U-Net that the banks are held against (``train-unet``).
+
+It sees the renders that the split network sees, as a phone would have photographed them or, for some, lit as they were
+rendered, and answers with their components as they are: how bright the paint is, too, which only the renders' own light
+tells. What counts is the absolute error in the generators' range, and that of the edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..color import COMPONENT_TRANSFORMS
+from ..components import COMPONENTS
+from ..layers.albedo_level import level_of
+from ..networks.split import halved
+from ..networks.unet import UNet, UNetConfig
+from ..renders.compose import ComponentSets, photograph
+from ..renders.draws import draws, uniform
+from ..renders.photo_augment import PhotoRanges, augment
+from .learner import Learner
+from .split import PhotographSettings, another_light, repainted
+
+_VALIDATED = 32  # samples at a time
+
+
+@dataclass(frozen=True)
+class UNetSettings(PhotographSettings):
+    """How to train it.
+
+    Attributes:
+        metered: share of the samples under another light, on another paint, as bright as a camera makes them.
+        intensity: standard deviation of the logarithm of the light's strength in the other samples.
+        edges: weight of the components' edges against the components themselves.
+        specular: weight of the specular against the other components.
+    """
+
+    metered: float = 0.5
+    intensity: float = 0.15
+    edges: float = 0.5
+    specular: float = 2.0
+
+
+class UNetLearner(Learner):
+    """See the module.
+
+    Args:
+        config: the network's architecture.
+        settings: how to train.
+        ranges: what the camera does beside metering.
+        kimg: thousand images over which the learning rate sinks.
+    """
+
+    longest_gradient = 1.0
+    settings: UNetSettings
+    network: UNet
+    average: UNet
+
+    def __init__(
+        self,
+        config: UNetConfig,
+        settings: UNetSettings,
+        ranges: PhotoRanges,
+        kimg: float,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        torch.manual_seed(settings.seed)
+        super().__init__(UNet(config), settings, device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
+        self.ranges = ranges
+        self.kimg = kimg
+
+    def loss(self, data: ComponentSets) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one batch."""
+        settings, step = self.settings, self.steps
+        self.anneal(self.kimg)
+        rng = draws(settings.seed, step)
+        linear = self._fitted(repainted(data, settings.batch, settings.repaint, rng))
+        gain = (settings.intensity * torch.randn(settings.batch, 1, 1, 1, generator=rng)).exp()
+        specular = linear.get("specular", torch.zeros_like(linear["albedo"]))
+        plain = linear["albedo"], linear["shading"] * gain, specular * gain
+        metered = uniform(rng, settings.batch, 0.0, 1.0) < settings.metered
+        changed = another_light(linear, settings, rng)
+        albedo, shading, specular = (torch.where(metered, *pair) for pair in zip(changed, plain, strict=True))
+        photo = augment(albedo * shading + specular, settings.seed, step, self.ranges).to(self.device)
+        with self.precision():
+            told = self.network(photo.contiguous(memory_format=torch.channels_last))
+        truth = {"albedo": albedo, "shading": shading, "specular": specular}
+        errors = {name: self._missed(told[name], _encoded(name, truth[name]).to(self.device)) for name in told}
+        weights = {"specular": settings.specular}
+        total = torch.stack([weights.get(name, 1.0) * error for name, error in errors.items()]).sum()
+        return total, {name: error.detach() for name, error in errors.items()}
+
+    @torch.no_grad()
+    def validate(self, data: ComponentSets) -> dict[str, float]:
+        """PSNR in dB of the averaged network's components on renders as they are, in the generators' range; and with
+        the true level of the albedo told (``albedo_told``, ``shading_told``)."""
+        rows: dict[str, list[Tensor]] = {}
+        for indices in torch.arange(len(data)).split(_VALIDATED):
+            linear = self._fitted(data.linear(data.batch(indices)))
+            told = self.average(photograph(data.model.compose(linear)).to(self.device))
+            for name, output in told.items():
+                rows.setdefault(name, []).append(_psnr(output.cpu(), _encoded(name, linear[name])))
+            for name, output in with_level(told, linear["albedo"].to(self.device)).items():
+                rows.setdefault(f"{name}_told", []).append(_psnr(output.cpu(), _encoded(name, linear[name])))
+        return {"samples": float(len(data)), **{name: float(torch.cat(values).mean()) for name, values in rows.items()}}
+
+    def _fitted(self, linear: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Renders averaged down to the network's resolution."""
+        found = dict(linear)
+        while next(iter(found.values())).shape[-1] > self.network.config.resolution:
+            found = {name: halved(image) for name, image in found.items()}
+        return found
+
+    def _missed(self, told: Tensor, truth: Tensor) -> Tensor:
+        error = told - truth
+        edges = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
+        return error.abs().mean() + self.settings.edges * edges
+
+
+def with_level(told: Mapping[str, Tensor], albedo: Tensor) -> dict[str, Tensor]:
+    """Albedo and shading in the generators' range, brought to the level of a linear albedo [B, 3, H, W]."""
+    linear = {name: COMPONENT_TRANSFORMS[COMPONENTS[name].transform].from_generator(told[name]) for name in told}
+    change = (level_of(albedo) - level_of(linear["albedo"])).exp()[:, None, None, None]
+    return {
+        "albedo": _encoded("albedo", linear["albedo"] * change),
+        "shading": _encoded("shading", linear["shading"] / change),
+    }
+
+
+def _encoded(component: str, linear: Tensor) -> Tensor:
+    return COMPONENT_TRANSFORMS[COMPONENTS[component].transform].to_generator(linear)  # type: ignore[no-any-return]
+
+
+def _psnr(told: Tensor, truth: Tensor) -> Tensor:
+    """[B] in dB, of values in [-1, 1]."""
+    error = ((told.clamp(-1.0, 1.0) - truth.clamp(-1.0, 1.0)) / 2.0).square().mean(dim=(1, 2, 3))
+    return -10.0 * error.clamp_min(1e-10).log10()
