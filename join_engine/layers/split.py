@@ -44,6 +44,7 @@ _CLIPPED = 0.995  # above it, what a camera shows is no measure of the light
 _USUAL = (0.06, 0.38)  # mean luminances of the photos that the network has seen
 _NEARLY_CLIPPED = 0.8  # and from here on cameras begin to bend
 _READABLE = 0.2  # share of diffuse light of which half a colour can be read
+_COLOUR_LOST = 4  # power of it that colours are read with: a highlight takes them before it takes the grain
 # Specular against the mean of the picture: from where on, and from where on surely, it is a highlight.
 _FAINT, _STRONG = 0.1, 0.6
 _SMOOTH = 16  # pixels of the shorter side, at most twice as many, that a highlight's tone is told at
@@ -158,8 +159,9 @@ def _layers(shares: Shares, colour: np.ndarray, level: float, ceiling: float, gl
     paint, readable = _paint(shares, ceiling, glossy)
     tone = _tone(shares, paint, readable) if glossy else torch.zeros_like(paint)
     paint = paint + tone
-    filled = _filled(paint, readable)
-    albedo = readable * paint + (1.0 - readable) * filled
+    grey = paint.mean(dim=1, keepdim=True)
+    filled = _filled(grey, readable) + _filled(paint - grey, readable**_COLOUR_LOST)
+    albedo = _read(paint, filled, readable)
     brighter = _brighter(albedo, shares.visible, level)
     diffuse = log_light(luminance((shares.image - shares.specular).clamp_min(0.0)))
     base = shares.shading - shares.share * diffuse
@@ -173,7 +175,7 @@ def _layers(shares: Shares, colour: np.ndarray, level: float, ceiling: float, gl
         shading = base + share * log_light(luminance((image - specular).clamp_min(0.0)))
         here = replace(shares, image=image, visible=visible, specular=specular, shading=shading)
         paint, readable = _paint(here, ceiling, glossy)
-        albedo = (readable * (paint + tone) + (1.0 - readable) * around + brighter).exp()
+        albedo = (_read(paint + tone, around, readable) + brighter).exp()
         for name, layer in _exact(image, albedo, (shading - brighter).exp(), ceiling).items():
             layers[name][rows] = layer[0].permute(1, 2, 0).cpu().numpy()
     if not glossy:
@@ -196,6 +198,13 @@ def _paint(photo: Shares, ceiling: float, glossy: bool) -> tuple[Tensor, Tensor]
         ((peak - _NEARLY_CLIPPED) / (_CLIPPED - _NEARLY_CLIPPED)).clamp(0.0, 1.0) if ceiling < math.inf else 0.0 * peak
     )
     return paint, told * (1.0 - bent.square() * (3.0 - 2.0 * bent)) * (photo.visible > 0.5)
+
+
+def _read(paint: Tensor, around: Tensor, readable: Tensor) -> Tensor:
+    """Logarithm of the albedo [1, 3, h, w]: as far as it can be read the pixels', else that of their surroundings."""
+    grey, usual = paint.mean(dim=1, keepdim=True), around.mean(dim=1, keepdim=True)
+    colour = (paint - grey) - (around - usual)
+    return around + readable * (grey - usual) + readable**_COLOUR_LOST * colour
 
 
 def _tone(photo: Shares, paint: Tensor, readable: Tensor) -> Tensor:
