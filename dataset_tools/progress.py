@@ -20,7 +20,7 @@ import time
 from collections import deque
 from typing import Any
 
-from dataset_tools.shards import Shard
+from dataset_tools.storage.shards import Shard
 
 _WINDOW = 200
 

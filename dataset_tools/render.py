@@ -27,7 +27,7 @@ def _run() -> int:
     if reason:
         print(f"error: {reason}", file=sys.stderr)
         return 1
-    from dataset_tools.cli import main
+    from dataset_tools.commands.main import main
 
     return main(sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:])
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset_tools import cli
+from dataset_tools.commands import main as cli
 from join_engine.commands.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataset_tools.errors import UserError
-from dataset_tools.passes import PASSES
-from dataset_tools.shards import SHARD_SIZE
-from dataset_tools.worker_process import this_command
+from dataset_tools.storage.passes import PASSES
+from dataset_tools.storage.shards import SHARD_SIZE
+from dataset_tools.workers.worker_process import this_command
 
 SEED = 0
 

@@ -15,10 +15,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import bpy  # type: ignore[import]
 
-from dataset_tools import passes
+from dataset_tools.rendering.render import Quality, Renderer
 from dataset_tools.scenes.build import build_scene, clear_scene
-from dataset_tools.scenes.render import Quality, Renderer
 from dataset_tools.specs import describe
+from dataset_tools.storage import passes
 
 
 def main(dataset: str, seed: str, index: str, resolution: str, samples: str, folder: str) -> None:

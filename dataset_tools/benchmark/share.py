@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from dataset_tools.job import Job
+from dataset_tools.rendering.job import Job
 
 SEED = 0
 # Paths that are set against one another, and samples that fill the templates of materials first.
@@ -39,7 +39,7 @@ def measure(dataset: str, resolution: int, count: int, warm: int = _WARM) -> Sha
 
 
 def _seconds(dataset: str, resolution: int, count: int, paths: int, warm: int) -> float:
-    from dataset_tools.produce import Producer
+    from dataset_tools.rendering.produce import Producer
     from dataset_tools.scenes.build import build_scene, clear_scene
     from dataset_tools.specs import describe
 

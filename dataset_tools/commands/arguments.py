@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import argparse
 
-from dataset_tools import affinity, packages
+from dataset_tools import packages
 from dataset_tools.errors import UserError
+from dataset_tools.workers import affinity
 
 
 def command(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:

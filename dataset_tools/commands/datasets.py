@@ -7,9 +7,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from dataset_tools import exports, layers, samples
 from dataset_tools.commands.arguments import command, mebibytes, natural, positive
-from dataset_tools.specs.seeds import SPLITS
+from dataset_tools.description.seeds import SPLITS
+from dataset_tools.packs import exports, samples
+from dataset_tools.storage import layers
 
 
 def add(commands: argparse._SubParsersAction) -> None:

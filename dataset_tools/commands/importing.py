@@ -7,8 +7,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from dataset_tools import cards, imports, mapping
 from dataset_tools.commands.arguments import command
+from dataset_tools.imports import importer as imports
+from dataset_tools.imports import mapping
+from dataset_tools.inspection import cards
 
 
 def add(commands: argparse._SubParsersAction) -> None:

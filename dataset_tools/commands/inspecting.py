@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dataset_tools import cards, preview, shards, stats, stats_plot, stats_text, verify
 from dataset_tools.commands.arguments import command, natural, positive
+from dataset_tools.description.seeds import SPLITS
 from dataset_tools.errors import UserError
-from dataset_tools.exports import ALL_SPLITS
-from dataset_tools.specs.seeds import SPLITS
+from dataset_tools.inspection import cards, preview, stats, stats_plot, stats_text, verify
+from dataset_tools.packs.exports import ALL_SPLITS
+from dataset_tools.storage import shards
 
 
 def add(commands: argparse._SubParsersAction) -> None:

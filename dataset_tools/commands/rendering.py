@@ -9,10 +9,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dataset_tools import cards, specs
+from dataset_tools import specs
 from dataset_tools.commands.arguments import command, index_range, natural, positive, share
 from dataset_tools.errors import UserError
-from dataset_tools.job import DEVICES, Job
+from dataset_tools.inspection import cards
+from dataset_tools.rendering.job import DEVICES, Job
 
 _SLURM = """One array job of a hundred parts, all into one folder (a multiple of 64 each):
   sbatch --array=0-99 --cpus-per-task=8 --wrap 'a=$((SLURM_ARRAY_TASK_ID * 1024)); \\
@@ -75,7 +76,9 @@ def _add_lighting(parser: argparse.ArgumentParser, shares: Mapping[str, float]) 
 
 
 def _render(options: argparse.Namespace, arguments: Sequence[str]) -> None:
-    from dataset_tools import estimate, progress, ray_jobs, workers
+    from dataset_tools import progress
+    from dataset_tools.workers import estimate, ray_jobs
+    from dataset_tools.workers import pool as workers
 
     if options.estimate:
         print(estimate.estimate(_job(options), options.workers))

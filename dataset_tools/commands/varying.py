@@ -8,12 +8,13 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dataset_tools import relit, restyle, specs
+from dataset_tools import specs
 from dataset_tools.commands.arguments import command, index_range, natural, positive, share, start_blender
-from dataset_tools.job import Job
+from dataset_tools.packs import relit, restyle
+from dataset_tools.packs.variants import Written
+from dataset_tools.rendering.job import Job
 from dataset_tools.specs.relighting import ATTRIBUTES
 from dataset_tools.specs.restyling import PROPERTIES
-from dataset_tools.variants import Written
 
 
 def add(commands: argparse._SubParsersAction) -> None:

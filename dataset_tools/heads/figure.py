@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dataset_tools.description.person import Person
 from dataset_tools.heads import alignment, masks, regions, shape
 from dataset_tools.heads.base import Base
 from dataset_tools.heads.strands import Surface
-from dataset_tools.specs.person import Person
 
 # What lies below the chest or beyond the shoulders is left out, in metres of the base mesh.
 _LOWEST = 0.47

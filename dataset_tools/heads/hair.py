@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dataset_tools.description.person import Hair
 from dataset_tools.heads import masks
 from dataset_tools.heads.figure import Figure
 from dataset_tools.heads.strands import Flow, Roots, cut_off, following, grown, roots
-from dataset_tools.specs.person import Hair
 
 Array = np.ndarray
 

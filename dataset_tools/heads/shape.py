@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from dataset_tools.description.person import Build, Person
 from dataset_tools.heads.base import Base
-from dataset_tools.specs.person import Build, Person
 
 # Ages in years at which the targets were modelled.
 _AGES = (("baby", 1.0), ("child", 12.0), ("young", 25.0), ("old", 90.0))

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from dataset_tools.description.covering import Color
+from dataset_tools.description.person import Eyes, Hair, Skin
 from dataset_tools.materials.graph import Graph, Socket, Value
-from dataset_tools.specs.description import Color
-from dataset_tools.specs.person import Eyes, Hair, Skin
 
 # Mean free paths of green and blue light in skin as shares of that of red light.
 _SCATTER = (1.0, 0.36, 0.2)

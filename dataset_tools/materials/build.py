@@ -10,6 +10,8 @@ from typing import Any
 
 import bpy  # type: ignore[import]
 
+from dataset_tools.description.covering import Covering, Mask, Material
+from dataset_tools.description.sampling import LIGHTEST
 from dataset_tools.errors import UserError
 from dataset_tools.materials import trees
 from dataset_tools.materials.finish import finished, uneven
@@ -17,8 +19,6 @@ from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.library import FAMILIES
 from dataset_tools.materials.surface import Coordinates, Surface, blended
 from dataset_tools.materials.weather import weathered
-from dataset_tools.specs.description import Covering, Mask, Material
-from dataset_tools.specs.sampling import LIGHTEST
 
 # What any surface reflects at least; and soot, black ink and the pits of what is black, where a photo is black too.
 _DARKEST, _BLACKEST = 0.01, 0.002

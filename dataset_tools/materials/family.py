@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dataset_tools.description.covering import Color, Material
 from dataset_tools.materials.graph import Graph
 from dataset_tools.materials.surface import Coordinates, Surface
-from dataset_tools.specs.description import Color, Material
 
 NodeFunction = Callable[[Graph, Coordinates, Material], Surface]
 ParameterSampler = Callable[[np.random.Generator], dict[str, float]]

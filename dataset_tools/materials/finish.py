@@ -6,10 +6,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from dataset_tools.description.covering import Finish, Material
+from dataset_tools.description.sampling import LIGHTEST
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.surface import Coordinates, Surface
-from dataset_tools.specs.description import Finish, Material
-from dataset_tools.specs.sampling import LIGHTEST
 
 _SMOOTHEST = 0.03
 # The linear luminance that a change of contrast leaves as it is.

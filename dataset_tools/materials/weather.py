@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dataset_tools.description.covering import Material, Weather
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.library.metal import rust_color
 from dataset_tools.materials.surface import Coordinates, Surface
-from dataset_tools.specs.description import Material, Weather
 from join_engine.color import LUMINANCE_WEIGHTS
 
 _SMOOTHEST = 0.03

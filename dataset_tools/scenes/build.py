@@ -11,6 +11,8 @@ import bpy  # type: ignore[import]
 from mathutils import Matrix  # type: ignore[import]
 from mathutils import Vector as BlenderVector
 
+from dataset_tools.description.covering import Vector
+from dataset_tools.description.scene import Blocker, Camera, Light, Object, Room, Scene, Tile
 from dataset_tools.materials import trees
 from dataset_tools.materials.build import build_material
 from dataset_tools.scenes.blockers import blocker_mesh
@@ -18,10 +20,9 @@ from dataset_tools.scenes.environment import add_world
 from dataset_tools.scenes.items import current_scene as _scene
 from dataset_tools.scenes.items import link as _link
 from dataset_tools.scenes.items import new_mesh as _mesh
-from dataset_tools.scenes.meshes import bulged, grid, primitive, rectangle
 from dataset_tools.scenes.portrait import add_portrait
 from dataset_tools.scenes.still_life import add_ground, add_thing
-from dataset_tools.specs.description import Blocker, Camera, Light, Object, Room, Scene, Tile, Vector
+from dataset_tools.shapes.meshes import bulged, grid, primitive, rectangle
 
 _BLOCKER_COLOR = (0.12, 0.12, 0.1)
 

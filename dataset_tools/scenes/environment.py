@@ -12,9 +12,9 @@ from typing import Any
 import bpy  # type: ignore[import]
 import numpy as np
 
+from dataset_tools.description.scene import Environment, Fill
 from dataset_tools.errors import UserError
-from dataset_tools.specs.description import Environment, Fill
-from dataset_tools.specs.environments import OWN_FOLDER
+from dataset_tools.sources.environments import OWN_FOLDER
 from join_engine.color import LUMINANCE_WEIGHTS
 
 # What the ground under a cloudy sky gives back, beside the zenith's radiance.

@@ -7,9 +7,9 @@ import math
 
 import numpy as np
 
-from dataset_tools.scenes.meshes import MeshData, lattice, quads
+from dataset_tools.description.scene import Ground
+from dataset_tools.shapes.meshes import MeshData, lattice, quads
 from dataset_tools.shapes.sheet import relief
-from dataset_tools.specs.description import Ground
 
 _CELLS = 160
 _ARC = 12

@@ -8,8 +8,8 @@ from typing import Any
 import bpy  # type: ignore[import]
 import numpy as np
 
-from dataset_tools.scenes.meshes import MeshData
-from dataset_tools.specs.description import Vector
+from dataset_tools.description.covering import Vector
+from dataset_tools.shapes.meshes import MeshData
 
 
 def current_scene() -> Any:

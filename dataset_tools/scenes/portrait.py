@@ -11,6 +11,9 @@ from typing import Any
 import bpy  # type: ignore[import]
 import numpy as np
 
+from dataset_tools.description.covering import Color, Covering
+from dataset_tools.description.person import Backdrop, Hair, Portrait
+from dataset_tools.description.scene import Camera
 from dataset_tools.errors import UserError
 from dataset_tools.heads import base, eyes, garments, hair, regions
 from dataset_tools.heads.figure import Figure, figure, tints
@@ -19,9 +22,7 @@ from dataset_tools.materials import body, trees
 from dataset_tools.materials.build import build_material
 from dataset_tools.materials.graph import Graph
 from dataset_tools.scenes.items import link, new_mesh
-from dataset_tools.scenes.meshes import MeshData, rectangle
-from dataset_tools.specs.description import Camera, Color, Covering
-from dataset_tools.specs.person import Backdrop, Hair, Portrait
+from dataset_tools.shapes.meshes import MeshData, rectangle
 from join_engine.color import srgb_decode
 
 _HERE = (0.0, 0.0, 0.0)

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dataset_tools.scenes.meshes import MeshData
-from dataset_tools.specs.forms import Form
-from dataset_tools.specs.sampling import choose, uniform
+from dataset_tools.description.forms import Form
+from dataset_tools.description.sampling import choose, uniform
+from dataset_tools.shapes.meshes import MeshData
 
 KIND = "facets"
 

@@ -11,10 +11,10 @@ import itertools
 
 import numpy as np
 
-from dataset_tools.scenes.meshes import MeshData, quads, sphere
+from dataset_tools.description.forms import Form
+from dataset_tools.description.sampling import choose, uniform
 from dataset_tools.shapes import curves
-from dataset_tools.specs.forms import Form
-from dataset_tools.specs.sampling import choose, uniform
+from dataset_tools.shapes.meshes import MeshData, quads, sphere
 
 KIND = "figure"
 

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dataset_tools.scenes.meshes import MeshData, quads
+from dataset_tools.description.forms import Form, Numbers
+from dataset_tools.description.sampling import choose, uniform
 from dataset_tools.shapes import curves
-from dataset_tools.specs.forms import Form, Numbers
-from dataset_tools.specs.sampling import choose, uniform
+from dataset_tools.shapes.meshes import MeshData, quads
 
 KIND = "lathe"
 

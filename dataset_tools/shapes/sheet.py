@@ -13,10 +13,10 @@ import math
 
 import numpy as np
 
-from dataset_tools.scenes.meshes import MeshData, lattice, quads
+from dataset_tools.description.forms import Form, Numbers
+from dataset_tools.description.sampling import choose, log_uniform, uniform
 from dataset_tools.shapes import curves
-from dataset_tools.specs.forms import Form, Numbers
-from dataset_tools.specs.sampling import choose, log_uniform, uniform
+from dataset_tools.shapes.meshes import MeshData, lattice, quads
 
 KIND = "sheet"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import importlib
 
+from dataset_tools.description.scene import Scene
+from dataset_tools.description.seeds import split
 from dataset_tools.errors import UserError
-from dataset_tools.specs.description import Scene
-from dataset_tools.specs.seeds import split
-from dataset_tools.specs.sources import Sources
+from dataset_tools.sources import Sources
 
 # Each is a module of this package with a function describe(seed, index, attempt, sources). Loaded on demand: the
 # datasets know the material library, which knows the descriptions of this package.

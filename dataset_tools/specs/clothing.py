@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from dataset_tools.description.covering import Color, Covering, Material
+from dataset_tools.description.forms import Form
+from dataset_tools.description.sampling import choose, from_hsv, log_uniform, natural, uniform
 from dataset_tools.materials.library import FAMILIES
+from dataset_tools.sources.scanned import Scan, Scans
 from dataset_tools.specs.coverings import sample_mask, sample_material
-from dataset_tools.specs.description import Color, Covering, Material
 from dataset_tools.specs.dressing import dressed_scan, finished
-from dataset_tools.specs.forms import Form
-from dataset_tools.specs.sampling import choose, from_hsv, log_uniform, natural, uniform
-from dataset_tools.specs.scanned import Scan, Scans
 
 Weights = Mapping[str, float]
 

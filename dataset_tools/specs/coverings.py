@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from dataset_tools.description.covering import Color, Covering, Mask, Material
+from dataset_tools.description.sampling import choose, log_uniform, palette, uniform, vector
 from dataset_tools.materials.family import Family
 from dataset_tools.materials.library import FAMILIES
-from dataset_tools.specs.description import Color, Covering, Mask, Material
-from dataset_tools.specs.sampling import choose, log_uniform, palette, uniform, vector
-from dataset_tools.specs.scanned import Scans
+from dataset_tools.sources.scanned import Scans
 
 # Bare metal has no diffuse colour, so there is nothing to learn about albedo from it.
 METAL_SHARE = 0.03

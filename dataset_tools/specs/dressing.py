@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from dataset_tools.description.covering import Color, Covering, Finish, Material
+from dataset_tools.description.sampling import choose, log_uniform, uniform
 from dataset_tools.materials.library import FAMILIES
-from dataset_tools.specs import scanned
+from dataset_tools.sources import scanned
+from dataset_tools.sources.scanned import Scans
 from dataset_tools.specs.coverings import sample_mask, sample_material
-from dataset_tools.specs.description import Color, Covering, Finish, Material
-from dataset_tools.specs.sampling import choose, log_uniform, uniform
-from dataset_tools.specs.scanned import Scans
 
 # Bare metal has no diffuse colour: there is little of it, and it is labelled.
 _METALS = 0.05

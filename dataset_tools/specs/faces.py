@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from dataset_tools.description.covering import Color, Covering, Vector
+from dataset_tools.description.person import Build, Eyes, Garment, Glasses, Hair, Hat, Person, Skin
+from dataset_tools.description.sampling import choose, from_hsv, log_uniform, uniform, vector
+from dataset_tools.sources.skins import Skins
 from dataset_tools.specs.coverings import sample_material
-from dataset_tools.specs.description import Color, Covering, Vector
-from dataset_tools.specs.person import Build, Eyes, Garment, Glasses, Hair, Hat, Person, Skin
-from dataset_tools.specs.sampling import choose, from_hsv, log_uniform, uniform, vector
-from dataset_tools.specs.skins import Skins
 from dataset_tools.specs.tones import TONES, skin_color
 
 # Targets by their two ends; "l-" stands for both sides. The number is the standard deviation of their weights.

@@ -11,25 +11,16 @@ import math
 
 import numpy as np
 
+from dataset_tools.description.covering import Color, Covering, Vector
+from dataset_tools.description.person import Backdrop, Portrait
+from dataset_tools.description.sampling import choose, from_hsv, log_uniform, uniform
+from dataset_tools.description.scene import Camera, Environment, Fill, Light, Metering, Scene
+from dataset_tools.description.seeds import generator, noise_seed
+from dataset_tools.sources import Sources
+from dataset_tools.sources.environments import Environments
 from dataset_tools.specs import LIGHTINGS
 from dataset_tools.specs.coverings import sample_covering, sample_material
-from dataset_tools.specs.description import (
-    Camera,
-    Color,
-    Covering,
-    Environment,
-    Fill,
-    Light,
-    Metering,
-    Scene,
-    Vector,
-)
-from dataset_tools.specs.environments import Environments
 from dataset_tools.specs.faces import sample_person
-from dataset_tools.specs.person import Backdrop, Portrait
-from dataset_tools.specs.sampling import choose, from_hsv, log_uniform, uniform
-from dataset_tools.specs.seeds import generator, noise_seed
-from dataset_tools.specs.sources import Sources
 from join_engine.color import LUMINANCE_WEIGHTS
 
 NAME = "heads"

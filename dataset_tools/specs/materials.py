@@ -11,11 +11,12 @@ import math
 
 import numpy as np
 
+from dataset_tools.description.covering import Color, Covering, Vector
+from dataset_tools.description.sampling import choose, log_uniform, uniform
+from dataset_tools.description.scene import Camera, Fill, Light, Scene, Tile
+from dataset_tools.description.seeds import generator, noise_seed
+from dataset_tools.sources import Sources
 from dataset_tools.specs.coverings import sample_covering
-from dataset_tools.specs.description import Camera, Color, Covering, Fill, Light, Scene, Tile, Vector
-from dataset_tools.specs.sampling import choose, log_uniform, uniform
-from dataset_tools.specs.seeds import generator, noise_seed
-from dataset_tools.specs.sources import Sources
 
 NAME = "materials"
 

@@ -13,15 +13,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dataset_tools import shapes
+from dataset_tools.description.covering import Vector
+from dataset_tools.description.forms import Form
+from dataset_tools.description.sampling import choose, log_uniform, uniform
+from dataset_tools.description.scene import Camera, Fill, Ground, Metering, Scene, Thing
+from dataset_tools.description.seeds import generator, noise_seed
 from dataset_tools.shapes.sheet import draw_folds
+from dataset_tools.sources import Sources
+from dataset_tools.sources.scanned import Scans
 from dataset_tools.specs import LIGHTINGS
 from dataset_tools.specs.clothing import cover, cover_backdrop, cover_ground, cover_wall
-from dataset_tools.specs.description import Camera, Fill, Ground, Metering, Scene, Thing, Vector
-from dataset_tools.specs.forms import Form
-from dataset_tools.specs.sampling import choose, log_uniform, uniform
-from dataset_tools.specs.scanned import Scans
-from dataset_tools.specs.seeds import generator, noise_seed
-from dataset_tools.specs.sources import Sources
 from dataset_tools.specs.staging import Stage, light, outdoors
 
 NAME = "objects"

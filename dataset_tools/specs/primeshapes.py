@@ -11,12 +11,13 @@ import math
 
 import numpy as np
 
+from dataset_tools.description.covering import Color, Vector
+from dataset_tools.description.sampling import choose, log_uniform, uniform, vector
+from dataset_tools.description.scene import Camera, Fill, Light, Object, Room, Scene
+from dataset_tools.description.seeds import generator, noise_seed
+from dataset_tools.sources import Sources
+from dataset_tools.sources.scanned import Scans
 from dataset_tools.specs.coverings import sample_covering
-from dataset_tools.specs.description import Camera, Color, Fill, Light, Object, Room, Scene, Vector
-from dataset_tools.specs.sampling import choose, log_uniform, uniform, vector
-from dataset_tools.specs.scanned import Scans
-from dataset_tools.specs.seeds import generator, noise_seed
-from dataset_tools.specs.sources import Sources
 
 NAME = "primeshapes"
 

@@ -21,9 +21,10 @@ from dataclasses import replace
 import numpy as np
 
 from dataset_tools import specs
+from dataset_tools.description.covering import Vector
+from dataset_tools.description.lighting import facing_shading
+from dataset_tools.description.scene import Light, Scene
 from dataset_tools.errors import UserError
-from dataset_tools.specs.description import Light, Scene, Vector
-from dataset_tools.specs.lighting import facing_shading
 
 ATTRIBUTES = ("left_right", "up_down", "distance", "size", "intensity")
 

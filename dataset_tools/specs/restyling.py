@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dataset_tools.description.covering import Covering, Finish, Material, Weather
+from dataset_tools.description.scene import Scene
 from dataset_tools.errors import UserError
-from dataset_tools.specs.description import Covering, Finish, Material, Scene, Weather
 from dataset_tools.specs.relighting import picture_width
 
 # Patches of wear and water a picture across: as large as one sees them on a thing in the hand.

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dataset_tools.specs.description import Blocker, Camera, Color, Environment, Light, Vector
-from dataset_tools.specs.sampling import choose, log_uniform, uniform
-from dataset_tools.specs.sources import Sources
+from dataset_tools.description.covering import Color, Vector
+from dataset_tools.description.sampling import choose, log_uniform, uniform
+from dataset_tools.description.scene import Blocker, Camera, Environment, Light
+from dataset_tools.sources import Sources
 
 # Shading that Blender's sky without its sun gives a surface that faces up, by the sun's elevation in degrees, measured.
 _SKY_AT, _SKY = (0.0, 3.0, 10.0, 25.0, 45.0, 70.0, 90.0), (0.4, 0.92, 1.8, 2.56, 2.95, 3.1, 3.15)

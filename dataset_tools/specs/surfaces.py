@@ -13,25 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dataset_tools.description.covering import Color, Covering, Vector
+from dataset_tools.description.sampling import choose, log_uniform, uniform
+from dataset_tools.description.scene import Blocker, Camera, Environment, Fill, Light, Metering, Scene, Tile
+from dataset_tools.description.seeds import generator, noise_seed
+from dataset_tools.sources import Sources
 from dataset_tools.specs import LIGHTINGS
-from dataset_tools.specs.description import (
-    Blocker,
-    Camera,
-    Color,
-    Covering,
-    Environment,
-    Fill,
-    Light,
-    Metering,
-    Scene,
-    Tile,
-    Vector,
-)
 from dataset_tools.specs.dressing import sample_dressed
 from dataset_tools.specs.materials import brightness, footprint, view_axes
-from dataset_tools.specs.sampling import choose, log_uniform, uniform
-from dataset_tools.specs.seeds import generator, noise_seed
-from dataset_tools.specs.sources import Sources
 
 NAME = "surfaces"
 

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from dataset_tools.specs.description import Color
+from dataset_tools.description.covering import Color
 
 # The six usual classes from the lightest to the darkest, and the range of each in degrees.
 TONES: dict[str, tuple[float, float]] = {

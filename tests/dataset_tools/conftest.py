@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dataset_tools import shards
+from dataset_tools.description.seeds import split
 from dataset_tools.specs import describe
-from dataset_tools.specs.seeds import split
+from dataset_tools.storage import shards
 from tests.dataset_tools.invented import RESOLUTION, SEED, invented_passes, stored_exr
 
 

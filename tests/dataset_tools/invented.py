@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataset_tools import exr, passes
+from dataset_tools.storage import exr, passes
 
 SEED = 5
 RESOLUTION = 16

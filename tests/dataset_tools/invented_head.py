@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from dataset_tools.description.person import Person
 from dataset_tools.heads import regions
 from dataset_tools.heads.base import Base, Part
 from dataset_tools.heads.shape import weights
-from dataset_tools.specs.person import Person
 
 # The base mesh's skull and chest, in metres: centre and radii.
 _SKULL = ((0.0, -0.055, 0.72), (0.075, 0.10, 0.125))

@@ -19,10 +19,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from dataset_tools import progress, shards, specs, worker, worker_process, workers
+from dataset_tools import progress, specs
 from dataset_tools.errors import UserError
-from dataset_tools.job import Job
-from dataset_tools.shards import Sample
+from dataset_tools.rendering.job import Job
+from dataset_tools.storage import shards
+from dataset_tools.storage.shards import Sample
+from dataset_tools.workers import pool as workers
+from dataset_tools.workers import worker, worker_process
 
 HARM = json.loads(os.environ.get("HARM", "{}"))
 
@@ -63,15 +66,15 @@ class InventedProducer:
 def _invent_blender() -> None:
     app = types.SimpleNamespace(version=tuple(json.loads(os.environ.get("BLENDER", "[4, 5, 0]"))))
     device = types.SimpleNamespace(choose=lambda kind: "cpu", name=lambda kind: "CPU")
-    scenes = types.ModuleType("dataset_tools.scenes")
-    scenes.device = device  # type: ignore[attr-defined]
-    scenes.textures = types.SimpleNamespace(check=lambda job, sources: None)  # type: ignore[attr-defined]
     sys.modules["bpy"] = types.SimpleNamespace(app=app)  # type: ignore[assignment]
-    sys.modules["dataset_tools.scenes"] = scenes
-    sys.modules["dataset_tools.produce"] = types.SimpleNamespace(Producer=InventedProducer)  # type: ignore[assignment]
-    sys.modules["dataset_tools.scenes.render"] = types.SimpleNamespace(  # type: ignore[assignment]
-        blender_version=lambda: "invented"
-    )
+    parts = {
+        "device": device,
+        "textures": types.SimpleNamespace(check=lambda job, sources: None),
+        "produce": types.SimpleNamespace(Producer=InventedProducer),
+        "render": types.SimpleNamespace(blender_version=lambda: "invented"),
+    }
+    for name, part in parts.items():
+        sys.modules[f"dataset_tools.rendering.{name}"] = part  # type: ignore[assignment]
 
 
 def _run(out: str, count: str, processes: str, timeout: str = "20") -> int:

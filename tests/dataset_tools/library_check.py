@@ -16,11 +16,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import bpy
 
+from dataset_tools.description.covering import Covering, Mask
+from dataset_tools.description.scene import Scene
 from dataset_tools.materials.library import FAMILIES
-from dataset_tools.scenes.render import Quality, Renderer
+from dataset_tools.rendering.render import Quality, Renderer
 from dataset_tools.specs import describe
 from dataset_tools.specs.coverings import sample_material
-from dataset_tools.specs.description import Covering, Mask, Scene
 
 SIZE = 24
 

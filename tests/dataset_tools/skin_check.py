@@ -12,9 +12,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from dataset_tools import passes
-from dataset_tools.scenes import render as renders
-from dataset_tools.specs.description import Camera, Environment, Fill, Scene
+from dataset_tools.description.scene import Camera, Environment, Fill, Scene
+from dataset_tools.rendering import render as renders
+from dataset_tools.storage import passes
 
 BASE = (0.5, 0.3, 0.2)
 # Principled inputs of each ball beside its base colour.

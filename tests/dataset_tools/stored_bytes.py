@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
-from dataset_tools import passes, shards  # noqa: E402
+from dataset_tools.storage import passes, shards  # noqa: E402
 
 STORED = Path(__file__).with_suffix(".json")
 # Enough for most families of materials; small, since a wrong byte is as wrong in a small picture.

@@ -18,16 +18,19 @@ import pytest
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from dataset_tools import passes, shards, specs, workers
+from dataset_tools import specs
+from dataset_tools.description.covering import Covering, Material
+from dataset_tools.description.scene import Scene
+from dataset_tools.description.seeds import generator
 from dataset_tools.materials.family import Family
 from dataset_tools.materials.graph import Graph
 from dataset_tools.materials.library import FAMILIES
 from dataset_tools.materials.surface import Coordinates, Surface
+from dataset_tools.sources import Sources
 from dataset_tools.specs import materials
 from dataset_tools.specs.coverings import sample_material
-from dataset_tools.specs.description import Covering, Material, Scene
-from dataset_tools.specs.seeds import generator
-from dataset_tools.specs.sources import Sources
+from dataset_tools.storage import passes, shards
+from dataset_tools.workers import pool as workers
 
 NAME = "targets"
 
@@ -95,7 +98,7 @@ def test_without_these_lines_nobody_knows_them() -> None:
 
 
 if __name__ == "__main__":
-    from dataset_tools.cli import main
+    from dataset_tools.commands.main import main
 
     add()
     workers.this_command = lambda file=None: [sys.executable, __file__]

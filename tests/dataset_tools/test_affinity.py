@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from dataset_tools import affinity
+from dataset_tools.workers import affinity
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no processor affinity")

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_tools import benchmark, passes
+from dataset_tools import benchmark
 from dataset_tools.benchmark.share import Share
+from dataset_tools.storage import passes
 
 needs_blender = pytest.mark.skipif(
     not all(importlib.util.find_spec(name) for name in ("bpy", "OpenEXR")), reason="needs the bpy and OpenEXR packages"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dataset_tools import packages
-from dataset_tools.cli import main
+from dataset_tools.commands.main import main
 from dataset_tools.errors import UserError
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_tools import denoise
-from dataset_tools.denoise import Denoiser
 from dataset_tools.errors import UserError
+from dataset_tools.rendering import denoise
+from dataset_tools.rendering.denoise import Denoiser
 
 SIZE = 64
 _SPEC = importlib.util.find_spec("bpy")

@@ -57,7 +57,7 @@ def _device(
     )
     monkeypatch.setitem(sys.modules, "bpy", bpy)
     # Under no name, so that no other test finds the one with the invented bpy.
-    spec = importlib.util.spec_from_file_location("device", SCRIPT.parent / "scenes" / "device.py")
+    spec = importlib.util.spec_from_file_location("device", SCRIPT.parent / "rendering" / "device.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

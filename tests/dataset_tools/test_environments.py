@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_tools import exr, shards
 from dataset_tools.errors import UserError
-from dataset_tools.specs.environments import find_environments, fingerprint
+from dataset_tools.sources.environments import find_environments, fingerprint
+from dataset_tools.storage import exr, shards
 
-SCRIPT = Path(shards.__file__).with_name("render.py")
+SCRIPT = Path(shards.__file__).parents[1] / "render.py"
 
 
 def _hdr(width: int = 64, height: int = 32, *, encoded: bool = True) -> bytes:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dataset_tools import estimate
 from dataset_tools.errors import UserError
-from dataset_tools.job import Job
+from dataset_tools.rendering.job import Job
+from dataset_tools.workers import estimate
 
 TOOL = Path(__file__).with_name("invented_tool.py")
 

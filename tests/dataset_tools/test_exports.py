@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_tools import components, contents, passes, shards
-from dataset_tools.cli import main
+from dataset_tools.commands.main import main
+from dataset_tools.description.seeds import split
 from dataset_tools.errors import UserError
-from dataset_tools.exports import ALL_SPLITS, Export, Exported, export, light_member
-from dataset_tools.samples import write_sample
+from dataset_tools.packs.exports import ALL_SPLITS, Export, Exported, export, light_member
+from dataset_tools.packs.samples import write_sample
 from dataset_tools.specs import describe
 from dataset_tools.specs.relighting import held_attributes, light_attributes
-from dataset_tools.specs.seeds import split
+from dataset_tools.storage import components, contents, passes, shards
 from join_engine.color import reinhard_encode, srgb_encode
 from tests.dataset_tools.invented import SEED, invented_passes
 

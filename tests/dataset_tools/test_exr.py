@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_tools import exr
 from dataset_tools.errors import UserError
+from dataset_tools.storage import exr
 
 OpenEXR = pytest.importorskip("OpenEXR")
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dataset_tools import gate
+from dataset_tools.description.scene import Scene
 from dataset_tools.errors import UserError
+from dataset_tools.rendering import gate
+from dataset_tools.rendering.takes import Rendered, Take, take
 from dataset_tools.specs import describe
-from dataset_tools.specs.description import Scene
-from dataset_tools.takes import Rendered, Take, take
 from tests.dataset_tools.invented import invented_passes
 
 Passes = dict[str, np.ndarray]

@@ -18,21 +18,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_tools import contents, packages, passes, shards
+from dataset_tools import packages
+from dataset_tools.description.person import Build, Person
+from dataset_tools.description.scene import Scene
+from dataset_tools.description.seeds import SPLITS
 from dataset_tools.errors import UserError
 from dataset_tools.heads import alignment, base, eyes, garments, hair, masks, regions, shape
 from dataset_tools.heads.figure import Figure, figure, tints
 from dataset_tools.materials import body
+from dataset_tools.sources import Sources
+from dataset_tools.sources.skins import find_skins, fingerprint
 from dataset_tools.specs import describe
-from dataset_tools.specs.description import Scene
-from dataset_tools.specs.person import Build, Person
-from dataset_tools.specs.seeds import SPLITS
-from dataset_tools.specs.skins import find_skins, fingerprint
-from dataset_tools.specs.sources import Sources
 from dataset_tools.specs.tones import TONES, skin_color, typology_angle
+from dataset_tools.storage import contents, passes, shards
 from tests.dataset_tools.invented_head import invented_base, write_targets
 
-SCRIPT = Path(shards.__file__).with_name("render.py")
+SCRIPT = Path(shards.__file__).parents[1] / "render.py"
 SCENES = [describe("heads", 3, index) for index in range(240)]
 DISTANCE, HALF = 1.2, 0.124
 

@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dataset_tools import exr, imports, layers, shards
-from dataset_tools.cli import main
+from dataset_tools.commands.main import main
+from dataset_tools.description.seeds import SPLITS
 from dataset_tools.errors import UserError
-from dataset_tools.mapping import read_mapping
-from dataset_tools.specs.seeds import SPLITS
-from dataset_tools.verify import verify
+from dataset_tools.imports import importer as imports
+from dataset_tools.imports.mapping import read_mapping
+from dataset_tools.inspection.verify import verify
+from dataset_tools.storage import exr, layers, shards
 from join_engine.color import srgb_decode
 
 Image = pytest.importorskip("PIL.Image")
 
-SHIPPED = Path(imports.__file__).with_name("mappings") / "lumos-faces.json"
+SHIPPED = Path(imports.__file__).with_name("lumos-faces.json")
 SIZE = 8
 # Eq. 15 and 16 over files as different as they come.
 MAPPING: dict[str, Any] = {

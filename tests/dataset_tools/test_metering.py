@@ -6,9 +6,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dataset_tools import passes
-from dataset_tools.metering import exposed, exposure
-from dataset_tools.specs.description import Metering
+from dataset_tools.description.scene import Metering
+from dataset_tools.rendering.metering import exposed, exposure
+from dataset_tools.storage import passes
 from join_engine.color import LUMINANCE_WEIGHTS
 from tests.dataset_tools.invented import invented_passes
 

@@ -14,14 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_tools import gate, layers, metering, passes, shapes, shards
+from dataset_tools import shapes
+from dataset_tools.description.forms import Form
+from dataset_tools.description.scene import Metering, Scene, Thing
+from dataset_tools.description.seeds import generator
+from dataset_tools.rendering import gate, metering
 from dataset_tools.scenes.ground import ground_mesh, wall_mesh
-from dataset_tools.scenes.meshes import MeshData
+from dataset_tools.shapes.meshes import MeshData
 from dataset_tools.specs import LIGHTINGS, describe
-from dataset_tools.specs.description import Metering, Scene, Thing
-from dataset_tools.specs.forms import Form
 from dataset_tools.specs.restyling import restyled
-from dataset_tools.specs.seeds import generator
+from dataset_tools.storage import layers, passes, shards
 from tests.dataset_tools.invented import invented_passes
 
 SCENES = [describe("objects", 3, index) for index in range(120)]
@@ -243,7 +245,7 @@ needs_bpy = pytest.mark.skipif(
 
 
 def _run(*arguments: str) -> str:
-    command = [sys.executable, str(Path(shards.__file__).with_name("render.py")), *arguments]
+    command = [sys.executable, str(Path(shards.__file__).parents[1] / "render.py"), *arguments]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr + result.stdout
     return result.stdout

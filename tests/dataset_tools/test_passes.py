@@ -8,8 +8,8 @@ import struct
 import numpy as np
 import pytest
 
-from dataset_tools import passes
 from dataset_tools.errors import UserError
+from dataset_tools.storage import passes
 from tests.dataset_tools.invented import NEW_NAMES, OLD_NAMES, blender_exr, invented_passes, stored_exr
 
 

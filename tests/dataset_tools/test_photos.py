@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_tools import layers, photos, stats
-from dataset_tools.cli import main
+from dataset_tools.commands.main import main
 from dataset_tools.errors import UserError
-from dataset_tools.exports import choose
-from dataset_tools.shards import entries
+from dataset_tools.inspection import photos, stats
+from dataset_tools.packs.exports import choose
+from dataset_tools.storage import layers
+from dataset_tools.storage.shards import entries
 from tests.dataset_tools.invented import RESOLUTION
 
 Image = pytest.importorskip("PIL.Image")

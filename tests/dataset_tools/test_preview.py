@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_tools import layers, preview, shards
-from dataset_tools.cli import main
+from dataset_tools.commands.main import main
 from dataset_tools.errors import UserError
-from dataset_tools.preview import Sheet
+from dataset_tools.inspection import preview
+from dataset_tools.inspection.preview import Sheet
+from dataset_tools.storage import layers, shards
 from tests.dataset_tools.invented import RESOLUTION, SEED, invented_passes, stored_exr
 
 Image = pytest.importorskip("PIL.Image")

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from dataset_tools import quarantine, ray_jobs, shards, workers
 from dataset_tools.errors import UserError
-from dataset_tools.job import Job
 from dataset_tools.progress import Reporter
+from dataset_tools.rendering.job import Job
+from dataset_tools.storage import shards
+from dataset_tools.workers import pool as workers
+from dataset_tools.workers import quarantine, ray_jobs
 
 TOOL = Path(__file__).with_name("invented_tool.py")
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the ray package")

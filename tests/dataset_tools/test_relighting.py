@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dataset_tools.description.lighting import light_metadata
+from dataset_tools.description.scene import Light, Scene
 from dataset_tools.errors import UserError
 from dataset_tools.specs import describe
-from dataset_tools.specs.description import Light, Scene
-from dataset_tools.specs.lighting import light_metadata
 from dataset_tools.specs.relighting import ATTRIBUTES, held_attributes, light_attributes, moved
 
 SCENES = [describe(dataset, 3, index) for dataset in ("materials", "primeshapes") for index in range(6)]

@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dataset_tools import passes, shards
+from dataset_tools.description.scene import Scene
 from dataset_tools.specs import describe
-from dataset_tools.specs.description import Scene
 from dataset_tools.specs.relighting import spread
+from dataset_tools.storage import passes, shards
 
 pytestmark = pytest.mark.skipif(
     not all(importlib.util.find_spec(name) for name in ("bpy", "OpenEXR")), reason="needs the bpy and OpenEXR packages"
 )
 
-SCRIPT = Path(shards.__file__).with_name("render.py")
+SCRIPT = Path(shards.__file__).parents[1] / "render.py"
 SEED = 11
 # Two samples before and two after the border of a shard.
 START = shards.SHARD_SIZE - 2

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 
+from dataset_tools.description.lighting import facing_shading
+from dataset_tools.description.scene import Metering, Scene
 from dataset_tools.errors import UserError
 from dataset_tools.specs import describe
-from dataset_tools.specs.description import Metering, Scene
-from dataset_tools.specs.lighting import facing_shading
 from dataset_tools.specs.relighting import light_attributes, picture_width, under_light_of
 from dataset_tools.specs.restyling import PROPERTIES, restyled
 

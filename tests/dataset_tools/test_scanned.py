@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_tools import passes, shards
+from dataset_tools.storage import passes, shards
 from join_engine.color import srgb_decode
 
 pytestmark = pytest.mark.skipif(not importlib.util.find_spec("bpy"), reason="needs the bpy package")
 
-SCRIPT = Path(shards.__file__).with_name("render.py")
+SCRIPT = Path(shards.__file__).parents[1] / "render.py"
 COLORS = {"A": (200, 60, 60), "B": (60, 200, 60), "C": (60, 60, 200)}
 
 

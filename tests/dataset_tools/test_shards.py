@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from dataset_tools import shards
 from dataset_tools.errors import UserError
-from dataset_tools.shards import Sample, Shard
+from dataset_tools.storage import shards
+from dataset_tools.storage.shards import Sample, Shard
 
 
 def _samples(shard: Shard) -> Iterator[Sample]:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dataset_tools import cards, contents, passes, shards, stats, stats_text
-from dataset_tools.cli import main
+from dataset_tools.commands.main import main
+from dataset_tools.description.lighting import light_metadata
+from dataset_tools.inspection import cards, stats, stats_text
 from dataset_tools.specs import describe
-from dataset_tools.specs.lighting import light_metadata
+from dataset_tools.storage import contents, passes, shards
 from tests.dataset_tools.invented import RESOLUTION, SEED, invented_passes, stored_exr
 
 Image = pytest.importorskip("PIL.Image")

@@ -11,14 +11,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dataset_tools.description.lighting import facing_shading, light_metadata
+from dataset_tools.description.scene import Scene
+from dataset_tools.description.seeds import split
+from dataset_tools.sources import Sources
+from dataset_tools.sources.environments import Environments
+from dataset_tools.sources.scanned import Scan, Scans
 from dataset_tools.specs import LIGHTINGS, describe
-from dataset_tools.specs.description import Scene
-from dataset_tools.specs.environments import Environments
-from dataset_tools.specs.lighting import facing_shading, light_metadata
 from dataset_tools.specs.relighting import ATTRIBUTES, is_told, light_attributes, moved
-from dataset_tools.specs.scanned import Scan, Scans
-from dataset_tools.specs.seeds import split
-from dataset_tools.specs.sources import Sources
 
 _NAMES = ("Wood", "Marble", "Leather", "Metal", "Gravel", "Fabric", "Tiles")
 SCANS = Scans(

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dataset_tools import layers, passes, shards
 from dataset_tools.specs import LIGHTINGS
+from dataset_tools.storage import layers, passes, shards
 
 pytestmark = pytest.mark.skipif(
     not all(importlib.util.find_spec(name) for name in ("bpy", "OpenEXR")), reason="needs the bpy and OpenEXR packages"
 )
 
-SCRIPT = Path(shards.__file__).with_name("render.py")
+SCRIPT = Path(shards.__file__).parents[1] / "render.py"
 START, COUNT = shards.SHARD_SIZE - 6, 12
 
 

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dataset_tools import exr, shards, textures
+from dataset_tools.sources import textures
+from dataset_tools.storage import exr, shards
 
 Image = pytest.importorskip("PIL.Image")
 
-SCRIPT = Path(shards.__file__).with_name("render.py")
+SCRIPT = Path(shards.__file__).parents[1] / "render.py"
 
 
 def _encoded(kind: str, size: int = 64, **options: Any) -> bytes:

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dataset_tools import shards
+from dataset_tools.storage import shards
 
 pytestmark = pytest.mark.skipif(not importlib.util.find_spec("bpy"), reason="needs the bpy package")
 
-SCRIPT = Path(shards.__file__).with_name("render.py")
+SCRIPT = Path(shards.__file__).parents[1] / "render.py"
 
 
 def _run(out: Path, command: str, *options: str) -> subprocess.CompletedProcess[str]:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dataset_tools import shards
-from dataset_tools.cli import main
+from dataset_tools.commands.main import main
+from dataset_tools.description.seeds import split
+from dataset_tools.inspection.verify import Report, verify
 from dataset_tools.specs import describe
-from dataset_tools.specs.seeds import split
-from dataset_tools.verify import Report, verify
+from dataset_tools.storage import shards
 from tests.dataset_tools.invented import RESOLUTION, SEED, invented_passes, stored_exr
 
 Change = Callable[[int, dict[str, np.ndarray], dict[str, Any]], str | None]

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from dataset_tools import disk, quarantine, shards
 from dataset_tools.errors import UserError
-from dataset_tools.job import Job
+from dataset_tools.rendering.job import Job
+from dataset_tools.storage import shards
+from dataset_tools.workers import disk, quarantine
 
 TOOL = Path(__file__).with_name("invented_tool.py")
 

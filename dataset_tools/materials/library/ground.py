@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from dataset_tools.description.covering import Color, Material
+from dataset_tools.description.sampling import choose, natural, uniform
 from dataset_tools.materials.family import Family
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.surface import Coordinates, Surface
-from dataset_tools.specs.description import Color, Material
-from dataset_tools.specs.sampling import choose, natural, uniform
 
 
 def _pebble(graph: Graph, vector: Socket, scale: float, radius: float = 0.75) -> tuple[Socket, Socket]:

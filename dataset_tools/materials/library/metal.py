@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from dataset_tools.description.covering import Color, Material
+from dataset_tools.description.sampling import natural, palette, uniform
 from dataset_tools.materials.family import Family
 from dataset_tools.materials.graph import Graph, Socket
 from dataset_tools.materials.layout import blocks
 from dataset_tools.materials.surface import Coordinates, Surface
-from dataset_tools.specs.description import Color, Material
-from dataset_tools.specs.sampling import natural, palette, uniform
 
 _RUST = (0.16, 0.055, 0.02)
 _PALE_RUST = (0.36, 0.15, 0.05)

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from dataset_tools.description.covering import Color, Material
+from dataset_tools.description.sampling import choose, natural, uniform
 from dataset_tools.materials.family import Family
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.layout import blocks
 from dataset_tools.materials.surface import Coordinates, Surface
-from dataset_tools.specs.description import Color, Material
-from dataset_tools.specs.sampling import choose, natural, uniform
 
 
 def _line(graph: Graph, noise: Socket, width: Value) -> Socket:

@@ -11,13 +11,13 @@ import math
 
 import numpy as np
 
+from dataset_tools.description.covering import Color, Material
+from dataset_tools.description.sampling import choose, natural, palette, uniform
 from dataset_tools.materials.family import Family
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.layout import blocks
 from dataset_tools.materials.library.printed import centred, emblem
 from dataset_tools.materials.surface import Coordinates, Surface
-from dataset_tools.specs.description import Color, Material
-from dataset_tools.specs.sampling import choose, natural, palette, uniform
 
 
 def _unit(graph: Graph, at: Coordinates, material: Material) -> Socket:

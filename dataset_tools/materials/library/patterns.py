@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from dataset_tools.description.covering import Material
+from dataset_tools.description.sampling import uniform
 from dataset_tools.materials.family import Family
 from dataset_tools.materials.graph import Graph, Socket
 from dataset_tools.materials.surface import Coordinates, Surface
-from dataset_tools.specs.description import Material
-from dataset_tools.specs.sampling import uniform
 
 
 def paint(graph: Graph, at: Coordinates, material: Material) -> Surface:

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dataset_tools.description.covering import Material
 from dataset_tools.materials.family import Family
 from dataset_tools.materials.graph import Graph, Value
 from dataset_tools.materials.surface import Coordinates, Surface
-from dataset_tools.specs.description import Material
-from dataset_tools.specs.scanned import FAMILY
+from dataset_tools.sources.scanned import FAMILY
 
 
 def scanned(graph: Graph, at: Coordinates, material: Material) -> Surface:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dataset_tools.description.covering import Color, Material
+from dataset_tools.description.sampling import choose, natural, uniform
 from dataset_tools.materials.family import Family
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.layout import blocks
 from dataset_tools.materials.surface import Coordinates, Surface
-from dataset_tools.specs.description import Color, Material
-from dataset_tools.specs.sampling import choose, natural, uniform
 
 # Early wood, late wood, and what fills pores, knots and gaps.
 _SPECIES = (
