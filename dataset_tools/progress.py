@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run says while it renders: a bar for people, or JSON lines for machines, over all workers together.
+"""How far it has come: of a run that renders, a bar for people or JSON lines for machines, over all workers together;
+of a command that reads samples, a bar.
 
 ``--progress json`` writes an object a line to stdout, each with ``event`` and, except ``trouble``, ``done``, ``total``,
 ``rate`` (samples a second over the last 200, null at first) and ``seconds_left`` (null at first):
@@ -9,8 +10,7 @@
     shard       shard (its file's stem), bytes
     trouble     text: a worker was lost and its shard begins again
     quarantine  index, reason
-    end         seconds, samples_per_hour, sampling_share (of the workers' wall time, or null), quarantined
-"""
+    end         seconds, samples_per_hour, sampling_share (of the workers' wall time, or null), quarantined"""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ import json
 import sys
 import time
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from dataset_tools.storage.shards import Shard
 
+# Samples that the rate is of, and seconds between two lines where there is no bar.
 _WINDOW = 200
+_PAUSE = 5.0
 
 
 def _tqdm() -> Any:
@@ -191,3 +195,27 @@ class Bar(Reporter):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+@contextmanager
+def steps(total: int, label: str) -> Iterator[Callable[[], None]]:
+    """A function to call after each of ``total`` samples; writes to stderr."""
+    tqdm = _tqdm()
+    if tqdm is None:
+        yield _lines(total, label)
+        return
+    with tqdm(total=total, desc=label, unit="sample", mininterval=2.0, dynamic_ncols=True) as bar:
+        yield lambda: bar.update(1) and None
+
+
+def _lines(total: int, label: str) -> Callable[[], None]:
+    done, said = 0, time.monotonic()
+
+    def advance() -> None:
+        nonlocal done, said
+        done += 1
+        if time.monotonic() - said > _PAUSE or done == total:
+            said = time.monotonic()
+            print(f"{label}: {done} of {total}", file=sys.stderr, flush=True)
+
+    return advance

@@ -7,7 +7,7 @@ import argparse
 
 from dataset_tools import packages
 from dataset_tools.errors import UserError
-from dataset_tools.workers import affinity
+from dataset_tools.workers.resources import one_processor
 
 
 def command(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
@@ -18,7 +18,7 @@ def command(commands: argparse._SubParsersAction, name: str, text: str) -> argpa
 
 def start_blender() -> None:
     """Import bpy on one processor, for commands that render in this process. Raises UserError where there is none."""
-    with affinity.one_processor():
+    with one_processor():
         try:
             import bpy  # type: ignore[import] # noqa: F401
         except ImportError as error:

@@ -20,7 +20,7 @@ from dataset_tools import packages
 from dataset_tools.description.seeds import split
 from dataset_tools.errors import UserError
 from dataset_tools.imports.mapping import PassMapping, Source
-from dataset_tools.steps import steps
+from dataset_tools.progress import steps
 from dataset_tools.storage import exr as exr_file
 from dataset_tools.storage import layers, passes, shards
 from join_engine.color import srgb_decode

@@ -15,7 +15,7 @@ import numpy as np
 
 from dataset_tools import packages
 from dataset_tools.errors import UserError
-from dataset_tools.storage.components import to_bytes
+from dataset_tools.storage.layers import to_bytes
 from join_engine.color import LUMINANCE_WEIGHTS, srgb_decode, srgb_encode
 
 MEASURES = {

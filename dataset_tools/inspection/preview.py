@@ -13,7 +13,7 @@ import numpy as np
 from dataset_tools import packages
 from dataset_tools.errors import UserError
 from dataset_tools.packs.exports import ALL_SPLITS, choose
-from dataset_tools.steps import steps
+from dataset_tools.progress import steps
 from dataset_tools.storage import contents, layers, shards
 
 _TILES = ((layers.IMAGE, "albedo"), ("shading", "specular"))

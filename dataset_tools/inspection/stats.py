@@ -18,7 +18,7 @@ from dataset_tools.errors import UserError
 from dataset_tools.inspection import photos
 from dataset_tools.inspection.preview import draw_entries
 from dataset_tools.packs.exports import ALL_SPLITS, choose
-from dataset_tools.steps import steps
+from dataset_tools.progress import steps
 from dataset_tools.storage import contents, layers, passes, shards
 from join_engine.color import COMPONENT_TRANSFORMS, LUMINANCE_WEIGHTS
 from join_engine.components import COMPONENTS

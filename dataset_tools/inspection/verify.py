@@ -21,9 +21,9 @@ from dataset_tools.description.scene import Scene
 from dataset_tools.description.seeds import split
 from dataset_tools.errors import UserError
 from dataset_tools.imports import importer as imports
+from dataset_tools.progress import steps
 from dataset_tools.sources import Sources
 from dataset_tools.sources.scanned import group_of
-from dataset_tools.steps import steps
 from dataset_tools.storage import contents, passes, shards
 from dataset_tools.storage.shards import Shard
 

@@ -23,8 +23,8 @@ from dataset_tools.description.scene import Scene
 from dataset_tools.description.seeds import SPLITS
 from dataset_tools.errors import UserError
 from dataset_tools.packs.writer import PackWriter
+from dataset_tools.progress import steps
 from dataset_tools.specs.relighting import held_attributes, is_told, light_attributes
-from dataset_tools.steps import steps
 from dataset_tools.storage import contents, layers, shards
 from join_engine.components import COMPONENTS
 

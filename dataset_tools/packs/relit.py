@@ -22,10 +22,10 @@ from dataset_tools.errors import UserError
 from dataset_tools.packs import variants
 from dataset_tools.packs.variants import Studio, Variant, Written
 from dataset_tools.packs.writer import PackWriter
+from dataset_tools.progress import steps
+from dataset_tools.rendering.attempts import Take
 from dataset_tools.rendering.job import Job
-from dataset_tools.rendering.takes import Take
 from dataset_tools.specs.relighting import ATTRIBUTES, is_told, light_attributes, moved, spread, under_light_of
-from dataset_tools.steps import steps
 
 # A light that cannot go even this share of the way is as good as where it was: there is nothing to measure.
 _LEAST = 0.25

@@ -12,7 +12,7 @@ import numpy as np
 
 from dataset_tools import packages
 from dataset_tools.errors import UserError
-from dataset_tools.storage import components, layers, shards
+from dataset_tools.storage import layers, shards
 from join_engine.color import srgb_encode
 
 
@@ -31,8 +31,8 @@ def write_sample(folder: Path, index: int, resolution: int, out: Path) -> str:
     _, found, stored = next(layers.load(folder, [entry], names, resolution))
     for name in names:
         _write_exr(out / f"{name}.exr", found[name])
-        _write_png(out / f"{name}.png", components.tone_mapped(name, found[name]))
-    _write_png(out / "image.png", components.to_bytes(srgb_encode(layers.compose(found, names))))
+        _write_png(out / f"{name}.png", layers.tone_mapped(name, found[name]))
+    _write_png(out / "image.png", layers.to_bytes(srgb_encode(layers.compose(found, names))))
     formula = "albedo * shading + specular" if "specular" in names else "albedo * shading"
     stored["split"] = entry["split"]
     stored["written_as"] = {

@@ -20,11 +20,11 @@ import numpy as np
 from dataset_tools.description.scene import Scene
 from dataset_tools.packs import exports
 from dataset_tools.packs.writer import PackWriter
+from dataset_tools.progress import steps
 from dataset_tools.rendering import metering
+from dataset_tools.rendering.attempts import Take, take
 from dataset_tools.rendering.job import Job
-from dataset_tools.rendering.takes import Take, take
 from dataset_tools.specs import describe
-from dataset_tools.steps import steps
 from dataset_tools.storage import passes
 
 ORIGINAL = "original"

@@ -11,10 +11,10 @@ from typing import Any
 
 from dataset_tools.description.lighting import light_metadata
 from dataset_tools.description.seeds import split
+from dataset_tools.rendering.attempts import Take, take
 from dataset_tools.rendering.denoise import Denoiser
 from dataset_tools.rendering.job import Job
 from dataset_tools.rendering.render import Quality, Renderer, blender_version, library_folders
-from dataset_tools.rendering.takes import Take, take
 from dataset_tools.specs import describe
 from dataset_tools.storage import passes
 from dataset_tools.storage.shards import Sample

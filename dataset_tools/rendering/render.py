@@ -18,7 +18,7 @@ from dataset_tools.description.scene import Scene
 from dataset_tools.errors import UserError
 from dataset_tools.materials import trees
 from dataset_tools.rendering import device
-from dataset_tools.rendering.takes import Rendered
+from dataset_tools.rendering.attempts import Rendered
 from dataset_tools.scenes.build import build_scene, clear_scene
 from dataset_tools.storage import passes
 from dataset_tools.storage.scratch import scratch_folder

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from dataset_tools.description.scene import Ground, Thing
 from dataset_tools.materials.build import build_material
-from dataset_tools.scenes.ground import ground_mesh, wall_mesh
 from dataset_tools.scenes.items import link, new_mesh
 from dataset_tools.shapes import meshes
+from dataset_tools.shapes.ground import ground_mesh, wall_mesh
 
 
 def add_thing(described: Thing, name: str, textures: Path | None) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from dataset_tools.errors import UserError
 from dataset_tools.storage import passes, shards
-from dataset_tools.storage.components import area_average, to_bytes, tone_mapped
-from join_engine.color import srgb_encode
+from join_engine.color import COMPONENT_TRANSFORMS, srgb_encode
+from join_engine.components import COMPONENTS
 
 IMAGE = "image"
 MASK = passes.MASK
@@ -71,3 +72,24 @@ def as_bytes(name: str, linear: np.ndarray) -> np.ndarray:
 
 def _sized(image: np.ndarray, resolution: int | None) -> np.ndarray:
     return image if resolution is None else area_average(image, resolution)
+
+
+def area_average(image: np.ndarray, resolution: int) -> np.ndarray:
+    """[H, W, 3] → [R, R, 3] by the mean over whole blocks, in whatever space ``image`` is: give it linear values."""
+    size = image.shape[0]
+    if image.shape[1] != size or resolution < 1 or size % resolution:
+        raise UserError(
+            f"Cannot average {image.shape[1]}×{size} pixels down to {resolution}: choose a divisor of {size}."
+        )
+    block = size // resolution
+    return image.reshape(resolution, block, resolution, block, -1).mean(axis=(1, 3), dtype=np.float32)
+
+
+def tone_mapped(name: str, linear: np.ndarray) -> np.ndarray:
+    """A component as 8-bit values of its default tone map (section 7, "Tone-mapping"); uint8, same shape."""
+    return to_bytes(COMPONENT_TRANSFORMS[COMPONENTS[name].transform].encode(linear))
+
+
+def to_bytes(encoded: np.ndarray) -> np.ndarray:
+    """[0, 1] → rounded uint8; what lies outside is clipped."""
+    return np.round(np.clip(encoded, 0.0, 1.0) * 255.0).astype(np.uint8)

@@ -24,7 +24,7 @@ from dataset_tools.rendering.job import Job
 from dataset_tools.requirements import refusal
 from dataset_tools.storage import shards
 from dataset_tools.storage.shards import Sample, Shard
-from dataset_tools.workers import affinity, memory
+from dataset_tools.workers.resources import one_processor, resident_bytes
 
 Send = Callable[..., None]
 
@@ -74,7 +74,7 @@ def _read(stream: IO[str], orders: queue.SimpleQueue[dict[str, Any]]) -> None:
 
 def _serve(job: Job, orders: queue.SimpleQueue[dict[str, Any]], send: Send) -> None:
     try:
-        with affinity.one_processor():
+        with one_processor():
             import bpy  # type: ignore[import]
     except ImportError as error:
         raise UserError(
@@ -122,4 +122,4 @@ def _samples(producer: Any, order: Mapping[str, Any], send: Send) -> Iterator[Sa
     for sample in found:
         yield sample
         seconds = {name: value for name, value in sample.notes.items() if name.endswith("seconds")}
-        send("sample", index=sample.index, **seconds, resident=memory.resident_bytes())
+        send("sample", index=sample.index, **seconds, resident=resident_bytes())

@@ -32,7 +32,7 @@ def this_command(file: Path | None = None) -> list[str]:
     # Inside Blender it is always imported. bpy.app.module is younger than 4.2; there, a module names no binary.
     bpy = sys.modules.get("bpy")
     if bpy is not None and not getattr(bpy.app, "module", not bpy.app.binary_path):
-        # Our own workers render on one thread; see dataset_tools.workers.affinity.
+        # Our own workers render on one thread; see workers/resources.py.
         threads = [] if file else ["-t", "1"]
         return [bpy.app.binary_path, "-b", "--factory-startup", *threads, "-P", script, "--"]
     return [sys.executable, script]

@@ -20,7 +20,8 @@ from dataset_tools.packs.exports import ALL_SPLITS, Export, Exported, export, li
 from dataset_tools.packs.samples import write_sample
 from dataset_tools.specs import describe
 from dataset_tools.specs.relighting import held_attributes, light_attributes
-from dataset_tools.storage import components, contents, passes, shards
+from dataset_tools.storage import contents, passes, shards
+from dataset_tools.storage.layers import tone_mapped
 from join_engine.color import reinhard_encode, srgb_encode
 from tests.dataset_tools.invented import SEED, invented_passes
 
@@ -197,9 +198,7 @@ def test_a_sample_comes_with_its_layers_and_provenance(dataset: Path, tmp_path: 
         with OpenEXR.File(str(out / f"{name}.exr"), separate_channels=True) as file:
             layers[name] = np.stack([np.array(file.channels()[letter].pixels) for letter in "RGB"], axis=-1)
         np.testing.assert_allclose(layers[name], _linear(HELD_OUT, name), rtol=2e-3)
-        np.testing.assert_array_equal(
-            np.asarray(Image.open(out / f"{name}.png")), components.tone_mapped(name, layers[name])
-        )
+        np.testing.assert_array_equal(np.asarray(Image.open(out / f"{name}.png")), tone_mapped(name, layers[name]))
     linear = layers["albedo"] * layers["shading"] + layers.get("specular", 0.0)
     expected = np.clip(srgb_encode(linear), 0, 1) * 255.0
     np.testing.assert_allclose(np.asarray(Image.open(out / "image.png")), expected, atol=0.51)

@@ -18,8 +18,8 @@ from dataset_tools import shapes
 from dataset_tools.description.forms import Form
 from dataset_tools.description.scene import Metering, Scene, Thing
 from dataset_tools.description.seeds import generator
-from dataset_tools.rendering import gate, metering
-from dataset_tools.scenes.ground import ground_mesh, wall_mesh
+from dataset_tools.rendering import attempts, metering
+from dataset_tools.shapes.ground import ground_mesh, wall_mesh
 from dataset_tools.shapes.meshes import MeshData
 from dataset_tools.specs import LIGHTINGS, describe
 from dataset_tools.specs.restyling import restyled
@@ -211,13 +211,13 @@ def _cutout() -> dict[str, np.ndarray]:
 
 def test_the_gate_knows_cutouts() -> None:
     made = _cutout()
-    assert gate.reasons(made) == ()
-    assert gate.reasons({name: layer for name, layer in made.items() if name != passes.ALPHA}) == ("empty",)
+    assert attempts.reasons(made) == ()
+    assert attempts.reasons({name: layer for name, layer in made.items() if name != passes.ALPHA}) == ("empty",)
     made[passes.ALPHA] = made[passes.ALPHA] * (np.arange(16) < 6)
-    assert gate.reasons(made) == ("empty",), "a thing that is hardly to be seen"
+    assert attempts.reasons(made) == ("empty",), "a thing that is hardly to be seen"
     black = _cutout()
     black["combined"] *= 0.001
-    assert gate.reasons(black) == ("black",)
+    assert attempts.reasons(black) == ("black",)
 
 
 def test_a_cutouts_background_is_not_metered() -> None:

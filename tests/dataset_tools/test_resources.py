@@ -7,13 +7,13 @@ import os
 
 import pytest
 
-from dataset_tools.workers import affinity
+from dataset_tools.workers import resources
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no processor affinity")
 def test_one_processor_inside_and_all_behind() -> None:
     before = os.sched_getaffinity(0)
-    with pytest.raises(RuntimeError), affinity.one_processor():
+    with pytest.raises(RuntimeError), resources.one_processor():
         assert len(os.sched_getaffinity(0)) == 1 and os.sched_getaffinity(0) <= before
         raise RuntimeError
     assert os.sched_getaffinity(0) == before
@@ -21,5 +21,5 @@ def test_one_processor_inside_and_all_behind() -> None:
 
 def test_without_affinity_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_setaffinity", raising=False)
-    with affinity.one_processor():
+    with resources.one_processor():
         pass

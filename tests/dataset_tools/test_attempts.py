@@ -8,8 +8,8 @@ import pytest
 
 from dataset_tools.description.scene import Scene
 from dataset_tools.errors import UserError
-from dataset_tools.rendering import gate
-from dataset_tools.rendering.takes import Rendered, Take, take
+from dataset_tools.rendering import attempts
+from dataset_tools.rendering.attempts import Rendered, Take, take
 from dataset_tools.specs import describe
 from tests.dataset_tools.invented import invented_passes
 
@@ -17,7 +17,7 @@ Passes = dict[str, np.ndarray]
 
 
 def test_a_good_render_passes() -> None:
-    assert gate.reasons(invented_passes(1)) == ()
+    assert attempts.reasons(invented_passes(1)) == ()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 7e4])
@@ -25,7 +25,7 @@ def test_a_good_render_passes() -> None:
 def test_what_half_floats_cannot_hold(name: str, value: float) -> None:
     made = invented_passes(2)
     made[name][3, 3, 1] = value
-    assert gate.reasons(made) == ("not finite",)
+    assert attempts.reasons(made) == ("not finite",)
 
 
 def _black(made: Passes) -> None:
@@ -50,7 +50,7 @@ def _no_surface(made: Passes) -> None:
 def test_reasons(spoil: object, reason: str) -> None:
     made = invented_passes(3)
     spoil(made)  # type: ignore[operator]
-    assert gate.reasons(made) == (reason,)
+    assert attempts.reasons(made) == (reason,)
 
 
 def test_bright_spots_metal_and_a_dark_corner_are_welcome() -> None:
@@ -58,7 +58,7 @@ def test_bright_spots_metal_and_a_dark_corner_are_welcome() -> None:
     made["combined"][:4] = 50.0
     made["combined"][4:8] = 0.0
     made["diffuse_color"][:] = 0.0
-    assert gate.reasons(made) == ()
+    assert attempts.reasons(made) == ()
 
 
 def _take(refused: int) -> Take:
@@ -88,4 +88,4 @@ def test_a_good_sample_is_drawn_once() -> None:
 
 def test_redrawing_ends_in_a_sentence() -> None:
     with pytest.raises(UserError, match="Sample 7 came out black in 8 attempts"):
-        _take(gate.ATTEMPTS)
+        _take(attempts.ATTEMPTS)
