@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset_tools.commands import main as cli
+from dataset_tools.commands import main as renderer
 from join_engine.commands.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,7 +45,7 @@ def engine_options(verb: str) -> set[str]:
 @cache
 def renderer_options() -> dict[str, set[str]]:
     """Of each command of the renderer."""
-    return {name: set(parser._option_string_actions) for name, parser in parsers(cli._parser()).items()}
+    return {name: set(parser._option_string_actions) for name, parser in parsers(renderer._parser()).items()}
 
 
 def said(text: str, command: str) -> list[tuple[str, set[str]]]:
@@ -69,7 +69,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=IDS)
 def test_modules_are_there(path: Path) -> None:
     """`inversion/stages/joint.py` may be said from the root, or from the package that the text is about."""
-    folders = [ROOT, path.parent, *(ROOT / package for package in PACKAGES), ROOT / "dataset_tools" / "materials"]
+    folders = [ROOT, path.parent, *(ROOT / package for package in PACKAGES)]
     for name in set(re.findall(r"`([\w./-]+\.py)`", path.read_text("utf-8"))):
         if "NAME" not in name:
             assert any((folder / name).is_file() for folder in folders), f"there is no {name}"
@@ -105,18 +105,24 @@ def test_rooms_are_the_folders() -> None:
 
 
 def test_every_module_of_the_renderer_is_told() -> None:
+    """Each in the row of its room."""
     text = (ROOT / "dataset_tools" / "README.md").read_text("utf-8")
-    modules = {path.name for path in (ROOT / "dataset_tools").glob("*.py")} - {"__init__.py"}
-    assert {name for name in modules if f"`{name}`" not in text} == set()
+    rows = dict(re.findall(r"^\| `([a-z_/]+?)/?` \| (.*) \|$", text[text.index("## The files") :], re.MULTILINE))
+    package = ROOT / "dataset_tools"
+    for path in package.rglob("*.py"):
+        if path.name != "__init__.py":
+            room = path.parent.relative_to(package).as_posix() if path.parent != package else "dataset_tools"
+            assert f"`{path.stem}`" in rows[room], path
 
 
-def test_the_engines_layers_are_those_of_the_contract() -> None:
+@pytest.mark.parametrize(("package", "first"), [("engine", "commands"), ("renderer-rooms", "render")])
+def test_the_drawn_layers_are_those_of_the_contract(package: str, first: str) -> None:
     text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    drawn = [line.split() for line in re.findall(r"```text\n(commands\n.*?)```", text, re.DOTALL)[0].splitlines()]
+    drawn = re.findall(rf"```text\n({first}\n.*?)```", text, re.DOTALL)[0].splitlines()
     contracts = configparser.ConfigParser()
     contracts.read(ROOT / ".importlinter", "utf-8")
-    layers = contracts["importlinter:contract:engine"]["layers"].split("\n")
-    assert drawn == [re.split(r" \| ", layer) for layer in layers if layer not in ("", "__main__")]
+    layers = contracts[f"importlinter:contract:{package}"]["layers"].split("\n")
+    assert [line.split() for line in drawn] == [layer.split(" | ") for layer in layers if layer not in ("", "__main__")]
 
 
 def test_readme_is_for_reading() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from dataset_tools.heads import regions
 from dataset_tools.heads.figure import Figure
 from dataset_tools.heads.sheets import sheet
-from dataset_tools.shapes.meshes import MeshData
+from dataset_tools.shapes.mesh import MeshData
 
 # Half the angle under which the iris is seen from the eyeball's centre: 11.7 mm across on a ball of 24.5 mm.
 IRIS = np.radians(28.5)

@@ -15,7 +15,7 @@ import numpy as np
 from dataset_tools.description.person import Garment, Glasses, Hat
 from dataset_tools.heads.figure import Figure
 from dataset_tools.heads.sheets import directions, reach, sheet, tube
-from dataset_tools.shapes.meshes import MeshData
+from dataset_tools.shapes.mesh import MeshData
 
 Array = np.ndarray
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataset_tools.shapes.meshes import MeshData
+from dataset_tools.shapes.mesh import MeshData
 
 
 def sheet(places: np.ndarray, uvs: np.ndarray, *, around: bool = False) -> MeshData:

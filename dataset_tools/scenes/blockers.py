@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from dataset_tools.description.scene import Blocker
-from dataset_tools.shapes.meshes import MeshData
+from dataset_tools.shapes.mesh import MeshData
 
 # Outline of a leaf (length 1 along x) and of a person from the waist up (height 1), counter-clockwise.
 _LEAF = ((0.0, 0.0), (0.2, -0.2), (0.5, -0.28), (0.8, -0.16), (1.0, 0.0), (0.8, 0.16), (0.5, 0.28), (0.2, 0.2))

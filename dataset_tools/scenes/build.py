@@ -22,7 +22,7 @@ from dataset_tools.scenes.items import link as _link
 from dataset_tools.scenes.items import new_mesh as _mesh
 from dataset_tools.scenes.portrait import add_portrait
 from dataset_tools.scenes.still_life import add_ground, add_thing
-from dataset_tools.shapes.meshes import bulged, grid, primitive, rectangle
+from dataset_tools.shapes.mesh import bulged, grid, primitive, rectangle
 
 _BLOCKER_COLOR = (0.12, 0.12, 0.1)
 

@@ -9,7 +9,7 @@ import bpy  # type: ignore[import]
 import numpy as np
 
 from dataset_tools.description.covering import Vector
-from dataset_tools.shapes.meshes import MeshData
+from dataset_tools.shapes.mesh import MeshData
 
 
 def current_scene() -> Any:

@@ -22,7 +22,7 @@ from dataset_tools.materials import body, trees
 from dataset_tools.materials.build import build_material
 from dataset_tools.materials.graph import Graph
 from dataset_tools.scenes.items import link, new_mesh
-from dataset_tools.shapes.meshes import MeshData, rectangle
+from dataset_tools.shapes.mesh import MeshData, rectangle
 from join_engine.color import srgb_decode
 
 _HERE = (0.0, 0.0, 0.0)

@@ -16,7 +16,7 @@ import numpy as np
 from dataset_tools.description.forms import Form
 from dataset_tools.description.sampling import choose
 from dataset_tools.shapes import facets, figure, lathe, lump, sheet
-from dataset_tools.shapes.meshes import MeshData, joined
+from dataset_tools.shapes.mesh import MeshData, joined
 
 _BUILDERS: Mapping[str, Callable[[Form], list[list[MeshData]]]] = {
     module.KIND: module.build for module in (lathe, lump, sheet, facets, figure)

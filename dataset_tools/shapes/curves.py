@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from dataset_tools.shapes.meshes import MeshData, quads
+from dataset_tools.shapes.mesh import MeshData, quads
 
 
 def spline(points: np.ndarray, steps: int) -> np.ndarray:

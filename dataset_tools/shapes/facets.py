@@ -17,7 +17,7 @@ import numpy as np
 
 from dataset_tools.description.forms import Form
 from dataset_tools.description.sampling import choose, uniform
-from dataset_tools.shapes.meshes import MeshData
+from dataset_tools.shapes.mesh import MeshData
 
 KIND = "facets"
 

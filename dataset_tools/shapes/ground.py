@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from dataset_tools.description.scene import Ground
-from dataset_tools.shapes.meshes import MeshData, lattice, quads
+from dataset_tools.shapes.mesh import MeshData, lattice, quads
 from dataset_tools.shapes.sheet import relief
 
 _CELLS = 160

@@ -12,7 +12,7 @@ import numpy as np
 from dataset_tools.description.forms import Form
 from dataset_tools.description.sampling import choose, uniform
 from dataset_tools.shapes import curves
-from dataset_tools.shapes.meshes import MeshData, quads
+from dataset_tools.shapes.mesh import MeshData, quads
 
 KIND = "lump"
 

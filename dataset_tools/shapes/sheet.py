@@ -16,7 +16,7 @@ import numpy as np
 from dataset_tools.description.forms import Form, Numbers
 from dataset_tools.description.sampling import choose, log_uniform, uniform
 from dataset_tools.shapes import curves
-from dataset_tools.shapes.meshes import MeshData, lattice, quads
+from dataset_tools.shapes.mesh import MeshData, lattice, quads
 
 KIND = "sheet"
 

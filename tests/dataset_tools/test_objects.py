@@ -20,7 +20,7 @@ from dataset_tools.description.scene import Metering, Scene, Thing
 from dataset_tools.description.seeds import generator
 from dataset_tools.rendering import attempts, metering
 from dataset_tools.shapes.ground import ground_mesh, wall_mesh
-from dataset_tools.shapes.meshes import MeshData
+from dataset_tools.shapes.mesh import MeshData
 from dataset_tools.specs import LIGHTINGS, describe
 from dataset_tools.specs.restyling import restyled
 from dataset_tools.storage import layers, passes, shards

@@ -166,8 +166,8 @@ def test_other_descriptions_are_not_mixed_in(rendered: Path, tmp_path: Path) -> 
 def test_every_shape_has_a_mesh() -> None:
     """In a process of its own, since bpy does not like company."""
     program = (
-        "from dataset_tools.scenes import meshes; from dataset_tools.specs.primeshapes import SHAPES;"
-        "assert set(SHAPES) == set(meshes._SHAPES)"
+        "from dataset_tools.shapes import mesh; from dataset_tools.specs.primeshapes import SHAPES;"
+        "assert set(SHAPES) == set(mesh._SHAPES)"
     )
     subprocess.run([sys.executable, "-c", program], cwd=SCRIPT.parents[1], check=True, timeout=60)
 
