@@ -20,6 +20,7 @@ from dataset_tools.description.covering import Material
 from dataset_tools.description.sampling import choose, log_uniform, uniform, vector
 from dataset_tools.description.seeds import SPLITS
 from dataset_tools.errors import UserError
+from join_engine.names import is_hidden
 
 FAMILY = "scanned"
 
@@ -101,8 +102,7 @@ def find_scans(folder: Path, share: float) -> Scans:
     groups: dict[str, dict[str, str]] = {}
     for path in sorted(folder.rglob("*")):
         # Such as the ._Bricks_Color.png that a Mac leaves beside a file.
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        named = None if hidden else map_of(path)
+        named = None if is_hidden(path.relative_to(folder)) else map_of(path)
         if named:
             material, kind = named
             key = (path.parent.relative_to(folder) / material).as_posix()

@@ -43,7 +43,9 @@ class Decomposition(Job):
         launch: the engine that shall do it.
         name: what the user calls the image.
         scratch: where the temporary folder is made; None for the system's place.
-        output: a folder for files instead of layers for Blender.
+        output: a folder for files instead of layers for Blender; the engine gives it a number where something else
+            is there.
+        skip_existing: leave files that are there and made alike.
         keep_in: a folder that shall get the engine's own file of the result.
         frame: the number of the file in an image sequence.
 
@@ -61,6 +63,7 @@ class Decomposition(Job):
         output: Path | None = None,
         keep_in: Path | None = None,
         frame: int | None = None,
+        skip_existing: bool = False,
     ) -> None:
         self.name = name
         self.options = options
@@ -79,7 +82,7 @@ class Decomposition(Job):
             self._image = image = Path(folder.name) / "image.npy"
             write = partial(source.write, image)
         layers = output or self._image.with_name("layers")
-        request = protocol.decompose(self._image, layers, options, files=output is not None)
+        request = protocol.decompose(self._image, layers, options, output is not None, skip_existing)
         super().__init__(request, launch, write, folder)
 
     def _reset(self) -> None:
@@ -168,6 +171,8 @@ class Decomposition(Job):
             self.fail(Failure("engine_answer", text, "Install the engine again."))
             return
         self.result = result
+        if self.output is not None:
+            self.output = Path(str(result.get("folder") or self.output))
         self.state = State.DONE if self.output is not None else State.READING
         self.read_at = time.monotonic()
         self._unread = list(result["layers"])

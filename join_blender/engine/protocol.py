@@ -84,10 +84,11 @@ PREVIEW_SIZE = 128
 """Longest side of a preview: more than a bank of 64² can show, and little enough to be written in a millisecond."""
 
 
-def decompose(image: Path, output: Path, options: Options, files: bool = False) -> Message:
+def decompose(image: Path, output: Path, options: Options, files: bool = False, skip_existing: bool = False) -> Message:
     """The request that splits ``image`` (.npy, or with ``files`` any image file) into layers under ``output``.
 
-    With ``files`` the engine writes EXR, PNG and a report, as its command line does, and sends no previews.
+    With ``files`` the engine writes EXR, PNG and a report, as its command line does, and sends no previews; with
+    ``skip_existing``, too, it leaves out what has a whole result of the same image, bank and settings.
     """
     return {
         "type": "decompose",
@@ -100,6 +101,7 @@ def decompose(image: Path, output: Path, options: Options, files: bool = False) 
         "preview_every": 0 if files else PREVIEW_EVERY,
         "preview_size": PREVIEW_SIZE,
         "files": files,
+        "skip_existing": skip_existing,
     }
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the add-on shares with the engine and the renderer: colour curves, components, and how they make the image.
+"""What the add-on shares with the engine and the renderer: colour curves, components, how they make the image, names.
 
-The three modules of the engine's that are imported here are data and arithmetic, need nothing beyond Python, and lie
+The five modules of the engine's that are imported here are data and arithmetic, need nothing beyond Python, and lie
 beside the add-on in a checkout as in the installed extension, where Blender gives both a longer name. Nothing else of
 the engine is ever imported.
 """
@@ -14,16 +14,18 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from join_engine import color, components, forward_models
+    from join_engine import color, components, forward_models, leftovers, names
     from join_engine.forward_models import Formula
 else:
     _beside = __name__.rpartition("join_blender.")[0]
     color = importlib.import_module(f"{_beside}join_engine.color")
     components = importlib.import_module(f"{_beside}join_engine.components")
     forward_models = importlib.import_module(f"{_beside}join_engine.forward_models")
+    leftovers = importlib.import_module(f"{_beside}join_engine.leftovers")
+    names = importlib.import_module(f"{_beside}join_engine.names")
     Formula = forward_models.Formula
 
-__all__ = ["Formula", "color", "components_in", "compose", "in_order", "read_formula"]
+__all__ = ["Formula", "color", "components_in", "compose", "in_order", "leftovers", "names", "read_formula"]
 
 components_in, compose = forward_models.components_in, forward_models.compose
 

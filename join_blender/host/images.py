@@ -262,7 +262,7 @@ def _why_empty(image: bpy.types.Image) -> str:
     if image.type == "MULTILAYER":
         return "A multilayer file has no pixels of its own: save one of its passes as an image."
     if image.packed_file is None and image.source in ("FILE", "SEQUENCE"):
-        path = bpy.path.abspath(image.filepath)
+        path = bpy.path.abspath(image.filepath, library=image.library)
         return f"Its file is missing or is no image: {path}."
     return "Paint on it or open a file first."
 

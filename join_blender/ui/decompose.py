@@ -11,6 +11,7 @@ from ..engine.connection import Launch
 from ..engine.decomposition import Decomposition
 from ..engine.failure import Failure
 from ..engine.protocol import Options
+from ..engine.vocabulary import names
 from ..host import images
 from ..host import layers as sets
 from ..install import locate
@@ -33,8 +34,6 @@ _STEPS = {
     "min": 0,
     "options": {"SKIP_SAVE"},
 }
-_FOLDER_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr")
-"""What the engine reads by itself."""
 
 
 class JOIN_OT_decompose(bpy.types.Operator):
@@ -139,7 +138,9 @@ class JOIN_OT_decompose_folder(bpy.types.Operator):
         subtype="DIR_PATH",
     )
     skip_existing: bpy.props.BoolProperty(  # type: ignore[valid-type]
-        name="Skip Finished", description="Leave out images whose folder has a report already", default=True
+        name="Skip Finished",
+        description="Leave out images whose layers are there, made of the same file with the same bank and settings",
+        default=True,
     )
     preset: preset_property()  # type: ignore[valid-type]
     seed: seed_property()  # type: ignore[valid-type]
@@ -157,12 +158,14 @@ class JOIN_OT_decompose_folder(bpy.types.Operator):
         """Queue them all; in background mode wait for them."""
         _take_settings(self, context, ("preset", "seed", "bank", "device"))
         try:
-            jobs = self._jobs()
+            jobs, passed_over = self._jobs()
         except Failure as failure:
             running.refuse(failure)
             return report(self, failure)
         for job in jobs:
             running.add(job, None)
+        if passed_over:
+            self.report({"INFO"}, f"Passed over {passed_over}")
         if not bpy.app.background:
             return {"FINISHED"}
         failures = running.wait_for_all()
@@ -171,25 +174,37 @@ class JOIN_OT_decompose_folder(bpy.types.Operator):
         if failures:
             count = f"{len(failures)} of {len(jobs)} images were not decomposed."
             return report(self, Failure("batch", count, f"The first: {failures[0]}"))
-        self.report({"INFO"}, f"{len(jobs)} images were decomposed")
+        finished = sum(bool((job.result or {}).get("skipped")) for job in jobs)
+        before = f", {finished} were finished already" if finished else ""
+        self.report({"INFO"}, f"{len(jobs) - finished} images were decomposed{before}")
         return {"FINISHED"}
 
-    def _jobs(self) -> list[Decomposition]:
+    def _jobs(self) -> tuple[list[Decomposition], str]:
+        """A job for each image, and what is passed over."""
         folder = Path(bpy.path.abspath(self.directory))
-        if not folder.is_dir():
-            raise Failure("image_missing", f"There is no folder '{folder}'.", "Choose another.")
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _FOLDER_SUFFIXES)
-        if not paths:
-            raise Failure("image_missing", f"There are no images in '{folder}'.", "PNG, JPEG, TIFF and EXR are read.")
         output = Path(bpy.path.abspath(self.output)) if self.output else folder / "layers"
-        launch = make_launch(self.device)
-        scratch = bpy.app.tempdir or None
-        names = _folder_names(paths)
-        return [
-            Decomposition(path, _options(self), launch, path.name, scratch, output / name)
-            for path, name in zip(paths, names, strict=True)
-            if not (self.skip_existing and (output / name / "report.json").is_file())
+        try:
+            found = names.list_folder(folder, output)
+        except OSError as error:
+            text = f"The folder '{folder}' cannot be read ({error.strerror or error})."
+            raise Failure("image_missing", text, "Choose another.") from error
+        if not found.images:
+            kinds = ", ".join(suffix[1:].upper() for suffix in names.IMAGE_SUFFIXES)
+            raise Failure("image_missing", f"There are no images in '{folder}'.", f"Read are {kinds}.")
+        launch, options, scratch = make_launch(self.device), _options(self), bpy.app.tempdir or None
+        jobs = [
+            Decomposition(
+                path,
+                options,
+                launch,
+                path.name,
+                scratch,
+                output / names.safe_name(path.stem),
+                skip_existing=self.skip_existing,
+            )
+            for path in found.images
         ]
+        return jobs, found.passed_over
 
 
 class JOIN_OT_stop(bpy.types.Operator):
@@ -335,12 +350,6 @@ def _bank_reference(text: str) -> str | None:
     """A name as it is, a path made absolute (Blender's ``//`` means beside the .blend), nothing as None."""
     text = text.strip()
     return (bpy.path.abspath(text) if text.startswith("//") else text) or None
-
-
-def _folder_names(paths: list[Path]) -> list[str]:
-    """A folder per image, named after it; where two differ only in their ending, with the ending."""
-    stems = [path.stem for path in paths]
-    return [path.stem if stems.count(path.stem) == 1 else path.name for path in paths]
 
 
 CLASSES: tuple[type, ...] = (

@@ -8,6 +8,7 @@ import bpy
 
 from ..engine.failure import Failure
 from ..engine.job import Job
+from ..engine.vocabulary import names
 from ..host import compositor, export, material, relight
 from ..host.images import image_named
 from ..host.layers import formula_of, is_finished, latest_set, layers_of, set_of, source_of
@@ -142,7 +143,7 @@ class JOIN_OT_export(_OnSet, bpy.types.Operator):
         except Failure as failure:
             return report(self, failure)
         self.image = next(iter(layers_of(set_id).values())).name  # the file browser takes the editor away
-        self.filepath = relight.label_of(set_id) + export.SUFFIXES[self.format]
+        self.filepath = names.safe_name(relight.label_of(set_id)) + export.SUFFIXES[self.format]
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 

@@ -30,7 +30,11 @@ def describe_end(job: Decomposition, layers: Sequence[str]) -> str:
         return f"{job.name}: cancelled, nothing was changed"
     early = " (stopped early)" if job.stopped_early else ""
     if job.output is not None:
-        return f"{job.name}: layers in {job.output}{early}"
+        told = job.result or {}
+        if told.get("skipped"):
+            return f"{job.name}: finished already, in {job.output}"
+        instead = ", in place of earlier ones" if told.get("replaced") else ""
+        return f"{job.name}: layers in {job.output}{early}{instead}"
     return f"New layers{early}: {', '.join(layers)}"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import JoinError
 from ..forward_models import DETAILED
 from ..images.files import write_text
+from ..names import is_file
 from ..networks.brightness import Brightness
 from ..networks.encoder import Encoder
 from ..networks.split import Split
@@ -38,7 +39,7 @@ def write_card(path: Path, header: BankHeader, size: int) -> None:
             ``output_unwritable``.
     """
     text = f"{BEGIN}\n\n{card(header, size)}\n{END}\n"
-    if path.is_file():
+    if is_file(path):
         old = path.read_text(encoding="utf-8")
         before, begin, rest = old.partition(BEGIN)
         _, end, after = rest.partition(END)
@@ -255,7 +256,7 @@ def put_part(card: Path, begin: str, end: str, text: str) -> None:
     Raises:
         JoinError: ``output_unwritable``.
     """
-    old = card.read_text(encoding="utf-8") if card.is_file() else ""
+    old = card.read_text(encoding="utf-8") if is_file(card) else ""
     before, found, rest = old.partition(begin.partition(",")[0])
     _, closed, after = rest.partition(end)
     if found and closed:

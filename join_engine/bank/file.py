@@ -28,6 +28,7 @@ from ..color import ComponentTransform
 from ..errors import JoinError
 from ..forward_models import ForwardModel, get_forward_model
 from ..images.files import write_atomically
+from ..names import is_file
 from ..networks.brightness import Brightness
 from ..networks.encoder import Encoder
 from ..networks.split import Split, cues
@@ -346,7 +347,7 @@ def find_bank(name_or_path: str | os.PathLike[str] | None = None) -> Path:
     if str(name_or_path) in shipped:
         return shipped[str(name_or_path)]
     path = Path(name_or_path)
-    if path.is_file():
+    if is_file(path):
         return path
     hint = f"Shipped banks: {', '.join(sorted(shipped))}." if shipped else "Give the path of a bank file."
     raise JoinError("bank_missing", f"There is no bank '{name_or_path}'.", hint)
@@ -486,7 +487,7 @@ def _for_storage(key: str, value: torch.Tensor) -> torch.Tensor:
 
 def _existing(path: str | os.PathLike[str]) -> Path:
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise JoinError("bank_missing", f"There is no bank file '{path}'.", "Check the path, or name a shipped bank.")
     return path
 

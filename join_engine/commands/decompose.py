@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Decompose images.
 
-Each image gets a folder of its own in ``--out``: layers as EXR and PNG, ``decomposition.join``, ``report.json``.
+Each image gets a folder of its own in ``--out``: layers as EXR and PNG, ``decomposition.join``, ``report.json``, and
+``made.json``, which says what made them. It appears when all of it is there. It takes the place of what the same image
+got before; where another thing has its name, it gets a number.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import JoinError
+from ..names import IMAGE_SUFFIXES, safe_name
 from .options import (
     BAD_INPUT,
     add_detail_option,
@@ -21,7 +24,6 @@ from .options import (
     chosen_preset,
     complain,
     expand,
-    folders,
     load_bank_named,
     say,
 )
@@ -33,10 +35,16 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG, TIFF, EXR or NPY, or a folder of them")
+    kinds = ", ".join(suffix[1:].upper() for suffix in IMAGE_SUFFIXES)
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help=f"{kinds}, or a folder of them")
     parser.add_argument("--out", type=Path, required=True, help="folder; each image gets a folder of its own in it")
     add_inversion_options(parser)
     add_detail_option(parser)
+    parser.add_argument(
+        "--skip-existing",
+        action="store_true",
+        help="leave out what has a whole result of the same image, bank and settings",
+    )
     parser.add_argument("--confidence", action="store_true", help="also write how sure the bank is of every pixel")
 
 
@@ -45,40 +53,57 @@ def run(options: argparse.Namespace) -> int:
 
     bank = load_bank_named(options)
     codebook = CodeBook(bank)
-    images, problems = expand(options.images)
+    images, problems = expand(options.images, options.out)
     status = BAD_INPUT if problems else 0
     for problem in problems:
         complain(problem)
-    for path, folder in zip(images, folders(images, options.out), strict=True):
+    folders: list[Path] = []
+    for path in images:
         try:
-            _decompose_one(path, folder, bank, codebook, options)
+            folders.append(_decompose_one(path, folders, bank, codebook, options))
         except JoinError as error:
             complain(error)
             status = BAD_INPUT
         else:
-            print(folder)
+            print(folders[-1], flush=True)
     return status
 
 
-def _decompose_one(path: Path, folder: Path, bank: Bank, codebook: CodeBook, options: argparse.Namespace) -> None:
+def _decompose_one(
+    path: Path, taken: Sequence[Path], bank: Bank, codebook: CodeBook, options: argparse.Namespace
+) -> Path:
+    """The folder of the result; ``taken`` are those of the images before."""
     from ..images.files import read_image, write_text
     from ..layers.decomposition import save_decomposition
     from ..layers.layer_files import write_confidence, write_layers
+    from ..layers.result_folder import Made, Source, folder_for, is_finished, read_marker, result_folder
     from ..pipeline import decompose
 
-    image = read_image(path)
+    image, preset = read_image(path), chosen_preset(options)
+    settings = {**preset.to_json(), "seed": options.seed, "confidence": options.confidence}
+    made = Made("decompose", Source.of(path), bank.sha256, settings)
+    folder = folder_for(options.out, path.stem, made, taken)
+    plain = options.out / safe_name(path.stem)
+    if folder != plain and plain not in taken:  # something else has it
+        say(f"{path.name}: the layers are in {folder}.")
+    if options.skip_existing and is_finished(folder, made):
+        say(f"{path.name}: finished already.")
+        return folder
     with _progress_bar(path.name) as monitor:
-        preset = chosen_preset(options)
         outcome = decompose(image, bank, preset, options.seed, monitor, codebook=codebook)
     result = outcome.decomposition
-    write_layers(folder, result)
-    if options.confidence and outcome.error is not None:
-        write_confidence(folder, outcome.error, result.size)
     if result.metrics.get("unusual"):
         say(f"{path.name} is unlike what the bank '{bank.header.name}' knows: look at its layers before you use them.")
-    save_decomposition(folder / "decomposition.join", result)
-    report = {"image": str(path), "size": list(result.size), **result.summary()}
-    write_text(folder / "report.json", as_json(report))  # last: who finds it finds all the rest complete
+    if read_marker(folder) is not None:
+        say(f"{path.name}: the earlier result in {folder} is replaced.")
+    with result_folder(folder, made) as new:
+        write_layers(new, result)
+        if options.confidence and outcome.error is not None:
+            write_confidence(new, outcome.error, result.size)
+        save_decomposition(new / "decomposition.join", result)
+        report = {"image": str(path), "size": list(result.size), **result.summary()}
+        write_text(new / "report.json", as_json(report))
+    return folder
 
 
 @contextmanager

@@ -51,6 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except JoinError as error:
         complain(error)
         return BAD_INPUT
+    except OSError as error:
+        if error.filename is None:
+            raise
+        text = f"'{error.filename}' cannot be used ({error.strerror})."
+        complain(JoinError("file_unusable", text, "Check the path."))
+        return BAD_INPUT
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 130

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import JoinError
-from .options import BAD_INPUT, add_device_options, complain, expand, folders
+from .options import BAD_INPUT, add_device_options, complain, expand
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,26 +29,33 @@ def run(options: argparse.Namespace) -> int:
     from ..evaluation.methods import BASELINE_KEYS
     from ..evaluation.unet import made_exact, unet_layers
     from ..images.files import opaque, read_image, write_exr
+    from ..layers.result_folder import Made, Source, folder_for, result_folder
     from .table_options import unet_of
 
     unet = unet_of(options, set_up_torch(options.device, options.threads))
     baseline = BASELINES.get(BASELINE_KEYS.get(options.method, ""))
     if baseline is None and unet is None:
         raise JoinError("settings_invalid", "The method 'u-net' needs its weights.", "Give --unet FILE.")
-    images, problems = expand(options.images)
-    for path, folder in zip(images, folders(images, options.out), strict=True):
+    images, problems = expand(options.images, options.out)
+    folders: list[Path] = []
+    for path in images:
         try:
             image = read_image(path)
+            settings = {"method": options.method, "unet": str(options.unet) if unet is not None else None}
+            made = Made("method-layers", Source.of(path), "", settings)
+            folder = folder_for(options.out, path.stem, made, folders)
             if baseline is not None:
                 layers = baseline(opaque(image))
             else:
                 assert unet is not None
                 layers = made_exact(unet_layers(unet, image), image)
-            for name, pixels in layers.items():
-                write_exr(folder / f"{name}.exr", pixels)
+            with result_folder(folder, made) as new:
+                for name, pixels in layers.items():
+                    write_exr(new / f"{name}.exr", pixels)
         except JoinError as error:
             problems.append(error)
         else:
+            folders.append(folder)
             print(folder)
     for problem in problems:
         complain(problem)

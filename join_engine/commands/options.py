@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import JoinError
 from ..inversion.presets import DEFAULT_PRESET, PRESETS, Preset, get_preset
+from ..names import is_folder
 
 if TYPE_CHECKING:
     from ..bank import Bank
@@ -84,29 +85,25 @@ def load_bank_named(options: argparse.Namespace, name: str | None = None) -> Ban
     return load_bank(find_bank(name or options.bank), device, with_discriminators=True)
 
 
-def expand(names: Sequence[str]) -> tuple[list[Path], list[JoinError]]:
-    """The images that are meant, a folder standing for all images in it; and what is wrong with the folders."""
+def expand(names: Sequence[str], out: Path) -> tuple[list[Path], list[JoinError]]:
+    """The images that are meant, a folder standing for all images in it; and what is wrong with the folders. What is
+    passed over in a folder is told, but not ``out``."""
     from ..images.files import images_in
 
     images: list[Path] = []
     problems: list[JoinError] = []
     for path in map(Path, names):
         try:
-            images += images_in(path) if path.is_dir() else [path]
+            if not is_folder(path):
+                images.append(path)
+                continue
+            found = images_in(path, out)
+            images += found.images
+            if found.passed_over:
+                say(f"{path}: passed over {found.passed_over}.")
         except JoinError as error:
             problems.append(error)
     return images, problems
-
-
-def folders(images: Sequence[Path], out: Path) -> list[Path]:
-    """One folder per image, named after it; images of the same name from different folders get a number."""
-    found: list[Path] = []
-    for image in images:
-        name, number = image.stem, 2
-        while out / name in found:
-            name, number = f"{image.stem}-{number}", number + 1
-        found.append(out / name)
-    return found
 
 
 def named(kind: str) -> Any:

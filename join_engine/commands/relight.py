@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import JoinError
-from .options import add_device_options, load_bank_named
+from .options import add_device_options, load_bank_named, say
 
 if TYPE_CHECKING:
     from ..relighting.relighter import Edit
@@ -34,22 +34,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from ..layers.decomposition import load_decomposition, save_decomposition
     from ..layers.layer_files import write_layered_exr, write_layers
+    from ..layers.result_folder import Made, Source, check_free, read_marker, result_folder
     from ..relighting.relighter import Relighter
 
     edits = [_parse_edit(text) for text in options.set]
     if options.out is None and not options.list:
         raise JoinError("output_missing", "There is no folder to write to.", "Name one with --out.")
     decomposition = load_decomposition(options.decomposition)
+    if options.out is not None:
+        check_free(options.out, "relight")
     relighter = Relighter(decomposition, load_bank_named(options, options.bank or decomposition.bank_name))
     if options.list:
         for found in relighter.directions():
             print(f"{found.component}.{found.name}\t{found.minimum:g} to {found.maximum:g}\t{found.description}")
         return
     lit = relighter.relight(edits)
-    write_layers(options.out, lit)
-    if options.exr is not None:
-        write_layered_exr(options.out / "layers.exr", lit.layers, options.exr)
-    save_decomposition(options.out / "decomposition.join", lit)
+    settings = {"edits": options.set, "exr": options.exr}
+    made = Made("relight", Source.of(options.decomposition), decomposition.bank_sha256, settings)
+    if read_marker(options.out) is not None:
+        say(f"The earlier result in {options.out} is replaced.")
+    with result_folder(options.out, made) as new:
+        write_layers(new, lit)
+        if options.exr is not None:
+            write_layered_exr(new / "layers.exr", lit.layers, options.exr)
+        save_decomposition(new / "decomposition.join", lit)
     print(options.out)
 
 

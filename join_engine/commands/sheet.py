@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from ..evaluation.sheets.photos import write_photo_sheet
 
-    photos, problems = expand(options.images)
+    photos, problems = expand(options.images, options.out)
     if problems:
         raise problems[0]
     write_photo_sheet(options.out, photos, load_bank_named(options), chosen_preset(options), options.seed, say)

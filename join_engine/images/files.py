@@ -7,7 +7,7 @@ Everything that comes in passes :func:`validate_image`, so that the rest of the 
 from __future__ import annotations
 
 import contextlib
-import os
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ import numpy as np
 from ..color import COMPONENT_TRANSFORMS, srgb_decode
 from ..components import COMPONENTS
 from ..errors import JoinError
+from ..leftovers import sweep, temporary_name
+from ..names import IMAGE_SUFFIXES, Listing, is_file, is_folder, list_folder
 from .png16 import read_png16
 
 SMALLEST_SIDE = 16
 LARGEST_ASPECT = 8
 _VISIBLE = 1 / 255  # of alpha
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr", ".npy")
 _READABLE = "Use a PNG, JPEG, TIFF or EXR image, or a float .npy array."
 
 
@@ -37,10 +38,10 @@ def read_image(path: str | Path) -> np.ndarray:
         JoinError: ``image_missing``, ``image_empty``, ``image_unreadable``, and all that :func:`validate_image` raises.
     """
     path = Path(path)
-    if not path.exists():
-        raise JoinError("image_missing", f"There is no image '{path}'.", "Check the path.")
-    if path.is_dir():
+    if is_folder(path):
         raise JoinError("image_unreadable", f"'{path}' is a folder, not an image.", "Name the images in it.")
+    if not is_file(path):
+        raise JoinError("image_missing", f"There is no image '{path}'.", "Check the path.")
     try:
         if path.stat().st_size == 0:
             raise JoinError("image_empty", f"The image '{path}' is empty (0 bytes).", "Save or download it again.")
@@ -52,11 +53,23 @@ def read_image(path: str | Path) -> np.ndarray:
     return validate_image(pixels, str(path))
 
 
-def images_in(folder: Path) -> list[Path]:
-    """The images in a folder (not below it), by name. Raises JoinError ``image_missing`` when there is none."""
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not found:
-        raise JoinError("image_missing", f"There are no images in the folder '{folder}'.", _READABLE)
+def images_in(folder: Path, but: Path | None = None) -> Listing:
+    """The images in a folder (not below it), by name, and what else is there ``but`` one path.
+
+    Raises:
+        JoinError: ``image_missing`` when there is none, or the folder cannot be read.
+    """
+    try:
+        found = list_folder(folder, but)
+    except OSError as error:
+        text = f"The folder '{folder}' cannot be read ({error.strerror or error})."
+        raise JoinError("image_missing", text, "Choose another.") from error
+    if not found.images:
+        passed = f": passed over {found.passed_over}" if found.passed_over else ""
+        kinds = ", ".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
+        raise JoinError(
+            "image_missing", f"There are no images in the folder '{folder}'{passed}.", f"Images are named .{kinds}."
+        )
     return found
 
 
@@ -168,22 +181,30 @@ def write_text(path: str | Path, text: str) -> None:
 def write_atomically(path: str | Path, write: Callable[[Path], Any]) -> None:
     """Let ``write`` make a file under a temporary name beside ``path``, then rename it: never a half-written file.
 
+    What killed processes have left of such files in the folder is removed, once.
+
     Raises:
         JoinError: ``output_unwritable`` when the folder or the disk refuses.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(temporary_name(".tmp"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent)
         write(temporary)
         temporary.replace(path)
     except OSError as error:
-        raise JoinError(
-            "output_unwritable", f"'{path}' cannot be written ({error.strerror or error}).", "Choose another folder."
-        ) from error
+        raise unwritable(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: OSError) -> JoinError:
+    """``output_unwritable``, with what helps against that error."""
+    advice = {errno.ENOSPC: "Make room there.", errno.ENAMETOOLONG: "Choose a shorter name."}
+    hint = advice.get(error.errno or 0, "Choose another folder.")
+    return JoinError("output_unwritable", f"'{path}' cannot be written ({error.strerror or error}).", hint)
 
 
 def _as_rgb(pixels: np.ndarray, name: str) -> np.ndarray:

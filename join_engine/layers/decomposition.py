@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import JoinError
 from ..forward_models import ForwardModel, get_forward_model
 from ..images.files import write_atomically
+from ..names import is_file
 
 FORMAT = "join-decomposition"
 FORMAT_VERSION = 1
@@ -92,7 +93,7 @@ def load_decomposition(path: str | Path) -> Decomposition:
             ``decomposition_newer`` (written by a later version).
     """
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise JoinError("decomposition_missing", f"There is no decomposition '{path}'.", "Check the path.")
     header, tensors = _read(path)
     if header["version"] > FORMAT_VERSION:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from ..errors import JoinError
+from ..names import is_file
 from ..networks.stylegan2 import Discriminator, Generator
 from . import nvlabs, rosinality
 from .published import build_networks
@@ -47,7 +48,7 @@ def read_public_checkpoint(path: str | os.PathLike[str]) -> PublicCheckpoint:
             ``checkpoint_unsafe`` when it asks for more than tensors.
     """
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise JoinError("checkpoint_missing", f"There is no checkpoint '{path}'.", "Check the path.")
     try:
         data = path.read_bytes()

@@ -31,6 +31,7 @@ from PIL import Image
 
 from ..color import COMPONENT_TRANSFORMS
 from ..errors import JoinError
+from ..names import is_file, is_folder
 
 _BROKEN_HINT = "Export the pack again."
 
@@ -119,7 +120,7 @@ def read_packs(paths: Sequence[str | os.PathLike[str]], component: str) -> Image
 
 def pack_parts(path: Path) -> list[Path]:
     """The files that a pack consists of: itself, or the parts of that name in order."""
-    if path.exists() or not path.parent.is_dir():
+    if is_file(path) or not is_folder(path.parent):
         return [path]
     pattern = re.compile(re.escape(path.stem) + r"-(\d{5})-of-(\d{5})" + re.escape(path.suffix))
     matches = sorted(filter(None, (pattern.fullmatch(file.name) for file in path.parent.iterdir())), key=lambda m: m[0])
@@ -154,7 +155,7 @@ def _read_pack(path: Path, component: str) -> tuple[PackInfo, torch.Tensor]:
 
 
 def open_pack(path: Path) -> tarfile.TarFile:
-    if not path.is_file():
+    if not is_file(path):
         raise JoinError("pack_missing", f"There is no pack '{path}'.", "Export one with dataset_tools/render.py.")
     try:
         return tarfile.open(path)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import JoinError
+from ..names import is_file
 from .lights import read_lights
 from .samples import pack_header, read_samples
 
@@ -58,7 +59,7 @@ def read_relit(folder: Path, components: Sequence[str], count: int) -> RelitScen
         JoinError: ``data_missing``, ``data_broken``, ``light_missing``.
     """
     path = folder / "original.tar"
-    if not path.is_file():
+    if not is_file(path):
         raise JoinError("data_missing", f"'{folder}' holds no scenes under a moved light.", _HINT)
     originals = dict(list(_views(path, components).items())[:count])
     moves = []

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..color import COMPONENT_TRANSFORMS
 from ..errors import JoinError
+from ..names import is_file, is_folder
 
 _HINT = "Export one with dataset_tools/render.py export."
 
@@ -38,8 +39,8 @@ def read_samples(path: Path, components: Sequence[str], count: int, split: str |
     Raises:
         JoinError: ``data_missing``, ``data_broken`` (no such pack, or no complete sample in them).
     """
-    packs = sorted(path.glob("*.tar")) if path.is_dir() else [path]
-    if not packs or not packs[0].is_file():
+    packs = sorted(path.glob("*.tar")) if is_folder(path) else [path]
+    if not packs or not is_file(packs[0]):
         raise JoinError("data_missing", f"There is no set of samples '{path}'.", _HINT)
     found: list[Sample] = []
     seen: set[str] = set()

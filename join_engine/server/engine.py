@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import JoinError
+from ..names import is_file
 from .channel import Channel, leave
 from .course import Course
 from .pixels import compacted, load_array, read_layers, write_arrays, write_pixels
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ..inversion.presets import Preset
     from ..inversion.progress import Progress
     from ..layers.decomposition import Decomposition
+    from ..layers.result_folder import Made
     from ..relighting.relighter import Edit, Relighter
 
 _SECONDS_BETWEEN_PROGRESS = 0.1
@@ -43,6 +45,50 @@ class Job:
     message: dict[str, Any]
     cancelled: threading.Event = field(default_factory=threading.Event)
     keep: bool = False
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a result for other programs goes, and what makes it; see :mod:`join_engine.layers.result_folder`."""
+
+    folder: Path
+    made: Made
+
+    @classmethod
+    def of(cls, message: dict[str, Any], output: Path, settings: dict[str, Any], bank: Bank) -> _Place:
+        """For a request whose ``output`` names a folder."""
+        from ..layers.result_folder import Made, Source, folder_for
+
+        source = Source.of(Path(_text(message, "image")))
+        made = Made("decompose", source, bank.sha256, {**settings, "confidence": False})
+        return cls(folder_for(output.parent, output.name, made), made)
+
+    @property
+    def is_finished(self) -> bool:
+        from ..layers.result_folder import is_finished
+
+        return is_finished(self.folder, self.made)
+
+    def write(self, decomposition: Decomposition) -> dict[str, Any]:
+        """Write a result, as the command line does; the content of its event."""
+        from ..images.files import write_text
+        from ..layers.decomposition import save_decomposition
+        from ..layers.layer_files import write_layers
+        from ..layers.result_folder import read_marker, result_folder
+
+        replaced = read_marker(self.folder) is not None
+        with result_folder(self.folder, self.made) as new:
+            write_layers(new, decomposition)
+            save_decomposition(new / "decomposition.join", decomposition)
+            report = {"image": self.made.source.path, "size": list(decomposition.size), **decomposition.summary()}
+            write_text(new / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+        return {**self.answer(skipped=False), "replaced": replaced, **decomposition.summary()}
+
+    def answer(self, skipped: bool) -> dict[str, Any]:
+        """What there is."""
+        layers = {path.stem: str(path) for path in sorted(self.folder.glob("*.exr"))}
+        stored = str(self.folder / "decomposition.join")
+        return {"layers": layers, "decomposition": stored, "folder": str(self.folder), "skipped": skipped}
 
 
 class Engine:
@@ -170,16 +216,19 @@ class Engine:
             preset = replace(preset, detail=None)
         image = read_image(_text(message, "image"))
         bank, codebook = self._load_bank(message.get("bank"))
+        seed = _whole(message, "seed", 0) or 0
+        place = _Place.of(message, output, {**preset.to_json(), "seed": seed}, bank) if message.get("files") else None
+        if place is not None and message.get("skip_existing") and place.is_finished:
+            return "result", place.answer(skipped=True)
         preview_every = _whole(message, "preview_every", 0) or 0
         preview_size = _whole(message, "preview_size", None) or None
         monitor = Monitor(self._report_progress(job, preset), job.cancelled.is_set, preview_every)
         show = self._report_preview(job, output, bank) if preview_every else None
-        seed = _whole(message, "seed", 0) or 0
         outcome = decompose(image, bank, preset, seed, monitor, show, codebook, preview_size)
         if outcome.cancelled and not job.keep:
             return "cancelled", {"result": None}
-        finish = self._files if message.get("files") is True else self._result
-        result = finish(outcome.decomposition, output)
+        found = outcome.decomposition
+        result = self._result(found, output) if place is None else place.write(found)
         return ("cancelled", {"result": result}) if outcome.cancelled else ("result", result)
 
     def _relight(self, job: Job) -> tuple[str, dict[str, Any]]:
@@ -253,7 +302,7 @@ class Engine:
 
         path = Path(_text(message, "decomposition"))
         layers = message.get("layers")  # the full ones, where the decomposition is a compact one
-        key = (path, path.stat().st_mtime_ns if path.is_file() else 0, message.get("bank"), layers)
+        key = (path, path.stat().st_mtime_ns if is_file(path) else 0, message.get("bank"), layers)
         if self._relighter is None or self._relighter[0] != key:
             self._relighter = None  # its layers may be large: let go of them first
             decomposition = load_decomposition(path)
@@ -334,21 +383,6 @@ class Engine:
         summary["seconds"]["write"] = time.perf_counter() - start
         formula = decomposition.model.formula
         return {**files, "decomposition": str(stored), "compact": str(compact), "formula": formula, **summary}
-
-    def _files(self, decomposition: Decomposition, output: Path) -> dict[str, Any]:
-        """Write a result for other programs, as the command line does; the content of its event."""
-        from ..images.files import write_text
-        from ..layers.decomposition import save_decomposition
-        from ..layers.layer_files import write_layers
-
-        files = write_layers(output, decomposition)
-        stored = output / "decomposition.join"
-        save_decomposition(stored, decomposition)
-        summary = decomposition.summary()
-        report = {"size": list(decomposition.size), **summary}
-        write_text(output / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
-        layers = {name: str(files[f"{name}.exr"]) for name in decomposition.layers}
-        return {"layers": layers, "decomposition": str(stored), **summary}
 
 
 def _formula(message: dict[str, Any]) -> Formula | None:

@@ -15,6 +15,7 @@ from safetensors.torch import save as safetensors_bytes
 
 from ..errors import JoinError
 from ..images.files import write_atomically
+from ..names import is_file, is_folder
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
 FORMAT_VERSION = 1
@@ -24,7 +25,7 @@ _STATE_KEY = "join_checkpoint"
 def checkpoint_path(run: str | os.PathLike[str]) -> Path:
     """The checkpoint of a run, given its folder or the file itself."""
     path = Path(run)
-    return path / CHECKPOINT_NAME if path.is_dir() else path
+    return path / CHECKPOINT_NAME if is_folder(path) else path
 
 
 def write_checkpoint(path: Path, tensors: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> None:
@@ -41,7 +42,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]
     Raises:
         JoinError: ``checkpoint_missing`` or ``checkpoint_broken``.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise JoinError("checkpoint_missing", f"There is no checkpoint '{path}'.", "Train first, or check the path.")
     try:
         with safe_open(path, framework="pt") as file:

@@ -43,6 +43,8 @@ def _folder(tmp_path: Path, **files: bytes) -> Path:
 def test_whole_pictures_are_found(tmp_path: Path) -> None:
     folder = _folder(tmp_path, a=_hdr(), b=_hdr(encoded=False), c=_exr())
     (folder / "._a.hdr").write_bytes(b"what a Mac leaves")
+    (folder / ".trash").mkdir()
+    (folder / ".trash" / "d.hdr").write_bytes(b"what somebody threw away")
     found = find_environments(folder)
     assert found.files == ("a.hdr", "b.hdr", "c.exr")
     before = fingerprint(folder, found)

@@ -83,7 +83,8 @@ def write_files(request: dict[str, Any]) -> dict[str, Any]:
     output = Path(request["output"])
     for name in ("albedo.exr", "report.json"):
         (output / name).write_bytes(Path(request["image"]).read_bytes()[:10])
-    return {"layers": {"albedo": str(output / "albedo.exr")}, "bank": {}, "settings": {}, "metrics": {}, "seconds": {}}
+    layers = {"albedo": str(output / "albedo.exr")}
+    return {"layers": layers, "folder": str(output), "bank": {}, "settings": {}, "metrics": {}, "seconds": {}}
 
 
 def work_until_cancelled(job: dict[str, Any], incoming: Any) -> None:

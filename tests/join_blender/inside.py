@@ -556,11 +556,11 @@ def _steps(seconds: float, until: Callable[[], bool]) -> None:
 
 def case_folder() -> Report:
     """A folder of images, of which one is broken; again, only that one is tried."""
-    folder = ARGUMENTS["folder"]
+    options = {name: ARGUMENTS[name] for name in ("output", "bank", "steps") if name in ARGUMENTS}
     messages = []
     for _ in range(2):
         try:
-            bpy.ops.join.decompose_folder(directory=folder, preset="STANDARD")
+            bpy.ops.join.decompose_folder(directory=ARGUMENTS["folder"], preset="STANDARD", **options)
             messages.append("")
         except RuntimeError as error:
             messages.append(str(error))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import OpenEXR
 import pytest
+from PIL import Image
 
 from join_engine.color import srgb_decode
 from tests.join_blender.support import ROOT, Blender, blender_python, fake_python, make_bank, photo, write_png
@@ -243,5 +244,26 @@ def test_a_folder(tmp_path: Path, blender: Blender, fake: Path) -> None:
     (folder / "c.png").write_bytes(b"")
     report = blender.run("folder", fake, folder=folder)
     assert "1 of 3 images" in report["messages"][0] and "c.png' is empty" in report["messages"][0]
-    assert "1 of 1 images" in report["messages"][1]
+    assert "1 of 3 images" in report["messages"][1]
     assert (folder / "layers" / "a" / "report.json").exists() and (folder / "layers" / "b" / "albedo.exr").exists()
+
+
+def test_a_folder_of_odd_names(tmp_path: Path, blender: Blender, bank: Path) -> None:
+    """The real engine: each image gets layers of its own, in the output's folder; hidden ones get none; a rerun leaves
+    out what is finished and nothing else."""
+    folder, output = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    names = ["a.png", "a.jpg", "a.jpg.png", "A.png", "...png", "..png", "con.png", "b.webp", "c.bmp"]
+    for number, name in enumerate(names):
+        Image.fromarray(photo() ^ np.uint8(number)).save(folder / name, format="PNG")
+    (folder / "._a.png").write_bytes(b"what a Mac leaves")
+    (folder / "notes.txt").touch()
+    report = blender.run("folder", sys.executable, folder=folder, output=output, bank=bank, steps=1)
+    assert report["messages"] == ["", ""]
+    assert "Passed over notes.txt and 3 hidden files" in report["log"]  # two of the names are hidden ones
+    assert "7 images were decomposed\n" in report["log"]
+    assert "0 images were decomposed, 7 were finished already" in report["log"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+    results = sorted(path.name for path in output.iterdir())
+    assert results == ["A", "a-2", "a-3", "a.jpg", "b", "c", "con_"]
+    assert all((output / name / "specular.exr").is_file() for name in results)

@@ -54,18 +54,21 @@ def test_arrows_point_one_way(room: str) -> None:
 
 
 def test_the_vocabulary_needs_nothing() -> None:
-    """Of the engine the add-on imports three modules of data and arithmetic, wherever they lie."""
+    """Of the engine the add-on imports five modules of data and arithmetic, wherever they lie."""
     (path,) = [path for path in modules("engine") if path.name == "vocabulary.py"]
     assert {name for _, name in imported(path) if name.startswith("join_engine")} == {
         "join_engine.forward_models.Formula",
         "join_engine.color",
         "join_engine.components",
         "join_engine.forward_models",
+        "join_engine.leftovers",
+        "join_engine.names",
     }
     program = """
 import sys, join_blender.engine.vocabulary
 loaded = {name for name in sys.modules if name.split(".")[0] in ("join_engine", "torch", "numpy", "bpy")}
-vocabulary = {"join_engine", *(f"join_engine.{name}" for name in ("color", "components", "errors", "forward_models"))}
+modules = ("color", "components", "errors", "forward_models", "leftovers", "names")
+vocabulary = {"join_engine", *(f"join_engine.{name}" for name in modules)}
 assert loaded == vocabulary, loaded
 """
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)

@@ -51,7 +51,7 @@ def test_decompose_writes_everything(
     assert said.out.splitlines() == [str(out / photo.stem), str(out / f"{photo.stem}-2")]
     folder = out / photo.stem
     expected = {"albedo.exr", "albedo.png", "shading.exr", "shading.png", "recomposed.png"}
-    assert {path.name for path in folder.iterdir()} == expected | {"decomposition.join", "report.json"}
+    assert {path.name for path in folder.iterdir()} == expected | {"decomposition.join", "report.json", "made.json"}
     assert read_image(folder / "albedo.exr").shape == (40, 56, 3)
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert report["settings"]["preset"] == "draft" and report["seconds"]["joint"] > 0 and report["metrics"]["psnr"] > 0
@@ -69,7 +69,9 @@ def test_decompose_takes_folders(
     assert main(["decompose", *folders, "--out", str(out), "--bank", str(tiny_bank_path), "--preset", "draft"]) == 2
     said = capsys.readouterr()
     assert said.out.splitlines() == [str(out / photo.stem)]
-    assert said.err.startswith("error: There are no images in the folder") and len(said.err.splitlines()) == 1
+    passed, error = said.err.splitlines()
+    assert passed == f"{tmp_path}: passed over leer/ and notes.txt."
+    assert error.startswith("error: There are no images in the folder")
 
 
 def test_detail_makes_the_image_exactly_and_can_be_left_out(tmp_path: Path, photo: Path, tiny_bank_path: Path) -> None:

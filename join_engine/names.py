@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names of files that every system takes, and which files of a folder are images: for engine, add-on and renderer.
+
+Windows reserves names and drops dots and spaces at the end; Windows and macOS take names that differ only in case, or
+in how an accent is encoded, for the same; all of them limit the length.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+LONGEST = 120
+"""Bytes of a name in UTF-8: every system takes 255, and endings, numbers and the names of files in it need room."""
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".avif", ".exr", ".npy")
+"""What the engine reads, and therefore what it takes of a folder."""
+
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f\ud800-\udfff<>:"/\\|?*\u2028\u2029]')
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(?=\s*(\.|$))", re.IGNORECASE)
+_TOLD = 5
+
+
+def safe_name(text: str, nothing: str = "image", longest: int = LONGEST) -> str:
+    """``text`` as the name of one file or folder, which is neither hidden nor means another place; ``nothing`` where
+    nothing is left of it.
+
+    >>> [safe_name(name) for name in ("photo", "..", "aux.old", "a/b", " x. ")]
+    ['photo', 'image', 'aux_.old', 'a_b', 'x']
+    """
+    name = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", text)).lstrip(". ")
+    name = _RESERVED.sub(r"\1_", name, count=1) if _RESERVED.match(name) else name
+    name = name.encode()[:longest].decode("utf-8", "ignore").rstrip(". ")
+    return name or nothing
+
+
+def same_name(name: str) -> str:
+    """What is equal for two names that some system takes for the same."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there; False, too, for a name that is none, such as one that is too long."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; False, too, for a name that is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def is_hidden(path: Path) -> bool:
+    """Whether a name, or one on the way to it, begins with a dot: such as the ``._photo.png`` that a Mac leaves."""
+    return any(part.startswith(".") and part not in (".", "..") for part in path.parts)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What is in a folder: the images by name, and the names of all else that is not hidden."""
+
+    images: list[Path]
+    others: list[str]
+    hidden: int
+
+    @property
+    def passed_over(self) -> str:
+        """What is no image, as words to go on with after "passed over"; empty where there is nothing."""
+        told = self.others[:_TOLD]
+        if more := len(self.others) - len(told):
+            told.append(f"{more} more")
+        if self.hidden:
+            told.append("1 hidden file" if self.hidden == 1 else f"{self.hidden} hidden files")
+        return " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
+
+
+def list_folder(folder: Path, but: Path | None = None) -> Listing:
+    """The images in a folder, not below it, and what else is there ``but`` one path. Raises OSError."""
+    found = sorted(path for path in folder.iterdir() if path != but)
+    shown = [path for path in found if not path.name.startswith(".")]
+    images = [path for path in shown if path.suffix.lower() in IMAGE_SUFFIXES and is_file(path)]
+    others = [path.name + ("/" if is_folder(path) else "") for path in shown if path not in set(images)]
+    return Listing(images, others, len(found) - len(shown))
