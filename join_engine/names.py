@@ -15,7 +15,7 @@ from pathlib import Path
 LONGEST = 120
 """Bytes of a name in UTF-8: every system takes 255, and endings, numbers and the names of files in it need room."""
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".avif", ".exr", ".npy")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".hdr", ".webp", ".bmp", ".gif", ".avif", ".exr", ".npy")
 """What the engine reads, and therefore what it takes of a folder."""
 
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f\ud800-\udfff<>:"/\\|?*\u2028\u2029]')

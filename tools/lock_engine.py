@@ -24,7 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "join_blender" / "engine_requirements"
-WANTED = ("torch", "numpy", "safetensors", "pillow", "openexr")
+WANTED = ("torch", "numpy", "safetensors", "pillow", "openexr", "openimageio")
 """What the engine itself imports; the rest follows from these."""
 _PYTORCH = "https://download.pytorch.org/whl"
 

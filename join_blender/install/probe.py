@@ -11,7 +11,7 @@ from typing import Any, Dict  # noqa: UP035 (see above)
 
 Message = Dict[str, Any]  # noqa: UP006
 
-MODULES = ("torch", "numpy", "safetensors", "PIL")
+MODULES = ("torch", "numpy", "safetensors", "PIL", "OpenEXR", "OpenImageIO")
 OLDEST = (3, 11)
 
 
@@ -28,7 +28,7 @@ def look() -> Message:
             # "No module named" is plain; a library that does not load is another matter.
             missing = isinstance(problem, ModuleNotFoundError) and problem.name == name
             sentence = f"has no {name}" if missing else f"cannot load {name} ({problem})"
-            hint = "Install torch, numpy, safetensors and pillow for it, or choose another Python."
+            hint = "Install torch, numpy, safetensors, pillow, OpenEXR and OpenImageIO for it, or choose another."
             return error("package_missing", f"This Python {version} {sentence}.", hint)
         except Exception as problem:
             sentence = f"This Python's {name} is broken ({type(problem).__name__}: {problem})."

@@ -45,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave out what has a whole result of the same image, bank and settings",
     )
+    parser.add_argument(
+        "--layer", metavar="NAME", help="part or layer of an EXR (default: the picture: Combined, RGBA, beauty …)"
+    )
     parser.add_argument("--confidence", action="store_true", help="also write how sure the bank is of every pixel")
 
 
@@ -73,14 +76,16 @@ def _decompose_one(
     path: Path, taken: Sequence[Path], bank: Bank, codebook: CodeBook, options: argparse.Namespace
 ) -> Path:
     """The folder of the result; ``taken`` are those of the images before."""
-    from ..images.files import read_image, write_text
+    from ..images.files import read_picture, write_text
     from ..layers.decomposition import save_decomposition
     from ..layers.layer_files import write_confidence, write_layers
     from ..layers.result_folder import Made, Source, folder_for, is_finished, read_marker, result_folder
     from ..pipeline import decompose
 
-    image, preset = read_image(path), chosen_preset(options)
-    settings = {**preset.to_json(), "seed": options.seed, "confidence": options.confidence}
+    picture, preset = read_picture(path, options.layer), chosen_preset(options)
+    for note in picture.notes:
+        say(f"{path.name}: {note}")
+    settings = {**preset.to_json(), "seed": options.seed, "confidence": options.confidence, "layer": options.layer}
     made = Made("decompose", Source.of(path), bank.sha256, settings)
     folder = folder_for(options.out, path.stem, made, taken)
     plain = options.out / safe_name(path.stem)
@@ -90,7 +95,7 @@ def _decompose_one(
         say(f"{path.name}: finished already.")
         return folder
     with _progress_bar(path.name) as monitor:
-        outcome = decompose(image, bank, preset, options.seed, monitor, codebook=codebook)
+        outcome = decompose(picture.pixels, bank, preset, options.seed, monitor, codebook=codebook)
     result = outcome.decomposition
     if result.metrics.get("unusual"):
         say(f"{path.name} is unlike what the bank '{bank.header.name}' knows: look at its layers before you use them.")
@@ -101,7 +106,7 @@ def _decompose_one(
         if options.confidence and outcome.error is not None:
             write_confidence(new, outcome.error, result.size)
         save_decomposition(new / "decomposition.join", result)
-        report = {"image": str(path), "size": list(result.size), **result.summary()}
+        report = {"image": str(path), "size": list(result.size), "notes": list(picture.notes), **result.summary()}
         write_text(new / "report.json", as_json(report))
     return folder
 

@@ -9,48 +9,98 @@ from __future__ import annotations
 import contextlib
 import errno
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..color import COMPONENT_TRANSFORMS, srgb_decode
+from ..color import COMPONENT_TRANSFORMS
 from ..components import COMPONENTS
 from ..errors import JoinError
 from ..leftovers import sweep, temporary_name
 from ..names import IMAGE_SUFFIXES, Listing, is_file, is_folder, list_folder
-from .png16 import read_png16
+from .exr import EXR, read_exr
+from .raster import PNG, RADIANCE, TIFF, read_with_oiio, read_with_pillow
 
 SMALLEST_SIDE = 16
 LARGEST_ASPECT = 8
+# Beyond it the arithmetic of float32 has no room for squares. The sun of a sky is a millionth of it.
+GREATEST = 1e12
+# Broken pixels, as a share of all, that are filled from around them: renders have fireflies, and a picture with more
+# is broken itself.
+FILLED_AT_MOST = 0.01
 _VISIBLE = 1 / 255  # of alpha
-_READABLE = "Use a PNG, JPEG, TIFF or EXR image, or a float .npy array."
+_ROWS = 256
+_READABLE = "Use a PNG, JPEG, TIFF, EXR or Radiance image, or a float .npy array."
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What came out of a file.
+
+    Attributes:
+        pixels: scene-linear Rec.709 float32 [H, W, 3], or [H, W, 4] with straight alpha.
+        notes: sentences about what a person would want to know: an animation of which this is the first frame, the
+            layer of an EXR that was taken, pixels that were filled.
+    """
+
+    pixels: np.ndarray
+    notes: tuple[str, ...] = ()
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Read PNG, JPEG, TIFF, EXR or NPY → linear Rec.709 float32 [H, W, 3], or [H, W, 4] with straight alpha.
+    """The pixels of :func:`read_picture`, upright, without its notes."""
+    return read_picture(path).pixels
 
-    PNG, JPEG and TIFF are taken as sRGB-encoded, 8 or 16 bits (16-bit colour TIFF and interlaced PNG at 8 bits; float
-    TIFF as linear); EXIF orientation is applied. EXR (premultiplied alpha, as the format has it) and NPY (straight
+
+def read_picture(path: str | Path, layer: str | None = None, upright: bool = True) -> Picture:
+    """Read an image file of any kind → linear Rec.709.
+
+    What kind it is its first bytes say. PNG, TIFF and Radiance files come at their full depth, anything else that is
+    no EXR or NPY at 8 bits. Integers are taken as display-encoded, floats as linear; ICC profiles, cICP, gAMA and cHRM
+    of PNG and the chromaticities of EXR are honoured, and without them the colours are sRGB's. EXR (premultiplied
+    alpha, as the format has it; see :func:`join_engine.images.exr.read_exr` for which of its layers) and NPY (straight
     alpha) are linear.
 
+    Args:
+        path: the file.
+        layer: part or layer of an EXR; None for the picture.
+        upright: turn it as its EXIF data say; Blender shows pictures as they are stored.
+
     Raises:
-        JoinError: ``image_missing``, ``image_empty``, ``image_unreadable``, and all that :func:`validate_image` raises.
+        JoinError: ``image_missing``, ``image_empty``, ``image_unreadable``, ``image_colours``, ``layer_missing``, and
+            all that :func:`validate_image` raises.
     """
     path = Path(path)
     if is_folder(path):
         raise JoinError("image_unreadable", f"'{path}' is a folder, not an image.", "Name the images in it.")
     if not is_file(path):
         raise JoinError("image_missing", f"There is no image '{path}'.", "Check the path.")
+    notes: list[str] = []
     try:
         if path.stat().st_size == 0:
             raise JoinError("image_empty", f"The image '{path}' is empty (0 bytes).", "Save or download it again.")
-        pixels = _READERS.get(path.suffix.lower(), _read_with_pillow)(path)
+        pixels = _read(path, layer, upright, notes)
     except (JoinError, MemoryError):
         raise
     except Exception as error:  # every reader has its own ways to complain about a damaged file
         raise JoinError("image_unreadable", f"'{path}' cannot be read as an image ({error}).", _READABLE) from error
-    return validate_image(pixels, str(path))
+    return Picture(validate_image(pixels, str(path), notes), tuple(notes))
+
+
+def _read(path: Path, layer: str | None, upright: bool, notes: list[str]) -> np.ndarray:
+    with path.open("rb") as file:
+        start = file.read(16)
+    if start.startswith(EXR) or path.suffix.lower() == ".exr":
+        return read_exr(path, layer, notes)
+    if layer is not None:
+        raise JoinError("layer_missing", f"'{path}' is no EXR and has no layers.", "Name no layer.")
+    if start.startswith(b"\x93NUMPY") or path.suffix.lower() == ".npy":
+        return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
+    if start.startswith((PNG, *TIFF, *RADIANCE)):
+        return read_with_oiio(path, upright, notes)
+    return read_with_pillow(path, upright, notes)
 
 
 def images_in(folder: Path, but: Path | None = None) -> Listing:
@@ -73,13 +123,20 @@ def images_in(folder: Path, but: Path | None = None) -> Listing:
     return found
 
 
-def validate_image(pixels: np.ndarray, name: str = "image") -> np.ndarray:
+def validate_image(pixels: np.ndarray, name: str = "image", notes: list[str] | None = None) -> np.ndarray:
     """Check an image before it is decomposed: float [H, W], [H, W, 1…4] → float32 [H, W, 3] or [H, W, 4].
+
+    Pixels that are not a number, infinite or beyond :data:`GREATEST` are filled from around them where they are few.
+
+    Args:
+        pixels: linear.
+        name: what a person calls it.
+        notes: gets a sentence where pixels were filled.
 
     Raises:
         JoinError: ``image_unreadable`` (not an image's shape or type), ``image_empty`` (no pixels), ``image_too_long``
-            (aspect over 8:1), ``image_too_small`` (a side under 16 pixels), ``image_not_finite`` (NaN or infinity
-            anywhere), ``image_transparent`` (nothing visible).
+            (aspect over 8:1), ``image_too_small`` (a side under 16 pixels), ``image_not_finite`` (more than
+            :data:`FILLED_AT_MOST` of the pixels broken), ``image_transparent`` (nothing visible).
     """
     pixels = _as_rgb(np.asarray(pixels), name)
     height, width = pixels.shape[:2]
@@ -97,15 +154,53 @@ def validate_image(pixels: np.ndarray, name: str = "image") -> np.ndarray:
             f"'{name}' is {width} × {height}: each side must have at least {SMALLEST_SIDE} pixels.",
             "Use a larger image.",
         )
-    broken = np.count_nonzero(~np.isfinite(pixels).all(axis=-1))
-    if broken:
+    broken = _broken(pixels)
+    count = len(broken[0])
+    if count > FILLED_AT_MOST * height * width:
         raise JoinError(
             "image_not_finite",
-            f"'{name}' has {broken} pixels (of {height * width}) that are not a number or infinite.",
+            f"'{name}' has {count} pixels (of {height * width}) that are no number, infinite or beyond {GREATEST:g}.",
             "Replace them, for example with a clamp or an inpaint node, and try again.",
         )
+    if count:
+        pixels = _filled(pixels, broken)
+        if notes is not None:
+            words = "1 pixel was" if count == 1 else f"{count} pixels were"
+            notes.append(f"{words} not a number or too bright to compute with: filled from around.")
     if pixels.shape[2] == 4 and pixels[..., 3].max() <= 0:
         raise JoinError("image_transparent", f"'{name}' is fully transparent.", "Choose an image with visible pixels.")
+    return pixels
+
+
+def _broken(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the pixels that no one can compute with."""
+    found = []
+    for top in range(0, len(pixels), _ROWS):
+        # Comparisons with NaN are false.
+        rows, columns = np.nonzero(~(np.abs(pixels[top : top + _ROWS]) <= GREATEST).all(axis=-1))
+        found.append((rows + top, columns))
+    return np.concatenate([rows for rows, _ in found]), np.concatenate([columns for _, columns in found])
+
+
+def _filled(pixels: np.ndarray, broken: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """A copy with broken pixels taken from the mean of their sound neighbours, from the edge of a hole inwards."""
+    pixels = pixels.copy()
+    height, width = pixels.shape[:2]
+    sound = np.ones((height, width), bool)
+    sound[broken] = False
+    rows, columns = broken
+    around = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
+    while len(rows):
+        total, count = np.zeros((len(rows), pixels.shape[2])), np.zeros(len(rows))
+        for dy, dx in around:
+            y, x = (rows + dy).clip(0, height - 1), (columns + dx).clip(0, width - 1)
+            known = sound[y, x]
+            total[known] += pixels[y[known], x[known]]
+            count += known
+        reached = count > 0
+        pixels[rows[reached], columns[reached]] = total[reached] / count[reached, None]
+        sound[rows[reached], columns[reached]] = True
+        rows, columns = rows[~reached], columns[~reached]
     return pixels
 
 
@@ -127,16 +222,6 @@ def display_encode(component: str, linear: np.ndarray) -> np.ndarray:
     """Linear [H, W, 3] → [0, 1] for looking at: shading and specular through Reinhard, anything else through sRGB."""
     name = COMPONENTS[component].transform if component in COMPONENTS else "srgb"
     return np.asarray(COMPONENT_TRANSFORMS[name].encode(linear)).clip(0.0, 1.0)
-
-
-def read_planes(path: Path) -> np.ndarray:
-    """R, G, B (and A) of an EXR as they are, float32 [H, W, 3 or 4]: no check, no division by alpha."""
-    import OpenEXR
-
-    with OpenEXR.File(str(path), separate_channels=True) as file:
-        channels = file.channels()
-        names = [name for name in "RGBA" if name in channels]
-        return np.stack([np.asarray(channels[name].pixels, np.float32) for name in names], axis=2)
 
 
 def write_exr(path: str | Path, linear: np.ndarray) -> None:
@@ -217,60 +302,3 @@ def _as_rgb(pixels: np.ndarray, name: str) -> np.ndarray:
     if pixels.shape[2] < 3:  # grey, with or without alpha
         pixels = np.concatenate([pixels[..., :1]] * 3 + [pixels[..., 1:]], axis=2)
     return np.ascontiguousarray(pixels, dtype=np.float32)
-
-
-def _read_npy(path: Path) -> np.ndarray:
-    return np.load(path, allow_pickle=False)
-
-
-def _read_exr(path: Path) -> np.ndarray:
-    import OpenEXR
-
-    with OpenEXR.File(str(path)) as file:
-        channels = {name: np.asarray(channel.pixels, np.float32) for name, channel in file.channels().items()}
-    name = _main_layer(channels)
-    pixels = channels[name]
-    if pixels.ndim == 3 and pixels.shape[2] == 4:
-        alpha = pixels[..., 3:]
-        straight = np.where(alpha > 0, pixels[..., :3] / np.where(alpha > 0, alpha, 1), 0)
-        pixels = np.concatenate([straight, alpha], axis=2)
-    return pixels
-
-
-def _main_layer(channels: dict[str, np.ndarray]) -> str:
-    """The picture of an EXR: its plain RGB(A), else the layer that Blender calls Combined, else the first in colour."""
-    for name in ("RGBA", "RGB", "Y"):
-        if name in channels:
-            return name
-    colour = [name for name, pixels in channels.items() if pixels.ndim == 3 and pixels.shape[2] >= 3]
-    if not colour:
-        raise ValueError("it has no RGB channels")
-    return next((name for name in colour if name.endswith("Combined")), colour[0])
-
-
-def _read_png(path: Path) -> np.ndarray:
-    samples = read_png16(path)
-    return _read_with_pillow(path) if samples is None else _decode_colour(samples / np.float32(65535.0))
-
-
-def _read_with_pillow(path: Path) -> np.ndarray:
-    from PIL import Image, ImageOps
-
-    with Image.open(path) as file:
-        file.load()
-        picture = ImageOps.exif_transpose(file)
-    if picture.mode == "F":
-        return np.asarray(picture, np.float32)
-    if picture.mode.startswith("I"):
-        return _decode_colour(np.asarray(picture, np.float32)[..., None] / 65535.0)
-    has_alpha = picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info
-    return _decode_colour(np.asarray(picture.convert("RGBA" if has_alpha else "RGB"), np.float32) / 255.0)
-
-
-def _decode_colour(encoded: np.ndarray) -> np.ndarray:
-    """sRGB-encoded [H, W, 1…4] → linear; alpha stays as it is."""
-    colour = encoded.shape[2] - (encoded.shape[2] % 2 == 0)
-    return np.concatenate([srgb_decode(encoded[..., :colour]), encoded[..., colour:]], axis=2).astype(np.float32)
-
-
-_READERS: dict[str, Callable[[Path], np.ndarray]] = {".npy": _read_npy, ".exr": _read_exr, ".png": _read_png}

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +69,7 @@ class _Place:
 
         return is_finished(self.folder, self.made)
 
-    def write(self, decomposition: Decomposition) -> dict[str, Any]:
+    def write(self, decomposition: Decomposition, notes: Sequence[str]) -> dict[str, Any]:
         """Write a result, as the command line does; the content of its event."""
         from ..images.files import write_text
         from ..layers.decomposition import save_decomposition
@@ -80,7 +80,8 @@ class _Place:
         with result_folder(self.folder, self.made) as new:
             write_layers(new, decomposition)
             save_decomposition(new / "decomposition.join", decomposition)
-            report = {"image": self.made.source.path, "size": list(decomposition.size), **decomposition.summary()}
+            report = {"image": self.made.source.path, "size": list(decomposition.size), "notes": list(notes)}
+            report |= decomposition.summary()
             write_text(new / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
         return {**self.answer(skipped=False), "replaced": replaced, **decomposition.summary()}
 
@@ -204,7 +205,7 @@ class Engine:
         return lambda: self._channel.send_error(job.request, problem)
 
     def _decompose(self, job: Job) -> tuple[str, dict[str, Any]]:
-        from ..images.files import read_image
+        from ..images.files import read_picture
         from ..inversion.presets import DEFAULT_PRESET, get_preset
         from ..inversion.progress import Monitor
         from ..pipeline import decompose
@@ -214,21 +215,24 @@ class Engine:
         preset = get_preset(message.get("preset") or DEFAULT_PRESET).with_steps(_whole(message, "steps", None))
         if message.get("detail") is False:
             preset = replace(preset, detail=None)
-        image = read_image(_text(message, "image"))
+        layer = None if message.get("layer") is None else _text(message, "layer")
+        picture = read_picture(_text(message, "image"), layer, upright=message.get("upright") is not False)
         bank, codebook = self._load_bank(message.get("bank"))
         seed = _whole(message, "seed", 0) or 0
-        place = _Place.of(message, output, {**preset.to_json(), "seed": seed}, bank) if message.get("files") else None
+        settings = {**preset.to_json(), "seed": seed, "layer": layer}
+        place = _Place.of(message, output, settings, bank) if message.get("files") else None
         if place is not None and message.get("skip_existing") and place.is_finished:
             return "result", place.answer(skipped=True)
         preview_every = _whole(message, "preview_every", 0) or 0
         preview_size = _whole(message, "preview_size", None) or None
         monitor = Monitor(self._report_progress(job, preset), job.cancelled.is_set, preview_every)
         show = self._report_preview(job, output, bank) if preview_every else None
-        outcome = decompose(image, bank, preset, seed, monitor, show, codebook, preview_size)
+        outcome = decompose(picture.pixels, bank, preset, seed, monitor, show, codebook, preview_size)
         if outcome.cancelled and not job.keep:
             return "cancelled", {"result": None}
         found = outcome.decomposition
-        result = self._result(found, output) if place is None else place.write(found)
+        result = self._result(found, output) if place is None else place.write(found, picture.notes)
+        result["notes"] = list(picture.notes)
         return ("cancelled", {"result": result}) if outcome.cancelled else ("result", result)
 
     def _relight(self, job: Job) -> tuple[str, dict[str, Any]]:

@@ -47,7 +47,7 @@ def load_array(path: Any) -> np.ndarray:
     """A layer as the client stored it: .npy, or the .exr that lies in a .blend. float32, any shape."""
     import numpy as np
 
-    from ..images.files import read_planes
+    from ..images.exr import read_planes
 
     try:
         if Path(path).suffix == ".exr":

@@ -155,7 +155,7 @@ def test_locks_hold_what_the_project_pins(lock: Path) -> None:
     build = read_build(lock)
     pins = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     versions = {wheel.name: wheel.version.split("+")[0] for wheel in build.wheels}
-    for name in ("torch", "numpy", "safetensors", "pillow", "openexr"):
+    for name in ("torch", "numpy", "safetensors", "pillow", "openexr", "openimageio"):
         assert any(pin.lower().startswith(f"{name}=={versions[name]}") for pin in pins), name
     platform = {"linux": "manylinux", "windows": "win_amd64", "macos": "macosx"}[build.system.split("-")[0]]
     tag = f"cp{build.python.replace('.', '')}-"

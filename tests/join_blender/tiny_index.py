@@ -13,7 +13,10 @@ from join_blender.install.builds import Build, read_build, this_python, this_sys
 
 MODULES = {
     "torch": {"torch/__init__.py": "__version__ = '9.1'\n"},
-    "tinynumpy": {f"{name}/__init__.py": "__version__ = '9.2'\n" for name in ("numpy", "safetensors", "PIL")},
+    "tinynumpy": {
+        f"{name}/__init__.py": "__version__ = '9.2'\n"
+        for name in ("numpy", "safetensors", "PIL", "OpenEXR", "OpenImageIO")
+    },
 }
 
 

@@ -141,7 +141,7 @@ def _npy(path: Path, array: np.ndarray) -> None:
 
 
 _GREY = np.full((32, 32, 3), 0.5, np.float32)
-_ONE_NAN = np.where(np.arange(32 * 32 * 3).reshape(32, 32, 3) == 5, np.nan, _GREY).astype(np.float32)
+_HOLE = np.where(np.arange(32 * 32).reshape(32, 32, 1) < 12, np.nan, _GREY).astype(np.float32)
 
 BAD = {
     "missing.png": ("image_missing", lambda path: None),
@@ -160,8 +160,9 @@ BAD = {
     "long.png": ("image_too_long", lambda path: _png(path, (1, 5000))),
     "wide.png": ("image_too_long", lambda path: _png(path, (145, 18))),
     "nan.npy": ("image_not_finite", lambda path: _npy(path, _GREY * np.nan)),
-    "one.npy": ("image_not_finite", lambda path: _npy(path, _ONE_NAN)),
+    "hole.npy": ("image_not_finite", lambda path: _npy(path, _HOLE)),
     "inf.npy": ("image_not_finite", lambda path: _npy(path, _GREY + np.inf)),
+    "huge.npy": ("image_not_finite", lambda path: _npy(path, _GREY * 6e38)),
     "inf.exr": ("image_not_finite", lambda path: write_exr(path, _GREY + np.inf)),
     "clear.png": ("image_transparent", lambda path: _png(path, (32, 32), (255, 255, 255, 0))),
 }

@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""OpenEXR files of all kinds: which of their parts and layers is the picture, and its pixels in linear Rec.709."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import JoinError
+from .profiles import luminance_weights, space_of_chromaticities
+
+# What people and renderers call the picture itself, the surest name first.
+_PICTURE = ("combined", "beauty", "rgba", "rgb", "color", "colour", "composite", "final", "image", "default", "main")
+# What no picture is called: things measured at each pixel.
+_DATA = re.compile(
+    r"normal|^n$|depth|^z$|^uv|vector|motion|velocity|position|^p$|mist|crypto|(^|_)id$|index|mask|matte|alpha|noisy|denois"
+)
+_LETTERS = {"red": "r", "green": "g", "blue": "b", "alpha": "a"}
+# Light that a renderer adds where nothing covers the pixel (flames, glows) has less alpha than this. An 8-bit file has
+# no smaller one.
+_UNCOVERED = 1 / 255
+_ROWS = 256
+EXR = b"\x76\x2f\x31\x01"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Channels of one part that belong together.
+
+    Attributes:
+        name: part and layer, as a person would name it; empty for the plain channels of a file with one part.
+        part: number of the part.
+        colours: one (grey), three of red, green and blue, or three of luminance and chroma.
+        alpha: the channel that goes with them.
+        chroma: the colours are Y, RY, BY.
+        data: by its name or its channels it is no picture but something measured.
+    """
+
+    name: str
+    part: int
+    colours: tuple[str, ...]
+    alpha: str | None = None
+    chroma: bool = False
+    data: bool = False
+
+    @property
+    def words(self) -> list[str]:
+        return [word for word in re.split(r"[./]", self.name.lower()) if word]
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """The lower, the more it is the picture."""
+        if len(self.colours) == 1:
+            return (5 if self.name in ("", *self.colours) and not self.data else 6), 0
+        if self.data:
+            return 4, 0
+        known = [_PICTURE.index(word) for word in self.words if word in _PICTURE]
+        if not self.words:
+            return 0, 0
+        return (1, min(known)) if known else (3 if "." in self.name else 2, 0)
+
+
+def read_exr(path: Path, wanted: str | None, notes: list[str]) -> np.ndarray:
+    """The picture in an EXR: linear Rec.709, float32 [H, W, 1, 3 or 4], straight alpha, as large as its display window.
+
+    Without a name it is the plain R, G, B of a file or its luminance and chroma, else what is called Combined, beauty,
+    rgba …, else the first layer of colours that is not called after something measured; a single channel is grey.
+
+    Args:
+        path: an EXR.
+        wanted: a part or layer by name; None for the picture.
+        notes: gets a sentence about what a person would want to know.
+
+    Raises:
+        JoinError: ``layer_missing``, ``image_unreadable`` for what holds no picture.
+        RuntimeError, OSError, ValueError: the file is damaged.
+    """
+    import OpenEXR
+
+    with OpenEXR.File(str(path), header_only=True) as file:
+        headers = [dict(part.header) for part in file.parts]
+    layers = [layer for number, header in enumerate(headers) for layer in _layers_of(number, header, len(headers))]
+    layer = _chosen(path, layers, wanted)
+    if wanted is None and len([other for other in layers if len(other.colours) == 3]) > 1:
+        others = ", ".join(f"'{other.name or 'RGB'}'" for other in layers if other != layer)
+        notes.append(f"Of the layers of '{path.name}' this is '{layer.name or 'RGB'}'. There are also {others}.")
+    header = headers[layer.part]
+    pixels = _pixels(path, layer, header)
+    if layer.alpha is not None:
+        pixels = _straight(pixels)
+    return _framed(path, pixels, header, notes)
+
+
+def read_planes(path: Path) -> np.ndarray:
+    """R, G, B (and A) of an EXR as they are, float32 [H, W, 3 or 4]: no check, no division by alpha."""
+    import OpenEXR
+
+    with OpenEXR.File(str(path), separate_channels=True) as file:
+        channels = file.channels()
+        names = [name for name in "RGBA" if name in channels]
+        return np.stack([np.asarray(channels[name].pixels, np.float32) for name in names], axis=2)
+
+
+def _layers_of(part: int, header: Mapping[str, Any], parts: int) -> list[Layer]:
+    if "deep" in str(header.get("type", "")).lower():
+        return []
+    title = str(header.get("name", "")) if parts > 1 else ""
+    groups: dict[str, dict[str, str]] = {}
+    for channel in (str(channel.name) for channel in header["channels"]):
+        prefix, _, letter = channel.rpartition(".")
+        letter = letter.lower()
+        groups.setdefault(prefix, {}).setdefault(_LETTERS.get(letter, letter), channel)
+    found = []
+    for prefix, channels in groups.items():
+        name = prefix if title.lower() in ("", prefix.lower()) else ".".join(filter(None, (title, prefix)))
+        words = re.split(r"[./]", name.lower())
+        data = any(_DATA.search(word) for word in words) and not any(word in _PICTURE for word in words)
+        alpha = channels.get("a")
+        whole: tuple[str, ...] = ()
+        for letters in (("r", "g", "b"), ("y", "ry", "by"), ("x", "y", "z")):
+            if set(letters) <= channels.keys():
+                whole = tuple(channels.pop(letter) for letter in letters)
+                chroma, measured = letters[1] == "ry", letters[0] == "x"
+                found.append(Layer(name, part, whole, alpha, chroma, data or measured))
+                channels.pop("a", None)
+                break
+        single = [letter for letter in channels if letter != "a"]
+        for letter in single:
+            own = alpha if len(single) == 1 and not whole else None
+            called = ".".join(filter(None, (name, channels[letter].rpartition(".")[2])))
+            measured = data or bool(_DATA.search(letter))
+            found.append(Layer(called, part, (channels[letter],), own, data=measured))
+    return found
+
+
+def _chosen(path: Path, layers: Sequence[Layer], wanted: str | None) -> Layer:
+    names = ", ".join(f"'{layer.name or 'RGB'}'" for layer in layers)
+    if wanted is not None:
+        name = wanted.strip().lower()
+        for fits in (
+            lambda layer: (layer.name or "rgb").lower() == name,
+            lambda layer: layer.words[-1:] == [name],
+            lambda layer: name in layer.words,
+        ):
+            found = [layer for layer in layers if fits(layer)]
+            if found:
+                return min(found, key=lambda layer: layer.rank)
+        raise JoinError("layer_missing", f"'{path}' has no layer '{wanted}'.", f"It has {names or 'none'}.")
+    if not layers:
+        raise JoinError("image_unreadable", f"'{path}' is a deep image, or holds no channels.", "Flatten it first.")
+    best = min(layers, key=lambda layer: layer.rank)
+    if len(best.colours) == 1 and len(layers) > 1:
+        raise JoinError(
+            "image_unreadable",
+            f"'{path}' has no colours, only {names}.",
+            "Choose one of them by name, or another file.",
+        )
+    return best
+
+
+def _pixels(path: Path, layer: Layer, header: Mapping[str, Any]) -> np.ndarray:
+    """Float32 [h, w, C] of the data window: linear Rec.709 and alpha, as they are stored."""
+    chromaticities = _chromaticities(header)
+    if layer.chroma:
+        pixels = _of_luminance(path, layer, chromaticities)
+    else:
+        pixels = _read_channels(path, layer.part, [*layer.colours, *([layer.alpha] if layer.alpha else [])])
+    if chromaticities is None or len(layer.colours) == 1 or layer.data:
+        return pixels
+    space = space_of_chromaticities(chromaticities, "the file's chromaticities")
+    if space.matrix is not None:
+        for top in range(0, len(pixels), _ROWS):
+            pixels[top : top + _ROWS, :, :3] = pixels[top : top + _ROWS, :, :3] @ space.matrix.T.astype(np.float32)
+    return pixels
+
+
+def _chromaticities(header: Mapping[str, Any]) -> tuple[float, ...] | None:
+    import OpenEXR
+
+    found = header.get("chromaticities")
+    if found is None and header.get("colorInteropID"):
+        found = OpenEXR.colorInteropIDToChromaticities(str(header["colorInteropID"]))
+    return None if found is None else tuple(float(value) for value in found)
+
+
+def _read_channels(path: Path, part: int, names: Sequence[str]) -> np.ndarray:
+    """By OpenImageIO, which reads those channels alone: a file may hold forty others."""
+    import OpenImageIO as oiio
+
+    file = oiio.ImageInput.open(str(path))
+    if file is None:
+        raise OSError(oiio.geterror() or "it is damaged")
+    try:
+        if not file.seek_subimage(part, 0):
+            raise OSError(file.geterror() or "a part is missing")
+        spec = file.spec()
+        places = [spec.channelnames.index(name) for name in names]
+        if places == list(range(places[0], places[0] + len(places))):
+            pixels = file.read_image(part, 0, places[0], places[-1] + 1, oiio.FLOAT)
+            if pixels is None:
+                raise OSError(file.geterror() or "it is damaged")
+            return np.asarray(pixels)
+        out = np.empty((spec.height, spec.width, len(names)), np.float32)
+        for index, place in enumerate(places):
+            plane = file.read_image(part, 0, place, place + 1, oiio.FLOAT)
+            if plane is None:
+                raise OSError(file.geterror() or "it is damaged")
+            out[..., index] = plane[..., 0]
+        return out
+    finally:
+        file.close()
+
+
+def _of_luminance(path: Path, layer: Layer, chromaticities: Sequence[float] | None) -> np.ndarray:
+    """Luminance and chroma, which may be stored for every other pixel only → RGB (and alpha)."""
+    import OpenEXR
+
+    with OpenEXR.File(str(path), separate_channels=True) as file:
+        channels = file.parts[layer.part].channels
+        names = [*layer.colours, *([layer.alpha] if layer.alpha else [])]
+        planes = [np.asarray(channels[name].pixels, np.float32) for name in names]
+    height, width = planes[0].shape
+    luminance, red, blue = planes[0], *(_enlarged(plane, height, width) for plane in planes[1:3])
+    weights = luminance_weights(chromaticities)
+    red, blue = (red + 1.0) * luminance, (blue + 1.0) * luminance
+    green = (luminance - weights[0] * red - weights[2] * blue) / weights[1]
+    return np.stack([red, green, blue, *planes[3:]], axis=2).astype(np.float32)
+
+
+def _enlarged(plane: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A plane stored for every n-th row and column, linearly in between."""
+    for axis, size in ((0, height), (1, width)):
+        count = plane.shape[axis]
+        if count == size:
+            continue
+        step = -(-size // count)
+        place = np.minimum(np.arange(size) / step, count - 1)
+        first = place.astype(int)
+        weight = (place - first).astype(np.float32).reshape((-1, 1) if axis == 0 else (1, -1))
+        after = np.minimum(first + 1, count - 1)
+        plane = plane.take(first, axis) * (1 - weight) + plane.take(after, axis) * weight
+    return plane
+
+
+def _straight(pixels: np.ndarray) -> np.ndarray:
+    """Divide by alpha, in place. Light where nothing covers a pixel (a flame) stays and counts as covered."""
+    for top in range(0, len(pixels), _ROWS):
+        rows = pixels[top : top + _ROWS]
+        colour, alpha = rows[..., :-1], rows[..., -1:]
+        uncovered = (alpha < _UNCOVERED) & (colour.max(axis=2, keepdims=True) > _UNCOVERED)
+        np.copyto(alpha, 1.0, where=uncovered)
+        np.divide(colour, alpha, out=colour, where=alpha > 0)
+        np.copyto(colour, 0.0, where=~(alpha > 0) & ~np.isnan(alpha))
+    return pixels
+
+
+def _framed(path: Path, pixels: np.ndarray, header: Mapping[str, Any], notes: list[str]) -> np.ndarray:
+    """What the display window shows: cut where the data go on, and transparent where there are none."""
+    (left, top), (right, bottom) = (np.asarray(corner, int) for corner in header["dataWindow"])
+    (first, upper), (last, lower) = (np.asarray(corner, int) for corner in header["displayWindow"])
+    if (left, top, right, bottom) == (first, upper, last, lower):
+        return pixels
+    width, height = last - first + 1, lower - upper + 1
+    here = np.s_[max(top, upper) : min(bottom, lower) + 1, max(left, first) : min(right, last) + 1]
+    if here[0].start >= here[0].stop or here[1].start >= here[1].stop:
+        raise JoinError("image_empty", f"The frame of '{path}' shows nothing of its data.", "Save it anew.")
+    rows, columns = (
+        slice(part.start - from_, part.stop - from_) for part, from_ in zip(here, (top, left), strict=True)
+    )
+    shown = pixels[rows, columns]
+    if shown.shape[:2] == (height, width):
+        return np.ascontiguousarray(shown)
+    notes.append(f"'{path.name}' has pixels in a part of its frame only; the rest counts as transparent.")
+    channels = shown.shape[2] + (shown.shape[2] in (1, 3))
+    out = np.zeros((height, width, channels), np.float32)
+    rows, columns = (
+        slice(part.start - from_, part.stop - from_) for part, from_ in zip(here, (upper, first), strict=True)
+    )
+    out[rows, columns, : shown.shape[2]] = shown
+    if channels > shown.shape[2]:
+        out[rows, columns, -1] = 1.0
+    return out
