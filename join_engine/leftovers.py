@@ -23,7 +23,7 @@ from pathlib import Path
 STALE = 24 * 3600.0
 """Seconds after which what belongs to a process of another machine is taken for left behind, if nobody touched it."""
 
-_OWNED = re.compile(r"([0-9a-f]{8})-([0-9]+)-([0-9]+)-[0-9a-f]{4,}")
+_OWNED = re.compile(r"([0-9a-f]{8})-([0-9]+)-([0-9]+)-")
 _swept: set[Path] = set()
 
 

@@ -10,7 +10,6 @@ Equal samples give equal bytes. No file has its final name before all are comple
 from __future__ import annotations
 
 import json
-import os
 import re
 import tarfile
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import Any
 
 from dataset_tools.errors import UserError
 from dataset_tools.storage import shards
+from join_engine import leftovers
 
 HEADER = "pack.json"
 _BLOCK = tarfile.BLOCKSIZE
@@ -92,7 +92,8 @@ class PackWriter:
 
     def _open(self) -> tarfile.TarFile:
         self._out.parent.mkdir(parents=True, exist_ok=True)
-        name = f".{self._out.name}.{len(self._partials):05d}.{os.getpid()}.partial"
+        leftovers.sweep(self._out.parent, ".partial")
+        name = f".{self._out.name}.{leftovers.owner()}-{len(self._partials):05d}.partial"
         self._partials.append(self._out.with_name(name))
         self._counts.append(0)
         archive = tarfile.open(self._partials[-1], "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 - until _close

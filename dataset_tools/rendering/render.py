@@ -21,7 +21,7 @@ from dataset_tools.rendering import device
 from dataset_tools.rendering.attempts import Rendered
 from dataset_tools.scenes.build import build_scene, clear_scene
 from dataset_tools.storage import passes
-from dataset_tools.storage.scratch import scratch_folder
+from dataset_tools.storage.scratch import prefix, scratch_folder
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Renderer:
         """``textures`` is the folder of scanned materials, for scenes that have any; ``pictures`` that of environment
         pictures, None for Blender's own; ``skins`` that of pictures of skins and eyes."""
         self._folders = (textures, pictures, skins)
-        self._folder = tempfile.TemporaryDirectory(prefix="join-render-", dir=scratch_folder())
+        self._folder = tempfile.TemporaryDirectory(prefix=prefix(), dir=scratch_folder())
         trees.forget()
         bpy.ops.wm.read_factory_settings(use_empty=True)
         _configure(quality)

@@ -10,8 +10,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from join_engine import leftovers
+
 VARIABLE = "JOIN_SCRATCH"
-PREFIX = "join-render-"
+_PREFIX = "join-render-"
 _STALE_SECONDS = 24 * 3600.0
 
 
@@ -24,9 +26,14 @@ def scratch_folder() -> str | None:
     return str(memory) if memory.is_dir() and os.access(memory, os.W_OK) else None
 
 
+def prefix() -> str:
+    """What the names of this process's folders begin with."""
+    return f"{_PREFIX}{leftovers.owner()}-"
+
+
 def remove_stale() -> None:
-    """Remove folders of runs that were killed: those that nobody has touched for a day."""
-    for path in Path(scratch_folder() or tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    """Remove folders of killed runs: those of processes that are gone, or that nobody has touched for a day."""
+    for path in Path(scratch_folder() or tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError):
-            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+            if leftovers.is_left_behind(path) or time.time() - path.stat().st_mtime > _STALE_SECONDS:
                 shutil.rmtree(path, ignore_errors=True)

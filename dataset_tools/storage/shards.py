@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
 import secrets
 import tarfile
@@ -30,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset_tools.errors import UserError
+from join_engine import leftovers
 
 FORMAT = 2
 SHARD_SIZE = 64
@@ -70,10 +70,11 @@ class Sample:
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its name when the block ends well, and vanishes when it does not."""
-    # The number of the process lets its supervisor find what it left; on another machine there may be the same one.
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+    # Its owner's number lets the supervisor find what a worker left.
+    partial = path.with_name(f".{path.name}.{leftovers.owner()}-{secrets.token_hex(4)}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        leftovers.sweep(path.parent, ".partial")
         yield partial
         partial.replace(path)
     except OSError as error:
@@ -145,16 +146,17 @@ def _unwritable(path: Path, error: OSError) -> UserError:
 
 
 def remove_stale(folder: Path) -> None:
-    """Remove temporary files that killed runs left behind: those that nobody has written to for an hour."""
+    """Remove temporary files that killed runs left behind: those of processes that are gone, and those that nobody has
+    written to for an hour."""
     for path in (*folder.glob(".*.partial"), *folder.glob("shards/.*.partial")):
         with suppress(OSError):
-            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+            if leftovers.is_left_behind(path) or time.time() - path.stat().st_mtime > _STALE_SECONDS:
                 path.unlink()
 
 
 def remove_partial(folder: Path, shard: Shard, process: int) -> None:
     """Remove what a process that was ended had written of a shard."""
-    for path in (folder / "shards").glob(f".{shard.stem}.*.{process}-*.partial"):
+    for path in (folder / "shards").glob(f".{shard.stem}.*.????????-{process}-*.partial"):
         with suppress(OSError):
             path.unlink()
 

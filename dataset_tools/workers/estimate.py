@@ -55,7 +55,7 @@ def estimate(job: Job, workers: int, trials: int = TRIALS) -> Estimate:
     """Render ``trials`` samples, spread over the job, and project. Raises UserError where they cannot be rendered."""
     count = min(trials, job.count)
     chosen = [job.start + (2 * number + 1) * job.count // (2 * count) for number in range(count)]
-    with tempfile.TemporaryDirectory(prefix=scratch.PREFIX, dir=scratch.scratch_folder()) as folder:
+    with tempfile.TemporaryDirectory(prefix=scratch.prefix(), dir=scratch.scratch_folder()) as folder:
         trial = replace(job, out=Path(folder))
         report = _Trials()
 

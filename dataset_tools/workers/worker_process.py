@@ -52,7 +52,7 @@ class WorkerProcess:
         self.resident: int | None = None
         self.baseline: int | None = None
         self.last_words = ""
-        self._folder = tempfile.mkdtemp(prefix=scratch.PREFIX, dir=scratch.scratch_folder())
+        self._folder = tempfile.mkdtemp(prefix=scratch.prefix(), dir=scratch.scratch_folder())
         self._log = Path(self._folder) / "log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(

@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import _thread
+import contextlib
+import errno
 import tempfile
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from .failure import Failure
+from .vocabulary import leftovers
 
 T = TypeVar("T")
 
@@ -53,16 +57,70 @@ class Future(Generic[T]):
             self._ended.set()
 
 
+_PREFIX = "join-"
+_SIGN = "in use"
+"""A file that a folder lacks which was deleted, even where the engine has made it anew to write into it."""
+_FULL = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
+
+
 def make_folder(scratch: str | None) -> tempfile.TemporaryDirectory[str]:
-    """A temporary folder in ``scratch``, or in the system's place for them.
+    """A temporary folder in ``scratch``, or in the system's place for them. Its name tells whose it is.
 
     Raises:
-        Failure: ``disk``.
+        Failure: ``disk``, or ``temporary_gone``.
     """
     try:
-        return tempfile.TemporaryDirectory(prefix="join-", dir=scratch, ignore_cleanup_errors=True)
+        prefix = f"{_PREFIX}{leftovers.owner()}-"
+        folder = tempfile.TemporaryDirectory(prefix=prefix, dir=scratch, ignore_cleanup_errors=True)
+        (Path(folder.name) / _SIGN).touch()
+        return folder
     except OSError as error:
-        raise Failure("disk", f"There is no place for temporary files ({error}).", "Make room.") from error
+        if scratch is not None and not Path(scratch).is_dir():
+            raise gone(Path(scratch)) from error
+        text = f"There is no place for temporary files ({error.strerror or error}: {scratch or tempfile.gettempdir()})."
+        raise Failure("disk", text, advice(error)) from error
+
+
+def is_gone(folder: Path) -> bool:
+    """Whether a folder of :func:`make_folder` was deleted."""
+    return not (folder / _SIGN).exists()
+
+
+def advice(error: OSError) -> str:
+    """What helps where a temporary file cannot be written."""
+    if error.errno in _FULL:
+        return "Make room there."
+    return "Choose another folder for temporary files in Blender's preferences, under File Paths."
+
+
+def gone(folder: Path) -> Failure:
+    """A folder for temporary files is not there any more."""
+    text = f"The temporary folder '{folder}' was deleted while Blender was using it."
+    # Where only a job's own is gone, the next gets another.
+    again = folder.name.startswith(_PREFIX) and folder.parent.is_dir()
+    hint = "Try again." if again else "Save your file and start Blender again."
+    return Failure("temporary_gone", text, hint)
+
+
+def remove_left_behind(scratch: str | None) -> Future[None]:
+    """Remove what Blenders that were killed have left, in a thread.
+
+    Args:
+        scratch: this Blender's own temporary folder, which lies beside those of the others; None where there is none.
+    """
+
+    def work() -> None:
+        own = Path(scratch) if scratch is not None else None
+        for root in {Path(tempfile.gettempdir()), *([own.parent] if own is not None else [])}:
+            for pattern in (f"{_PREFIX}*", f"blender_*/{_PREFIX}*"):
+                # Never by age: an open Blender may rest for days, on another machine's disk, too.
+                for path in leftovers.left_behind(root, pattern, stale=None):
+                    leftovers.remove(path)
+                    if path.parent not in (root, own):
+                        with contextlib.suppress(OSError):
+                            path.parent.rmdir()  # of the Blender that is gone, if it has left nothing else
+
+    return Future(work)
 
 
 def remove_folder(folder: tempfile.TemporaryDirectory[str], after: Future[Any] | None = None) -> Future[None]:

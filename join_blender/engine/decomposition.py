@@ -20,6 +20,7 @@ from .job import Job, State
 from .pixels import Source, load_layer, resized
 from .process import Launch
 from .protocol import Message, Options
+from .vocabulary import leftovers
 
 
 @dataclass(frozen=True)
@@ -198,10 +199,15 @@ class Decomposition(Job):
 
 def _copy(decomposition: str, folder: Path) -> None:
     """Keep the engine's own file: the temporary one goes away with the job."""
-    kept = folder / "decomposition.join"
+    kept, partial = folder / "decomposition.join", folder / leftovers.temporary_name(".tmp")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(decomposition, kept)
+        leftovers.sweep(folder)
+        try:
+            shutil.copyfile(decomposition, partial)
+            partial.replace(kept)
+        finally:
+            partial.unlink(missing_ok=True)
     except OSError as error:
         text = f"The decomposition could not be saved to {kept} ({error})."
         raise Failure("disk", text, "Choose another folder.") from error

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from . import protocol
-from .background import Future, make_folder, remove_folder
+from .background import Future, advice, gone, is_gone, make_folder, remove_folder
 from .failure import Failure
 from .process import DIED, Launch
 from .protocol import Message
@@ -184,8 +184,7 @@ class Job:
             if self._preparing is not None:
                 self._preparing.result()
         except OSError as error:
-            text = f"The files for the engine cannot be written ({error})."
-            raise Failure("disk", text, "Make room.") from error
+            raise Failure("disk", f"The files for the engine cannot be written ({error}).", advice(error)) from error
         self.state = State.STARTING
         self._deadline = now + self.hello_timeout
         self._found_running = running
@@ -204,6 +203,8 @@ class Job:
 
     def fail(self, failure: Failure) -> None:
         """End it with a failure."""
+        if self._folder is not None and self._closing is None and is_gone(Path(self._folder.name)):
+            failure = gone(Path(self._folder.name))  # which explains all others
         self.failure = failure
         self.state = State.FAILED
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .background import advice
 from .failure import Failure
 from .vocabulary import color
 
@@ -112,9 +113,8 @@ class Source:
                 for band in self.bands(alpha is not None):
                     np.ascontiguousarray(band, "<f4").tofile(file)
         except OSError as error:
-            raise Failure(
-                "disk", f"The pixels could not be written to {path.parent} ({error}).", "Make room on that disk."
-            ) from error
+            text = f"The pixels could not be written to {path.parent} ({error.strerror or error})."
+            raise Failure("disk", text, advice(error)) from error
         return alpha
 
     def all(self) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .background import Future, make_folder, remove_folder
+from .background import Future, advice, gone, is_gone, make_folder, remove_folder
 from .connection import Connection
 from .exr import encode_exr
 from .failure import Failure
@@ -129,7 +129,8 @@ class Relight:
         except Failure as failure:
             self._fail(failure)
         except OSError as error:
-            self._fail(Failure("disk", f"The layers cannot be exchanged with the engine ({error}).", "Make room."))
+            text = f"The layers cannot be exchanged with the engine ({error})."
+            self._fail(Failure("disk", text, advice(error)))
         return []
 
     def wait(self, connection: Connection, edits: Edits) -> Update:
@@ -250,7 +251,7 @@ class Relight:
         return []
 
     def _fail(self, failure: Failure) -> None:
-        self.failure = failure
+        self.failure = gone(self._path) if is_gone(self._path) else failure
         self._job = self._encoding = None
         self._previewed = self._wanted  # no endless tries: the next value is a new one
         self._filled = None

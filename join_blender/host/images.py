@@ -15,7 +15,6 @@ Alpha, where an image has one that says something, comes along as the fourth cha
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any
 import bpy
 import numpy as np
 
+from ..engine.background import make_folder
 from ..engine.failure import Failure
 from ..engine.pixels import Box, Source
 from .versions import saving_linear_exr, working_space
@@ -163,7 +163,7 @@ def _check_kind(image: bpy.types.Image) -> None:
 def _readable(image: bpy.types.Image, frame: int | None) -> Iterator[bpy.types.Image]:
     """The image itself, or a copy for the moment where Blender has no pixels to hand out of it."""
     if image.type == "RENDER_RESULT":
-        with tempfile.TemporaryDirectory(prefix="join-", dir=bpy.app.tempdir or None) as folder:
+        with make_folder(bpy.app.tempdir or None) as folder:
             path = Path(folder) / "render.exr"
             _save_render(image, path)
             with _loaded(path, LINEAR) as loaded:

@@ -7,6 +7,7 @@ from typing import Any
 
 import bpy
 
+from ..engine.background import remove_left_behind
 from ..engine.process import kill_all
 from . import (
     compare,
@@ -40,6 +41,7 @@ CLASSES: tuple[type, ...] = (
 
 def register() -> None:
     """Add everything to Blender."""
+    remove_left_behind(bpy.app.tempdir or None)
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     _SCENE.join_intrinsics = bpy.props.PointerProperty(type=properties.JoinSettings)  # type: ignore[func-returns-value]

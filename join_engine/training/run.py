@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from ..errors import JoinError
+from ..leftovers import sweep
 from ..renders.compose import ComponentSets
 from .checkpoint import CHECKPOINT_NAME, checkpoint_path, read_checkpoint, write_checkpoint
 from .learner import Learner
@@ -64,6 +65,7 @@ class Run:
         self._stopping = False
         with _unwritable_told():
             out.mkdir(parents=True, exist_ok=True)
+        sweep(out)
 
     def resume(self, where: str = "auto") -> None:
         """Go on from a checkpoint: "auto" (when the folder has one), "never", or the path of a checkpoint or run.

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from ...errors import JoinError
+from ...leftovers import sweep
 from ...networks.stylegan2 import GeneratorConfig
 from ...renders.contact_sheet import contact_sheet, save_picture
 from ...renders.packs import ImageSet
@@ -72,6 +73,7 @@ class Training:
         self._saved_images: int | None = state.images if resumed else None
         try:
             out.mkdir(parents=True, exist_ok=True)
+            sweep(out)
         except OSError as error:
             message = f"The folder '{out}' cannot be made ({error.strerror or error})."
             raise JoinError("output_unwritable", message, "Choose another folder.") from error
