@@ -48,6 +48,9 @@ _COLOUR_LOST = 4  # power of it that colours are read with: a highlight takes th
 # Specular against the mean of the picture: from where on, and from where on surely, it is a highlight.
 _FAINT, _STRONG = 0.1, 0.6
 _SMOOTH = 16  # pixels of the shorter side, at most twice as many, that a highlight's tone is told at
+_CELLS = 4096  # at most, of which each is compared with each
+# Distance of the logarithms of two colours that may be of one paint, and what dim light adds to it.
+_SAME_COLOUR, _COLOUR_NOISE = 0.2, 0.02
 _DARK = 5e-5  # keeps logarithms finite
 _ROWS = 256  # at a time
 _TOP = 0.995  # share of the pixels that must keep below the brightest albedo
@@ -218,13 +221,33 @@ def _tone(photo: Shares, paint: Tensor, readable: Tensor) -> Tensor:
     diffuse = luminance((photo.image - photo.specular).clamp_min(0.0)) / luminance(photo.image).clamp_min(_DARK)
     trusted = readable * (1.0 - strong * (1.0 - diffuse.clamp(0.0, 1.0).square()))
     values, known, trust = paint * readable, readable, trusted
-    while min(values.shape[2:]) >= 2 * _SMOOTH:
+    while min(values.shape[2:]) >= 2 * _SMOOTH or values[0, 0].numel() > _CELLS:
         values, known, trust = halved(values), halved(known), halved(trust)
     smooth = values / known.clamp_min(1e-6)
     share = (trust / known.clamp_min(1e-6)).clamp(0.0, 1.0)
-    # Half a trust is little reason to stay as it is while there is a whole one beside it.
-    change = (1.0 - share) * (_filled(smooth, share**4) - smooth)
+    change = (1.0 - share) * (_of_their_colour(smooth, known, share) - smooth)
     return functional.interpolate(change * (known > 1e-3), paint.shape[2:], mode="bicubic", align_corners=False)
+
+
+def _of_their_colour(smooth: Tensor, known: Tensor, share: Tensor) -> Tensor:
+    """What cells of nearly the same colour say of each, near ones more than far ones: paint does not run over its edge.
+
+    Args:
+        smooth: logarithm of the albedo [1, 3, h, w].
+        known, share: [1, 1, h, w] in [0, 1]: how much of a cell can be read, and how far that is trusted.
+    """
+    height, width = smooth.shape[2:]
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    places = torch.stack([rows, columns], dim=-1).reshape(-1, 2).to(smooth)
+    cells = smooth[0].flatten(1).T
+    colours = cells - cells.mean(dim=1, keepdim=True)
+    # Half a trust is little reason to stay as it is while there is a whole one beside it.
+    near = share.flatten() ** 4 / (1.0 + torch.cdist(places, places).square())
+    spread = _SAME_COLOUR + _COLOUR_NOISE / known.flatten().clamp_min(1e-3)
+    alike = (-0.5 * (torch.cdist(colours, colours) / spread[:, None]).square()).exp()
+    weights = near * (alike + 1e-9)  # where nothing is alike, what is near
+    said = (weights @ cells) / weights.sum(dim=1, keepdim=True).clamp_min(1e-20)
+    return said.T.reshape(smooth.shape)
 
 
 def _filled(values: Tensor, known: Tensor) -> Tensor:

@@ -222,6 +222,21 @@ def test_a_bank_with_a_split_network_uses_it_and_says_how_sure_it_is(
     assert read_image(out / "photo" / "confidence.exr").shape == (40, 56, 3)
 
 
+def test_the_tone_under_a_highlight_is_that_of_the_same_paint() -> None:
+    red, blue = (torch.tensor(colour).log()[None, :, None, None] for colour in ((0.5, 0.1, 0.1), (0.1, 0.1, 0.6)))
+    left = (torch.arange(20) < 10).float()[None, None, None, :].expand(1, 1, 16, 20)
+    paint = red * left + blue * (1.0 - left)
+    rows, columns = torch.meshgrid(torch.arange(16.0), torch.arange(20.0), indexing="ij")
+    lit = ((rows - 8.0).square() + (columns - 9.5).square() < 20.0)[None, None]
+    # Taken off too weakly it leaves the paint lighter and a little paler.
+    seen = torch.where(lit, 0.9 * paint + 0.3, paint)
+    said = layers_split._of_their_colour(seen, torch.ones_like(left), torch.where(lit, 0.2, 1.0))
+    assert float((said - paint).abs().amax()) < 0.05
+    # Of what cannot be read at all only the place is known.
+    said = layers_split._of_their_colour(torch.where(lit, 0.0, paint), torch.where(lit, 0.0, 1.0), (~lit).float())
+    assert float((said - paint).abs()[..., (0, 19)].amax()) < 0.01 and bool(said.isfinite().all())
+
+
 # Its training
 
 
