@@ -50,7 +50,7 @@ _FAINT, _STRONG = 0.1, 0.6
 _SMOOTH = 16  # pixels of the shorter side, at most twice as many, that a highlight's tone is told at
 _CELLS = 4096  # at most, of which each is compared with each
 # Distance of the logarithms of two colours that may be of one paint, and what dim light adds to it.
-_SAME_COLOUR, _COLOUR_NOISE = 0.2, 0.02
+_SAME_COLOUR, _COLOUR_NOISE = 0.4, 0.02
 _DARK = 5e-5  # keeps logarithms finite
 _ROWS = 256  # at a time
 _TOP = 0.995  # share of the pixels that must keep below the brightest albedo
