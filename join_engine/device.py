@@ -23,7 +23,7 @@ def set_up_torch(device: str = "auto", threads: int | None = None) -> torch.devi
     """
     torch.set_flush_denormal(True)  # numbers too small to matter are slow to compute with
     if threads is not None:
-        torch.set_num_threads(max(1, threads))
+        torch.set_num_threads(threads)
     return _choose_device(device)
 
 

@@ -26,6 +26,7 @@ from dataset_tools.sources import Sources
 from dataset_tools.sources.scanned import group_of
 from dataset_tools.storage import contents, passes, shards
 from dataset_tools.storage.shards import Shard
+from join_engine.untrusted import open_tar, read_json, tar_content
 
 # The beginnings of the names of passes that Eq. 14 leaves out.
 _ZERO = ("transmission", "emission", "environment")
@@ -125,7 +126,7 @@ def _parts(folder: Path, found: _Findings) -> Iterator[tuple[Shard, list[dict[st
     for shard in finished:
         path = folder / "shards" / f"{shard.stem}.jsonl"
         try:
-            part = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+            part = [read_json(line) for line in path.read_bytes().splitlines()]
             for entry in part:
                 _ = entry["index"] + 0, entry["split"] + "", entry["shard"] + "", dict(entry["sha256"])
         except (ValueError, KeyError, TypeError):
@@ -146,7 +147,7 @@ def _quarantined(folder: Path, found: _Findings) -> dict[int, str]:
     try:
         # A kill may have cut the last line in half: that sample is only tried again.
         whole = path.read_text("utf-8").rpartition("\n")[0]
-        lines = [json.loads(line) for line in whole.splitlines() if line.strip()]
+        lines = [read_json(line) for line in whole.splitlines() if line.strip()]
         return {int(line["index"]): str(line.get("reason", "no reason was noted")).rstrip(".") for line in lines}
     except (ValueError, KeyError, TypeError, AttributeError):
         found.add(f"{path.name} is damaged: delete it and run the render command again.")
@@ -160,7 +161,7 @@ def _check_manifest(folder: Path, entries: list[dict[str, Any]], found: _Finding
         found.add(f"{path.name} is missing, so rendering has not ended: {advice}")
         return
     try:
-        listed = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        listed = [read_json(line) for line in path.read_bytes().splitlines()]
     except ValueError:
         found.add(f"{path.name} is damaged: {advice}")
         return
@@ -202,12 +203,10 @@ def _members(
     name = f"{shard.stem}.tar"
     advice = f"delete it and {shard.stem}.jsonl, and run the render command again"
     try:
-        with tarfile.open(folder / "shards" / name) as archive:
+        with open_tar(folder / "shards" / name) as archive:
             for entry in part:
-                data = []
-                for ending in ("exr", "json"):
-                    extracted = archive.extractfile(f"{entry['index']:08d}.{ending}")
-                    data.append(b"" if extracted is None else extracted.read())
+                names = [f"{entry['index']:08d}.{ending}" for ending in ("exr", "json")]
+                data = [tar_content(archive, archive.getmember(member)) for member in names]
                 hashes = [hashlib.sha256(member).hexdigest() for member in data]
                 if hashes != [entry["sha256"].get("exr"), entry["sha256"].get("json")]:
                     found.sample(entry["index"], f"its bytes in {name} do not match their hashes: {advice}")
@@ -218,7 +217,7 @@ def _members(
             surplus = set(archive.getnames()) - {f"{e['index']:08d}.{end}" for e in part for end in ("exr", "json")}
             if surplus:
                 found.add(f"{name} holds {min(surplus)}, which its list does not know: {advice}.")
-    except (tarfile.TarError, OSError, EOFError, KeyError) as error:
+    except (tarfile.TarError, OSError, EOFError, ValueError, KeyError) as error:
         reason = str(error).strip("'\"") or type(error).__name__
         found.add(f"{name} is cut short or damaged ({reason}): {advice}.")
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from dataset_tools.errors import UserError
+from join_engine.untrusted import DEFLATE, inflate
 
 _MAGIC = b"\x76\x2f\x31\x01"
 # Tiles, deep data and several parts.
@@ -89,6 +90,8 @@ def attributes(exr: bytes | bytearray) -> Iterator[tuple[str, int, int]]:
         kind_end = exr.index(0, name_end + 1)
         (size,) = struct.unpack_from("<i", exr, kind_end + 1)
         start = kind_end + 5
+        if not 0 <= size <= len(exr) - start:
+            raise ValueError("its header is cut short")
         yield exr[position:name_end].decode("latin-1"), start, size
         position = start + size
     yield "", position + 1, 0
@@ -98,7 +101,7 @@ def read_channels(exr: bytes) -> dict[str, np.ndarray]:
     """All channels by their full names, each float32 [H, W], linear. Raises UserError for another kind of file."""
     try:
         return _read(exr)
-    except (IndexError, KeyError, ValueError, struct.error, zlib.error) as error:
+    except (IndexError, KeyError, ValueError, struct.error) as error:
         raise UserError(
             f"This EXR is damaged or not one that this tool asks Blender for ({error}): render again."
         ) from None
@@ -113,10 +116,14 @@ def _read(exr: bytes) -> dict[str, np.ndarray]:
     block_lines = _BLOCK_LINES[exr[header["compression"][0]]]
     layout = list(_channels(exr, *header["channels"]))
     line_bytes = width * sum(kind.itemsize for _, kind in layout)
+    if width < 1 or height < 1 or line_bytes * height > DEFLATE * len(exr):
+        raise ValueError(f"its header says {width} × {height}, and the file holds less")
     pixels = np.empty((height, line_bytes), np.uint8)
     blocks = -(-height // block_lines)
     for offset in struct.unpack_from(f"<{blocks}Q", exr, header[""][0]):
         line, size = struct.unpack_from("<ii", exr, offset)
+        if not top <= line <= bottom:
+            raise ValueError("a block outside of the picture")
         rows = pixels[line - top : line - top + block_lines]
         rows[:] = _decode(exr[offset + 8 : offset + 8 + size], rows.size).reshape(rows.shape)
     return _split(pixels, layout, width)
@@ -138,7 +145,7 @@ def _decode(data: bytes, size: int) -> np.ndarray:
     """A block's bytes: inflate, undo the differences between neighbours, join low and high halves again."""
     if len(data) == size:  # stored as it is where ZIP would gain nothing
         return np.frombuffer(data, np.uint8)
-    deltas = np.frombuffer(zlib.decompress(data), np.uint8).copy()
+    deltas = np.frombuffer(inflate(data, size), np.uint8).copy()
     deltas[1:] -= 128  # bytes wrap around on purpose, here and in the sum
     plain = np.cumsum(deltas, dtype=np.uint8)
     joined = np.empty(size, np.uint8)

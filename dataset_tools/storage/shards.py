@@ -30,6 +30,7 @@ from typing import Any
 
 from dataset_tools.errors import UserError
 from join_engine import leftovers
+from join_engine.untrusted import open_tar, read_json, tar_content
 
 FORMAT = 2
 SHARD_SIZE = 64
@@ -164,12 +165,12 @@ def remove_partial(folder: Path, shard: Shard, process: int) -> None:
 def read_header(folder: Path) -> dict[str, Any]:
     """The contents of ``dataset.json``."""
     try:
-        header = json.loads((folder / "dataset.json").read_text("utf-8"))
+        header = read_json((folder / "dataset.json").read_bytes())
     except OSError:
         raise UserError(f"{folder} holds no dataset.json: name the folder that was rendered to.") from None
     except ValueError:
         raise UserError(f"{folder / 'dataset.json'} is not valid JSON: render into a new folder.") from None
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
+    if header.get("format") != FORMAT:
         raise UserError(f"{folder / 'dataset.json'} is not of format {FORMAT}: use the version that rendered it.")
     return header
 
@@ -195,9 +196,9 @@ def _is_whole(folder: Path, shard: Shard) -> bool:
         return False
     try:
         listed = [f"{entry['index']:08d}.exr" for entry in _shard_entries(folder, shard)]
-        with tarfile.open(path) as archive:
+        with open_tar(path) as archive:
             return listed == [name for name in archive.getnames() if name.endswith(".exr")]
-    except (UserError, tarfile.TarError, OSError):
+    except (UserError, tarfile.TarError, OSError, EOFError, ValueError):
         return False
 
 
@@ -281,9 +282,10 @@ def _shard_entries(folder: Path, shard: Shard) -> list[dict[str, Any]]:
     """The shard's part of the manifest. Raises UserError where it was cut."""
     path = folder / "shards" / f"{shard.stem}.jsonl"
     try:
-        found = [json.loads(line) for line in path.read_bytes().splitlines()]
-        if all(isinstance(entry["index"], int) for entry in found):
-            return found
+        found = [read_json(line) for line in path.read_bytes().splitlines()]
+        for entry in found:
+            _ = entry["index"] + 0, entry["split"] + "", entry["shard"] + "", entry["sha256"]["exr"] + ""
+        return found
     except (ValueError, TypeError, KeyError):
         pass
     raise UserError(
@@ -306,20 +308,19 @@ def read_samples(folder: Path, chosen: Iterable[Mapping[str, Any]]) -> Iterator[
     """Index, EXR bytes and description of the samples with the given manifest entries, checked against their hashes."""
     for shard, group in groupby(chosen, key=lambda entry: str(entry["shard"])):
         try:
-            with tarfile.open(folder / shard) as archive:
+            with open_tar(folder / shard) as archive:
                 for entry in group:
                     exr = _member(archive, f"{entry['index']:08d}.exr", entry["sha256"]["exr"])
                     description = _member(archive, f"{entry['index']:08d}.json", entry["sha256"]["json"])
                     yield entry["index"], exr, json.loads(description)
-        except (tarfile.TarError, OSError, EOFError, KeyError) as error:
+        except (tarfile.TarError, OSError, EOFError, ValueError, TypeError, KeyError) as error:
             raise UserError(
                 f"{folder / shard} is cut short or damaged ({error}): delete it and render again (verify names all)."
             ) from error
 
 
 def _member(archive: tarfile.TarFile, name: str, sha256: str) -> bytes:
-    extracted = archive.extractfile(name)
-    data = b"" if extracted is None else extracted.read()
+    data = tar_content(archive, archive.getmember(name))
     if hashlib.sha256(data).hexdigest() != sha256:
         raise UserError(f"{name} in {archive.name!s} does not match its hash: delete that shard and render again.")
     return data

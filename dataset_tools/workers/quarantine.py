@@ -3,30 +3,29 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from dataset_tools.errors import UserError
 from dataset_tools.storage.shards import Shard, atomic, json_bytes
+from join_engine.untrusted import read_json
 
 NAME = "quarantine.jsonl"
 
 
 def read(folder: Path) -> dict[int, str]:
-    """Reasons by index. A last line that a kill cut in half is left out."""
+    """Reasons by index. A line that a kill cut in half is left out, and so is what is no entry: it is tried again."""
     found: dict[int, str] = {}
     try:
-        lines = (folder / NAME).read_text("utf-8").splitlines()
+        lines = (folder / NAME).read_bytes().splitlines()
     except FileNotFoundError:
         return found
     for line in lines:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        found[entry["index"]] = entry["reason"]
+        with suppress(ValueError, KeyError, TypeError):
+            entry = read_json(line)
+            found[entry["index"] + 0] = entry["reason"] + ""
     return found
 
 

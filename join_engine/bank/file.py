@@ -31,10 +31,12 @@ from ..images.files import write_atomically
 from ..names import is_file
 from ..networks.brightness import Brightness
 from ..networks.encoder import Encoder
+from ..networks.limits import Unfilled
 from ..networks.split import Split, cues
 from ..networks.stylegan2 import Discriminator, Generator
 from ..networks.trunk import Trunk
 from ..single_gan import transform_named
+from ..untrusted import read_json
 from .header import (
     BRIGHTNESS,
     FORMAT_VERSION,
@@ -54,6 +56,7 @@ BANKS_FOLDER = Path(__file__).parents[1] / "banks"
 _FULL_PRECISION = ("noise_const", "noise_strength", "w_avg", "mapping.", "running_", "vectors")
 # A counter of training that no inference needs.
 _NOT_STORED = "num_batches_tracked"
+_DRAWN_AT_ONCE = 10_000
 
 
 class DirectionVectors(nn.Module):
@@ -174,9 +177,11 @@ def truncated_normal(count: int, size: int, seed: int, limit: float = 2.0) -> to
     """
     rng = torch.Generator().manual_seed(seed)
     tail = 0.5 * torch.erfc(torch.tensor(limit / 2**0.5, dtype=torch.float64)).item()
-    uniform = torch.rand(count, size, generator=rng, dtype=torch.float64)
-    values = torch.special.ndtri(tail + uniform * (1.0 - 2.0 * tail))
-    return values.clamp(-limit, limit).float()
+    values = torch.empty(count, size)
+    for part in values.split(_DRAWN_AT_ONCE):  # the same as all at once, without so much in double precision
+        uniform = torch.rand(part.shape, generator=rng, dtype=torch.float64)
+        part.copy_(torch.special.ndtri(tail + uniform * (1.0 - 2.0 * tail)).clamp(-limit, limit))
+    return values
 
 
 def fingerprint(network: nn.Module) -> str:
@@ -261,15 +266,17 @@ def load_bank(
     """
     path = _existing(path)
     header = read_header(path)
-    networks = _networks(header)
     try:
+        with Unfilled():  # what the header announces is not believed yet
+            announced = _shapes(_networks(header))
         with safe_open(path, framework="pt") as file:
-            stored = _read_tensors(path, file, networks)
-            expected_hash = json.loads(file.metadata()[HEADER_KEY]).get(HASH_KEY)
+            stored = _read_tensors(path, file, announced)
+            expected_hash = read_json(file.metadata()[HEADER_KEY]).get(HASH_KEY)
     except (SafetensorError, OSError, RuntimeError) as error:
         raise _broken(path, "is damaged") from error
     if expected_hash is not None and _hash(stored) != expected_hash:
         raise _broken(path, "does not hold the weights that it was written with (their hash differs)")
+    networks = _networks(header)
     for prefix, network in networks.items():
         _fill(network, prefix, stored)
         network.to(device=device, dtype=torch.float32).eval().requires_grad_(False)
@@ -435,17 +442,21 @@ def _named_tensors(prefix: str, network: nn.Module) -> dict[str, torch.Tensor]:
     }
 
 
-def _read_tensors(path: Path, file: Any, networks: Mapping[str, nn.Module]) -> dict[str, torch.Tensor]:
-    """All tensors of an open file, checked: exactly those of the networks, of their shapes, and finite.
-
-    Raises:
-        JoinError: ``bank_broken``, for the first that is not so.
-    """
-    expected = {
+def _shapes(networks: Mapping[str, nn.Module]) -> dict[str, list[int]]:
+    """Of all that a file with these networks holds, by name."""
+    return {
         name: list(value.shape)
         for prefix, network in networks.items()
         for name, value in _named_tensors(prefix, network).items()
     }
+
+
+def _read_tensors(path: Path, file: Any, expected: Mapping[str, list[int]]) -> dict[str, torch.Tensor]:
+    """All tensors of an open file, checked: exactly those announced, of their shapes, and finite.
+
+    Raises:
+        JoinError: ``bank_broken``, for the first that is not so.
+    """
     names = set(file.keys())
     missing, unknown = sorted(set(expected) - names), sorted(names - set(expected))
     if missing:
@@ -454,9 +465,10 @@ def _read_tensors(path: Path, file: Any, networks: Mapping[str, nn.Module]) -> d
         raise _broken(path, f"holds weights '{unknown[0]}' that its header does not announce")
     tensors: dict[str, torch.Tensor] = {}
     for name, shape in expected.items():
+        found = file.get_slice(name).get_shape()
+        if found != shape:
+            raise _broken(path, f"has weights '{name}' of the shape {found} instead of {shape}")
         tensor = file.get_tensor(name)
-        if list(tensor.shape) != shape:
-            raise _broken(path, f"has weights '{name}' of the shape {list(tensor.shape)} instead of {shape}")
         if not tensor.is_floating_point() or not tensor.isfinite().all():
             raise _broken(path, f"has weights '{name}' with values that are not numbers")
         tensors[name] = tensor
@@ -497,7 +509,7 @@ def _parse_header(path: Path, metadata: Mapping[str, str] | None) -> BankHeader:
     if text is None:
         raise _broken(path, "is a safetensors file, but no bank")
     try:
-        values = json.loads(text)
+        values = read_json(text)
         version = int(values["format_version"])
         if version > FORMAT_VERSION:
             raise JoinError(

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 from ..color import COMPONENT_TRANSFORMS
 from ..networks.brightness import BrightnessConfig
 from ..networks.encoder import EncoderConfig
+from ..networks.limits import DEEPEST
 from ..networks.split import SplitConfig
 from ..networks.stylegan2 import GeneratorConfig
 from ..networks.trunk import TrunkConfig
@@ -235,8 +236,8 @@ class BankHeader:
     split: SplitHeader | None = None
 
     def __post_init__(self) -> None:
-        if not self.components:
-            raise ValueError("a bank needs at least one component")
+        if not 1 <= len(self.components) <= DEEPEST:
+            raise ValueError(f"a bank needs 1 to {DEEPEST} components, not {len(self.components)}")
         if not 0.0 <= self.detail_share <= 1.0:
             raise ValueError(f"the detail's share must lie between 0 and 1, not be {self.detail_share}")
         if not 0.0 < self.detail_radius <= self.resolution:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .options import add_device_options, as_json, load_bank_named
+from .options import add_device_options, as_json, load_bank_named, natural, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,12 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sheet = actions.add_parser("sheet", help="draw generated images beside real ones, a PNG for each component")
     sheet.add_argument("--data", nargs="+", required=True, metavar="PACK.tar", help="packs of real renders")
     sheet.add_argument("--out", type=Path, required=True, help="folder for BANK-COMPONENT.png and BANK-samples.json")
-    sheet.add_argument("--columns", type=int, default=6)
-    sheet.add_argument("--rows", type=int, default=7)
-    sheet.add_argument("--seed", type=int, default=0)
+    sheet.add_argument("--columns", type=positive, default=6)
+    sheet.add_argument("--rows", type=positive, default=7)
+    sheet.add_argument("--seed", type=natural, default=0)
     sheet.add_argument(
         "--compared",
-        type=int,
+        type=natural,
         default=0,
         metavar="N",
         help="distances in the bank's trunk over N images of either kind",

@@ -7,12 +7,12 @@ import argparse
 
 from ..errors import JoinError
 from ..inversion.presets import get_preset
-from .options import add_bf16_option, add_inversion_options, as_json, load_bank_named
+from .options import add_bf16_option, add_inversion_options, as_json, load_bank_named, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--batch", type=int, nargs="+", default=[1], help="images at once; may be several")
+    parser.add_argument("--steps", type=positive, default=100)
+    parser.add_argument("--batch", type=positive, nargs="+", default=[1], help="images at once; may be several")
     parser.add_argument("--method", help="time a row of the table, such as opt-knn, instead of --preset")
     parser.add_argument("--card", action="store_true", help="write the figures into the bank's card")
     add_bf16_option(parser)

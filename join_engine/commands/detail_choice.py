@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from ..inversion.presets import PRESETS, Detail, get_preset
-from .options import add_threads_option
+from .options import add_threads_option, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("--bank", required=True, help="name or path")
     parser.add_argument("--data", required=True, type=Path, help="a pack of validation renders")
-    parser.add_argument("--count", type=int, default=200, help="how many of them (default: 200)")
+    parser.add_argument("--count", type=positive, default=200, help="how many of them (default: 200)")
     parser.add_argument("--preset", choices=tuple(PRESETS), default="draft", help="makes the layers")
     parser.add_argument("--shares", nargs="+", type=float, default=SHARES)
     parser.add_argument("--radii", nargs="+", type=float, default=RADII, help="in pixels of the bank")

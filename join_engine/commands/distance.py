@@ -6,16 +6,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .options import add_bank_option, add_device_options, as_json
+from .options import add_bank_option, add_device_options, as_json, natural, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_bank_option(parser)
     parser.add_argument("--data", nargs="+", required=True, metavar="PACK.tar", help="packs of real renders")
     parser.add_argument("--component", help="default: all of the bank")
-    parser.add_argument("--count", type=int, default=5000, help="images of either kind (default 5000)")
+    parser.add_argument("--count", type=positive, default=5000, help="images of either kind (default 5000)")
     parser.add_argument("--inception", type=Path, metavar="inception-2015-12-05.pt", help="gives FID and KID as well")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=natural, default=0)
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures there too")
     add_device_options(parser)
 

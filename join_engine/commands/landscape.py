@@ -7,15 +7,15 @@ import argparse
 from pathlib import Path
 
 from ..errors import JoinError
-from .options import add_bank_option
+from .options import add_bank_option, natural, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_bank_option(parser)
     parser.add_argument("--component", default="albedo")
-    parser.add_argument("--count", type=int, default=100, help="codes (default 100)")
-    parser.add_argument("--neighbours", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--count", type=positive, default=100, help="codes (default 100)")
+    parser.add_argument("--neighbours", type=positive, default=5)
+    parser.add_argument("--seed", type=natural, default=0)
     parser.add_argument("--out", type=Path, required=True, metavar="FIG.png")
     parser.add_argument("--card", action="store_true", help="show the picture in the bank's card")
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .options import add_device_options
+from .options import add_device_options, natural, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,10 +17,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--validation", nargs="+", required=True, metavar="PACK.tar", help="packs to be judged by")
     parser.add_argument("--out", required=True, type=Path, metavar="FILE.safetensors")
     defaults = Settings()
-    parser.add_argument("--count", type=int, default=defaults.count, help="training samples (default %(default)s)")
-    parser.add_argument("--checked", type=int, default=defaults.checked, help="validation samples (%(default)s)")
+    parser.add_argument("--count", type=positive, default=defaults.count, help="training samples (default %(default)s)")
+    parser.add_argument("--checked", type=positive, default=defaults.checked, help="validation samples (%(default)s)")
     parser.add_argument(
-        "--steps", type=int, default=0, help="find codes by so many steps of inversion (default: the encoders' codes)"
+        "--steps",
+        type=natural,
+        default=0,
+        help="find codes by so many steps of inversion (default: the encoders' codes)",
     )
     parser.add_argument(
         "--least-r2",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,6 +32,43 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+MOST_THREADS = 256
+_LARGEST_SEED = 2**63 - 1
+
+
+def natural(text: str) -> int:
+    """Type of an option: a whole number from 0 on."""
+    return _whole(text, 0, _LARGEST_SEED)
+
+
+def positive(text: str) -> int:
+    """Type of an option: a whole number from 1 on."""
+    return _whole(text, 1, _LARGEST_SEED)
+
+
+def thread_count(text: str) -> int:
+    """Type of an option: so many threads that a machine may have them."""
+    return _whole(text, 1, MOST_THREADS)
+
+
+def finite(text: str) -> float:
+    """Type of an option: a number from 0 on that has an end."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 on")
+    return value
+
+
+def _whole(text: str, smallest: int, largest: int) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 20 and smallest <= int(text) <= largest):
+        known = f"from {smallest} to {largest}" if largest < _LARGEST_SEED else f"from {smallest} on"
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number {known}")
+    return int(text)
+
+
 def as_json(value: Any) -> str:
     """Text to print or to write, ended by a line feed."""
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
@@ -42,7 +80,7 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_threads_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--threads", type=int, help="CPU threads (default: torch decides)")
+    parser.add_argument("--threads", type=thread_count, help="CPU threads (default: torch decides)")
 
 
 def add_bank_option(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +97,7 @@ def add_bf16_option(parser: argparse.ArgumentParser) -> None:
 def add_inversion_options(parser: argparse.ArgumentParser) -> None:
     add_bank_option(parser)
     parser.add_argument("--preset", choices=tuple(PRESETS), default=DEFAULT_PRESET)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=natural, default=0)
     add_device_options(parser)
 
 

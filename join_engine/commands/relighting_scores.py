@@ -15,21 +15,21 @@ import json
 from pathlib import Path
 
 from ..inversion.presets import PRESETS, get_preset
-from .options import add_bank_option, add_device_options, load_bank_named, say
+from .options import add_bank_option, add_device_options, load_bank_named, natural, positive, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_bank_option(parser)
     parser.add_argument("--data", type=Path, metavar="RELIT", help="folder of dataset_tools/render.py relit")
     parser.add_argument("--directions", type=Path, metavar="FILE", help="of learn-directions: reads lights off images")
-    parser.add_argument("--count", type=int, default=100, help="how many scenes (default 100)")
+    parser.add_argument("--count", type=positive, default=100, help="how many scenes (default 100)")
     parser.add_argument("--preset", choices=tuple(PRESETS), help="default: draft; without encoders standard")
     parser.add_argument("--card", action="store_true", help="write the table into the bank's card")
     parser.add_argument("--scene", metavar="INDEX", help="of the sheet (default: the first one)")
     parser.add_argument("--image", type=Path, nargs="+", default=[], help="photos to draw a sheet of")
     parser.add_argument("--amount", type=float, default=1.5, help="of the photos' moves, in SD (default 1.5)")
     parser.add_argument("--out", type=Path, required=True, help="folder")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=natural, default=0)
     add_device_options(parser)
 
 

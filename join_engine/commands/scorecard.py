@@ -7,7 +7,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from .options import BAD_INPUT, add_device_options, complain, say
+from .options import BAD_INPUT, add_device_options, complain, natural, say
 from .table_options import add_evaluation_options, forget, rows_of, run_settings, unet_of
 
 
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", nargs="+", default=["all"], metavar="METHOD", help="default: all")
     parser.add_argument("--banks", nargs="+", metavar="BANK", help="names or paths (default: the shipped ones)")
     parser.add_argument("--out", type=Path, required=True, help="folder; each bank gets a folder of its own in it")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=natural, default=0)
     parser.add_argument(
         "--compared", type=Path, metavar="DIR", help="folder with BANK-single and BANK-image, the GANs to compare with"
     )

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import add_bf16_option
+from .options import add_bf16_option, natural, positive
 
 if TYPE_CHECKING:
     import torch
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 def add_evaluation_options(parser: argparse.ArgumentParser, count: int) -> None:
-    parser.add_argument("--count", type=int, default=count, help=f"how many samples (default {count})")
-    parser.add_argument("--batch", type=int, default=10, help="images at a time (default 10)")
+    parser.add_argument("--count", type=positive, default=count, help=f"how many samples (default {count})")
+    parser.add_argument("--batch", type=positive, default=10, help="images at a time (default 10)")
     parser.add_argument("--unet", type=Path, metavar="FILE", help="of train-unet, for the method 'u-net'")
     parser.add_argument("--loss", choices=("elpips", "lpips"), default="elpips", help="of the paper's rows")
     parser.add_argument("--features", help="that this loss compares (default: the bank's trunk, else random ones)")
     parser.add_argument("--feature-weight", type=float, help="of the rows 'features-…' (default: the default preset's)")
-    parser.add_argument("--steps", type=int, default=1000, help="of the paper's optimisation (default 1000)")
-    parser.add_argument("--tuning-steps", type=int, default=350, help="of the generators' tuning (default 350)")
+    parser.add_argument("--steps", type=positive, default=1000, help="of the paper's optimisation (default 1000)")
+    parser.add_argument("--tuning-steps", type=natural, default=350, help="of the generators' tuning (default 350)")
     parser.add_argument(
         "--steps-scale", type=float, default=1.0, metavar="PART", help="of all steps of every row, for a quick look"
     )
     add_bf16_option(parser)
     parser.add_argument("--metric-features", help="that the metric E-LPIPS compares (default: the bank's trunk)")
-    parser.add_argument("--figures", type=int, default=4, help="samples that get a sheet (default 4)")
+    parser.add_argument("--figures", type=natural, default=4, help="samples that get a sheet (default 4)")
     parser.add_argument("--fresh", action="store_true", help="forget the results of an earlier run in --out")
 
 

@@ -10,6 +10,7 @@ import argparse
 from dataclasses import fields
 
 from ..errors import JoinError
+from .options import positive
 from .training_options import add_run_options, add_settings, pick, train
 
 
@@ -21,8 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_options(parser)
     parser.add_argument("--forward-model", default="lambertian")
     default = BrightnessConfig()
-    parser.add_argument("--widths", nargs="+", type=int, default=list(default.widths), help="channels of each stage")
-    parser.add_argument("--hidden", type=int, default=default.hidden, help="units before the answer")
+    parser.add_argument(
+        "--widths", nargs="+", type=positive, default=list(default.widths), help="channels of each stage"
+    )
+    parser.add_argument("--hidden", type=positive, default=default.hidden, help="units before the answer")
     parser.add_argument("--dropout", type=float, default=default.dropout, help="of these")
     add_settings(parser, BrightnessSettings())
     # Vignetting only ever darkens: what takes it into account finds every photo without it too dark.

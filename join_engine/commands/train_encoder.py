@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 
+from .options import positive
 from .training_options import add_run_options, add_settings, pick, train
 
 
@@ -21,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--component", required=True, help="albedo, shading, …")
     add_run_options(parser)
     parser.add_argument("--space", choices=SPACES, default="w", help="one code, or one per layer (default: w)")
-    parser.add_argument("--encoder-widths", nargs=4, type=int, help="channels at 1/2 to 1/16 of the resolution")
-    parser.add_argument("--encoder-depths", nargs=4, type=int, help="residual blocks at each of these")
-    parser.add_argument("--pyramid", type=int, help="channels of the feature pyramid")
+    parser.add_argument("--encoder-widths", nargs=4, type=positive, help="channels at 1/2 to 1/16 of the resolution")
+    parser.add_argument("--encoder-depths", nargs=4, type=positive, help="residual blocks at each of these")
+    parser.add_argument("--pyramid", type=positive, help="channels of the feature pyramid")
     add_settings(parser, EncoderSettings())
     add_settings(parser, PhotoRanges())
 

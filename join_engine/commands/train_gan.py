@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import JoinError
-from .options import BAD_INPUT
+from .options import BAD_INPUT, finite, natural, positive
 from .training_options import pick
 
 if TYPE_CHECKING:
@@ -41,46 +41,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--kimg",
-        type=float,
+        type=finite,
         default=1000,
         help="thousand images in all, with those that a resumed run or a bank's networks have seen (default: 1000)",
     )
-    parser.add_argument("--minutes", type=float, default=1e9, help="stop after so many minutes")
+    parser.add_argument("--minutes", type=finite, default=1e9, help="stop after so many minutes")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: auto)")
-    parser.add_argument("--log-every", type=float, default=4, metavar="KIMG", help="progress lines (default: 4)")
-    parser.add_argument("--save-minutes", type=float, default=10, metavar="N", help="checkpoints (default: 10)")
-    parser.add_argument("--save-every", type=float, default=0, metavar="KIMG", help="more checkpoints (default: none)")
-    parser.add_argument("--sheet-every", type=float, default=10, metavar="KIMG", help="sample sheets (default: 10)")
+    parser.add_argument("--log-every", type=finite, default=4, metavar="KIMG", help="progress lines (default: 4)")
+    parser.add_argument("--save-minutes", type=finite, default=10, metavar="N", help="checkpoints (default: 10)")
+    parser.add_argument("--save-every", type=finite, default=0, metavar="KIMG", help="more checkpoints (default: none)")
+    parser.add_argument("--sheet-every", type=finite, default=10, metavar="KIMG", help="sample sheets (default: 10)")
     parser.add_argument(
-        "--keep-every", type=float, default=0, metavar="KIMG", help="checkpoints to keep (default: none)"
+        "--keep-every", type=finite, default=0, metavar="KIMG", help="checkpoints to keep (default: none)"
     )
     parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard's files into the folder, too")
     architecture = parser.add_argument_group("architecture")
     for field in fields(GeneratorConfig):
         if field.name not in ("resolution", "image_channels"):
             option = f"--{field.name.replace('_', '-')}"
-            architecture.add_argument(option, type=int, default=None, help=f"default: {field.default}")
+            architecture.add_argument(option, type=positive, default=None, help=f"default: {field.default}")
     architecture.add_argument("--published", action="store_true", help="the sizes of StyleGAN2; for GPUs")
     training = parser.add_argument_group("training")
-    training.add_argument("--batch", type=int, default=16)
-    training.add_argument("--lr", type=float, default=0.0025)
-    training.add_argument("--r1-gamma", type=float, default=None, help="default: 0.0002 · resolution² / batch")
-    training.add_argument("--path-weight", type=float, default=0.0, help="path length penalty; 2 in the paper, 0: none")
-    training.add_argument("--path-interval", type=int, default=4, help="steps between path length penalties")
-    training.add_argument("--path-shrink", type=int, default=2, help="on a batch so many times smaller")
-    training.add_argument("--mixing", type=float, default=0.9, help="probability of style mixing")
+    training.add_argument("--batch", type=positive, default=16)
+    training.add_argument("--lr", type=finite, default=0.0025)
+    training.add_argument("--r1-gamma", type=finite, default=None, help="default: 0.0002 · resolution² / batch")
+    training.add_argument(
+        "--path-weight", type=finite, default=0.0, help="path length penalty; 2 in the paper, 0: none"
+    )
+    training.add_argument("--path-interval", type=positive, default=4, help="steps between path length penalties")
+    training.add_argument("--path-shrink", type=positive, default=2, help="on a batch so many times smaller")
+    training.add_argument("--mixing", type=finite, default=0.9, help="probability of style mixing")
     training.add_argument("--flip", action=argparse.BooleanOptionalAction, default=True, help="mirror real images")
     training.add_argument("--noise", action=argparse.BooleanOptionalAction, default=True, help="noise in the generator")
     training.add_argument("--ada", action=argparse.BooleanOptionalAction, default=False, help="adaptive augmentation")
-    training.add_argument("--ada-target", type=float, default=0.6, help="mean sign of D(real) to aim at")
-    training.add_argument("--ada-kimg", type=float, default=500, help="thousand images for p to go from 0 to 1")
-    training.add_argument("--ema-kimg", type=float, default=5.0, help="half-life of the moving average")
-    training.add_argument("--ema-rampup", type=float, default=0.05)
+    training.add_argument("--ada-target", type=finite, default=0.6, help="mean sign of D(real) to aim at")
+    training.add_argument("--ada-kimg", type=finite, default=500, help="thousand images for p to go from 0 to 1")
+    training.add_argument("--ema-kimg", type=finite, default=5.0, help="half-life of the moving average")
+    training.add_argument("--ema-rampup", type=finite, default=0.05)
     training.add_argument(
         "--bf16", action=argparse.BooleanOptionalAction, default=None, help="default: on GPUs, and CPUs that have it"
     )
     training.add_argument("--channels-last", action=argparse.BooleanOptionalAction, default=True)
-    training.add_argument("--seed", type=int, default=0)
+    training.add_argument("--seed", type=natural, default=0)
 
 
 def run(options: argparse.Namespace) -> int:

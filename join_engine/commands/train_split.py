@@ -10,6 +10,7 @@ import argparse
 from dataclasses import fields
 
 from ..errors import JoinError
+from .options import positive
 from .training_options import add_run_options, add_settings, pick, train
 
 
@@ -22,9 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bank", help="whose generators it shall know; none: it knows of none")
     parser.add_argument("--forward-model", help="left out, the bank's, or lambertian_specular")
     default = SplitConfig()
-    parser.add_argument("--widths", nargs="+", type=int, default=list(default.widths), help="channels of the U-Net")
-    parser.add_argument("--width", type=int, default=default.width, help="channels at the finer levels")
-    parser.add_argument("--blocks", type=int, default=default.blocks, help="residual blocks there")
+    parser.add_argument(
+        "--widths", nargs="+", type=positive, default=list(default.widths), help="channels of the U-Net"
+    )
+    parser.add_argument("--width", type=positive, default=default.width, help="channels at the finer levels")
+    parser.add_argument("--blocks", type=positive, default=default.blocks, help="residual blocks there")
     add_settings(parser, SplitSettings())
     # What changes the light itself is drawn with the components: the layers that are to be found change with it.
     add_settings(parser, PhotoRanges(vignetting=0.0, exposure=0.0, white_balance=0.0, contrast=0.0))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 
 from ..errors import JoinError
+from .options import positive
 from .training_options import add_run_options, add_settings, pick, train
 
 
@@ -19,8 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_options(parser)
     parser.add_argument("--forward-model", default="lambertian")
     default = TrunkConfig()
-    parser.add_argument("--widths", nargs="+", type=int, default=list(default.widths), help="channels of each stage")
-    parser.add_argument("--depths", nargs="+", type=int, default=list(default.depths), help="convolutions of each")
+    parser.add_argument(
+        "--widths", nargs="+", type=positive, default=list(default.widths), help="channels of each stage"
+    )
+    parser.add_argument("--depths", nargs="+", type=positive, default=list(default.depths), help="convolutions of each")
     add_settings(parser, TrunkSettings())
 
 

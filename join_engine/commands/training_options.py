@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import add_device_options
+from .options import add_device_options, finite, natural
 
 if TYPE_CHECKING:
     from ..training.run import Run
@@ -21,11 +21,11 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--validation", nargs="+", default=[], metavar="PACK.tar", help="packs to be judged by")
     parser.add_argument("--out", required=True, type=Path, help="folder of the run")
     parser.add_argument("--resume", default="auto", help="auto, never, or a checkpoint (default: auto)")
-    parser.add_argument("--kimg", type=float, default=100, help="thousand images in all (default: 100)")
-    parser.add_argument("--minutes", type=float, default=1e9, help="stop after so many minutes")
+    parser.add_argument("--kimg", type=finite, default=100, help="thousand images in all (default: 100)")
+    parser.add_argument("--minutes", type=finite, default=1e9, help="stop after so many minutes")
     add_device_options(parser)
-    parser.add_argument("--save-every", type=float, default=2, metavar="KIMG", help="checkpoint and log (default: 2)")
-    parser.add_argument("--validate-every", type=float, default=10, metavar="KIMG", help="default: 10")
+    parser.add_argument("--save-every", type=finite, default=2, metavar="KIMG", help="checkpoint and log (default: 2)")
+    parser.add_argument("--validate-every", type=finite, default=10, metavar="KIMG", help="default: 10")
 
 
 def add_settings(parser: argparse.ArgumentParser, settings: Any) -> None:
@@ -36,7 +36,8 @@ def add_settings(parser: argparse.ArgumentParser, settings: Any) -> None:
         if isinstance(value, bool):
             group.add_argument(option, action=argparse.BooleanOptionalAction, default=value)
         else:
-            group.add_argument(option, type=type(value), default=value, help=f"default: {value}")
+            kind = natural if isinstance(value, int) else finite
+            group.add_argument(option, type=kind, default=value, help=f"default: {value}")
 
 
 def pick(arguments: argparse.Namespace, kind: type) -> dict[str, Any]:

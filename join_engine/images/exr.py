@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import JoinError
+from .announced import check_exr
 from .profiles import luminance_weights, space_of_chromaticities
 
 # What people and renderers call the picture itself, the surest name first.
@@ -100,6 +101,7 @@ def read_planes(path: Path) -> np.ndarray:
     """R, G, B (and A) of an EXR as they are, float32 [H, W, 3 or 4]: no check, no division by alpha."""
     import OpenEXR
 
+    check_exr(path)
     with OpenEXR.File(str(path), separate_channels=True) as file:
         channels = file.channels()
         names = [name for name in "RGBA" if name in channels]

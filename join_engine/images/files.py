@@ -20,6 +20,7 @@ from ..components import COMPONENTS
 from ..errors import JoinError
 from ..leftovers import sweep, temporary_name
 from ..names import IMAGE_SUFFIXES, Listing, is_file, is_folder, list_folder
+from .announced import check_exr, check_png, load_npy
 from .exr import EXR, read_exr
 from .raster import PNG, RADIANCE, TIFF, read_with_oiio, read_with_pillow
 
@@ -91,13 +92,15 @@ def read_picture(path: str | Path, layer: str | None = None, upright: bool = Tru
 
 def _read(path: Path, layer: str | None, upright: bool, notes: list[str]) -> np.ndarray:
     with path.open("rb") as file:
-        start = file.read(16)
+        start = file.read(64)
     if start.startswith(EXR) or path.suffix.lower() == ".exr":
+        check_exr(path)
         return read_exr(path, layer, notes)
     if layer is not None:
         raise JoinError("layer_missing", f"'{path}' is no EXR and has no layers.", "Name no layer.")
     if start.startswith(b"\x93NUMPY") or path.suffix.lower() == ".npy":
-        return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
+        return load_npy(path)
+    check_png(start, path.stat().st_size)
     if start.startswith((PNG, *TIFF, *RADIANCE)):
         return read_with_oiio(path, upright, notes)
     return read_with_pillow(path, upright, notes)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .announced import check_pixels
 from .profiles import (
     LINEAR,
     SRGB,
@@ -55,6 +56,7 @@ def read_with_oiio(path: Path, upright: bool, notes: list[str]) -> np.ndarray:
         raise OSError(oiio.geterror() or "it is damaged")
     try:
         spec = file.spec()
+        check_pixels(spec.width, spec.height, path.stat().st_size)
         if spec.depth > 1 or spec.deep:
             raise ValueError("it has a third dimension")
         photometric = spec.get_int_attribute("tiff:PhotometricInterpretation", 2)
@@ -85,6 +87,7 @@ def read_with_pillow(path: Path, upright: bool, notes: list[str]) -> np.ndarray:
     from PIL import Image
 
     with Image.open(path) as file:
+        check_pixels(*file.size, path.stat().st_size)
         frames = getattr(file, "n_frames", 1)
         if frames > 1 and file.format != "MPO":  # what a phone adds to its photo is no film
             notes.append(f"'{path.name}' has {frames} frames: this is the first.")

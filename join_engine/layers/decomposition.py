@@ -15,6 +15,7 @@ from ..errors import JoinError
 from ..forward_models import ForwardModel, get_forward_model
 from ..images.files import write_atomically
 from ..names import is_file
+from ..untrusted import read_json
 
 FORMAT = "join-decomposition"
 FORMAT_VERSION = 1
@@ -103,19 +104,22 @@ def load_decomposition(path: str | Path) -> Decomposition:
             "Update the engine.",
         )
     try:
+        bank = _part(header, "bank")
         decomposition = Decomposition(
             layers=_named(tensors, "layer."),
             codes=_named(tensors, "code."),
             forward_model=str(header["forward_model"]),
-            bank_name=str(header["bank"]["name"]),
-            bank_sha256=str(header["bank"]["sha256"]),
-            settings=header["settings"],
-            metrics=header["metrics"],
-            seconds=header["seconds"],
+            bank_name=str(bank["name"]),
+            bank_sha256=str(bank["sha256"]),
+            settings=_part(header, "settings"),
+            metrics=_numbers(header, "metrics"),
+            seconds=_numbers(header, "seconds"),
             tuned=_named(tensors, "tuned."),
         )
-    except (KeyError, TypeError) as error:
+    except KeyError as error:
         raise _broken(path, f"its header lacks {error}") from error
+    except ValueError as error:
+        raise _broken(path, str(error)) from error
     _check(path, decomposition)
     return decomposition
 
@@ -125,13 +129,27 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
     try:
         with safe_open(str(path), framework="numpy") as file:
-            header = json.loads((file.metadata() or {}).get("join", "{}"))
+            header = read_json((file.metadata() or {}).get("join", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError) as error:  # TypeError: a kind of number numpy has not
         raise _broken(path, str(error)) from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT or not isinstance(header.get("version"), int):
+    if header.get("format") != FORMAT or not isinstance(header.get("version"), int):
         raise _broken(path, "it is not a decomposition")
     return header, tensors
+
+
+def _part(header: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A mapping in the header. Raises KeyError or ValueError."""
+    if not isinstance(header[name], dict):
+        raise ValueError(f"'{name}' in its header is not what it should be")
+    return dict(header[name])
+
+
+def _numbers(header: Mapping[str, Any], name: str) -> dict[str, float]:
+    found = _part(header, name)
+    if not all(isinstance(value, int | float) for value in found.values()):
+        raise ValueError(f"'{name}' in its header are not all numbers")
+    return found
 
 
 def _named(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
@@ -139,11 +157,14 @@ def _named(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarr
 
 
 def _check(path: Path, decomposition: Decomposition) -> None:
+    edits = decomposition.settings.get("edits", [])
+    if not isinstance(edits, list) or not all(isinstance(edit, dict) for edit in edits):
+        raise _broken(path, "its edits are no list of edits")
     components = set(decomposition.model.components)
     if set(decomposition.layers) != components or set(decomposition.codes) != components:
         raise _broken(path, f"it must hold exactly {', '.join(sorted(components))}")
     shapes = {pixels.shape for pixels in decomposition.layers.values()}
-    if len(shapes) != 1 or len(next(iter(shapes))) != 3 or next(iter(shapes))[2] != 3:
+    if len(shapes) != 1 or len(shape := next(iter(shapes))) != 3 or shape[2] != 3 or 0 in shape:
         raise _broken(path, "its layers are not images of one size")
     everything = [*decomposition.layers.values(), *decomposition.codes.values(), *decomposition.tuned.values()]
     if not all(array.dtype == np.float32 and np.isfinite(array).all() for array in everything):

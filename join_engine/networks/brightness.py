@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..color import srgb_decode
+from .limits import WIDEST, check_size, check_sizes
 
 _SMALLEST_LIGHT = 0.01  # the logarithm of darker pixels is mostly that of noise
 
@@ -36,8 +37,8 @@ class BrightnessConfig:
 
     def __post_init__(self) -> None:
         widths = tuple(self.widths)
-        if not widths or not all(isinstance(width, int) and width > 0 for width in (*widths, self.hidden)):
-            raise ValueError(f"widths and hidden must be positive whole numbers, not {widths} and {self.hidden}")
+        check_sizes("widths", widths, WIDEST)
+        check_size("hidden", self.hidden, WIDEST)
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"the dropout must be at least 0 and below 1, not {self.dropout}")
         object.__setattr__(self, "widths", widths)  # JSON has lists

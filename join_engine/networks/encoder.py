@@ -19,6 +19,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from .convolutions import EqualizedLinear
+from .limits import DEEPEST, LARGEST_SIDE, LONGEST_CODE, WIDEST, check_size, check_sizes
 
 SPACES = ("w", "w+")
 # In W+, the published split: codes 0 to 2 from the coarsest level, 3 to 6 from the middle one, the rest from the
@@ -52,9 +53,12 @@ class EncoderConfig:
     def __post_init__(self) -> None:
         for name in ("widths", "depths"):
             object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON has lists
-        numbers = (self.resolution, self.w_dim, self.num_ws, self.pyramid, *self.widths, *self.depths)
-        if not all(isinstance(value, int) and value > 0 for value in numbers):
-            raise ValueError("the sizes of an encoder must be positive whole numbers")
+        check_size("resolution", self.resolution, LARGEST_SIDE)
+        check_size("w_dim", self.w_dim, LONGEST_CODE)
+        check_size("num_ws", self.num_ws, DEEPEST)
+        check_size("pyramid", self.pyramid, WIDEST)
+        check_sizes("widths", self.widths, WIDEST)
+        check_sizes("depths", self.depths, DEEPEST)
         if self.resolution < 16 or self.resolution & (self.resolution - 1):
             raise ValueError(f"an encoder's resolution must be a power of two from 16 on, not {self.resolution}")
         if len(self.widths) != _LEVELS + 1 or len(self.depths) != _LEVELS + 1:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..color import LUMINANCE_WEIGHTS, srgb_encode
+from .limits import DEEPEST, LARGEST_SIDE, WIDEST, check_size, check_sizes
 
 EPSILON = 0.004  # of linear light: the logarithm of darker pixels is mostly that of noise
 _SEEN = 9  # channels of _seen()
@@ -49,9 +50,11 @@ class SplitConfig:
 
     def __post_init__(self) -> None:
         widths = tuple(self.widths)
-        sizes = (*widths, self.width, self.blocks, self.state, self.coarsest)
-        if not widths or not all(isinstance(size, int) and 0 < size <= 4096 for size in sizes):
-            raise ValueError(f"every size must be a whole number from 1 to 4096, not {sizes}")
+        check_sizes("widths", widths, WIDEST)
+        check_size("width", self.width, WIDEST)
+        check_size("blocks", self.blocks, DEEPEST)
+        check_size("state", self.state, WIDEST)
+        check_size("coarsest", self.coarsest, LARGEST_SIDE)
         object.__setattr__(self, "widths", widths)  # JSON has lists
 
     def to_dict(self) -> dict[str, Any]:

@@ -19,9 +19,17 @@ import torch.nn.functional as F
 from torch import nn
 
 from .convolutions import ACTIVATION_GAIN, LEAK, EqualizedConv, EqualizedLinear, add_filter, modulated_conv2d
+from .limits import DEEPEST, LARGEST_SIDE, LONGEST_CODE, WIDEST, check_size
 from .resample import upsample
 
 NOISE_MODES = ("const", "random", "none")
+_LARGEST = {
+    "resolution": LARGEST_SIDE,
+    "z_dim": LONGEST_CODE,
+    "w_dim": LONGEST_CODE,
+    "channel_base": WIDEST * LARGEST_SIDE,
+    "mapping_layers": DEEPEST,
+}
 
 
 @dataclass(frozen=True)
@@ -48,9 +56,7 @@ class GeneratorConfig:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{field.name} must be a positive whole number, not {value!r}")
+            check_size(field.name, getattr(self, field.name), _LARGEST.get(field.name, WIDEST))
         if self.resolution < 8 or self.resolution & (self.resolution - 1):
             raise ValueError(f"resolution must be a power of two from 8 on, not {self.resolution}")
         if self.channel_base < self.resolution:

@@ -16,6 +16,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from .features import OnInput, unchanged
+from .limits import DEEPEST, WIDEST, check_sizes
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,7 @@ class TrunkConfig:
     def __post_init__(self) -> None:
         for name in ("widths", "depths"):
             values = tuple(getattr(self, name))
-            if not values or not all(isinstance(value, int) and value > 0 for value in values):
-                raise ValueError(f"{name} must be positive whole numbers, not {values}")
+            check_sizes(name, values, WIDEST if name == "widths" else DEEPEST)
             object.__setattr__(self, name, values)  # JSON has lists
         if len(self.widths) != len(self.depths):
             raise ValueError("widths and depths must be equally many")

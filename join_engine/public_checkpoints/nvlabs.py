@@ -8,6 +8,7 @@ reach; we have no clamp. The discriminator's minibatch statistic is taken over g
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,7 +62,7 @@ def _check_rate(prefix: str, layer: Record) -> None:
     """Raise ValueError when the mapping was trained with another multiplier of the learning rate, the bias's gain."""
     rate = layer.state.get("bias_gain", _MAPPING_RATE)
     if not isinstance(rate, int | float) or abs(rate - _MAPPING_RATE) > 1e-9:
-        raise ValueError(f"'{prefix}' has the learning rate multiplier {rate}, not {_MAPPING_RATE}")
+        raise ValueError(f"'{prefix}' has the learning rate multiplier {reprlib.repr(rate)}, not {_MAPPING_RATE}")
 
 
 def _items(module: Any, kind: str) -> list[tuple[str, Any]]:

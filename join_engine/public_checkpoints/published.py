@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from ..networks.limits import Unfilled
 from ..networks.resample import filter_kernel
 from ..networks.stylegan2 import Discriminator, Generator, GeneratorConfig
 
@@ -55,12 +56,16 @@ def build_networks(generator: Tensors, discriminator: Tensors | None) -> tuple[G
         ValueError: the weights do not make these networks.
     """
     config = find_architecture(generator)
+    with Unfilled():  # the tensors may not be what their names announce
+        _check(Generator(config), generator, "generator")
+        if discriminator is not None:
+            _check(Discriminator(config), discriminator, "discriminator")
     built = Generator(config)
-    _load(built, generator, "generator")
+    built.load_state_dict(dict(generator))
     if discriminator is None:
         return built.eval(), None
     judge = Discriminator(config)
-    _load(judge, discriminator, "discriminator")
+    judge.load_state_dict(dict(discriminator))
     return built.eval(), judge.eval()
 
 
@@ -71,7 +76,7 @@ def check_filter(name: str, kernel: Tensor, gain: float) -> None:
         raise ValueError(f"'{name}' is another filter than [1, 3, 3, 1]")
 
 
-def _load(network: nn.Module, tensors: Tensors, what: str) -> None:
+def _check(network: nn.Module, tensors: Tensors, what: str) -> None:
     wanted = network.state_dict()
     missing, extra = sorted(set(wanted) - set(tensors)), sorted(set(tensors) - set(wanted))
     if missing or extra:
@@ -81,7 +86,6 @@ def _load(network: nn.Module, tensors: Tensors, what: str) -> None:
             raise ValueError(f"'{name}' has the shape {list(tensor.shape)}, not {list(wanted[name].shape)}")
         if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
             raise ValueError(f"'{name}' holds values that are not finite numbers")
-    network.load_state_dict(dict(tensors))
 
 
 def _shape(tensors: Tensors, name: str) -> torch.Size:

@@ -3,26 +3,17 @@
 
 from __future__ import annotations
 
-import argparse
 import os
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from ..errors import JoinError
 from ..names import is_file
 from ..networks.stylegan2 import Discriminator, Generator
 from . import nvlabs, rosinality
 from .published import build_networks
-from .unpickle import RefusedPickleError, load_inert
-
-_ZIP = b"PK\x03\x04"
-# The pickled number with which files of torch before 1.6 begin.
-_OLD_TORCH = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
+from .unpickle import OLD_TORCH, ZIP, RefusedPickleError, load_inert
 
 
 @dataclass(frozen=True)
@@ -52,30 +43,21 @@ def read_public_checkpoint(path: str | os.PathLike[str]) -> PublicCheckpoint:
         raise JoinError("checkpoint_missing", f"There is no checkpoint '{path}'.", "Check the path.")
     try:
         data = path.read_bytes()
-        if data.startswith((_ZIP, _OLD_TORCH)):
-            kind, parts = "rosinality", rosinality.networks_from(_load_torch(path))
+        values = load_inert(data)
+        if not isinstance(values, Mapping):
+            raise ValueError("it is not a collection of networks")
+        if data.startswith((ZIP, OLD_TORCH)):
+            kind, parts = "rosinality", rosinality.networks_from(values)
         else:
-            kind, parts = "nvlabs", nvlabs.networks_from(_mapping(load_inert(data)))
+            kind, parts = "nvlabs", nvlabs.networks_from(values)
         return PublicCheckpoint(kind, *build_networks(*parts))
-    except (RefusedPickleError, pickle.UnpicklingError) as error:
+    except RefusedPickleError as error:
         message = f"The checkpoint '{path}' was refused: {_first_sentence(error)}. Nothing in it was executed."
         raise JoinError("checkpoint_unsafe", message, "Use a file from its first source.") from error
     except (OSError, ValueError, RuntimeError, EOFError, TypeError, IndexError, KeyError) as error:
         message = f"The checkpoint '{path}' cannot be imported: {_first_sentence(error)}."
         hint = "Give a .pt of rosinality's stylegan2-pytorch or a .pkl of stylegan2-ada-pytorch."
         raise JoinError("checkpoint_broken", message, hint) from error
-
-
-def _load_torch(path: Path) -> Mapping[str, Any]:
-    # Training keeps its arguments beside the weights: a plain holder of values.
-    with torch.serialization.safe_globals([argparse.Namespace]):
-        return _mapping(torch.load(path, map_location="cpu", weights_only=True))
-
-
-def _mapping(values: Any) -> Mapping[str, Any]:
-    if not isinstance(values, Mapping):
-        raise ValueError("it is not a collection of networks")
-    return values
 
 
 def _first_sentence(error: Exception) -> str:

@@ -40,19 +40,19 @@ def _generator(stored: Mapping[str, Any]) -> dict[str, Tensor]:
     for name, tensor in _only_tensors(stored).items():
         if name.endswith(".kernel"):
             check_filter(name, tensor, gain=4.0)
-        elif match := re.fullmatch(r"style\.(\d+)\.(weight|bias)", name):
+        elif match := re.fullmatch(r"style\.(\d{1,2})\.(weight|bias)", name):
             tensors[f"mapping.fc{int(match[1]) - 1}.{match[2]}"] = tensor
         elif name == "input.input":
             tensors["synthesis.b4.const"] = tensor[0]
-        elif match := re.fullmatch(r"noises\.noise_(\d+)", name):
+        elif match := re.fullmatch(r"noises\.noise_(\d{1,2})", name):
             tensors[f"synthesis.{_layer(int(match[1]))}.noise_const"] = tensor.reshape(tensor.shape[-2:])
         elif match := re.fullmatch(r"conv1\.(.+)", name):
             _convolution(tensors, f"synthesis.{_layer(0)}", match[1], tensor)
-        elif match := re.fullmatch(r"convs\.(\d+)\.(.+)", name):
+        elif match := re.fullmatch(r"convs\.(\d{1,2})\.(.+)", name):
             _convolution(tensors, f"synthesis.{_layer(int(match[1]) + 1)}", match[2], tensor)
         elif match := re.fullmatch(r"to_rgb1\.(.+)", name):
             _convolution(tensors, "synthesis.b4.torgb", match[1], tensor)
-        elif match := re.fullmatch(r"to_rgbs\.(\d+)\.(.+)", name):
+        elif match := re.fullmatch(r"to_rgbs\.(\d{1,2})\.(.+)", name):
             _convolution(tensors, f"synthesis.b{8 << int(match[1])}.torgb", match[2], tensor)
         else:
             raise ValueError(f"its generator has an unknown '{name}'")
@@ -104,7 +104,8 @@ _END = {
 
 def _discriminator(stored: Mapping[str, Any]) -> dict[str, Tensor]:
     found = _only_tensors(stored)
-    blocks = max((int(match[1]) for match in (re.match(r"convs\.(\d+)\.", name) for name in found) if match), default=0)
+    numbers = (re.match(r"convs\.(\d{1,2})\.", name) for name in found)
+    blocks = max((int(match[1]) for match in numbers if match), default=0)
     if not blocks:
         raise ValueError("its discriminator has no blocks")
     tensors: dict[str, Tensor] = {}
@@ -115,7 +116,7 @@ def _discriminator(stored: Mapping[str, Any]) -> dict[str, Tensor]:
             tensors[_END[name]] = tensor
         elif name in ("convs.0.0.weight", "convs.0.1.bias"):
             tensors[f"b{4 << blocks}.fromrgb.{name.rsplit('.', 1)[1]}"] = tensor
-        elif (match := re.fullmatch(r"convs\.(\d+)\.(.+)", name)) and match[2] in _BLOCK:
+        elif (match := re.fullmatch(r"convs\.(\d{1,2})\.(.+)", name)) and match[2] in _BLOCK:
             tensors[f"b{4 << (blocks + 1 - int(match[1]))}.{_BLOCK[match[2]]}"] = tensor
         else:
             raise ValueError(f"its discriminator has an unknown '{name}'")

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..bank import DirectionsHeader, DirectionVectors
 from ..errors import JoinError
 from ..images.files import write_atomically
+from ..untrusted import read_json
 from .regression import Reading
 
 _KEY = "join_directions"
@@ -54,7 +55,7 @@ def read_directions(path: Path) -> Learned:
     """Inverse of :func:`write_directions`. Raises JoinError ``directions_broken``."""
     try:
         with safe_open(path, framework="pt") as file:
-            values = json.loads(file.metadata()[_KEY])
+            values = read_json((file.metadata() or {})[_KEY])
             header = DirectionsHeader.from_dict(values["header"])
             vectors = {}
             for name, layers in header.layers.items():

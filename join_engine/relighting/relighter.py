@@ -57,7 +57,7 @@ class Edit:
         try:
             edit = cls(str(data["component"]), data["direction"], float(data["amount"]))
             direction_name(edit.direction)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise JoinError(
                 "edit_invalid",
                 f"{data!r} is not an edit.",
@@ -76,7 +76,7 @@ class Relighter:
         bank: the bank that it was made with.
 
     Raises:
-        JoinError: ``bank_mismatch``.
+        JoinError: ``bank_mismatch``, or ``decomposition_broken`` when its codes or weights are not the bank's.
     """
 
     def __init__(self, decomposition: Decomposition, bank: Bank) -> None:
@@ -86,6 +86,7 @@ class Relighter:
                 f"This decomposition was made with another version of the bank '{decomposition.bank_name}'.",
                 "Install that bank, or decompose the image again.",
             )
+        _check_fits(decomposition, bank)
         self.decomposition = decomposition
         self._bank = bank
         self._generators: dict[str, Generator] = {}
@@ -223,6 +224,25 @@ class Relighter:
         generator = copy.deepcopy(generator)
         generator.load_state_dict(tuned, strict=False)
         return generator
+
+
+def _check_fits(decomposition: Decomposition, bank: Bank) -> None:
+    """A file may name a bank and hold what that bank cannot take. Raises JoinError ``decomposition_broken``."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, component in bank.components.items():
+        parameters = component.generator.named_parameters()
+        shapes |= {f"{name}.{key}": tuple(value.shape) for key, value in parameters}
+    for name, code in decomposition.codes.items():
+        config = bank.components[name].generator.config if name in bank.components else None
+        if config is None or code.shape not in ((1, config.w_dim), (config.num_ws, config.w_dim)):
+            raise _unfit(f"The codes of '{name}' are not those of the bank '{decomposition.bank_name}'.")
+    for name, weight in decomposition.tuned.items():
+        if shapes.get(name) != weight.shape:
+            raise _unfit(f"The weights '{name[:80]}' are not those of the bank '{decomposition.bank_name}'.")
+
+
+def _unfit(message: str) -> JoinError:
+    return JoinError("decomposition_broken", f"The decomposition is damaged. {message}", "Decompose the image again.")
 
 
 def to_layer(linear: Tensor) -> np.ndarray:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import JoinError
+from ..untrusted import read_json, tar_content
 from .packs import open_pack, pack_parts
 
 # What a mirrored picture turns round: sines of angles to the right.
@@ -92,9 +92,9 @@ def _read(path: Path) -> dict[str, Mapping[str, Mapping[str, float]]]:
                     continue
                 seen.add(name)
                 if ending == "json":
-                    values = json.load(tar.extractfile(member))  # type: ignore[arg-type]
+                    values = read_json(tar_content(tar, member))
                     told[name] = {kind: {k: float(v) for k, v in values[kind].items()} for kind in ("light", "held")}
-        except (tarfile.TarError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (tarfile.TarError, OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
             message = f"What the pack '{path.name}' tells of its lights cannot be read: {error}."
             raise JoinError("pack_broken", message, "Export the pack again.") from error
     if seen - set(told):

@@ -15,8 +15,6 @@ A large pack may come in parts, ``train-00000-of-00002.tar`` and so on, each a p
 
 from __future__ import annotations
 
-import io
-import json
 import os
 import re
 import tarfile
@@ -27,13 +25,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from ..color import COMPONENT_TRANSFORMS
 from ..errors import JoinError
+from ..images.announced import png_pixels
 from ..names import is_file, is_folder
+from ..untrusted import open_tar, read_json, tar_content
 
 _BROKEN_HINT = "Export the pack again."
+# What reading a damaged tar may end with.
+_DAMAGE = (tarfile.TarError, OSError, EOFError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def _read_pack(path: Path, component: str) -> tuple[PackInfo, torch.Tensor]:
             pixels = {
                 member.name: _decode(tar, member, info.resolution) for member in tar if member.name.endswith(suffix)
             }
-        except (tarfile.TarError, OSError, ValueError, SyntaxError) as error:
+        except _DAMAGE as error:
             raise JoinError("pack_broken", f"The pack '{path.name}' is damaged: {error}.", _BROKEN_HINT) from error
     if len(pixels) != info.count or not pixels:
         message = f"The pack '{path.name}' promises {info.count} images of {component} and holds {len(pixels)}."
@@ -158,8 +159,8 @@ def open_pack(path: Path) -> tarfile.TarFile:
     if not is_file(path):
         raise JoinError("pack_missing", f"There is no pack '{path}'.", "Export one with dataset_tools/render.py.")
     try:
-        return tarfile.open(path)
-    except (tarfile.TarError, OSError) as error:
+        return open_tar(path)
+    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         raise JoinError("pack_broken", f"The pack '{path.name}' is no tar file.", _BROKEN_HINT) from error
 
 
@@ -168,7 +169,7 @@ def _read_info(path: Path, tar: tarfile.TarFile) -> PackInfo:
         member = tar.next()
         if member is None or member.name != "pack.json":
             raise ValueError("its first member is not pack.json")
-        values: dict[str, Any] = json.loads(_content(tar, member))
+        values: dict[str, Any] = read_json(tar_content(tar, member))
         transforms = {name: str(item["transform"]) for name, item in values["components"].items()}
         unknown = sorted(set(transforms.values()) - set(COMPONENT_TRANSFORMS))
         if unknown:
@@ -182,21 +183,14 @@ def _read_info(path: Path, tar: tarfile.TarFile) -> PackInfo:
             count=int(values["count"]),
             transforms=transforms,
         )
-    except (tarfile.TarError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (*_DAMAGE, KeyError, TypeError, AttributeError) as error:
         message = f"The header of the pack '{path.name}' cannot be understood: {error}."
         raise JoinError("pack_broken", message, _BROKEN_HINT) from error
 
 
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = tar.extractfile(member)
-    if file is None:
-        raise ValueError(f"{member.name} is not a file")
-    return file.read()
-
-
 def _decode(tar: tarfile.TarFile, member: tarfile.TarInfo, resolution: int) -> np.ndarray:
     """[H, W, 3] uint8."""
-    with Image.open(io.BytesIO(_content(tar, member))) as image:
-        if image.size != (resolution, resolution):
-            raise ValueError(f"{member.name} is {image.size[0]}×{image.size[1]}, not {resolution}×{resolution}")
-        return np.asarray(image.convert("RGB"))
+    pixels = png_pixels(tar_content(tar, member))
+    if pixels.shape[:2] != (resolution, resolution):
+        raise ValueError(f"{member.name} is {pixels.shape[1]}×{pixels.shape[0]}, not {resolution}×{resolution}")
+    return pixels

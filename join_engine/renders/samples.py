@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +13,9 @@ import numpy as np
 
 from ..color import COMPONENT_TRANSFORMS
 from ..errors import JoinError
+from ..images.announced import npy_array, png_pixels
 from ..names import is_file, is_folder
+from ..untrusted import open_tar, read_json, tar_content
 
 _HINT = "Export one with dataset_tools/render.py export."
 
@@ -64,8 +64,8 @@ def pack_header(pack: Path) -> dict[str, Any]:
     for name, data in _members(pack):
         if name == "pack.json":
             try:
-                return dict(json.loads(data))
-            except (ValueError, TypeError) as error:
+                return read_json(data)
+            except ValueError as error:
                 raise _broken(pack, error) from error
         break
     return {}
@@ -84,7 +84,7 @@ def _read(pack: Path, header: dict[str, Any], components: Sequence[str], count: 
             break
         try:
             samples.setdefault(index, {})[component] = _decode(data, kind, component, header)
-        except (ValueError, EOFError, OSError, KeyError, TypeError, SyntaxError) as error:
+        except (ValueError, EOFError, OSError, KeyError, TypeError) as error:
             raise _broken(pack, error) from error
     whole = [Sample(f"{pack.stem}-{index}", samples[index]) for index in sorted(samples)]
     return [sample for sample in whole if len(sample.components) == len(components)][:count]
@@ -92,23 +92,22 @@ def _read(pack: Path, header: dict[str, Any], components: Sequence[str], count: 
 
 def _decode(data: bytes, kind: str, component: str, header: dict[str, Any]) -> np.ndarray:
     if kind == "npy":
-        return np.asarray(np.load(io.BytesIO(data), allow_pickle=False), np.float32)
-    from PIL import Image
-
+        linear = np.asarray(npy_array(data), np.float32)
+        if linear.ndim != 3 or linear.shape[2] != 3 or linear.size == 0:
+            raise ValueError(f"a component has the shape {linear.shape}")
+        return linear
     transform = COMPONENT_TRANSFORMS[str(header["components"][component]["transform"])]
-    with Image.open(io.BytesIO(data)) as picture:
-        encoded = np.asarray(picture.convert("RGB"), np.float32) / 255.0
+    encoded = np.asarray(png_pixels(data), np.float32) / 255.0
     return np.asarray(transform.decode(encoded), np.float32)
 
 
 def _members(pack: Path) -> Iterator[tuple[str, bytes]]:
     try:
-        with tarfile.open(pack) as archive:
+        with open_tar(pack) as archive:
             for member in archive:
-                file = archive.extractfile(member)
-                if file is not None:
-                    yield member.name, file.read()
-    except (tarfile.TarError, OSError, EOFError) as error:
+                if member.isfile():
+                    yield member.name, tar_content(archive, member)
+    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         raise _broken(pack, error) from error
 
 

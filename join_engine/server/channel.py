@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..errors import JoinError
+from .requests import LONGEST_MESSAGE
 
 
 class Channel:
@@ -40,11 +41,18 @@ class Channel:
 
 
 def read_messages(descriptor: int) -> Iterator[bytes]:
-    """Messages from a file descriptor, without their NUL bytes, until its end."""
-    rest = b""
+    """Messages from a file descriptor, without their NUL bytes, until its end.
+
+    Of one that is longer than a message may be, the beginning: enough to see that it is too long.
+    """
+    rest = bytearray()  # each byte is looked through once, however long a message is
     while chunk := os.read(descriptor, 65536):
-        *messages, rest = (rest + chunk).split(b"\0")
-        yield from messages
+        *ends, beginning = chunk.split(b"\0")
+        for end in ends:
+            yield bytes((rest + end)[: LONGEST_MESSAGE + 1])
+            rest.clear()
+        rest += beginning
+        del rest[LONGEST_MESSAGE + 1 :]
 
 
 def take_stdout() -> int:

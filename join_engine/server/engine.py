@@ -20,12 +20,12 @@ from ..names import is_file
 from .channel import Channel, leave
 from .course import Course
 from .pixels import compacted, load_array, read_layers, write_arrays, write_pixels
+from .requests import MOST, check, formula_of, parse, request_id
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ..bank import Bank
-    from ..forward_models import Formula
     from ..inversion.codebook import CodeBook
     from ..inversion.presets import Preset
     from ..inversion.progress import Progress
@@ -59,7 +59,7 @@ class _Place:
         """For a request whose ``output`` names a folder."""
         from ..layers.result_folder import Made, Source, folder_for
 
-        source = Source.of(Path(_text(message, "image")))
+        source = Source.of(Path(message["image"]))
         made = Made("decompose", source, bank.sha256, {**settings, "confidence": False})
         return cls(folder_for(output.parent, output.name, made), made)
 
@@ -112,8 +112,8 @@ class Engine:
         """Take in one message; never raises."""
         request = None
         try:
-            message = _parse(data)
-            request = message.get("id")
+            message = parse(data)
+            request = request_id(message)
             self._dispatch(message["type"], request, message)
         except JoinError as error:
             self._channel.send_error(request, error)
@@ -131,11 +131,12 @@ class Engine:
             self._channel.send("bye", request)
             leave()
         else:
-            raise JoinError("request_unknown", f"There is no request of the type {kind!r}.")
+            raise JoinError("request_unknown", f"There is no request of the type {kind[:80]!r}.")
 
-    def _enqueue(self, request: Any, message: dict[str, Any]) -> None:
-        if request is None or not isinstance(request, str | int):
+    def _enqueue(self, request: str | int | None, message: dict[str, Any]) -> None:
+        if request is None:
             raise JoinError("request_invalid", "A job needs an id, a string or a whole number.")
+        check(message)
         with self._lock:
             if request in self._jobs:
                 raise JoinError("request_invalid", f"A job with the id {request!r} is at work already.")
@@ -198,6 +199,8 @@ class Engine:
             problem = error
         except MemoryError:
             problem = _out_of_memory()
+        except OSError as error:  # of a path that no reader has looked at, such as a name too long for the system
+            problem = _unusable(error)
         except Exception as error:
             problem = _out_of_memory() if _is_out_of_memory(error) else _internal(error)
         else:
@@ -211,20 +214,20 @@ class Engine:
         from ..pipeline import decompose
 
         message = job.message
-        output = Path(_text(message, "output"))
-        preset = get_preset(message.get("preset") or DEFAULT_PRESET).with_steps(_whole(message, "steps", None))
+        output = Path(message["output"])
+        preset = get_preset(message.get("preset") or DEFAULT_PRESET).with_steps(message.get("steps"))
         if message.get("detail") is False:
             preset = replace(preset, detail=None)
-        layer = None if message.get("layer") is None else _text(message, "layer")
-        picture = read_picture(_text(message, "image"), layer, upright=message.get("upright") is not False)
+        layer = message.get("layer")
+        picture = read_picture(message["image"], layer, upright=message.get("upright") is not False)
         bank, codebook = self._load_bank(message.get("bank"))
-        seed = _whole(message, "seed", 0) or 0
+        seed = message.get("seed") or 0
         settings = {**preset.to_json(), "seed": seed, "layer": layer}
         place = _Place.of(message, output, settings, bank) if message.get("files") else None
         if place is not None and message.get("skip_existing") and place.is_finished:
             return "result", place.answer(skipped=True)
-        preview_every = _whole(message, "preview_every", 0) or 0
-        preview_size = _whole(message, "preview_size", None) or None
+        preview_every = message.get("preview_every") or 0
+        preview_size = message.get("preview_size") or None
         monitor = Monitor(self._report_progress(job, preset), job.cancelled.is_set, preview_every)
         show = self._report_preview(job, output, bank) if preview_every else None
         outcome = decompose(picture.pixels, bank, preset, seed, monitor, show, codebook, preview_size)
@@ -240,7 +243,7 @@ class Engine:
         message = job.message
         edits = _edits(message)
         relighter = self._relighter_of(message)
-        output = Path(_text(message, "output"))
+        output = Path(message["output"])
         if message.get("preview"):
             layers = relighter.preview(edits)
             return "result", write_arrays(output, layers, relighter.decomposition.model.compose(layers), "preview.")
@@ -265,11 +268,11 @@ class Engine:
         from ..layers.decomposition import load_decomposition, save_decomposition
 
         message = job.message
-        output = Path(_text(message, "output"))
+        output = Path(message["output"])
         if edits := _edits(message):
             decomposition = self._relighter_of(message).relight(edits)
         else:  # without the bank, which may not be there any more
-            decomposition = load_decomposition(_text(message, "decomposition"))
+            decomposition = load_decomposition(message["decomposition"])
             decomposition = replace(decomposition, layers=read_layers(message.get("layers"), decomposition))
         save_decomposition(output, decomposition)
         return "result", {"files": [str(output)]}
@@ -279,15 +282,15 @@ class Engine:
         from ..layers.layer_files import LAYER_FORMATS, export_layers
 
         message = job.message
-        depth, paths = _whole(message, "depth", 0) or 0, message.get("layers")
-        if not isinstance(paths, dict) or not all(isinstance(path, str) for path in paths.values()):
+        kind, depth, paths = message["format"], message["depth"], message.get("layers")
+        if not paths:
             raise JoinError("request_invalid", "An export request needs 'layers', a path for each name.")
-        if (message.get("format"), depth) not in LAYER_FORMATS:
-            raise JoinError("request_invalid", f"There is no format {message.get('format')!r} of {depth} bits.")
+        if (kind, depth) not in LAYER_FORMATS:
+            raise JoinError("request_invalid", f"There is no format {kind!r} of {depth} bits.")
         layers = {name: load_array(path)[..., :3] for name, path in paths.items()}
-        alpha = None if message.get("alpha") is None else load_array(_text(message, "alpha"))
-        output = Path(_text(message, "output"))
-        files = export_layers(output, layers, str(message["format"]), depth, alpha, _formula(message))
+        alpha = None if message.get("alpha") is None else load_array(message["alpha"])
+        output = Path(message["output"])
+        files = export_layers(output, layers, kind, depth, alpha, formula_of(message))
         return "result", {"files": [str(path) for path in files]}
 
     # Requests that wait in the queue.
@@ -304,7 +307,7 @@ class Engine:
         from ..layers.decomposition import load_decomposition
         from ..relighting.relighter import Relighter
 
-        path = Path(_text(message, "decomposition"))
+        path = Path(message["decomposition"])
         layers = message.get("layers")  # the full ones, where the decomposition is a compact one
         key = (path, path.stat().st_mtime_ns if is_file(path) else 0, message.get("bank"), layers)
         if self._relighter is None or self._relighter[0] != key:
@@ -389,50 +392,13 @@ class Engine:
         return {**files, "decomposition": str(stored), "compact": str(compact), "formula": formula, **summary}
 
 
-def _formula(message: dict[str, Any]) -> Formula | None:
-    """How the layers of an export make the image; None where the client does not say."""
-    formula = message.get("formula")
-    if formula is None:
-        return None
-    try:
-        return tuple(tuple(factor if isinstance(factor, str) else float(factor) for factor in term) for term in formula)
-    except (TypeError, ValueError) as error:
-        raise JoinError("request_invalid", "'formula' is a list of lists of names and numbers.") from error
-
-
 def _edits(message: dict[str, Any]) -> list[Edit]:
     from ..relighting.relighter import Edit
 
-    edits = message.get("edits", [])
-    if not isinstance(edits, list):
-        raise JoinError("edit_invalid", f"The edits of a {message['type']} request are a list.")
+    edits = [] if message.get("edits") is None else message["edits"]
+    if not isinstance(edits, list) or len(edits) > MOST:
+        raise JoinError("edit_invalid", f"The edits of a {message['type']} request are a list of at most {MOST}.")
     return [Edit.from_json(edit) for edit in edits]
-
-
-def _parse(data: bytes) -> dict[str, Any]:
-    try:
-        message = json.loads(data.decode("utf-8"))
-    except ValueError as error:
-        raise JoinError("message_malformed", f"A message is not UTF-8 JSON ({error}).") from error
-    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-        raise JoinError("message_malformed", "A message must be a JSON object with a 'type'.")
-    return message
-
-
-def _text(message: dict[str, Any], key: str) -> str:
-    value = message.get(key)
-    if not isinstance(value, str) or not value:
-        raise JoinError("request_invalid", f"A {message['type']} request needs '{key}', a path.")
-    return value
-
-
-def _whole(message: dict[str, Any], key: str, default: int | None) -> int | None:
-    value = message.get(key)
-    if value is None:
-        return default
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise JoinError("request_invalid", f"'{key}' must be a whole number from 0 on, not {value!r}.")
-    return value
 
 
 def _internal(error: BaseException) -> JoinError:
@@ -440,6 +406,12 @@ def _internal(error: BaseException) -> JoinError:
     return JoinError(
         "internal", f"The engine failed: {type(error).__name__}: {error}", "Please report the details in the log."
     )
+
+
+def _unusable(error: OSError) -> JoinError:
+    reason = error.strerror or str(error)
+    named = f"'{str(error.filename)[:200]}'" if error.filename else "A file"
+    return JoinError("file_unusable", f"{named} cannot be used ({reason}).", "Choose another path.")
 
 
 def _out_of_memory() -> JoinError:

@@ -43,16 +43,18 @@ def write_arrays(output: Path, layers: dict[str, np.ndarray], recomposed: Any, p
     return {"layers": paths, "recomposed": whole}
 
 
-def load_array(path: Any) -> np.ndarray:
-    """A layer as the client stored it: .npy, or the .exr that lies in a .blend. float32, any shape."""
+def load_array(path: str) -> np.ndarray:
+    """A layer as the client stored it: .npy, or the .exr that lies in a .blend. float32 [H, W] or [H, W, C]."""
     import numpy as np
 
+    from ..images.announced import load_npy
     from ..images.exr import read_planes
 
     try:
-        if Path(path).suffix == ".exr":
-            return read_planes(Path(path))
-        return np.load(path, allow_pickle=False).astype(np.float32)
+        pixels = (read_planes if Path(path).suffix == ".exr" else load_npy)(Path(path))
+        if pixels.dtype.kind != "f" or pixels.ndim not in (2, 3) or 0 in pixels.shape:
+            raise ValueError(f"it is {pixels.dtype} of the shape {pixels.shape}")
+        return pixels.astype(np.float32, copy=False)
     except (OSError, ValueError, TypeError, RuntimeError, KeyError) as error:
         raise JoinError("layer_unreadable", f"A layer cannot be read ({error}).", "Decompose it again.") from error
 

@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import struct
+import time
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +78,34 @@ def test_openexr_and_we_read_what_we_write(size: tuple[int, int], tmp_path: Path
         assert theirs[name].dtype == channel.dtype
         assert theirs[name].tobytes() == channel.tobytes()
         np.testing.assert_array_equal(found[name], channel.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: _with(data, b"dataWindow\0box2i\0", struct.pack("<i", -30)),
+        lambda data: _with(
+            data, b"dataWindow\0box2i\0" + struct.pack("<i", 16), struct.pack("<4i", 0, 0, 2**20, 2**20)
+        ),
+        lambda data: _with(data, b"dataWindow\0box2i\0" + struct.pack("<i", 16), struct.pack("<4i", 9, 9, 0, 0)),
+        lambda data: _with(data, b"channels\0chlist\0", struct.pack("<i", 2**30)),
+        lambda data: data[:100],
+        lambda data: data[:-9],
+        lambda data: data[:-400] + zlib.compress(bytes(2**26), 9)[:400],
+        lambda data: data[:8],
+    ],
+)
+def test_files_that_announce_more_than_they_hold(damage: Callable[[bytes], bytes]) -> None:
+    whole = exr.write_channels({"V": np.arange(12000, dtype=np.float32).reshape(400, 30)})
+    damaged, start = damage(whole), time.process_time()
+    with pytest.raises(UserError, match="damaged or not one"):
+        exr.read_channels(damaged)
+    assert time.process_time() - start < 1
+
+
+def _with(data: bytes, key: bytes, value: bytes) -> bytes:
+    place = data.index(key) + len(key)
+    return data[:place] + value + data[place + len(value) :]
 
 
 def test_equal_channels_give_equal_bytes() -> None:

@@ -15,6 +15,7 @@ import pytest
 from dataset_tools.errors import UserError
 from dataset_tools.storage import shards
 from dataset_tools.storage.shards import Sample, Shard
+from dataset_tools.workers import quarantine
 
 
 def _samples(shard: Shard) -> Iterator[Sample]:
@@ -109,6 +110,42 @@ def test_a_cut_list_is_damage_of_its_shard(tmp_path: Path, kept: int | str) -> N
         for read in (shards.entries, shards.write_manifest):
             with pytest.raises(UserError, match=r"is cut short or damaged: run the command .* for samples 0 to 2\."):
                 read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"[]", b"{}", b'{"index": "0"}', b'{"index": 0, "sha256": []}', b"[" * 99_999, b'{"index": 1e999}', b"\xff"],
+)
+def test_a_list_of_something_else_is_rendered_again(tmp_path: Path, line: bytes) -> None:
+    shard = Shard("d", 0, 2)
+    shards.write_shard(tmp_path, shard, _samples(shard))
+    path = tmp_path / "shards" / f"{shard.stem}.jsonl"
+    path.write_bytes(path.read_bytes() + line + b"\n")
+    assert shards.missing(tmp_path, "d", range(2)) == [shard]
+    with pytest.raises(UserError, match=r"is cut short or damaged: run the command"):
+        shards.entries(tmp_path)
+    (tmp_path / "quarantine.jsonl").write_bytes(b'{"index": 7, "reason": "it hung"}\n' + line + b"\n")
+    assert quarantine.read(tmp_path) == {7: "it hung"}
+
+
+def test_flipped_bits_are_found(tmp_path: Path) -> None:
+    """Or do no harm, as in what a tar says of owners and times."""
+    shard = Shard("d", 0, 2)
+    shards.write_shard(tmp_path, shard, _samples(shard))
+    path, listed = tmp_path / "shards" / f"{shard.stem}.tar", shards.entries(tmp_path)
+    whole = path.read_bytes()
+    places, found = [place for place, byte in enumerate(whole) if byte][::7], 0
+    for place in places:
+        damaged = bytearray(whole)
+        damaged[place] ^= 4
+        path.write_bytes(damaged)
+        try:
+            read = list(shards.read_samples(tmp_path, listed))
+            assert read == [(0, b"exr 0", {"index": 0}), (1, b"exr 1", {"index": 1})]
+        except UserError as error:
+            assert "delete" in str(error)
+            found += 1
+    assert found > len(places) / 2 > 10
 
 
 def test_a_folder_that_an_older_version_began_is_refused(tmp_path: Path) -> None:

@@ -295,7 +295,9 @@ def _module(class_name: str, filtered: bool = False, **state: Any) -> Persistent
 
 
 def _leaf(class_name: str, weight: Array, bias: Array | None, filtered: bool = False) -> Persistent:
-    module = _module(class_name, filtered)
+    """The published code keeps gains beside the weights, which np.sqrt makes numpy's own numbers of."""
+    gains = {"weight_gain": 1 / np.sqrt(weight[0].size), "act_gain": np.sqrt(2)}
+    module = _module(class_name, filtered, **gains)
     module.meta["state"]["_parameters"]["weight"] = _parameter(weight)
     module.meta["state"]["_parameters"]["bias"] = None if bias is None else _parameter(bias)
     return module
@@ -335,7 +337,7 @@ def install_nvlabs_names(monkeypatch: Any) -> None:
     monkeypatch.setattr(Persistent, "reconstruct", _reconstruct_persistent_obj, raising=False)
 
 
-def write_nvlabs(path: Path, values: Any) -> Path:
-    """A ``.pkl``, with the protocol of those that are public."""
-    path.write_bytes(pickle.dumps(values, protocol=3))
+def write_nvlabs(path: Path, values: Any, protocol: int = 3) -> Path:
+    """A ``.pkl``; 3 is the protocol of those that are public."""
+    path.write_bytes(pickle.dumps(values, protocol=protocol))
     return path

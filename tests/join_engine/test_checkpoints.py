@@ -7,6 +7,7 @@ import io
 import os
 import pickle
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from join_engine.errors import JoinError
 from join_engine.networks.stylegan2 import GeneratorConfig
 from join_engine.public_checkpoints import read_public_checkpoint
 from join_engine.public_checkpoints.nvlabs import networks_from
-from join_engine.public_checkpoints.unpickle import Record
+from join_engine.public_checkpoints.unpickle import Record, load_inert
 
 from . import public_layouts as layouts
 
@@ -71,6 +72,38 @@ def test_a_mean_code_that_is_not_stored_is_measured(tmp_path: Path) -> None:
     codes = [layouts.map_code(WEIGHTS, rng.standard_normal(layouts.CODE)) for _ in range(2000)]
     error = np.abs(found.generator.w_avg.numpy() - np.mean(codes, axis=0))
     assert (error < 6 * np.std(codes, axis=0) / np.sqrt(2000)).all()
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4])
+@pytest.mark.parametrize("home", [b"numpy.core.multiarray", b"numpy._core.multiarray"])
+def test_numbers_of_numpy_are_read_without_numpy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: int, home: bytes
+) -> None:
+    """As ``np.sqrt`` leaves them in a layer's attributes, by numpy of before and after 2.0."""
+    numbers = [np.sqrt(2), np.float32(0.1), np.float16(3), np.int64(-(2**40)), np.bool_(True), np.uint8(255)]
+    numbers.append(np.array([1.5], ">f8").newbyteorder("=").byteswap().view(">f8")[0])
+    path = layouts.write_nvlabs(tmp_path / "a.pkl", {"G_ema": layouts.Persistent("Layer", numbers=numbers)}, protocol)
+    data = path.read_bytes()
+    own = next(name for name in (b"numpy.core.multiarray", b"numpy._core.multiarray") if name in data)
+    data = data.replace(b"c" + own + b"\n", b"c" + home + b"\n")  # protocols 2 and 3
+    data = data.replace(b"\x8c" + bytes([len(own)]) + own, b"\x8c" + bytes([len(home)]) + home)
+    if protocol == 4:  # without the frame, which tells its length
+        data = data[:2] + data[11:]
+    assert home in data
+    monkeypatch.setattr(np, "dtype", None)
+    found = load_inert(data)["G_ema"].state["numbers"]
+    assert found[:6] == [float(np.sqrt(2)), float(np.float32(0.1)), 3.0, -(2**40), True, 255]
+    assert {type(number) for number in found} == {float, int, bool}
+
+
+@pytest.mark.parametrize("kind", ["O", "V8", "S5", "M8", "f16", "c8", "nonsense"])
+def test_other_things_of_numpy_are_not_numbers(tmp_path: Path, kind: str) -> None:
+    dtype = b"cnumpy\ndtype\nX" + struct.pack("<I", len(kind)) + kind.encode() + b"K\x00K\x01\x87R"
+    attack = b"\x80\x03cnumpy.core.multiarray\nscalar\n" + dtype + b"C\x0812345678\x86R."
+    (tmp_path / "a.pkl").write_bytes(attack)
+    with pytest.raises(JoinError, match="of a kind that no network has") as caught:
+        read_public_checkpoint(tmp_path / "a.pkl")
+    assert caught.value.code == "checkpoint_broken"
 
 
 # What is refused

@@ -202,6 +202,39 @@ def test_bench(tmp_path: Path, tiny_bank_path: Path, capsys: pytest.CaptureFixtu
     assert knn["codes"] == 100_000 and knn["milliseconds_per_step"] > 0 and knn["resident_mib"] == 12.6
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--threads", "99999999"),
+        ("--threads", "0"),
+        ("--threads", "-5"),
+        ("--threads", "two"),
+        ("--threads", "9" * 5000),
+        ("--seed", "-1"),
+        ("--seed", "1.5"),
+        ("--seed", "99999999999999999999"),
+        ("--seed", "²"),
+    ],
+)
+@pytest.mark.parametrize("command", ["decompose", "bench", "banks sheet", "train-encoder", "scorecard"])
+def test_numbers_that_make_no_sense(
+    tmp_path: Path, command: str, option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([*command.split(), f"{option}={value}", "--out", str(tmp_path)])
+    assert caught.value.code == 2
+    assert "is not a whole number from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e999", "many"])
+@pytest.mark.parametrize("option", ["--kimg", "--minutes", "--lr"])
+def test_trainings_need_numbers_with_an_end(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("train-gan", "train-trunk"):
+        with pytest.raises(SystemExit):
+            main([command, f"{option}={value}"])
+        assert "is not a number from 0 on" in capsys.readouterr().err
+
+
 def test_the_module_runs_without_a_traceback(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "join_engine", "decompose", "fehlt.png", "--out", str(tmp_path), "--bank", "fehlt"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])

@@ -212,6 +212,17 @@ BROKEN = {
     "a code too few": ("decomposition_broken", {key: _TENSORS[key] for key in list(_TENSORS)[:3]}, _header()),
     "not finite": ("decomposition_broken", {**_TENSORS, "layer.albedo": _LAYER * np.nan}, _header()),
     "doubles": ("decomposition_broken", {**_TENSORS, "code.albedo": np.zeros((1, 16))}, _header()),
+    "settings of a wrong kind": ("decomposition_broken", _TENSORS, _header(settings=[1])),
+    "edits of a wrong kind": ("decomposition_broken", _TENSORS, _header(settings={"edits": "left"})),
+    "edits that are none": ("decomposition_broken", _TENSORS, _header(settings={"edits": [1, None]})),
+    "metrics of a wrong kind": ("decomposition_broken", _TENSORS, _header(metrics={"psnr": "high"})),
+    "seconds of a wrong kind": ("decomposition_broken", _TENSORS, _header(seconds=3)),
+    "numbers too large": ("decomposition_broken", _TENSORS, {"join": _header()["join"].replace("1", "1e999", 1)}),
+    "deep": ("decomposition_broken", _TENSORS, {"join": '{"settings":' * 100_000}),
+    "no pixels": ("decomposition_broken", {**_TENSORS, "layer.albedo": _LAYER[:0], "layer.shading": _LAYER[:0]},
+                  _header()),
+    "flat": ("decomposition_broken", {**_TENSORS, "layer.albedo": _CODE[0], "layer.shading": _CODE[0]}, _header()),
+    "codes of a wrong rank": ("decomposition_broken", {**_TENSORS, "code.albedo": _CODE[0]}, _header()),
 }  # fmt: skip
 
 
@@ -235,6 +246,26 @@ def test_truncated_and_missing_files(tmp_path: Path, decomposition: Decompositio
 
 
 # --- relighting -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"codes": {"albedo": np.zeros((1, 16), np.float32), "shading": np.zeros((3, 16), np.float32)}},
+        {"codes": {"albedo": np.zeros((1, 16), np.float32), "shading": np.zeros((1, 15), np.float32)}},
+        {"codes": {"albedo": np.zeros((0, 16), np.float32), "shading": np.zeros((1, 16), np.float32)}},
+        {"tuned": {"shading.synthesis.b4.const": np.zeros((1, 1, 1), np.float32)}},
+        {"tuned": {"shading.nothing": np.zeros(1, np.float32)}},
+        {"tuned": {"nothing": np.zeros(1, np.float32)}},
+    ],
+)
+def test_files_with_what_the_bank_cannot_take(
+    tmp_path: Path, tiny_bank: Bank, decomposition: Decomposition, changes: dict[str, Any]
+) -> None:
+    save_decomposition(tmp_path / "a.join", replace(decomposition, **changes))
+    with pytest.raises(JoinError) as caught:
+        relight(load_decomposition(tmp_path / "a.join"), tiny_bank, [Edit("shading", 0, 1.0)])
+    assert caught.value.code == "decomposition_broken" and caught.value.hint == "Decompose the image again."
 
 
 def test_sefa_equals_the_singular_vectors(tiny_bank: Bank) -> None:

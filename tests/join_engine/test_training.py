@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save as safetensors_bytes
 
 from join_engine.bank import load_bank, read_header
 from join_engine.commands.main import main
@@ -26,7 +27,7 @@ from join_engine.errors import JoinError
 from join_engine.networks.stylegan2 import GeneratorConfig
 from join_engine.renders.contact_sheet import contact_sheet
 from join_engine.renders.packs import ImageSet, read_packs, to_generator_range, to_pixels
-from join_engine.training.checkpoint import CHECKPOINT_NAME, read_checkpoint
+from join_engine.training.checkpoint import CHECKPOINT_NAME, read_checkpoint, write_checkpoint
 from join_engine.training.gan import train as gan
 from join_engine.training.gan.losses import (
     discriminator_loss,
@@ -324,6 +325,30 @@ def test_checkpoints_that_do_not_fit(tmp_path: Path, pack: Path, data: ImageSet)
         gan.begin(tmp_path, data, architecture, QUICK)
     assert caught.value.code == "checkpoint_broken"
     assert gan.begin(tmp_path, data, architecture, QUICK, resume="never").state.images == 0
+
+
+def test_a_flipped_bit_of_a_checkpoint_is_found(tmp_path: Path) -> None:
+    """In weights, moments, counters and the values beside them; files of before have no hash and are still read."""
+    tensors = {"w": torch.randn(50), "half": torch.randn(3).bfloat16(), "step": torch.tensor(7), "none": torch.empty(0)}
+    state = {"images": 16, "seconds": 2.5, "history": [{"packs": ["a"]}]}
+    path = tmp_path / CHECKPOINT_NAME
+    write_checkpoint(path, tensors, state)
+    found, told = read_checkpoint(path)
+    assert told == {"format_version": 1, **state}
+    assert all(torch.equal(found[name], tensors[name]) for name in tensors)
+    whole = path.read_bytes()
+    values = range(len(whole) - 4 * 50 - 2 * 3 - 8, len(whole), 13)
+    for place in (whole.index(b"16,"), whole.index(b"2.5"), *values):
+        for bit in (0, 6):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << bit
+            path.write_bytes(damaged)
+            with pytest.raises(JoinError) as caught:
+                read_checkpoint(path)
+            assert caught.value.code == "checkpoint_broken" and caught.value.hint
+    text = json.dumps({"format_version": 1, **state})
+    path.write_bytes(safetensors_bytes(tensors, metadata={"join_checkpoint": text}))
+    assert read_checkpoint(path)[1]["images"] == 16
 
 
 # Commands

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a request may hold: checked in one place before anything is done with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..errors import JoinError
+from ..untrusted import read_json
+
+if TYPE_CHECKING:
+    from ..forward_models import Formula
+
+LONGEST_MESSAGE = 2**20
+"""Bytes. Pixels never travel in messages; what is longer was not meant for us."""
+_LONGEST_ID = 256
+_LONGEST_PATH = 4096
+_LONGEST_NAME = 100
+MOST = 1000
+"""Layers, terms or edits in one request."""
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """A message: a JSON object with a ``type``.
+
+    Raises:
+        JoinError: ``message_too_long``, ``message_malformed``.
+    """
+    if len(data) > LONGEST_MESSAGE:
+        sentence = f"A message is longer than {LONGEST_MESSAGE // 2**20} MiB."
+        raise JoinError("message_too_long", sentence, "Name files instead of sending what is in them.")
+    try:
+        message = read_json(data, LONGEST_MESSAGE)
+    except ValueError as error:
+        raise JoinError("message_malformed", f"A message is not UTF-8 JSON ({error}).") from error
+    if not isinstance(message.get("type"), str):
+        raise JoinError("message_malformed", "A message must be a JSON object with a 'type'.")
+    return message
+
+
+def request_id(message: Mapping[str, Any]) -> str | int | None:
+    """What the answers to a message carry. Raises JoinError ``request_invalid``."""
+    value = message.get("id")
+    if isinstance(value, bool) or not isinstance(value, str | int | None):
+        raise JoinError("request_invalid", "An id is a string or a whole number.")
+    if isinstance(value, str) and len(value) > _LONGEST_ID:
+        raise JoinError("request_invalid", f"An id is longer than {_LONGEST_ID} characters.")
+    return value
+
+
+def check(message: Mapping[str, Any]) -> None:
+    """See that the fields of a job's request are of their kinds; what is null counts as left out.
+
+    Raises:
+        JoinError: ``request_invalid``.
+    """
+    kind = message["type"]
+    for key, (fits, words) in _FIELDS[kind].items():
+        value = message.get(key)
+        if value is not None and not fits(value):
+            raise JoinError("request_invalid", f"In a {kind} request '{key}' is {words}, not {_short(value)}.")
+        if value is None and key in _NEEDED:
+            raise JoinError("request_invalid", f"A {kind} request needs '{key}', {words}.")
+
+
+def formula_of(message: Mapping[str, Any]) -> Formula | None:
+    """How the layers of an export make the image; None where the client does not say."""
+    formula = message.get("formula")
+    if formula is None:
+        return None
+    return tuple(tuple(factor if isinstance(factor, str) else float(factor) for factor in term) for term in formula)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"
+
+
+def _is_path(value: Any) -> bool:
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_PATH or "\0" in value:
+        return False
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True
+
+
+def _is_name(value: Any) -> bool:
+    """Of a layer: it becomes part of a file's name."""
+    return _is_path(value) and len(value) <= _LONGEST_NAME and not set(value) & set("/\\")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_switch(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and len(value) <= MOST
+
+
+def _are_paths(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and len(value) <= MOST
+        and all(_is_name(name) and _is_path(path) for name, path in value.items())
+    )
+
+
+def _is_formula(value: Any) -> bool:
+    return _is_list(value) and all(_is_list(term) and all(map(_is_factor, term)) for term in value)
+
+
+def _is_factor(value: Any) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
+_Field = tuple[Callable[[Any], bool], str]
+_PATH: _Field = (_is_path, "a path")
+_NAME = (_is_path, "a name")
+_BANK = (_is_path, "the name or the path of a bank")
+_WHOLE = (_is_whole, "a whole number from 0 on")
+_SWITCH = (_is_switch, "true or false")
+_LAYERS = (_are_paths, "a path for each name")
+_FORMULA = (_is_formula, "a list of lists of names and numbers")
+_STORED: dict[str, _Field] = {"decomposition": _PATH, "bank": _BANK, "layers": _LAYERS}
+
+# What each request that takes time may hold, beside its edits, which :class:`Edit` knows.
+_FIELDS: dict[str, dict[str, _Field]] = {
+    "decompose": {
+        "image": _PATH,
+        "output": _PATH,
+        "bank": _BANK,
+        "preset": _NAME,
+        "seed": _WHOLE,
+        "steps": _WHOLE,
+        "preview_every": _WHOLE,
+        "preview_size": _WHOLE,
+        "detail": _SWITCH,
+        "layer": _NAME,
+        "upright": _SWITCH,
+        "files": _SWITCH,
+        "skip_existing": _SWITCH,
+    },
+    "relight": {**_STORED, "output": _PATH, "preview": _SWITCH, "store": _SWITCH},
+    "directions": _STORED,
+    "store": {**_STORED, "output": _PATH},
+    "export": {
+        "layers": _LAYERS,
+        "format": _NAME,
+        "depth": _WHOLE,
+        "output": _PATH,
+        "alpha": _PATH,
+        "formula": _FORMULA,
+    },
+}
+_NEEDED = {"image", "output", "decomposition", "format", "depth"}
