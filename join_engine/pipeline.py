@@ -29,6 +29,7 @@ from .inversion.presets import Detail, Preset
 from .inversion.progress import Monitor
 from .inversion.state import InversionState
 from .layers.albedo_level import albedo_levels
+from .layers.caution import caution
 from .layers.decomposition import Decomposition
 from .layers.detail import add_detail, detail_for
 from .layers.split import split
@@ -131,9 +132,10 @@ def decompose_batch(
         Of each image. The decompositions' metrics: ``loss`` (Eq. 4 with the kNN term), ``psnr_fit`` (how close the
         generators came: sRGB-encoded f of their layers against the image, in dB, at the bank's resolution) and
         ``psnr`` (the final layers against the image, at its own size; at most 100); of a bank with a split network
-        also ``albedo_error`` (how far the albedo's logarithm is expected to be off on average) and ``unusual`` (1 when
-        that is more than for 95 of a hundred validation renders: the picture is unlike what the bank knows). Their
-        seconds are of all images together.
+        also ``albedo_error`` (how far the albedo's logarithm is expected to be off on average), ``unusual`` (1 when
+        that is more than for 95 of a hundred validation renders: the picture is unlike what the bank knows) and
+        ``caution`` (a simple method's share in the light, see :mod:`join_engine.layers.caution`). Their seconds are of
+        all images together.
 
     Raises:
         JoinError: whatever :func:`join_engine.images.files.validate_image` finds.
@@ -241,10 +243,12 @@ class _Work:
         return outcomes
 
     def _confidence(self, error: np.ndarray) -> dict[str, float]:
-        """What the bank expects to miss of the albedo on average, and whether that is more than usual."""
+        """What the bank expects to miss of the albedo on average, whether that is more than usual, and how much of the
+        light is a simple method's for it."""
         header, found = self._bank.header.split, float(error[..., 0].mean())
         usual = math.inf if header is None else header.training.get("scores", {}).get("usual", math.inf)
-        return {"albedo_error": found, "unusual": float(found > usual)}
+        share = caution(float(error[..., 1].mean()))
+        return {"albedo_error": found, "unusual": float(found > usual), "caution": share}
 
 
 def relight(decomposition: Decomposition, bank: Bank, edits: Sequence[Edit]) -> Decomposition:

@@ -98,7 +98,8 @@ def _decompose_one(
         outcome = decompose(picture.pixels, bank, preset, options.seed, monitor, codebook=codebook)
     result = outcome.decomposition
     if result.metrics.get("unusual"):
-        say(f"{path.name} is unlike what the bank '{bank.header.name}' knows: look at its layers before you use them.")
+        share = f"a simple method has a share of {result.metrics['caution']:.0%} in its light"
+        say(f"{path.name} is unlike what the bank '{bank.header.name}' knows, {share}: look at its layers first.")
     if read_marker(folder) is not None:
         say(f"{path.name}: the earlier result in {folder} is replaced.")
     with result_folder(folder, made) as new:

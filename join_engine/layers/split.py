@@ -10,6 +10,7 @@ which share of each change is light and how much of each pixel is gloss. Here it
   surroundings.
 - albedo · shading + specular is the photo wherever that is not clipped, and no layer is negative.
 - Light is grey: the shading, and the specular where it is not a rest.
+- Where the network is unsure, a simple method has a say (:mod:`join_engine.layers.caution`).
 
 Beyond :data:`SEEN_AT_MOST` pixels a side the network's shares are interpolated and applied to the photo row by row.
 """
@@ -32,6 +33,7 @@ from ..images.orientation import Orientation
 from ..networks.split import Level, Split, cues, halved, log_light, luminance, resized, specular_of
 from ..networks.stylegan2 import generate
 from .albedo_level import BRIGHTEST, DARKEST, level_of
+from .caution import seen_mean, with_caution
 
 Layers = dict[str, np.ndarray]
 
@@ -132,7 +134,7 @@ def split(
     Returns:
         "albedo", "shading" and, of a network that knows it, "specular", float32 [H, W, 3] ≥ 0; and the errors that the
         network expects of them, float32 [h, w, 3]: of the logarithms of albedo and shading, and of the specular,
-        sRGB-encoded.
+        sRGB-encoded; their mean where the photo is cut out.
     """
     device = next(network.parameters()).device
     # A camera's picture ends at white; a render does not, and may be of any brightness.
@@ -142,11 +144,15 @@ def split(
     inner = {name: frame.inner(square).to(device) for name, square in told.items()}
     small, visible = (shrunk(part, SEEN_AT_MOST).to(device) for part in (planes, opaque))
     shares = look(network, small, visible, inner)
+    shading, gloss = with_caution(small, visible, shares.shading, shares.gloss, shares.error)
+    shares = replace(shares, shading=shading, gloss=gloss, specular=specular_of(small, gloss))
     wanted = float(level_of(inner["albedo"])) if level is None else level
     layers = _layers(shares, colour * np.float32(gain), wanted, ceiling, network.config.specular)
     for name in layers.keys() - {"albedo"}:
         layers[name] /= gain
-    return layers, shares.error.exp()[0].permute(1, 2, 0).cpu().numpy()
+    error = shares.error.exp()
+    error = torch.where(visible > 0.5, error, seen_mean(error, visible))
+    return layers, error[0].permute(1, 2, 0).cpu().numpy()
 
 
 def _exposure(colour: np.ndarray) -> float:

@@ -12,9 +12,10 @@ from PIL import Image
 
 from join_engine.bank import Bank
 from join_engine.errors import JoinError
-from join_engine.evaluation.baselines import colour_retinex, integrate, square_root
+from join_engine.evaluation.baselines import colour_retinex, square_root
 from join_engine.evaluation.landscape import landscapes, planar_codes, write_landscape
 from join_engine.images.metrics import all_scores, lmse, si_mse, ssim
+from join_engine.layers.retinex import integrate
 
 
 def _pair(size: int = 24) -> tuple[np.ndarray, np.ndarray]:

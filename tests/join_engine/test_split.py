@@ -21,6 +21,8 @@ from join_engine.inversion.presets import Detail, Preset
 from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.layers import split as layers_split
 from join_engine.layers.albedo_level import DARKEST
+from join_engine.layers.caution import RETINEX_ERROR, caution, with_caution
+from join_engine.layers.retinex import log_shading
 from join_engine.layers.split import split
 from join_engine.networks.split import Split, SplitConfig, cues, halved
 from join_engine.pipeline import decompose
@@ -205,6 +207,7 @@ def test_a_bank_with_a_split_network_uses_it_and_says_how_sure_it_is(
     assert outcome.error is not None
     assert outcome.decomposition.metrics["albedo_error"] == pytest.approx(float(outcome.error[..., 0].mean()))
     assert outcome.decomposition.metrics["unusual"] == 0.0
+    assert outcome.decomposition.metrics["caution"] == pytest.approx(caution(float(outcome.error[..., 1].mean())))
     doubtful = replace(header, training={"scores": {"usual": 1e-9}})
     bank = replace(bank, header=replace(bank.header, split=doubtful))
     assert decompose(photo, bank, preset).decomposition.metrics["unusual"] == 1.0
@@ -235,6 +238,30 @@ def test_the_tone_under_a_highlight_is_that_of_the_same_paint() -> None:
     # Of what cannot be read at all only the place is known.
     said = layers_split._of_their_colour(torch.where(lit, 0.0, paint), torch.where(lit, 0.0, 1.0), (~lit).float())
     assert float((said - paint).abs()[..., (0, 19)].amax()) < 0.01 and bool(said.isfinite().all())
+
+
+def test_a_simple_method_has_a_say_where_the_network_is_unsure() -> None:
+    rng = torch.Generator().manual_seed(7)
+    image, visible = torch.rand(1, 3, 24, 20, generator=rng), torch.ones(1, 1, 24, 20)
+    visible[..., :8] = 0.0
+    shading, gloss = torch.rand(1, 1, 24, 20, generator=rng), torch.rand(1, 1, 24, 20, generator=rng)
+    simple = torch.from_numpy(log_shading(image[0].permute(1, 2, 0).numpy()))[None, None].float()
+
+    def mixed(error: float) -> tuple[torch.Tensor, torch.Tensor]:
+        errors = torch.full((1, 3, 24, 20), math.log(error))
+        errors[..., :8] = 9.0  # what nobody sees does not count
+        return with_caution(image, visible, shading, gloss, errors)
+
+    light, believed = mixed(1e-4)
+    assert torch.allclose(light, shading, atol=1e-4) and torch.allclose(believed, gloss, atol=1e-4)
+    light, believed = mixed(1e4)
+    inside = (light - simple)[..., 8:]
+    assert float(inside.std()) < 1e-4 and float(believed.max()) < 1e-6
+    assert float((light - shading)[..., 8:].mean()) == pytest.approx(0.0, abs=1e-4)
+    assert caution(RETINEX_ERROR) == pytest.approx(0.5)  # as sure as the simple method: half of each
+    light, believed = mixed(RETINEX_ERROR)
+    assert torch.allclose(light - shading, 0.5 * ((simple - shading) - (simple - shading)[..., 8:].mean()), atol=1e-4)
+    assert torch.allclose(believed, 0.25 * gloss, atol=1e-4)
 
 
 # Its training

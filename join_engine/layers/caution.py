@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a split network is unsure of a picture, a simple method has a say in its light, and gloss is believed less.
+
+The network tells what error it expects (:mod:`join_engine.networks.split`). Colour Retinex, which knows nothing of the
+world, errs by about :data:`RETINEX_ERROR` on any picture. Two independent answers are best mixed by the inverses of
+their variances. And gloss that the network only supposes ruins the albedo under it, while gloss that is left there
+merely lightens it: of that, less is taken off.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .retinex import log_shading
+
+# Mean absolute error of the logarithm of its shading, on validation renders of objects and heads.
+RETINEX_ERROR = 0.4
+
+
+def caution(shading_error: float) -> float:
+    """The simple method's share in the light, in [0, 1), for the error that is expected of the shading's logarithm."""
+    return shading_error**2 / (shading_error**2 + RETINEX_ERROR**2)
+
+
+def with_caution(
+    image: Tensor, visible: Tensor, shading: Tensor, gloss: Tensor, error: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Shading and gloss of a picture, no surer than the network is of them.
+
+    Args:
+        image: linear [1, 3, h, w].
+        visible: [1, 1, h, w], 0 where it is cut out.
+        shading, gloss, error: [1, 1, h, w], [1, 1, h, w] and [1, 3, h, w] of
+            :class:`join_engine.networks.split.Level`.
+
+    Returns:
+        Both, changed, [1, 1, h, w].
+    """
+    share = caution(float(seen_mean(error[:, 1:2].exp(), visible)))
+    simple = log_shading(image[0].permute(1, 2, 0).cpu().numpy()).astype(np.float32)
+    difference = torch.from_numpy(simple)[None, None].to(shading) - shading
+    return shading + share * (difference - seen_mean(difference, visible)), gloss * (1.0 - share) ** 2
+
+
+def seen_mean(values: Tensor, visible: Tensor) -> Tensor:
+    """The mean [1, C, 1, 1] of values [1, C, h, w] over what can be seen."""
+    where = (visible > 0.5).to(values)
+    where = where if where.any() else torch.ones_like(where)
+    return (values * where).sum(dim=(2, 3), keepdim=True) / where.sum(dim=(2, 3), keepdim=True)
