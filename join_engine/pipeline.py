@@ -19,10 +19,11 @@ from torch import Tensor
 
 from .bank import Bank
 from .color import srgb_encode
+from .errors import JoinError
 from .images.files import opaque, validate_image
 from .images.frame import Frame
 from .images.frame import shrunk as shrunk_planes
-from .images.metrics import image_psnr
+from .images.metrics import image_psnr, mse, psnr
 from .inversion.codebook import CodeBook
 from .inversion.invert import Reached, invert
 from .inversion.presets import Detail, Preset
@@ -33,12 +34,15 @@ from .layers.caution import caution
 from .layers.decomposition import Decomposition
 from .layers.detail import add_detail, detail_for
 from .layers.split import split
+from .layers.strips import Strips, rows_of
 from .networks.stylegan2 import generate
 from .relighting.relighter import Edit, Relighter, to_layer
 from .single_gan import base_model, split_parts
 
 # A display-referred image cannot tell how bright its brightest pixels were.
 _WHITE = 0.999
+# Layers of more pixels are made anew each time that somebody goes through them, rows after rows.
+_KEPT = 4 << 20
 
 Layers = dict[str, np.ndarray]
 PreviewCallback = Callable[[int, Layers], None]
@@ -96,7 +100,7 @@ def decompose(
         show, small = on_preview, work.canvases[0].shrunk(preview_size)
 
         def preview(step: int, outputs: Mapping[str, Tensor]) -> None:
-            show(step, small.completed(outputs)[0])
+            show(step, dict(small.completed(outputs)[0]))
 
         monitor = replace(monitor, on_preview=preview)
         if preview_size is not None:  # something to see at once: what follows may first take seconds to set up
@@ -169,7 +173,7 @@ class _Canvas:
         return {name: to_layer(linear) for name, linear in self._linear(restored).items()}
 
     @torch.no_grad()
-    def completed(self, outputs: Mapping[str, Tensor]) -> tuple[Layers, np.ndarray | None]:
+    def completed(self, outputs: Mapping[str, Tensor]) -> tuple[Layers | Strips, np.ndarray | None]:
         """Layers that make the image exactly, if the preset wants that; and the errors that the bank expects of them,
         if it has an idea (see :func:`join_engine.layers.split.split`)."""
         if self.detail is None:
@@ -177,7 +181,9 @@ class _Canvas:
         level = self.level if self.detail.brightness else None
         if self.bank.split is not None:
             told = {name: linear.clamp_min(0.0) for name, linear in self._linear(outputs).items()}
-            return split(self.bank.split, self.colour, self.alpha, told, self.frame, level)
+            layers, error = split(self.bank.split, self.colour, self.alpha, told, self.frame, level)
+            small = self.colour.shape[0] * self.colour.shape[1] <= _KEPT
+            return layers.whole() if small else layers, error
         return add_detail(self.detail, self.colour, self.generated(outputs), self.frame, level), None
 
     def _linear(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -230,17 +236,30 @@ class _Work:
         settings["device"] = state.target.device.type
         outcomes = []
         for index, (canvas, (show, layers, error)) in enumerate(zip(self.canvases, made, strict=True)):
-            recomposed = np.asarray(base_model(bank.forward_model).compose(layers))
             metrics = {
                 # A run may be cancelled before there is any loss.
                 **({"loss": float(state.loss[index])} if state.loss[index].isfinite() else {}),
                 "psnr_fit": image_psnr(fit[index].cpu().numpy(), self._target[index].numpy()),
-                "psnr": image_psnr(srgb_encode(recomposed), srgb_encode(canvas.colour)),
+                "psnr": self._recomposed_psnr(layers, canvas.colour),
                 **({} if error is None else self._confidence(error)),
             }
             found = _decomposition(bank, state, index, layers, settings, metrics, seconds)
             outcomes.append(Outcome(found, state.cancelled, show, error))
         return outcomes
+
+    def _recomposed_psnr(self, layers: Mapping[str, np.ndarray], colour: np.ndarray) -> float:
+        """How near the image that the layers make comes to the image. Raises JoinError ``result_not_finite``."""
+        model, total = base_model(self._bank.forward_model), 0.0
+        for rows, parts in rows_of(layers):
+            if not all(np.isfinite(pixels).all() for pixels in parts.values()):
+                raise JoinError(
+                    "result_not_finite",
+                    "The layers came out with pixels that are no numbers.",
+                    "The image's values may be too large: scale them down, and report it if that does not help.",
+                )
+            recomposed = srgb_encode(np.asarray(model.compose(parts)))
+            total += mse(recomposed, srgb_encode(colour[rows])) * (rows.stop - rows.start)
+        return psnr(total / len(colour))
 
     def _confidence(self, error: np.ndarray) -> dict[str, float]:
         """What the bank expects to miss of the albedo on average, whether that is more than usual, and how much of the
@@ -281,15 +300,14 @@ def shrunk(colour: np.ndarray, longest: int | None) -> np.ndarray:
     """Linear [H, W, 3], averaged down if a side is longer than that; None for as it is."""
     if longest is None or longest >= max(colour.shape[:2]):
         return colour
-    planes = torch.from_numpy(np.ascontiguousarray(colour.transpose(2, 0, 1)))[None]
-    return np.ascontiguousarray(shrunk_planes(planes, longest)[0].permute(1, 2, 0).numpy())
+    return np.ascontiguousarray(shrunk_planes(colour, longest)[0].permute(1, 2, 0).numpy())
 
 
 def _decomposition(
     bank: Bank,
     state: InversionState,
     index: int,
-    layers: Layers,
+    layers: Mapping[str, np.ndarray],
     settings: dict[str, Any],
     metrics: dict[str, float],
     seconds: dict[str, float],

@@ -77,8 +77,7 @@ def _decompose_one(
 ) -> Path:
     """The folder of the result; ``taken`` are those of the images before."""
     from ..images.files import read_picture, write_text
-    from ..layers.decomposition import save_decomposition
-    from ..layers.layer_files import write_confidence, write_layers
+    from ..layers.layer_files import write_result
     from ..layers.result_folder import Made, Source, folder_for, is_finished, read_marker, result_folder
     from ..pipeline import decompose
 
@@ -103,10 +102,7 @@ def _decompose_one(
     if read_marker(folder) is not None:
         say(f"{path.name}: the earlier result in {folder} is replaced.")
     with result_folder(folder, made) as new:
-        write_layers(new, result)
-        if options.confidence and outcome.error is not None:
-            write_confidence(new, outcome.error, result.size)
-        save_decomposition(new / "decomposition.join", result)
+        write_result(new, result, outcome.error if options.confidence else None)
         report = {"image": str(path), "size": list(result.size), "notes": list(picture.notes), **result.summary()}
         write_text(new / "report.json", as_json(report))
     return folder

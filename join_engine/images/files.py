@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,9 @@ GREATEST = 1e12
 # is broken itself.
 FILLED_AT_MOST = 0.01
 _VISIBLE = 1 / 255  # of alpha
-_ROWS = 256
+_STRIP = 1 << 20  # pixels
+_LARGEST_HALF = 65504.0
+_PNG_FILTER_SUB = 16
 _READABLE = "Use a PNG, JPEG, TIFF, EXR or Radiance image, or a float .npy array."
 
 
@@ -178,10 +180,10 @@ def validate_image(pixels: np.ndarray, name: str = "image", notes: list[str] | N
 def _broken(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns of the pixels that no one can compute with."""
     found = []
-    for top in range(0, len(pixels), _ROWS):
+    for strip in strips(*pixels.shape[:2]):
         # Comparisons with NaN are false.
-        rows, columns = np.nonzero(~(np.abs(pixels[top : top + _ROWS]) <= GREATEST).all(axis=-1))
-        found.append((rows + top, columns))
+        rows, columns = np.nonzero(~(np.abs(pixels[strip]) <= GREATEST).all(axis=-1))
+        found.append((rows + strip.start, columns))
     return np.concatenate([rows for rows, _ in found]), np.concatenate([columns for _, columns in found])
 
 
@@ -213,12 +215,26 @@ def opaque(pixels: np.ndarray) -> np.ndarray:
     The bank has never seen a transparent pixel: the mean colour disturbs the inversion least. Half-transparent ones
     keep their colour, which the layers are to make; below 1/255, where a colour is mostly rounding, none is left.
     """
-    colour = pixels[..., :3].clip(0.0, None)
     if pixels.shape[2] == 3:
-        return colour
-    alpha = pixels[..., 3:].clip(0.0, 1.0)
-    mean = (colour * alpha).sum(axis=(0, 1), dtype=np.float64) / alpha.sum(dtype=np.float64)
-    return np.where(alpha < _VISIBLE, mean.astype(np.float32), colour)
+        return pixels if pixels.min() >= 0.0 else pixels.clip(0.0, None)
+    colour = np.empty((*pixels.shape[:2], 3), pixels.dtype)
+    total, visible = np.zeros(3), 0.0
+    for rows in strips(*pixels.shape[:2]):
+        np.clip(pixels[rows, :, :3], 0.0, None, out=colour[rows])
+        alpha = pixels[rows, :, 3:].clip(0.0, 1.0)
+        total += (colour[rows] * alpha).sum(axis=(0, 1), dtype=np.float64)
+        visible += alpha.sum(dtype=np.float64)
+    mean = (total / visible).astype(colour.dtype)
+    for rows in strips(*pixels.shape[:2]):
+        np.copyto(colour[rows], mean, where=pixels[rows, :, 3:] < _VISIBLE)
+    return colour
+
+
+def strips(height: int, width: int) -> Iterator[slice]:
+    """Rows from the top down, about a million pixels at a time: what is made of them takes no memory to speak of."""
+    step = max(1, _STRIP // width)
+    for top in range(0, height, step):
+        yield slice(top, min(top + step, height))
 
 
 def display_encode(component: str, linear: np.ndarray) -> np.ndarray:
@@ -229,26 +245,104 @@ def display_encode(component: str, linear: np.ndarray) -> np.ndarray:
 
 def write_exr(path: str | Path, linear: np.ndarray) -> None:
     """Write [H, W, 3] as float32 scanline EXR (ZIP, channels R, G, B, values as they are); atomic."""
-    import OpenEXR
-
-    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
-    channels = {"RGB": np.ascontiguousarray(linear, dtype=np.float32)}
-
-    def save(temporary: Path) -> None:
-        try:
-            OpenEXR.File(header, channels).write(str(temporary))
-        except RuntimeError as error:  # what OpenEXR makes of a full disk or a folder without permission
-            raise OSError(str(error)) from error
-
-    write_atomically(path, save)
+    with exr_writer(path, (linear.shape[0], linear.shape[1]), "RGB") as write:
+        write(linear)
 
 
 def write_png(path: str | Path, encoded: np.ndarray) -> None:
     """Write display-encoded [H, W, 3] in [0, 1] as 8-bit PNG; atomic."""
-    from PIL import Image
+    with png_writer(path, (encoded.shape[0], encoded.shape[1]), encoded.shape[2]) as write:
+        write(encoded)
 
-    picture = Image.fromarray((encoded.clip(0.0, 1.0) * 255.0 + 0.5).astype(np.uint8))
-    write_atomically(path, lambda temporary: picture.save(temporary, format="PNG"))
+
+@contextlib.contextmanager
+def exr_writer(
+    path: str | Path, size: tuple[int, int], channels: Sequence[str], depth: int = 32
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Gives what writes the next rows of a scanline EXR (ZIP): [rows, W, C], values as they are. Atomic.
+
+    Args:
+        path: the file.
+        size: its height and width.
+        channels: their names.
+        depth: bits of each, 16 or 32; what half floats cannot hold becomes their greatest value.
+    """
+    with atomically(path) as temporary, _image_writer(temporary, "openexr", size, channels, depth) as write:
+
+        def write_rows(rows: np.ndarray) -> None:
+            if depth == 16:
+                rows = rows.clip(-_LARGEST_HALF, _LARGEST_HALF).astype(np.float16)  # else: infinity
+            write(rows)
+
+        yield write_rows
+
+
+@contextlib.contextmanager
+def png_writer(
+    path: str | Path, size: tuple[int, int], channels: int, depth: int = 8
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Gives what writes the next rows of a PNG: display-encoded [rows, W, 3 or 4] in [0, 1], straight alpha. Atomic.
+
+    Args:
+        path: the file.
+        size: its height and width.
+        channels: 3 or 4.
+        depth: bits of each, 8 or 16.
+    """
+    kind = np.uint8 if depth == 8 else np.uint16
+    greatest = np.float32(np.iinfo(kind).max)
+    with atomically(path) as temporary, _image_writer(temporary, "png", size, "RGBA"[:channels], depth) as write:
+        yield lambda rows: write((rows.clip(0.0, 1.0) * greatest + np.float32(0.5)).astype(kind))
+
+
+@contextlib.contextmanager
+def npy_writer(path: str | Path, size: tuple[int, int]) -> Iterator[Callable[[np.ndarray], None]]:
+    """Gives what writes the next rows, [rows, W, 3], of a float32 .npy. Atomic."""
+    with atomically(path) as temporary, temporary.open("wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (*size, 3)}
+        np.lib.format.write_array_header_1_0(file, header)
+        yield lambda rows: np.ascontiguousarray(rows, "<f4").tofile(file)
+
+
+@contextlib.contextmanager
+def _image_writer(
+    path: Path, kind: str, size: tuple[int, int], channels: Sequence[str], depth: int
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """By OpenImageIO, rows from the top down. Raises OSError."""
+    import OpenImageIO as oiio
+
+    types = {("openexr", 16): "half", ("openexr", 32): "float", ("png", 8): "uint8", ("png", 16): "uint16"}
+    spec = oiio.ImageSpec(size[1], size[0], len(channels), types[kind, depth])
+    spec.channelnames = tuple(channels)
+    spec.attribute("oiio:UnassociatedAlpha", 1)
+    spec.attribute("DateTime", "")  # the same pixels are the same bytes, whenever they are written
+    if kind == "png":
+        # Six times as fast as zlib's usual level, and a tenth larger.
+        spec.attribute("png:compressionLevel", 1)
+        spec.attribute("png:filter", _PNG_FILTER_SUB)
+        spec.attribute("oiio:ColorSpace", "sRGB")
+    else:
+        spec.attribute("compression", "zip")
+    file = oiio.ImageOutput.create(kind)
+    if file is None:
+        raise OSError(oiio.geterror())
+    if not file.open(str(path), spec):
+        raise OSError(file.geterror())
+    top = 0
+
+    def write(rows: np.ndarray) -> None:
+        nonlocal top
+        if not file.write_scanlines(top, top + len(rows), 0, np.ascontiguousarray(rows)):
+            raise OSError(file.geterror())
+        top += len(rows)
+
+    try:
+        yield write
+    except BaseException:
+        file.close()
+        raise
+    if not file.close():
+        raise OSError(file.geterror())
 
 
 def write_npy(path: str | Path, array: np.ndarray) -> None:
@@ -267,7 +361,14 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], Any]) -> None:
-    """Let ``write`` make a file under a temporary name beside ``path``, then rename it: never a half-written file.
+    """Let ``write`` make a file: :func:`atomically`."""
+    with atomically(path) as temporary:
+        write(temporary)
+
+
+@contextlib.contextmanager
+def atomically(path: str | Path) -> Iterator[Path]:
+    """Gives a temporary name beside ``path``; what is written there is then renamed: never a half-written file.
 
     What killed processes have left of such files in the folder is removed, once.
 
@@ -279,7 +380,7 @@ def write_atomically(path: str | Path, write: Callable[[Path], Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent)
-        write(temporary)
+        yield temporary
         temporary.replace(path)
     except OSError as error:
         raise unwritable(path, error) from error

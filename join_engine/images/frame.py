@@ -42,8 +42,7 @@ class Frame:
 
     def fit(self, image: np.ndarray) -> Tensor:
         """Linear [H, W, 3] → linear [1, 3, R, R], antialiased in linear light; the same size stays bit for bit."""
-        planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
-        small = _resize(planes, self.inner_height, self.inner_width, "bilinear")
+        small = _planes(image, self.inner_height, self.inner_width)
         rows = _mirror(self.top, self.inner_height, self.resolution)
         columns = _mirror(self.left, self.inner_width, self.resolution)
         return small[:, :, rows][:, :, :, columns]
@@ -57,13 +56,20 @@ class Frame:
         return _resize(self.inner(square), self.height, self.width, "bicubic")
 
 
-def shrunk(planes: Tensor, longest: int) -> Tensor:
-    """Linear [B, C, H, W], averaged down if a side is longer than that."""
-    height, width = planes.shape[2:]
-    factor = longest / max(height, width)
-    if factor >= 1.0:
-        return planes
-    return _resize(planes, max(1, round(height * factor)), max(1, round(width * factor)), "bilinear")
+def shrunk(image: np.ndarray, longest: int) -> Tensor:
+    """Linear [H, W, C] → linear [1, C, h, w], averaged down if a side is longer than that."""
+    height, width = image.shape[:2]
+    factor = min(1.0, longest / max(height, width))
+    return _planes(image, max(1, round(height * factor)), max(1, round(width * factor)))
+
+
+def _planes(image: np.ndarray, height: int, width: int) -> Tensor:
+    """[H, W, C] → [1, C, height, width]; one channel after the other, so that a large image has no second copy."""
+    channels = []
+    for index in range(image.shape[2]):
+        plane = torch.from_numpy(np.ascontiguousarray(image[..., index], dtype=np.float32))[None, None]
+        channels.append(_resize(plane, height, width, "bilinear"))
+    return torch.cat(channels, dim=1)
 
 
 def _resize(planes: Tensor, height: int, width: int, mode: str) -> Tensor:

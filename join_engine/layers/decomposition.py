@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,10 @@ import numpy as np
 
 from ..errors import JoinError
 from ..forward_models import ForwardModel, get_forward_model
-from ..images.files import write_atomically
+from ..images.files import atomically
 from ..names import is_file
 from ..untrusted import read_json
+from .strips import Layers, rows_of, size_of
 
 FORMAT = "join-decomposition"
 FORMAT_VERSION = 1
@@ -27,7 +30,8 @@ class Decomposition:
     """Everything that is known about one decomposed image.
 
     Attributes:
-        layers: per component, scene-linear Rec.709 float32 [H, W, 3], at the image's own size.
+        layers: per component, scene-linear Rec.709 float32 [H, W, 3], at the image's own size; of a large image a
+            :class:`join_engine.layers.strips.Strips`.
         codes: per component, latent codes float32 [L, w_dim]: L is 1 (W) or one per layer (W+).
         tuned: changed weights of the generators, as "component.parameter"; empty where the bank's own were used.
         forward_model: name of f, which makes the image of the layers.
@@ -50,8 +54,7 @@ class Decomposition:
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the layers."""
-        height, width = next(iter(self.layers.values())).shape[:2]
-        return height, width
+        return size_of(self.layers)
 
     @property
     def model(self) -> ForwardModel:
@@ -76,14 +79,41 @@ class Decomposition:
 
 def save_decomposition(path: str | Path, decomposition: Decomposition) -> None:
     """Write a ``.join`` file, atomically. Raises JoinError ``output_unwritable``."""
-    from safetensors.numpy import save
+    with decomposition_writer(path, decomposition) as write:
+        for rows, layers in rows_of(decomposition.layers):
+            write(rows, layers)
 
-    tensors = {f"layer.{name}": _plain(pixels) for name, pixels in decomposition.layers.items()}
-    tensors |= {f"code.{name}": _plain(code) for name, code in decomposition.codes.items()}
-    tensors |= {f"tuned.{name}": _plain(weight) for name, weight in decomposition.tuned.items()}
+
+@contextmanager
+def decomposition_writer(path: str | Path, decomposition: Decomposition) -> Iterator[Callable[[slice, Layers], None]]:
+    """Gives what writes rows of the layers into a ``.join`` file, in any order; all else of it is written at once.
+    Atomic. Raises JoinError ``output_unwritable``."""
+    small = {f"code.{name}": _plain(code) for name, code in decomposition.codes.items()}
+    small |= {f"tuned.{name}": _plain(weight) for name, weight in decomposition.tuned.items()}
+    height, width = decomposition.size
+    shapes = {f"layer.{name}": (height, width, 3) for name in decomposition.layers}
     header = {"format": FORMAT, "version": FORMAT_VERSION, **decomposition.summary()}
-    data = save(tensors, metadata={"join": json.dumps(header)})
-    write_atomically(path, lambda temporary: temporary.write_bytes(data))
+    contents: dict[str, Any] = {"__metadata__": {"join": json.dumps(header)}}
+    places, end = {}, 0
+    for name, shape in [*shapes.items(), *((name, array.shape) for name, array in small.items())]:
+        places[name], start = end, end
+        end += 4 * math.prod(shape)
+        contents[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [start, end]}
+    text = json.dumps(contents).encode()
+    text += b" " * (-len(text) % 8)
+    data = 8 + len(text)
+    with atomically(path) as temporary, temporary.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name, array in small.items():
+            file.seek(data + places[name])
+            file.write(array.astype("<f4").tobytes())
+
+        def write(rows: slice, layers: Layers) -> None:
+            for name, pixels in layers.items():
+                file.seek(data + places[f"layer.{name}"] + rows.start * width * 12)
+                file.write(np.ascontiguousarray(pixels, "<f4").data)
+
+        yield write
 
 
 def load_decomposition(path: str | Path) -> Decomposition:

@@ -3,23 +3,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-from torch.nn import functional
 
 from ..errors import JoinError
 from ..forward_models import FORWARD_MODELS, Formula, components_in, compose
-from ..images.files import display_encode, write_atomically, write_exr, write_png
-from ..images.png16 import encode_png16
-from .decomposition import Decomposition
+from ..images.files import display_encode, exr_writer, npy_writer, png_writer, strips
+from .decomposition import Decomposition, decomposition_writer
+from .strips import Layers, rows_of, size_of
+
+RowsWriter = Callable[[slice, Layers], Any]
 
 LAYER_FORMATS = {("exr", 16), ("exr", 32), ("png", 8), ("png", 16)}
 """What :func:`export_layers` can write, with the bits per channel."""
-
-_LARGEST_HALF = 65504.0
 
 
 def write_layers(folder: Path, decomposition: Decomposition) -> dict[str, Path]:
@@ -27,15 +30,81 @@ def write_layers(folder: Path, decomposition: Decomposition) -> dict[str, Path]:
 
     Each file is written under a temporary name first. Raises JoinError ``output_unwritable``.
     """
-    files = {}
-    for name, pixels in decomposition.layers.items():
-        files[f"{name}.exr"] = folder / f"{name}.exr"
-        files[f"{name}.png"] = folder / f"{name}.png"
-        write_exr(files[f"{name}.exr"], pixels)
-        write_png(files[f"{name}.png"], display_encode(name, pixels))
-    files["recomposed.png"] = folder / "recomposed.png"
-    write_png(files["recomposed.png"], display_encode("image", decomposition.recomposed))
+    with ExitStack() as opened:
+        files, writers = _layer_writers(folder, decomposition, opened)
+        _write_rows(decomposition, writers)
     return files
+
+
+def write_result(folder: Path, decomposition: Decomposition, error: np.ndarray | None = None) -> None:
+    """All files of a result: what :func:`write_layers` writes, ``decomposition.join`` and, where there is an ``error``
+    (see :func:`write_confidence`), the map of confidence. The layers are made once, rows after rows.
+
+    Raises:
+        JoinError: ``output_unwritable``.
+    """
+    with ExitStack() as opened:
+        _, writers = _layer_writers(folder, decomposition, opened)
+        writers.append(opened.enter_context(decomposition_writer(folder / "decomposition.join", decomposition)))
+        _write_rows(decomposition, writers)
+    if error is not None:
+        write_confidence(folder, error, decomposition.size)
+
+
+def write_arrays(decomposition: Decomposition, paths: Mapping[str, Path], recomposed: Path, stored: Path) -> None:
+    """The layers as ``.npy`` under ``paths``, the image that they make, and the ``.join`` file; the layers are made
+    once. Raises JoinError ``output_unwritable``."""
+    size, model = decomposition.size, decomposition.model
+    with ExitStack() as opened:
+        writers = [opened.enter_context(decomposition_writer(stored, decomposition))]
+        for name, path in paths.items():
+            writers.append(_of_layer(name, opened.enter_context(npy_writer(path, size))))
+        write = opened.enter_context(npy_writer(recomposed, size))
+        writers.append(lambda _, layers: write(np.asarray(model.compose(layers))))
+        _write_rows(decomposition, writers)
+
+
+def _layer_writers(
+    folder: Path, decomposition: Decomposition, opened: ExitStack
+) -> tuple[dict[str, Path], list[RowsWriter]]:
+    files: dict[str, Path] = {}
+    writers: list[RowsWriter] = []
+    size, model = decomposition.size, decomposition.model
+
+    def add(name: str, writer: AbstractContextManager[Callable[[np.ndarray], None]], of: Callable[..., Any]) -> None:
+        files[name] = folder / name
+        write = opened.enter_context(writer)
+        writers.append(lambda _, layers: write(of(layers)))
+
+    for name in decomposition.layers:
+        add(f"{name}.exr", exr_writer(folder / f"{name}.exr", size, "RGB"), itemgetter(name))
+        add(
+            f"{name}.png",
+            png_writer(folder / f"{name}.png", size, 3),
+            lambda layers, name=name: display_encode(name, layers[name]),
+        )
+    add(
+        "recomposed.png",
+        png_writer(folder / "recomposed.png", size, 3),
+        lambda layers: display_encode("image", np.asarray(model.compose(layers))),
+    )
+    return files, writers
+
+
+def _of_layer(name: str, write: Callable[[np.ndarray], None]) -> RowsWriter:
+    return lambda _, layers: write(layers[name])
+
+
+def _write_rows(decomposition: Decomposition, writers: Sequence[RowsWriter]) -> None:
+    """Each strip to all writers at once, while the next strip is made."""
+    with ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1)), "writer") as pool:
+        running: list[Future[None]] = []
+        for rows, layers in rows_of(decomposition.layers):
+            for future in running:
+                future.result()
+            running = [pool.submit(write, rows, layers) for write in writers]
+        for future in running:
+            future.result()
 
 
 def write_confidence(folder: Path, error: np.ndarray, size: tuple[int, int]) -> None:
@@ -49,11 +118,30 @@ def write_confidence(folder: Path, error: np.ndarray, size: tuple[int, int]) -> 
     Raises:
         JoinError: ``output_unwritable``.
     """
-    planes = torch.from_numpy(np.exp(-error).transpose(2, 0, 1))[None]
-    grown = functional.interpolate(planes, size, mode="bilinear", align_corners=False)
-    sure = np.ascontiguousarray(grown[0].permute(1, 2, 0).numpy())
-    write_exr(folder / "confidence.exr", sure)
-    write_png(folder / "confidence.png", sure)
+    sure = np.exp(-error)
+    with (
+        exr_writer(folder / "confidence.exr", size, "RGB") as write_exr_rows,
+        png_writer(folder / "confidence.png", size, 3) as write_png_rows,
+    ):
+        for rows in strips(*size):
+            grown = _grown(sure, size, rows)
+            write_exr_rows(grown)
+            write_png_rows(grown)
+
+
+def _grown(image: np.ndarray, size: tuple[int, int], rows: slice) -> np.ndarray:
+    """Some rows of [h, w, C] brought to a larger size, linearly in between."""
+    at = [
+        (np.arange(wanted) + 0.5) * (given / wanted) - 0.5 for wanted, given in zip(size, image.shape[:2], strict=True)
+    ]
+    at[0] = at[0][rows]
+    for axis, place in enumerate(at):
+        place = place.clip(0.0, image.shape[axis] - 1.0)
+        first = place.astype(int)
+        weight = (place - first).astype(np.float32).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
+        after = np.minimum(first + 1, image.shape[axis] - 1)
+        image = image.take(first, axis) * (1 - weight) + image.take(after, axis) * weight
+    return image
 
 
 def export_layers(
@@ -90,7 +178,10 @@ def export_layers(
     files = []
     for name, pixels in layers.items():
         files.append(output.with_name(f"{output.stem} {name}.png"))
-        _write_png(files[-1], display_encode(name, pixels), depth, alpha)
+        with png_writer(files[-1], size_of(layers), 3 if alpha is None else 4, depth) as write:
+            for rows in strips(*size_of(layers)):
+                encoded = display_encode(name, pixels[rows])
+                write(encoded if alpha is None else np.concatenate([encoded, alpha[rows, :, None]], axis=2))
     return files
 
 
@@ -102,47 +193,22 @@ def write_layered_exr(
     formula: Formula | None = None,
 ) -> None:
     """One EXR with all layers, 16 or 32 bits per channel, ZIP; see :func:`export_layers`. Atomic."""
-    import OpenEXR
-
-    planes = {f"{name}.{letter}": pixels[..., i] for name, pixels in layers.items() for i, letter in enumerate("RGB")}
-    whole = _recomposed(layers, formula)
-    if whole is not None:
-        # By the format's convention the plain channels are multiplied by the alpha; the layers stay as they are.
-        shown = whole if alpha is None else whole * alpha[..., None]
-        planes |= {letter: shown[..., i] for i, letter in enumerate("RGB")}
-        planes |= {} if alpha is None else {"A": alpha}
-    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
-    channels = {name: _as_float(plane, depth) for name, plane in planes.items()}
-
-    def save(temporary: Path) -> None:
-        try:
-            OpenEXR.File(header, channels).write(str(temporary))
-        except RuntimeError as error:  # what OpenEXR makes of a full disk or a folder without permission
-            raise OSError(str(error)) from error
-
-    write_atomically(path, save)
+    formula = _formula_of(layers, formula)
+    names = [f"{name}.{letter}" for name in layers for letter in "RGB"]
+    plain = [] if formula is None else ["R", "G", "B", *(["A"] if alpha is not None else [])]
+    with exr_writer(path, size_of(layers), [*plain, *names], depth) as write:
+        for rows, parts in rows_of(layers):
+            planes = list(parts.values())
+            if formula is not None:
+                whole = np.asarray(compose(formula, parts))
+                # By the format's convention the plain channels are multiplied by alpha; the layers stay as they are.
+                shown = [whole] if alpha is None else [whole * alpha[rows, :, None], alpha[rows, :, None]]
+                planes = shown + planes
+            write(np.concatenate(planes, axis=2).astype(np.float32, copy=False))
 
 
-def _recomposed(layers: Mapping[str, np.ndarray], formula: Formula | None) -> np.ndarray | None:
-    """The image that the layers make, where that is known."""
+def _formula_of(layers: Mapping[str, np.ndarray], formula: Formula | None) -> Formula | None:
+    """How the layers make their image, where that is known."""
     known = (model.formula for model in FORWARD_MODELS.values() if set(model.components) == set(layers))
     formula = formula or next(known, None)
-    if formula is None or not set(components_in(formula)) <= set(layers):
-        return None
-    return np.asarray(compose(formula, layers))
-
-
-def _as_float(plane: np.ndarray, depth: int) -> np.ndarray:
-    if depth == 32:
-        return np.ascontiguousarray(plane, dtype=np.float32)
-    return np.ascontiguousarray(plane.clip(-_LARGEST_HALF, _LARGEST_HALF), dtype=np.float16)  # else: infinity
-
-
-def _write_png(path: Path, encoded: np.ndarray, depth: int, alpha: np.ndarray | None) -> None:
-    if alpha is not None:
-        encoded = np.concatenate([encoded, alpha[..., None].clip(0.0, 1.0)], axis=2)
-    if depth == 8:
-        write_png(path, encoded)
-        return
-    samples = (encoded.clip(0.0, 1.0) * 65535.0 + 0.5).astype(np.uint16)
-    write_atomically(path, lambda temporary: temporary.write_bytes(encode_png16(samples)))
+    return formula if formula is not None and set(components_in(formula)) <= set(layers) else None

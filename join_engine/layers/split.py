@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -28,12 +29,14 @@ from torch.nn import functional
 
 from ..bank import Bank
 from ..color import LUMINANCE_WEIGHTS, srgb_encode
+from ..images.files import strips
 from ..images.frame import Frame, shrunk
 from ..images.orientation import Orientation
 from ..networks.split import Level, Split, cues, halved, log_light, luminance, resized, specular_of
 from ..networks.stylegan2 import generate
 from .albedo_level import BRIGHTEST, DARKEST, level_of
 from .caution import seen_mean, with_caution
+from .strips import Strips
 
 Layers = dict[str, np.ndarray]
 
@@ -54,7 +57,6 @@ _CELLS = 4096  # at most, of which each is compared with each
 # Distance of the logarithms of two colours that may be of one paint, and what dim light adds to it.
 _SAME_COLOUR, _COLOUR_NOISE = 0.4, 0.02
 _DARK = 5e-5  # keeps logarithms finite
-_ROWS = 256  # at a time
 _TOP = 0.995  # share of the pixels that must keep below the brightest albedo
 
 
@@ -119,7 +121,7 @@ def split(
     told: Mapping[str, Tensor],
     frame: Frame,
     level: float | None,
-) -> tuple[Layers, np.ndarray]:
+) -> tuple[Strips, np.ndarray]:
     """The layers of a photo, and how sure the network is of them.
 
     Args:
@@ -139,20 +141,18 @@ def split(
     device = next(network.parameters()).device
     # A camera's picture ends at white; a render does not, and may be of any brightness.
     gain, ceiling = (1.0, _CLIPPED) if colour.max() <= 1.0 else (_exposure(colour), math.inf)
-    planes = torch.from_numpy(np.ascontiguousarray(colour.transpose(2, 0, 1)))[None] * gain
-    opaque = torch.ones_like(planes[:, :1]) if alpha is None else torch.from_numpy(alpha.astype(np.float32))[None, None]
     inner = {name: frame.inner(square).to(device) for name, square in told.items()}
-    small, visible = (shrunk(part, SEEN_AT_MOST).to(device) for part in (planes, opaque))
+    small = shrunk(colour, SEEN_AT_MOST).to(device) * gain
+    visible = torch.ones_like(small[:, :1]) if alpha is None else shrunk(alpha[..., None], SEEN_AT_MOST).to(device)
     shares = look(network, small, visible, inner)
     shading, gloss = with_caution(small, visible, shares.shading, shares.gloss, shares.error)
     shares = replace(shares, shading=shading, gloss=gloss, specular=specular_of(small, gloss))
     wanted = float(level_of(inner["albedo"])) if level is None else level
-    layers = _layers(shares, colour * np.float32(gain), wanted, ceiling, network.config.specular)
-    for name in layers.keys() - {"albedo"}:
-        layers[name] /= gain
     error = shares.error.exp()
     error = torch.where(visible > 0.5, error, seen_mean(error, visible))
-    return layers, error[0].permute(1, 2, 0).cpu().numpy()
+    names = ("albedo", "shading", "specular")[: 2 + network.config.specular]
+    apply = partial(_layers, shares, colour, gain, wanted, ceiling, names)
+    return Strips(names, (colour.shape[0], colour.shape[1]), apply), error[0].permute(1, 2, 0).cpu().numpy()
 
 
 def _exposure(colour: np.ndarray) -> float:
@@ -163,8 +163,11 @@ def _exposure(colour: np.ndarray) -> float:
 
 
 @torch.no_grad()
-def _layers(shares: Shares, colour: np.ndarray, level: float, ceiling: float, glossy: bool) -> Layers:
+def _layers(
+    shares: Shares, colour: np.ndarray, gain: float, level: float, ceiling: float, names: tuple[str, ...]
+) -> Iterator[tuple[slice, Layers]]:
     """Apply shares to a photo of any size, rows after rows."""
+    glossy = "specular" in names
     paint, readable = _paint(shares, ceiling, glossy)
     tone = _tone(shares, paint, readable) if glossy else torch.zeros_like(paint)
     paint = paint + tone
@@ -176,20 +179,26 @@ def _layers(shares: Shares, colour: np.ndarray, level: float, ceiling: float, gl
     base = shares.shading - shares.share * diffuse
     small = torch.cat([shares.share, base, shares.gloss, filled, shares.visible, tone], dim=1)
     height, width = colour.shape[:2]
-    layers = {name: np.empty((height, width, 3), np.float32) for name in ("albedo", "shading", "specular")}
-    for rows, told in _enlarged(small, height, width):
-        image = torch.from_numpy(np.ascontiguousarray(colour[rows].transpose(2, 0, 1)))[None].to(told)
+    for rows in strips(height, width):
+        # A row more above and below, where what a pixel says depends on its neighbours.
+        seen = slice(max(0, rows.start - 1), min(height, rows.stop + 1))
+        told = _enlarged(small, height, width, seen)
+        image = torch.from_numpy(np.ascontiguousarray(colour[seen].transpose(2, 0, 1)))[None].to(told) * gain
         share, base, gloss, around, visible, tone = told.split((1, 1, 1, 3, 1, 3), dim=1)
         specular = specular_of(image, gloss)
         shading = base + share * log_light(luminance((image - specular).clamp_min(0.0)))
         here = replace(shares, image=image, visible=visible, specular=specular, shading=shading)
         paint, readable = _paint(here, ceiling, glossy)
         albedo = (_read(paint + tone, around, readable) + brighter).exp()
-        for name, layer in _exact(image, albedo, (shading - brighter).exp(), ceiling).items():
-            layers[name][rows] = layer[0].permute(1, 2, 0).cpu().numpy()
-    if not glossy:
-        del layers["specular"]
-    return layers
+        made = _exact(image, albedo, (shading - brighter).exp(), ceiling)
+        own = slice(rows.start - seen.start, rows.stop - seen.start)
+        layers = {name: made[name][0, :, own].permute(1, 2, 0) for name in names}
+        yield rows, {name: (_as_bright(layer, name, gain)).contiguous().cpu().numpy() for name, layer in layers.items()}
+
+
+def _as_bright(layer: Tensor, name: str, gain: float) -> Tensor:
+    """A layer of a photo that was made brighter by a gain, as it is of the photo itself."""
+    return layer if name == "albedo" or gain == 1.0 else layer / gain
 
 
 def _paint(photo: Shares, ceiling: float, glossy: bool) -> tuple[Tensor, Tensor]:
@@ -299,15 +308,13 @@ def _exact(image: Tensor, albedo: Tensor, shading: Tensor, ceiling: float) -> di
     }
 
 
-def _enlarged(small: Tensor, height: int, width: int) -> Iterator[tuple[slice, Tensor]]:
-    """Slices of rows, and these rows of ``small`` [1, C, h, w] interpolated to [1, C, rows, width]."""
+def _enlarged(small: Tensor, height: int, width: int, rows: slice) -> Tensor:
+    """Some rows of ``small`` [1, C, h, w], interpolated to [1, C, height, width]."""
     upper, lower, down = _between(small.shape[2], height, small.device)
     left, right, across = _between(small.shape[3], width, small.device)
-    for first in range(0, height, _ROWS):
-        rows = slice(first, min(first + _ROWS, height))
-        weight = down[rows, None]
-        wanted = small[:, :, upper[rows]] * (1.0 - weight) + small[:, :, lower[rows]] * weight
-        yield rows, wanted[..., left] * (1.0 - across) + wanted[..., right] * across
+    weight = down[rows, None]
+    wanted = small[:, :, upper[rows]] * (1.0 - weight) + small[:, :, lower[rows]] * weight
+    return wanted[..., left] * (1.0 - across) + wanted[..., right] * across
 
 
 def _between(count: int, wanted: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

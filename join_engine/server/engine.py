@@ -19,7 +19,7 @@ from ..errors import JoinError
 from ..names import is_file
 from .channel import Channel, leave
 from .course import Course
-from .pixels import compacted, load_array, read_layers, write_arrays, write_pixels
+from .pixels import compacted, load_array, read_layers, write_all, write_arrays, write_pixels
 from .requests import MOST, check, formula_of, parse, request_id
 
 if TYPE_CHECKING:
@@ -72,14 +72,12 @@ class _Place:
     def write(self, decomposition: Decomposition, notes: Sequence[str]) -> dict[str, Any]:
         """Write a result, as the command line does; the content of its event."""
         from ..images.files import write_text
-        from ..layers.decomposition import save_decomposition
-        from ..layers.layer_files import write_layers
+        from ..layers.layer_files import write_result
         from ..layers.result_folder import read_marker, result_folder
 
         replaced = read_marker(self.folder) is not None
         with result_folder(self.folder, self.made) as new:
-            write_layers(new, decomposition)
-            save_decomposition(new / "decomposition.join", decomposition)
+            write_result(new, decomposition)
             report = {"image": self.made.source.path, "size": list(decomposition.size), "notes": list(notes)}
             report |= decomposition.summary()
             write_text(new / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
@@ -382,10 +380,9 @@ class Engine:
         from ..layers.decomposition import save_decomposition
 
         start = time.perf_counter()
-        files = write_arrays(output, dict(decomposition.layers), decomposition.recomposed)
         stored, compact = output / "decomposition.join", output / "compact.join"
-        save_decomposition(stored, decomposition)
-        save_decomposition(compact, compacted(decomposition))
+        files = write_all(output, decomposition, stored)
+        save_decomposition(compact, compacted(decomposition, files["layers"]))
         summary = decomposition.summary()
         summary["seconds"]["write"] = time.perf_counter() - start
         formula = decomposition.model.formula

@@ -15,11 +15,28 @@ if TYPE_CHECKING:
     from ..layers.decomposition import Decomposition
 
 
-def compacted(decomposition: Decomposition) -> Decomposition:
-    """The same with small layers: codes and settings for a .blend, which has the layers as images already."""
+def compacted(decomposition: Decomposition, files: dict[str, str]) -> Decomposition:
+    """The same with small layers: codes and settings for a .blend, which has the layers as images already.
+
+    Args:
+        files: the layers as ``.npy``, which are looked at one after the other.
+    """
+    import numpy as np
+
     from ..pipeline import shrunk
 
-    return replace(decomposition, layers={name: shrunk(layer, 128) for name, layer in decomposition.layers.items()})
+    small = {name: shrunk(np.load(path, mmap_mode="r"), 128) for name, path in files.items()}
+    return replace(decomposition, layers={name: np.array(layer) for name, layer in small.items()})
+
+
+def write_all(output: Path, decomposition: Decomposition, stored: Path) -> dict[str, Any]:
+    """A result as :func:`write_arrays` writes it, and its ``.join`` file ``stored``."""
+    from ..layers.layer_files import write_arrays as write_rows
+
+    paths = {name: output / f"{name}.npy" for name in decomposition.layers}
+    whole = output / "recomposed.npy"
+    write_rows(decomposition, paths, whole, stored)
+    return {"layers": {name: str(path) for name, path in paths.items()}, "recomposed": str(whole)}
 
 
 def read_layers(paths: Any, decomposition: Decomposition) -> dict[str, np.ndarray]:

@@ -15,6 +15,7 @@ import torch
 
 from join_engine.bank import Bank, SplitHeader, load_bank
 from join_engine.commands.main import main
+from join_engine.images import files
 from join_engine.images.files import read_image, write_png
 from join_engine.images.frame import Frame
 from join_engine.inversion.presets import Detail, Preset
@@ -167,11 +168,11 @@ def test_photos_beyond_what_is_looked_at_are_split_the_same_way(monkeypatch: pyt
     network = wild()
     whole, _ = split(network, photo, None, told(), Frame(96, 128, 16), -1.0)
     monkeypatch.setattr(layers_split, "SEEN_AT_MOST", 64)
-    monkeypatch.setattr(layers_split, "_ROWS", 7)
+    monkeypatch.setattr(files, "_STRIP", 7 * 128)
     parts, error = split(network, photo, None, told(), Frame(96, 128, 16), -1.0)
     assert error.shape == (48, 64, 3)
     assert np.abs(recomposed(parts) - photo).max() < 1e-4
-    monkeypatch.setattr(layers_split, "_ROWS", 1000)
+    monkeypatch.setattr(files, "_STRIP", 1 << 20)
     at_once, _ = split(network, photo, None, told(), Frame(96, 128, 16), -1.0)
     assert all(np.allclose(at_once[name], parts[name], rtol=1e-5, atol=1e-6) for name in parts)
     assert {name: layer.shape for name, layer in whole.items()} == {name: layer.shape for name, layer in parts.items()}
