@@ -84,7 +84,8 @@ def _decompose_one(
     picture, preset = read_picture(path, options.layer), chosen_preset(options)
     for note in picture.notes:
         say(f"{path.name}: {note}")
-    settings = {**preset.to_json(), "seed": options.seed, "confidence": options.confidence, "layer": options.layer}
+    settings = {**preset.to_json(), "seed": options.seed, "confidence": options.confidence}
+    settings |= {"layer": options.layer, "upright": True}
     made = Made("decompose", Source.of(path), bank.sha256, settings)
     folder = folder_for(options.out, path.stem, made, taken)
     plain = options.out / safe_name(path.stem)

@@ -217,10 +217,11 @@ class Engine:
         if message.get("detail") is False:
             preset = replace(preset, detail=None)
         layer = message.get("layer")
-        picture = read_picture(message["image"], layer, upright=message.get("upright") is not False)
+        upright = message.get("upright") is not False
+        picture = read_picture(message["image"], layer, upright)
         bank, codebook = self._load_bank(message.get("bank"))
         seed = message.get("seed") or 0
-        settings = {**preset.to_json(), "seed": seed, "layer": layer}
+        settings = {**preset.to_json(), "seed": seed, "layer": layer, "upright": upright}
         place = _Place.of(message, output, settings, bank) if message.get("files") else None
         if place is not None and message.get("skip_existing") and place.is_finished:
             return "result", place.answer(skipped=True)

@@ -29,8 +29,7 @@ from safetensors.numpy import save_file
 from join_engine.bank import load_bank, truncated_normal
 from join_engine.errors import JoinError
 from join_engine.images.announced import npy_array
-from join_engine.images.files import read_image, write_exr
-from join_engine.images.png16 import encode_png16
+from join_engine.images.files import png_writer, read_image, write_exr
 from join_engine.public_checkpoints import read_public_checkpoint
 from join_engine.renders.packs import read_packs
 from join_engine.renders.samples import read_samples
@@ -164,7 +163,8 @@ def test_sound_pictures_of_all_kinds_are_still_read(tmp_path: Path) -> None:
     ]
     OpenEXR.File(parts).write(str(tmp_path / "parts.exr"))
     Image.new("RGB", (2048, 2048), (128, 128, 128)).save(tmp_path / "flat.png", compress_level=9)
-    (tmp_path / "flat16.png").write_bytes(encode_png16(np.full((64, 64, 3), 30_000, np.uint16)))
+    with png_writer(tmp_path / "flat16.png", (64, 64), 3, depth=16) as write:
+        write(np.full((64, 64, 3), 0.5))
     np.save(tmp_path / "columns.npy", np.asfortranarray(flat[:32, :48].astype(np.float32)))
     for name, shape in {
         "tiled.exr": (256, 256, 3),
