@@ -5,14 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+
+from dataset_tools.description.json_data import LATER
 
 Vector = tuple[float, float, float]
 Color = tuple[float, float, float]
-
-# Marks a field that a description leaves out of its JSON while it has its default: datasets that never use it keep
-# their bytes.
-LATER = {"left out at its default": True}
 
 
 @dataclass(frozen=True)
@@ -121,30 +118,3 @@ class Covering:
     def __post_init__(self) -> None:
         if len(self.masks) != len(self.layers) - 1:
             raise ValueError("A covering has one mask between each pair of neighbouring layers.")
-
-
-def tupled(data: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON knows no tuples: turn lists of numbers back into them."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
-
-
-def read_covering(data: Mapping[str, Any]) -> Covering:
-    """Inverse of ``dataclasses.asdict`` of a covering, also after a trip through a JSON file."""
-    masks = tuple(Mask(**tupled(mask)) for mask in data["masks"])
-    return Covering(layers=tuple(_material(material) for material in data["layers"]), masks=masks)
-
-
-def _material(data: Mapping[str, Any]) -> Material:
-    colors = tuple(tuple(color) for color in data["colors"])
-    plain: dict[str, Any] = {
-        "colors": colors,
-        "parameters": dict(data["parameters"]),
-        "textures": dict(data["textures"]),
-    }
-    if "finish" in data:
-        plain["finish"] = Finish(**data["finish"])
-    if "subsurface" in data:
-        plain["subsurface"] = Subsurface(**tupled(data["subsurface"]))
-    if "weather" in data:
-        plain["weather"] = Weather(**data["weather"])
-    return Material(**{**tupled(data), **plain})

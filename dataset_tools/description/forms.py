@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 Numbers = Mapping[str, tuple[float, ...]]
 
@@ -22,9 +21,3 @@ class Form:
     shape: str
     parts: tuple[str, ...]
     numbers: Numbers
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Form:
-        """The form that became this JSON data."""
-        numbers = {name: tuple(values) for name, values in data["numbers"].items()}
-        return cls(data["kind"], data["shape"], tuple(data["parts"]), numbers)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from dataset_tools.description.covering import Color, Covering, Vector, read_covering, tupled
+from dataset_tools.description.covering import Color, Covering, Vector
 
 
 @dataclass(frozen=True)
@@ -146,25 +145,6 @@ class Person:
         lenses = (self.glasses.lenses,) if self.glasses and self.glasses.lenses else ()
         return (*(thing.covering for thing in worn if thing is not None), *lenses)
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Person:
-        """Inverse of a scene's ``to_json``, also after a trip through a JSON file (where tuples become lists)."""
-        eyes = {**tupled(data["eyes"]), "iris": tuple(tuple(color) for color in data["eyes"]["iris"])}
-        return cls(
-            build=Build(**data["build"]),
-            features=dict(data["features"]),
-            expression=dict(data["expression"]),
-            pose=tupled(data)["pose"],
-            skin=Skin(**tupled(data["skin"])),
-            eyes=Eyes(**eyes),
-            brows=Hair(**tupled(data["brows"])),
-            hair=data["hair"] and Hair(**tupled(data["hair"])),
-            beard=data["beard"] and Hair(**tupled(data["beard"])),
-            garment=Garment(**_covered(data["garment"])),
-            hat=data["hat"] and Hat(**_covered(data["hat"])),
-            glasses=data["glasses"] and _glasses(data["glasses"]),
-        )
-
 
 @dataclass(frozen=True)
 class Backdrop:
@@ -186,18 +166,3 @@ class Portrait:
     def coverings(self) -> tuple[Covering, ...]:
         """All but skin, eyes and hair."""
         return (*self.person.coverings, self.backdrop.covering)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Portrait:
-        """Inverse of a scene's ``to_json``, also after a trip through a JSON file (where tuples become lists)."""
-        backdrop = Backdrop(**_covered(data["backdrop"]))
-        return cls(Person.from_json(data["person"]), backdrop, data["aperture"])
-
-
-def _glasses(data: Mapping[str, Any]) -> Glasses:
-    lenses = data["lenses"] and read_covering(data["lenses"])
-    return Glasses(**{**_covered(data), "lenses": lenses})
-
-
-def _covered(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {**data, "covering": read_covering(data["covering"])}

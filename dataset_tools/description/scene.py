@@ -8,11 +8,12 @@ Axes: x to the right, y away from the camera, z up. No bpy here, so that a descr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from dataset_tools.description.covering import LATER, Color, Covering, Material, Vector, read_covering, tupled
+from dataset_tools.description.covering import Color, Covering, Material, Vector
 from dataset_tools.description.forms import Form
+from dataset_tools.description.json_data import LATER, plain, restored
 from dataset_tools.description.person import Portrait
 
 
@@ -131,6 +132,9 @@ class Fill:
     strength: float
 
 
+NO_FILL = Fill((1.0, 1.0, 1.0), 0.0)
+
+
 @dataclass(frozen=True)
 class Environment:
     """Light from all around, in place of the even fill and never seen by the camera.
@@ -179,7 +183,11 @@ class Metering:
     bias: float
 
 
-@dataclass(frozen=True)
+# Of a scene: dataset, seed, index, attempt and noise_seed, as its first fields are called.
+Identity = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scene:
     """Everything that decides the pixels of one sample, except resolution, samples per pixel and Blender's version.
 
@@ -195,11 +203,11 @@ class Scene:
     index: int
     attempt: int
     noise_seed: int
-    room: Room | None
-    objects: tuple[Object, ...]
-    tile: Tile | None
+    room: Room | None = None
+    objects: tuple[Object, ...] = ()
+    tile: Tile | None = None
     lights: tuple[Light, ...]
-    fill: Fill
+    fill: Fill = NO_FILL
     camera: Camera
     lighting: str | None = field(default=None, metadata=LATER)
     environment: Environment | None = field(default=None, metadata=LATER)
@@ -232,57 +240,12 @@ class Scene:
 
     def to_json(self) -> dict[str, Any]:
         """The scene as plain JSON data."""
-        data: dict[str, Any] = _plain(self)
+        data: dict[str, Any] = plain(self)
         return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Scene:
-        """Inverse of :meth:`to_json`, also after a trip through a JSON file (where tuples become lists)."""
-        room, tile = data["room"], data["tile"]
-        return cls(
-            dataset=data["dataset"],
-            seed=data["seed"],
-            index=data["index"],
-            attempt=data["attempt"],
-            noise_seed=data["noise_seed"],
-            room=room
-            and Room(**{**room, "floor": read_covering(room["floor"]), "walls": read_covering(room["walls"])}),
-            objects=tuple(Object(**{**tupled(o), "covering": read_covering(o["covering"])}) for o in data["objects"]),
-            tile=tile and _tile(tile),
-            lights=tuple(Light(**tupled(light)) for light in data["lights"]),
-            fill=Fill(**tupled(data["fill"])),
-            camera=Camera(**tupled(data["camera"])),
-            lighting=data.get("lighting"),
-            environment=Environment(**tupled(data["environment"])) if "environment" in data else None,
-            blockers=tuple(Blocker(**tupled(blocker)) for blocker in data.get("blockers", ())),
-            metering=Metering(**data["metering"]) if "metering" in data else None,
-            portrait=Portrait.from_json(data["portrait"]) if "portrait" in data else None,
-            things=tuple(_thing(thing) for thing in data.get("things", ())),
-            ground=_ground(data["ground"]) if "ground" in data else None,
-            cutout=data.get("cutout", False),
-        )
-
-
-def _plain(value: Any) -> Any:
-    """Dataclasses as dictionaries, all the way down."""
-    if is_dataclass(value):
-        shown = (f for f in fields(value) if not (f.metadata and getattr(value, f.name) == f.default))
-        return {f.name: _plain(getattr(value, f.name)) for f in shown}
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return tuple(_plain(item) for item in value) if isinstance(value, tuple) else value
-
-
-def _tile(data: Mapping[str, Any]) -> Tile:
-    corners = tuple((float(x), float(y)) for x, y in data["corners"])
-    return Tile(**{**tupled(data), "corners": corners, "covering": read_covering(data["covering"])})
-
-
-def _thing(data: Mapping[str, Any]) -> Thing:
-    coverings = tuple(read_covering(covering) for covering in data["coverings"])
-    return Thing(**{**tupled(data), "form": Form.from_json(data["form"]), "coverings": coverings})
-
-
-def _ground(data: Mapping[str, Any]) -> Ground:
-    wall = data["wall"] and read_covering(data["wall"])
-    return Ground(**{**tupled(data), "covering": read_covering(data["covering"]), "wall": wall})
+        """Inverse of :meth:`to_json`, also after a trip through a JSON file. Raises KeyError, TypeError or ValueError
+        for what is no scene."""
+        scene: Scene = restored(cls, data)
+        return scene

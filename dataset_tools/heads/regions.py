@@ -8,7 +8,6 @@ BODY = "body"
 EYES = ("helper-l-eye", "helper-r-eye")
 TEETH = ("helper-upper-teeth", "helper-lower-teeth")
 TONGUE = "helper-tongue"
-UPPER_LASHES = ("helper-l-eyelashes-2", "helper-r-eyelashes-2")
 
 # Left and right as seen by the viewer: −x and +x.
 LANDMARKS = ("eye_left", "eye_right", "mouth_left", "mouth_right")

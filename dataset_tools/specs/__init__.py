@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import importlib
 
-from dataset_tools.description.scene import Scene
-from dataset_tools.description.seeds import split
+import numpy as np
+
+from dataset_tools.description.sampling import choose
+from dataset_tools.description.scene import Identity, Scene
+from dataset_tools.description.seeds import generator, noise_seed, split
 from dataset_tools.errors import UserError
 from dataset_tools.sources import Sources
 
-# Each is a module of this package with a function describe(seed, index, attempt, sources). Loaded on demand: the
-# datasets know the material library, which knows the descriptions of this package.
+# Each is a module of this package with a function describe(rng, sources, identity). Loaded on demand, one
+# for the dataset that is asked for.
 DATASETS = ("materials", "primeshapes", "surfaces", "heads", "objects")
 
 # Datasets with several kinds of light, and the share of each; "--lighting" gives others.
@@ -47,5 +50,19 @@ def describe(dataset: str, seed: int, index: int, attempt: int = 0, sources: Sou
     if min(seed, index, attempt) < 0:
         raise UserError("Seed, index and attempt must be zero or more.")
     own = (sources or Sources()).of_split(split(seed, index))
-    scene: Scene = importlib.import_module(f"{__name__}.{dataset}").describe(seed, index, attempt, own)
+    identity: Identity = {
+        "dataset": dataset,
+        "seed": seed,
+        "index": index,
+        "attempt": attempt,
+        "noise_seed": noise_seed(seed, index),
+    }
+    module = importlib.import_module(f"{__name__}.{dataset}")
+    scene: Scene = module.describe(generator(seed, index, attempt), own, identity)
     return scene
+
+
+def kind_of_light(rng: np.random.Generator, dataset: str, sources: Sources) -> str:
+    """One of the kinds of light that ``dataset`` has, as often as it or ``sources`` say."""
+    shares = sources.lighting or LIGHTINGS[dataset]
+    return choose(rng, tuple(shares), tuple(shares.values()))

@@ -14,11 +14,10 @@ import numpy as np
 from dataset_tools.description.covering import Color, Covering, Vector
 from dataset_tools.description.person import Backdrop, Portrait
 from dataset_tools.description.sampling import choose, from_hsv, log_uniform, uniform
-from dataset_tools.description.scene import Camera, Environment, Fill, Light, Metering, Scene
-from dataset_tools.description.seeds import generator, noise_seed
+from dataset_tools.description.scene import NO_FILL, Camera, Environment, Fill, Identity, Light, Metering, Scene
 from dataset_tools.sources import Sources
 from dataset_tools.sources.environments import Environments
-from dataset_tools.specs import LIGHTINGS
+from dataset_tools.specs import kind_of_light
 from dataset_tools.specs.coverings import sample_covering, sample_material
 from dataset_tools.specs.faces import sample_person
 from join_engine.color import LUMINANCE_WEIGHTS
@@ -32,27 +31,17 @@ _HALF = 0.124
 _MIDDLE, _KEPT = 0.24, 0.2
 
 
-def describe(seed: int, index: int, attempt: int = 0, sources: Sources | None = None) -> Scene:
-    """Sample ``index`` of the Heads dataset with the given seed; equal inputs give equal scenes."""
-    found = sources or Sources()
-    rng = generator(seed, index, attempt)
-    person = sample_person(rng, found.skins)
+def describe(rng: np.random.Generator, sources: Sources, identity: Identity) -> Scene:
+    """A scene of the heads dataset, drawn with ``rng``."""
+    person = sample_person(rng, sources.skins)
     camera = _camera(rng)
-    shares = found.lighting or LIGHTINGS[NAME]
-    kind = choose(rng, tuple(shares), tuple(shares.values()))
-    lights, environment = _light(rng, kind, found.environments)
+    kind = kind_of_light(rng, NAME, sources)
+    lights, environment = _light(rng, kind, sources.environments)
     portrait = Portrait(person, _backdrop(rng), _aperture(rng, -camera.location[1]))
     return Scene(
-        dataset=NAME,
-        seed=seed,
-        index=index,
-        attempt=attempt,
-        noise_seed=noise_seed(seed, index),
-        room=None,
-        objects=(),
-        tile=None,
+        **identity,
         lights=lights,
-        fill=Fill((1.0, 1.0, 1.0), 0.0 if environment else log_uniform(rng, 0.01, 0.10)),
+        fill=NO_FILL if environment else Fill((1.0, 1.0, 1.0), log_uniform(rng, 0.01, 0.10)),
         camera=camera,
         lighting=kind,
         environment=environment,

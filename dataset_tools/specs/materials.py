@@ -13,12 +13,9 @@ import numpy as np
 
 from dataset_tools.description.covering import Color, Covering, Vector
 from dataset_tools.description.sampling import choose, log_uniform, uniform
-from dataset_tools.description.scene import Camera, Fill, Light, Scene, Tile
-from dataset_tools.description.seeds import generator, noise_seed
+from dataset_tools.description.scene import Camera, Fill, Identity, Light, Scene, Tile
 from dataset_tools.sources import Sources
 from dataset_tools.specs.coverings import sample_covering
-
-NAME = "materials"
 
 # How far the tile reaches beyond the frame: displaced edges must not come into sight.
 _MARGIN = 1.12
@@ -26,21 +23,14 @@ _MARGIN = 1.12
 _CELLS = 128
 
 
-def describe(seed: int, index: int, attempt: int, sources: Sources) -> Scene:
-    """Sample ``index`` of the Materials dataset with the given seed; equal inputs give equal scenes."""
-    rng = generator(seed, index, attempt)
+def describe(rng: np.random.Generator, sources: Sources, identity: Identity) -> Scene:
+    """A scene of the materials dataset, drawn with ``rng``."""
     covering = sample_covering(
         rng, mixed=0.25, size=log_uniform(rng, 0.3, 1.1), darkest=0.22, natural=0.8, scans=sources.scans
     )
     camera = _camera(rng)
     return Scene(
-        dataset=NAME,
-        seed=seed,
-        index=index,
-        attempt=attempt,
-        noise_seed=noise_seed(seed, index),
-        room=None,
-        objects=(),
+        **identity,
         tile=Tile(corners=footprint(camera), cells=_CELLS, covering=covering),
         lights=(_flash(rng, camera, brightness(covering)),),
         fill=_fill(rng),

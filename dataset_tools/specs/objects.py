@@ -16,12 +16,11 @@ from dataset_tools import shapes
 from dataset_tools.description.covering import Vector
 from dataset_tools.description.forms import Form
 from dataset_tools.description.sampling import choose, log_uniform, uniform
-from dataset_tools.description.scene import Camera, Fill, Ground, Metering, Scene, Thing
-from dataset_tools.description.seeds import generator, noise_seed
+from dataset_tools.description.scene import Camera, Ground, Identity, Metering, Scene, Thing
 from dataset_tools.shapes.sheet import draw_folds
 from dataset_tools.sources import Sources
 from dataset_tools.sources.scanned import Scans
-from dataset_tools.specs import LIGHTINGS
+from dataset_tools.specs import kind_of_light
 from dataset_tools.specs.clothing import cover, cover_backdrop, cover_ground, cover_wall
 from dataset_tools.specs.staging import Stage, light, outdoors
 
@@ -50,11 +49,9 @@ class _Placed:
     reach: np.ndarray
 
 
-def describe(seed: int, index: int, attempt: int, sources: Sources) -> Scene:
-    """Sample ``index`` of the objects dataset with the given seed; equal inputs give equal scenes."""
-    rng = generator(seed, index, attempt)
-    shares = sources.lighting or LIGHTINGS[NAME]
-    lighting = choose(rng, tuple(shares), tuple(shares.values()))
+def describe(rng: np.random.Generator, sources: Sources, identity: Identity) -> Scene:
+    """A scene of the objects dataset, drawn with ``rng``."""
+    lighting = kind_of_light(rng, NAME, sources)
     cutout = rng.random() < _CUTOUTS
     kinds, placed = _things(rng, sources.scans, cutout)
     points = np.concatenate([found.points for found in placed])
@@ -67,20 +64,10 @@ def describe(seed: int, index: int, attempt: int, sources: Sources) -> Scene:
     else:
         ground = _ground(rng, camera, radius, sources.scans, walled=walled, outdoors=outdoors(lighting))
     return Scene(
-        dataset=NAME,
-        seed=seed,
-        index=index,
-        attempt=attempt,
-        noise_seed=noise_seed(seed, index),
-        room=None,
-        objects=(),
-        tile=None,
-        lights=lit.lights,
-        fill=Fill(color=(1.0, 1.0, 1.0), strength=0.0),
+        **identity,
+        **vars(lit),
         camera=camera,
         lighting=lighting,
-        environment=lit.environment,
-        blockers=lit.blockers,
         metering=Metering(choose(rng, ("mean", "centre", "highlight"), (0.4, 0.3, 0.3)), uniform(rng, -0.7, 0.7)),
         things=tuple(found.thing for found in placed),
         ground=ground,

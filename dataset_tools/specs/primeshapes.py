@@ -13,13 +13,10 @@ import numpy as np
 
 from dataset_tools.description.covering import Color, Vector
 from dataset_tools.description.sampling import choose, log_uniform, uniform, vector
-from dataset_tools.description.scene import Camera, Fill, Light, Object, Room, Scene
-from dataset_tools.description.seeds import generator, noise_seed
+from dataset_tools.description.scene import Camera, Fill, Identity, Light, Object, Room, Scene
 from dataset_tools.sources import Sources
 from dataset_tools.sources.scanned import Scans
 from dataset_tools.specs.coverings import sample_covering
-
-NAME = "primeshapes"
 
 SHAPES = ("sphere", "cone", "cube", "cylinder", "torus")
 
@@ -40,18 +37,12 @@ _OBJECT_COUNTS = (1, 2, 3, 4)
 _OBJECT_COUNT_WEIGHTS = (0.15, 0.3, 0.35, 0.2)
 
 
-def describe(seed: int, index: int, attempt: int, sources: Sources) -> Scene:
-    """Scene ``index`` of the Primeshapes dataset with the given seed; equal inputs give equal scenes."""
-    rng = generator(seed, index, attempt)
+def describe(rng: np.random.Generator, sources: Sources, identity: Identity) -> Scene:
+    """A scene of the primeshapes dataset, drawn with ``rng``."""
     return Scene(
-        dataset=NAME,
-        seed=seed,
-        index=index,
-        attempt=attempt,
-        noise_seed=noise_seed(seed, index),
+        **identity,
         room=_room(rng, sources.scans),
         objects=_objects(rng, sources.scans),
-        tile=None,
         lights=_lights(rng),
         fill=Fill(color=_tint(rng, 0.12), strength=uniform(rng, 0.14, 0.42)),
         camera=CAMERA,

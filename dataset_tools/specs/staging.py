@@ -38,7 +38,7 @@ class Lit:
     """What lights a scene."""
 
     lights: tuple[Light, ...]
-    environment: Environment
+    environment: Environment | None
     blockers: tuple[Blocker, ...] = ()
 
 

@@ -15,12 +15,12 @@ import numpy as np
 
 from dataset_tools.description.covering import Color, Covering, Vector
 from dataset_tools.description.sampling import choose, log_uniform, uniform
-from dataset_tools.description.scene import Blocker, Camera, Environment, Fill, Light, Metering, Scene, Tile
-from dataset_tools.description.seeds import generator, noise_seed
+from dataset_tools.description.scene import Blocker, Camera, Environment, Identity, Light, Metering, Scene, Tile
 from dataset_tools.sources import Sources
-from dataset_tools.specs import LIGHTINGS
+from dataset_tools.specs import kind_of_light
 from dataset_tools.specs.dressing import sample_dressed
 from dataset_tools.specs.materials import brightness, footprint, view_axes
+from dataset_tools.specs.staging import Lit
 
 NAME = "surfaces"
 
@@ -38,15 +38,6 @@ _LUMINANCE = np.array((0.2126, 0.7152, 0.0722))
 
 
 @dataclass(frozen=True)
-class _Lit:
-    """What lights a scene."""
-
-    lights: tuple[Light, ...] = ()
-    environment: Environment | None = None
-    blockers: tuple[Blocker, ...] = ()
-
-
-@dataclass(frozen=True)
 class _View:
     """What light is arranged about: the camera, the width of the tile in sight (metres), and the shading that a
     camera's exposure would make of the tile's brightness."""
@@ -56,11 +47,9 @@ class _View:
     level: float
 
 
-def describe(seed: int, index: int, attempt: int, sources: Sources) -> Scene:
-    """Sample ``index`` of the surfaces dataset with the given seed; equal inputs give equal scenes."""
-    rng = generator(seed, index, attempt)
-    shares = sources.lighting or LIGHTINGS[NAME]
-    lighting = choose(rng, tuple(shares), tuple(shares.values()))
+def describe(rng: np.random.Generator, sources: Sources, identity: Identity) -> Scene:
+    """A scene of the surfaces dataset, drawn with ``rng``."""
+    lighting = kind_of_light(rng, NAME, sources)
     width = log_uniform(rng, 1.2, 2.6)
     covering = sample_dressed(rng, log_uniform(rng, 0.25, 1.2), width, sources.scans)
     camera = _camera(rng, width)
@@ -70,20 +59,11 @@ def describe(seed: int, index: int, attempt: int, sources: Sources) -> Scene:
         bulge = _flatter(bulge)
     lit = _KINDS[lighting](rng, _View(camera, width, _level(rng, covering)), sources)
     return Scene(
-        dataset=NAME,
-        seed=seed,
-        index=index,
-        attempt=attempt,
-        noise_seed=noise_seed(seed, index),
-        room=None,
-        objects=(),
+        **identity,
         tile=Tile(corners=corners, cells=_CELLS, covering=covering, bulge=bulge),
-        lights=lit.lights,
-        fill=Fill(color=(1.0, 1.0, 1.0), strength=0.0),
+        **vars(lit),
         camera=camera,
         lighting=lighting,
-        environment=lit.environment,
-        blockers=lit.blockers,
         metering=Metering(choose(rng, ("mean", "centre", "highlight"), (0.45, 0.3, 0.25)), uniform(rng, -0.7, 0.7)),
     )
 
@@ -137,7 +117,7 @@ def _level(rng: np.random.Generator, covering: Covering) -> float:
     return min(max(log_uniform(rng, 0.15, 0.35) / brightness(covering), 0.4), 5.0)
 
 
-def _flash(rng: np.random.Generator, view: _View, sources: Sources) -> _Lit:
+def _flash(rng: np.random.Generator, view: _View, sources: Sources) -> Lit:
     """A phone's: a small bright spot some per cent of the distance beside the lens, in some room light or none."""
     distance = math.dist(view.camera.location, view.camera.target)
     x, y, z = view.camera.location
@@ -156,10 +136,10 @@ def _flash(rng: np.random.Generator, view: _View, sources: Sources) -> _Lit:
     ambient = log_uniform(rng, 0.005, 0.15) * view.level
     room = choose(rng, (None, "overcast", "picture"), (0.4, 0.4, 0.2))
     environment = room and _around(rng, room, ambient, sources)
-    return _Lit((light,), environment or None)
+    return Lit((light,), environment or None)
 
 
-def _sun(rng: np.random.Generator, view: _View, sources: Sources) -> _Lit:
+def _sun(rng: np.random.Generator, view: _View, sources: Sources) -> Lit:
     """Sun and sky at any hour of a clear or hazy day, on the ground or on a wall, often through leaves or bars."""
     air, dust = uniform(rng, 0.7, 1.6), log_uniform(rng, 0.3, 4.0)
     while True:
@@ -183,20 +163,20 @@ def _sun(rng: np.random.Generator, view: _View, sources: Sources) -> _Lit:
     sky = Environment("sky", strength, _color(gains), rotation, elevation, air, dust)
     count = choose(rng, (0, 1, 2, 3), (0.4, 0.35, 0.15, 0.1))
     blockers = tuple(_shade(rng, view, towards) for _ in range(count))
-    return _Lit((sun,), sky, blockers)
+    return Lit((sun,), sky, blockers)
 
 
-def _overcast(rng: np.random.Generator, view: _View, sources: Sources) -> _Lit:
+def _overcast(rng: np.random.Generator, view: _View, sources: Sources) -> Lit:
     """A cloudy sky, and often somebody or something that stands in its way on one side."""
     rotation = _standing(rng)
     up = _turned((0.0, 0.0, 1.0), rotation)
     facing = 0.5 + 0.5 * up[2]
     environment = Environment("overcast", view.level / (0.3 + 0.9 * facing), _warmth(rng, 0.12), rotation)
     blockers = tuple(_stand(rng, view) for _ in range(choose(rng, (0, 1, 2), (0.4, 0.4, 0.2))))
-    return _Lit((), environment, blockers)
+    return Lit((), environment, blockers)
 
 
-def _window(rng: np.random.Generator, view: _View, sources: Sources) -> _Lit:
+def _window(rng: np.random.Generator, view: _View, sources: Sources) -> Lit:
     """A window beside the surface: its sky as one soft light, or the sun through its panes or a blind."""
     dim = _around(
         rng, choose(rng, ("overcast", "picture"), (0.7, 0.3)), view.level * log_uniform(rng, 0.04, 0.4), sources
@@ -217,17 +197,17 @@ def _window(rng: np.random.Generator, view: _View, sources: Sources) -> _Lit:
         kind = choose(rng, ("frame", "bars"))
         size = view.width * (uniform(rng, 2.5, 5.0) if kind == "frame" else uniform(rng, 1.5, 3.0))
         pane = _facing(rng, kind, towards, view.width * uniform(rng, 1.0, 3.0), size, 0.3 * view.width, 0.05)
-        return _Lit((sun,), dim, (pane,))
+        return Lit((sun,), dim, (pane,))
     distance = view.width * log_uniform(rng, 0.9, 3.0)
     panes = (view.width * log_uniform(rng, 0.4, 1.6), view.width * log_uniform(rng, 0.4, 1.6))
     energy = view.level * math.pi**2 * distance**2 / math.cos(tilt)
     place = _polar(tilt, around, distance)
     soft = Light("area", place, (0.0, 0.0, 0.0), energy, _warmth(rng, 0.15), 0.5 * min(panes), size=panes)
     blockers = (_stand(rng, view),) if rng.random() < 0.3 else ()
-    return _Lit((soft,), dim, blockers)
+    return Lit((soft,), dim, blockers)
 
 
-def _lamp(rng: np.random.Generator, view: _View, sources: Sources) -> _Lit:
+def _lamp(rng: np.random.Generator, view: _View, sources: Sources) -> Lit:
     """One or two lamps of a room, off the camera's axis, warm as the camera leaves them."""
     count = choose(rng, (1, 2), (0.7, 0.3))
     lights = []
@@ -240,13 +220,13 @@ def _lamp(rng: np.random.Generator, view: _View, sources: Sources) -> _Lit:
         color = (1.0 + warmth, 1.0, 1.0 - 1.4 * warmth)
         lights.append(Light("sphere", place, (0.0, 0.0, 0.0), energy, color, view.width * log_uniform(rng, 0.02, 0.2)))
     dim = _around(rng, choose(rng, ("overcast", "picture")), view.level * log_uniform(rng, 0.02, 0.25), sources)
-    return _Lit(tuple(lights), dim, (_stand(rng, view),) if rng.random() < 0.2 else ())
+    return Lit(tuple(lights), dim, (_stand(rng, view),) if rng.random() < 0.2 else ())
 
 
-def _picture(rng: np.random.Generator, view: _View, sources: Sources) -> _Lit:
+def _picture(rng: np.random.Generator, view: _View, sources: Sources) -> Lit:
     """The light of a real place."""
     environment = _around(rng, "picture", view.level, sources)
-    return _Lit((), environment, (_stand(rng, view),) if rng.random() < 0.3 else ())
+    return Lit((), environment, (_stand(rng, view),) if rng.random() < 0.3 else ())
 
 
 _KINDS = {

@@ -47,13 +47,6 @@ def skin_color(ita: float, ruddy: float, sallow: float) -> Color:
     return (r, g, blue)
 
 
-def typology_angle(color: Color) -> float:
-    """The angle in degrees of a linear colour."""
-    x, y, z = (np.linalg.inv(_FROM_XYZ) @ np.asarray(color)) / _WHITE
-    _, fy, fz = (_root(value) for value in (x, y, z))
-    return math.degrees(math.atan2(116.0 * fy - 16.0 - 50.0, 200.0 * (fy - fz)))
-
-
 def _linear(lightness: float, a: float, b: float) -> np.ndarray:
     fy = (lightness + 16.0) / 116.0
     xyz = np.array([_cube(fy + a / 500.0), _cube(fy), _cube(fy - b / 200.0)]) * _WHITE
@@ -63,7 +56,3 @@ def _linear(lightness: float, a: float, b: float) -> np.ndarray:
 
 def _cube(value: float) -> float:
     return value**3 if value > 6.0 / 29.0 else 3.0 * (6.0 / 29.0) ** 2 * (value - 4.0 / 29.0)
-
-
-def _root(value: float) -> float:
-    return float(np.cbrt(value)) if value > (6.0 / 29.0) ** 3 else value / (3.0 * (6.0 / 29.0) ** 2) + 4.0 / 29.0

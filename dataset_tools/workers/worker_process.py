@@ -44,7 +44,7 @@ class WorkerProcess:
     def __init__(self, number: int, command: list[str], job: Job, inbox: queue.SimpleQueue[Any]) -> None:
         self.number = number
         self.job = job
-        self.born = self.heard = time.monotonic()
+        self.heard = time.monotonic()
         self.hello: dict[str, Any] | None = None
         self.shard: Shard | None = None
         self.current: int | None = None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from dataset_tools.description.scene import Camera, Environment, Fill, Scene
+from dataset_tools.description.scene import Camera, Environment, Scene
 from dataset_tools.rendering import render as renders
 from dataset_tools.storage import passes
 
@@ -33,7 +33,7 @@ def main() -> None:
     found = {}
     camera = Camera((0.0, -1.0, 0.0), (0.0, 0.0, 0.0), 0.25)
     even = Environment("overcast", 1.0)
-    scene = Scene("heads", 0, 0, 0, 1, None, (), None, (), Fill((1.0, 1.0, 1.0), 0.0), camera, environment=even)
+    scene = Scene(dataset="heads", seed=0, index=0, attempt=0, noise_seed=1, lights=(), camera=camera, environment=even)
     build = renders.build_scene
     for name, inputs in BALLS.items():
 

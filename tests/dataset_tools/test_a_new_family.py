@@ -20,8 +20,7 @@ if __name__ == "__main__":
 
 from dataset_tools import specs
 from dataset_tools.description.covering import Covering, Material
-from dataset_tools.description.scene import Scene
-from dataset_tools.description.seeds import generator
+from dataset_tools.description.scene import Identity, Scene
 from dataset_tools.materials.family import Family
 from dataset_tools.materials.graph import Graph
 from dataset_tools.materials.library import FAMILIES
@@ -48,12 +47,12 @@ def rings(graph: Graph, at: Coordinates, material: Material) -> Surface:
 FAMILY = Family("rings", rings, 2, (0.3, 0.5), parameters=lambda rng: {"share": 0.5}, relief=(0.05, 0.1), weight=0.0)
 
 
-def describe(seed: int, index: int, attempt: int, sources: Sources) -> Scene:
+def describe(rng: np.random.Generator, sources: Sources, identity: Identity) -> Scene:
     """A tile of rings, photographed as those of materials are."""
-    scene = materials.describe(seed, index, attempt, Sources())
+    scene = materials.describe(rng, Sources(), identity)
     assert scene.tile is not None
-    drawn = sample_material(generator(seed, index, attempt), darkest=0.4, family=FAMILY.name)
-    return replace(scene, dataset=NAME, tile=replace(scene.tile, covering=Covering((drawn,))))
+    drawn = sample_material(rng, darkest=0.4, family=FAMILY.name)
+    return replace(scene, tile=replace(scene.tile, covering=Covering((drawn,))))
 
 
 def add() -> None:

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from dataset_tools import packages
+from dataset_tools.description.covering import Color
 from dataset_tools.description.person import Build, Person
 from dataset_tools.description.scene import Scene
 from dataset_tools.description.seeds import SPLITS
@@ -29,7 +30,7 @@ from dataset_tools.materials import body
 from dataset_tools.sources import Sources
 from dataset_tools.sources.skins import find_skins, fingerprint
 from dataset_tools.specs import describe
-from dataset_tools.specs.tones import TONES, skin_color, typology_angle
+from dataset_tools.specs.tones import TONES, skin_color
 from dataset_tools.storage import contents, passes, shards
 from tests.dataset_tools.invented_head import invented_base, write_targets
 
@@ -77,6 +78,14 @@ def test_all_tones_of_skin_are_drawn_evenly_and_told() -> None:
     for person in PEOPLE:
         low, high = TONES[person.skin.tone]
         assert low <= person.skin.ita <= high
+
+
+def typology_angle(color: Color) -> float:
+    """In degrees, of a linear Rec.709 colour under D65: back through CIE XYZ and L*a*b*."""
+    to_xyz = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
+    _, y, z = np.asarray(to_xyz) @ np.asarray(color) / (0.95047, 1.0, 1.08883)
+    fy, fz = (np.cbrt(value) if value > 0.008856 else 7.787 * value + 16.0 / 116.0 for value in (y, z))
+    return math.degrees(math.atan2(116.0 * fy - 66.0, 200.0 * (fy - fz)))
 
 
 def test_a_tone_has_the_angle_that_it_is_named_by() -> None:

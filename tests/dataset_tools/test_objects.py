@@ -16,6 +16,7 @@ import pytest
 
 from dataset_tools import shapes
 from dataset_tools.description.forms import Form
+from dataset_tools.description.json_data import plain, restored
 from dataset_tools.description.scene import Metering, Scene, Thing
 from dataset_tools.description.seeds import generator
 from dataset_tools.rendering import attempts, metering
@@ -83,7 +84,7 @@ def test_every_kind_of_shape_is_drawn_and_equal_numbers_make_equal_meshes() -> N
     kinds = {form.kind for _, form in FORMS}
     assert kinds == {"lathe", "lump", "sheet", "facets", "figure"}
     for _, form in FORMS[::12]:
-        again = Form.from_json(json.loads(json.dumps(form.__dict__)))
+        again = restored(Form, json.loads(json.dumps(plain(form))))
         assert again == form
         for first, second in zip(shapes.meshes(form, 1.0), shapes.meshes(again, 1.0), strict=True):
             np.testing.assert_array_equal(first.vertices, second.vertices)
