@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The bank: one file with the generators of a forward model, what it says of itself, and its card."""
 
+from .bank_wide import BrightnessHeader, SplitHeader, TrunkHeader
 from .file import (
     Bank,
     BankComponent,
@@ -14,16 +15,7 @@ from .file import (
     truncated_normal,
     verify_bank,
 )
-from .header import (
-    FORMAT_VERSION,
-    BankHeader,
-    BrightnessHeader,
-    ComponentHeader,
-    DirectionsHeader,
-    EncoderHeader,
-    SplitHeader,
-    TrunkHeader,
-)
+from .header import FORMAT_VERSION, BankHeader, ComponentHeader, DirectionsHeader, EncoderHeader
 
 __all__ = [
     "FORMAT_VERSION",

@@ -14,11 +14,9 @@ from ..errors import JoinError
 from ..forward_models import DETAILED
 from ..images.files import write_text
 from ..names import is_file
-from ..networks.brightness import Brightness
 from ..networks.encoder import Encoder
-from ..networks.split import Split
 from ..networks.stylegan2 import Generator, GeneratorConfig
-from ..networks.trunk import Trunk
+from .bank_wide import present
 from .figures import encoders_alone, hours, images_in, measured, nested, ten_times
 from .header import BankHeader, ComponentHeader, DirectionsHeader
 
@@ -158,13 +156,8 @@ def _rows(header: BankHeader) -> Iterator[str]:
         if component.encoder is not None:
             weights = _weights(Encoder(component.encoder.architecture))
             yield _row(f"encoder of {name}", component.encoder.training, weights)
-    if header.trunk is not None:
-        yield _row("trunk", header.trunk.training, _weights(Trunk(header.trunk.architecture)))
-    if header.brightness is not None:
-        weights = _weights(Brightness(header.brightness.architecture))
-        yield _row("brightness network", header.brightness.training, weights)
-    if header.split is not None:
-        yield _row("split network", header.split.training, _weights(Split(header.split.architecture)))
+    for _, kind, found in present(header):
+        yield _row(kind.title, found.training, _weights(kind.network(found.architecture)))
 
 
 def _row(name: str, training: Mapping[str, Any], weights: int) -> str:
@@ -190,22 +183,10 @@ def _trainings(header: BankHeader) -> Iterator[tuple[str, Mapping[str, Any], lis
             training, space = component.encoder.training, component.encoder.architecture.space
             command = f"python -m join_engine train-encoder --bank BANK --component {name} --out runs/encoder-{name}"
             yield f"Encoder of {name}", training, _stretches(training, command, f"--space {space}")
-    if header.trunk is not None:
-        config = header.trunk.architecture
-        architecture = f"--widths {' '.join(map(str, config.widths))} --depths {' '.join(map(str, config.depths))}"
-        command = f"python -m join_engine train-trunk --forward-model {header.forward_model} --out runs/trunk"
-        yield "Perceptual trunk", header.trunk.training, _stretches(header.trunk.training, command, architecture)
-    if header.brightness is not None:
-        training, shape = header.brightness.training, header.brightness.architecture
-        architecture = f"--widths {' '.join(map(str, shape.widths))} --hidden {shape.hidden} --dropout {shape.dropout}"
-        command = "python -m join_engine train-brightness --out runs/brightness"
-        command += f" --forward-model {header.forward_model}"
-        yield "Brightness network", training, _stretches(training, command, architecture)
-    if header.split is not None:
-        split = header.split.architecture
-        architecture = f"--widths {' '.join(map(str, split.widths))} --width {split.width} --blocks {split.blocks}"
-        command = f"python -m join_engine train-split --forward-model {header.forward_model} --out runs/split"
-        yield "Split network", header.split.training, _stretches(header.split.training, command, architecture)
+    for name, kind, found in present(header):
+        command = f"python -m join_engine train-{name} --forward-model {header.forward_model} --out runs/{name}"
+        options = " ".join(_option(option, getattr(found.architecture, option)) for option in kind.options)
+        yield kind.title.capitalize(), found.training, _stretches(found.training, command, options)
 
 
 def _own_scores(training: Mapping[str, Any]) -> list[str]:
@@ -245,7 +226,7 @@ def _option(key: str, value: Any) -> str:
     name = key.replace("_", "-")
     if isinstance(value, bool):
         return f"--{name}" if value else f"--no-{name}"
-    return f"--{name} {value}"
+    return f"--{name} {' '.join(map(str, value)) if isinstance(value, (tuple, list)) else value}"
 
 
 def put_part(card: Path, begin: str, end: str, text: str) -> None:

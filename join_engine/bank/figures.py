@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .bank_wide import present
 from .header import BankHeader
 
 # Karras et al. 2020, Analyzing and Improving the Image Quality of StyleGAN: FFHQ, 70,000 photos, 25 million shown.
@@ -16,11 +17,8 @@ def seconds_of(header: BankHeader) -> dict[str, float]:
     """Training time by kind of network."""
     components = header.components.values()
     encoders = [component.encoder.training for component in components if component.encoder is not None]
-    trunk = [] if header.trunk is None else [header.trunk.training]
-    brightness = [] if header.brightness is None else [header.brightness.training]
-    split = [] if header.split is None else [header.split.training]
     generators = [component.training for component in components]
-    shared = {"trunk": trunk, "brightness": brightness, "split": split}
+    shared = {name: [found.training] for name, _, found in present(header)}
     kinds = {"generators": generators, "encoders": encoders, **shared}
     return {kind: sum(item.get("seconds", 0) for item in trainings) for kind, trainings in kinds.items() if trainings}
 

@@ -32,18 +32,13 @@ from ..names import is_file
 from ..networks.brightness import Brightness
 from ..networks.encoder import Encoder
 from ..networks.limits import Unfilled
-from ..networks.split import Split, cues
-from ..networks.stylegan2 import Discriminator, Generator
+from ..networks.split import Split
+from ..networks.stylegan2 import Discriminator, Generator, generate
 from ..networks.trunk import Trunk
 from ..single_gan import transform_named
 from ..untrusted import read_json
-from .header import (
-    BRIGHTNESS,
-    FORMAT_VERSION,
-    SPLIT,
-    TRUNK,
-    BankHeader,
-)
+from .bank_wide import BANK_WIDE, present
+from .header import FORMAT_VERSION, BankHeader
 
 HEADER_KEY = "join_bank"
 HASH_KEY = "weights_sha256"
@@ -125,6 +120,11 @@ class BankComponent:
             )
         return self.w_avg + self.encoder(images.clamp(0.0, 1.0))
 
+    def seen(self, images: torch.Tensor) -> torch.Tensor:
+        """What the generator makes of what the encoder sees in images: [B, 3, R, R] sRGB-encoded → the generator's
+        range, same shape. Raises JoinError as :meth:`encode`."""
+        return generate(self.generator, self.encode(images))
+
 
 @dataclass(frozen=True)
 class Bank:
@@ -194,10 +194,8 @@ def save_bank(
     header: BankHeader,
     modules: Mapping[str, tuple[Generator, Discriminator | None]],
     encoders: Mapping[str, Encoder] | None = None,
-    trunk: Trunk | None = None,
     directions: Mapping[str, DirectionVectors] | None = None,
-    brightness: Brightness | None = None,
-    split: Split | None = None,
+    **bank_wide: nn.Module | None,
 ) -> None:
     """Write a bank: complete under its name, or not at all.
 
@@ -206,10 +204,8 @@ def save_bank(
         header: describes the networks.
         modules: generator (with its ``w_avg``) and discriminator of every component of ``header``.
         encoders: of the components that have one.
-        trunk: the perceptual trunk, if there is one.
         directions: of the components that have any.
-        brightness: the network that tells how bright an albedo is, if there is one.
-        split: the network that tells paint, light and gloss apart, if there is one.
+        bank_wide: by its name in ``BANK_WIDE``, each network that belongs to no component.
 
     Raises:
         ValueError: header and networks do not belong together.
@@ -217,8 +213,7 @@ def save_bank(
             ``output_unwritable``.
     """
     encoders, directions = encoders or {}, directions or {}
-    shared = {TRUNK: trunk, BRIGHTNESS: brightness, SPLIT: split}
-    _check_described(header, modules, encoders, shared)
+    _check_described(header, modules, encoders, bank_wide)
     _check_directions(header, modules, directions)
     networks: dict[str, nn.Module] = {}
     for name, (generator, discriminator) in ((name, modules[name]) for name in header.components):
@@ -226,7 +221,7 @@ def save_bank(
         networks |= {} if discriminator is None else {f"{name}.discriminator": discriminator}
         networks |= {f"{name}.encoder": encoders[name]} if name in encoders else {}
         networks |= {f"{name}.directions": directions[name]} if name in directions else {}
-    networks |= {name: network for name, network in shared.items() if network is not None}
+    networks |= {name: network for name, network in bank_wide.items() if network is not None}
     tensors = {
         name: _for_storage(name, value)
         for prefix, network in networks.items()
@@ -297,8 +292,8 @@ def load_bank(
             cast(Encoder | None, networks.get(f"{name}.encoder")),
             _named_vectors(header, cast(DirectionVectors | None, networks.get(f"{name}.directions"))),
         )
-    trunk, brightness = cast(Trunk | None, networks.get(TRUNK)), cast(Brightness | None, networks.get(BRIGHTNESS))
-    return Bank(header, path, components, trunk, brightness, cast(Split | None, networks.get(SPLIT)))
+    bank_wide: dict[str, Any] = {name: networks.get(name) for name in BANK_WIDE}
+    return Bank(header, path, components, **bank_wide)
 
 
 @torch.no_grad()
@@ -324,17 +319,10 @@ def verify_bank(bank: Bank) -> None:
                 raise _broken(bank.path, f"has a {kind} of '{name}' whose output holds values that are not numbers")
         if float(images.std(dim=0).max()) == 0.0:
             raise _broken(bank.path, f"has a generator of '{name}' that makes one image only")
-    if bank.trunk is not None and not all(
-        tap.isfinite().all() for tap in bank.trunk(torch.full((1, 3, side, side), 0.5))
-    ):
-        raise _broken(bank.path, "has a trunk whose output holds values that are not numbers")
-    if bank.brightness is not None and not bank.brightness(torch.full((1, 3, side, side), 0.5)).isfinite().all():
-        raise _broken(bank.path, "has a brightness network whose output holds values that are not numbers")
-    if bank.split is not None:
-        grey = torch.full((1, 3, side, side), 0.2)
-        levels = bank.split(grey, torch.ones_like(grey[:, :1]), cues(None, None, None, grey))
-        if not all(part.isfinite().all() for part in levels[-1]):
-            raise _broken(bank.path, "has a split network whose output holds values that are not numbers")
+    grey = torch.full((1, 3, side, side), 0.5)
+    for _, row, network in present(bank):
+        if not all(output.isfinite().all() for output in row.tried(network, grey)):
+            raise _broken(bank.path, f"has a {row.title} whose output holds values that are not numbers")
 
 
 def list_banks(folder: str | os.PathLike[str] | None = None) -> list[Path]:
@@ -364,14 +352,14 @@ def _check_described(
     header: BankHeader,
     modules: Mapping[str, tuple[Generator, Discriminator | None]],
     encoders: Mapping[str, Encoder],
-    shared: Mapping[str, Trunk | Brightness | Split | None],
+    bank_wide: Mapping[str, nn.Module | None],
 ) -> None:
     if set(header.components) != set(modules):
         raise ValueError(f"header has {sorted(header.components)}, modules {sorted(modules)}")
     if {name for name, component in header.components.items() if component.encoder} != set(encoders):
         raise ValueError(f"the header does not name the encoders {sorted(encoders)}")
-    for name, network in shared.items():
-        described = getattr(header, name)
+    for name in BANK_WIDE:
+        network, described = bank_wide.get(name), getattr(header, name)
         if (network and network.config) != (described and described.architecture):
             raise ValueError(f"the header does not describe the {name} network")
     for name, component in header.components.items():
@@ -420,13 +408,7 @@ def _networks(header: BankHeader) -> dict[str, nn.Module]:
         if header.directions is not None and name in header.directions.layers:
             shape = len(header.directions.attributes), header.directions.layers[name], component.architecture.w_dim
             networks[f"{name}.directions"] = DirectionVectors(*shape)
-    if header.trunk is not None:
-        networks[TRUNK] = Trunk(header.trunk.architecture)
-    if header.brightness is not None:
-        networks[BRIGHTNESS] = Brightness(header.brightness.architecture)
-    if header.split is not None:
-        networks[SPLIT] = Split(header.split.architecture)
-    return networks
+    return networks | {name: kind.network(found.architecture) for name, kind, found in present(header)}
 
 
 def _stored_state(network: nn.Module) -> dict[str, torch.Tensor]:

@@ -5,77 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import Any
 
 from ..color import COMPONENT_TRANSFORMS
-from ..networks.brightness import BrightnessConfig
 from ..networks.encoder import EncoderConfig
 from ..networks.limits import DEEPEST
-from ..networks.split import SplitConfig
 from ..networks.stylegan2 import GeneratorConfig
-from ..networks.trunk import TrunkConfig
 from ..single_gan import SINGLE_TRANSFORMS
+from .bank_wide import BANK_WIDE, BrightnessHeader, SplitHeader, TrunkHeader, present
 
 FORMAT_VERSION = 1
-# Prefixes of the tensors of networks that belong to no component.
-TRUNK, BRIGHTNESS, SPLIT = "trunk", "brightness", "split"
 # Of banks that do not say: chosen on validation renders of Primeshapes.
 DETAIL_SHARE = 0.7
 DETAIL_RADIUS = 2.0
-
-
-class _Config(Protocol):
-    """An architecture that goes to JSON and back."""
-
-    def to_dict(self) -> dict[str, Any]: ...
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self: ...
-
-
-Config = TypeVar("Config", bound=_Config)
-
-
-@dataclass(frozen=True)
-class _NetworkHeader(Generic[Config]):
-    """What a bank says about a network that belongs to no component.
-
-    Attributes:
-        architecture: of the network.
-        training: what it was trained on and for how long; plain JSON values.
-    """
-
-    architecture: Config
-    training: Mapping[str, Any] = field(default_factory=dict)
-
-    _config: ClassVar[type[Any]]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {"architecture": self.architecture.to_dict(), "training": dict(self.training)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
-        return cls(cls._config.from_dict(values["architecture"]), dict(values["training"]))
-
-
-class TrunkHeader(_NetworkHeader[TrunkConfig]):
-    """Of the perceptual trunk."""
-
-    _config = TrunkConfig
-
-
-class BrightnessHeader(_NetworkHeader[BrightnessConfig]):
-    """Of the network that tells how bright an albedo is."""
-
-    _config = BrightnessConfig
-
-
-class SplitHeader(_NetworkHeader[SplitConfig]):
-    """Of the network that tells paint, light and gloss apart in every pixel."""
-
-    _config = SplitConfig
 
 
 @dataclass(frozen=True)
@@ -242,7 +184,7 @@ class BankHeader:
             raise ValueError(f"the detail's share must lie between 0 and 1, not be {self.detail_share}")
         if not 0.0 < self.detail_radius <= self.resolution:
             raise ValueError(f"the detail's radius must be above 0 and within the image, not be {self.detail_radius}")
-        for name in (TRUNK, BRIGHTNESS, SPLIT):
+        for name in BANK_WIDE:
             if name in self.components:
                 raise ValueError(f"no component can be called {name!r}")
         for name, component in self.components.items():
@@ -262,19 +204,20 @@ class BankHeader:
             "components": {name: component.to_dict() for name, component in self.components.items()},
             "scores": dict(self.scores),
             "license": self.license,
-            **({} if self.trunk is None else {"trunk": self.trunk.to_dict()}),
             **({"machine": self.machine} if self.machine else {}),
             **({} if self.directions is None else {"directions": self.directions.to_dict()}),
             "detail_share": self.detail_share,
             "detail_radius": self.detail_radius,
-            **({} if self.brightness is None else {"brightness": self.brightness.to_dict()}),
-            **({} if self.split is None else {"split": self.split.to_dict()}),
+            **{name: found.to_dict() for name, _, found in present(self)},
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BankHeader:
         """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
-        trunk, directions, brightness, split = (values.get(key) for key in (TRUNK, "directions", BRIGHTNESS, SPLIT))
+        directions = values.get("directions")
+        bank_wide: dict[str, Any] = {
+            name: kind.header.from_dict(values[name]) for name, kind in BANK_WIDE.items() if values.get(name)
+        }
         return cls(
             name=str(values["name"]),
             resolution=int(values["resolution"]),
@@ -283,11 +226,9 @@ class BankHeader:
             scores=dict(values["scores"]),
             license=str(values["license"]),
             format_version=int(values["format_version"]),
-            trunk=None if trunk is None else TrunkHeader.from_dict(trunk),
             machine=str(values.get("machine", "")),
             directions=None if directions is None else DirectionsHeader.from_dict(directions),
             detail_share=float(values.get("detail_share", DETAIL_SHARE)),
             detail_radius=float(values.get("detail_radius", DETAIL_RADIUS)),
-            brightness=None if brightness is None else BrightnessHeader.from_dict(brightness),
-            split=None if split is None else SplitHeader.from_dict(split),
+            **bank_wide,
         )

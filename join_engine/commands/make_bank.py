@@ -51,8 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from ..bank import find_bank, load_bank
+    from ..bank.bank_wide import BANK_WIDE
     from ..bank.header import DETAIL_RADIUS, DETAIL_SHARE
-    from ..training.make_bank import Parts, encoder_speed, load_brightness, load_split, load_trunk, make_bank
+    from ..training.make_bank import Parts, encoder_speed, load_bank_wide, make_bank
 
     scores, machine, model = _read_scores(options.scores), options.machine, options.forward_model
     share, radius = DETAIL_SHARE, DETAIL_RADIUS
@@ -63,12 +64,9 @@ def run(options: argparse.Namespace) -> None:
         parts, model = Parts.of_bank(bank), bank.header.forward_model
         scores, machine = scores or dict(bank.header.scores), machine or bank.header.machine
         share, radius = bank.header.detail_share, bank.header.detail_radius
-    if options.trunk is not None:
-        parts.trunk = load_trunk(options.trunk)
-    if options.brightness is not None:
-        parts.brightness = load_brightness(options.brightness)
-    if options.split is not None:
-        parts.split = load_split(options.split)
+    for kind in BANK_WIDE:
+        if getattr(options, kind) is not None:
+            parts.bank_wide[kind] = load_bank_wide(kind, getattr(options, kind))
     for name, run in options.encoder:
         parts.add_encoder(name, Path(run))
     if options.directions is not None:

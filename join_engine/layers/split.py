@@ -33,7 +33,6 @@ from ..images.files import strips
 from ..images.frame import Frame, shrunk
 from ..images.orientation import Orientation
 from ..networks.split import Level, Split, cues, halved, log_light, luminance, resized, specular_of
-from ..networks.stylegan2 import generate
 from .albedo_level import BRIGHTEST, DARKEST, level_of
 from .caution import seen_mean, with_caution
 from .strips import Strips
@@ -109,8 +108,7 @@ def encoders_say(bank: Bank, photo: Tensor) -> dict[str, Tensor]:
     seen = srgb_encode(small.clamp(0.0, 1.0)).to(device)
     parts = {name: bank.components[name] for name in bank.forward_model.components}
     return {
-        name: part.transform.from_generator(generate(part.generator, part.encode(seen))).clamp_min(0.0).to(photo)
-        for name, part in parts.items()
+        name: part.transform.from_generator(part.seen(seen)).clamp_min(0.0).to(photo) for name, part in parts.items()
     }
 
 

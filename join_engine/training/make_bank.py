@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,30 +16,24 @@ from torch import nn
 from ..bank import (
     Bank,
     BankHeader,
-    BrightnessHeader,
     ComponentHeader,
     DirectionsHeader,
     DirectionVectors,
     EncoderHeader,
-    SplitHeader,
-    TrunkHeader,
     fingerprint,
     save_bank,
 )
+from ..bank.bank_wide import BANK_WIDE, NetworkHeader, present
 from ..bank.card import write_card
 from ..bank.header import DETAIL_RADIUS, DETAIL_SHARE
 from ..errors import JoinError
 from ..forward_models import get_forward_model
-from ..networks.brightness import Brightness, BrightnessConfig
 from ..networks.encoder import Encoder, EncoderConfig
-from ..networks.split import Split, SplitConfig
 from ..networks.stylegan2 import Discriminator, Generator, GeneratorConfig
-from ..networks.trunk import Trunk, TrunkConfig
 from ..relighting.directions_file import read_directions
 from .checkpoint import checkpoint_path, read_checkpoint
 
 Networks = tuple[Generator, Discriminator]
-Network = TypeVar("Network", bound=nn.Module)
 
 
 def load_trained(run: Path) -> tuple[str, ComponentHeader, Networks]:
@@ -60,50 +54,22 @@ def load_trained(run: Path) -> tuple[str, ComponentHeader, Networks]:
         raise JoinError("checkpoint_broken", f"The checkpoint '{path}' is incomplete.", "Train it again.") from error
 
 
-def load_trunk(run: Path) -> tuple[TrunkHeader, Trunk]:
-    """Header and averaged network of a trunk's training.
+def load_bank_wide(name: str, run: Path) -> tuple[NetworkHeader[Any], nn.Module]:
+    """Header and averaged network of the training of a network of ``BANK_WIDE``.
 
     Raises:
         JoinError: ``checkpoint_missing`` or ``checkpoint_broken``.
     """
-    training, trunk = _averaged(run, "trunk", lambda values: Trunk(TrunkConfig.from_dict(values)), "average.trunk.")
-    return TrunkHeader(trunk.config, training), trunk
-
-
-def load_brightness(run: Path) -> tuple[BrightnessHeader, Brightness]:
-    """Header and averaged network of the training of a brightness network.
-
-    Raises:
-        JoinError: ``checkpoint_missing`` or ``checkpoint_broken``.
-    """
-    training, network = _averaged(
-        run, "brightness", lambda values: Brightness(BrightnessConfig.from_dict(values)), "average."
-    )
-    return BrightnessHeader(network.config, training), network
-
-
-def load_split(run: Path) -> tuple[SplitHeader, Split]:
-    """Header and averaged network of the training of a split network.
-
-    Raises:
-        JoinError: ``checkpoint_missing`` or ``checkpoint_broken``.
-    """
-    training, network = _averaged(run, "split", lambda values: Split(SplitConfig.from_dict(values)), "average.")
-    return SplitHeader(network.config, training), network
-
-
-def _averaged(
-    run: Path, kind: str, make: Callable[[Mapping[str, Any]], Network], prefix: str
-) -> tuple[dict[str, Any], Network]:
-    """What a run says of its training, and its averaged network, made from the architecture."""
-    path = checkpoint_path(run)
+    path, kind = checkpoint_path(run), BANK_WIDE[name]
     tensors, values = read_checkpoint(path)
     try:
-        network = make(_identity(values, kind)["architecture"])
-        network.load_state_dict(_under(prefix, tensors))
-        return _training(values), network
+        described = {"architecture": _identity(values, name)["architecture"], "training": _training(values)}
+        header = kind.header.from_dict(described)
+        network = kind.network(header.architecture)
+        network.load_state_dict(_under(kind.stored, tensors))
+        return header, network
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
-        message = f"The checkpoint '{path}' is not that of a network of the kind '{kind}'."
+        message = f"The checkpoint '{path}' is not that of a {kind.title}."
         raise JoinError("checkpoint_broken", message) from error
 
 
@@ -132,18 +98,15 @@ class Parts:
     Attributes:
         headers, modules: of each component, in the forward model's order.
         encoders: of the components that have one.
-        trunk: header and network, or None.
         directions: of the light: header, and vectors by component; or None.
-        brightness, split: header and network, or None.
+        bank_wide: header and network, by the name in ``BANK_WIDE``.
     """
 
     headers: dict[str, ComponentHeader]
     modules: dict[str, tuple[Generator, Discriminator | None]]
     encoders: dict[str, Encoder] = field(default_factory=dict)
-    trunk: tuple[TrunkHeader, Trunk] | None = None
     directions: tuple[DirectionsHeader, Mapping[str, DirectionVectors]] | None = None
-    brightness: tuple[BrightnessHeader, Brightness] | None = None
-    split: tuple[SplitHeader, Split] | None = None
+    bank_wide: dict[str, tuple[NetworkHeader[Any], nn.Module]] = field(default_factory=dict)
 
     @classmethod
     def of_runs(cls, forward_model: str, runs: Mapping[str, Path]) -> Parts:
@@ -170,10 +133,8 @@ class Parts:
             dict(header.components),
             {name: (part.generator, part.discriminator) for name, part in found.items()},
             {name: part.encoder for name, part in found.items() if part.encoder is not None},
-            None if bank.trunk is None or header.trunk is None else (header.trunk, bank.trunk),
             None if header.directions is None else (header.directions, bank.direction_vectors),
-            None if bank.brightness is None or header.brightness is None else (header.brightness, bank.brightness),
-            None if bank.split is None or header.split is None else (header.split, bank.split),
+            {name: (described, getattr(bank, name)) for name, _, described in present(header)},
         )
 
     def add_directions(self, path: Path) -> None:
@@ -220,10 +181,8 @@ def make_bank(
             :func:`join_engine.bank.card.write_card`.
     """
     resolution = next(iter(parts.headers.values())).architecture.resolution
-    trunk_header, trunk = parts.trunk or (None, None)
     described, directions = parts.directions or (None, None)
-    brightness_header, brightness = parts.brightness or (None, None)
-    split_header, split = parts.split or (None, None)
+    bank_wide: dict[str, Any] = {name: described for name, (described, _) in parts.bank_wide.items()}
     try:
         header = BankHeader(
             name,
@@ -231,19 +190,18 @@ def make_bank(
             forward_model,
             parts.headers,
             scores,
-            trunk=trunk_header,
             machine=machine,
             directions=described,
             detail_share=detail_share,
             detail_radius=detail_radius,
-            brightness=brightness_header,
-            split=split_header,
+            **bank_wide,
         )
     except ValueError as error:
         raise JoinError(
             "settings_invalid", f"Such a bank is not possible: {error}.", "Change that and repeat."
         ) from error
-    save_bank(out, header, parts.modules, parts.encoders, trunk, directions, brightness, split)
+    networks = {name: network for name, (_, network) in parts.bank_wide.items()}
+    save_bank(out, header, parts.modules, parts.encoders, directions, **networks)
     write_card(out.with_suffix(".md"), header, out.stat().st_size)
     return header
 

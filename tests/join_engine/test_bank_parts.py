@@ -41,7 +41,7 @@ def header_values(path: Path) -> Values:
 def test_round_trip(seeing_bank: Bank, tmp_path: Path) -> None:
     path = tmp_path / "again.safetensors"
     networks, encoders, trunk, brightness = parts_of(seeing_bank)
-    save_bank(path, seeing_bank.header, networks, encoders, trunk, brightness=brightness)
+    save_bank(path, seeing_bank.header, networks, encoders, trunk=trunk, brightness=brightness)
     # What came out of a file goes into the same file: no weight is rounded twice.
     assert path.read_bytes() == seeing_bank.path.read_bytes()
     again = load_bank(path)
@@ -156,7 +156,9 @@ def test_weights_that_are_no_numbers_are_not_written(seeing_bank: Bank, tmp_path
     # Too large for half precision is as bad as NaN.
     trunk.stage0[0].weight[0, 0, 0, 0] = 1e6
     with pytest.raises(JoinError) as caught:
-        save_bank(tmp_path / "x.safetensors", seeing_bank.header, networks, encoders, trunk, brightness=brightness)
+        save_bank(
+            tmp_path / "x.safetensors", seeing_bank.header, networks, encoders, trunk=trunk, brightness=brightness
+        )
     assert caught.value.code == "weights_not_finite" and "trunk.stage0.0.weight" in caught.value.message
     assert not list(tmp_path.iterdir())
 
@@ -164,15 +166,16 @@ def test_weights_that_are_no_numbers_are_not_written(seeing_bank: Bank, tmp_path
 def test_header_and_parts_must_agree(seeing_bank: Bank, tmp_path: Path) -> None:
     networks, encoders, trunk, brightness = parts_of(seeing_bank)
     header, out = seeing_bank.header, tmp_path / "x"
-    for wrong in (({}, trunk), (encoders, None), (encoders | {"albedo": Encoder(encoders["albedo"].config)}, None)):
+    other_encoder = encoders | {"albedo": Encoder(encoders["albedo"].config)}
+    for encoding, wide in (({}, trunk), (encoders, None), (other_encoder, None)):
         with pytest.raises(ValueError):
-            save_bank(out, header, networks, *wrong, brightness=brightness)
+            save_bank(out, header, networks, encoding, trunk=wide, brightness=brightness)
     with pytest.raises(ValueError, match="describe the brightness"):
-        save_bank(out, header, networks, encoders, trunk)
+        save_bank(out, header, networks, encoders, trunk=trunk)
     other = Generator(header.components["albedo"].architecture)
     with pytest.raises(ValueError, match="another generator"):
         others = networks | {"albedo": (other, networks["albedo"][1])}
-        save_bank(out, header, others, encoders, trunk, brightness=brightness)
+        save_bank(out, header, others, encoders, trunk=trunk, brightness=brightness)
     with pytest.raises(ValueError, match="does not fit"):
         encoder = header.components["albedo"].encoder
         assert encoder is not None
@@ -260,7 +263,7 @@ def test_the_card_tells_what_the_header_knows(seeing_bank: Bank) -> None:
         "Machine: two cores.",
         "| generator of albedo | 321 | 5,000 | 625 | 0.03 h | 50 |",
         "| encoder of shading | 321 |",
-        "| trunk | | | | not told |",
+        "| perceptual trunk | | | | not told |",
         "| brightness network | | | | not told |",
         "<details>\n<summary>The command of the training</summary>",
         "--data train.tar --kimg 5",

@@ -27,7 +27,7 @@ from join_engine.networks.trunk import Trunk, TrunkConfig
 from join_engine.renders.compose import ComponentSets, photograph, read_component_sets, read_validation
 from join_engine.training import run, trunk
 from join_engine.training.checkpoint import CHECKPOINT_NAME, read_checkpoint
-from join_engine.training.make_bank import load_trunk
+from join_engine.training.make_bank import load_bank_wide
 from join_engine.training.trunk import TrunkLearner, TrunkSettings, recognition_rates, relit
 
 from .fake_packs import write_pack
@@ -140,7 +140,7 @@ def test_the_command_trains_resumes_and_ends_in_a_trunk(
     assert "images/s" in said and "from 32 images on" in said and "validation: read" in said
     lines = [json.loads(line) for line in (tmp_path / "run" / run.LOG_NAME).read_text().splitlines()]
     assert [line["images"] for line in lines if "loss" in line] == [16, 32, 48]
-    header, found = load_trunk(tmp_path / "run")
+    header, found = load_bank_wide("trunk", tmp_path / "run")
     assert header.architecture == SMALL == found.config
     assert header.training["images_shown"] == 48 and set(header.training["scores"]) >= {"read", "paint"}
     assert [stretch["to_images"] for stretch in header.training["stretches"]] == [32, 48]
@@ -151,7 +151,7 @@ def test_the_command_trains_resumes_and_ends_in_a_trunk(
     assert main(["train-trunk", *changed, "--kimg", "1"]) == 2
     assert "another training or architecture" in capsys.readouterr().err
     with pytest.raises(JoinError, match="no checkpoint"):
-        load_trunk(tmp_path / "nowhere")
+        load_bank_wide("trunk", tmp_path / "nowhere")
 
 
 def poison(learner: TrunkLearner) -> Callable[..., Any]:

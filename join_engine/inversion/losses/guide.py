@@ -15,7 +15,6 @@ from torch.nn import functional
 
 from ...bank import Bank
 from ...images.orientation import Orientation, known_orientations
-from ...networks.stylegan2 import generate
 
 
 class Guide:
@@ -63,7 +62,7 @@ def _mean_square(offset: Tensor) -> Tensor:
 def _seen(bank: Bank, name: str, target: Tensor) -> Tensor:
     """[B, 3, R, R] in the generator's range."""
     component, views = bank.components[name], _views(bank, name)
-    made = [view.back(generate(component.generator, component.encode(view.of(target)))) for view in views]
+    made = [view.back(component.seen(view.of(target))) for view in views]
     return torch.stack(made).mean(dim=0)
 
 

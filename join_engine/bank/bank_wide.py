@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The networks of a bank that belong to no component: file, card, figures and make-bank follow from a row each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ..networks.brightness import Brightness, BrightnessConfig
+from ..networks.split import Split, SplitConfig, cues
+from ..networks.trunk import Trunk, TrunkConfig
+
+
+class _Config(Protocol):
+    """An architecture that goes to JSON and back."""
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self: ...
+
+
+Config = TypeVar("Config", bound=_Config)
+
+
+@dataclass(frozen=True)
+class NetworkHeader(Generic[Config]):
+    """What a bank says about one of these networks.
+
+    Attributes:
+        architecture: of the network.
+        training: what it was trained on and for how long; plain JSON values.
+    """
+
+    architecture: Config
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    _config: ClassVar[type[Any]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {"architecture": self.architecture.to_dict(), "training": dict(self.training)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
+        return cls(cls._config.from_dict(values["architecture"]), dict(values["training"]))
+
+
+class TrunkHeader(NetworkHeader[TrunkConfig]):
+    """Of the perceptual trunk."""
+
+    _config = TrunkConfig
+
+
+class BrightnessHeader(NetworkHeader[BrightnessConfig]):
+    """Of the network that tells how bright an albedo is."""
+
+    _config = BrightnessConfig
+
+
+class SplitHeader(NetworkHeader[SplitConfig]):
+    """Of the network that tells paint, light and gloss apart in every pixel."""
+
+    _config = SplitConfig
+
+
+@dataclass(frozen=True)
+class BankWide:
+    """A kind of network that a bank holds one of at most, under its name as a field of header and bank.
+
+    Attributes:
+        title: what a person reads.
+        header: what a bank says of it.
+        network: makes one of its architecture.
+        options: fields of the architecture that are options of its training, ``train-NAME``.
+        tried: all that it makes of a linear image [1, 3, H, W].
+        stored: prefix of the averaged weights in the checkpoint of a training.
+    """
+
+    title: str
+    header: type[NetworkHeader[Any]]
+    network: Callable[[Any], nn.Module]
+    options: tuple[str, ...]
+    tried: Callable[[Any, Tensor], Iterable[Tensor]]
+    stored: str = "average."
+
+
+def _split_tried(network: Split, image: Tensor) -> Iterable[Tensor]:
+    return network(image, torch.ones_like(image[:, :1]), cues(None, None, None, image))[-1]  # type: ignore[no-any-return]
+
+
+BANK_WIDE = {
+    "trunk": BankWide(
+        "perceptual trunk",
+        TrunkHeader,
+        Trunk,
+        ("widths", "depths"),
+        lambda trunk, image: trunk(image),
+        stored="average.trunk.",
+    ),
+    "brightness": BankWide(
+        "brightness network",
+        BrightnessHeader,
+        Brightness,
+        ("widths", "hidden", "dropout"),
+        lambda network, image: [network(image)],
+    ),
+    "split": BankWide("split network", SplitHeader, Split, ("widths", "width", "blocks"), _split_tried),
+}
+
+
+def present(owner: Any) -> Iterator[tuple[str, BankWide, Any]]:
+    """Of those that a bank holds, or its header tells of: name, row, and network or header."""
+    for name, kind in BANK_WIDE.items():
+        found = getattr(owner, name)
+        if found is not None:
+            yield name, kind, found
