@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,9 @@ from join_engine.networks.brightness import Brightness, BrightnessConfig
 from join_engine.networks.encoder import Encoder, EncoderConfig
 from join_engine.networks.stylegan2 import Discriminator, GeneratorConfig
 from join_engine.networks.trunk import Trunk, TrunkConfig
+from join_engine.renders.compose import ComponentSets, read_component_sets
 from tests.join_blender.make_bank import random_generator
+from tests.join_engine.invented_renders import write_renders
 
 torch.set_num_threads(1)
 
@@ -105,5 +108,24 @@ def seeing_bank(tiny_bank: Bank, tmp_path_factory: pytest.TempPathFactory) -> Ba
         trunk=TrunkHeader(trunk.config),
         brightness=BrightnessHeader(brightness.config),
     )
-    save_bank(path, header, networks, encoders, trunk, brightness=brightness)
+    save_bank(path, header, networks, encoders, trunk=trunk, brightness=brightness)
     return load_bank(path, with_discriminators=True)
+
+
+@pytest.fixture(scope="module")
+def packs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Invented renders to train on and to validate with."""
+    folder = tmp_path_factory.mktemp("renders")
+    return write_renders(folder / "train.tar", 200, seed=0), write_renders(folder / "val.tar", 48, seed=1)
+
+
+@pytest.fixture(scope="module")
+def data(packs: tuple[Path, Path]) -> ComponentSets:
+    """Those to train on, read."""
+    return read_component_sets([packs[0]], "lambertian")
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training in a test leaves the process's signals alone."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import math
-import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,16 +48,6 @@ PRESET = Preset("x", (EncoderStart(),), Detail())
 def packs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("renders")
     return write_renders(folder / "train.tar", 300, seed=0), write_renders(folder / "val.tar", 128, seed=1)
-
-
-@pytest.fixture(scope="module")
-def data(packs: tuple[Path, Path]) -> ComponentSets:
-    return read_component_sets([packs[0]], "lambertian")
-
-
-@pytest.fixture
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
 
 
 def learner_of(**settings: float | bool) -> BrightnessLearner:
@@ -143,7 +132,7 @@ def test_the_command_trains_and_the_network_gets_into_a_bank(
     assert bank.header.brightness is not None and bank.header.brightness.architecture == SMALL
     assert bank.header.brightness.training["images_shown"] == 32
     assert "| brightness network | 300 | 32 | 4 |" in out.with_suffix(".md").read_text("utf-8")
-    header, network = make_bank.load_brightness(run)
+    header, network = make_bank.load_bank_wide("brightness", run)
     assert header == bank.header.brightness
     stored = load_bank(out).brightness
     assert stored is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import math
-import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,26 +32,8 @@ from join_engine.training import make_bank
 from join_engine.training.run import Run
 from join_engine.training.split import SplitLearner, SplitSettings, another_light
 
-from .invented_renders import write_renders
-
 SMALL = SplitConfig((8, 12), 8, 1, 4, 8)
 OPTIONS = ["--widths", "8", "12", "--width", "8", "--blocks", "1", "--device", "cpu", "--threads", "1"]
-
-
-@pytest.fixture(scope="module")
-def packs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("renders")
-    return write_renders(folder / "train.tar", 200, seed=0), write_renders(folder / "val.tar", 48, seed=1)
-
-
-@pytest.fixture(scope="module")
-def data(packs: tuple[Path, Path]) -> ComponentSets:
-    return read_component_sets([packs[0]], "lambertian")
-
-
-@pytest.fixture
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
 
 
 def wild(config: SplitConfig = SMALL, seed: int = 0, std: float = 0.3) -> Split:

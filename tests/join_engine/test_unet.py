@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,25 +25,7 @@ from join_engine.renders.samples import read_samples
 from join_engine.training.run import Run
 from join_engine.training.unet import UNetLearner, UNetSettings
 
-from .invented_renders import write_renders
-
 SMALL = UNetConfig(("albedo", "shading"), (8, 16), 16)
-
-
-@pytest.fixture(scope="module")
-def packs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("renders")
-    return write_renders(folder / "train.tar", 200, seed=0), write_renders(folder / "val.tar", 48, seed=1)
-
-
-@pytest.fixture(scope="module")
-def data(packs: tuple[Path, Path]) -> ComponentSets:
-    return read_component_sets([packs[0]], "lambertian")
-
-
-@pytest.fixture
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
 
 
 def wild(config: UNetConfig = SMALL) -> UNet:
