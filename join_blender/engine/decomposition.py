@@ -74,6 +74,8 @@ class Decomposition(Job):
         self.part = source.part if isinstance(source, Source) and source.box is not None else None
         self.read_at = 0.0
         """When the engine's answer was there, on ``time.monotonic``'s clock."""
+        self.committed = False
+        """Its layers are being put in the place of older ones: too late to stop it."""
         self._keep_in = keep_in
         self._reset()
         if isinstance(source, Path):
@@ -147,6 +149,11 @@ class Decomposition(Job):
         self.state = State.DONE
         self.close()
 
+    def stop(self, keep: bool) -> None:
+        """Ask for the end; see :meth:`.Job.stop`."""
+        if not self.committed:
+            super().stop(keep)
+
     def fail(self, failure: Failure) -> None:
         """End it with a failure; it can be tried again."""
         # About the image that the user knows and not about our file of its pixels.
@@ -156,7 +163,7 @@ class Decomposition(Job):
     def try_again(self) -> None:
         """After a failure: back to the queue, with the same pixels."""
         self.failure = self.result = self.progress = None
-        self.stopped_early = self.gave_up = False
+        self.stopped_early = self.gave_up = self.committed = False
         self._accepted = False
         self._reset()
         self.state = State.QUEUED

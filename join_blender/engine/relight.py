@@ -28,6 +28,9 @@ REST, LONGEST_REST = 0.3, 1.5
 """Seconds without a new value after which the full layers are made: the more, the longer these keep the engine from
 the next preview."""
 
+_PREVIEWS, _RECENT = 64, 256 << 20
+"""How many previews are kept, and how many bytes of full layers: an undo then costs no work of the engine's."""
+
 Edits = tuple[tuple[str, str, float], ...]
 """Component, direction, amount: those that are not 0."""
 
@@ -93,6 +96,8 @@ class Relight:
         self._full_took = 0.0
         self._previewed: Edits | None = None
         self._filled: Edits | None = None
+        self._previews: dict[Edits, Mapping[str, np.ndarray]] = {}
+        self._recent: dict[Edits, Mapping[str, bytes]] = {}
         self._job: Job | None = None
         self._take: Callable[[Message], list[Update]] | None = None
         self._encoding: Future[Update] | None = None
@@ -115,8 +120,21 @@ class Relight:
         self._wanted = edits
         self._wanted_at = time.monotonic() - (LONGEST_REST if rested else 0.0)
         if rested:
-            self._previewed = edits
             self._filled = None
+
+    def settle(self, edits: Edits) -> None:
+        """The layers show these values already, after an undo: no more than their preview is to come."""
+        self.failure = None
+        self._wanted = self._filled = edits
+        self._previewed = None
+
+    def recall(self, edits: Edits) -> Update | None:
+        """The full layers of these values, where they are at hand: the originals, and those of a few values before."""
+        if edits:
+            full = self._recent.get(edits)
+            return Update(edits, full=full) if full is not None else None
+        lights = {direction["component"] for direction in self.directions or ()}
+        return Update(edits, full={name: self._stored.layers[name] for name in lights}) if lights else None
 
     def step(self, connection: Connection) -> list[Update]:
         """Move on as far as that needs no waiting; what has become ready. The connection's own step comes first."""
@@ -140,10 +158,22 @@ class Relight:
             Failure: why they do not come.
         """
         self.want(edits, rested=True)
+        return self._wait_for(connection, edits, lambda update: bool(update.full))
+
+    def wait_for_preview(self, connection: Connection, edits: Edits) -> Update:
+        """Block until the preview of these values is there, whose layers are.
+
+        Raises:
+            Failure: why it does not come.
+        """
+        self.settle(edits)
+        return self._wait_for(connection, edits, lambda update: bool(update.preview))
+
+    def _wait_for(self, connection: Connection, edits: Edits, wanted: Callable[[Update], bool]) -> Update:
         while True:
             connection.step()
             for update in self.step(connection):
-                if update.full and update.edits == edits:
+                if wanted(update) and update.edits == edits:
                     return update
             if self.failure is not None:
                 raise self.failure
@@ -171,16 +201,18 @@ class Relight:
 
     def _ask(self, connection: Connection) -> list[Update]:
         wanted = self._wanted
-        if wanted is not None and not wanted and self._filled != wanted and self.directions is not None:
-            self._filled = wanted  # the originals are at hand
-            lights = {direction["component"] for direction in self.directions}
-            return [Update(wanted, full={name: self._stored.layers[name] for name in lights})]
         if self.directions is None:
             self._submit(connection, {"type": "directions"}, self._take_directions)
         elif wanted is not None and wanted != self._previewed:
+            if wanted in self._previews:
+                self._previewed = wanted
+                return [Update(wanted, self._previews[wanted])]
             request = self._relight(wanted, preview=True)
             self._submit(connection, request, lambda result: self._take_preview(wanted, result))
         elif wanted is not None and wanted != self._filled and self._encoding is None and self._rests:
+            if (at_hand := self.recall(wanted)) is not None:
+                self._filled = wanted
+                return [at_hand]
             asked = time.monotonic()
             request = self._relight(wanted, store=False)
             self._submit(connection, request, lambda result: self._take_full(wanted, asked, result))
@@ -219,6 +251,7 @@ class Relight:
         if self._encoding is not None and self._encoding.done:
             task, self._encoding = self._encoding, None
             update = task.result()
+            self._remember(update)
             if update.edits != self._wanted:
                 return []  # the next ones are already under way
             self._filled = update.edits
@@ -236,7 +269,10 @@ class Relight:
     def _take_preview(self, edits: Edits, result: Message) -> list[Update]:
         self._previewed = edits
         files = {**result["layers"], "recomposed": result["recomposed"]}
-        return [Update(edits, {name: load_layer(path) for name, path in files.items()})]
+        self._previews[edits] = {name: load_layer(path) for name, path in files.items()}
+        while len(self._previews) > _PREVIEWS:
+            del self._previews[next(iter(self._previews))]
+        return [Update(edits, self._previews[edits])]
 
     def _take_full(self, edits: Edits, asked: float, result: Message) -> list[Update]:
         self._full_took = time.monotonic() - asked
@@ -249,6 +285,12 @@ class Relight:
 
         self._encoding = Future(encode)
         return []
+
+    def _remember(self, update: Update) -> None:
+        self._recent.pop(update.edits, None)
+        self._recent[update.edits] = update.full
+        while len(self._recent) > 1 and sum(len(d) for full in self._recent.values() for d in full.values()) > _RECENT:
+            del self._recent[next(iter(self._recent))]
 
     def _fail(self, failure: Failure) -> None:
         self.failure = gone(self._path) if is_gone(self._path) else failure

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Images that let people judge a decomposition: its recomposition, the error, and both halves side by side.
 
-Each is a datablock of its own, made anew when it is asked for; it belongs to the set, but is none of its layers.
+Each is a datablock of its own, made of a set and none of its layers. It is not saved but where something shows it, and
+knows of which content it was made: one that is out of date is made anew (:func:`stale_views`). *Recomposed* and *Split*
+show the layers as they are now, in whatever light; *Error* is about the decomposition, and so about the original light.
 """
 
 from __future__ import annotations
@@ -17,10 +19,24 @@ from ..engine.exr import encode_exr
 from ..engine.failure import Failure
 from ..engine.pixels import Source
 from ..engine.vocabulary import Formula, compose
-from . import images
-from .layers import SET, SOURCE, VIEW, VIEW_OF, all_images, formula_of, layers_of
+from . import images, relight
+from .sets import (
+    INPUT,
+    SET,
+    SOURCE,
+    VIEW,
+    all_images,
+    formula_of,
+    is_finished,
+    key_of,
+    layers_of,
+    no_input,
+    source_name,
+    source_of,
+)
 
 RECOMPOSED, ERROR, SPLIT = "recomposed", "error", "split"
+_MADE_OF, _GAIN = "join_made_of", "join_gain"
 
 
 @dataclass(frozen=True)
@@ -31,9 +47,11 @@ class View:
     kind: str
     source: str
     data: bytes
-    mean: float
-    largest: float
-    """Of |input − recomposition|, linear."""
+    mean: float | None
+    largest: float | None
+    """Of |input − recomposition|, linear; None for a view that is not about the error."""
+    made_of: str
+    gain: float
 
 
 @dataclass(frozen=True)
@@ -41,53 +59,105 @@ class Comparison:
     """A set's pixels, out of Blender."""
 
     set_id: str
-    source: Source
+    kind: str
+    name: str
+    source: Source | None
     layers: Mapping[str, Source]
     formula: Formula
+    made_of: str
 
-    def make(self, kind: str, gain: float = 1.0) -> View:
-        """One of the views; for a thread. ``gain`` brightens the error.
+    def make(self, gain: float = 1.0) -> View:
+        """The view; for a thread. ``gain`` brightens the error.
 
         Raises:
             Failure: where the input has changed its size since.
         """
-        recomposed = compose(self.formula, {name: layer.all()[..., :3] for name, layer in self.layers.items()})
-        pixels = self.source.all()[..., :3]
-        if pixels.shape != recomposed.shape:
-            raise Failure(
-                "image_changed", f"'{self.source.name}' has another size than its layers.", "Decompose it again."
-            )
-        error = np.abs(pixels - recomposed)
-        picture = {RECOMPOSED: recomposed, ERROR: error * np.float32(gain), SPLIT: _split(pixels, recomposed)}[kind]
-        data = encode_exr(picture)
-        return View(self.set_id, kind, self.source.name, data, float(error.mean()), float(error.max()))
+        picture = compose(self.formula, {name: layer.all()[..., :3] for name, layer in self.layers.items()})
+        mean = largest = None
+        if self.source is not None:
+            pixels = self.source.all()[..., :3]
+            if pixels.shape != picture.shape:
+                raise Failure(
+                    "image_changed", f"'{self.name}' has another size than its layers.", "Decompose it again."
+                )
+            if self.kind == ERROR:
+                error = np.abs(pixels - picture)
+                mean, largest = float(error.mean()), float(error.max())
+                picture = error * np.float32(gain)
+            else:
+                picture = _split(pixels, picture)
+        return View(self.set_id, self.kind, self.name, encode_exr(picture), mean, largest, self.made_of, gain)
 
 
-def gather(set_id: str) -> Comparison:
-    """Read the input and the layers of a set.
+def gather(set_id: str, kind: str) -> Comparison:
+    """Read what a view of a set needs.
 
     Raises:
-        Failure: where one of them is gone.
+        Failure: where something of it is gone.
     """
+    relight.refuse_incomplete(set_id)
     layers = layers_of(set_id)
     if not {"albedo", "shading"} <= set(layers):
-        raise Failure("image_missing", "Some layers of this set are gone.", "Decompose the image again.")
+        raise Failure("layers_missing", "Some layers of this set are gone.", "Decompose the image again.")
     first: Any = next(iter(layers.values()))
-    source = images.read_source(images.find_image(str(first[SOURCE])), first.get("join_frame"))
-    left, top, right, bottom = map(int, first.get("join_part", (0, 0, source.width, source.height)))
-    shrink = max((right - left) // max(first.size[0], 1), 1)
-    cut = replace(source, box=(left, top, right, bottom), shrink=shrink)
-    read = {name: images.read_source(image) for name, image in layers.items()}
-    return Comparison(set_id, cut, read, formula_of(set_id))
+    cut = None
+    if kind != RECOMPOSED:
+        image = source_of(set_id)
+        if image is None:
+            raise no_input(source_name(set_id))
+        source = images.read_source(image, first.get("join_frame"))
+        left, top, right, bottom = map(int, first.get("join_part", (0, 0, source.width, source.height)))
+        shrink = max((right - left) // max(first.size[0], 1), 1)
+        cut = replace(source, box=(left, top, right, bottom), shrink=shrink)
+    used = _used(set_id, kind)
+    read = {name: images.read_source(image) for name, image in used.items()}
+    return Comparison(set_id, kind, source_name(set_id), cut, read, formula_of(set_id), _content(used))
 
 
 def show(view: View) -> bpy.types.Image:
     """Put a view into its datablock, a new one or that of the last time."""
-    known = (image for image in all_images() if image.get(SET) == view.set_id and image.get(VIEW) == view.kind)
-    image = next(known, None) or images.new_layer(images.layer_name(view.source, view.kind))
-    figures = {"join_error_mean": view.mean, "join_error_largest": view.largest}
-    images.fill_layer(image, view.data, False, {SET: view.set_id, VIEW: view.kind, VIEW_OF: view.source, **figures})
+    image = _view_of(view.set_id, view.kind) or images.new_layer(images.layer_name(view.source, view.kind))
+    for name in ("join_error_mean", "join_error_largest"):
+        image.pop(name, None)
+    figures = {} if view.mean is None else {"join_error_mean": view.mean, "join_error_largest": view.largest}
+    marks = {SET: view.set_id, VIEW: view.kind, SOURCE: view.source}
+    images.fill_layer(image, view.data, False, {**marks, _MADE_OF: view.made_of, _GAIN: view.gain, **figures})
+    source = source_of(view.set_id)
+    if source is not None:
+        image[INPUT] = source
     return image
+
+
+def stale_views() -> list[tuple[str, str, float]]:
+    """Set, kind and gain of the views that something shows and that are not of what their layers hold now. Views that
+    nothing shows are removed instead: they are made again when they are asked for."""
+    stale = []
+    for image in all_images():
+        if VIEW not in image or image.library is not None:
+            continue
+        set_id, kind = str(key_of(image)), str(image[VIEW])
+        if is_finished(set_id) and image.get(_MADE_OF) == _content(_used(set_id, kind)):
+            continue
+        if image.users and is_finished(set_id):
+            stale.append((set_id, kind, float(image.get(_GAIN, 1.0))))
+        else:
+            bpy.data.images.remove(image)
+    return stale
+
+
+def _view_of(set_id: str, kind: str) -> Any:
+    known = (image for image in all_images() if key_of(image) == set_id and image.get(VIEW) == kind)
+    return next(known, None)
+
+
+def _used(set_id: str, kind: str) -> dict[str, Any]:
+    """The images of which a view is made."""
+    layers = layers_of(set_id)
+    return {**layers, **relight.originals(set_id)} if kind == ERROR else layers
+
+
+def _content(used: Mapping[str, Any]) -> str:
+    return " ".join(str(image.get(images.CONTENT, "")) for _, image in sorted(used.items()))
 
 
 def _split(left: np.ndarray, right: np.ndarray) -> np.ndarray:

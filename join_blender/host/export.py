@@ -12,8 +12,8 @@ from ..engine.failure import Failure
 from ..engine.protocol import Message
 from ..engine.relight import edits_json
 from ..engine.vocabulary import in_order
-from .layers import PREVIEW, formula_of, layers_of
 from .relight import layer_bytes, layer_pixels, shown_edits, stored_decomposition
+from .sets import formula_of, is_finished, layers_of
 
 SUFFIXES = {"EXR16": ".exr", "EXR32": ".exr", "PNG8": ".png", "PNG16": ".png", "JOIN": ".join"}
 
@@ -25,7 +25,7 @@ def export_request(set_id: str, path: Path, how: str) -> tuple[dict[str, bytes],
         Failure: ``layers_missing``.
     """
     layers = layers_of(set_id)
-    if not layers or any(image.get(PREVIEW) for image in layers.values()):
+    if not is_finished(set_id):
         raise Failure("layers_missing", "These layers are not finished.", "Wait until they are, or decompose again.")
     if how == "JOIN":
         return _decomposition_request(set_id, path)

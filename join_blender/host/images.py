@@ -14,7 +14,9 @@ Alpha, where an image has one that says something, comes along as the fourth cha
 
 from __future__ import annotations
 
+import contextlib
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,8 +26,10 @@ import bpy
 import numpy as np
 
 from ..engine.background import make_folder
+from ..engine.exr import encode_exr
 from ..engine.failure import Failure
 from ..engine.pixels import Box, Source
+from ..engine.vocabulary import components
 from .versions import saving_linear_exr, working_space
 
 LINEAR = "Linear Rec.709"
@@ -35,6 +39,9 @@ _LONGEST_NAME = 59
 _UNCOMPUTED = 256, 256
 """The size of the empty image that Blender hands out for a Viewer that nothing has computed."""
 _COMPUTE_IT = "Link its node, turn on Backdrop in the Compositor (or render), and try again."
+
+CONTENT = "join_content"
+"""On what :func:`fill_layer` has filled: a mark that is new each time."""
 
 Fractions = tuple[float, float, float, float]
 """Left, top, right, bottom of a part, each 0 to 1 from the top left corner."""
@@ -61,7 +68,11 @@ def find_image(name: str) -> bpy.types.Image:
 
 
 def read_source(
-    image: bpy.types.Image, frame: int | None = None, crop: Fractions | None = None, shrink: int = 1
+    image: bpy.types.Image,
+    frame: int | None = None,
+    crop: Fractions | None = None,
+    shrink: int = 1,
+    right_eye: bool = False,
 ) -> Source:
     """Take the image's pixels out of Blender; all that takes longer is left to the :class:`Source`.
 
@@ -70,13 +81,14 @@ def read_source(
         frame: of an image sequence: the number in the file's name; None for the one in its path.
         crop: the part that is wanted.
         shrink: see :class:`Source`.
+        right_eye: of a stereo render, take the right view instead of the left one.
 
     Raises:
         Failure: one sentence for each reason why there is nothing to decompose.
     """
     _check_kind(image)
-    with _readable(image, frame) as readable:
-        return _take(image, readable, crop, shrink)
+    with _readable(image, frame) as (readable, pair):
+        return _take(image, readable, crop, shrink, int(right_eye) if pair else None)
 
 
 def mark_as_srgb(image: bpy.types.Image) -> None:
@@ -96,7 +108,7 @@ def size_of(image: bpy.types.Image) -> tuple[int, int]:
 
 
 def new_layer(name: str) -> bpy.types.Image:
-    """An image for :func:`fill_layer`, linear Rec.709, kept on saving; never replaces one.
+    """An image for :func:`fill_layer`, linear Rec.709, which is saved only while something uses it; never replaces one.
 
     Args:
         name: as :func:`layer_name` makes it; Blender adds .001 where it is taken.
@@ -104,7 +116,6 @@ def new_layer(name: str) -> bpy.types.Image:
     image: Any = bpy.data.images.new(name, 1, 1, alpha=True, float_buffer=True)
     try:
         image.colorspace_settings.name = LINEAR
-        image.use_fake_user = True
     except BaseException:
         bpy.data.images.remove(image)  # no half-made datablock stays
         raise
@@ -134,14 +145,29 @@ def fill_layer(image: bpy.types.Image, data: bytes, alpha: bool, properties: Map
         if isinstance(value, bytes):
             target.pop(key, None)  # Blender cuts bytes that replace others at their first zero
         target[key] = value
+    target[CONTENT] = uuid.uuid4().hex
     target.update_tag()
+
+
+def fill_neutral(image: bpy.types.Image, component: str) -> None:
+    """Let an image leave a picture alone wherever it is used as that component."""
+    known = components.COMPONENTS.get(component)
+    value = known.neutral if known is not None else 0.0
+    width, height = size_of(image)
+    picture = np.full((max(height, 1), max(width, 1), 3), value, np.float32)
+    fill_layer(image, encode_exr(picture), False)
 
 
 def layer_name(source: str, component: str) -> str:
     """``photo.png`` and ``albedo`` → ``photo albedo``, short enough that Blender never cuts the component off."""
-    stem = re.sub(r"\.[A-Za-z][A-Za-z0-9]{2,3}$", "", source) or source
+    stem = stem_of(source)
     room = _LONGEST_NAME - len(component.encode()) - 1
     return f"{stem.encode()[:room].decode('utf-8', 'ignore').rstrip()} {component}"
+
+
+def stem_of(source: str) -> str:
+    """``photo.png`` → ``photo``; what is no ending stays."""
+    return re.sub(r"\.[A-Za-z][A-Za-z0-9]{2,3}$", "", source) or source
 
 
 def _check_kind(image: bpy.types.Image) -> None:
@@ -160,20 +186,24 @@ def _check_kind(image: bpy.types.Image) -> None:
 
 
 @contextmanager
-def _readable(image: bpy.types.Image, frame: int | None) -> Iterator[bpy.types.Image]:
-    """The image itself, or a copy for the moment where Blender has no pixels to hand out of it."""
+def _readable(image: bpy.types.Image, frame: int | None) -> Iterator[tuple[bpy.types.Image, bool]]:
+    """The image itself, or a copy for the moment where Blender has no pixels to hand out of it; and whether that shows
+    two views side by side."""
     if image.type == "RENDER_RESULT":
         with make_folder(bpy.app.tempdir or None) as folder:
-            path = Path(folder) / "render.exr"
-            _save_render(image, path)
+            path, pair = _save_render(image, Path(folder))
             with _loaded(path, LINEAR) as loaded:
-                yield loaded
+                stored: Any = loaded.pixels
+                if len(stored) == 0:  # only a single view's file is one that Blender writes and does not read
+                    words = "This render has several views, and not both that are called left and right."
+                    raise Failure("image_views", words, "Render these two, or turn Stereoscopy off.")
+                yield loaded, pair
     elif image.source == "SEQUENCE" and image.packed_file is None:
         path = _frame_path(image, frame)
         with _loaded(path, image.colorspace_settings.name, image.alpha_mode) as loaded:
-            yield loaded
+            yield loaded, False
     else:
-        yield image
+        yield image, False
 
 
 @contextmanager
@@ -188,15 +218,20 @@ def _loaded(path: Path, space: str, alpha_mode: str | None = None) -> Iterator[b
         bpy.data.images.remove(loaded)
 
 
-def _save_render(image: bpy.types.Image, path: Path) -> None:
+def _save_render(image: bpy.types.Image, folder: Path) -> tuple[Path, bool]:
+    """The file of a render, and whether the left and the right view are side by side in it."""
     scene = bpy.context.scene
-    try:
-        with saving_linear_exr(scene):
+    # Before it has been saved once, Blender does not know a render of two views for one.
+    for turn, views in enumerate(("STEREO_3D", "STEREO_3D", "INDIVIDUAL")):
+        path = folder / f"{turn}.exr"
+        with contextlib.suppress(RuntimeError), saving_linear_exr(scene, views):
             image.save_render(str(path), scene=scene)
-    except RuntimeError as error:
-        raise Failure("image_empty", "There is no render yet.", "Render an image first.") from error
-    if not path.is_file():
+        if path.is_file():
+            return path, views == "STEREO_3D" and bool(image.is_stereo_3d)
+    found = sorted(folder.iterdir())
+    if not found:
         raise Failure("image_empty", "There is no render yet.", "Render an image first.")
+    return found[-1], False
 
 
 def shown_frame(image: bpy.types.Image, image_user: bpy.types.ImageUser) -> int | None:
@@ -220,16 +255,20 @@ def _frame_path(image: bpy.types.Image, frame: int | None) -> Path:
     return path
 
 
-def _take(image: bpy.types.Image, readable: Any, crop: Fractions | None, shrink: int) -> Source:
+def _take(image: bpy.types.Image, readable: Any, crop: Fractions | None, shrink: int, eye: int | None) -> Source:
+    """``eye``: of two views side by side, the left (0) or the right (1) one; None for a picture of one view."""
     width, height = readable.size  # loads the file, if that has not happened yet
     channels = readable.channels
     stored: Any = readable.pixels if width and height and readable.has_data else ()
     if len(stored) == 0 or len(stored) != width * height * channels:
         raise Failure("image_empty", f"The image '{image.name}' has no pixels.", _why_empty(image))
     encoded = _is_encoded(image, readable)
-    box = _box(crop, width, height)
     flat = np.empty(width * height * channels, dtype=np.float32)
     stored.foreach_get(flat)
+    if eye is not None:
+        width //= 2
+        flat = np.ascontiguousarray(flat.reshape(height, 2, width * channels)[:, eye]).ravel()
+    box = _box(crop, width, height)
     if image.type == "COMPOSITING" and (width, height) == _UNCOMPUTED and not flat.any():
         raise Failure("image_empty", "The compositor has not computed the Viewer yet.", _COMPUTE_IT)
     premultiplied = readable.is_float and readable.alpha_mode != "CHANNEL_PACKED"

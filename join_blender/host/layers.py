@@ -1,104 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A decomposition's layers as datablocks: small ones while the engine works, then the same ones in full.
+"""A decomposition's layers on their way into Blender: small ones while the engine works, then the same ones in full.
 
-What belongs together is found by custom properties, never by name or pointer: between two steps the user may rename
-things, undo, or load another file, and a pointer would then be a crash.
-
-Every finished layer carries:
-
-- ``join_set``: what the layers of one decomposition have in common; ``join_component``; ``join_source``, the name of
-  the image; ``join_part``, left, top, right, bottom of the part that was taken, in pixels, where it was not all;
-  ``join_frame``, the number of the file in an image sequence;
-- ``join_bank``, ``join_bank_sha256``, ``join_bank_path``, ``join_preset``, ``join_seed``, ``join_settings`` and
-  ``join_metrics`` (JSON);
-- ``join_formula``: how the layers make the image, see :mod:`join_blender.engine.vocabulary` (JSON);
-- ``join_decomposition``: bytes of a ``.join`` file with the codes and small layers, for relighting.
+What belongs together is found by custom properties (see :mod:`.sets`) and never by pointer: between two steps the user
+may rename things, undo, or load another file, and a pointer would then be a crash. Until all layers of a job are there
+they are marked, so that no file is saved with them; an update of an older set begins only when all are at hand.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import bpy
 
 from ..engine.decomposition import Decomposition, Layer
-from ..engine.failure import Failure
 from ..engine.job import State
 from ..engine.protocol import Message
-from ..engine.vocabulary import Formula, read_formula
-from . import compositor, images
-
-SET, COMPONENT, SOURCE, PREVIEW = "join_set", "join_component", "join_source", "join_preview"
-FORMULA = "join_formula"
-RELIT = "join_relit"
-"""On a layer whose light was moved: the values that its pixels show, see :mod:`.relight`."""
-VIEW = "join_view"
-"""On images that are made of a set and no part of it: the error view, the split view."""
-VIEW_OF = "join_view_of"
-"""On those: the name of the image that was decomposed."""
-
-
-def all_images() -> list[Any]:
-    """Every image of the file, as something that may carry custom properties."""
-    return list(bpy.data.images)
-
-
-def layers_of(set_id: str) -> dict[str, bpy.types.Image]:
-    """The layers of one set, by component; previews included."""
-    return {image[COMPONENT]: image for image in all_images() if image.get(SET) == set_id and COMPONENT in image}
-
-
-def formula_of(set_id: str) -> Formula:
-    """How the layers of a set make the image."""
-    layers: dict[str, Any] = dict(layers_of(set_id))
-    told = next((image[FORMULA] for image in layers.values() if FORMULA in image), "null")
-    try:
-        return read_formula(json.loads(str(told)), layers)
-    except ValueError:
-        return read_formula(None, layers)
-
-
-def is_unusual(layer: bpy.types.Image) -> bool:
-    """Whether the engine has said that the picture is unlike what its bank knows."""
-    return bool(_mapping(json.loads(str(layer.get("join_metrics", "{}")))).get("unusual"))
-
-
-def latest_set(source: str) -> str | None:
-    """The set that was last made of an image; previews do not count."""
-    made = [
-        (float(image.get("join_time", 0.0)), str(image[SET]))
-        for image in all_images()
-        if image.get(SOURCE) == source and COMPONENT in image and SET in image and PREVIEW not in image
-    ]
-    return max(made)[1] if made else None
-
-
-def set_of(image: Any) -> str | None:
-    """The set that an image belongs to: as a layer, as a view of it, or as the source of its latest."""
-    if image is None:
-        return None
-    return str(image[SET]) if SET in image else latest_set(image.name)
-
-
-def input_of(image: Any) -> Any:
-    """What to decompose while that image is shown: of a layer, or of a view of it, what it was made of."""
-    source = image.get(SOURCE) or image.get(VIEW_OF)
-    return images.image_named(source) or image if source is not None else image
-
-
-def source_of(set_id: str) -> str:
-    """The name of the image that a set was made of."""
-    return next((str(image[SOURCE]) for image in all_images() if image.get(SET) == set_id and SOURCE in image), "")
-
-
-def is_finished(set_id: str | None) -> bool:
-    """Whether a set has layers, and none of them is a preview."""
-    layers = layers_of(set_id) if set_id is not None else {}
-    return bool(layers) and not any(image.get(PREVIEW) for image in layers.values())
+from . import compositor, editors, images, relight, relight_values, sets
+from .sets import COMPONENT, FORMULA, INPUT, LABEL, PREVIEW, RUN, SET, SOURCE, TIME, mapping
 
 
 @dataclass
@@ -107,106 +28,165 @@ class LayerSet:
 
     Args:
         job: the decomposition.
-        scene: the scene that gets the compositor's nodes; empty for none.
-        update: the set whose images get the new content; None for new images.
+        source: the session's number of the image that is decomposed; 0 for none.
+        update: the key of the set whose images get the new content; None for new images.
     """
 
     job: Decomposition
-    scene: str
+    source: int = 0
     update: str | None = None
     names: list[str] = field(default_factory=list)
     """Of the layers, once all are there."""
     _written: set[str] = field(default_factory=set)
     _held: list[Layer] = field(default_factory=list)
+    _preview: list[Layer] = field(default_factory=list)
+    _shown: list[tuple[tuple[str, int], str]] = field(default_factory=list)
+    """While a file is saved: the editors that show a layer, and which."""
 
     def step(self) -> bool:
-        """Put what is ready into the file, at most one finished layer; whether that was anything. When the layers and
-        their nodes are all there, the job is finished, and :attr:`names` known.
+        """Put what is ready into the file, at most one finished layer; whether that was anything. When all layers are
+        there, the job is finished, and :attr:`names` known.
 
         Raises:
-            Failure: ``result_undone``, and what the job's layers raise.
+            Failure: what the job's layers raise, and ``layers_linked``.
         """
         job = self.job
         if job.state is not State.READING:
             preview = job.take_preview()
-            for layer in preview:
-                self._show_preview(layer)
+            if preview:
+                self._preview = preview
+                self._show_preview()
             return bool(preview)
         layer = job.take_layer()
         if layer is not None:
-            # One that replaces older work waits for the others, so that a failure meanwhile leaves the old ones whole.
             self._held.append(layer)
+        # What replaces older work waits until all is at hand, so that a failure meanwhile leaves that whole.
         if self._held and (self.update is None or job.all_taken):
+            self._begin_update()
             self._write(self._held.pop(0))
             return True
         if job.all_taken:
             self._complete()
         return False
 
-    def _complete(self) -> None:
-        """What remains to be done once all layers are written, a piece at a time."""
-        found: dict[str, Any] = dict(layers_of(self.job.id))
-        if gone := [name for name in self._written if name not in found or PREVIEW in found[name]]:
-            self.job.take_again(gone)  # an undo took them
-        elif self._add_nodes():
-            self.names = [image.name for image in self._layers().values()]
-            self.job.finish()
+    @property
+    def key(self) -> str:
+        """Of the set that the layers are in, or will be."""
+        return self.update or self.job.id
 
-    def _show_preview(self, layer: Layer) -> None:
-        """Let a small layer appear, or sharpen."""
-        image = layers_of(self.job.id).get(layer.component) or self._new(layer.component)
-        images.fill_layer(image, layer.data, layer.alpha, {**self._identity(layer.component), PREVIEW: True})
+    def preview_of(self, component: str) -> Any:
+        """The layer of that component while the job is at work, or another where it has none; None before the first."""
+        layers = sets.layers_of(self.job.id) or (sets.layers_of(self.update) if self.job.committed else {})
+        return layers.get(component) or next(iter(layers.values()), None)
+
+    def _begin_update(self) -> None:
+        """From here on the job cannot be stopped: half of an older set would be lost."""
+        if self.update is None:
+            return
+        if not sets.layers_of(self.update):
+            self.update = None  # it was removed meanwhile
+            return
+        sets.refuse_linked(self.update)
+        self.job.committed = True
+
+    def _complete(self) -> None:
+        """All layers are written: what an undo took of them is written again, else the set is whole."""
+        layers = sets.layers_of(self.key)
+        if gone := [name for name in self._written if name not in layers or layers[name].get(RUN) != self.job.id]:
+            self.job.take_again(gone)
+            return
+        if self.update is not None:
+            relight.forget_originals(self.update)
+            relight_values.forget(self.update)
+            retired = self._retired(layers)
+            compositor.follow(layers, sets.formula_of(self.update), retired)
+            sets.remove_images(image for image in retired.values() if image.users == 0)
+            sets.remove_images(i for i in sets.all_images() if i.get(SET) == self.job.id and PREVIEW in i)
+            layers = sets.layers_of(self.update)
+        for image in layers.values():
+            image.pop(PREVIEW, None)
+            image.use_fake_user = True
+        sets.choose(self.key)
+        self.names = [image.name for image in layers.values()]
+        self.job.finish()
+
+    def _retired(self, layers: dict[str, Any]) -> dict[str, Any]:
+        """Take what the new run does not know out of the set. Where the user has put such a layer to use it stays, with
+        the value at which it leaves the picture alone."""
+        retired = {name: layers.pop(name) for name in list(layers) if name not in self._written}
+        for component, image in retired.items():
+            images.fill_neutral(image, component)
+            for name in [name for name in image.keys() if name.startswith("join_")]:  # noqa: SIM118, no mapping
+                del image[name]
+            image.use_fake_user = False
+        return retired
+
+    def _show_preview(self) -> None:
+        """Let the small layers appear, or sharpen."""
+        for layer in self._preview:
+            image = sets.layers_of(self.job.id).get(layer.component) or self._new(layer.component)
+            properties = {SET: self.job.id, COMPONENT: layer.component, SOURCE: self.job.name, PREVIEW: True}
+            images.fill_layer(image, layer.data, layer.alpha, properties)
+            self._point_at_input(image)
 
     def _write(self, layer: Layer) -> None:
         """Write a finished layer, over its preview or over the layer that it updates."""
         target = self._target(layer.component) or self._new(layer.component)
         images.fill_layer(target, layer.data, layer.alpha, self._properties(layer.component))
-        for mark in (PREVIEW, RELIT):  # the light of an earlier run is gone with its pixels
-            target.pop(mark, None)
+        self._point_at_input(target)
+        target.pop(sets.RELIT, None)  # the light of an earlier run is gone with its pixels
+        if self.update is None:
+            target[PREVIEW] = True  # until the others are there
         self._written.add(layer.component)
 
-    def _add_nodes(self) -> bool:
-        """Make a piece of the nodes that recombine the layers, if any are wanted; True when all are there."""
-        scene: bpy.types.Scene | None = bpy.data.scenes.get(self.scene)
-        if scene is None or self.update is not None:
-            return True
-        return compositor.add_layers_step(scene, self._title, self._layers(), formula_of(self.job.id))
+    def finish_update(self) -> None:
+        """Write the rest of an update that has begun, now."""
+        while self.job.committed and not self.job.ended:
+            self.step()
 
-    @property
-    def _title(self) -> str:
-        return f"JoIN: {self.job.name}"
+    def hide(self) -> None:
+        """Before the file is saved: take the layers of this job out of it; :meth:`show_again` brings them back."""
+        self.finish_update()
+        unfinished = [image for image in sets.all_images() if image.get(SET) == self.job.id and PREVIEW in image]
+        self._shown = [(place, str(unfinished[number][COMPONENT])) for place, number in editors.showing(unfinished)]
+        sets.remove_images(unfinished, self._input())
 
-    def _layers(self) -> dict[str, bpy.types.Image]:
-        """The finished layers. Raises Failure ``result_undone``."""
-        layers = {name: image for name, image in layers_of(self.job.id).items() if name in self._written}
-        if set(layers) != self._written:
-            raise Failure(
-                "result_undone", "The file was changed by an undo while the layers were written.", "Try again."
-            )
-        return layers
+    def show_again(self) -> None:
+        """After it. Full layers that were there already are written anew."""
+        if self.job.ended:
+            return
+        self._show_preview()
+        layers = sets.layers_of(self.job.id)
+        shown = [(place, component) for place, component in self._shown if component in layers]
+        pictures = [layers[component] for _, component in shown]
+        editors.show_again([(place, number) for number, (place, _) in enumerate(shown)], pictures)
 
     def discard(self) -> None:
-        """Remove what was made here; layers of an earlier run stay."""
-        made: list[Any] = list(layers_of(self.job.id).values())
-        for image in made:
-            if self.update is None or PREVIEW in image:
-                bpy.data.images.remove(image)
-        scene: bpy.types.Scene | None = bpy.data.scenes.get(self.scene)
-        if scene is not None:
-            compositor.drop_unfinished(scene, self._title)
+        """Remove what was made here; layers of an earlier run stay. Editors go back to the image."""
+        self.finish_update()
+        doomed = [image for image in sets.all_images() if image.get(SET) == self.job.id and PREVIEW in image]
+        sets.remove_images(doomed, self._input())
         self._written.clear()
         self._held.clear()
 
-    def _new(self, component: str) -> bpy.types.Image:
-        image = images.new_layer(images.layer_name(self.job.name, component))
-        for key, value in self._identity(component).items():
-            image[key] = value
+    def _input(self) -> Any:
+        return editors.image_of_number(self.source) if self.source else None
+
+    def _new(self, component: str) -> Any:
+        name = str(self._old_label() or self.job.name)
+        image: Any = images.new_layer(images.layer_name(name, component))
+        image[SET], image[COMPONENT], image[SOURCE] = self.job.id, component, self.job.name
         return image
 
-    def _target(self, component: str) -> bpy.types.Image | None:
+    def _old_label(self) -> str:
+        """What the user has called the set that is updated."""
+        layers = sets.layers_of(self.update)
+        return next((str(image[LABEL]) for image in layers.values() if LABEL in image), "")
+
+    def _target(self, component: str) -> Any:
         """The image that shall hold a finished layer."""
-        own = layers_of(self.job.id).get(component)
-        old = layers_of(self.update).get(component) if self.update is not None else None
+        own = sets.layers_of(self.job.id).get(component)
+        old = sets.layers_of(self.update).get(component)
         if old is None:
             return own
         if own is not None and own != old:  # a preview beside it; whoever looks at that, looks at the layer from now on
@@ -214,14 +194,19 @@ class LayerSet:
             bpy.data.images.remove(own)
         return old
 
-    def _identity(self, component: str) -> dict[str, Any]:
-        return {SET: self.job.id, COMPONENT: component, SOURCE: self.job.name}
+    def _point_at_input(self, image: Any) -> None:
+        source = self._input()
+        if source is not None:
+            image[INPUT], image[SOURCE] = source, source.name
 
     def _properties(self, component: str) -> dict[str, Any]:
         result: Message = self.job.result or {}
-        bank = _mapping(result.get("bank"))
+        bank = mapping(result.get("bank"))
         properties = {
-            **self._identity(component),
+            SET: self.key,
+            RUN: self.job.id,
+            COMPONENT: component,
+            SOURCE: self.job.name,
             "join_bank": str(bank.get("name", "")),
             "join_bank_sha256": str(bank.get("sha256", "")),
             "join_bank_path": self.job.options.bank or "",
@@ -229,18 +214,16 @@ class LayerSet:
             "join_preset": self.job.options.preset,
             "join_seed": self.job.options.seed,
             FORMULA: json.dumps(result.get("formula")),
-            "join_settings": json.dumps(_mapping(result.get("settings"))),
-            "join_metrics": json.dumps(_mapping(result.get("metrics"))),
-            "join_time": time.time(),
+            "join_settings": json.dumps(mapping(result.get("settings"))),
+            "join_metrics": json.dumps(mapping(result.get("metrics"))),
+            TIME: time.time(),
         }
+        if label := self._old_label():
+            properties[LABEL] = label
         if compact := self.job.compact():
-            properties["join_decomposition"] = compact
+            properties[sets.DECOMPOSITION] = compact
         if self.job.part is not None:
             properties["join_part"] = list(self.job.part)
         if self.job.frame is not None:
             properties["join_frame"] = self.job.frame
         return properties
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

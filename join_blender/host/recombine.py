@@ -19,51 +19,32 @@ from .versions import new_math, new_mix
 
 GROUP_NAME = "JoIN Recombine"
 FORMULA = "join_formula"
-COMPONENTS, VERSION, BUILT = "join_components", "join_version", "join_built"
-"""Custom properties by which a group is found again, whatever it is called, beside that of its formula; the last one is
-on an unfinished group, and says how many of its components are there."""
+COMPONENTS, VERSION = "join_components", "join_version"
+"""Custom properties by which a group is found again, whatever it is called, beside that of its formula."""
 _CURRENT = 3
 
 _COLUMN, _ROW = 220, 420
 
 
-def add_group_step(formula: Formula) -> bpy.types.NodeTree | None:
-    """The group for this formula; its inputs are in the order of the components. Where the file has none yet, each call
-    makes a piece of it and returns None: the whole at once would keep Blender waiting.
-
-    Between two pieces anything may happen, such as an undo: what is there already is found anew each time.
-    """
-    components = components_in(formula)
-    group = _find(formula)
-    if group is None:
-        group = bpy.data.node_groups.new(GROUP_NAME, "CompositorNodeTree")
-        group[COMPONENTS], group[FORMULA] = list(components), json.dumps(formula)
-        group[VERSION], group[BUILT] = _CURRENT, 0
-        _add_sockets(group, formula)
-        group.nodes.new("NodeGroupInput").location = (-_COLUMN, 0.0)
-        exit_ = group.nodes.new("NodeGroupOutput")
-        exit_.location = ((7 + len(components)) * _COLUMN, 0.0)
-    elif BUILT not in group:
-        return group
-    elif group[BUILT] < len(components):
-        name = components[group[BUILT]].capitalize()
-        entry = next(node for node in group.nodes if node.bl_idname == "NodeGroupInput")
-        _add_grading(group, entry.outputs, name, -group[BUILT] * _ROW)
-        group[BUILT] += 1
-    else:
-        exit_ = next(node for node in group.nodes if node.bl_idname == "NodeGroupOutput")
-        group.links.new(_add_formula(group, formula), exit_.inputs[0])
-        del group[BUILT]
-    return None
-
-
-def _find(formula: Formula) -> Any:
-    """The group for this formula, finished or not; None where there is none."""
-    wanted = json.dumps(formula)
-    for known in bpy.data.node_groups:
-        if known.bl_idname == "CompositorNodeTree" and known.get(FORMULA) == wanted and known.get(VERSION) == _CURRENT:
+def group_for(formula: Formula) -> bpy.types.NodeTree:
+    """The group for this formula, made where the file has none; its inputs are in the order of the components."""
+    wanted, components = json.dumps(formula), components_in(formula)
+    groups: Any = bpy.data.node_groups
+    for known in groups:
+        ours = known.bl_idname == "CompositorNodeTree" and known.library is None and "join_built" not in known
+        if ours and known.get(FORMULA) == wanted and known.get(VERSION) == _CURRENT:
             return known
-    return None
+    group: Any = bpy.data.node_groups.new(GROUP_NAME, "CompositorNodeTree")
+    group[COMPONENTS], group[FORMULA], group[VERSION] = list(components), wanted, _CURRENT
+    _add_sockets(group, formula)
+    entry = group.nodes.new("NodeGroupInput")
+    entry.location = (-_COLUMN, 0.0)
+    for row, component in enumerate(components):
+        _add_grading(group, entry.outputs, component.capitalize(), -row * _ROW)
+    exit_ = group.nodes.new("NodeGroupOutput")
+    exit_.location = ((7 + len(components)) * _COLUMN, 0.0)
+    group.links.new(_add_formula(group, formula), exit_.inputs[0])
+    return group
 
 
 def _add_formula(group: Any, formula: Formula) -> Any:

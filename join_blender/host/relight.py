@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The light of a set of layers, as datablocks: the layer itself is what is relit, so that everything that uses it
-follows; its original is kept in a hidden image beside it.
+follows; its original is kept in a hidden image beside it, at which it points.
 
 A relit layer carries ``join_relit``, the values that its pixels show (JSON). An undo or a reload takes pixels and
 values back together, so it can always be trusted.
@@ -20,25 +20,35 @@ from ..engine.exr import encode_exr
 from ..engine.failure import Failure
 from ..engine.relight import Edits, StoredDecomposition
 from . import images
-from .layers import COMPONENT, PREVIEW, RELIT, SET, layers_of
-
-ORIGINAL = "join_original"
-"""On a hidden image: the component of whose layer it is the original."""
-DECOMPOSITION = "join_decomposition"
+from .sets import (
+    COMPONENT,
+    DECOMPOSITION,
+    KEPT,
+    ORIGINAL,
+    RELIT,
+    SET,
+    all_images,
+    is_finished,
+    key_of,
+    layers_of,
+    missing_layers,
+    refuse_linked,
+)
 
 
 def can_relight(set_id: str | None) -> bool:
-    """Whether a set is whole and knows its codes."""
-    layers = layers_of(set_id) if set_id else {}
-    return bool(layers) and all(image.get(DECOMPOSITION) and not image.get(PREVIEW) for image in layers.values())
+    """Whether a set is done and knows its codes."""
+    return is_finished(set_id) and all(image.get(DECOMPOSITION) for image in layers_of(set_id).values())
 
 
 def stored_decomposition(set_id: str) -> StoredDecomposition:
     """What the engine needs to relight a set.
 
     Raises:
-        Failure: ``relight_impossible``.
+        Failure: ``relight_impossible``, ``layers_linked``, ``layers_missing``.
     """
+    refuse_linked(set_id)
+    refuse_incomplete(set_id)
     layers = layers_of(set_id)
     if not can_relight(set_id):
         raise Failure(
@@ -47,6 +57,8 @@ def stored_decomposition(set_id: str) -> StoredDecomposition:
             "Decompose the image again: then they keep it in the file.",
         )
     kept = originals(set_id)
+    if any(shown_edits(set_id, [name]) != () and name not in kept for name in layers):
+        raise Failure("relight_impossible", "The original light of these layers is gone.", "Decompose the image again.")
     first = next(iter(layers.values()))
     return StoredDecomposition(
         bytes(first[DECOMPOSITION]),
@@ -56,9 +68,21 @@ def stored_decomposition(set_id: str) -> StoredDecomposition:
     )
 
 
-def originals(set_id: str) -> dict[str, bpy.types.Image]:
+def refuse_incomplete(set_id: str) -> None:
+    """Raise Failure ``layers_missing`` for a set that has lost a layer."""
+    if gone := missing_layers(set_id):
+        words = f"The layer {gone[0]} is" if len(gone) == 1 else f"The layers {' and '.join(gone)} are"
+        raise Failure("layers_missing", f"{words} gone from this set.", "Press Bring Back in the list of sets.")
+
+
+def originals(set_id: str) -> dict[str, Any]:
     """The hidden originals of a set, by component."""
-    return {image[ORIGINAL]: image for image in bpy.data.images if image.get(SET) == set_id and image.get(ORIGINAL)}
+    pointed = {name: layer.get(KEPT) for name, layer in layers_of(set_id).items()}
+    found = {name: image for name, image in pointed.items() if image is not None}
+    for image in all_images():  # where the layer is gone, or the file older than the pointers
+        if image.get(ORIGINAL) and key_of(image) == set_id:
+            found.setdefault(str(image[ORIGINAL]), image)
+    return found
 
 
 def keep_original(set_id: str, component: str) -> bool:
@@ -68,16 +92,41 @@ def keep_original(set_id: str, component: str) -> bool:
     if layer is None or component in originals(set_id):
         return False
     hidden = images.new_layer(f".{layer.name[:50]} original")
-    properties = {SET: set_id, ORIGINAL: component}
+    properties = {SET: layer[SET], ORIGINAL: component}
     images.fill_layer(hidden, layer_bytes(layer), layer.alpha_mode == "CHANNEL_PACKED", properties)
+    layer[KEPT] = hidden
     return True
 
 
+def forget_originals(set_id: str) -> None:
+    """The set has got new pixels: those of before are no originals any more."""
+    for layer in layers_of(set_id).values():
+        layer.pop(KEPT, None)
+    for image in [i for i in all_images() if i.get(ORIGINAL) and key_of(i) == set_id]:
+        bpy.data.images.remove(image)
+
+
+def bring_back(set_id: str) -> list[str]:
+    """Make layers that were deleted anew, of their hidden originals; those for which there is none."""
+    kept, layers = originals(set_id), layers_of(set_id)
+    pattern = next(iter(layers.values()))
+    for component in [name for name in missing_layers(set_id) if name in kept]:
+        name = pattern.name.replace(f" {pattern[COMPONENT]}", f" {component}")
+        layer: Any = images.new_layer(name)
+        own = {key: pattern[key] for key in pattern.keys() if key not in (RELIT, KEPT)}  # noqa: SIM118, no mapping
+        properties = {key: bytes(value) if key == DECOMPOSITION else value for key, value in own.items()}
+        hidden = kept[component]
+        images.fill_layer(layer, layer_bytes(hidden), hidden.alpha_mode == "CHANNEL_PACKED", properties)
+        layer[COMPONENT], layer[KEPT], layer.use_fake_user = component, hidden, True
+    return missing_layers(set_id)
+
+
 def _remove_orphans() -> None:
-    """Originals whose layers were deleted, or belong to another run now: nobody would ever see them again."""
+    """Originals whose layers were deleted: nobody would ever see them again."""
     alive = {image.get(SET) for image in bpy.data.images if image.get(COMPONENT)}
     for image in [image for image in bpy.data.images if image.get(ORIGINAL) and image.get(SET) not in alive]:
-        bpy.data.images.remove(image)
+        if image.library is None:
+            bpy.data.images.remove(image)
 
 
 def shown_edits(set_id: str, components: Iterable[str]) -> Edits | None:
@@ -94,7 +143,7 @@ def shown_edits(set_id: str, components: Iterable[str]) -> Edits | None:
 
 def next_to_write(set_id: str, components: Iterable[str], edits: Edits) -> str | None:
     """The first of these components whose layer shows something else than ``edits``; the albedo never shows any."""
-    layers: dict[str, Any] = dict(layers_of(set_id))
+    layers = layers_of(set_id)
     wanted = json.dumps(edits)
     behind = (name for name in components if name in layers and layers[name].get(RELIT, "[]") != wanted)
     return next((name for name in behind if name != "albedo"), None)
@@ -134,13 +183,6 @@ def layer_pixels(image: bpy.types.Image) -> np.ndarray:
     flat = np.empty(len(stored), dtype=np.float32)
     stored.foreach_get(flat)
     return flat.reshape(height, width, 4)[::-1]
-
-
-def label_of(set_id: str) -> str:
-    """What the set is called: its image's name, with the number that tells its layers from those of other runs."""
-    layers = layers_of(set_id)
-    image = layers.get("shading") or next(iter(layers.values()), None)
-    return image.name.replace(f" {image[COMPONENT]}", "") if image is not None else ""
 
 
 def _bank(layer: bpy.types.Image) -> str | None:

@@ -8,17 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import bpy
+
 from ..engine.relight import Edits
-from . import undo
-from .layers import layers_of
-from .relight import label_of
+from . import relight, undo
+from .sets import label_of, layers_of
 
 _filling = False
 
 
 def find(scene: Any, set_id: str | None) -> Any:
     """The scene's values for a set, or None."""
-    return next((item for item in scene.join_relights if item.set_id == set_id), None)
+    return next((item for item in scene.join_relights if set_id and item.set_id == set_id), None)
 
 
 def items_of(scene: Any) -> list[Any]:
@@ -45,9 +46,10 @@ def components_of(item: Any) -> list[str]:
 
 def add_item(scene: Any, set_id: str, directions: list[dict[str, Any]]) -> Any:
     """The scene's values for a set, one per direction; amounts are kept where they were there before."""
-    item = find(scene, set_id)
+    item = find(scene, set_id) or next((item for item in scene.join_relights if not item.set_id), None)
     if item is None:
         item = scene.join_relights.add()
+    if item.set_id != set_id:
         taken = {other.name for other in scene.join_relights}
         label = label_of(set_id)
         item.name, item.set_id = f"{label} {set_id[:6]}" if label in taken else label, set_id
@@ -55,8 +57,25 @@ def add_item(scene: Any, set_id: str, directions: list[dict[str, Any]]) -> Any:
     with _quietly():
         item.values.clear()
         _add_values(item, directions, before)
+    for component in components_of(item):  # now, so that an undo never comes to a time without them
+        relight.keep_original(set_id, component)
     undo.include_everything()
     return item
+
+
+def forget(set_id: str) -> None:
+    """A set has got other layers, or none: its values are about directions that are gone. The item stays, empty, as
+    animations name items by their number; one of a set that is gone is used again."""
+    scenes: Any = bpy.data.scenes
+    for scene in scenes:
+        item = find(scene, set_id)
+        if item is None:
+            continue
+        with _quietly():
+            item.values.clear()
+            item.show_original = False
+        if not layers_of(set_id):
+            item.set_id = ""
 
 
 def set_amounts(item: Any, amounts: Sequence[float]) -> None:

@@ -23,6 +23,9 @@ COMPOSITOR_IS_GROUP = bpy.app.version >= (5, 0, 0)
 _OUTPUT = "NodeGroupOutput" if COMPOSITOR_IS_GROUP else "CompositorNodeComposite"
 
 
+_PAIR = {"display_mode": "SIDEBYSIDE", "use_squeezed_frame": False, "use_sidebyside_crosseyed": False}
+
+
 @dataclass(frozen=True)
 class Mix:
     """A node of two operands, whatever its sockets are called in this version."""
@@ -40,17 +43,29 @@ def working_space() -> str:
 
 
 @contextmanager
-def saving_linear_exr(scene: Any) -> Iterator[None]:
-    """Inside, what the scene saves is a 32-bit RGBA EXR, which gets no view transform; then all is as before."""
+def saving_linear_exr(scene: Any, views: str) -> Iterator[None]:
+    """Inside, what the scene saves is a 32-bit RGBA EXR, which gets no view transform; then all is as before.
+
+    Args:
+        views: of a render of several views: ``STEREO_3D`` puts the left and the right one side by side; ``INDIVIDUAL``
+            makes a file for each, which Blender before 5.0 does not read again.
+    """
     settings = scene.render.image_settings
-    names = [name for name in ("media_type", "file_format", "color_mode", "color_depth") if hasattr(settings, name)]
-    before = {name: getattr(settings, name) for name in names}
+    names = ("media_type", "file_format", "color_mode", "color_depth", "views_format")
+    before = {name: getattr(settings, name) for name in names if hasattr(settings, name)}
+    stereo = settings.stereo_3d_format
+    pair = {name: getattr(stereo, name) for name in _PAIR}
     try:
         if "media_type" in before:
             settings.media_type = "IMAGE"
         settings.file_format, settings.color_mode, settings.color_depth = "OPEN_EXR", "RGBA", "32"
+        settings.views_format = views
+        for name, value in _PAIR.items():
+            setattr(stereo, name, value)
         yield
     finally:
+        for name, value in pair.items():
+            setattr(stereo, name, value)
         for name, value in before.items():  # in this order: each allows only some values of the next
             setattr(settings, name, value)
 
@@ -61,28 +76,56 @@ def compositor_tree(scene: Any) -> bpy.types.NodeTree | None:
     return tree if tree is not None and len(tree.nodes) else None
 
 
-def create_compositor_tree(scene: Any) -> bpy.types.NodeTree:
-    """A compositor tree for a scene without one, with nothing but an output node."""
+def create_compositor_tree(scene: Any, with_scene: bool = True) -> bpy.types.NodeTree:
+    """A compositor tree for a scene without one, with an output node, and with the scene's render in it, as Blender
+    makes one itself."""
     if not COMPOSITOR_IS_GROUP:
         scene.use_nodes = True  # makes a tree with default nodes
-        scene.node_tree.nodes.clear()
-        scene.node_tree.nodes.new(_OUTPUT)
-        return scene.node_tree
-    tree: Any = scene.compositing_node_group or bpy.data.node_groups.new("Compositing Nodes", "CompositorNodeTree")
-    if not any(_is_output(item) for item in tree.interface.items_tree):
-        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
-    scene.compositing_node_group = tree
-    tree.nodes.new(_OUTPUT)
+        tree: Any = scene.node_tree
+        tree.nodes.clear()
+    else:
+        tree = scene.compositing_node_group or bpy.data.node_groups.new("Compositing Nodes", "CompositorNodeTree")
+        scene.compositing_node_group = tree
+    output = _create_output(tree)
+    if with_scene:
+        render = tree.nodes.new("CompositorNodeRLayers")
+        render.scene = scene
+        tree.links.new(render.outputs[0], output.inputs[0])
     return tree
 
 
-def remove_compositor_tree(scene: Any) -> None:
-    """Undo :func:`create_compositor_tree`."""
-    if COMPOSITOR_IS_GROUP:
-        bpy.data.node_groups.remove(scene.compositing_node_group)
-    else:
-        scene.node_tree.nodes.clear()
-        scene.use_nodes = False
+def own_compositor_tree(scene: Any, even_from_scenes: bool) -> tuple[bpy.types.NodeTree, bool]:
+    """The scene's tree, and whether it had to be copied for this scene first: one that is linked from another file
+    cannot be changed, and (``even_from_scenes``) one that other scenes use shall not."""
+    if not COMPOSITOR_IS_GROUP:
+        return scene.node_tree, False
+    tree = scene.compositing_node_group
+    scenes: Any = bpy.data.scenes
+    shared = sum(other.compositing_node_group == tree for other in scenes) > 1
+    if tree.library is None and not (shared and even_from_scenes):
+        return tree, False
+    scene.compositing_node_group = tree.copy()
+    return scene.compositing_node_group, True
+
+
+def use_compositor_tree(scene: Any) -> None:
+    """See that the scene's tree has an output, and that the scene renders through it."""
+    tree = scene.compositing_node_group if COMPOSITOR_IS_GROUP else scene.node_tree
+    if not COMPOSITOR_IS_GROUP:
+        scene.use_nodes = True
+    scene.render.use_compositing = True
+    if compositor_output(tree) is None:
+        _create_output(tree)
+
+
+def all_compositor_trees() -> list[Any]:
+    """Every tree of this file in which a compositor may have nodes, node groups included."""
+    groups: Any = bpy.data.node_groups
+    scenes: Any = bpy.data.scenes
+    trees = [tree for tree in groups if tree.bl_idname == "CompositorNodeTree" and tree.library is None]
+    if not COMPOSITOR_IS_GROUP:
+        trees += [scene.node_tree for scene in scenes if scene.node_tree is not None and scene.library is None]
+    return trees
 
 
 def compositor_output(tree: bpy.types.NodeTree) -> bpy.types.Node | None:
@@ -114,6 +157,14 @@ def new_math(tree: bpy.types.NodeTree, operation: str) -> Mix:
     node.operation = operation
     node.use_clamp = False
     return Mix(node, node.inputs[0], node.inputs[1], node.outputs[0])
+
+
+def _create_output(tree: Any) -> Any:
+    if COMPOSITOR_IS_GROUP and not any(_is_output(item) for item in tree.interface.items_tree):
+        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+    output = tree.nodes.new(_OUTPUT)
+    output.location = (520.0, 0.0)
+    return output
 
 
 def _is_output(item: Any) -> bool:

@@ -46,9 +46,10 @@ def register() -> None:
         bpy.utils.register_class(cls)
     _SCENE.join_intrinsics = bpy.props.PointerProperty(type=properties.JoinSettings)  # type: ignore[func-returns-value]
     relight.register()
+    for name, function in running.HANDLERS:  # before those that look at the layers after an undo
+        getattr(bpy.app.handlers, name).append(function)
     relight_updates.register()
     bpy.types.IMAGE_MT_image.append(panels.draw_image_menu)
-    bpy.app.handlers.load_pre.append(running.forget_file)
     image_editor.register()
 
 
@@ -59,7 +60,8 @@ def unregister() -> None:
     engine_state.abandon()
     kill_all()
     image_editor.unregister()
-    bpy.app.handlers.load_pre.remove(running.forget_file)
+    for name, function in running.HANDLERS:
+        getattr(bpy.app.handlers, name).remove(function)
     bpy.types.IMAGE_MT_image.remove(panels.draw_image_menu)
     relight.unregister()
     del _SCENE.join_intrinsics

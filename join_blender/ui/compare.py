@@ -1,23 +1,60 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looking at a decomposition: its layers, and the views that compare it with the input."""
+"""Looking at a decomposition: its layers, the views that compare it with the input, and the sets that there are."""
 
+from functools import partial
 from typing import Any
 
 import bpy
 
 from ..engine.failure import Failure
 from ..host import compare as host
-from ..host import layers as sets
+from ..host import compositor, editors, relight, relight_values, sets
 from ..host.images import image_named
-from . import running
+from . import decompose, running
 from .decompose import shown_image
 from .running import Outcome, report
 
 VIEWS = (
-    ("RECOMPOSED", "Recomposed", "What the layers make together"),
+    ("RECOMPOSED", "Recomposed", "What the layers make together, in the light that they have now"),
     ("SPLIT", "Split", "The left half of the input beside the right half of the recomposition"),
-    ("ERROR", "Error", "How far the recomposition is from the input, |input − recomposition|, brightened by the gain"),
+    (
+        "ERROR",
+        "Error",
+        "How far the decomposition is from the input: |input − recomposition| in the original light, times the gain",
+    ),
 )
+
+
+_refreshing: set[tuple[str, str]] = set()
+"""Set and kind of the views that are being made anew."""
+
+
+def refresh() -> None:
+    """Make the views anew that are shown and no longer of what the layers hold; scripts and background mode wait."""
+    for set_id, kind, gain in host.stale_views():
+        if (set_id, kind) in _refreshing:
+            continue
+        try:
+            ingredients = host.gather(set_id, kind)
+            if bpy.app.background:
+                host.show(ingredients.make(gain))
+                continue
+        except Failure:
+            continue  # a layer or the input is gone: the panel says so
+        _refreshing.add((set_id, kind))
+        running.later(partial(ingredients.make, gain), _refreshed, _not_refreshed)
+
+
+def _refreshed(view: host.View) -> None:
+    _refreshing.discard((view.set_id, view.kind))
+    if sets.is_finished(view.set_id):
+        host.show(view)
+    running.redraw()
+    refresh()  # the layers may have changed meanwhile
+
+
+def _not_refreshed(_failure: Failure) -> None:
+    _refreshing.clear()
 
 
 class JOIN_OT_show(bpy.types.Operator):
@@ -30,13 +67,18 @@ class JOIN_OT_show(bpy.types.Operator):
     image: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Image", description="Which", options={"SKIP_SAVE", "HIDDEN"}
     )
+    number: bpy.props.IntProperty(  # type: ignore[valid-type]
+        name="Number", description="Which, as several may be called the same", options={"SKIP_SAVE", "HIDDEN"}
+    )
 
     def execute(self, context: Any) -> Outcome:
         """Only the editor changes."""
-        image: Any = image_named(self.image)
+        image: Any = editors.image_of_number(self.number) if self.number else image_named(self.image)
         if image is None:
             return {"CANCELLED"}
         context.space_data.image = image
+        if sets.COMPONENT in image:
+            running.remember_look(str(image[sets.COMPONENT]))
         return {"FINISHED"}
 
 
@@ -67,10 +109,10 @@ class JOIN_OT_view(bpy.types.Operator):
             set_id = sets.set_of(image)
             if set_id is None:
                 raise Failure("image_missing", "This image was not decomposed.", "Decompose it first.")
-            ingredients = host.gather(set_id)
-            kind, gain = self.kind.lower(), self.gain
+            gain = self.gain
+            ingredients = host.gather(set_id, self.kind.lower())
             if bpy.app.background:
-                host.show(ingredients.make(kind, gain))
+                host.show(ingredients.make(gain))
                 return {"FINISHED"}
         except Failure as failure:
             return report(self, failure)
@@ -82,8 +124,213 @@ class JOIN_OT_view(bpy.types.Operator):
                 area.spaces.active.image = made
             running.redraw()
 
-        running.later(lambda: ingredients.make(kind, gain), show)
+        running.later(lambda: ingredients.make(gain), show)
         return {"FINISHED"}
 
 
-CLASSES: tuple[type, ...] = (JOIN_OT_show, JOIN_OT_view)
+class _OfSet:
+    """An operator on a set that is named by its key, as in the list; by an image, as in scripts; or else on the one
+    that is shown."""
+
+    def chosen(self, context: Any) -> str:
+        """Raises Failure where there is none."""
+        key = str(getattr(self, "key", ""))
+        if not key:
+            name = str(getattr(self, "image", ""))
+            key = sets.set_of(image_named(name) if name else shown_image(context)) or ""
+        if not sets.is_finished(key):
+            raise Failure("layers_missing", "There is no such set of layers.", "Decompose an image first.")
+        return key
+
+
+def _key_property() -> Any:
+    return bpy.props.StringProperty(name="Set", description="Its id", options={"SKIP_SAVE", "HIDDEN"})
+
+
+def _image_property() -> Any:
+    return bpy.props.StringProperty(
+        name="Image", description="A layer of the set; empty for the one that is shown", options={"SKIP_SAVE", "HIDDEN"}
+    )
+
+
+class JOIN_OT_set_show(_OfSet, bpy.types.Operator):
+    """Switch to these layers: the editor shows the one that it shows now, of this set"""
+
+    bl_idname = "join.set_show"
+    bl_label = "Switch to Set"
+    bl_options = {"UNDO"}
+
+    key: _key_property()  # type: ignore[valid-type]
+    image: _image_property()  # type: ignore[valid-type]
+
+    def execute(self, context: Any) -> Outcome:
+        """The set is the one that is meant from now on where its image is shown."""
+        try:
+            key = self.chosen(context)
+        except Failure as failure:
+            return report(self, failure)
+        sets.choose(key)
+        space: Any = context.space_data
+        if space is not None and space.type == "IMAGE_EDITOR":
+            layers = sets.layers_of(key)
+            component = space.image.get(sets.COMPONENT) if space.image is not None else None
+            context.space_data.image = layers.get(component or running.looked_at) or next(iter(layers.values()))
+        return {"FINISHED"}
+
+
+class JOIN_OT_set_rename(_OfSet, bpy.types.Operator):
+    """Give these layers another name; what uses them goes on using them"""
+
+    bl_idname = "join.set_rename"
+    bl_label = "Rename Set"
+    bl_options = {"UNDO"}
+
+    key: _key_property()  # type: ignore[valid-type]
+    image: _image_property()  # type: ignore[valid-type]
+    name: bpy.props.StringProperty(name="Name", description="What the set is called")  # type: ignore[valid-type]
+
+    def invoke(self, context: Any, _event: Any) -> Any:
+        """Ask for the name."""
+        try:
+            self.name = sets.label_of(self.chosen(context))
+        except Failure as failure:
+            return report(self, failure)
+        return context.window_manager.invoke_props_dialog(self)
+
+    def execute(self, context: Any) -> Outcome:
+        """The layers are called after it, too."""
+        try:
+            sets.rename(self.chosen(context), self.name)
+        except Failure as failure:
+            return report(self, failure)
+        return {"FINISHED"}
+
+
+class JOIN_OT_set_remove(_OfSet, bpy.types.Operator):
+    """Take these layers out of the file, with their originals and views. The image that they were made of stays"""
+
+    bl_idname = "join.set_remove"
+    bl_label = "Remove Set"
+    bl_options = {"UNDO"}
+
+    key: _key_property()  # type: ignore[valid-type]
+    image: _image_property()  # type: ignore[valid-type]
+
+    def invoke(self, context: Any, _event: Any) -> Any:
+        """Ask, and say what would lose them."""
+        try:
+            self._users = sets.users_of(self.chosen(context))
+        except Failure as failure:
+            return report(self, failure)
+        return context.window_manager.invoke_props_dialog(self, width=400)
+
+    def draw(self, _context: Any) -> None:
+        """The question."""
+        layout: Any = self.layout
+        layout.label(
+            text=f"Remove the layers of '{sets.label_of(self.key)}' from this file?" if self.key else "Remove?"
+        )
+        for name in getattr(self, "_users", []):
+            layout.label(text=f"Used by {name}", icon="ERROR")
+
+    def execute(self, context: Any) -> Outcome:
+        """Gone; an undo brings them back."""
+        try:
+            key = self.chosen(context)
+            sets.refuse_linked(key)
+            compositor.remove_layers(sets.layers_of(key).values())
+            sets.remove(key)
+            relight_values.forget(key)
+        except Failure as failure:
+            return report(self, failure)
+        return {"FINISHED"}
+
+
+class JOIN_OT_set_local(_OfSet, bpy.types.Operator):
+    """Copy these layers, which are linked from another file, into this one, so that they can be changed"""
+
+    bl_idname = "join.set_local"
+    bl_label = "Make Local"
+    bl_options = {"UNDO"}
+
+    key: _key_property()  # type: ignore[valid-type]
+    image: _image_property()  # type: ignore[valid-type]
+
+    def execute(self, context: Any) -> Outcome:
+        """Everything in this file that uses them uses the copies."""
+        try:
+            sets.make_local(self.chosen(context))
+        except Failure as failure:
+            return report(self, failure)
+        return {"FINISHED"}
+
+
+class JOIN_OT_set_repair(_OfSet, bpy.types.Operator):
+    """Bring layers that were deleted back: out of their originals where they have been relit, else by decomposing once
+    more with the same settings"""
+
+    bl_idname = "join.set_repair"
+    bl_label = "Bring Back"
+    bl_options = {"UNDO"}
+
+    key: _key_property()  # type: ignore[valid-type]
+    image: _image_property()  # type: ignore[valid-type]
+
+    def execute(self, context: Any) -> Outcome:
+        """The engine is asked only where that is needed."""
+        try:
+            key = self.chosen(context)
+            sets.refuse_linked(key)
+            if relight.bring_back(key):
+                job = decompose.begin_again(key)
+                if bpy.app.background:
+                    running.wait(job)
+        except Failure as failure:
+            return report(self, failure)
+        return {"FINISHED"}
+
+
+def _images_to_choose(self: Any, context: Any, edit_text: str) -> list[str]:
+    """What a set may have been made of."""
+    return [i.name for i in sets.all_images() if sets.SET not in i and edit_text.lower() in i.name.lower()]
+
+
+class JOIN_OT_set_input(_OfSet, bpy.types.Operator):
+    """Say of which image these layers were made, where that was removed from the file and opened again"""
+
+    bl_idname = "join.set_input"
+    bl_label = "Choose Input"
+    bl_options = {"UNDO"}
+
+    key: _key_property()  # type: ignore[valid-type]
+    image: _image_property()  # type: ignore[valid-type]
+    input: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Input", description="Name of the image", search=_images_to_choose, options={"SKIP_SAVE"}
+    )
+
+    def invoke(self, context: Any, _event: Any) -> Any:
+        """Ask which."""
+        return context.window_manager.invoke_props_dialog(self)
+
+    def execute(self, context: Any) -> Outcome:
+        """Its size must fit."""
+        try:
+            image = image_named(self.input)
+            if image is None:
+                raise Failure("input_missing", f"There is no image '{self.input}'.", "Choose one of the list.")
+            sets.choose_input(self.chosen(context), image)
+        except Failure as failure:
+            return report(self, failure)
+        return {"FINISHED"}
+
+
+CLASSES: tuple[type, ...] = (
+    JOIN_OT_show,
+    JOIN_OT_view,
+    JOIN_OT_set_show,
+    JOIN_OT_set_rename,
+    JOIN_OT_set_remove,
+    JOIN_OT_set_local,
+    JOIN_OT_set_repair,
+    JOIN_OT_set_input,
+)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Decompose Image and Decompose Folder, and the ways to stop, repeat and repair them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from ..engine.decomposition import Decomposition
 from ..engine.failure import Failure
 from ..engine.protocol import Options
 from ..engine.vocabulary import names
-from ..host import images
-from ..host import layers as sets
+from ..host import images, sets
+from ..host.layers import LayerSet
 from ..install import locate
 from . import running
 from .preferences import chosen_python
@@ -94,19 +95,24 @@ class JOIN_OT_decompose(bpy.types.Operator):
     def _begin(self, context: Any) -> Decomposition:
         """Read the image and queue it."""
         _take_settings(self, context, ("preset", "seed", "bank", "device", "again", "shrink", "crop"))
-        image = images.find_image(self.image) if self.image else sets.input_of(shown_image(context))
+        shown = None if self.image else shown_image(context)
+        image = images.find_image(self.image) if self.image else sets.input_of(shown)
+        update = sets.set_of(shown or image) if self.again == "UPDATE" else None
+        sets.refuse_linked(update)
         launch = make_launch(self.device)
         width, height = images.size_of(image)
         left, bottom, right, top = self.crop
         wanted = round(width * (right - left) / self.shrink), round(height * (top - bottom) / self.shrink)
         memory.refuse_too_large(image.name, *wanted, memory.available())
         frame = self._frame_of(context, image)
-        source = images.read_source(image, frame, (left, 1.0 - top, right, 1.0 - bottom), self.shrink)
+        part = left, 1.0 - top, right, 1.0 - bottom
+        source = images.read_source(image, frame, part, self.shrink, _shows_right_eye(context))
         keep_in = Path(bpy.path.abspath(self.save_directory)) if self.save_directory else None
         scratch = bpy.app.tempdir or None
         job = Decomposition(source, _options(self), launch, image.name, scratch, keep_in=keep_in, frame=frame)
-        update = sets.latest_set(image.name) if self.again == "UPDATE" else None
-        running.add(job, sets.LayerSet(job, context.scene.name, update))
+        running.add(job, LayerSet(job, image.session_uid, update))
+        if shown is not None and context.scene.join_intrinsics.show == "LAYER":
+            running.follow(job, context.area)
         return job
 
     def _frame_of(self, context: Any, image: Any) -> int | None:
@@ -326,6 +332,33 @@ def make_launch(device: str) -> Launch:
         Failure: where there is none.
     """
     return Launch(chosen_python().path, locate.engine_root(), device.lower())
+
+
+def begin_again(key: str) -> Decomposition:
+    """Queue what made a set once more, into the same set.
+
+    Raises:
+        Failure: ``input_missing``, and what makes it impossible to decompose the image.
+    """
+    layer = next(iter(sets.layers_of(key).values()))
+    image = sets.input_of(layer)
+    frame, preset = layer.get("join_frame"), str(layer.get("join_preset", "standard"))
+    source = images.read_source(image, frame)
+    left, top, right, bottom = map(int, layer.get("join_part", (0, 0, source.width, source.height)))
+    shrink = max((right - left) // max(layer.size[0], 1), 1)
+    source = replace(source, box=(left, top, right, bottom), shrink=shrink)
+    bank = str(layer.get("join_bank_path", "") or layer.get("join_bank", ""))
+    options = Options(_bank_reference(bank), preset, int(layer.get("join_seed", 0)))
+    launch, scratch = make_launch("AUTO"), bpy.app.tempdir or None
+    job = Decomposition(source, options, launch, image.name, scratch, frame=frame)
+    running.add(job, LayerSet(job, image.session_uid, key))
+    return job
+
+
+def _shows_right_eye(context: Any) -> bool:
+    """Whether the editor shows the right view of a stereo render."""
+    space: Any = context.space_data
+    return space is not None and space.type == "IMAGE_EDITOR" and space.image_user.multilayer_view == 1
 
 
 def _options(operator: Any) -> Options:

@@ -9,9 +9,18 @@ import bpy
 from ..engine.failure import Failure
 from ..engine.job import Job
 from ..engine.vocabulary import names
-from ..host import compositor, export, material, relight
+from ..host import compositor, export, material
 from ..host.images import image_named
-from ..host.layers import formula_of, is_finished, latest_set, layers_of, set_of, source_of
+from ..host.sets import (
+    all_sets,
+    formula_of,
+    is_finished,
+    label_of,
+    layers_of,
+    set_of,
+    source_name,
+    source_of,
+)
 from . import decompose, relight_updates
 from .running import Outcome, report
 
@@ -40,17 +49,23 @@ class _OnSet:
 
     def chosen_set(self, context: Any) -> str:
         """Raises Failure where there is no set, or none that is finished."""
+        if key := str(getattr(self, "key", "")):
+            if is_finished(key):
+                return key
+            raise Failure("layers_missing", "These layers are gone.", "Decompose the image again.")
         return chosen_set(getattr(self, "image", ""), context)
 
 
 def chosen_set(name: str, context: Any) -> str:
-    """The set of the image of that name, which may have left the file since; of the one that is shown for no name.
+    """The set of the image of that name; of the one that is shown for no name.
 
     Raises:
         Failure: ``layers_missing``.
     """
     image = image_named(name) if name else decompose.shown_image(context)
-    set_id = set_of(image) if image is not None else latest_set(name)
+    set_id = set_of(image)
+    if image is None:  # the set may have outlived its image
+        set_id = next((key for key in all_sets() if source_of(key) is None and source_name(key) == name), None)
     if set_id is None or not is_finished(set_id):
         words = f"'{image.name if image is not None else name}' has no finished layers."
         raise Failure("layers_missing", words, "Decompose it first, or show one of its layers.")
@@ -67,25 +82,41 @@ def image_property() -> Any:
 
 
 class JOIN_OT_add_nodes(_OnSet, bpy.types.Operator):
-    """Put the layers and the group JoIN Recombine into the compositor, beside what is there"""
+    """Put the layers, the group JoIN Recombine and a Viewer into the compositor, beside what is there"""
 
     bl_idname = "join.add_nodes"
     bl_label = "Add to Compositor"
     bl_options = {"REGISTER", "UNDO"}
 
     image: image_property()  # type: ignore[valid-type]
+    render: bpy.props.BoolProperty(  # type: ignore[valid-type]
+        name="Render It",
+        description="Let the scene render the recombined picture, at its size, instead of what it renders now",
+        options={"SKIP_SAVE"},
+    )
+
+    @classmethod
+    def description(cls, _context: Any, properties: Any) -> str:
+        """What this button does."""
+        return (
+            "The same, and let the scene render the recombined picture, at its size"
+            if properties.render
+            else "Put the layers, the group JoIN Recombine and a Viewer into the compositor; renders stay as before"
+        )
 
     def execute(self, context: Any) -> Outcome:
-        """A frame of nodes, connected to nothing of the user's."""
+        """A frame of nodes; connected to the scene's output only where that is asked for."""
+        scene = context.scene
         try:
-            set_id = self.chosen_set(context)
+            key = self.chosen_set(context)
         except Failure as failure:
             return report(self, failure)
-        title = f"JoIN: {source_of(set_id)}"
-        if compositor.add_layers(context.scene, title, layers_of(set_id), formula_of(set_id)):
-            self.report({"INFO"}, "The scene now renders the recombined image, at its size")
+        said = compositor.add_layers(scene, f"JoIN: {label_of(key)}", layers_of(key), formula_of(key), self.render)
+        if self.render:
+            said += "The scene renders the recombined picture now, at its size"
         else:
-            self.report({"INFO"}, "The nodes are in a frame below your own")
+            said += "The nodes are in a frame of their own; what the scene renders is as it was"
+        self.report({"INFO"}, said)
         return {"FINISHED"}
 
 
@@ -107,7 +138,7 @@ class JOIN_OT_make_material(_OnSet, bpy.types.Operator):
                 raise Failure("object_missing", "No object is active.", "Click one in the 3D Viewport first.")
             set_id = self.chosen_set(context)
             material.refuse_unsuitable(thing)
-            made = material.make_material(relight.label_of(set_id), layers_of(set_id))
+            made = material.make_material(label_of(set_id), layers_of(set_id))
             before = material.assign(made, thing)
         except Failure as failure:
             return report(self, failure)
@@ -124,6 +155,7 @@ class JOIN_OT_export(_OnSet, bpy.types.Operator):
     bl_options = set()
 
     image: image_property()  # type: ignore[valid-type]
+    key: bpy.props.StringProperty(options={"SKIP_SAVE", "HIDDEN"})  # type: ignore[valid-type]
     filepath: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="File", description="For PNG: what the names of the files begin with", subtype="FILE_PATH"
     )
@@ -142,8 +174,8 @@ class JOIN_OT_export(_OnSet, bpy.types.Operator):
             set_id = self.chosen_set(context)
         except Failure as failure:
             return report(self, failure)
-        self.image = next(iter(layers_of(set_id).values())).name  # the file browser takes the editor away
-        self.filepath = names.safe_name(relight.label_of(set_id)) + export.SUFFIXES[self.format]
+        self.key = set_id  # the file browser takes the editor away
+        self.filepath = names.safe_name(label_of(set_id)) + export.SUFFIXES[self.format]
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
@@ -226,7 +258,9 @@ class JOIN_PT_use(bpy.types.Panel):
     def draw(self, context: Any) -> None:
         """A button for each."""
         layout: Any = self.layout
-        layout.operator(JOIN_OT_add_nodes.bl_idname, icon="NODE_COMPOSITING")
+        row = layout.row(align=True)
+        row.operator(JOIN_OT_add_nodes.bl_idname, icon="NODE_COMPOSITING").render = False
+        row.operator(JOIN_OT_add_nodes.bl_idname, text="", icon="RENDER_STILL").render = True
         row = layout.row()
         active = context.view_layer.objects.active
         row.enabled = active is not None and material.is_suitable(active)

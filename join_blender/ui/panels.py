@@ -13,8 +13,7 @@ from ..engine.failure import Failure
 from ..engine.job import State
 from ..engine.queue import concerns_engine
 from ..engine.vocabulary import in_order
-from ..host import layers as sets
-from ..host.images import image_named
+from ..host import sets
 from . import compare, decompose, running
 from .preferences import ADDON, draw_engine_state, draw_wrapped, engine_found
 from .status_text import describe, fraction, time_left
@@ -85,6 +84,7 @@ class JOIN_PT_options(bpy.types.Panel):
         layout.prop(settings, "shrink")
         layout.prop(settings, "device")
         layout.prop(settings, "again")
+        layout.prop(settings, "show")
         layout.prop(settings, "escape")
         layout.operator(decompose.JOIN_OT_decompose_folder.bl_idname, icon="FILE_FOLDER")
 
@@ -107,16 +107,25 @@ class JOIN_PT_layers(bpy.types.Panel):
         """A button for each."""
         layout: Any = self.layout
         set_id = _shown_set(context)
-        layers: dict[str, Any] = dict(sets.layers_of(set_id)) if set_id is not None else {}
-        if not layers:
+        layers = sets.layers_of(set_id)
+        if not layers or set_id is None:
             return
         shown: Any = context.space_data.image
         column = layout.column(align=True)
-        _draw_show(column, "Input", image_named(sets.source_of(set_id or "")), shown)
-        for component in in_order(layers):
-            _draw_show(column, component.capitalize(), layers[component], shown)
+        _draw_show(column, "Input", sets.source_of(set_id), shown)
+        missing = sets.missing_layers(set_id) if sets.is_finished(set_id) else []
+        for component in in_order([*layers, *missing]):
+            _draw_show(column, component.capitalize(), layers.get(component), shown)
         if not sets.is_finished(set_id):
             return
+        if missing:
+            row = layout.row(align=True)
+            row.label(text=f"Gone: {', '.join(missing)}", icon="ERROR")
+            row.operator(compare.JOIN_OT_set_repair.bl_idname).key = set_id
+        if sets.source_of(set_id) is None:
+            row = layout.row(align=True)
+            row.label(text="Its input is gone", icon="ERROR")
+            row.operator(compare.JOIN_OT_set_input.bl_idname).key = set_id
         if any(sets.is_unusual(layer) for layer in layers.values()):
             warning = layout.column(align=True)
             warning.label(text="Unlike what the bank knows:", icon="ERROR")
@@ -132,6 +141,37 @@ class JOIN_PT_layers(bpy.types.Panel):
         if "join_error_mean" in shown:
             mean, largest = shown["join_error_mean"], shown["join_error_largest"]
             layout.label(text=f"Error: mean {mean:.2g}, largest {largest:.2g}")
+
+
+class JOIN_PT_sets(bpy.types.Panel):
+    """All sets of layers of this file, wherever their images are: switch, rename, remove"""
+
+    bl_idname = "JOIN_PT_sets"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "JoIN"
+    bl_label = "Sets"
+    bl_order = 1  # below the others: the sliders are what one looks at
+
+    @classmethod
+    def poll(cls, _context: Any) -> bool:
+        """Where there are any."""
+        return bool(sets.all_sets())
+
+    def draw(self, context: Any) -> None:
+        """The sets of each image under its name; those of the image that is shown first."""
+        layout: Any = self.layout
+        shown = _shown_set(context)
+        groups: dict[str, list[str]] = {}
+        for key in sets.all_sets():
+            groups.setdefault(sets.source_name(key), []).append(key)
+        own = sets.source_name(shown)
+        for name in sorted(groups, key=lambda name: name != own):
+            box = layout.box()
+            box.label(text=name, icon="IMAGE_DATA")
+            column = box.column(align=True)
+            for key in groups[name]:
+                _draw_set(column, key, key == shown)
 
 
 class JOIN_PT_engine(bpy.types.Panel):
@@ -166,17 +206,26 @@ def draw_image_menu(self: Any, _context: Any) -> None:
 def _shown_set(context: Any) -> str | None:
     """The set of the image in the editor; while one of it is being made, that one."""
     image = context.space_data.image
-    for job in running.queue.jobs:
-        if image is not None and job.name == image.name and sets.layers_of(job.id):
-            return job.id
-    return sets.set_of(image)
+    return running.set_at_work(image) or sets.set_of(image)
+
+
+def _draw_set(column: Any, key: str, shown: bool) -> None:
+    row = column.row(align=True)
+    told = sets.told_of(key)
+    text = f"{sets.label_of(key)} ({told})" if told else sets.label_of(key)
+    row.operator(compare.JOIN_OT_set_show.bl_idname, text=text, depress=shown).key = key
+    if "@" in key:
+        row.operator(compare.JOIN_OT_set_local.bl_idname, text="", icon="LINKED").key = key
+        return
+    row.operator(compare.JOIN_OT_set_rename.bl_idname, text="", icon="GREASEPENCIL").key = key
+    row.operator(compare.JOIN_OT_set_remove.bl_idname, text="", icon="TRASH").key = key
 
 
 def _draw_show(column: Any, text: str, image: Any, shown: Any) -> None:
     row = column.row(align=True)
     row.enabled = image is not None
     button = row.operator(compare.JOIN_OT_show.bl_idname, text=text, depress=image is not None and image == shown)
-    button.image = image.name if image is not None else ""
+    button.number = image.session_uid if image is not None else 0
 
 
 def _draw_job(layout: Any, job: Decomposition, at_work: bool) -> None:
@@ -256,4 +305,4 @@ def _letters(context: Any) -> int:
     return int(context.region.width / (7.5 * context.preferences.system.ui_scale)) - 4
 
 
-CLASSES: tuple[type, ...] = (JOIN_PT_engine, JOIN_PT_decompose, JOIN_PT_options, JOIN_PT_layers)
+CLASSES: tuple[type, ...] = (JOIN_PT_engine, JOIN_PT_decompose, JOIN_PT_options, JOIN_PT_layers, JOIN_PT_sets)

@@ -19,7 +19,15 @@ DEVICES = (
 )
 AGAIN = (
     ("NEW", "New Set", "Each run makes layers of its own; those of earlier runs stay"),
-    ("UPDATE", "Update Last", "Put the new layers into the images of the last run, wherever they are used"),
+    (
+        "UPDATE",
+        "Update Last",
+        "Put the new layers into the set that is shown, or else the last one, wherever it is used",
+    ),
+)
+SHOW = (
+    ("LAYER", "A Layer", "The editor shows the layer that you last looked at, as it comes"),
+    ("INPUT", "The Image", "The editor goes on showing the image"),
 )
 ESCAPE = (
     ("KEEP", "Keep the Best", "Esc takes the best layers found so far"),
@@ -133,6 +141,9 @@ class JoinSettings(bpy.types.PropertyGroup):
     crop_right: _edge("Right", 1.0)  # type: ignore[valid-type]
     crop_bottom: _edge("Bottom", 0.0)  # type: ignore[valid-type]
     crop_top: _edge("Top", 1.0)  # type: ignore[valid-type]
+    show: bpy.props.EnumProperty(  # type: ignore[valid-type]
+        name="Then Show", description="What the editor shows after Decompose Image", items=SHOW
+    )
     escape: bpy.props.EnumProperty(  # type: ignore[valid-type]
         name="On Esc", description="What the Esc key does to a decomposition that runs", items=ESCAPE
     )

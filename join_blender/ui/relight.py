@@ -9,7 +9,7 @@ import numpy as np
 from ..engine.failure import Failure
 from ..host import relight as host
 from ..host import relight_values
-from ..host.layers import set_of
+from ..host.sets import set_of
 from . import relight_updates
 from .layers import chosen_set, image_property
 from .running import Outcome, report

@@ -22,9 +22,8 @@ from ..engine.failure import Failure
 from ..engine.relight import Edits, Relight, Update
 from ..engine.vocabulary import color
 from ..host import relight as host
-from ..host import relight_values, undo
-from ..host.layers import layers_of
-from . import decompose, running
+from ..host import relight_values, sets, undo
+from . import compare, decompose, running
 
 _TICK, _IDLE_TICK = 0.01, 1.0
 """Seconds between two looks at the engine, with and without work."""
@@ -36,6 +35,10 @@ _PREVIEW_SIDE = 256
 connection = Connection()
 lights: dict[str, Relight] = {}
 """By set: those whose engine has been asked for."""
+_runs: dict[str, str] = {}
+"""By set: the run of the engine that its light is about."""
+_pictured: dict[str, Edits] = {}
+"""By set: the values that the small picture shows."""
 _previews: Any = None
 _unwritten: dict[str, Update] = {}
 """By set: the newest full layers, of which each tick writes one."""
@@ -53,14 +56,27 @@ def begin(set_id: str) -> Relight:
         Failure: where there is no engine, or the layers do not know their codes.
     """
     with _lock:
+        sets.refuse_linked(set_id)
+        host.refuse_incomplete(set_id)
+        _forget_outdated()
         light = lights.get(set_id)
         if light is None:
             launch = decompose.make_launch("auto")
             light = Relight(host.stored_decomposition(set_id), launch, bpy.app.tempdir or None)
-            lights[set_id] = light
+            lights[set_id], _runs[set_id] = light, sets.run_of(set_id)
             connection.start(launch)
         _wake()
         return light
+
+
+def _forget_outdated() -> None:
+    """Lights of sets that are gone, undone, or have got new layers."""
+    for set_id in list(lights):
+        if sets.run_of(set_id) != _runs[set_id]:
+            lights.pop(set_id).close()
+            for known in (_runs, _unwritten, _pictured):
+                known.pop(set_id, None)
+            _forget_pictures(set_id)
 
 
 def moved(item: Any) -> None:
@@ -85,20 +101,27 @@ def touch(item: Any, again: bool = False) -> None:
 
 
 def apply(item: Any, edits: Edits) -> None:
-    """Let the layers show ``edits``; blocks until they do.
+    """Let the layers and what is made of them show ``edits``; blocks until they do.
 
     Raises:
         Failure: why they do not.
     """
     names = relight_values.components_of(item)
-    if not names or host.shown_edits(item.set_id, names) == edits:
-        return
-    with _lock:
-        light = begin(item.set_id)
-        light.wait_for_directions(connection)
-        update = light.wait(connection, edits)
-    _unwritten.pop(item.set_id, None)
-    while _write_next(item.set_id, update):
+    if names and host.shown_edits(item.set_id, names) != edits:
+        with _lock:
+            light = begin(item.set_id)
+            light.wait_for_directions(connection)
+            update = light.wait(connection, edits)
+        _write_all(item.set_id, update)
+    if names and item.set_id in lights and _pictured.get(item.set_id) != edits:
+        with _lock:
+            _show(item.set_id, lights[item.set_id].wait_for_preview(connection, edits))
+    compare.refresh()
+
+
+def _write_all(set_id: str, update: Update) -> None:
+    _unwritten.pop(set_id, None)
+    while _write_next(set_id, update):
         pass
 
 
@@ -108,12 +131,8 @@ def _step(write: bool = True) -> bool:
         return True  # a render waits for the engine
     try:
         connection.step()
+        _forget_outdated()
         for set_id, light in list(lights.items()):
-            if not layers_of(set_id):  # undone or deleted
-                light.close()
-                del lights[set_id]
-                _unwritten.pop(set_id, None)
-                continue
             for update in light.step(connection):
                 _show(set_id, update)
             if light.failure is not None and light.failure is not running.refusal:
@@ -123,6 +142,7 @@ def _step(write: bool = True) -> bool:
             set_id, update = next(iter(_unwritten.items()))
             if not _write_next(set_id, update):
                 del _unwritten[set_id]
+                compare.refresh()
         return bool(_unwritten) or any(light.busy for light in lights.values())
     finally:
         _lock.release()
@@ -131,6 +151,7 @@ def _step(write: bool = True) -> bool:
 def _show(set_id: str, update: Update) -> None:
     if update.preview:
         _set_preview(set_id, update.preview)
+        _pictured[set_id] = update.edits
     if update.full:
         _unwritten[set_id] = update
     else:
@@ -168,6 +189,8 @@ def _wake() -> None:
 
 def icon_of(set_id: str, what: str) -> int:
     """The number of the picture that shows the newest values, 0 where there is none yet."""
+    if set_id not in _pictured:
+        return 0
     picture = _previews.get(f"{set_id} {what}") if _previews is not None else None
     return int(picture.icon_id) if picture is not None else 0
 
@@ -193,6 +216,12 @@ def _set_preview(set_id: str, layers: Any) -> None:
         picture.image_pixels_float.foreach_set(square[::-1].ravel())
 
 
+def _forget_pictures(set_id: str) -> None:
+    if _previews is not None:
+        for key in [key for key in _previews if key.startswith(set_id)]:
+            del _previews[key]
+
+
 # --- handlers -----------------------------------------------------------------------------------------------------
 
 
@@ -216,20 +245,73 @@ def on_render(scene: Any, _depsgraph: Any = None) -> None:
 
 @persistent
 def on_undo(scene: Any, _depsgraph: Any = None) -> None:
-    """The values and the pixels may be of different times now."""
+    """Values, layers and what is made of them may be of different times now: the values say what is right. What was
+    made lately is at hand and written at once."""
+    _forget_outdated()
+    _put_originals_back(scene)
     for item in relight_values.items_of(scene):
-        if not _is_shown(item):
+        edits = relight_values.edits_of(item)
+        light = lights.get(item.set_id)
+        at_hand = light.recall(edits) if light is not None else None
+        if not _is_shown(item) and at_hand is not None:
+            _write_all(item.set_id, at_hand)
+        if bpy.app.background:
+            _apply_or_say(item)
+        elif not _is_shown(item):
             touch(item, again=True)
+        elif light is not None and _pictured.get(item.set_id) != edits:
+            light.settle(edits)
+            _wake()
+    compare.refresh()
+    running.redraw()
+
+
+def _put_originals_back(scene: Any) -> None:
+    """Where an undo has taken the values away and left the layers as these were, since Blender keeps what is the same
+    in the steps before and after."""
+    for set_id, light in lights.items():
+        item = relight_values.find(scene, set_id)
+        if item is not None and item.values:
+            continue
+        at_hand = light.recall(())
+        if at_hand is not None:
+            _write_all(set_id, at_hand)
+
+
+@persistent
+def on_save(*_: Any) -> None:
+    """What is at hand of the values gets into the file."""
+    for item in relight_values.items_of(bpy.context.scene):
+        light = lights.get(item.set_id)
+        at_hand = light.recall(relight_values.edits_of(item)) if light is not None else None
+        if at_hand is not None and not _is_shown(item):
+            _write_all(item.set_id, at_hand)
+
+
+@persistent
+def on_load(*_: Any) -> None:
+    """A file that was saved while its layers were behind the values."""
+    for item in relight_values.items_of(bpy.context.scene):
+        if not bpy.app.background and not _is_shown(item):
+            touch(item)
+    compare.refresh()
 
 
 @persistent
 def forget_file(*_: Any) -> None:
     """Another file is about to be loaded."""
     with _lock:
-        for light in lights.values():
+        for set_id, light in lights.items():
             light.close()
-        lights.clear()
-        _unwritten.clear()
+            _forget_pictures(set_id)
+        for known in (lights, _runs, _unwritten, _pictured):
+            known.clear()
+
+
+def on_done(set_id: str) -> None:
+    """A set has new layers."""
+    _forget_outdated()
+    compare.refresh()
 
 
 def _is_shown(item: Any) -> bool:
@@ -255,6 +337,8 @@ _HANDLERS = (
     ("undo_post", on_undo),
     ("redo_post", on_undo),
     ("load_pre", forget_file),
+    ("save_pre", on_save),
+    ("load_post", on_load),
 )
 
 
@@ -262,6 +346,7 @@ def register() -> None:
     """Handlers and pictures."""
     global _previews
     _previews = bpy.utils.previews.new()
+    running.when_done.append(on_done)
     for name, function in _HANDLERS:
         getattr(bpy.app.handlers, name).append(function)
 
@@ -269,6 +354,7 @@ def register() -> None:
 def unregister() -> None:
     """Take them away; the engine ends."""
     global _previews
+    running.when_done.remove(on_done)
     for name, function in _HANDLERS:
         getattr(bpy.app.handlers, name).remove(function)
     if bpy.app.timers.is_registered(_on_timer):

@@ -20,7 +20,7 @@ from ..engine.decomposition import Decomposition
 from ..engine.failure import Failure
 from ..engine.job import State
 from ..engine.queue import Queue
-from ..host import undo
+from ..host import editors, sets, undo
 from ..host.layers import LayerSet
 from . import status_text
 
@@ -28,6 +28,9 @@ _TICK, _IDLE_TICK = 0.05, 1.0
 """Seconds between two looks at the engine, with and without work."""
 _PATIENCE = 10.0
 """Seconds for which finished layers wait for the user to end a stroke or a drag."""
+
+when_done: list[Callable[[str], None]] = []
+"""What else wants to know that a set has new layers."""
 
 Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
 """What Blender wants an operator to return."""
@@ -40,7 +43,11 @@ last_message = ""
 _undo_due: tuple[str, float] | None = None
 """The name of the step of undo that is to be taken, and the time from which on; it costs a tick of its own."""
 _sets: dict[str, LayerSet] = {}
-_later: list[tuple[Future[Any], Callable[[Any], None]]] = []
+looked_at = "albedo"
+"""The component of the layer that the user has last chosen to see."""
+_follow: dict[str, Any] = {}
+"""By job: the editor in which it was started, and which shows its layers as soon as there are any."""
+_later: list[tuple[Future[Any], Callable[[Any], None], Callable[[Failure], None]]] = []
 _shown = ""
 _ticking = False
 
@@ -76,9 +83,32 @@ def add(job: Decomposition, layers: LayerSet | None) -> None:
     wake()
 
 
-def later(work: Callable[[], Any], then: Callable[[Any], None]) -> None:
-    """Do ``work`` in a thread, and ``then`` with what comes of it in a tick."""
-    _later.append((Future(work), then))
+def follow(job: Decomposition, area: Any) -> None:
+    """Let an Image Editor show the job's layers as they come, unless the user lets it show something else meanwhile."""
+    _follow[job.id] = area
+
+
+def set_at_work(image: Any) -> str | None:
+    """The key of the set that is being made of an image, once there is something of it to see."""
+    for job in queue.jobs:
+        layers = _sets.get(job.id)
+        if image is not None and layers is not None and layers.source == image.session_uid and sets.layers_of(job.id):
+            return job.id
+    return None
+
+
+def remember_look(component: str) -> None:
+    """The user wants to see this layer; the next decomposition shows it, too."""
+    global looked_at
+    looked_at = component
+
+
+def later(
+    work: Callable[[], Any], then: Callable[[Any], None], failed: Callable[[Failure], None] | None = None
+) -> None:
+    """Do ``work`` in a thread, and ``then`` with what comes of it in a tick; or ``failed``, instead of telling the
+    user."""
+    _later.append((Future(work), then, failed or refuse))
     wake()
 
 
@@ -146,6 +176,7 @@ def step() -> float | None:
         if job is not None and layers is not None and not (job.state is State.READING and _user_is_busy(job.read_at)):
             try:
                 if layers.step():
+                    _show_in_editor(job, layers)
                     redraw()
             except Failure as failure:
                 job.fail(failure)
@@ -175,6 +206,7 @@ def abandon() -> None:
     for layers in _sets.values():
         layers.discard()
     _sets.clear()
+    _follow.clear()
     _later.clear()
     queue.close()
 
@@ -185,9 +217,57 @@ def forget_file(*_: Any) -> None:
     global refusal, last_message, _undo_due
     _undo_due = None
     _sets.clear()
+    _follow.clear()
     _later.clear()
     queue.stop_all()
     refusal, last_message = None, ""
+
+
+@persistent
+def before_save(*_: Any) -> None:
+    """Layers of jobs that are not done do not get into the file."""
+    sets.remove_strays(_at_work())
+    for layers in _sets.values():
+        layers.hide()
+
+
+@persistent
+def after_save(*_: Any) -> None:
+    """They come back."""
+    for layers in _sets.values():
+        layers.show_again()
+
+
+@persistent
+def after_load(*_: Any) -> None:
+    """A backup, which Blender writes without asking, may hold layers of jobs that ended with their Blender."""
+    sets.remove_strays(())
+
+
+@persistent
+def before_undo(*_: Any) -> None:
+    """Also before a redo."""
+    editors.remember_inputs(sets.input_of_layer)
+
+
+@persistent
+def after_undo(*_: Any) -> None:
+    """Layers come back as they were, but for those of jobs that are over; editors that lose theirs show the input."""
+    sets.remove_strays(_at_work())
+    editors.show_inputs()
+
+
+HANDLERS = (
+    ("load_pre", forget_file),
+    ("load_post", after_load),
+    ("save_pre", before_save),
+    ("save_post", after_save),
+    ("save_post_fail", after_save),
+    ("undo_pre", before_undo),
+    ("redo_pre", before_undo),
+    ("undo_post", after_undo),
+    ("redo_post", after_undo),
+)
 
 
 def redraw() -> None:
@@ -198,12 +278,33 @@ def redraw() -> None:
                 area.tag_redraw()
 
 
+def _at_work() -> list[str]:
+    """The ids of the jobs that are not over."""
+    return [job.id for job in queue.jobs if not job.ended]
+
+
+def _show_in_editor(job: Decomposition, layers: LayerSet) -> None:
+    """The editor in which the job was started shows what there is to see of it, as soon as there is something."""
+    area, image = _follow.get(job.id), layers.preview_of(looked_at)
+    if area is None or image is None:
+        return
+    del _follow[job.id]
+    open_areas = [area for window in bpy.context.window_manager.windows for area in window.screen.areas]
+    if area in open_areas and area.type == "IMAGE_EDITOR":
+        shown = area.spaces.active.image
+        if shown is None or shown.session_uid == layers.source or sets.key_of(shown) == layers.update:
+            area.spaces.active.image = image
+
+
 def _on_end(job: Decomposition) -> None:
     """A job is over: what it left half-done goes, and the user hears how it ended."""
     global last_message
     layers = _sets.get(job.id)
+    _follow.pop(job.id, None)
     if job.state is State.DONE:
         if layers is not None:
+            for done in when_done:
+                done(layers.key)
             undo_soon(f"Decompose {job.name}")
     elif layers is not None:
         layers.discard()
@@ -256,11 +357,11 @@ def _window() -> Any:
 def _finish_later() -> None:
     for item in [item for item in _later if item[0].done]:
         _later.remove(item)
-        task, then = item
+        task, then, failed = item
         try:
             then(task.result())
         except Failure as failure:
-            refuse(failure)
+            failed(failure)
 
 
 def redraw_sidebars() -> None:

@@ -74,10 +74,11 @@ def _try(version: str, folder: Path, archive: Path, bank: str, image: Path) -> b
 def _suite(python: Path) -> None:
     """All tests that run in a Blender, in that one: in a user's folder with umlauts and spaces in its path, an add-on
     whose files nobody may write, and no network."""
-    files = [f"tests/join_blender/{name}.py" for name in ("test_in_blender", "test_install_in_blender", "test_layers")]
+    names = ("test_in_blender", "test_install_in_blender", "test_layers", "test_sets")
+    files = [f"tests/join_blender/{name}.py" for name in names]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
-    environment = {**os.environ, "JOIN_BPY_PYTHON": str(python)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200, check=False)
+    environment = {**os.environ, "JOIN_BPY_PYTHON": str(python), "JOIN_WALK_STEPS": "200"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=3600, check=False)
     assert done.returncode == 0, done.stdout[-4000:]
 
 

@@ -3,7 +3,7 @@
 
 ok: splits the image exactly, after a preview. slow: reports progress and previews until it is cancelled. deaf: as slow,
 but hears no cancel. fuzz: sends broken messages, drawn with the seed in ``FAKE_SEED``, and then works as ok.
-emission: as ok, of a model with one component more.
+emission: as ok, of a model with one component more; lambertian: with one less.
 torch_missing, garbage, silent, dies, dies_later, newer, half_layers: as the words say.
 """
 
@@ -35,6 +35,8 @@ def requests() -> Any:
 
 def components() -> dict[str, float]:
     """Component → its part of the image, for those that are added; the rest is albedo × shading."""
+    if BEHAVIOUR == "lambertian":
+        return {}
     return {"specular": 0.25, "emission": 0.125} if BEHAVIOUR == "emission" else {"specular": 0.25}
 
 
@@ -60,7 +62,7 @@ def split(request: dict[str, Any]) -> dict[str, Any]:
         "recomposed": str(recomposed),
         "decomposition": str(decomposition),
         "compact": str(output / "compact.join"),
-        "forward_model": "lambertian_" + "_".join(added),
+        "forward_model": "_".join(["lambertian", *added]),
         "formula": [["albedo", "shading"], *([name] for name in added)],
         "bank": bank,
         "settings": {"preset": request["preset"]},

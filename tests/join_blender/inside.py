@@ -155,9 +155,13 @@ def case_photo() -> Report:
         assert np.array_equal(pixels_of(path)[..., :3], written[..., :3]), component
     if ARGUMENTS.get("again"):
         assert not decompose(image=source.name, **ARGUMENTS.get("options", {}))
-    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "saved.blend"))
     render = bpy.context.scene.render
+    resolution = [render.resolution_x, render.resolution_y, render.resolution_percentage]
+    untouched = module("host.versions").compositor_tree(bpy.context.scene) is None
+    assert bpy.ops.join.add_nodes(image=source.name, render=True) == {"FINISHED"}
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "saved.blend"))
     return {
+        "untouched": untouched and resolution == [1920, 1080, 100],
         "layers": layer_facts(),
         "source_unchanged": bool(np.array_equal(before, pixels_of(source))) and not source.is_dirty,
         "resolution": [render.resolution_x, render.resolution_y, render.resolution_percentage],
@@ -215,6 +219,8 @@ def case_own_tree() -> Report:
     source = bpy.data.images.load(ARGUMENTS["image"])
     error = decompose(image=source.name, **ARGUMENTS.get("options", {}))
     assert not error, error
+    assert {node.name for node in tree.nodes} == own, "decomposing changed the compositor"
+    assert bpy.ops.join.add_nodes(image=source.name) == {"FINISHED"}
     added = [node for node in tree.nodes if node.name not in own]
     crossing = [pair for pair in links() if (pair[0] in own) != (pair[1] in own)]
     ours = [node for node in added if node.bl_idname != "NodeFrame"]
@@ -479,7 +485,7 @@ def case_load() -> Report:
     job = module("engine.decomposition").Decomposition(
         source, module("engine.protocol").Options(), operators.make_launch("AUTO"), "good"
     )
-    running.add(job, module("host.layers").LayerSet(job, "Scene"))
+    running.add(job, module("host.layers").LayerSet(job, bpy.data.images["good"].session_uid))
     deadline = time.monotonic() + 20
     while not layer_facts_or_previews() and time.monotonic() < deadline:
         running.step()
@@ -520,7 +526,7 @@ def case_shot() -> Report:
         source = module("host.images").read_source(bpy.data.images["good"])
         launch = module("ui.decompose").make_launch("AUTO")
         job = module("engine.decomposition").Decomposition(source, module("engine.protocol").Options(), launch, "good")
-        running.add(job, module("host.layers").LayerSet(job, "Scene"))
+        running.add(job, module("host.layers").LayerSet(job, bpy.data.images["good"].session_uid))
         _steps(5.0, lambda: running.queue.connection.engine is not None)
         engines.append(running.queue.connection.engine._process)
         if turn % 2:  # early, or while previews are shown

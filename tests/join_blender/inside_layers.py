@@ -73,7 +73,7 @@ def case_graded() -> Report:
     for controls in ({}, ARGUMENTS["controls"]):
         scene = bpy.data.scenes.new("scene")
         made_images = {name: write_layer(f"x {name}", rgb) for name, rgb in pixels.items()}
-        compositor.add_layers(scene, "x", made_images, formula)
+        compositor.add_layers(scene, "x", made_images, formula, render=True)
         node = next(n for n in versions.compositor_tree(scene).nodes if n.bl_idname == "CompositorNodeGroup")
         for name, value in controls.items():
             node.inputs[name].default_value = value
@@ -89,40 +89,6 @@ def case_graded() -> Report:
             if item.item_type == "SOCKET" and item.in_out == "INPUT"
         ),
     }
-
-
-def case_unfinished_nodes() -> Report:
-    """Every number of pieces of the nodes, then taken away: what a scene has afterwards, with and without own nodes."""
-    compositor, versions = module("host.compositor"), module("host.versions")
-    made_images = {name: write_layer(f"x {name}", np.ones((4, 6, 3), np.float32)) for name in "ab"}
-    formula = (("a", "b"),)
-    while module("host.recombine").add_group_step(formula) is None:
-        pass  # this one stays, it may serve others
-    report: Report = {}
-    for own in (False, True):
-        for pieces in range(6):
-            scene = bpy.data.scenes.new("scene")
-            if own:
-                versions.create_compositor_tree(scene)
-            before = described_tree(versions.compositor_tree(scene))
-            done = [compositor.add_layers_step(scene, "x", made_images, formula) for _ in range(pieces)]
-            assert not any(done[: 3 if own else 4]), done
-            if any(done):
-                break
-            compositor.drop_unfinished(scene, "x")
-            assert described_tree(versions.compositor_tree(scene)) == before, (own, pieces)
-            if hasattr(scene, "use_nodes") and not versions.COMPOSITOR_IS_GROUP:
-                assert scene.use_nodes == own
-        report["beside" if own else "alone"] = [pieces, described_tree(versions.compositor_tree(scene))]
-    return report
-
-
-def described_tree(tree: Any) -> Any:
-    """Nodes and links."""
-    if tree is None:
-        return None
-    links = [(link.from_node.name, link.to_node.name) for link in tree.links]
-    return [sorted(node.bl_idname for node in tree.nodes), sorted(links)]
 
 
 def case_relight() -> Report:
@@ -164,7 +130,7 @@ def case_relight() -> Report:
     assert not decompose(image="photo", **options)
     report["update"] = [image.get("join_relit") for image in layers().values()]
     assert bpy.ops.join.relight(image="photo") == {"FINISHED"}
-    bpy.context.scene.join_relights[1].values[0].amount = 1.0
+    bpy.context.scene.join_relights[0].values[0].amount = 1.0
     bpy.ops.join.relight_apply()
     sets = {image["join_set"] for image in bpy.data.images if "join_original" in image}
     report["orphans_gone"] = sets == {layers()["albedo"]["join_set"]}

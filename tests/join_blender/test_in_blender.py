@@ -60,6 +60,7 @@ def test_photo_becomes_layers_that_render_back(tmp_path: Path, blender: Blender,
     report = blender.run("photo", sys.executable, folder=tmp_path, image=image, options=options)
     check_layers(report["layers"], "ein Foto – grün", [40, 24])
     assert report["source_unchanged"]
+    assert report["untouched"], "decomposing changed what the scene renders"
     assert report["resolution"] == [40, 24, 100]
     properties = report["layers"]["ein Foto – grün albedo"]["properties"]
     assert properties["join_bank"] == "tiny" and len(properties["join_bank_sha256"]) == 64

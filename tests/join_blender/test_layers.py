@@ -77,14 +77,6 @@ def test_the_group_is_built_of_the_formula(tmp_path: Path, blender: Blender) -> 
     assert np.abs(picture(tmp_path / "graded.exr") - (a * tinted + p + 2.0 * e + v * tinted / 4)).max() < 1e-4
 
 
-def test_nodes_that_are_begun_and_given_up_leave_nothing(blender: Blender) -> None:
-    report = blender.run("unfinished_nodes", "none")
-    pieces, (_, links) = report["alone"]
-    assert pieces == 5 and len(links) == 3, "the tree, the group, two layers, the output"
-    pieces, (kinds, links) = report["beside"]
-    assert pieces == 4 and len(links) == 2 and "NodeFrame" in kinds
-
-
 @pytest.fixture(scope="module")
 def lit(tmp_path_factory: pytest.TempPathFactory, blender: Blender, bank: Path) -> tuple[Path, dict]:
     """A saved file with a relit set in it, and what was found while it was made."""

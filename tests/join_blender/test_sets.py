@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sets of layers in Blender: known by their ids and never by names, whole or not there at all, and one state with the
+sliders and the views."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.join_blender.support import HERE, Blender, blender_python, fake_python, make_bank
+from tools.build_zip import build
+
+STEPS = int(os.environ.get("JOIN_WALK_STEPS", "12"))
+"""Of the random walk; ``make test-blenders`` walks 200."""
+
+
+@pytest.fixture(scope="module")
+def blender(tmp_path_factory: pytest.TempPathFactory) -> Blender:
+    archive = build(tmp_path_factory.mktemp("dist"))
+    return Blender(tmp_path_factory.mktemp("Sätze"), archive, blender_python(), HERE / "inside_sets.py")
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Path:
+    return fake_python(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_bank(tmp_path_factory.mktemp("banks") / "tiny.safetensors")
+
+
+def test_a_set_is_known_by_no_name(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    """Another picture of the same name, a renamed one, two that exchange their names, a copy, a renamed layer."""
+    report = blender.run("names", fake, folder=tmp_path)
+    assert report["same name"] == [True, True, 2] and report["first kept"]
+    assert report["renamed"] == [True, True, 2]
+    assert report["exchanged"] == [True] * 4
+    assert report["copied"] == [True] * 3
+    assert report["layer renamed"] == ["my own name", True] and report["error"] < 1e-5
+
+
+def test_an_update_replaces_the_whole_set(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    """Fewer components, more, and the same again; in the compositor and where the user has used a layer, too."""
+    report = blender.run("update", fake, folder=tmp_path)
+    three = ["Albedo: albedo", "Shading: shading", "Specular: specular"]
+    expected = {
+        "before": (["albedo", "shading", "specular"], three),
+        "fewer": (["albedo", "shading"], three[:2]),
+        "more": (["albedo", "emission", "shading", "specular"], [*three, "Emission: emission"]),
+        "as before": (["albedo", "shading", "specular"], three),
+    }
+    for step, (layers, group) in expected.items():
+        state = report[step]
+        assert state["layers"] == layers and state["groups"] == [group], step
+        assert state["makes"] and state["rendered"] and state["same set"], step
+        assert state["images"] == len(layers) and state["exposure"] == 1.5, step
+    assert report["left"] == [0.0, []], "what the user uses has to leave the picture alone"
+    assert report["error"] < 1e-5 and report["strays"] == []
+    assert any("the user's own" in user for user in report["users"])
+
+
+def test_linked_layers_are_refused_or_made_local(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    """Update, relight, rename and remove; beside a local picture of the same name."""
+    report = blender.run("linked", fake, folder=tmp_path)
+    assert report["source"] == ["photo", True] and "linked" in report["told"]
+    for action in ("update", "relight", "rename", "remove"):
+        assert "linked from 'library.blend'" in report[action] and "Make Local" in report[action], report[action]
+    assert report["local"] == [True] * 4 and report["error"] < 1e-5
+    assert report["made local"] == report["update local"] == ""
+    assert report["after"] == [1, False, 2, True]
+    assert report["renamed"] == ["mine albedo", "mine shading", "mine specular"]
+    assert report["untouched"]
+
+
+def test_no_file_is_saved_with_previews(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    """A save, a copy, a save that fails, a backup that Blender writes without asking, a job that is cancelled."""
+    report = blender.run("saved", fake, folder=tmp_path)
+    three = [f"photo {name}" for name in ("albedo", "shading", "specular")]
+    assert report["shown"] == report["back"] == three
+    assert report["in the file"] == report["in the copy"] == ["kept", "photo"]
+    assert report["after a save that failed"] == three
+    assert set(three) < set(report["in the backup"])
+    assert report["done"] == ["DONE", [], three]
+    assert report["finished file"] == ["kept", "photo", *three]
+    assert report["cancelled"] == report["undone"] == report["redone"] == []
+    assert report["backup opened"] == [[], []]
+
+
+def test_a_set_is_written_whole_or_not_at_all(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    """A save, a stop and an undo between the first layer and the last."""
+    report = blender.run("half_written", fake, folder=tmp_path)
+    three = [f"photo {name}" for name in ("albedo", "shading", "specular")]
+    assert report["new"] == [["photo"], True, [7], []]
+    assert report["update"] == [["photo", *three], True, [7], []]
+    assert report["stopped"] == ["", [8], True]
+    assert report["undone"] == ["DONE", [11], True]
+
+
+def test_sets_are_switched_renamed_and_removed(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    report = blender.run("list", fake, folder=tmp_path)
+    assert report["labels"] == ["photo", "photo.001"] and report["listed"] == 3
+    assert report["told"] == ["Standard, fake", "Standard, fake, seed 2"], "two sets have to be told apart"
+    assert report["latest"] and report["switched"] and report["updated"] == [3, 2]
+    assert report["renamed"] == ["warm light", ["by hand", "warm light albedo", "warm light shading"]]
+    assert report["same name"] == [f"warm light {name}" for name in ("albedo.001", "shading.001", "specular")]
+    assert "needs a name" in report["empty name"] and report["label kept"] == "warm light"
+    names, switched, nodes, photo = report["removed"]
+    assert names == [] and switched and nodes == 6 and photo == "photo"
+    assert report["undone"] == [True, True] and report["redone"] == [[], 2]
+    assert report["in the file"] == ["other albedo", "other shading", "other specular", "other", "photo"] or set(
+        report["in the file"]
+    ) == {"other", "other albedo", "other shading", "other specular", "photo"}
+    assert "no such set" in report["no such set"]
+
+
+def test_what_is_lost_is_found_or_has_a_way_out(tmp_path: Path, blender: Blender, bank: Path) -> None:
+    """Deleted layers (any, two at once, relit ones); an input that is renamed, deleted, opened again."""
+    report = blender.run("lost", sys.executable, 600, folder=tmp_path, bank=bank)
+    assert report["missing"] == ["specular"]
+    for action in ("relight", "view"):
+        assert "The layer specular is gone" in report[action] and "Bring Back" in report[action]
+    assert report["repair"] == "" and report["whole"] == [[], True, True]
+    assert report["from original"] == [True, True] and report["lit again"]
+    assert report["albedo"] == [["albedo"], "", True]
+    assert report["two"] == [["albedo", "shading"], "", True]
+    assert report["renamed"] == [True, ""]
+    lost = report["no input"]
+    assert lost["still listed"] and lost["recomposed"] == ""
+    assert "Choose Input" in lost["error view"] and "Choose Input" in lost["repair"]
+    assert "was not decomposed" in report["not by name"], "a new picture took over an older one's set by its name"
+    assert "not as large" in report["wrong size"] and "is a layer itself" in report["a layer"]
+    assert report["chosen"] == "" and report["repaired"] == ["", True]
+
+
+def test_sets_of_older_files_are_taken_over(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    report = blender.run("older", fake, folder=tmp_path)
+    assert report["found"] == [True, True, 1] and report["updated"] == [3, True]
+
+
+def test_stereo_renders_are_taken(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    """Both views, one that is switched off, views that are switched off after the render, another stereo format, a part
+    of a view; and views of other names, which get a sentence where they cannot be read."""
+    report = blender.run("stereo", fake, folder=tmp_path)
+    assert report["sizes"] == [[12, 20, 3]] * 3 and report["differ"] > 1e-3 and report["kept"]
+    for one in ("switched off after it", "anaglyph"):
+        assert report[one] < 1e-6, one
+    for one in ("left alone", "right alone", "other names"):
+        # Blender before 5.0 does not read the file that it writes of a single one of two views.
+        assert "turn Stereoscopy off" in report[one] if isinstance(report[one], str) else report[one] < 1e-6, one
+    assert report["anaglyph kept"] == "ANAGLYPH" and report["decomposed"] == report["compared"] == ""
+    assert report["layers"] == [[20, 12]] * 3 and report["cropped"] == [6, 10, 3]
+
+
+def test_the_scene_is_the_users(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    """Nodes come on request, with a Viewer; what is rendered changes on request; trees of others stay theirs."""
+    report: dict[str, Any] = blender.run("nodes", fake, folder=tmp_path)
+    assert report["before"] == ["", 1920] and report["added"] == ["CompositorNodeRLayers", 1920]
+    assert report["viewer"] == ["CompositorNodeGroup"] and report["twice"] == 1
+    assert report["asked for"] == report["bare asked for"] == ["CompositorNodeGroup", 12]
+    assert report["bare"] == [["", 1920], False, 1]
+    if "shared" in report:  # from Blender 5.0 on
+        assert report["shared"] == [True, ["CompositorNodeRLayers", 1920]]
+        ours, theirs, kept = report["shared asked for"]
+        assert ours == ["CompositorNodeGroup", 12] and theirs == ["CompositorNodeRLayers", 1920] and kept
+        assert report["linked"] == [True, True]
+
+
+def test_a_random_walk_keeps_everything_in_step(tmp_path: Path, bank: Path) -> None:
+    """Sliders, undo, redo, update, delete, rename, save and reopen, in an order that is drawn. The real engine."""
+    archive = build(tmp_path / "dist")
+    blender = Blender(tmp_path / "blender", archive, blender_python(), HERE / "inside_walk.py")
+    report = blender.run("random_walk", sys.executable, 1500, folder=tmp_path, bank=bank, steps=STEPS, seed=1)
+    assert report["steps"] == STEPS and report["lights"] >= 1
+    if STEPS >= 200:
+        assert set(report["done"]) >= {"slider", "undo", "redo", "update", "remove", "rename", "delete_layer", "save"}
