@@ -28,6 +28,15 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=IDS)
+def test_lines_for_blender_end_with_a_status(path: Path) -> None:
+    """Blender ends with 0 whatever a script does, unless it is told before the script what else to end with. (The
+    renderer's own, ``-P``, ends the process itself.)"""
+    for line in path.read_text("utf-8").splitlines():
+        if re.search(r"^\s*blender .*--python(-expr|-text)? ", line):
+            assert re.search(r"--python-exit-code [1-9]\d* .*--python(-expr|-text)? ", line), line
+
+
 def parsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     """Of a parser's commands."""
     found = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]

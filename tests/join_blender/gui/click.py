@@ -283,8 +283,8 @@ def _decompose(window: Window, before: list[str]) -> tuple[tuple[int, int], list
     clicked = time.monotonic()
     window.press(*place)
     window.wait("the first visible layers", lambda state: len(_new(state, before)) >= 2, 120)
-    print(f"click to first visible layer: below {time.monotonic() - clicked:.1f} s", flush=True)
-    window.tell("albedo")
+    state = window.wait("the editor to show a layer by itself", lambda state: "albedo" in state.get("shown", ""), 20)
+    print(f"click to first visible layer, {state['shown']}: below {time.monotonic() - clicked:.1f} s", flush=True)
     if os.environ["JOIN_GUI_PICTURE"]:
         window.wait("progress", lambda state: state["phase"] == "working", 120)
         _picture(window, "working", aside=True)

@@ -150,6 +150,13 @@ def names() -> list[str]:
     return sorted(image.name for image in bpy.data.images)
 
 
+def shown() -> str:
+    """What the Image Editor that has the JoIN tab shows."""
+    editors = areas("IMAGE_EDITOR")
+    image = min(editors, key=lambda area: area.x).spaces.active.image if editors else None
+    return image.name if image is not None else ""
+
+
 def phase() -> str:
     """Of the decomposition."""
     job = module("ui.running").current()
@@ -251,6 +258,8 @@ def lights() -> list[dict[str, Any]]:
 def obey() -> float:
     if "images" in state and (names() != state["images"] or lights() != state.get("lights")):
         tell(images=names(), lights=lights())
+    if "images" in state and shown() != state.get("shown"):
+        tell(shown=shown())
     if "preferences" in state:
         engine = module("ui.engine_state")
         task = engine.current()
@@ -267,7 +276,6 @@ def obey() -> float:
         }
         commands |= {
             "error": lambda: view("ERROR"),
-            "albedo": show_albedo,
             "input": show_input,
             "report": lambda: tell(loop=meter.loop, own=meter.own, moves=moves, memory=memory()),
             "save": save_and_reopen,
@@ -361,15 +369,6 @@ def escape(what: str) -> None:
 
 def view(kind: str) -> None:
     in_editor(lambda: bpy.ops.join.view(kind=kind))
-
-
-def show_albedo() -> None:
-    """The layer of the job at work, or of the last one."""
-    job = module("ui.running").current()
-    wanted = job.id if job is not None else None
-    for image in bpy.data.images:
-        if image.get("join_component") == "albedo" and wanted in (None, image.get("join_set")):
-            in_editor(lambda image=image: bpy.ops.join.show(image=image.name))
 
 
 def show_input() -> None:
@@ -476,7 +475,7 @@ def make_viewer() -> None:
     image.update()
     image.pack()
     scene, versions = bpy.context.scene, module("host.versions")
-    tree = versions.compositor_tree(scene) or versions.create_compositor_tree(scene)
+    tree = versions.compositor_tree(scene) or versions.create_compositor_tree(scene, with_scene=False)
     node, viewer = tree.nodes.new("CompositorNodeImage"), tree.nodes.new("CompositorNodeViewer")
     node.image = image
     node.location, viewer.location = (0.0, 500.0), (300.0, 500.0)
@@ -515,8 +514,9 @@ def compare_viewer() -> None:
     alpha = known[..., 3:]
     straight = np.concatenate([known[..., :3] / alpha, alpha], axis=2)
     read = module("host.images").read_source(bpy.data.images[VIEWER]).all()[::-1]
-    results = module("host.layers")
-    layers = {name: pixels_of(image) for name, image in results.layers_of(results.latest_set(VIEWER)).items()}
+    results = module("host.sets")
+    key = results.latest_set(bpy.data.images[VIEWER])
+    layers = {name: pixels_of(image) for name, image in results.layers_of(key).items()}
     made = layers["albedo"] * layers["shading"] + layers.get("specular", 0.0)
     tell(
         differences={
@@ -558,6 +558,7 @@ def content() -> dict[str, list[float]]:
 def show_layers() -> None:
     """For the picture: the layers around the compositor that joins them."""
     window = bpy.context.window_manager.windows[0]
+    in_editor(lambda: bpy.ops.join.add_nodes())
     by_component: dict[str, Any] = {}
     for image in bpy.data.images:
         if "join_component" in image and "join_relit" not in image:

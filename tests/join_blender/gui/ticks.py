@@ -35,10 +35,10 @@ _PARTS = {
     "engine.process.EngineProcess": ("__init__", "poll", "send"),
     "engine.relight.Relight": ("__init__", "_collect", "_ask", "_submit"),
     "engine.decomposition.Decomposition": ("take_preview", "take_layer", "compact", "close"),
-    "host.compositor": ("add_layers_step",),
+    "host.compositor": ("follow",),
     "host.images": ("new_layer", "fill_layer"),
     "host.relight": ("keep_original", "write_layer", "stored_decomposition"),
-    "host.layers.LayerSet": ("_show_preview", "_write", "_add_nodes", "discard"),
+    "host.layers.LayerSet": ("_show_preview", "_write", "_complete", "discard"),
 }
 
 
