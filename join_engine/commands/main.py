@@ -34,6 +34,7 @@ COMMANDS = {
     "scorecard": "join_engine.commands.scorecard",
     "method-layers": "join_engine.commands.method_layers",
     "relighting-scores": "join_engine.commands.relighting_scores",
+    "confidence-scores": "join_engine.commands.confidence_scores",
     "detail-choice": "join_engine.commands.detail_choice",
     "distance": "join_engine.commands.distance",
     "landscape": "join_engine.commands.landscape",

@@ -227,7 +227,7 @@ def test_a_simple_method_has_a_say_where_the_network_is_unsure() -> None:
     image, visible = torch.rand(1, 3, 24, 20, generator=rng), torch.ones(1, 1, 24, 20)
     visible[..., :8] = 0.0
     shading, gloss = torch.rand(1, 1, 24, 20, generator=rng), torch.rand(1, 1, 24, 20, generator=rng)
-    simple = torch.from_numpy(log_shading(image[0].permute(1, 2, 0).numpy()))[None, None].float()
+    simple = torch.from_numpy(log_shading(image[0].permute(1, 2, 0).numpy(), 0.4, 0.1))[None, None].float()
 
     def mixed(error: float) -> tuple[torch.Tensor, torch.Tensor]:
         errors = torch.full((1, 3, 24, 20), math.log(error))
