@@ -4,6 +4,13 @@
 from __future__ import annotations
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory was lacking. torch has its own ways to say so: a subclass of RuntimeError on CUDA, a plain one on
+    the CPU."""
+    named = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError) or named
+
+
 class JoinError(Exception):
     """A problem that the user can do something about.
 

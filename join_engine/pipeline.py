@@ -24,6 +24,7 @@ from .images.files import opaque, validate_image
 from .images.frame import Frame
 from .images.frame import shrunk as shrunk_planes
 from .images.metrics import image_psnr, mse, psnr
+from .images.room import refuse_too_large
 from .inversion.codebook import CodeBook
 from .inversion.invert import Reached, invert
 from .inversion.presets import Detail, Preset
@@ -35,6 +36,7 @@ from .layers.decomposition import Decomposition
 from .layers.detail import add_detail, detail_for
 from .layers.split import split
 from .layers.strips import Strips, rows_of
+from .memory import WHOLE_BYTES_PER_PIXEL
 from .networks.stylegan2 import generate
 from .relighting.relighter import Edit, Relighter, to_layer
 from .single_gan import base_model, split_parts
@@ -199,6 +201,9 @@ class _Work:
         self._start = time.perf_counter()
         self._bank, self._preset = bank, preset
         self._detail = detail_for(preset, bank.header)
+        if bank.split is None:  # the layers of such a bank are made in one piece
+            for image in images:
+                refuse_too_large("The image", image.shape[1], image.shape[0], WHOLE_BYTES_PER_PIXEL)
         colours = [opaque(validate_image(image)) for image in images]
         frames = [Frame(colour.shape[0], colour.shape[1], bank.header.resolution) for colour in colours]
         fitted = [frame.fit(colour) for frame, colour in zip(frames, colours, strict=True)]

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the add-on shares with the engine and the renderer: colour curves, components, how they make the image, names.
+"""What the add-on shares with the engine and the renderer: colour curves, components, how they make the image, names,
+memory.
 
-The five modules of the engine's that are imported here are data and arithmetic, need nothing beyond Python, and lie
+The six modules of the engine's that are imported here are data and arithmetic, need nothing beyond Python, and lie
 beside the add-on in a checkout as in the installed extension, where Blender gives both a longer name. Nothing else of
 the engine is ever imported.
 """
@@ -14,7 +15,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from join_engine import color, components, forward_models, leftovers, names
+    from join_engine import color, components, forward_models, leftovers, memory, names
     from join_engine.forward_models import Formula
 else:
     _beside = __name__.rpartition("join_blender.")[0]
@@ -22,10 +23,11 @@ else:
     components = importlib.import_module(f"{_beside}join_engine.components")
     forward_models = importlib.import_module(f"{_beside}join_engine.forward_models")
     leftovers = importlib.import_module(f"{_beside}join_engine.leftovers")
+    memory = importlib.import_module(f"{_beside}join_engine.memory")
     names = importlib.import_module(f"{_beside}join_engine.names")
     Formula = forward_models.Formula
 
-__all__ = ["Formula", "color", "components_in", "compose", "in_order", "leftovers", "names", "read_formula"]
+__all__ = ["Formula", "color", "components_in", "compose", "in_order", "leftovers", "memory", "names", "read_formula"]
 
 components_in, compose = forward_models.components_in, forward_models.compose
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from ..errors import JoinError
+from ..errors import JoinError, is_out_of_memory
 from .options import BAD_INPUT, complain
 
 # Which module carries out which command, in the order of the help.
@@ -57,6 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         text = f"'{error.filename}' cannot be used ({error.strerror})."
         complain(JoinError("file_unusable", text, "Check the path."))
+        return BAD_INPUT
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        complain(JoinError("out_of_memory", "There is not enough memory for this.", "Close other programs."))
         return BAD_INPUT
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)

@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import JoinError
 from .announced import check_exr
 from .profiles import luminance_weights, space_of_chromaticities
+from .room import refuse_too_large
 
 # What people and renderers call the picture itself, the surest name first.
 _PICTURE = ("combined", "beauty", "rgba", "rgb", "color", "colour", "composite", "final", "image", "default", "main")
@@ -91,6 +92,8 @@ def read_exr(path: Path, wanted: str | None, notes: list[str]) -> np.ndarray:
         others = ", ".join(f"'{other.name or 'RGB'}'" for other in layers if other != layer)
         notes.append(f"Of the layers of '{path.name}' this is '{layer.name or 'RGB'}'. There are also {others}.")
     header = headers[layer.part]
+    first, last = (np.asarray(corner, int) for corner in header["dataWindow"])
+    refuse_too_large(str(path), *(int(side) for side in last - first + 1))
     pixels = _pixels(path, layer, header)
     if layer.alpha is not None:
         pixels = _straight(pixels)

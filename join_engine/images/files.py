@@ -85,8 +85,11 @@ def read_picture(path: str | Path, layer: str | None = None, upright: bool = Tru
         if path.stat().st_size == 0:
             raise JoinError("image_empty", f"The image '{path}' is empty (0 bytes).", "Save or download it again.")
         pixels = _read(path, layer, upright, notes)
-    except (JoinError, MemoryError):
+    except JoinError:
         raise
+    except MemoryError as error:
+        text = f"There is not enough memory to read '{path}'."
+        raise JoinError("out_of_memory", text, "Make it smaller, or close other programs.") from error
     except Exception as error:  # every reader has its own ways to complain about a damaged file
         raise JoinError("image_unreadable", f"'{path}' cannot be read as an image ({error}).", _READABLE) from error
     return Picture(validate_image(pixels, str(path), notes), tuple(notes))

@@ -21,6 +21,7 @@ from .profiles import (
     space_of_png,
     through_lcms,
 )
+from .room import refuse_too_large
 
 PNG = b"\x89PNG\r\n\x1a\n"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -59,6 +60,7 @@ def read_with_oiio(path: Path, upright: bool, notes: list[str]) -> np.ndarray:
         check_pixels(spec.width, spec.height, path.stat().st_size)
         if spec.depth > 1 or spec.deep:
             raise ValueError("it has a third dimension")
+        refuse_too_large(str(path), spec.width, spec.height)
         photometric = spec.get_int_attribute("tiff:PhotometricInterpretation", 2)
         if photometric not in (0, 1, 2, 3):  # CMYK, Lab and the like
             return read_with_pillow(path, upright, notes)
@@ -88,6 +90,7 @@ def read_with_pillow(path: Path, upright: bool, notes: list[str]) -> np.ndarray:
 
     with Image.open(path) as file:
         check_pixels(*file.size, path.stat().st_size)
+        refuse_too_large(str(path), *file.size)
         frames = getattr(file, "n_frames", 1)
         if frames > 1 and file.format != "MPO":  # what a phone adds to its photo is no film
             notes.append(f"'{path.name}' has {frames} frames: this is the first.")

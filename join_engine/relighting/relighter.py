@@ -160,6 +160,10 @@ class Relighter:
                 if key not in self._before:
                     self._before[key] = self._decoded(component, self.decomposition.codes[component], frame)
                 after = keep_detail(component, layers[component], self._before[key], after)
+            if not np.isfinite(after).all():
+                raise JoinError(
+                    "edit_invalid", f"These amounts leave nothing of the {component} to show.", "Use about −3 to 3."
+                )
             changed[component] = after
         return changed
 

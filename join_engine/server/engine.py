@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import JoinError
+from ..errors import JoinError, is_out_of_memory
 from ..names import is_file
 from .channel import Channel, leave
 from .course import Course
@@ -200,7 +200,7 @@ class Engine:
         except OSError as error:  # of a path that no reader has looked at, such as a name too long for the system
             problem = _unusable(error)
         except Exception as error:
-            problem = _out_of_memory() if _is_out_of_memory(error) else _internal(error)
+            problem = _out_of_memory() if is_out_of_memory(error) else _internal(error)
         else:
             return lambda: self._channel.send(kind, job.request, **content)
         return lambda: self._channel.send_error(job.request, problem)
@@ -414,8 +414,3 @@ def _unusable(error: OSError) -> JoinError:
 
 def _out_of_memory() -> JoinError:
     return JoinError("out_of_memory", "There is not enough memory for this image.", "Close other programs.")
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """torch has its own ways to say so: a subclass of RuntimeError on CUDA, a plain one on the CPU."""
-    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)

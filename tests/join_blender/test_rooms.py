@@ -62,12 +62,13 @@ def test_the_vocabulary_needs_nothing() -> None:
         "join_engine.components",
         "join_engine.forward_models",
         "join_engine.leftovers",
+        "join_engine.memory",
         "join_engine.names",
     }
     program = """
 import sys, join_blender.engine.vocabulary
 loaded = {name for name in sys.modules if name.split(".")[0] in ("join_engine", "torch", "numpy", "bpy")}
-modules = ("color", "components", "errors", "forward_models", "leftovers", "names")
+modules = ("color", "components", "errors", "forward_models", "leftovers", "memory", "names")
 vocabulary = {"join_engine", *(f"join_engine.{name}" for name in modules)}
 assert loaded == vocabulary, loaded
 """
