@@ -96,14 +96,7 @@ def evaluate(
     judge = _Judge(bank, run)
     truths = [at_resolution(sample.components, bank.header.resolution) for sample in samples]
     names = [sample.name for sample in samples]
-    about: dict[str, Any] = {
-        "bank": {"name": bank.header.name, "sha256": bank.sha256},
-        **({} if single is None else {"single": {"name": single.header.name, "sha256": single.sha256}}),
-        "resolution": bank.header.resolution,
-        "samples": names,
-        "settings": {"seed": run.seed, "batch": run.batch, "bf16": run.bf16},
-        "elpips": judge.label,
-    }
+    about = {**_decides(bank, single, run), "samples": names, "elpips": judge.label}
     identities = {title: method.identity for method in methods for title in method.titles}
     results = Results(None if out is None else out / RESULTS_NAME, about, identities)
     images = [np.asarray(judge.model.compose(truth)) for truth in truths]
@@ -132,6 +125,16 @@ def evaluate(
         _write_sheets(out, names[: run.figures], possible, truths, images, results, judge)
     settings = {**(run.settings or {}), **about["settings"]}
     return {**about, "settings": settings, "samples": len(samples), **summarise(results.found, methods, names)}
+
+
+def _decides(bank: Bank, single: Bank | None, run: Run) -> dict[str, Any]:
+    """What the figures depend on, beside samples, methods and the judge."""
+    return {
+        "bank": {"name": bank.header.name, "sha256": bank.sha256},
+        **({} if single is None else {"single": {"name": single.header.name, "sha256": single.sha256}}),
+        "resolution": bank.header.resolution,
+        "settings": {"seed": run.seed, "batch": run.batch, "bf16": run.bf16},
+    }
 
 
 class _Decomposer:

@@ -54,13 +54,7 @@ def invert(
         JoinError: ``target_mismatch`` when the target is not of the bank's resolution, ``component_missing`` when the
             bank lacks a component of its forward model.
     """
-    size = bank.header.resolution
-    if target.dim() != 4 or target.shape[1:] != (3, size, size):
-        message = f"The target is {list(target.shape)}, but the bank works on [B, 3, {size}, {size}]."
-        raise JoinError("target_mismatch", message)
-    missing = [name for name in bank.forward_model.components if name not in bank.components]
-    if missing:
-        raise JoinError("component_missing", f"The bank '{bank.header.name}' lacks {', '.join(missing)}.")
+    _check(bank, target)
     device = next(iter(bank.components.values())).w_avg.device
     if device.type == "cpu":  # the layout that convolutions on CPUs are fastest in; the weights stay what they are
         for component in bank.components.values():
@@ -81,6 +75,16 @@ def invert(
         if state.tuned is None and not state.cancelled:
             reached[preset.stages[:count]] = state.copy()
     return state
+
+
+def _check(bank: Bank, target: Tensor) -> None:
+    size = bank.header.resolution
+    if target.dim() != 4 or target.shape[1:] != (3, size, size):
+        message = f"The target is {list(target.shape)}, but the bank works on [B, 3, {size}, {size}]."
+        raise JoinError("target_mismatch", message)
+    missing = [name for name in bank.forward_model.components if name not in bank.components]
+    if missing:
+        raise JoinError("component_missing", f"The bank '{bank.header.name}' lacks {', '.join(missing)}.")
 
 
 def _to(mask: Tensor | None, device: torch.device) -> Tensor | None:
