@@ -13,6 +13,12 @@ from .protocol import VERSION, Message
 
 IDLE = 600.0
 """Seconds after which an engine without work ends: it holds hundreds of megabytes."""
+STOPPED = 5.0
+"""Seconds after which an engine that somebody has stopped is given up. One that was stopped together with this Blender,
+by Ctrl-Z in a shell, goes on earlier."""
+SILENT = 300.0
+"""The same for one that says nothing at all, where it says every other second that it works."""
+_BETWEEN_LOOKS = 0.5
 
 
 class Connection:
@@ -30,6 +36,8 @@ class Connection:
         self._jobs: list[Job] = []
         self._clock = clock
         self._idle_since = clock()
+        self._heard_at = self._looked_at = clock()
+        self._stopped_since: float | None = None
 
     def add(self, job: Job) -> None:
         """Take a job on, unless that has happened already; :meth:`step` moves it on."""
@@ -61,6 +69,10 @@ class Connection:
             useless = False
         for job in self._jobs:
             self._move(job, events)
+        if events or self.hello is None:
+            self._heard_at = self._clock()
+        if self.engine is not None and (why := self._why_stuck(self.engine)):
+            self.end(why)
         if useless or any(job.gave_up for job in self._jobs):
             self.end()
         self._jobs = [job for job in self._jobs if job.waiting or job.with_engine]
@@ -69,14 +81,31 @@ class Connection:
         elif self._clock() - self._idle_since > IDLE:
             self.end()
 
-    def end(self) -> None:
+    def end(self, why: str = "it was ended") -> None:
         """End the engine at once; jobs that it had are told that it died."""
         if self.engine is None:
             return
         self.engine.kill()
         for job in self._jobs:
-            job.hear({"type": DIED, "message": "it was ended"})
+            job.hear({"type": DIED, "message": why})
         self._forget()
+
+    def _why_stuck(self, engine: EngineProcess) -> str:
+        """Why there is nothing to wait for from an engine that has work; empty where there is."""
+        now = self._clock()
+        asleep = now - self._looked_at > STOPPED  # this process itself was: it cannot tell what happened meanwhile
+        if not asleep and now - self._looked_at < _BETWEEN_LOOKS:
+            return ""
+        self._looked_at = now
+        if asleep or not any(job.with_engine for job in self._jobs):
+            self._heard_at, self._stopped_since = now, None
+        elif not engine.is_stopped:
+            self._stopped_since = None
+        elif self._stopped_since is None:
+            self._stopped_since = now
+        if self._stopped_since is not None and now - self._stopped_since >= STOPPED:
+            return "somebody had stopped its process, and it did not go on"
+        return f"it said nothing for {SILENT:.0f} seconds" if now - self._heard_at > SILENT else ""
 
     def start(self, launch: Launch) -> None:
         """See that such an engine runs. The time is well spent before there is a job.
@@ -114,3 +143,4 @@ class Connection:
         self.engine = None
         self.hello = None
         self._launch = None
+        self._stopped_since = None

@@ -8,6 +8,7 @@ does not). The main thread asks :meth:`EngineProcess.poll` for what has arrived.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import queue
 import subprocess
@@ -141,6 +142,18 @@ class EngineProcess:
             _running.discard(self)
             events.append({"type": DIED, "message": self._how_it_ended()})
         return events
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody has stopped the process, as SIGSTOP does; False where the system does not say."""
+        with contextlib.suppress(OSError, ValueError):
+            stat = Path(f"/proc/{self.pid}/stat").read_text("utf-8", "replace")
+            return stat[stat.rindex(")") + 2] == "T"
+        if hasattr(os, "waitid"):
+            with contextlib.suppress(OSError):
+                how = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+                return os.waitid(os.P_PID, self.pid, how) is not None
+        return False
 
     def kill(self) -> None:
         """End the process and see it gone, which takes milliseconds."""

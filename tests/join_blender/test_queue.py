@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,11 +14,12 @@ import numpy as np
 import OpenEXR
 import pytest
 
+from join_blender.engine.connection import SILENT, Connection
 from join_blender.engine.decomposition import Decomposition, Layer
 from join_blender.engine.failure import Failure
 from join_blender.engine.job import State
 from join_blender.engine.pixels import Source, load_layer
-from join_blender.engine.process import Launch
+from join_blender.engine.process import EngineProcess, Launch
 from join_blender.engine.protocol import Options
 from join_blender.engine.queue import Queue
 from tests.join_blender.support import ROOT, fake_python
@@ -155,6 +157,104 @@ def test_an_engine_that_is_shot(queue: Queue, launch: Launch, tmp_path: Path, mo
         engines.append(queue.connection.engine._process)
         queue.connection.end()
     assert all(process.poll() is not None for process in engines), "an engine was left behind"
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "state"),
+    [("silent", State.STARTING), ("slow", State.RUNNING), ("deaf", State.STOPPING)],
+)
+def test_an_engine_that_is_stopped_is_noticed(
+    queue: Queue, launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behaviour: str, state: State
+) -> None:
+    """Within 10 s, whatever it does; and killed, as it would lie there for ever."""
+    monkeypatch.setenv("FAKE_ENGINE", behaviour)
+    one = decomposition(launch, tmp_path)
+    queue.add(one)
+    run(queue, (lambda: one.state is State.STARTING) if behaviour == "silent" else working(one))
+    if state is State.STOPPING:
+        one.stop(keep=True)
+    assert one.state is state and queue.connection.engine is not None
+    process = queue.connection.engine._process
+    process.send_signal(signal.SIGSTOP)
+    run(queue, lambda: one.ended, 10.0)
+    assert process.poll() == -signal.SIGKILL
+    if state is State.STOPPING:
+        assert one.state is State.CANCELLED
+    else:
+        assert one.failure is not None and one.failure.code.startswith("engine_")
+        assert "somebody had stopped its process" in str(one.failure)
+
+
+def test_an_engine_that_goes_on_is_not_given_up(
+    queue: Queue, launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_ENGINE", "slow")
+    one = decomposition(launch, tmp_path)
+    queue.add(one)
+    run(queue, working(one))
+    assert queue.connection.engine is not None
+    for _ in range(2):  # for less than it would take, and then again
+        queue.connection.engine._process.send_signal(signal.SIGSTOP)
+        until = time.monotonic() + 3.0
+        run(queue, lambda until=until: time.monotonic() > until)
+        queue.connection.engine._process.send_signal(signal.SIGCONT)
+        until = time.monotonic() + 1.5
+        run(queue, lambda until=until: time.monotonic() > until)
+    queue.stop(one.id, keep=True)
+    run(queue, lambda: one.ended)
+    assert one.state is State.DONE
+
+
+def test_a_stop_of_all_together_is_none(launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by Ctrl-Z in the shell that Blender was started from: this process sees the engine stopped when it goes on."""
+    monkeypatch.setenv("FAKE_ENGINE", "slow")
+    now = [0.0]
+    queue = Queue(Connection(lambda: now[0]))
+    one = decomposition(launch, tmp_path)
+    queue.add(one)
+    run(queue, working(one))
+    assert queue.connection.engine is not None
+    monkeypatch.setattr(EngineProcess, "is_stopped", True)
+    for later in (1000.0, 1004.0, 2000.0, 2004.0, 2008.0):
+        now[0] = later
+        queue.step()
+        assert one.state is State.RUNNING, later
+    now[0] = 2010.0
+    queue.step()
+    assert one.state is State.FAILED
+    queue.close()
+
+
+def test_an_idle_engine_that_was_stopped_costs_nothing(queue: Queue, launch: Launch, tmp_path: Path) -> None:
+    first, second = decomposition(launch, tmp_path), decomposition(launch, tmp_path)
+    queue.add(first)
+    run(queue, lambda: first.ended)
+    assert queue.connection.engine is not None
+    before = queue.connection.engine._process
+    before.send_signal(signal.SIGSTOP)
+    queue.add(second)
+    run(queue, lambda: second.ended, 15.0)
+    assert second.state is State.DONE and before.poll() == -signal.SIGKILL
+
+
+def test_an_engine_that_says_nothing_is_given_up_in_the_end(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_ENGINE", "slow")
+    now = [0.0]
+    queue = Queue(Connection(lambda: now[0]))
+    one = decomposition(launch, tmp_path)
+    queue.add(one)
+    run(queue, working(one))
+    time.sleep(0.2)
+    queue.step()  # whatever it had still to say
+    began = now[0]
+    while one.state is State.RUNNING:
+        now[0] += 4.0
+        queue.step()
+    assert SILENT < now[0] - began <= SILENT + 8.0
+    assert one.failure is not None and "said nothing for 300 seconds" in str(one.failure)
+    queue.close()
 
 
 def test_engine_trouble_stops_the_line_and_restart_moves_it(

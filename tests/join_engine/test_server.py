@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -257,11 +258,71 @@ def test_end_of_stdin_ends_the_process_in_mid_job(request_for: dict[str, Any]) -
     client.close()
 
 
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("moment", ["starting", "idle", "working"])
+def test_signals_end_the_process_in_order(request_for: dict[str, Any], number: str, moment: str) -> None:
+    client = Client()
+    if moment == "starting":
+        while b"torch" not in Path(f"/proc/{client.process.pid}/maps").read_bytes():  # in the midst of its import
+            time.sleep(0.01)
+    else:
+        client.receive()
+    if moment == "working":
+        client.send(**{**request_for, "steps": 100_000}, id=1)
+        client.until("progress")
+    client.process.send_signal(getattr(signal, number))
+    assert client.process.wait(timeout=20) == 0
+    client.close()
+
+
+@pytest.mark.parametrize("end", ["stdin", "SIGTERM"])
+@pytest.mark.parametrize("working", [True, False])
+def test_a_process_that_nobody_reads_ends_all_the_same(request_for: dict[str, Any], end: str, working: bool) -> None:
+    client = Client()
+    client.receive()
+    if working:
+        client.send(**{**request_for, "steps": 100_000}, id=1)
+    for number in range(500):  # far more answers than a pipe takes
+        client.send(type="list_banks", id=number)
+    time.sleep(1.0)
+    assert client.process.stdin is not None and client.process.poll() is None
+    if end == "stdin":
+        client.process.stdin.close()
+    else:
+        client.process.terminate()
+    assert client.process.wait(timeout=20) == 0
+    client.close()
+
+
+def test_what_comes_before_the_end_of_stdin_is_answered() -> None:
+    client = Client()
+    client.receive()
+    client.send(type="list_banks", id="last")
+    assert client.process.stdin is not None
+    client.process.stdin.close()
+    assert client.until("banks")[-1]["id"] == "last"
+    assert client.process.wait(timeout=20) == 0
+    client.close()
+
+
+def test_it_says_that_it_lives_while_it_works_and_only_then(request_for: dict[str, Any]) -> None:
+    client = Client()
+    client.receive()
+    client.send(**{**request_for, "steps": 100_000, "preview_every": 0}, id="long")
+    assert client.until("alive")[-1]["id"] == "long"
+    client.send(type="cancel", id="long")
+    client.until("cancelled")
+    time.sleep(2.5)
+    client.send(type="list_banks", id=1)
+    assert client.receive()["type"] == "banks"
+    client.close()
+
+
 def test_shutdown() -> None:
     client = Client()
     client.send(type="shutdown", id="end")
     assert client.until("bye")[-1]["id"] == "end"
-    assert client.process.wait(timeout=5) == 0
+    assert client.process.wait(timeout=20) == 0
     client.close()
 
 
@@ -272,5 +333,5 @@ def test_missing_torch_is_told(tmp_path: Path) -> None:
     event = client.receive()
     assert (event["type"], event["id"], event["code"]) == ("error", None, "torch_missing")
     assert event["hint"]
-    assert client.process.wait(timeout=5) == 3
+    assert client.process.wait(timeout=20) == 3
     client.close()
