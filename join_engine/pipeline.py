@@ -225,6 +225,7 @@ class _Work:
         bank, prepared = self._bank, time.perf_counter()
         state = invert(bank, self._target, self._preset, seed, monitor, codebook, self._saturated, dtype, reached)
         inverted = time.perf_counter()
+        monitor.on_finish()
         with torch.no_grad():
             outputs = state.settle(state.synthesize())
             fit = state.render(outputs)

@@ -5,12 +5,13 @@ into Blender's images. All that takes long is done in threads."""
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from . import protocol
 from .background import Future, make_folder
@@ -77,6 +78,7 @@ class Decomposition(Job):
         self.committed = False
         """Its layers are being put in the place of older ones: too late to stop it."""
         self._keep_in = keep_in
+        self._megapixels = math.prod(source.size) / 1e6 if isinstance(source, Source) else 0.0
         self._reset()
         if isinstance(source, Path):
             folder, self._image, write = None, source, None
@@ -87,6 +89,9 @@ class Decomposition(Job):
         layers = output or self._image.with_name("layers")
         request = protocol.decompose(self._image, layers, options, output is not None, skip_existing)
         super().__init__(request, launch, write, folder)
+
+    _pace: ClassVar[float] = 0.2
+    """Seconds for each megapixel of a layer, until it is in Blender; as measured on one core, and then on the last."""
 
     def _reset(self) -> None:
         self._preview: Message | None = None
@@ -133,6 +138,12 @@ class Decomposition(Job):
         """Whether :meth:`take_layer` has handed out everything."""
         return self.state is State.READING and not self._unread and self._reading is self._copying is None
 
+    @property
+    def reading_left(self) -> float:
+        """Seconds that the layers should take from the engine's answer on."""
+        layers = len(self._unread) + (self._reading is not None) if self.state is State.READING else 3
+        return layers * self._megapixels * Decomposition._pace
+
     def take_again(self, components: list[str]) -> None:
         """Hand out these layers once more: an undo took them away."""
         self._unread += components
@@ -146,6 +157,9 @@ class Decomposition(Job):
 
     def finish(self) -> None:
         """All is written."""
+        if self._megapixels >= 0.25 and self.result is not None:
+            seconds = time.monotonic() - self.read_at
+            Decomposition._pace = seconds / (self._megapixels * len(self.result["layers"]))
         self.state = State.DONE
         self.close()
 

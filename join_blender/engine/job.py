@@ -9,9 +9,10 @@ far. Whatever goes wrong ends in FAILED.
 from __future__ import annotations
 
 import math
+import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -51,6 +52,8 @@ class Progress:
     loss: float | None = None
     whole: float | None = None
     """The part of the whole job that is done, 0 to 1, where the engine knows."""
+    heard_at: float = field(default_factory=lambda: time.monotonic(), compare=False)
+    """When the engine said so, on ``time.monotonic``'s clock."""
 
     @classmethod
     def from_event(cls, event: Message) -> Progress:
@@ -64,6 +67,14 @@ class Progress:
             _number(event.get("loss")),
             _number(event.get("fraction")),
         )
+
+    @property
+    def left_now(self) -> float | None:
+        """Seconds left by now; None where the engine does not know, or what it knew has passed."""
+        if self.seconds_left is None:
+            return None
+        left = self.seconds_left - (time.monotonic() - self.heard_at)
+        return left if left > 0.0 else None
 
     @property
     def fraction(self) -> float:
@@ -250,6 +261,9 @@ class Job:
             self._accepted = True
         elif kind == "progress":
             self.progress = Progress.from_event(event)
+        elif kind == "alive" and "words" in event:  # what follows the stages: there are no steps of it
+            part = self.progress.fraction if self.progress is not None else None
+            self.progress = replace(Progress.from_event(event), whole=part)
         elif kind == "preview":
             self._on_preview(event)
         elif kind == "result" and (self._keep or self.state is not State.STOPPING):

@@ -20,7 +20,8 @@ _WORDS = {
 def describe(job: Decomposition) -> str:
     """What a job is doing, in a few words."""
     if job.state is State.RUNNING and job.progress is not None:
-        return f"{job.progress.words} {job.progress.step}/{job.progress.of}"
+        steps = f" {job.progress.step}/{job.progress.of}" if job.progress.of > 0 else ""
+        return job.progress.words + steps
     return _WORDS.get(job.state, "Writing the layers")
 
 
@@ -39,10 +40,12 @@ def describe_end(job: Decomposition, layers: Sequence[str]) -> str:
 
 
 def time_left(job: Decomposition) -> str:
-    """How long it will take, or nothing where that is not known."""
-    if not job.with_engine or job.progress is None or job.progress.seconds_left is None:
-        return ""
-    return f"About {in_words(job.progress.seconds_left)} left"
+    """How long it will take, the layers included, or nothing where that is not known: such as after *Stop*, or where
+    it should have been over by now."""
+    if job.state is State.RUNNING and job.progress is not None:
+        left = job.progress.left_now
+        return f"About {in_words(left + job.reading_left)} left" if left is not None else ""
+    return f"About {in_words(job.reading_left)} left" if job.state is State.READING and job.reading_left > 0.0 else ""
 
 
 def fraction(job: Decomposition) -> float:

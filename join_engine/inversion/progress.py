@@ -47,9 +47,11 @@ class Monitor:
         cancelled: asked before every step; True ends the stage with the best codes so far.
         preview_every: call ``on_preview`` at each so many steps; 0 never.
         on_preview: gets the step and the generators' outputs, each [B, 3, R, R] in the generator's range.
+        on_finish: called after the last stage, before the layers are made at the image's own size.
     """
 
     on_progress: Callable[[Progress], None] = lambda progress: None
     cancelled: Callable[[], bool] = lambda: False
     preview_every: int = 0
     on_preview: Callable[[int, Mapping[str, Tensor]], None] = lambda step, outputs: None
+    on_finish: Callable[[], None] = lambda: None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import JoinError, is_out_of_memory
 from ..names import is_file
 from .channel import Channel, leave
-from .course import Course
+from .course import Course, Paces, Tail
 from .pixels import compacted, load_array, read_layers, write_all, write_arrays, write_pixels
 from .requests import MOST, check, formula_of, parse, request_id
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..relighting.relighter import Edit, Relighter
 
 _SECONDS_BETWEEN_PROGRESS = 0.1
+_SECONDS_BETWEEN_SIGNS = 2.0
 _log = logging.getLogger("join_engine.server")
 
 
@@ -45,6 +46,8 @@ class Job:
     message: dict[str, Any]
     cancelled: threading.Event = field(default_factory=threading.Event)
     keep: bool = False
+    tail: Tail | None = None
+    """What it does after its stages, as soon as it does."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,8 @@ class Engine:
         self._queue: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._jobs: dict[Any, Job] = {}  # waiting or running, by id
         self._lock = threading.Lock()
+        self._at_work: Job | None = None
+        self._paces = Paces()
         self._bank: tuple[Path, float, Bank, CodeBook] | None = None
         self._relighter: tuple[Any, Relighter] | None = None
 
@@ -177,15 +182,25 @@ class Engine:
 
     def work(self) -> None:
         """Run jobs for ever."""
+        threading.Thread(target=self._show_life, name="life", daemon=True).start()
         while True:
-            job = self._queue.get()
+            self._at_work = job = self._queue.get()
             try:
                 final = self._run(job)
             finally:
                 # Before the last event, so that a client may use the id again as soon as it reads it.
                 with self._lock:
+                    self._at_work = None
                     del self._jobs[job.request]
             final()
+
+    def _show_life(self) -> None:
+        """Say from time to time that a job is at work, also where it has nothing to tell."""
+        while True:
+            time.sleep(_SECONDS_BETWEEN_SIGNS)
+            with self._lock:
+                if self._at_work is not None:
+                    self._tell_life(self._at_work)
 
     def _run(self, job: Job) -> Callable[[], None]:
         """Do a job; returns what sends its last event."""
@@ -227,13 +242,28 @@ class Engine:
             return "result", place.answer(skipped=True)
         preview_every = message.get("preview_every") or 0
         preview_size = message.get("preview_size") or None
-        monitor = Monitor(self._report_progress(job, preset), job.cancelled.is_set, preview_every)
+        pixels = picture.pixels.shape[0] * picture.pixels.shape[1]
+        kind = "write" if place is None else "files"
+        writing = self._paces.expected(kind, pixels)
+        after = self._paces.expected("finish", pixels) + writing
+        monitor = Monitor(
+            self._report_progress(job, preset, after),
+            job.cancelled.is_set,
+            preview_every,
+            on_finish=lambda: self._enter(job, Tail("Making the layers", after)),
+        )
         show = self._report_preview(job, output, bank) if preview_every else None
         outcome = decompose(picture.pixels, bank, preset, seed, monitor, show, codebook, preview_size)
         if outcome.cancelled and not job.keep:
             return "cancelled", {"result": None}
         found = outcome.decomposition
+        self._paces.learn("finish", pixels, found.seconds["finish"])
+        self._enter(job, Tail("Writing the layers", writing))
+        begun = time.monotonic()
+        if place is not None and outcome.cancelled:  # another run shall not take it for what it would make
+            place = replace(place, made=replace(place.made, settings={**place.made.settings, "stopped_early": True}))
         result = self._result(found, output) if place is None else place.write(found, picture.notes)
+        self._paces.learn(kind, pixels, time.monotonic() - begun)
         result["notes"] = list(picture.notes)
         return ("cancelled", {"result": result}) if outcome.cancelled else ("result", result)
 
@@ -336,10 +366,20 @@ class Engine:
             self._bank = (path, changed, bank, CodeBook(bank))
         return self._bank[2:]
 
-    def _report_progress(self, job: Job, preset: Preset) -> Callable[[Progress], None]:
+    def _enter(self, job: Job, tail: Tail) -> None:
+        """What follows the stages begins."""
+        job.tail = tail
+        self._tell_life(job)
+
+    def _tell_life(self, job: Job) -> None:
+        tail = job.tail
+        told = {} if tail is None else {"words": tail.words, "total_left": tail.left()}
+        self._channel.send("alive", job.request, **told)
+
+    def _report_progress(self, job: Job, preset: Preset, after: float) -> Callable[[Progress], None]:
         from ..inversion.stage import STAGES
 
-        course = Course(preset)
+        course = Course(preset, after)
         last = 0.0
 
         def report(progress: Progress) -> None:

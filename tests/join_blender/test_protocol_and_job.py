@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+import importlib.util
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from join_blender.engine.decomposition import Decomposition
 from join_blender.engine.job import State
+from join_blender.engine.pixels import Source
 from join_blender.engine.process import DIED, Launch
 from join_blender.engine.protocol import Decoder, Message, NotTheProtocol, Options, encode
+from tests.join_blender.support import ROOT
 
 LAUNCH = Launch(Path("python"), Path())
 HELLO = {"type": "hello", "protocol": 1}
@@ -182,3 +187,84 @@ def test_stopping_before_hello_needs_no_engine() -> None:
     job.stop(keep=True)
     assert job.state is State.CANCELLED
     assert hear(job, [HELLO], 1.0) == []
+
+
+# --- the time left ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def words(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The panel's words for a job, without the rest of the interface, which needs Blender; and the clock."""
+    path = ROOT / "join_blender" / "ui" / "status_text.py"
+    spec = importlib.util.spec_from_file_location("join_blender.ui.status_text", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def progress(**content: Any) -> Message:
+    return {"type": "progress", "id": "7", "words": "Optimising", "step": 5, "of": 20, **content}
+
+
+def large() -> Decomposition:
+    job = Decomposition(Source("x", np.ones(12_000, np.float32), 2000, 2, 3), Options(), LAUNCH, "x")
+    job.request["id"] = job.id = "7"
+    job._megapixels = 12.0  # a picture of that size would take its time
+    job.begin(0.0, running=False)
+    hear(job, [HELLO], 1.0)
+    return job
+
+
+def test_the_time_left_has_the_layers_in_it(words: Any) -> None:
+    job = large()
+    assert words.time_left(job) == ""
+    hear(job, [progress(total_left=30.0)], 2.0)
+    reading = 3 * 12.0 * Decomposition._pace
+    assert job.reading_left == pytest.approx(reading) and reading > 1.0
+    assert words.time_left(job) == f"About {words.in_words(30.0 + reading)} left"
+    hear(job, [{"type": "alive", "id": "7", "words": "Writing the layers", "total_left": 12.0}], 3.0)
+    assert words.describe(job) == "Writing the layers"
+    assert words.time_left(job) == f"About {words.in_words(12.0 + reading)} left"
+    hear(job, [{"type": "alive", "id": "7"}], 3.0)
+    assert words.describe(job) == "Writing the layers"
+    job.close()
+
+
+@pytest.mark.parametrize("left", [1.0, 0.2, 9.0])
+def test_a_time_left_that_is_over_is_not_told_any_more(
+    words: Any, monkeypatch: pytest.MonkeyPatch, left: float
+) -> None:
+    job, now = started(), [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    hear(job, [progress(total_left=left)], 2.0)
+    assert words.time_left(job) == f"About {words.in_words(left)} left"
+    now[0] += left + 0.01
+    assert words.time_left(job) == ""
+    hear(job, [progress(total_left=3.0)], 2.0)
+    assert words.time_left(job) == "About 3 s left"
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize(
+    "told", [progress(total_left=30.0), {"type": "alive", "id": "7", "words": "x", "total_left": 5.0}]
+)
+def test_after_stop_no_time_is_told(words: Any, keep: bool, told: Message) -> None:
+    job = started()
+    hear(job, [progress(total_left=40.0)], 2.0)
+    job.stop(keep)
+    assert words.time_left(job) == "" and words.describe(job) == "Stopping"
+    hear(job, [told], 3.0)
+    assert words.time_left(job) == ""
+
+
+def test_the_layers_on_their_way_into_blender_have_a_time_too(words: Any) -> None:
+    job = large()
+    hear(job, [{"type": "result", "id": "7", "layers": dict.fromkeys(("a", "b", "c"), "x.npy")}], 2.0)
+    assert job.state is State.READING
+    three = job.reading_left
+    job._unread.pop()
+    assert job.reading_left == pytest.approx(three * 2 / 3) and words.time_left(job).startswith("About ")
+    job._unread.clear()
+    assert words.time_left(job) == ""
+    job.close()
