@@ -102,7 +102,16 @@ def _told_formula(layers: Mapping[str, Any]) -> list[Any]:
 
 def is_unusual(layer: Any) -> bool:
     """Whether the engine has said that the picture is unlike what its bank knows."""
-    return bool(mapping(json.loads(str(layer.get("join_metrics", "{}")))).get("unusual"))
+    return bool(_metrics(layer).get("unusual"))
+
+
+def caution_of(layer: Any) -> float:
+    """A simple method's share in the light of the picture, in [0, 1], as the engine has told it."""
+    return float(_metrics(layer).get("caution", 0.0))
+
+
+def _metrics(layer: Any) -> Mapping[str, Any]:
+    return mapping(json.loads(str(layer.get("join_metrics", "{}"))))
 
 
 def is_finished(key: str | None) -> bool:

@@ -126,9 +126,12 @@ class JOIN_PT_layers(bpy.types.Panel):
             row = layout.row(align=True)
             row.label(text="Its input is gone", icon="ERROR")
             row.operator(compare.JOIN_OT_set_input.bl_idname).key = set_id
-        if any(sets.is_unusual(layer) for layer in layers.values()):
+        unusual = [layer for layer in layers.values() if sets.is_unusual(layer)]
+        if unusual:
             warning = layout.column(align=True)
             warning.label(text="Unlike what the bank knows:", icon="ERROR")
+            if share := sets.caution_of(unusual[0]):
+                warning.label(text=f"{share:.0%} of the light is a simple method's,")
             warning.label(text="look at the layers before you use them.")
         row = layout.row(align=True)
         for kind, name, _ in compare.VIEWS:

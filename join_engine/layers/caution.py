@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from ..images.frame import shrunk
 from ..networks.split import resized
 from .retinex import log_shading
 
@@ -45,10 +45,19 @@ def with_caution(
         Both, changed, [1, 1, h, w]. Of the shading nothing changes that is finer than a picture of 128 pixels shows.
     """
     share = caution(float(seen_mean(error[:, 1:2].exp(), visible)))
-    small = shrunk(image, _SIDE)
+    small = _coarse(image)
     simple = log_shading(small[0].permute(1, 2, 0).cpu().numpy(), _INTENSITY, _CHROMATICITY).astype(np.float32)
-    difference = resized(torch.from_numpy(simple)[None, None].to(shading) - shrunk(shading, _SIDE), shading)
+    difference = resized(torch.from_numpy(simple)[None, None].to(shading) - _coarse(shading), shading)
     return shading + share * (difference - seen_mean(difference, visible)), gloss * (1.0 - share) ** 2
+
+
+def _coarse(planes: Tensor) -> Tensor:
+    """[1, C, h, w], averaged down where a side has more than :data:`_SIDE` pixels."""
+    factor = _SIDE / max(planes.shape[2:])
+    if factor >= 1.0:
+        return planes
+    size = tuple(max(1, round(side * factor)) for side in planes.shape[2:])
+    return functional.interpolate(planes, size, mode="bilinear", align_corners=False, antialias=True)
 
 
 def seen_mean(values: Tensor, visible: Tensor) -> Tensor:
