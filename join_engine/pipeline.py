@@ -6,6 +6,7 @@ The command line and the server are thin layers over this module.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,8 @@ from torch import Tensor
 from .bank import Bank
 from .color import srgb_encode
 from .errors import JoinError
+from .forward_models import DETAILED
+from .images.alignment import Aligned, align
 from .images.files import opaque, validate_image
 from .images.frame import Frame
 from .images.frame import shrunk as shrunk_planes
@@ -36,6 +39,7 @@ from .layers.decomposition import Decomposition
 from .layers.detail import add_detail, detail_for
 from .layers.split import split
 from .layers.strips import Strips, rows_of
+from .layers.together import Photo, fuse
 from .memory import WHOLE_BYTES_PER_PIXEL
 from .networks.stylegan2 import generate
 from .relighting.relighter import Edit, Relighter, to_layer
@@ -147,6 +151,99 @@ def decompose_batch(
         JoinError: whatever :func:`join_engine.images.files.validate_image` finds.
     """
     return _Work(images, bank, preset).run(seed, monitor or Monitor(), codebook, dtype, reached)
+
+
+def decompose_together(
+    images: Sequence[np.ndarray],
+    names: Sequence[str],
+    bank: Bank,
+    preset: Preset,
+    seed: int = 0,
+    monitor: Monitor | None = None,
+    codebook: CodeBook | None = None,
+) -> list[Outcome]:
+    """Split several photos of one thing under other light: one albedo, as many shadings and speculars.
+
+    The photos are laid over one another (:func:`join_engine.images.alignment.align`), decomposed as by
+    :func:`decompose_batch`, and what they tell of the albedo is put together
+    (:func:`join_engine.layers.together.fuse`). Their order changes nothing.
+
+    Args:
+        images: two or more, all of one size, see :func:`decompose_batch`.
+        names: what the photos are called in messages.
+        bank, preset, seed, monitor, codebook: see :func:`decompose_batch`; the preset must leave the detail in.
+
+    Returns:
+        Of each photo, in their order. The decompositions' albedo is one and the same array; their settings tell under
+        ``together`` how many photos there are and by how many pixels each was moved (``down``, ``right``), their metric
+        ``psnr`` compares with the moved photo. A cancelled outcome's albedos are those of the photos alone.
+
+    Raises:
+        JoinError: ``photos_too_few``, ``photos_sizes``, ``photos_differ``; ``forward_model_unsuited`` for a bank whose
+            layers do not make the image exactly; and as :func:`decompose_batch`.
+    """
+    if len(images) < 2:
+        raise JoinError("photos_too_few", "One photo is not several.", "Name two or more, or decompose it alone.")
+    if preset.detail is None or bank.forward_model.name not in DETAILED:
+        raise JoinError(
+            "forward_model_unsuited",
+            f"Layers of the bank '{bank.header.name}' as its generators make them cannot be put together.",
+            "Choose a bank of albedo and shading, and leave the detail in.",
+        )
+    photos = [validate_image(image, name) for image, name in zip(images, names, strict=True)]
+    # In an order of their own, whatever the caller's: sums, and rounding with them, depend on it.
+    order = sorted(range(len(photos)), key=lambda index: hashlib.sha256(photos[index].tobytes()).digest())
+    moved, aligned = lay_over([photos[index] for index in order], [names[index] for index in order])
+    found = decompose_batch(moved, bank, preset, seed, monitor, codebook)
+    if not any(outcome.cancelled for outcome in found):
+        found = put_together(moved, aligned, found)
+    return [outcome for _, outcome in sorted(zip(order, found, strict=True), key=lambda pair: pair[0])]
+
+
+def lay_over(photos: Sequence[np.ndarray], names: Sequence[str]) -> tuple[list[np.ndarray], list[Aligned]]:
+    """Photos moved onto one another, with their alpha, and by how much; see
+    :func:`join_engine.images.alignment.align`."""
+    aligned = align([opaque(photo) for photo in photos], names)
+    return [_with_alpha(photo, one) for photo, one in zip(photos, aligned, strict=True)], aligned
+
+
+def _with_alpha(photo: np.ndarray, aligned: Aligned) -> np.ndarray:
+    """A photo as it was moved, with its alpha moved, too."""
+    if photo.shape[2] == 3:
+        return aligned.pixels
+    return np.concatenate([aligned.pixels, aligned.follow(photo[..., 3:])], axis=2)
+
+
+def put_together(photos: Sequence[np.ndarray], aligned: Sequence[Aligned], found: Sequence[Outcome]) -> list[Outcome]:
+    """The outcomes of photos from :func:`lay_over`, with layers that have the albedo in common."""
+    start = time.perf_counter()
+    alone = [
+        Photo(
+            opaque(photo),
+            dict(outcome.decomposition.layers),
+            outcome.error,
+            one.inside * (photo[..., 3].clip(0.0, 1.0) if photo.shape[2] == 4 else np.float32(1.0)),
+        )
+        for photo, one, outcome in zip(photos, aligned, found, strict=True)
+    ]
+    together = fuse(alone)
+    seconds = time.perf_counter() - start
+    outcomes = []
+    for photo, one, outcome, layers in zip(alone, aligned, found, together, strict=True):
+        before = outcome.decomposition
+        down, right = one.shift
+        about = {"photos": len(photos), "down": down, "right": right}
+        recomposed = np.asarray(before.model.compose(layers))
+        psnr = image_psnr(srgb_encode(recomposed), srgb_encode(photo.colour))
+        decomposition = replace(
+            before,
+            layers=layers,
+            settings={**before.settings, "together": about},
+            metrics={**before.metrics, "psnr": psnr},
+            seconds={**before.seconds, "together": seconds},
+        )
+        outcomes.append(replace(outcome, decomposition=decomposition))
+    return outcomes
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..bank import Bank
     from ..inversion.codebook import CodeBook
     from ..inversion.progress import Monitor
+    from ..layers.decomposition import Decomposition
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,12 +95,10 @@ def _decompose_one(
     if options.skip_existing and is_finished(folder, made):
         say(f"{path.name}: finished already.")
         return folder
-    with _progress_bar(path.name) as monitor:
+    with progress_bar(path.name) as monitor:
         outcome = decompose(picture.pixels, bank, preset, options.seed, monitor, codebook=codebook)
     result = outcome.decomposition
-    if result.metrics.get("unusual"):
-        share = f"a simple method has a share of {result.metrics['caution']:.0%} in its light"
-        say(f"{path.name} is unlike what the bank '{bank.header.name}' knows, {share}: look at its layers first.")
+    say_if_unusual(path, result, bank)
     if read_marker(folder) is not None:
         say(f"{path.name}: the earlier result in {folder} is replaced.")
     with result_folder(folder, made) as new:
@@ -109,8 +108,15 @@ def _decompose_one(
     return folder
 
 
+def say_if_unusual(path: Path, decomposition: Decomposition, bank: Bank) -> None:
+    """Warn of layers that are likely to be wrong."""
+    if decomposition.metrics.get("unusual"):
+        share = f"a simple method has a share of {decomposition.metrics['caution']:.0%} in its light"
+        say(f"{path.name} is unlike what the bank '{bank.header.name}' knows, {share}: look at its layers first.")
+
+
 @contextmanager
-def _progress_bar(name: str) -> Iterator[Monitor]:
+def progress_bar(name: str) -> Iterator[Monitor]:
     """A bar on stderr, which shows nothing where stderr is no terminal."""
     from tqdm import tqdm  # type: ignore[import-untyped]
 

@@ -16,6 +16,7 @@ from .options import BAD_INPUT, complain
 # Which module carries out which command, in the order of the help.
 COMMANDS = {
     "decompose": "join_engine.commands.decompose",
+    "decompose-together": "join_engine.commands.decompose_together",
     "relight": "join_engine.commands.relight",
     "sheet": "join_engine.commands.sheet",
     "report": "join_engine.commands.report",
@@ -35,6 +36,7 @@ COMMANDS = {
     "method-layers": "join_engine.commands.method_layers",
     "relighting-scores": "join_engine.commands.relighting_scores",
     "confidence-scores": "join_engine.commands.confidence_scores",
+    "together-scores": "join_engine.commands.together_scores",
     "detail-choice": "join_engine.commands.detail_choice",
     "distance": "join_engine.commands.distance",
     "landscape": "join_engine.commands.landscape",

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import JoinError
 from ..forward_models import FORWARD_MODELS, Formula, components_in, compose
-from ..images.files import display_encode, exr_writer, npy_writer, png_writer, strips
+from ..images.files import display_encode, exr_writer, npy_writer, png_writer, strips, write_exr, write_png
 from .decomposition import Decomposition, decomposition_writer
 from .strips import Layers, rows_of, size_of
 
@@ -105,6 +105,24 @@ def _write_rows(decomposition: Decomposition, writers: Sequence[RowsWriter]) -> 
             running = [pool.submit(write, rows, layers) for write in writers]
         for future in running:
             future.result()
+
+
+def write_layers_together(folder: Path, decompositions: Mapping[str, Decomposition]) -> dict[str, Path]:
+    """Write the layers of several photos with a common albedo as :func:`write_layers` does: ``albedo`` once, the
+    others as ``shading-NAME`` by the names of the photos. Returns the files by name.
+
+    Raises:
+        JoinError: ``output_unwritable``.
+    """
+    files: dict[str, Path] = {}
+    for photo, decomposition in decompositions.items():
+        for component, pixels in decomposition.layers.items():
+            name = component if component == "albedo" else f"{component}-{photo}"
+            if f"{name}.exr" not in files:
+                files |= {f"{name}.{kind}": folder / f"{name}.{kind}" for kind in ("exr", "png")}
+                write_exr(files[f"{name}.exr"], pixels)
+                write_png(files[f"{name}.png"], display_encode(component, pixels))
+    return files
 
 
 def write_confidence(folder: Path, error: np.ndarray, size: tuple[int, int]) -> None:

@@ -137,8 +137,8 @@ def split(
         sRGB-encoded; their mean where the photo is cut out.
     """
     device = next(network.parameters()).device
-    # A camera's picture ends at white; a render does not, and may be of any brightness.
-    gain, ceiling = (1.0, _CLIPPED) if colour.max() <= 1.0 else (_exposure(colour), math.inf)
+    ceiling = ceiling_of(colour)
+    gain = _exposure(colour) if ceiling == math.inf else 1.0  # a render may be of any brightness
     inner = {name: frame.inner(square).to(device) for name, square in told.items()}
     small = shrunk(colour, SEEN_AT_MOST).to(device) * gain
     visible = torch.ones_like(small[:, :1]) if alpha is None else shrunk(alpha[..., None], SEEN_AT_MOST).to(device)
@@ -151,6 +151,11 @@ def split(
     names = ("albedo", "shading", "specular")[: 2 + network.config.specular]
     apply = partial(_layers, shares, colour, gain, wanted, ceiling, names)
     return Strips(names, (colour.shape[0], colour.shape[1]), apply), error[0].permute(1, 2, 0).cpu().numpy()
+
+
+def ceiling_of(colour: np.ndarray) -> float:
+    """From where on a linear image [H, W, 3] is no measure of the light: a camera's ends at white, a render never."""
+    return _CLIPPED if colour.max() <= 1.0 else math.inf
 
 
 def _exposure(colour: np.ndarray) -> float:
@@ -170,12 +175,12 @@ def _layers(
     tone = _tone(shares, paint, readable) if glossy else torch.zeros_like(paint)
     paint = paint + tone
     grey = paint.mean(dim=1, keepdim=True)
-    filled = _filled(grey, readable) + _filled(paint - grey, readable**_COLOUR_LOST)
-    albedo = _read(paint, filled, readable)
+    around = filled(grey, readable) + filled(paint - grey, readable**_COLOUR_LOST)
+    albedo = _read(paint, around, readable)
     brighter = _brighter(albedo, shares.visible, level)
     diffuse = log_light(luminance((shares.image - shares.specular).clamp_min(0.0)))
     base = shares.shading - shares.share * diffuse
-    small = torch.cat([shares.share, base, shares.gloss, filled, shares.visible, tone], dim=1)
+    small = torch.cat([shares.share, base, shares.gloss, around, shares.visible, tone], dim=1)
     height, width = colour.shape[:2]
     for rows in strips(height, width):
         # A row more above and below, where what a pixel says depends on its neighbours.
@@ -201,19 +206,30 @@ def _as_bright(layer: Tensor, name: str, gain: float) -> Tensor:
 
 def _paint(photo: Shares, ceiling: float, glossy: bool) -> tuple[Tensor, Tensor]:
     """Logarithm of the albedo as the pixels tell it, and how far that can be read, in [0, 1]."""
-    image = photo.image
-    diffuse = (image - photo.specular).clamp_min(0.0)
+    diffuse = (photo.image - photo.specular).clamp_min(0.0)
     paint = diffuse.clamp_min(_DARK).log() - photo.shading
+    return paint, readability(photo.image, photo.specular, ceiling, glossy) * (photo.visible > 0.5)
+
+
+def readability(image: Tensor, specular: Tensor, ceiling: float, glossy: bool) -> Tensor:
+    """How far the colour of what lies below gloss and clipping can be read, [B, 1, H, W] in [0, 1].
+
+    Args:
+        image, specular: linear [B, 3, H, W] (the specular may be grey, [B, 1, H, W]).
+        ceiling: see :func:`ceiling_of`.
+        glossy: there is a specular layer.
+    """
     peak = image.amax(dim=1, keepdim=True)
     if not glossy:
-        return paint, ((peak < ceiling) & (photo.visible > 0.5)).to(image)
+        return (peak < ceiling).to(image)
+    diffuse = (image - specular).clamp_min(0.0)
     share = luminance(diffuse) / luminance(image).clamp_min(_DARK)
     told = share.square() / (share.square() + _READABLE**2) * (1.0 + _READABLE**2)
     peak = functional.max_pool2d(peak, 3, stride=1, padding=1)
     bent = (
         ((peak - _NEARLY_CLIPPED) / (_CLIPPED - _NEARLY_CLIPPED)).clamp(0.0, 1.0) if ceiling < math.inf else 0.0 * peak
     )
-    return paint, told * (1.0 - bent.square() * (3.0 - 2.0 * bent)) * (photo.visible > 0.5)
+    return told * (1.0 - bent.square() * (3.0 - 2.0 * bent))
 
 
 def _read(paint: Tensor, around: Tensor, readable: Tensor) -> Tensor:
@@ -263,7 +279,7 @@ def _of_their_colour(smooth: Tensor, known: Tensor, share: Tensor) -> Tensor:
     return said.T.reshape(smooth.shape)
 
 
-def _filled(values: Tensor, known: Tensor) -> Tensor:
+def filled(values: Tensor, known: Tensor) -> Tensor:
     """What is known, and in between the mean of what is known around it: pixels, then ever larger cells.
 
     Args:

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decompose several photos of one thing under other light together: one albedo, as many shadings and speculars.
+
+For photos from a tripod, of one size; small shifts are found and undone, and the layers lie over the photo that the
+others match best. --out, a folder of this result alone, gets albedo, shading-NAME, specular-NAME as EXR and PNG,
+NAME.join of each photo, ``report.json``, and ``made.json``, which says what made them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from ..names import IMAGE_SUFFIXES, safe_name, same_name
+from .decompose import progress_bar, say_if_unusual
+from .options import add_inversion_options, as_json, expand, load_bank_named, say
+
+_COMMAND = "decompose-together"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    kinds = ", ".join(suffix[1:].upper() for suffix in IMAGE_SUFFIXES)
+    parser.add_argument("images", nargs="+", metavar="PHOTO", help=f"two or more {kinds}, or a folder of them")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the result")
+    add_inversion_options(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    from ..images.files import read_picture, write_text
+    from ..inversion.codebook import CodeBook
+    from ..inversion.presets import get_preset
+    from ..layers.decomposition import save_decomposition
+    from ..layers.layer_files import write_layers_together
+    from ..layers.result_folder import Made, Source, check_free, result_folder
+    from ..pipeline import decompose_together
+
+    paths, problems = expand(options.images, options.out)
+    if problems:
+        raise problems[0]
+    check_free(options.out, _COMMAND)
+    pictures = [read_picture(path) for path in paths]
+    for path, picture in zip(paths, pictures, strict=True):
+        for note in picture.notes:
+            say(f"{path.name}: {note}")
+    bank, preset = load_bank_named(options), get_preset(options.preset)
+    sources = [Source.of(path) for path in paths]
+    settings = {**preset.to_json(), "seed": options.seed, "photos": [asdict(source) for source in sources]}
+    with progress_bar(f"{len(paths)} photos") as monitor:
+        photos, told = [picture.pixels for picture in pictures], [str(path) for path in paths]
+        outcomes = decompose_together(photos, told, bank, preset, options.seed, monitor, CodeBook(bank))
+    found = dict(zip(_names(paths), (outcome.decomposition for outcome in outcomes), strict=True))
+    report = []
+    for path, picture, (name, decomposition) in zip(paths, pictures, found.items(), strict=True):
+        say_if_unusual(path, decomposition, bank)
+        about = {"image": str(path), "name": name, "notes": list(picture.notes)}
+        report.append({**about, **decomposition.summary()})
+    with result_folder(options.out, Made(_COMMAND, sources[0], bank.sha256, settings)) as new:
+        write_layers_together(new, found)
+        for name, decomposition in found.items():
+            save_decomposition(new / f"{name}.join", decomposition)
+        size = next(iter(found.values())).size
+        write_text(new / "report.json", as_json({"size": list(size), "photos": report}))
+    print(options.out)
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """A name for each photo, its file's; those of the same name get a number."""
+    names: list[str] = []
+    for path in paths:
+        base = name = safe_name(path.stem)
+        number = 1
+        while same_name(name) in map(same_name, names):
+            number += 1
+            name = f"{base}-{number}"
+        names.append(name)
+    return names
