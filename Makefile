@@ -13,13 +13,15 @@ PRESET ?= standard
 # Passed on by the environment, never pasted into a command: a path may hold spaces, quotes or umlauts.
 export IMAGE PRESET
 
-.PHONY: demo test test-quick lint package package-full test-blenders test-gui heldout scorecard \
+.PHONY: demo test test-quick fuzz mutants lint package package-full test-blenders test-gui heldout scorecard \
 	train-materials train-primeshapes train-smoke clean help
 
 help:
 	@echo "make demo [IMAGE=photo.png] - decompose the sample (or your image) in Blender, into $(OUT)/"
 	@echo "make test                   - all tests"
 	@echo "make test-quick             - those of the engine that one runs after every change"
+	@echo "make fuzz [SECONDS=600]     - spoiled files and messages for every reader"
+	@echo "make mutants [SAMPLE=150]   - do the tests notice when the code is wrong?"
 	@echo "make lint                   - ruff, mypy and who may import whom"
 	@echo "make package                - the extension's zip, into dist/"
 	@echo "make package-full           - the same with the engine's packages inside, for Linux: needs no network"
@@ -65,6 +67,26 @@ test-blenders: $(READY)
 
 test-gui: $(READY)
 	$(RUN) tests/join_blender/gui/click.py --blender "$(or $(BLENDER),blender)"
+
+# Spoiled files and messages for every reader. What is found is kept in out/fuzz; the same SEED gives the same cases.
+SECONDS ?= 600
+SEED ?= 0
+fuzz: $(READY)
+	OMP_NUM_THREADS=1 $(RUN) -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
+
+# Do the tests notice when the code is wrong? A sample of SAMPLE mutants, in an environment of its own: that of the
+# project, and mutmut. The same sample for the same SEED.
+MUTANTS := .venv-mutants
+$(MUTANTS)/ready: $(READY)
+	$(RUN) -m venv $(MUTANTS)
+	$(RUN) -c 'import site; print(site.getsitepackages()[0])' > "$$($(MUTANTS)/bin/python -c \
+		'import site; print(site.getsitepackages()[0])')/project.pth"
+	$(MUTANTS)/bin/python -m pip install -q --disable-pip-version-check mutmut==3.8.1
+	touch $@
+
+SAMPLE ?= 150
+mutants: $(MUTANTS)/ready
+	$(MUTANTS)/bin/python tools/mutants.py --count $(SAMPLE) --seed $(SEED)
 
 # Scenes of a seed that no bank was trained on. The same 50 for everybody on the same Blender.
 BANK ?= primeshapes

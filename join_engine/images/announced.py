@@ -47,7 +47,10 @@ def _npy_header(file: BinaryIO, size: int) -> tuple[tuple[int, ...], Literal["C"
     """Shape, order and kind of numbers of the array that begins where ``file``, of ``size`` bytes, then stands."""
     version = np.lib.format.read_magic(file)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, columns_first, kind = read_header(file)
+    try:
+        shape, columns_first, kind = read_header(file)
+    except Exception as error:  # numpy reads it as Python's own text, and so it may end in whatever that ends in
+        raise ValueError(f"its header cannot be read ({type(error).__name__})") from error
     if kind.hasobject or min(shape, default=0) < 0:
         raise ValueError("it holds something else than numbers")
     if math.prod(shape) * kind.itemsize > size - file.tell():

@@ -91,7 +91,8 @@ def read_picture(path: str | Path, layer: str | None = None, upright: bool = Tru
         text = f"There is not enough memory to read '{path}'."
         raise JoinError("out_of_memory", text, "Make it smaller, or close other programs.") from error
     except Exception as error:  # every reader has its own ways to complain about a damaged file
-        raise JoinError("image_unreadable", f"'{path}' cannot be read as an image ({error}).", _READABLE) from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise JoinError("image_unreadable", f"'{path}' cannot be read as an image ({reason}).", _READABLE) from error
     return Picture(validate_image(pixels, str(path), notes), tuple(notes))
 
 

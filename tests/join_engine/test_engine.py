@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine's requests in this process, one after the other; test_server.py speaks to it over pipes."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from join_engine.errors import JoinError
+from join_engine.inversion.progress import Progress
+from join_engine.layers.decomposition import load_decomposition
+from join_engine.server import engine as engine_module
+from join_engine.server.engine import Engine
+from join_engine.server.requests import LONGEST_MESSAGE, check, parse, request_id
+
+
+class Answers:
+    """Stands for the channel."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.ended = threading.Event()
+
+    def send(self, kind: str, request: Any = None, **content: Any) -> None:
+        self.events.append(json.loads(json.dumps({"type": kind, "id": request, **content})))
+        if kind in ("result", "cancelled", "error", "banks"):
+            self.ended.set()
+
+    def send_error(self, request: Any, error: JoinError) -> None:
+        self.send("error", request, code=error.code, message=error.message, hint=error.hint)
+
+
+Ask = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def ask() -> Ask:
+    """Sends a request and gives all events up to its end."""
+    answers = Answers()
+    engine = Engine(answers, "cpu", 1)  # type: ignore[arg-type]
+    threading.Thread(target=engine.work, daemon=True).start()
+
+    def asked(**request: Any) -> list[dict[str, Any]]:
+        answers.events.clear()
+        answers.ended.clear()
+        engine.handle(json.dumps(request).encode())
+        assert answers.ended.wait(120)
+        return list(answers.events)
+
+    return asked
+
+
+@pytest.fixture
+def request_for(tmp_path: Path, tiny_bank_path: Path, picture: np.ndarray) -> dict[str, Any]:
+    np.save(tmp_path / "image.npy", picture)
+    return {
+        "type": "decompose", "id": "a", "image": str(tmp_path / "image.npy"), "output": str(tmp_path / "out"),
+        "bank": str(tiny_bank_path), "preset": "standard", "steps": 4, "seed": 3,
+    }  # fmt: skip
+
+
+def test_a_decomposition_from_the_request_to_its_files(ask: Ask, request_for: dict[str, Any]) -> None:
+    events = ask(**request_for, preview_every=2, preview_size=16)
+    assert [event["id"] for event in events] == ["a"] * len(events)
+    kinds = [event["type"] for event in events]
+    assert kinds[0] == "accepted" and kinds[-1] == "result" and kinds.count("preview") == 3
+    previews = [event for event in events if event["type"] == "preview"]
+    assert [event["step"] for event in previews] == [0, 2, 4]
+    assert np.load(previews[1]["recomposed"]).shape == (11, 16, 3)
+    progress = [event for event in events if event["type"] == "progress"]
+    assert progress[-1]["words"] and 0.0 <= progress[0]["fraction"] <= progress[-1]["fraction"] <= 1.0
+    result = events[-1]
+    assert result["formula"] == [["albedo", "shading"]] and result["settings"]["seed"] == 3
+    assert result["seconds"]["write"] > 0.0
+    layers = {name: np.load(path) for name, path in result["layers"].items()}
+    np.testing.assert_allclose(np.load(result["recomposed"]), layers["albedo"] * layers["shading"], rtol=1e-6)
+    stored = load_decomposition(result["decomposition"])
+    assert all(np.array_equal(stored.layers[name], layers[name]) for name in layers)
+    assert load_decomposition(result["compact"]).size == (40, 56)  # small enough already
+
+
+def test_settings_of_a_decomposition_reach_it(ask: Ask, request_for: dict[str, Any], picture: np.ndarray) -> None:
+    plain = ask(**request_for)[-1]
+    same = ask(**{**request_for, "output": request_for["output"] + "2"})[-1]
+    other = ask(**{**request_for, "seed": 4, "detail": False})[-1]
+    assert plain["metrics"] == same["metrics"] and plain["settings"]["detail"] is not None
+    assert other["settings"]["detail"] is None and other["settings"]["seed"] == 4
+    assert not any(event["type"] == "preview" for event in ask(**request_for, preview_every=0))
+    assert plain["metrics"]["psnr"] > other["metrics"]["psnr"]
+    assert plain["notes"] == []
+
+
+def test_relighting_and_storing_what_a_blend_holds(ask: Ask, request_for: dict[str, Any], tmp_path: Path) -> None:
+    made = ask(**request_for)[-1]
+    held = {"decomposition": made["compact"], "layers": made["layers"], "bank": request_for["bank"]}
+    found = ask(type="directions", id=1, **held)[-1]["directions"]
+    assert {direction["component"] for direction in found} == {"shading"}
+    edits = [{"component": "shading", "direction": found[0]["name"], "amount": 1.5}]
+    out = str(tmp_path / "lit")
+    small = ask(type="relight", id=2, edits=edits, output=out, preview=True, **held)[-1]
+    assert max(np.load(small["recomposed"]).shape) == 16 and Path(small["recomposed"]).name == "preview.recomposed.npy"
+    changed = ask(type="relight", id=3, edits=edits, output=out, store=False, **held)[-1]
+    assert set(changed) == {"type", "id", "layers"} and set(changed["layers"]) == {"shading"}
+    whole = ask(type="relight", id=4, edits=edits, output=out, **held)[-1]
+    assert np.array_equal(np.load(whole["layers"]["shading"]), np.load(changed["layers"]["shading"]))
+    assert np.array_equal(np.load(whole["layers"]["albedo"]), np.load(made["layers"]["albedo"]))
+    for number, (moves, shading) in enumerate(((edits, whole), ([], made), (None, made))):
+        path = tmp_path / f"{number}.join"
+        assert ask(type="store", id=5, edits=moves, output=str(path), **held)[-1]["files"] == [str(path)]
+        assert np.array_equal(load_decomposition(path).layers["shading"], np.load(shading["layers"]["shading"]))
+    other = ask(type="relight", id=6, edits=edits, output=out, **{**held, "layers": {"albedo": "x"}})[-1]
+    assert other["code"] == "request_invalid" and "albedo, shading" in other["message"]
+
+
+def test_exports(ask: Ask, request_for: dict[str, Any], tmp_path: Path) -> None:
+    layers = ask(**request_for)[-1]["layers"]
+    common = {"type": "export", "id": 1, "layers": layers, "output": str(tmp_path / "a.exr")}
+    assert ask(**common, format="exr", depth=16)[-1]["files"] == [str(tmp_path / "a.exr")]
+    files = ask(**{**common, "output": str(tmp_path / "a")}, format="png", depth=8)[-1]["files"]
+    assert sorted(Path(file).name for file in files) == ["a albedo.png", "a shading.png"]
+    np.save(tmp_path / "alpha.npy", np.ones((40, 56), np.float32))
+    ask(**common, format="exr", depth=32, alpha=str(tmp_path / "alpha.npy"), formula=[["albedo", 2.0]])
+    import OpenEXR
+
+    with OpenEXR.File(str(tmp_path / "a.exr"), separate_channels=True) as file:
+        channels = file.channels()
+        np.testing.assert_array_equal(channels["R"].pixels, channels["albedo.R"].pixels * np.float32(2))
+        assert np.all(channels["A"].pixels == 1)
+    for wrong in ({"format": "exr", "depth": 8}, {"format": "gif", "depth": 8}, {"format": "png", "depth": 32}):
+        assert ask(**common, **wrong)[-1]["code"] == "request_invalid"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"image": None}, "request_invalid"),
+        ({"image": "a\0b"}, "request_invalid"),
+        ({"image": "\ud800"}, "request_invalid"),
+        ({"image": "x" * 5000}, "request_invalid"),
+        ({"image": "x" * 300 + ".png"}, "image_missing"),
+        ({"output": 3}, "request_invalid"),
+        ({"output": "/dev/null/x"}, "output_unwritable"),
+        ({"bank": []}, "request_invalid"),
+        ({"bank": "x" * 300}, "bank_missing"),
+        ({"preset": {}}, "request_invalid"),
+        ({"preset": "fast"}, "preset_unknown"),
+        ({"steps": -1}, "request_invalid"),
+        ({"steps": True}, "request_invalid"),
+        ({"steps": 0}, "steps_invalid"),
+        ({"seed": 1.0}, "request_invalid"),
+        ({"seed": 10**40}, "message_malformed"),
+        ({"detail": 1}, "request_invalid"),
+        ({"files": "yes"}, "request_invalid"),
+        ({"layer": "Normal"}, "layer_missing"),
+        ({"id": None}, "request_invalid"),
+        ({"id": True}, "request_invalid"),
+        ({"id": 1.5}, "request_invalid"),
+        ({"id": "x" * 257}, "request_invalid"),
+        ({"type": "dance"}, "request_unknown"),
+        ({"type": ["decompose"]}, "message_malformed"),
+    ],
+)
+def test_what_no_request_may_hold(ask: Ask, request_for: dict[str, Any], change: dict[str, Any], code: str) -> None:
+    event = ask(**{**request_for, **change})[-1]
+    assert event["code"] == code and event["message"].endswith(".") and len(json.dumps(event)) < 6000
+
+
+def test_the_longest_message_and_the_longest_id() -> None:
+    assert parse(b'{"type": "x"}'.ljust(LONGEST_MESSAGE))["type"] == "x"
+    with pytest.raises(JoinError) as caught:
+        parse(b'{"type": "x"}'.ljust(LONGEST_MESSAGE + 1))
+    assert caught.value.code == "message_too_long" and "1 MiB" in caught.value.message
+    assert request_id({"id": "x" * 256}) == "x" * 256 and request_id({}) is None
+    check({"type": "directions", "decomposition": "x" * 4096, "layers": {"n" * 100: "p"}})
+    for wrong in (
+        {"decomposition": "x" * 4097},
+        {"layers": {"n" * 101: "p"}},
+        {"layers": {"a/b": "p"}},
+        {"layers": []},
+    ):
+        with pytest.raises(JoinError):
+            check({"type": "directions", "decomposition": "x", **wrong})
+
+
+def test_jobs_that_are_not_there_and_banks_that_are(ask: Ask, tiny_bank_path: Path, monkeypatch: Any) -> None:
+    assert ask(type="cancel", id="nobody")[-1]["code"] == "job_unknown"
+    from join_engine.bank import file as bank_file
+
+    monkeypatch.setattr(bank_file, "BANKS_FOLDER", tiny_bank_path.parent)
+    (tiny_bank_path.parent / "broken.safetensors").write_bytes(b"no bank")
+    try:
+        found = {bank["name"]: bank for bank in ask(type="list_banks", id=3)[-1]["banks"]}
+    finally:
+        (tiny_bank_path.parent / "broken.safetensors").unlink()
+    tiny = found["tiny"]
+    assert (tiny["resolution"], tiny["components"]) == (16, ["albedo", "shading"]) and "broken" not in found
+    assert (tiny["path"], tiny["forward_model"]) == (str(tiny_bank_path), "lambertian")
+
+
+def test_what_fails_within_is_told_by_its_kind(ask: Ask, request_for: dict[str, Any], monkeypatch: Any) -> None:
+    import join_engine.pipeline
+
+    for error, code in (
+        (MemoryError(), "out_of_memory"),
+        (RuntimeError("[enforce fail] can't allocate memory: 1"), "out_of_memory"),
+        (RuntimeError("a fault"), "internal"),
+        (OSError(36, "File name too long", "x"), "file_unusable"),
+    ):
+
+        def failing(*_: Any, _error: Exception = error, **__: Any) -> None:
+            raise _error
+
+        monkeypatch.setattr(join_engine.pipeline, "decompose", failing)
+        event = ask(**request_for)[-1]
+        assert event["code"] == code and event["hint"]
+
+
+def test_progress_is_not_told_more_often_than_anybody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    from join_engine.inversion.presets import get_preset
+
+    answers, now = Answers(), [100.0]
+    engine = Engine(answers, "cpu", 1)  # type: ignore[arg-type]
+    monkeypatch.setattr(engine_module.time, "monotonic", lambda: now[0])
+    report = engine._report_progress(engine_module.Job("a", {}), get_preset("standard"))
+    for step in range(1, 11):
+        now[0] += 0.06
+        report(Progress("joint", step, 10, 1.0, 0.5))
+    told = [event["step"] for event in answers.events]
+    assert told == [1, 3, 5, 7, 9, 10]
