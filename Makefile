@@ -13,7 +13,7 @@ PRESET ?= standard
 # Passed on by the environment, never pasted into a command: a path may hold spaces, quotes or umlauts.
 export IMAGE PRESET
 
-.PHONY: demo test test-quick fuzz mutants lint package package-full test-blenders test-gui heldout scorecard \
+.PHONY: demo test test-quick fuzz mutants lint package package-full test-blenders test-gui kills heldout scorecard \
 	train-materials train-primeshapes train-smoke clean help
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo "make package-full           - the same with the engine's packages inside, for Linux: needs no network"
 	@echo "make test-blenders          - the zip and the renderer in Blender 4.2, 4.5, 5.0, 5.1 and 5.2"
 	@echo "make test-gui BLENDER=5.2   - a real click in a real window"
+	@echo "make kills [COUNT=2]        - engine, Blender, renderer and a folder run killed at random moments (half an hour)"
 	@echo "make train-materials        - renders, trains and installs the bank; also train-primeshapes (hours)"
 	@echo "make train-smoke            - the same at 32 pixels in minutes: does everything run?"
 	@echo "make heldout BANK=materials - render 50 held-out scenes and print their table; also primeshapes"
@@ -87,6 +88,10 @@ $(MUTANTS)/ready: $(READY)
 SAMPLE ?= 150
 mutants: $(MUTANTS)/ready
 	$(MUTANTS)/bin/python tools/mutants.py --count $(SAMPLE) --seed $(SEED)
+
+# Each campaign of tests/kills.py with its own number of kills, or with COUNT where that is given here.
+kills: $(READY)
+	$(RUN) tests/kills.py $(if $(findstring file,$(origin COUNT)),,--count $(COUNT))
 
 # Scenes of a seed that no bank was trained on. The same 50 for everybody on the same Blender.
 BANK ?= primeshapes

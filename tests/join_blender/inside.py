@@ -573,6 +573,23 @@ def case_folder() -> Report:
     return {"messages": messages}
 
 
+def case_kept_busy() -> Report:
+    """A saved file is opened, or made, and a picture in it decomposed so many times; the mark is made when the work
+    begins. For ``tests/kills.py``."""
+    saved = Path(ARGUMENTS["folder"]) / "saved.blend"
+    if saved.exists():
+        bpy.ops.wm.open_mainfile(filepath=str(saved))
+    else:
+        bpy.data.images.load(ARGUMENTS["image"]).name = "good"
+        bpy.ops.wm.save_as_mainfile(filepath=str(saved))
+    if "mark" in ARGUMENTS:
+        Path(ARGUMENTS["mark"]).touch()
+    for seed in range(ARGUMENTS["turns"]):
+        error = decompose(image="good", bank=ARGUMENTS["bank"], preset="STANDARD", steps=ARGUMENTS["steps"], seed=seed)
+        assert not error, error
+    return {"layers": len(layer_facts())}
+
+
 STATIONS = {
     *("read_source", "Decomposition.__init__", "decompose", "Queue.add", "EngineProcess.__init__", "Source.write"),
     *("encode", "EngineProcess.send", "Decoder.feed", "Decomposition._on_result", "Decomposition.take_layer"),
