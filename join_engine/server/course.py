@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..inversion.progress import Progress
 
 
-FINISH, WRITE, FILES = 0.6, 0.3, 1.0
+FINISH, WRITE, FILES = 1.2, 0.15, 0.6
 """Seconds for each megapixel, see :class:`Paces`."""
 _SMALLEST = 0.25
 """Megapixels below which the time after the stages says little about that of a larger image."""
