@@ -64,6 +64,11 @@ def is_alive(process: int) -> bool:
     return False
 
 
+def ended(process: subprocess.Popen[bytes]) -> bool:
+    """By itself, which it shall not."""
+    return process.poll() is not None
+
+
 def until_gone(processes: list[int]) -> float:
     """How long it took until none of them was there any more."""
     return until(lambda: not any(map(is_alive, processes)), "the end of a process", 60.0)
@@ -235,23 +240,31 @@ def kill_blender(folder: Path, count: int, rng: random.Random) -> str:
             "JOIN_TEST": json.dumps(told, default=str),
         }
         command = [sys.executable, str(INSIDE), case]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with log.open("wb") as file:
+            return subprocess.Popen(command, env=environment, stdout=file, stderr=file)
 
+    def works(process: subprocess.Popen[bytes]) -> None:
+        assert process.wait(PATIENCE) == 0 and (folder / "kept_busy.json").exists(), log.read_text("utf-8", "replace")
+
+    log = folder / "log"
     (folder / "user").mkdir()
-    first = start("kept_busy", steps=1, turns=1)
-    assert first.wait(PATIENCE) == 0 and (folder / "kept_busy.json").exists()
+    works(start("kept_busy", steps=1, turns=1))
     saved = folder / "saved.blend"
     before = hashlib.sha256(saved.read_bytes()).hexdigest()
-    mark, ends, moments, dirty = folder / "at work", [], dict[str, int](), 0
+    ends, moments, dirty = [], dict[str, int](), 0
     with busy_machine():
         for turn in range(count):
-            mark.unlink(missing_ok=True)
-            process = start("kept_busy", steps=2000, turns=100, mark=mark)
-            until(lambda process=process: mark.exists() or process.poll() is not None, "a Blender at work")
-            assert process.poll() is None, "Blender ended by itself"
-            time.sleep(rng.uniform(0.0, 8.0) if turn % 2 else rng.uniform(0.0, 1.0))
+            process = start("kept_busy", steps=2000, turns=100)
+            if turn % 2:
+                moment = "with previews"
+                until(lambda process=process: ended(process) or any(scratch.rglob("preview*.npy")), "a preview")
+            else:
+                moment = "while the engine starts"
+                until(lambda process=process: ended(process) or bool(descendants(process.pid)), "an engine")
+            time.sleep(rng.uniform(0.0, 2.0))
+            assert not ended(process), log.read_text("utf-8", "replace")
             engines = descendants(process.pid)
-            moment = "with an engine" if engines else "without"
+            assert engines, "Blender has no engine"
             moments[moment] = moments.get(moment, 0) + 1
             process.kill()
             process.wait()
@@ -259,8 +272,7 @@ def kill_blender(folder: Path, count: int, rng: random.Random) -> str:
             dirty += bool(list(scratch.rglob("join-*")))
             assert hashlib.sha256(saved.read_bytes()).hexdigest() == before, "the saved file has changed"
             tell(turn + 1, count)
-    last = start("kept_busy", steps=1, turns=1, mark=mark)
-    assert last.wait(PATIENCE) == 0 and (folder / "kept_busy.json").exists(), "Blender does not work any more"
+    works(start("kept_busy", steps=1, turns=1))
     left = [path.relative_to(scratch) for path in scratch.rglob("join-*")]
     assert not left, f"left behind: {left}"
     words = ", ".join(f"{number} {name}" for name, number in sorted(moments.items()))

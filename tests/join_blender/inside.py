@@ -574,16 +574,14 @@ def case_folder() -> Report:
 
 
 def case_kept_busy() -> Report:
-    """A saved file is opened, or made, and a picture in it decomposed so many times; the mark is made when the work
-    begins. For ``tests/kills.py``."""
+    """A saved file is opened, or made, and a picture in it decomposed so many times. For ``tests/kills.py``."""
     saved = Path(ARGUMENTS["folder"]) / "saved.blend"
     if saved.exists():
         bpy.ops.wm.open_mainfile(filepath=str(saved))
     else:
-        bpy.data.images.load(ARGUMENTS["image"]).name = "good"
+        image = bpy.data.images.load(ARGUMENTS["image"])
+        image.name, image.use_fake_user = "good", True
         bpy.ops.wm.save_as_mainfile(filepath=str(saved))
-    if "mark" in ARGUMENTS:
-        Path(ARGUMENTS["mark"]).touch()
     for seed in range(ARGUMENTS["turns"]):
         error = decompose(image="good", bank=ARGUMENTS["bank"], preset="STANDARD", steps=ARGUMENTS["steps"], seed=seed)
         assert not error, error
