@@ -234,9 +234,9 @@ class JOIN_PT_relight(bpy.types.Panel):
             row.enabled = not waits
             row.operator(JOIN_OT_relight.bl_idname, text="Starting the Engine" if waits else "Relight", icon="LIGHT")
             return
-        if icon := relight_updates.icon_of(item.set_id, item.preview):
-            layout.template_icon(icon_value=icon, scale=8.0)
-            layout.row().prop(item, "preview", expand=True)
+        # Room for the picture from the first moment on: else the sliders would jump from under the mouse when it comes.
+        layout.template_icon(icon_value=relight_updates.icon_of(item.set_id, item.preview) or _blank(), scale=8.0)
+        layout.row().prop(item, "preview", expand=True)
         named = [value for value in item.values if value.named]
         self._draw_values(layout, named)
         self._draw_values(layout, [value for value in item.values if not value.named and "shading" in value.components])
@@ -279,6 +279,12 @@ class JOIN_PT_relight_more(bpy.types.Panel):
         """Their sliders."""
         item = relight_values.find(context.scene, _shown_set(context))
         JOIN_PT_relight._draw_values(self.layout, [value for value in item.values if _is_more(value)])
+
+
+def _blank() -> int:
+    """The number of an icon that shows nothing."""
+    parameters: Any = bpy.types.UILayout.bl_rna.functions["prop"].parameters
+    return int(parameters["icon"].enum_items["BLANK1"].value)
 
 
 def _is_more(value: Any) -> bool:

@@ -227,6 +227,7 @@ def case_animate() -> Report:
     folder = Path(ARGUMENTS["folder"])
     bpy.ops.wm.open_mainfile(filepath=str(folder / "lit.blend"))
     scene = bpy.context.scene
+    assert bpy.ops.join.add_nodes(image="photo", render=True) == {"FINISHED"}
     value = item().values["Shading 1"]
     value.keyframe_insert("amount", frame=1)  # 2, the slider's own
     value.amount = -2.0
@@ -302,6 +303,7 @@ def case_export() -> Report:
         bpy.ops.join.export(image="photo", filepath=str(folder / "file" / "x.exr"), format="EXR16")
     except RuntimeError as error:
         said["in the way"] = str(error)
+    bpy.ops.join.add_nodes(image="photo")
     tree = module("host.versions").compositor_tree(bpy.context.scene)
     before = len(tree.nodes)
     bpy.ops.join.add_nodes(image="photo")

@@ -404,7 +404,7 @@ def _undo_and_redo(window: Window, layers: list[str]) -> None:
 def _relight(window: Window) -> None:
     """Drag a slider: the layer follows; undo and redo take the slider and the layer with them."""
     window.tell("relight")
-    window.wait("the sliders", lambda now: bool(now.get("lights") and now["lights"][0]["amounts"]), 60)
+    window.wait("the sliders", lambda now: bool(now.get("lights") and now["lights"][0]["pictured"]), 60)
     time.sleep(1)
     x, y = find_button(window, ".amount")
     drag(x, y, 60)

@@ -248,6 +248,7 @@ def lights() -> list[dict[str, Any]]:
         found.append(
             {
                 "amounts": {value.label: round(value.amount, 4) for value in item.values},
+                "pictured": item.set_id in module("ui.relight_updates")._pictured,
                 "wanted": module("host.relight_values").edits_of(item),
                 "shown": module("host.relight").shown_edits(item.set_id, components),
             }
