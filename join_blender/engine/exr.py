@@ -23,6 +23,38 @@ _LEVEL = 1
 _FLOAT = 2
 
 
+def channels_of(data: bytes) -> list[str]:
+    """The names of the channels in the header of an EXR's first part; empty for what is no EXR.
+
+    Args:
+        data: the file's beginning.
+    """
+    if data[:4] != _MAGIC[:4]:
+        return []
+    at = 8
+    try:
+        while data[at]:
+            name_end = data.index(b"\0", at)
+            kind_end = data.index(b"\0", name_end + 1)
+            (size,) = struct.unpack_from("<I", data, kind_end + 1)
+            start = kind_end + 5
+            if data[at:name_end] == b"channels":
+                return _channel_names(data[start : start + size])
+            at = start + size
+    except (IndexError, ValueError, struct.error):
+        pass
+    return []
+
+
+def _channel_names(listed: bytes) -> list[str]:
+    names, at = [], 0
+    while listed[at : at + 1] not in (b"\0", b""):
+        end = listed.index(b"\0", at)
+        names.append(listed[at:end].decode("latin-1"))
+        at = end + 17
+    return names
+
+
 def encode_exr(rgb: np.ndarray, alpha: np.ndarray | None = None) -> bytes:
     """A scanline EXR of 32-bit floats, which keeps every bit.
 
@@ -52,8 +84,9 @@ def encode_exr(rgb: np.ndarray, alpha: np.ndarray | None = None) -> bytes:
     # Bit by bit: joining hundreds of megabytes at once would keep all of Python, and so Blender, waiting.
     file = io.BytesIO()
     file.write(header + struct.pack(f"<{len(offsets)}Q", *offsets))
-    for data in blocks:
+    for index, data in enumerate(blocks):
         file.write(data)
+        blocks[index] = b""  # a large layer need not be in memory twice
     return file.getvalue()
 
 

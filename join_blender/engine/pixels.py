@@ -24,6 +24,11 @@ _BAND = 1 << 17
 _LARGE = 16 << 20
 """Bytes."""
 
+_UNCOVERED = 1 / 255
+"""Alpha below which there is none, as in the engine's ``images/exr.py``."""
+_BROKEN_AT_MOST = 0.01
+"""Share of the pixels; the engine's own limit, in its ``images/files.py``."""
+
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels, from the top left corner; right and bottom are outside."""
 
@@ -77,19 +82,22 @@ class Source:
         width, height = self.size
         alpha = np.empty((height, width), np.float32)
         for start, stop, rows in self._bands():
-            alpha[start:stop] = _shrunk(rows[..., -1:], self.shrink)[..., 0]
+            alpha[start:stop] = _shrunk(self._covered(rows), self.shrink)[..., 0]
         if not alpha.any():
             raise Failure("image_transparent", f"The image '{self.name}' is transparent everywhere.", _NOTHING)
         return None if (alpha == 1.0).all() else alpha
 
     def bands(self, with_alpha: bool) -> Iterator[np.ndarray]:
-        """Linear ``[rows, W, 3 or 4]`` from the top down.
+        """Linear ``[rows, W, 3 or 4]`` from the top down. A few broken pixels pass: the engine fills them.
 
         Raises:
-            Failure: ``image_not_finite``.
+            Failure: ``image_not_finite`` where there are more.
         """
+        width, height = self.size
+        broken, most = 0, _BROKEN_AT_MOST * width * height * self.shrink**2
         for _, _, rows in self._bands():
-            if not np.isfinite(rows).all():
+            broken += np.count_nonzero(~np.isfinite(rows).all(axis=-1))
+            if broken > most:
                 raise Failure(
                     "image_not_finite",
                     f"The image '{self.name}' holds pixels that are no numbers (NaN or infinity).",
@@ -132,6 +140,14 @@ class Source:
             stop = min(start + step, height)
             yield start, stop, whole[top + start * self.shrink : top + stop * self.shrink, left:right]
 
+    def _covered(self, rows: np.ndarray) -> np.ndarray:
+        """Alpha ``[H, W, 1]``. Light where nothing covers a pixel, such as a flame's, counts as covered."""
+        alpha = rows[..., -1:]
+        if not self.premultiplied:
+            return alpha
+        light = rows[..., :-1].max(axis=-1, keepdims=True)
+        return np.where((alpha < _UNCOVERED) & (light > _UNCOVERED), np.float32(1.0), alpha)
+
     def _converted(self, rows: np.ndarray, with_alpha: bool) -> np.ndarray:
         colour = rows[..., :3] if self.channels >= 3 else np.repeat(rows[..., :1], 3, axis=2)
         if self.encoded:
@@ -139,7 +155,7 @@ class Source:
             colour = SRGB_DECODED[np.rint(colour * 255.0).astype(np.uint8)]
         if not with_alpha:
             return _shrunk(colour, self.shrink)
-        alpha = rows[..., -1:]
+        alpha = self._covered(rows)
         if self.premultiplied and self.shrink == 1:
             colour = colour / np.where(alpha > 0.0, alpha, 1.0)
         elif self.shrink > 1:  # transparent pixels have no say in the colour of the mean

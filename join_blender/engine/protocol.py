@@ -88,7 +88,9 @@ def decompose(image: Path, output: Path, options: Options, files: bool = False, 
     """The request that splits ``image`` (.npy, or with ``files`` any image file) into layers under ``output``.
 
     With ``files`` the engine writes EXR, PNG and a report, as its command line does, and sends no previews; with
-    ``skip_existing``, too, it leaves out what has a whole result of the same image, bank and settings.
+    ``skip_existing``, too, it leaves out what has a whole result of the same image, bank and settings. Photos stay
+    turned as they are stored, because Blender shows them so: a folder's layers fit the photo in Blender like the
+    button's.
     """
     return {
         "type": "decompose",
@@ -102,6 +104,7 @@ def decompose(image: Path, output: Path, options: Options, files: bool = False, 
         "preview_size": PREVIEW_SIZE,
         "files": files,
         "skip_existing": skip_existing,
+        "upright": False,
     }
 
 

@@ -6,7 +6,7 @@ Inside Blender the bottom row is first, float images hold scene-linear values, a
 - float images (EXR, 16-bit PNG, generated float, a render): taken as they are; Blender has made them linear;
 - byte images in sRGB: decoded with the sRGB curve;
 - byte images marked as data (Non-Color) or linear: taken as they are, which is what Blender's own nodes do;
-- byte images in any other space: refused, as a guess would be a wrong colour that nobody sees.
+- byte images in any other space (Display P3, ACES …): Blender's own colour management makes them linear.
 
 Alpha, where an image has one that says something, comes along as the fourth channel, and the colour is straight
 (not multiplied by it). Blender keeps float images premultiplied and byte images straight.
@@ -26,7 +26,7 @@ import bpy
 import numpy as np
 
 from ..engine.background import make_folder
-from ..engine.exr import encode_exr
+from ..engine.exr import channels_of, encode_exr
 from ..engine.failure import Failure
 from ..engine.pixels import Box, Source
 from ..engine.vocabulary import components
@@ -35,6 +35,12 @@ from .versions import saving_linear_exr, working_space
 LINEAR = "Linear Rec.709"
 _LONGEST_NAME = 59
 """Bytes: 63 is Blender 4's limit, less the ".001" that Blender adds to a name that is taken."""
+
+_HEADER = 1 << 16
+"""Bytes in which an EXR names its channels."""
+
+_DEPTHS_WITHOUT_ALPHA = 8, 24
+"""Bits of a pixel of byte images."""
 
 _UNCOMPUTED = 256, 256
 """The size of the empty image that Blender hands out for a Viewer that nothing has computed."""
@@ -87,7 +93,8 @@ def read_source(
         Failure: one sentence for each reason why there is nothing to decompose.
     """
     _check_kind(image)
-    with _readable(image, frame) as (readable, pair):
+    with _readable(image, frame) as (given, pair), _in_known_space(given) as readable:
+        _check_channels(given)
         return _take(image, readable, crop, shrink, int(right_eye) if pair else None)
 
 
@@ -204,6 +211,51 @@ def _readable(image: bpy.types.Image, frame: int | None) -> Iterator[tuple[bpy.t
             yield loaded, False
     else:
         yield image, False
+
+
+@contextmanager
+def _in_known_space(image: Any) -> Iterator[bpy.types.Image]:
+    """The image itself where its pixels can be read as they are; else a linear copy for the moment, which Blender makes
+    when it saves an EXR."""
+    width, _ = image.size  # loads the file, if that has not happened yet
+    space = image.colorspace_settings
+    if not width or not image.has_data or image.is_float or space.is_data or space.name in (LINEAR, "sRGB"):
+        yield image
+        return
+    with make_folder(bpy.app.tempdir or None) as folder:
+        path, scene = Path(folder) / "linear.exr", bpy.context.scene
+        with contextlib.suppress(RuntimeError), saving_linear_exr(scene, "INDIVIDUAL"):
+            image.save_render(str(path), scene=scene)
+        if not path.is_file():
+            yield image  # which is then refused
+            return
+        opaque = image.alpha_mode == "NONE" or image.depth in _DEPTHS_WITHOUT_ALPHA
+        with _loaded(path, LINEAR, "NONE" if opaque else None) as loaded:
+            yield loaded
+
+
+def _check_channels(image: Any) -> None:
+    """Blender shows an EXR with red and green alone, and leaves what it finds in memory in the blue."""
+    if not image.is_float or image.source not in ("FILE", "SEQUENCE"):
+        return
+    packed = image.packed_file
+    data = b""
+    if packed is not None:
+        data = bytes(packed.data[:_HEADER])
+    else:
+        with (
+            contextlib.suppress(OSError),
+            Path(bpy.path.abspath(image.filepath, library=image.library)).open("rb") as file,
+        ):
+            data = file.read(_HEADER)
+    names = {name.rpartition(".")[2].upper() for name in channels_of(data)}
+    if names & {"R", "G", "B"} and not names >= {"R", "G", "B"}:
+        found = ", ".join(channels_of(data))
+        raise Failure(
+            "image_channels",
+            f"'{image.name}' has no colours, only the channels {found}.",
+            "Open a file with R, G and B.",
+        )
 
 
 @contextmanager

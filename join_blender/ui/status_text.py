@@ -35,8 +35,15 @@ def describe_end(job: Decomposition, layers: Sequence[str]) -> str:
         if told.get("skipped"):
             return f"{job.name}: finished already, in {job.output}"
         instead = ", in place of earlier ones" if told.get("replaced") else ""
-        return f"{job.name}: layers in {job.output}{early}{instead}"
-    return f"New layers{early}: {', '.join(layers)}"
+        return f"{job.name}: layers in {job.output}{early}{instead}{_notes(job)}"
+    return f"New layers{early}: {', '.join(layers)}{_notes(job)}"
+
+
+def _notes(job: Decomposition) -> str:
+    """What the engine has to say about the picture, such as pixels that it filled."""
+    told = (job.result or {}).get("notes")
+    notes = [note for note in told if isinstance(note, str)] if isinstance(told, list) else []
+    return "".join(f". {note.rstrip('.')}" for note in notes)
 
 
 def time_left(job: Decomposition) -> str:

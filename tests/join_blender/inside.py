@@ -261,6 +261,20 @@ def case_pixels() -> Report:
     report["float"] = read(image).tolist()
     image.alpha_mode = "NONE"
     report["opaque"] = read(image).tolist()
+    before = set(bpy.data.images)
+    for space in ("Display P3", "Rec.2020", "Linear Rec.2020", "Filmic sRGB"):
+        source.colorspace_settings.name = space
+        report[space] = read(source).tolist()
+    image.alpha_mode = "PREMUL"
+    image.pixels.foreach_set(np.array([3.0, 1.0, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0], np.float32))
+    report["flame"] = read(image).tolist()
+    report["left behind"] = [image.name for image in set(bpy.data.images) - before if image.type != "RENDER_RESULT"]
+    large = bpy.data.images.new("spoilt", 40, 30, float_buffer=True)
+    large.colorspace_settings.name = "Linear Rec.709"
+    values = np.full((30, 40, 4), 0.5, np.float32)
+    values[3, 4:9, :3] = np.nan
+    large.pixels.foreach_set(values.ravel())
+    report["spoilt"] = int(np.isnan(read(large)).any(axis=2).sum())
     return report
 
 
@@ -273,14 +287,14 @@ def case_refused() -> Report:
     missing = bpy.data.images.load(ARGUMENTS["image"])
     missing.name, missing.filepath = "missing", "//not-there.png"
     text = bpy.data.images.load(ARGUMENTS["text"])
-    movie = bpy.data.images.new("aces", 4, 4)
-    movie.colorspace_settings.name = "Filmic sRGB"
+    two = bpy.data.images.load(ARGUMENTS["two"])
+    two.name = "two channels"
     good = bpy.data.images.load(ARGUMENTS["image"])
     good.name = "good"
     messages = {}
     before = counts()
     render_result = next((image.name for image in bpy.data.images if image.type == "RENDER_RESULT"), None)
-    for name in ("nobody", "blank", "nan", "missing", text.name, "aces", render_result):
+    for name in ("nobody", "blank", "nan", "missing", text.name, "two channels", render_result):
         if name is not None:
             messages[name] = decompose(image=name)
     messages[""] = decompose()

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from join_engine.color import srgb_decode
+from join_engine.images.profiles import space_of_chromaticities
 from tests.join_blender.support import ROOT, Blender, blender_python, fake_python, make_bank, photo, write_png
 from tools.build_zip import build
 
@@ -122,10 +123,26 @@ def test_what_the_engine_gets(tmp_path: Path, blender: Blender, fake: Path) -> N
     np.testing.assert_allclose(report["data"], encoded, atol=1e-6)
     np.testing.assert_allclose(report["float"], [[[0.2, 0.4, 0.8, 0.5]], [[2.5, 0.5, 0.25, 1.0]]], atol=1e-6)
     np.testing.assert_allclose(report["opaque"], [[[0.1, 0.2, 0.4]], [[2.5, 0.5, 0.25]]], atol=1e-6)
+    # Other spaces are Blender's own business; here those are looked at whose mathematics is known.
+    p3 = (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, 0.3127, 0.3290)
+    rec2020 = (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, 0.3127, 0.3290)
+    as_p3 = space_of_chromaticities(p3, "P3", srgb_decode).linear(encoded)
+    np.testing.assert_allclose(report["Display P3"], as_p3, atol=2e-3)
+    np.testing.assert_allclose(
+        report["Linear Rec.2020"], space_of_chromaticities(rec2020, "").linear(encoded), atol=2e-3
+    )
+    for space in ("Rec.2020", "Filmic sRGB"):
+        assert np.isfinite(report[space]).all() and not np.allclose(report[space], report["srgb"], atol=0.01)
+    np.testing.assert_allclose(report["flame"], [[[0, 0, 0, 0]], [[3.0, 1.0, 0.1, 1.0]]], atol=1e-6)
+    assert (
+        report["left behind"] == [] and report["spoilt"] == 5
+    )  # no copy stays behind; few broken pixels are the engine's
 
 
 def test_every_bad_input_gets_one_clear_sentence(tmp_path: Path, blender: Blender, fake: Path) -> None:
     (tmp_path / "words.png").write_text("this is no image", encoding="utf-8")
+    rows = np.zeros((4, 4), np.float32)
+    OpenEXR.File({}, {"R": rows, "G": rows}).write(str(tmp_path / "two.exr"))
     (tmp_path / "no program").write_text("nor is this a program", encoding="utf-8")
     venv.create(tmp_path / "without torch", with_pip=False)
     report = blender.run(
@@ -133,6 +150,7 @@ def test_every_bad_input_gets_one_clear_sentence(tmp_path: Path, blender: Blende
         fake,
         image=write_png(tmp_path / "photo.png", photo()),
         text=tmp_path / "words.png",
+        two=tmp_path / "two.exr",
         fake=fake,
         pythons={
             "gone": str(tmp_path / "gone"),
@@ -147,7 +165,7 @@ def test_every_bad_input_gets_one_clear_sentence(tmp_path: Path, blender: Blende
         "nan": "no numbers",
         "missing": "Its file is missing or is no image",
         "words.png": "Its file is missing or is no image",
-        "aces": "colour space 'Filmic sRGB'",
+        "two channels": "only the channels",
         "": "No image is chosen",
         "python gone": "does not exist",
         "python no program": "could not be started",
