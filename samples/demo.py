@@ -53,6 +53,7 @@ def decompose_in_blender(image: Path, folder: Path, preset: str) -> None:
         source.pack()
         operators: Any = bpy.ops  # the stubs know only Blender's own
         operators.join.decompose(image=source.name, preset=preset.upper(), seed=0, save_directory=str(folder))
+        operators.join.add_nodes(image=source.name, render=True)  # F12 in that file renders the recombined picture
         bpy.ops.wm.save_as_mainfile(filepath=str(folder / "decomposed.blend"))
     finally:
         extension.unregister()
