@@ -241,7 +241,7 @@ def _check_fits(decomposition: Decomposition, bank: Bank) -> None:
         if config is None or code.shape not in ((1, config.w_dim), (config.num_ws, config.w_dim)):
             raise _unfit(f"The codes of '{name}' are not those of the bank '{decomposition.bank_name}'.")
     for name, weight in decomposition.tuned.items():
-        if shapes.get(name) != weight.shape:
+        if name not in shapes or (shapes[name] or (1,)) != (weight.shape or (1,)):  # files know no single numbers
             raise _unfit(f"The weights '{name[:80]}' are not those of the bank '{decomposition.bank_name}'.")
 
 
