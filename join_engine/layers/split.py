@@ -33,7 +33,7 @@ from ..images.files import strips
 from ..images.frame import Frame, shrunk
 from ..images.orientation import Orientation
 from ..networks.split import Level, Split, cues, halved, log_light, luminance, resized, specular_of
-from .albedo_level import BRIGHTEST, DARKEST, level_of
+from .albedo_level import BRIGHTEST, level_of
 from .caution import seen_mean, with_caution
 from .strips import Strips
 
@@ -52,6 +52,8 @@ _COLOUR_LOST = 4  # power of it that colours are read with: a highlight takes th
 # Specular against the mean of the picture: from where on, and from where on surely, it is a highlight.
 _FAINT, _STRONG = 0.1, 0.6
 _SMOOTH = 16  # pixels of the shorter side, at most twice as many, that a highlight's tone is told at
+# No paint is blacker; what would be is in the shade.
+BLACKEST = 0.01
 _CELLS = 4096  # at most, of which each is compared with each
 # Distance of the logarithms of two colours that may be of one paint, and what dim light adds to it.
 _SAME_COLOUR, _COLOUR_NOISE = 0.4, 0.02
@@ -311,7 +313,7 @@ def _exact(image: Tensor, albedo: Tensor, shading: Tensor, ceiling: float) -> di
     """Layers that make the image where it is not clipped; all [1, 3, h, w], linear."""
     albedo = torch.minimum(albedo, image / shading)
     peak = albedo.amax(dim=1, keepdim=True).clamp_min(1e-12)
-    change = peak.clamp(DARKEST, BRIGHTEST) / peak
+    change = peak.clamp(BLACKEST, BRIGHTEST) / peak
     albedo, shading = albedo * change, shading / change
     rest = (image - albedo * shading).clamp_min(0.0)
     clipped = image.amax(dim=1, keepdim=True) >= ceiling

@@ -20,10 +20,9 @@ from join_engine.images.frame import Frame
 from join_engine.inversion.presets import Detail, Preset
 from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.layers import split as layers_split
-from join_engine.layers.albedo_level import DARKEST
 from join_engine.layers.caution import RETINEX_ERROR, caution, with_caution
 from join_engine.layers.retinex import log_shading
-from join_engine.layers.split import split
+from join_engine.layers.split import BLACKEST, split
 from join_engine.networks.split import Split, SplitConfig, cues, halved
 from join_engine.pipeline import decompose
 from join_engine.renders.compose import ComponentSets, read_component_sets
@@ -116,7 +115,7 @@ def test_light_is_grey_and_holes_are_no_darker_than_paint_can_be() -> None:
     photo = np.random.default_rng(1).random((32, 32, 3), dtype=np.float32) * 0.8 + 0.01
     found, _ = split(wild(), photo, None, told(), Frame(32, 32, 16), -1.0)
     assert np.ptp(found["shading"], axis=2).max() < 1e-6 * found["shading"].max()
-    assert found["albedo"].max(axis=2).min() >= DARKEST * (1.0 - 1e-4)
+    assert found["albedo"].max(axis=2).min() >= BLACKEST * (1.0 - 1e-4)
 
 
 def test_the_albedo_is_as_bright_as_it_is_told_to_be() -> None:
