@@ -13,6 +13,8 @@ BASE = 1000 << 20
 """Bytes that the engine takes for any image: torch, a bank, a search, a strip of layers."""
 BYTES_PER_PIXEL = 26
 """What the engine holds at its worst for each pixel of an image (measured: docs/results.md)."""
+BYTES_PER_PIXEL_WITH_ALPHA = 40
+"""The same of one with alpha, which is filled in a copy."""
 WHOLE_BYTES_PER_PIXEL = 160
 """The same with a bank that has no split network: its layers are made in one piece."""
 

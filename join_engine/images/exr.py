@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import JoinError
+from ..memory import BYTES_PER_PIXEL, BYTES_PER_PIXEL_WITH_ALPHA
 from .announced import check_exr
 from .profiles import luminance_weights, space_of_chromaticities
 from .room import refuse_too_large
@@ -93,7 +94,8 @@ def read_exr(path: Path, wanted: str | None, notes: list[str]) -> np.ndarray:
         notes.append(f"Of the layers of '{path.name}' this is '{layer.name or 'RGB'}'. There are also {others}.")
     header = headers[layer.part]
     first, last = (np.asarray(corner, int) for corner in header["dataWindow"])
-    refuse_too_large(str(path), *(int(side) for side in last - first + 1))
+    needed = BYTES_PER_PIXEL if layer.alpha is None else BYTES_PER_PIXEL_WITH_ALPHA
+    refuse_too_large(str(path), *(int(side) for side in last - first + 1), needed)
     pixels = _pixels(path, layer, header)
     if layer.alpha is not None:
         pixels = _straight(pixels)

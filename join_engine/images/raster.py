@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..memory import BYTES_PER_PIXEL, BYTES_PER_PIXEL_WITH_ALPHA
 from .announced import check_pixels
 from .profiles import (
     LINEAR,
@@ -60,7 +62,8 @@ def read_with_oiio(path: Path, upright: bool, notes: list[str]) -> np.ndarray:
         check_pixels(spec.width, spec.height, path.stat().st_size)
         if spec.depth > 1 or spec.deep:
             raise ValueError("it has a third dimension")
-        refuse_too_large(str(path), spec.width, spec.height)
+        needed = BYTES_PER_PIXEL_WITH_ALPHA if spec.nchannels in (2, 4) else BYTES_PER_PIXEL
+        refuse_too_large(str(path), spec.width, spec.height, needed)
         photometric = spec.get_int_attribute("tiff:PhotometricInterpretation", 2)
         if photometric not in (0, 1, 2, 3):  # CMYK, Lab and the like
             return read_with_pillow(path, upright, notes)
@@ -86,10 +89,7 @@ def read_with_oiio(path: Path, upright: bool, notes: list[str]) -> np.ndarray:
 
 def read_with_pillow(path: Path, upright: bool, notes: list[str]) -> np.ndarray:
     """JPEG, WebP, GIF, BMP and all else that Pillow reads; as :func:`read_with_oiio`."""
-    from PIL import Image
-
-    with Image.open(path) as file:
-        check_pixels(*file.size, path.stat().st_size)
+    with _opened(path) as file:
         refuse_too_large(str(path), *file.size)
         frames = getattr(file, "n_frames", 1)
         if frames > 1 and file.format != "MPO":  # what a phone adds to its photo is no film
@@ -116,6 +116,20 @@ def read_with_pillow(path: Path, upright: bool, notes: list[str]) -> np.ndarray:
             picture = picture.convert("RGB")
         pixels = _of_picture(picture, colours, space)
         return turned(pixels, exif.get(_ORIENTATION, 1)) if upright else pixels
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A Pillow image of any size that the file's own allows, where Pillow would refuse what is a large picture."""
+    from PIL import Image
+
+    usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        with Image.open(path) as file:
+            check_pixels(*file.size, path.stat().st_size)
+            yield file
+    finally:
+        Image.MAX_IMAGE_PIXELS = usual
 
 
 def turned(pixels: np.ndarray, orientation: Any) -> np.ndarray:

@@ -298,3 +298,12 @@ def test_layers_that_are_no_numbers_are_no_success(
     with pytest.raises(JoinError) as caught:
         pipeline.decompose(picture, tiny_bank, SHORT)
     assert caught.value.code == "result_not_finite"
+
+
+def test_large_pictures_are_no_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    noise = np.random.default_rng(0).integers(0, 255, (40, 50, 3)).astype(np.uint8)
+    for name in ("a.jpg", "a.bmp", "a.webp"):
+        Image.fromarray(noise).save(tmp_path / name)
+        assert read_image(tmp_path / name).shape == (40, 50, 3)
+    assert Image.MAX_IMAGE_PIXELS == 100
