@@ -95,7 +95,8 @@ def read_exr(path: Path, wanted: str | None, notes: list[str]) -> np.ndarray:
     header = headers[layer.part]
     first, last = (np.asarray(corner, int) for corner in header["dataWindow"])
     needed = BYTES_PER_PIXEL if layer.alpha is None else BYTES_PER_PIXEL_WITH_ALPHA
-    refuse_too_large(str(path), *(int(side) for side in last - first + 1), needed)
+    width, height = (int(side) for side in last - first + 1)
+    refuse_too_large(str(path), width, height, needed)
     pixels = _pixels(path, layer, header)
     if layer.alpha is not None:
         pixels = _straight(pixels)
