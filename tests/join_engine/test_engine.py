@@ -227,7 +227,7 @@ def test_progress_is_not_told_more_often_than_anybody_reads(monkeypatch: pytest.
     answers, now = Answers(), [100.0]
     engine = Engine(answers, "cpu", 1)  # type: ignore[arg-type]
     monkeypatch.setattr(engine_module.time, "monotonic", lambda: now[0])
-    report = engine._report_progress(engine_module.Job("a", {}), get_preset("standard"))
+    report = engine._report_progress(engine_module.Job("a", {}), get_preset("standard"), 0.0)
     for step in range(1, 11):
         now[0] += 0.06
         report(Progress("joint", step, 10, 1.0, 0.5))
