@@ -245,6 +245,18 @@ def test_a_simple_method_has_a_say_where_the_network_is_unsure() -> None:
     assert torch.allclose(believed, 0.25 * gloss, atol=1e-4)
 
 
+def test_the_simple_method_leaves_what_is_finer_than_it_reads() -> None:
+    rng = torch.Generator().manual_seed(8)
+    image, visible = torch.full((1, 3, 256, 192), 0.3), torch.ones(1, 1, 256, 192)
+    slope = torch.linspace(-1.0, 1.0, 256)[None, None, :, None].expand(1, 1, 256, 192)
+    grain = torch.rand(1, 1, 256, 192, generator=rng)
+    errors = torch.full((1, 3, 256, 192), 9.0)
+    light, _ = with_caution(image, visible, slope + grain, grain, errors)  # of a flat image the simple light is flat
+    rows = light.mean(dim=3).flatten()
+    assert float(rows[:32].mean()) == pytest.approx(float(rows[-32:].mean()), abs=0.01)
+    assert 0.85 < float(light.std()) / float(grain.std()) < 1.0
+
+
 # Its training
 
 
