@@ -19,10 +19,10 @@ from .retinex import log_shading
 
 # Mean absolute error of the logarithm of its shading, on validation renders of objects.
 RETINEX_ERROR = 0.3
-# What is best on these and on heads, rendered with so many pixels a side: jumps of paint are larger than those of
-# light on things that are round.
+# What is best on these and on heads: jumps of paint are larger than those of light on things that are round.
 _INTENSITY, _CHROMATICITY = 0.4, 0.1
-_SIDE = 128
+# Pixels of the longer side that it reads at most. At 128 folds and fur of larger pictures stay in the albedo.
+_SIDE = 512
 
 
 def caution(shading_error: float) -> float:
@@ -42,7 +42,7 @@ def with_caution(
             :class:`join_engine.networks.split.Level`.
 
     Returns:
-        Both, changed, [1, 1, h, w]. Of the shading nothing changes that is finer than a picture of 128 pixels shows.
+        Both, changed, [1, 1, h, w]. Of the shading nothing changes that is finer than a picture of 512 pixels shows.
     """
     share = caution(float(seen_mean(error[:, 1:2].exp(), visible)))
     small = _coarse(image)
