@@ -283,8 +283,8 @@ class JOIN_PT_relight_more(bpy.types.Panel):
 
 def _blank() -> int:
     """The number of an icon that shows nothing."""
-    parameters: Any = bpy.types.UILayout.bl_rna.functions["prop"].parameters
-    return int(parameters["icon"].enum_items["BLANK1"].value)
+    layout: Any = bpy.types.UILayout.bl_rna
+    return int(layout.functions["prop"].parameters["icon"].enum_items["BLANK1"].value)
 
 
 def _is_more(value: Any) -> bool:
