@@ -87,11 +87,13 @@ def test_what_does_not_fit_gets_one_sentence(
         ([str(large)], "differ in resolution"),
         ([str(half)], "'half.tar' has no shading"),
         ([str(pack), "--compared", "12"], "no perceptual trunk"),
-        ([str(pack), "--rows", "0"], "at least one row"),
     ):
         assert main([*words, *more]) == 2
         message = capsys.readouterr().err
         assert expected in message and message.count("\n") == 1
+    with pytest.raises(SystemExit):
+        main([*words, str(pack), "--rows", "0"])
+    assert "'0' is not a whole number from 1 on" in capsys.readouterr().err
 
 
 def test_a_single_gan_shows_its_components_side_by_side(
