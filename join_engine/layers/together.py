@@ -26,8 +26,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..networks.split import halved, luminance, resized
-from .albedo_level import BRIGHTEST, DARKEST
-from .split import ceiling_of, filled, readability
+from .albedo_level import BRIGHTEST
+from .split import BLACKEST, ceiling_of, filled, readability
 
 Layers = dict[str, np.ndarray]
 
@@ -203,7 +203,7 @@ def _around(values: Tensor) -> Tensor:
 def _bounded(albedo: Tensor) -> Tensor:
     """Reflectances that there are, colours kept."""
     peak = albedo.amax(dim=1, keepdim=True).clamp_min(1e-12)
-    return albedo * (peak.clamp(DARKEST, BRIGHTEST) / peak)
+    return albedo * (peak.clamp(BLACKEST, BRIGHTEST) / peak)
 
 
 def _planes(array: np.ndarray) -> Tensor:
