@@ -156,6 +156,28 @@ def fill_layer(image: bpy.types.Image, data: bytes, alpha: bool, properties: Map
     target.update_tag()
 
 
+def contents() -> dict[int, str]:
+    """What each layer was filled with last, by the number that Blender keeps through undo."""
+    found: dict[int, str] = {}
+    for image in bpy.data.images:
+        content = image.get(CONTENT)
+        if content is not None:
+            numbered: Any = image
+            found[numbered.session_uid] = str(content)
+    return found
+
+
+def decode_again(before: Mapping[int, str]) -> None:
+    """After undo or redo: layers that have another content than ``before``. Blender takes their packed files back, and
+    keeps the pixels that it had decoded."""
+    now = contents()
+    for image in bpy.data.images:
+        changed: Any = image
+        if now.get(changed.session_uid) != before.get(changed.session_uid) and not changed.is_dirty:
+            changed.buffers_free()
+            changed.gl_free()
+
+
 def fill_neutral(image: bpy.types.Image, component: str) -> None:
     """Let an image leave a picture alone wherever it is used as that component."""
     known = components.COMPONENTS.get(component)

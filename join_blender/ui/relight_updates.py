@@ -21,8 +21,8 @@ from ..engine.connection import Connection
 from ..engine.failure import Failure
 from ..engine.relight import Edits, Relight, Update
 from ..engine.vocabulary import color
+from ..host import images, relight_values, sets, undo
 from ..host import relight as host
-from ..host import relight_values, sets, undo
 from . import compare, decompose, running
 
 _TICK, _IDLE_TICK = 0.01, 1.0
@@ -42,6 +42,8 @@ _pictured: dict[str, Edits] = {}
 _previews: Any = None
 _unwritten: dict[str, Update] = {}
 """By set: the newest full layers, of which each tick writes one."""
+_contents: dict[int, str] = {}
+"""What the layers held before the undo that is under way."""
 _lock = threading.RLock()
 """A render works in a thread of its own."""
 
@@ -244,9 +246,17 @@ def on_render(scene: Any, _depsgraph: Any = None) -> None:
 
 
 @persistent
+def before_undo(*_: Any) -> None:
+    """What the layers hold, to know what has changed."""
+    _contents.clear()
+    _contents.update(images.contents())
+
+
+@persistent
 def on_undo(scene: Any, _depsgraph: Any = None) -> None:
     """Values, layers and what is made of them may be of different times now: the values say what is right. What was
     made lately is at hand and written at once."""
+    images.decode_again(_contents)
     _forget_outdated()
     _put_originals_back(scene)
     for item in relight_values.items_of(scene):
@@ -334,6 +344,8 @@ def _apply_or_say(item: Any) -> None:
 _HANDLERS = (
     ("frame_change_post", on_frame),
     ("render_pre", on_render),
+    ("undo_pre", before_undo),
+    ("redo_pre", before_undo),
     ("undo_post", on_undo),
     ("redo_post", on_undo),
     ("load_pre", forget_file),
