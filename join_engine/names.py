@@ -86,5 +86,6 @@ def list_folder(folder: Path, but: Path | None = None) -> Listing:
     found = sorted(path for path in folder.iterdir() if path != but)
     shown = [path for path in found if not path.name.startswith(".")]
     images = [path for path in shown if path.suffix.lower() in IMAGE_SUFFIXES and is_file(path)]
-    others = [path.name + ("/" if is_folder(path) else "") for path in shown if path not in set(images)]
+    known = set(images)
+    others = [path.name + ("/" if is_folder(path) else "") for path in shown if path not in known]
     return Listing(images, others, len(found) - len(shown))
