@@ -312,16 +312,31 @@ def _brighter(albedo: Tensor, visible: Tensor, level: float) -> float:
 def _exact(image: Tensor, albedo: Tensor, shading: Tensor, ceiling: float) -> dict[str, Tensor]:
     """Layers that make the image where it is not clipped; all [1, 3, h, w], linear."""
     albedo = torch.minimum(albedo, image / shading)
-    peak = albedo.amax(dim=1, keepdim=True).clamp_min(1e-12)
-    change = peak.clamp(BLACKEST, BRIGHTEST) / peak
+    change = into_bounds(albedo)
     albedo, shading = albedo * change, shading / change
-    rest = (image - albedo * shading).clamp_min(0.0)
-    clipped = image.amax(dim=1, keepdim=True) >= ceiling
     return {
         "albedo": albedo,
         "shading": shading.expand_as(image),
-        "specular": torch.where(clipped, rest.amax(dim=1, keepdim=True), rest),
+        "specular": rest_of(image, albedo * shading, ceiling),
     }
+
+
+def into_bounds(albedo: Tensor) -> Tensor:
+    """What brings an albedo [B, 3, h, w] to reflectances that there are, colours kept: a factor, [B, 1, h, w]."""
+    peak = albedo.amax(dim=1, keepdim=True).clamp_min(1e-12)
+    return peak.clamp(BLACKEST, BRIGHTEST) / peak
+
+
+def rest_of(image: Tensor, diffuse: Tensor, ceiling: float) -> Tensor:
+    """What diffuse light leaves of an image, [B, 3, h, w] ≥ 0: the specular, which is grey where the image is clipped.
+
+    Args:
+        image, diffuse: linear [B, 3, h, w].
+        ceiling: see :func:`ceiling_of`.
+    """
+    rest = (image - diffuse).clamp_min(0.0)
+    clipped = image.amax(dim=1, keepdim=True) >= ceiling
+    return torch.where(clipped, rest.amax(dim=1, keepdim=True), rest)
 
 
 def _enlarged(small: Tensor, height: int, width: int, rows: slice) -> Tensor:

@@ -26,8 +26,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..networks.split import halved, luminance, resized
-from .albedo_level import BRIGHTEST
-from .split import BLACKEST, ceiling_of, filled, readability
+from .split import ceiling_of, filled, into_bounds, readability, rest_of
 
 Layers = dict[str, np.ndarray]
 
@@ -82,7 +81,8 @@ def fuse(photos: Sequence[Photo]) -> list[Layers]:
         mean = mean - _left_light(paint - offsets, weights)
     sure = torch.stack([1.0 / (view.error.mean().square() + _LEVEL_ERROR**2) for view in views])[:, None, None, None]
     level = (offsets * sure).sum(dim=0, keepdim=True) / sure.sum()
-    albedo = _bounded((mean + level).exp())
+    albedo = (mean + level).exp()
+    albedo = albedo * into_bounds(albedo)
     array = _array(albedo)
     log_albedo = albedo.clamp_min(_DARK).log()
     found = []
@@ -123,17 +123,11 @@ class _View:
         change = luminance(self.paint - log_albedo - light)
         trusted = self._readable * torch.where(change > 0.0, agreement**_DOUBT, 1.0)
         shading = (self._shading + filled(change, trusted)).exp() * light.exp()
-        unclipped = self.image < self._ceiling
-        room = torch.where(unclipped, self.image / (albedo * shading).clamp_min(_TINY), math.inf).amin(
-            dim=1, keepdim=True
-        )
-        shading = shading * room.clamp_max(1.0)
+        room = torch.where(self.image < self._ceiling, self.image / (albedo * shading).clamp_min(_TINY), math.inf)
+        shading = shading * room.amin(dim=1, keepdim=True).clamp_max(1.0)
         if not self._glossy:
             return {"shading": _array(self.image / albedo.clamp_min(_TINY))}
-        rest = (self.image - albedo * shading).clamp_min(0.0)
-        clipped = ~unclipped.all(dim=1, keepdim=True)
-        rest = torch.where(clipped, rest.amax(dim=1, keepdim=True), rest)
-        return {"shading": _array(shading), "specular": _array(rest)}
+        return {"shading": _array(shading), "specular": _array(rest_of(self.image, albedo * shading, self._ceiling))}
 
 
 def _agreed(paint: Tensor, base: Tensor, expected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -198,12 +192,6 @@ def _explained(band: Tensor, weights: Tensor) -> Tensor:
 def _around(values: Tensor) -> Tensor:
     side = _AROUND // 2
     return functional.avg_pool2d(functional.pad(values, (side,) * 4, mode="replicate"), _AROUND, 1)
-
-
-def _bounded(albedo: Tensor) -> Tensor:
-    """Reflectances that there are, colours kept."""
-    peak = albedo.amax(dim=1, keepdim=True).clamp_min(1e-12)
-    return albedo * (peak.clamp(BLACKEST, BRIGHTEST) / peak)
 
 
 def _planes(array: np.ndarray) -> Tensor:
