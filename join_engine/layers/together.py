@@ -118,6 +118,8 @@ class _View:
             agreement: [1, 1, H, W] in [0, 1], how far the photo's own albedo agrees with the common one.
             light: [1, 3, 1, 1], logarithm of the colour of its light against that of all photos.
         """
+        if not self._glossy:
+            return {"shading": _array(self.image / albedo.clamp_min(_TINY))}
         # Where the albedo was read off the photo, what it differs by is light: below the common one a shadow, above it,
         # beyond what was expected, a highlight.
         change = luminance(self.paint - log_albedo - light)
@@ -125,8 +127,6 @@ class _View:
         shading = (self._shading + filled(change, trusted)).exp() * light.exp()
         room = torch.where(self.image < self._ceiling, self.image / (albedo * shading).clamp_min(_TINY), math.inf)
         shading = shading * room.amin(dim=1, keepdim=True).clamp_max(1.0)
-        if not self._glossy:
-            return {"shading": _array(self.image / albedo.clamp_min(_TINY))}
         return {"shading": _array(shading), "specular": _array(rest_of(self.image, albedo * shading, self._ceiling))}
 
 
