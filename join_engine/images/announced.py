@@ -18,9 +18,9 @@ import numpy as np
 
 from ..untrusted import DEFLATE, check_memory
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-_EXR_MAGIC = b"\x76\x2f\x31\x01"
+EXR = b"\x76\x2f\x31\x01"
 _EXR_MULTIPART = 0x1000
 _EXR_SIZES = {0: 4, 1: 2, 2: 4}  # of unsigned integers, half floats, floats
 _MOST_PARTS = 1000
@@ -60,7 +60,7 @@ def _npy_header(file: BinaryIO, size: int) -> tuple[tuple[int, ...], Literal["C"
 
 def check_png(start: bytes, size: int) -> None:
     """See that the pixels of a file that begins so can come out of its ``size`` bytes; other files pass."""
-    if not start.startswith(_PNG) or start[12:16] != b"IHDR" or len(start) < 33:
+    if not start.startswith(PNG) or start[12:16] != b"IHDR" or len(start) < 33:
         return
     width, height, depth, colour = struct.unpack(">IIBB", start[16:26])
     announced = height * (1 + width * _PNG_CHANNELS.get(colour, 1) * depth // 8)
@@ -93,7 +93,7 @@ def check_exr(path: Path) -> None:
     size = path.stat().st_size
     with path.open("rb") as file:
         data = file.read(min(size, 2**24))
-    if data[:4] != _EXR_MAGIC:
+    if data[:4] != EXR:
         raise ValueError("it is no EXR")
     try:
         total = sum(_part_bytes(attributes, size) for attributes in _exr_parts(data))

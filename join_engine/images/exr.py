@@ -28,7 +28,6 @@ _LETTERS = {"red": "r", "green": "g", "blue": "b", "alpha": "a"}
 # no smaller one.
 _UNCOVERED = 1 / 255
 _ROWS = 256
-EXR = b"\x76\x2f\x31\x01"
 
 
 @dataclass(frozen=True)

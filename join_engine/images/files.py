@@ -20,9 +20,9 @@ from ..components import COMPONENTS
 from ..errors import JoinError
 from ..leftovers import sweep, temporary_name
 from ..names import IMAGE_SUFFIXES, Listing, is_file, is_folder, list_folder
-from .announced import check_exr, check_png, load_npy
-from .exr import EXR, read_exr
-from .raster import PNG, RADIANCE, TIFF, read_with_oiio, read_with_pillow
+from .announced import EXR, PNG, check_exr, check_png, load_npy
+from .exr import read_exr
+from .raster import RADIANCE, TIFF, read_with_oiio, read_with_pillow
 
 SMALLEST_SIDE = 16
 LARGEST_ASPECT = 8

@@ -139,7 +139,7 @@ def luminance_weights(chromaticities: Sequence[float] | None) -> np.ndarray:
 
 def adobe_rgb() -> ColourSpace:
     """What cameras mean by "Adobe RGB" where they embed no profile."""
-    return space_of_chromaticities(_ADOBE_RGB, "Adobe RGB", lambda encoded: np.clip(encoded, 0.0, None) ** (563 / 256))
+    return space_of_chromaticities(_ADOBE_RGB, "Adobe RGB", _power(563 / 256))
 
 
 def space_of_png(chunks: dict[bytes, bytes], channels: int) -> ColourSpace | None:
@@ -171,11 +171,7 @@ def space_of_png(chunks: dict[bytes, bytes], channels: int) -> ColourSpace | Non
         return None
     curve: Curve = srgb_decode
     if gamma not in (None, _GAMMA_OF_SRGB):
-        exponent = 100_000 / gamma
-
-        def curve(encoded: np.ndarray) -> np.ndarray:
-            return np.clip(encoded, 0.0, None) ** exponent
-
+        curve = _power(100_000 / gamma)
     return space_of_chromaticities(primaries or REC709, "the file's own gamma and primaries", curve)
 
 
@@ -186,6 +182,10 @@ def _named(name: str, curves: tuple[Curve, ...], matrix: np.ndarray | None) -> C
     if matrix is None and all(np.abs(curve(_KNOTS) - srgb_decode(_KNOTS)).max() < _SAME_CURVE for curve in curves):
         return SRGB
     return ColourSpace(name, curves, matrix)
+
+
+def _power(exponent: float) -> Curve:
+    return lambda encoded: np.clip(encoded, 0.0, None) ** exponent
 
 
 def _to_xyz(chromaticities: Sequence[float]) -> np.ndarray:
@@ -243,8 +243,7 @@ def _curve(tag: bytes) -> Curve:
             if count == 0:
                 return lambda encoded: encoded
             if count == 1:
-                gamma = float(np.frombuffer(tag, ">u2", 1, 12)[0]) / 256.0
-                return lambda encoded: np.clip(encoded, 0.0, None) ** gamma
+                return _power(float(np.frombuffer(tag, ">u2", 1, 12)[0]) / 256.0)
             knots = np.linspace(0.0, 1.0, count)
             return lambda encoded: np.interp(encoded, knots, table)
         if kind == b"para":
@@ -291,10 +290,6 @@ _PRIMARIES: dict[int, tuple[str, Chromaticities]] = {
     22: ("EBU 3213", (0.630, 0.340, 0.295, 0.605, 0.155, 0.077, *_D65)),
 }
 _REFERENCE_WHITE = 203.0  # cd/m² of diffuse white in HDR pictures (ITU-R BT.2408)
-
-
-def _power(exponent: float) -> Curve:
-    return lambda encoded: np.clip(encoded, 0.0, None) ** exponent
 
 
 def _pq(encoded: np.ndarray) -> np.ndarray:

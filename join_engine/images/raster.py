@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..memory import BYTES_PER_PIXEL, BYTES_PER_PIXEL_WITH_ALPHA
-from .announced import check_pixels
+from .announced import PNG, check_pixels
 from .profiles import (
     LINEAR,
     SRGB,
@@ -25,7 +25,6 @@ from .profiles import (
 )
 from .room import refuse_too_large
 
-PNG = b"\x89PNG\r\n\x1a\n"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 RADIANCE = (b"#?RADIANCE", b"#?RGBE")
 
@@ -79,7 +78,7 @@ def read_with_oiio(path: Path, upright: bool, notes: list[str]) -> np.ndarray:
     colours = 3 if samples.shape[2] >= 3 else 1
     alpha = colours if spec.alpha_channel == colours or samples.shape[2] in (2, 4) else None
     premultiplied = file.format_name() == "tiff" and alpha is not None and not _unassociated(spec)
-    space = _space(path, spec, colours, samples.dtype, notes)
+    space = _space(path, file.format_name(), spec, colours, samples.dtype, notes)
     if isinstance(space, bytes):
         samples, space = _through_lcms(samples, colours, alpha, space), SRGB
         colours, alpha = 3, None if alpha is None else 3
@@ -143,9 +142,9 @@ def turned(pixels: np.ndarray, orientation: Any) -> np.ndarray:
     return np.ascontiguousarray(pixels)
 
 
-def _space(path: Path, spec: Any, colours: int, dtype: np.dtype, notes: list[str]) -> ColourSpace | bytes:
+def _space(path: Path, kind: str, spec: Any, colours: int, dtype: np.dtype, notes: list[str]) -> ColourSpace | bytes:
     """Of the values as they lie in the file; the profile itself where they must go through LittleCMS."""
-    if path.open("rb").read(8) == PNG:
+    if kind == "png":
         chunks = dict(_png_chunks(path))
         frames = int.from_bytes(chunks.get(b"acTL", b"")[:4], "big")
         if frames > 1:
