@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import JoinError
 from ..memory import BYTES_PER_PIXEL, BYTES_PER_PIXEL_WITH_ALPHA
 from .announced import check_exr
+from .between import between
 from .profiles import luminance_weights, space_of_chromaticities
 from .room import refuse_too_large
 
@@ -245,12 +246,7 @@ def _enlarged(plane: np.ndarray, height: int, width: int) -> np.ndarray:
         count = plane.shape[axis]
         if count == size:
             continue
-        step = -(-size // count)
-        place = np.minimum(np.arange(size) / step, count - 1)
-        first = place.astype(int)
-        weight = (place - first).astype(np.float32).reshape((-1, 1) if axis == 0 else (1, -1))
-        after = np.minimum(first + 1, count - 1)
-        plane = plane.take(first, axis) * (1 - weight) + plane.take(after, axis) * weight
+        plane = between(plane, np.arange(size) / -(-size // count), axis)
     return plane
 
 

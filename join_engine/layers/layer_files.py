@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import JoinError
 from ..forward_models import FORWARD_MODELS, Formula, components_in, compose
+from ..images.between import between
 from ..images.files import display_encode, exr_writer, npy_writer, png_writer, strips, write_exr, write_png
 from .decomposition import Decomposition, decomposition_writer
 from .strips import Layers, rows_of, size_of
@@ -154,11 +155,7 @@ def _grown(image: np.ndarray, size: tuple[int, int], rows: slice) -> np.ndarray:
     ]
     at[0] = at[0][rows]
     for axis, place in enumerate(at):
-        place = place.clip(0.0, image.shape[axis] - 1.0)
-        first = place.astype(int)
-        weight = (place - first).astype(np.float32).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
-        after = np.minimum(first + 1, image.shape[axis] - 1)
-        image = image.take(first, axis) * (1 - weight) + image.take(after, axis) * weight
+        image = between(image, place, axis)
     return image
 
 
