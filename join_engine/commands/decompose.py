@@ -20,7 +20,6 @@ from .options import (
     BAD_INPUT,
     add_detail_option,
     add_inversion_options,
-    as_json,
     chosen_preset,
     complain,
     expand,
@@ -77,17 +76,15 @@ def _decompose_one(
     path: Path, taken: Sequence[Path], bank: Bank, codebook: CodeBook, options: argparse.Namespace
 ) -> Path:
     """The folder of the result; ``taken`` are those of the images before."""
-    from ..images.files import read_picture, write_text
-    from ..layers.layer_files import write_result
-    from ..layers.result_folder import Made, Source, folder_for, is_finished, read_marker, result_folder
+    from ..images.files import read_picture
+    from ..layers.layer_files import write_report, write_result
+    from ..layers.result_folder import Made, folder_for, is_finished, read_marker, result_folder
     from ..pipeline import decompose
 
     picture, preset = read_picture(path, options.layer), chosen_preset(options)
     for note in picture.notes:
         say(f"{path.name}: {note}")
-    settings = {**preset.to_json(), "seed": options.seed, "confidence": options.confidence}
-    settings |= {"layer": options.layer, "upright": True}
-    made = Made("decompose", Source.of(path), bank.sha256, settings)
+    made = Made.decomposing(path, bank, preset, options.seed, options.layer, confidence=options.confidence)
     folder = folder_for(options.out, path.stem, made, taken)
     plain = options.out / safe_name(path.stem)
     if folder != plain and plain not in taken:  # something else has it
@@ -103,8 +100,7 @@ def _decompose_one(
         say(f"{path.name}: the earlier result in {folder} is replaced.")
     with result_folder(folder, made) as new:
         write_result(new, result, outcome.error if options.confidence else None)
-        report = {"image": str(path), "size": list(result.size), "notes": list(picture.notes), **result.summary()}
-        write_text(new / "report.json", as_json(report))
+        write_report(new, str(path), picture.notes, result)
     return folder
 
 

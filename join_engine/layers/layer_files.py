@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +17,7 @@ import numpy as np
 from ..errors import JoinError
 from ..forward_models import FORWARD_MODELS, Formula, components_in, compose
 from ..images.between import between
-from ..images.files import display_encode, exr_writer, npy_writer, png_writer, strips, write_exr, write_png
+from ..images.files import display_encode, exr_writer, npy_writer, png_writer, strips, write_exr, write_png, write_text
 from .decomposition import Decomposition, decomposition_writer
 from .strips import Layers, rows_of, size_of
 
@@ -50,6 +51,16 @@ def write_result(folder: Path, decomposition: Decomposition, error: np.ndarray |
         _write_rows(decomposition, writers)
     if error is not None:
         write_confidence(folder, error, decomposition.size)
+
+
+def write_report(folder: Path, image: str, notes: Sequence[str], decomposition: Decomposition) -> None:
+    """``report.json`` of a result: the image, what was noted as it was read, and what is known of its layers.
+
+    Raises:
+        JoinError: ``output_unwritable``.
+    """
+    report = {"image": image, "size": list(decomposition.size), "notes": list(notes), **decomposition.summary()}
+    write_text(folder / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_arrays(decomposition: Decomposition, paths: Mapping[str, Path], recomposed: Path, stored: Path) -> None:

@@ -14,13 +14,17 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..errors import JoinError
 from ..images.files import unwritable
 from ..leftovers import left_behind, remove, temporary_name
 from ..names import is_file, is_folder, safe_name, same_name
+
+if TYPE_CHECKING:
+    from ..bank import Bank
+    from ..inversion.presets import Preset
 
 MARKER = "made.json"
 """In each result: what made it, and the sizes of its files."""
@@ -70,6 +74,25 @@ class Made:
     bank: str
     settings: Mapping[str, Any]
     engine: str = __version__
+
+    @classmethod
+    def decomposing(
+        cls,
+        image: Path,
+        bank: Bank,
+        preset: Preset,
+        seed: int,
+        layer: str | None,
+        upright: bool = True,
+        confidence: bool = False,
+    ) -> Made:
+        """Of the layers of one image, for whoever asks: alike from the command line and from a client of the engine.
+
+        Raises:
+            JoinError: ``image_missing``.
+        """
+        settings = {**preset.to_json(), "seed": seed, "confidence": confidence, "layer": layer, "upright": upright}
+        return cls("decompose", Source.of(image), bank.sha256, settings)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import queue
 import sys
@@ -58,12 +57,10 @@ class _Place:
     made: Made
 
     @classmethod
-    def of(cls, message: dict[str, Any], output: Path, settings: dict[str, Any], bank: Bank) -> _Place:
+    def of(cls, made: Made, output: Path) -> _Place:
         """For a request whose ``output`` names a folder."""
-        from ..layers.result_folder import Made, Source, folder_for
+        from ..layers.result_folder import folder_for
 
-        source = Source.of(Path(message["image"]))
-        made = Made("decompose", source, bank.sha256, {**settings, "confidence": False})
         return cls(folder_for(output.parent, output.name, made), made)
 
     @property
@@ -74,16 +71,13 @@ class _Place:
 
     def write(self, decomposition: Decomposition, notes: Sequence[str]) -> dict[str, Any]:
         """Write a result, as the command line does; the content of its event."""
-        from ..images.files import write_text
-        from ..layers.layer_files import write_result
+        from ..layers.layer_files import write_report, write_result
         from ..layers.result_folder import read_marker, result_folder
 
         replaced = read_marker(self.folder) is not None
         with result_folder(self.folder, self.made) as new:
             write_result(new, decomposition)
-            report = {"image": self.made.source.path, "size": list(decomposition.size), "notes": list(notes)}
-            report |= decomposition.summary()
-            write_text(new / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+            write_report(new, self.made.source.path, notes, decomposition)
         return {**self.answer(skipped=False), "replaced": replaced, **decomposition.summary()}
 
     def answer(self, skipped: bool) -> dict[str, Any]:
@@ -224,6 +218,7 @@ class Engine:
         from ..images.files import read_picture
         from ..inversion.presets import DEFAULT_PRESET, get_preset
         from ..inversion.progress import Monitor
+        from ..layers.result_folder import Made
         from ..pipeline import decompose
 
         message = job.message
@@ -236,8 +231,9 @@ class Engine:
         picture = read_picture(message["image"], layer, upright)
         bank, codebook = self._load_bank(message.get("bank"))
         seed = message.get("seed") or 0
-        settings = {**preset.to_json(), "seed": seed, "layer": layer, "upright": upright}
-        place = _Place.of(message, output, settings, bank) if message.get("files") else None
+        place = None
+        if message.get("files"):
+            place = _Place.of(Made.decomposing(Path(message["image"]), bank, preset, seed, layer, upright), output)
         if place is not None and message.get("skip_existing") and place.is_finished:
             return "result", place.answer(skipped=True)
         preview_every = message.get("preview_every") or 0
