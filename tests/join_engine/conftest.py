@@ -29,6 +29,8 @@ from join_engine.networks.encoder import Encoder, EncoderConfig
 from join_engine.networks.stylegan2 import Discriminator, GeneratorConfig
 from join_engine.networks.trunk import Trunk, TrunkConfig
 from join_engine.renders.compose import ComponentSets, read_component_sets
+from join_engine.training.learner import Learner
+from join_engine.training.run import Run
 from tests.join_blender.make_bank import random_generator
 from tests.join_engine.invented_renders import write_renders
 
@@ -123,6 +125,26 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def data(packs: tuple[Path, Path]) -> ComponentSets:
     """Those to train on, read."""
     return read_component_sets([packs[0]], "lambertian")
+
+
+def check_resumes(make: Callable[[], Learner], data: ComponentSets, out: Path, halt: int = 4, steps: int = 9) -> None:
+    """A training that ends after ``halt`` of so many steps and goes on later equals one without interruption."""
+
+    def begun() -> Run:
+        made = Run(make(), {"kind": "resumed"}, data, None, out)
+        made.resume()
+        return made
+
+    straight = make()
+    for _ in range(steps):
+        straight.step(data)
+    batch = straight.settings.batch
+    begun().train(batch * halt / 1000, minutes=9, save_every=0, validate_every=0)
+    resumed = begun()
+    assert resumed.learner.steps == halt
+    resumed.train(batch * steps / 1000, minutes=9, save_every=0, validate_every=0)
+    left, right = straight.tensors(), resumed.learner.tensors()
+    assert left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
 
 
 @pytest.fixture

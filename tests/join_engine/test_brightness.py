@@ -33,8 +33,8 @@ from join_engine.renders.compose import ComponentSets, read_component_sets
 from join_engine.renders.photo_augment import PhotoRanges
 from join_engine.training import make_bank
 from join_engine.training.brightness import BrightnessLearner, BrightnessSettings, relit_by
-from join_engine.training.run import Run
 
+from .conftest import check_resumes
 from .fake_packs import write_pack
 from .invented_renders import write_renders
 from .test_evaluate import _own_samples
@@ -102,22 +102,7 @@ def test_relit_samples_keep_their_albedo(data: ComponentSets) -> None:
 
 
 def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets) -> None:
-    settings = {"batch": 4, "relight": 0.5, "turns": True}
-
-    def begun() -> Run:
-        made = Run(learner_of(**settings), {"kind": "brightness"}, data, None, tmp_path)
-        made.resume()
-        return made
-
-    straight = learner_of(**settings)
-    for _ in range(9):
-        straight.step(data)
-    begun().train(kimg=0.016, minutes=9, save_every=0, validate_every=0)
-    resumed = begun()
-    assert resumed.learner.steps == 4
-    resumed.train(kimg=0.036, minutes=9, save_every=0, validate_every=0)
-    left, right = straight.tensors(), resumed.learner.tensors()
-    assert left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+    check_resumes(lambda: learner_of(batch=4, relight=0.5, turns=True), data, tmp_path)
 
 
 def test_the_command_trains_and_the_network_gets_into_a_bank(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,10 +23,11 @@ from join_engine.networks.encoder import Encoder, EncoderConfig
 from join_engine.networks.features import RandomFeatures
 from join_engine.renders.compose import ComponentSets, read_component_sets, turned
 from join_engine.renders.photo_augment import PhotoRanges
-from join_engine.training import make_bank, run
+from join_engine.training import make_bank
 from join_engine.training.checkpoint import CHECKPOINT_NAME, read_checkpoint
 from join_engine.training.encoder import EncoderLearner, EncoderSettings
 
+from .conftest import check_resumes
 from .fake_packs import write_pack
 from .invented_renders import write_samples_of
 from .test_cli import _write_samples
@@ -60,16 +60,6 @@ def packs(lively_bank: Bank, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     names = (folder / "train.tar", 200, 1), (folder / "val.tar", 48, 2)
     train, unseen = (write_samples_of(lively_bank, path, count, seed) for path, count, seed in names)
     return train, unseen
-
-
-@pytest.fixture(scope="module")
-def data(packs: tuple[Path, Path]) -> ComponentSets:
-    return read_component_sets([packs[0]], "lambertian")
-
-
-@pytest.fixture
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
 
 
 def learner_of(bank: Bank, space: str = "w", **settings: float | bool) -> EncoderLearner:
@@ -151,20 +141,7 @@ def test_training_beats_the_mean_code_on_unseen_images(
 
 @pytest.mark.parametrize("bf16", [False, True])
 def test_resume_equals_no_interruption(tmp_path: Path, tiny_bank: Bank, data: ComponentSets, bf16: bool) -> None:
-    def make() -> run.Run:
-        made = run.Run(learner_of(tiny_bank, bf16=bf16, flip=True), {"kind": "encoder"}, data, None, tmp_path)
-        made.resume()
-        return made
-
-    straight = learner_of(tiny_bank, bf16=bf16, flip=True)
-    for _ in range(7):
-        straight.step(data)
-    make().train(kimg=0.024, minutes=9, save_every=0, validate_every=0)
-    resumed = make()
-    assert resumed.learner.steps == 3
-    resumed.train(kimg=0.056, minutes=9, save_every=0, validate_every=0)
-    left, right = straight.tensors(), resumed.learner.tensors()
-    assert left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+    check_resumes(lambda: learner_of(tiny_bank, bf16=bf16, flip=True), data, tmp_path, halt=3, steps=7)
 
 
 @pytest.mark.slow

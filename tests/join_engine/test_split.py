@@ -28,8 +28,9 @@ from join_engine.pipeline import decompose
 from join_engine.renders.compose import ComponentSets, read_component_sets
 from join_engine.renders.photo_augment import PhotoRanges
 from join_engine.training import make_bank
-from join_engine.training.run import Run
 from join_engine.training.split import SplitLearner, SplitSettings, another_light
+
+from .conftest import check_resumes
 
 SMALL = SplitConfig((8, 12), 8, 1, 4, 8)
 OPTIONS = ["--widths", "8", "12", "--width", "8", "--blocks", "1", "--device", "cpu", "--threads", "1"]
@@ -303,20 +304,7 @@ def test_it_learns_what_holds_for_renders_that_it_has_not_seen(packs: tuple[Path
 
 
 def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets) -> None:
-    def begun() -> Run:
-        made = Run(learner_of(batch=4, whole=0.0), {"kind": "split"}, data, None, tmp_path)
-        made.resume()
-        return made
-
-    straight = learner_of(batch=4, whole=0.0)
-    for _ in range(9):
-        straight.step(data)
-    begun().train(kimg=0.016, minutes=9, save_every=0, validate_every=0)
-    resumed = begun()
-    assert resumed.learner.steps == 4
-    resumed.train(kimg=0.036, minutes=9, save_every=0, validate_every=0)
-    left, right = straight.tensors(), resumed.learner.tensors()
-    assert left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+    check_resumes(lambda: learner_of(batch=4, whole=0.0), data, tmp_path)
 
 
 def test_the_command_trains_and_the_network_gets_into_a_bank(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from join_engine.training.checkpoint import CHECKPOINT_NAME, read_checkpoint
 from join_engine.training.make_bank import load_bank_wide
 from join_engine.training.trunk import TrunkLearner, TrunkSettings, recognition_rates, relit
 
+from .conftest import check_resumes
 from .fake_packs import write_pack
 from .invented_renders import write_renders
 
@@ -44,18 +44,8 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="module")
-def data(packs: tuple[Path, Path]) -> ComponentSets:
-    return read_component_sets([packs[0]], "lambertian")
-
-
-@pytest.fixture(scope="module")
 def unseen(packs: tuple[Path, Path]) -> ComponentSets:
     return read_component_sets([packs[1]], "lambertian")
-
-
-@pytest.fixture
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
 
 
 def test_one_tap_per_stage_each_half_the_size() -> None:
@@ -103,11 +93,6 @@ def test_recognition_is_perfect_where_it_is_trivial(unseen: ComponentSets) -> No
     assert paint == 1.0
 
 
-def everything_equal(first: TrunkLearner, second: TrunkLearner) -> bool:
-    left, right = first.tensors(), second.tensors()
-    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
-
-
 def make_run(data: ComponentSets, out: Path, learner: TrunkLearner) -> run.Run:
     made = run.Run(learner, {"kind": "trunk", "architecture": SMALL.to_dict()}, data, None, out)
     made.resume()
@@ -116,17 +101,7 @@ def make_run(data: ComponentSets, out: Path, learner: TrunkLearner) -> run.Run:
 
 @pytest.mark.parametrize("bf16", [False, True])
 def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets, bf16: bool) -> None:
-    settings = TrunkSettings(batch=4, bf16=bf16)
-    straight = TrunkLearner(SMALL, 2, settings)
-    for _ in range(9):
-        straight.step(data)
-    halted = make_run(data, tmp_path, TrunkLearner(SMALL, 2, settings))
-    halted.train(kimg=0.016, minutes=9, save_every=0, validate_every=0)
-    resumed = make_run(data, tmp_path, TrunkLearner(SMALL, 2, settings))
-    assert resumed.learner.steps == 4
-    resumed.train(kimg=0.036, minutes=9, save_every=0, validate_every=0)
-    assert isinstance(resumed.learner, TrunkLearner)
-    assert everything_equal(straight, resumed.learner)
+    check_resumes(lambda: TrunkLearner(SMALL, 2, TrunkSettings(batch=4, bf16=bf16)), data, tmp_path)
 
 
 def test_the_command_trains_resumes_and_ends_in_a_trunk(

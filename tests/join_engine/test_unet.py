@@ -22,8 +22,9 @@ from join_engine.networks.unet import UNet, UNetConfig, read_unet, write_unet
 from join_engine.renders.compose import ComponentSets, read_component_sets
 from join_engine.renders.photo_augment import PhotoRanges
 from join_engine.renders.samples import read_samples
-from join_engine.training.run import Run
 from join_engine.training.unet import UNetLearner, UNetSettings
+
+from .conftest import check_resumes
 
 SMALL = UNetConfig(("albedo", "shading"), (8, 16), 16)
 
@@ -98,20 +99,7 @@ def test_it_learns_what_holds_for_renders_that_it_has_not_seen(packs: tuple[Path
 
 
 def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets) -> None:
-    def begun() -> Run:
-        made = Run(learner_of(batch=4), {"kind": "unet"}, data, None, tmp_path)
-        made.resume()
-        return made
-
-    straight = learner_of(batch=4)
-    for _ in range(9):
-        straight.step(data)
-    begun().train(kimg=0.016, minutes=9, save_every=0, validate_every=0)
-    resumed = begun()
-    assert resumed.learner.steps == 4
-    resumed.train(kimg=0.036, minutes=9, save_every=0, validate_every=0)
-    left, right = straight.tensors(), resumed.learner.tensors()
-    assert left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+    check_resumes(lambda: learner_of(batch=4), data, tmp_path)
 
 
 def test_from_the_command_to_a_row_and_to_layers_of_photos(
