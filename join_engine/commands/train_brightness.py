@@ -7,7 +7,6 @@ May be killed at any moment; the same command goes on from the last checkpoint.
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
 
 from ..errors import JoinError
 from .options import positive
@@ -60,6 +59,4 @@ def run(options: argparse.Namespace) -> None:
     learner = BrightnessLearner(config, settings, ranges, device)
     identity = {"kind": "brightness", "forward_model": data.model.name, "architecture": config.to_dict()}
     run = Run(learner, identity, data, read_validation(options.validation, data), options.out)
-    run.resume(options.resume)
-    run.history[-1]["augmentation"] = {field.name: getattr(ranges, field.name) for field in fields(PhotoRanges)}
-    train(run, options)
+    train(run, options, ranges)

@@ -7,7 +7,6 @@ May be killed at any moment; the same command goes on from the last checkpoint.
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
 
 from .options import positive
 from .training_options import add_run_options, add_settings, pick, train
@@ -68,6 +67,4 @@ def run(options: argparse.Namespace) -> None:
     validation = read_validation(options.validation, data)
     sheet = None if validation is None else lambda path: learner.sheet(validation, path)
     run = Run(learner, identity, data, validation, options.out, sheet)
-    run.resume(options.resume)
-    run.history[-1]["augmentation"] = {field.name: getattr(learner.ranges, field.name) for field in fields(PhotoRanges)}
-    train(run, options)
+    train(run, options, learner.ranges)

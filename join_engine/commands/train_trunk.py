@@ -47,5 +47,4 @@ def run(options: argparse.Namespace) -> None:
     learner = TrunkLearner(config, len(data.sets), TrunkSettings(**pick(options, TrunkSettings)), device)
     identity = {"kind": "trunk", "forward_model": data.model.name, "architecture": config.to_dict()}
     run = Run(learner, identity, data, read_validation(options.validation, data), options.out)
-    run.resume(options.resume)
     train(run, options)

@@ -8,7 +8,6 @@ which `scorecard`, `evaluate` and `method-layers` read.
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
 
 from ..errors import JoinError
 from .training_options import add_run_options, add_settings, pick, train
@@ -56,9 +55,7 @@ def run(options: argparse.Namespace) -> None:
     learner = UNetLearner(config, settings, ranges, options.kimg, device)
     identity = {"kind": "unet", "forward_model": options.forward_model, "architecture": config.to_dict()}
     run = Run(learner, identity, data, read_validation(options.validation, data), options.out)
-    run.resume(options.resume)
-    run.history[-1]["augmentation"] = {field.name: getattr(ranges, field.name) for field in fields(PhotoRanges)}
-    train(run, options)
+    train(run, options, ranges)
     training = {"images_shown": learner.images, "seconds": round(run.seconds), "stretches": run.history}
     write_unet(options.out / NAME, learner.average, {**training, "scores": run.scores})
     print(options.out / NAME)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .options import add_device_options, finite, natural
 
 if TYPE_CHECKING:
+    from ..renders.photo_augment import PhotoRanges
     from ..training.run import Run
 
 
@@ -46,8 +47,12 @@ def pick(arguments: argparse.Namespace, kind: type) -> dict[str, Any]:
     return {field.name: values[field.name] for field in fields(kind) if field.name in values}
 
 
-def train(run: Run, options: argparse.Namespace) -> None:
-    """Let a run, resumed where the options say so, go on until it is done or told to stop. Raises JoinError."""
+def train(run: Run, options: argparse.Namespace, ranges: PhotoRanges | None = None) -> None:
+    """Let a run, resumed where the options say so, go on until it is done or told to stop; ``ranges`` are what its
+    history says of the photographic augmentation. Raises JoinError."""
+    run.resume(options.resume)
+    if ranges is not None:
+        run.history[-1]["augmentation"] = ranges.to_dict()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, run.request_stop)
     print(f"{len(run.data)} samples, {run.data.resolution}², from {run.learner.images} images on", flush=True)
