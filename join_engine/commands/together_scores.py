@@ -10,13 +10,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .options import add_inversion_options, as_json, load_bank_named, say
+from .options import add_inversion_options, as_json, load_bank_named, positive, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--renders", type=Path, nargs="+", default=[], metavar="RELIT", help="folders of packs")
     parser.add_argument("--photographs", type=Path, metavar="DIR", help="folder of registered photographs")
-    parser.add_argument("--counts", type=int, nargs="+", default=[1, 2, 3, 5], metavar="N", help="photos (1 2 3 5)")
+    parser.add_argument(
+        "--counts", type=positive, nargs="+", default=[1, 2, 3, 5], metavar="N", help="photos (1 2 3 5)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder")
     add_inversion_options(parser)
 

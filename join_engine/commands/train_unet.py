@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 
 from ..errors import JoinError
+from .options import positive
 from .training_options import add_run_options, add_settings, pick, train
 
 NAME = "unet.safetensors"
@@ -23,8 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_options(parser)
     parser.add_argument("--forward-model", default="lambertian_specular")
     default = UNetConfig()
-    parser.add_argument("--widths", nargs="+", type=int, default=list(default.widths), help="channels, fine to coarse")
-    parser.add_argument("--resolution", type=int, default=default.resolution, help="larger renders are averaged down")
+    parser.add_argument(
+        "--widths", nargs="+", type=positive, default=list(default.widths), help="channels, fine to coarse"
+    )
+    parser.add_argument(
+        "--resolution", type=positive, default=default.resolution, help="larger renders are averaged down"
+    )
     add_settings(parser, UNetSettings())
     # As for the split network.
     add_settings(parser, PhotoRanges(vignetting=0.0, exposure=0.0, white_balance=0.0, contrast=0.0))

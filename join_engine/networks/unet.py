@@ -23,9 +23,12 @@ from ..color import srgb_decode
 from ..components import COMPONENTS
 from ..errors import JoinError
 from ..images.files import write_atomically
+from ..untrusted import read_json
+from .limits import WIDEST, check_size, check_sizes
 
 _KEY = "join_unet"
 _SMALLEST_LIGHT = 0.01  # the logarithm of darker pixels is mostly that of noise
+_LARGEST_SIDE = 4096
 _GROUPS = 8  # of channels that are normalised together
 _NO_GLOSS = -4.0  # before the sigmoid: most pixels have hardly any specular
 
@@ -48,10 +51,10 @@ class UNetConfig:
         components, widths = tuple(self.components), tuple(self.widths)
         if not components or not set(components) <= set(COMPONENTS):
             raise ValueError(f"components must be some of {', '.join(COMPONENTS)}, not {components}")
-        if not widths or not all(isinstance(width, int) and width > 0 and width % _GROUPS == 0 for width in widths):
+        check_sizes("widths", widths, WIDEST)
+        if any(width % _GROUPS for width in widths):
             raise ValueError(f"widths must be multiples of {_GROUPS}, not {widths}")
-        if not isinstance(self.resolution, int) or not 0 < self.resolution <= 4096:
-            raise ValueError(f"the resolution must be a whole number from 1 to 4096, not {self.resolution}")
+        check_size("resolution", self.resolution, _LARGEST_SIDE)
         if self.resolution % 2 ** (len(widths) - 1):
             raise ValueError(f"{self.resolution} pixels cannot be halved {len(widths) - 1} times")
         object.__setattr__(self, "components", components)  # JSON has lists
@@ -144,7 +147,7 @@ def read_unet(path: Path, device: str | torch.device = "cpu") -> StoredUNet:
     """Inverse of :func:`write_unet`. Raises JoinError ``unet_broken``."""
     try:
         with safe_open(path, framework="pt") as file:
-            values = json.loads(file.metadata()[_KEY])
+            values = read_json((file.metadata() or {})[_KEY])
             network = UNet(UNetConfig.from_dict(values["architecture"]))
             network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (not a dict)
         return StoredUNet(network.to(device).eval().requires_grad_(False), dict(values["training"]))

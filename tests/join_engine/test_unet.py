@@ -39,7 +39,8 @@ def wild(config: UNetConfig = SMALL) -> UNet:
 
 def test_the_architecture_goes_to_json_and_impossible_ones_are_refused() -> None:
     assert UNetConfig.from_dict(json.loads(json.dumps(SMALL.to_dict()))) == SMALL
-    for wrong in ({"components": ("colour",)}, {"widths": (9,)}, {"resolution": 15}, {"widths": ()}):
+    impossible = {"components": [("colour",)], "widths": [(9,), (), (2**20,)], "resolution": [15, 2**20]}
+    for wrong in ({name: value} for name, values in impossible.items() for value in values):
         with pytest.raises(ValueError):
             replace(SMALL, **wrong)  # type: ignore[arg-type]
 
