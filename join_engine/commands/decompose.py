@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import JoinError
-from ..names import IMAGE_SUFFIXES, safe_name
+from ..names import safe_name
 from .options import (
     BAD_INPUT,
+    IMAGE_KINDS,
     add_detail_option,
     add_inversion_options,
     chosen_preset,
@@ -35,8 +36,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    kinds = ", ".join(suffix[1:].upper() for suffix in IMAGE_SUFFIXES)
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help=f"{kinds}, or a folder of them")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help=f"{IMAGE_KINDS}, or a folder of them")
     parser.add_argument("--out", type=Path, required=True, help="folder; each image gets a folder of its own in it")
     add_inversion_options(parser)
     add_detail_option(parser)

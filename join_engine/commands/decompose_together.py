@@ -13,16 +13,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from ..names import IMAGE_SUFFIXES, safe_name, same_name
+from ..names import safe_name, same_name
 from .decompose import progress_bar, say_if_unusual
-from .options import add_inversion_options, as_json, expand, load_bank_named, say
+from .options import IMAGE_KINDS, add_inversion_options, as_json, expand, load_bank_named, say
 
 _COMMAND = "decompose-together"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    kinds = ", ".join(suffix[1:].upper() for suffix in IMAGE_SUFFIXES)
-    parser.add_argument("images", nargs="+", metavar="PHOTO", help=f"two or more {kinds}, or a folder of them")
+    parser.add_argument("images", nargs="+", metavar="PHOTO", help=f"two or more {IMAGE_KINDS}, or a folder of them")
     parser.add_argument("--out", type=Path, required=True, help="folder of the result")
     add_inversion_options(parser)
 

@@ -10,14 +10,14 @@ import argparse
 from pathlib import Path
 
 from ..errors import JoinError
-from .options import BAD_INPUT, add_device_options, complain, expand
+from .options import BAD_INPUT, IMAGE_KINDS, add_device_options, complain, expand
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from ..evaluation.methods import BASELINE_KEYS, UNET
 
     parser.add_argument("method", choices=(*BASELINE_KEYS, UNET))
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG, TIFF, EXR or NPY, or a folder of them")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help=f"{IMAGE_KINDS}, or a folder of them")
     parser.add_argument("--unet", type=Path, metavar="FILE", help="of train-unet, for the method 'u-net'")
     parser.add_argument("--out", type=Path, required=True, help="folder; each image gets a folder of its own in it")
     add_device_options(parser)

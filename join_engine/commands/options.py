@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import JoinError
 from ..inversion.presets import DEFAULT_PRESET, PRESETS, Preset, get_preset
-from ..names import is_folder
+from ..names import IMAGE_SUFFIXES, is_folder
 
 if TYPE_CHECKING:
     from ..bank import Bank
@@ -32,6 +32,8 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+IMAGE_KINDS = ", ".join(suffix[1:].upper() for suffix in IMAGE_SUFFIXES)
+"""What the commands that take images read, for their help."""
 MOST_THREADS = 256
 _LARGEST_SEED = 2**63 - 1
 
