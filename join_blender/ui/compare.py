@@ -142,6 +142,18 @@ class _OfSet:
             raise Failure("layers_missing", "There is no such set of layers.", "Decompose an image first.")
         return key
 
+    def execute(self: Any, context: Any) -> Outcome:
+        """Do it, or say why not."""
+        try:
+            self.act(context)
+        except Failure as failure:
+            return report(self, failure)
+        return {"FINISHED"}
+
+    def act(self, context: Any) -> None:
+        """What the operator does; raises Failure where that cannot be."""
+        raise NotImplementedError
+
 
 def _key_property() -> Any:
     return bpy.props.StringProperty(name="Set", description="Its id", options={"SKIP_SAVE", "HIDDEN"})
@@ -163,19 +175,15 @@ class JOIN_OT_set_show(_OfSet, bpy.types.Operator):
     key: _key_property()  # type: ignore[valid-type]
     image: _image_property()  # type: ignore[valid-type]
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """The set is the one that is meant from now on where its image is shown."""
-        try:
-            key = self.chosen(context)
-        except Failure as failure:
-            return report(self, failure)
+        key = self.chosen(context)
         sets.choose(key)
         space: Any = context.space_data
         if space is not None and space.type == "IMAGE_EDITOR":
             layers = sets.layers_of(key)
             component = space.image.get(sets.COMPONENT) if space.image is not None else None
             context.space_data.image = layers.get(component or running.looked_at) or next(iter(layers.values()))
-        return {"FINISHED"}
 
 
 class JOIN_OT_set_rename(_OfSet, bpy.types.Operator):
@@ -197,13 +205,9 @@ class JOIN_OT_set_rename(_OfSet, bpy.types.Operator):
             return report(self, failure)
         return context.window_manager.invoke_props_dialog(self)
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """The layers are called after it, too."""
-        try:
-            sets.rename(self.chosen(context), self.name)
-        except Failure as failure:
-            return report(self, failure)
-        return {"FINISHED"}
+        sets.rename(self.chosen(context), self.name)
 
 
 class JOIN_OT_set_remove(_OfSet, bpy.types.Operator):
@@ -233,17 +237,13 @@ class JOIN_OT_set_remove(_OfSet, bpy.types.Operator):
         for name in getattr(self, "_users", []):
             layout.label(text=f"Used by {name}", icon="ERROR")
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """Gone; an undo brings them back."""
-        try:
-            key = self.chosen(context)
-            sets.refuse_linked(key)
-            compositor.remove_layers(sets.layers_of(key).values())
-            sets.remove(key)
-            relight_values.forget(key)
-        except Failure as failure:
-            return report(self, failure)
-        return {"FINISHED"}
+        key = self.chosen(context)
+        sets.refuse_linked(key)
+        compositor.remove_layers(sets.layers_of(key).values())
+        sets.remove(key)
+        relight_values.forget(key)
 
 
 class JOIN_OT_set_local(_OfSet, bpy.types.Operator):
@@ -256,13 +256,9 @@ class JOIN_OT_set_local(_OfSet, bpy.types.Operator):
     key: _key_property()  # type: ignore[valid-type]
     image: _image_property()  # type: ignore[valid-type]
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """Everything in this file that uses them uses the copies."""
-        try:
-            sets.make_local(self.chosen(context))
-        except Failure as failure:
-            return report(self, failure)
-        return {"FINISHED"}
+        sets.make_local(self.chosen(context))
 
 
 class JOIN_OT_set_repair(_OfSet, bpy.types.Operator):
@@ -276,18 +272,14 @@ class JOIN_OT_set_repair(_OfSet, bpy.types.Operator):
     key: _key_property()  # type: ignore[valid-type]
     image: _image_property()  # type: ignore[valid-type]
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """The engine is asked only where that is needed."""
-        try:
-            key = self.chosen(context)
-            sets.refuse_linked(key)
-            if relight.bring_back(key):
-                job = decompose.begin_again(key)
-                if bpy.app.background:
-                    running.wait(job)
-        except Failure as failure:
-            return report(self, failure)
-        return {"FINISHED"}
+        key = self.chosen(context)
+        sets.refuse_linked(key)
+        if relight.bring_back(key):
+            job = decompose.begin_again(key)
+            if bpy.app.background:
+                running.wait(job)
 
 
 def _images_to_choose(self: Any, context: Any, edit_text: str) -> list[str]:
@@ -312,16 +304,12 @@ class JOIN_OT_set_input(_OfSet, bpy.types.Operator):
         """Ask which."""
         return context.window_manager.invoke_props_dialog(self)
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """Its size must fit."""
-        try:
-            image = image_named(self.input)
-            if image is None:
-                raise Failure("input_missing", f"There is no image '{self.input}'.", "Choose one of the list.")
-            sets.choose_input(self.chosen(context), image)
-        except Failure as failure:
-            return report(self, failure)
-        return {"FINISHED"}
+        image = image_named(self.input)
+        if image is None:
+            raise Failure("input_missing", f"There is no image '{self.input}'.", "Choose one of the list.")
+        sets.choose_input(self.chosen(context), image)
 
 
 CLASSES: tuple[type, ...] = (
