@@ -116,7 +116,10 @@ def _metrics(layer: Any) -> Mapping[str, Any]:
 
 def is_finished(key: str | None) -> bool:
     """Whether a set has layers, and none of them belongs to a job that is not done yet."""
-    layers = layers_of(key)
+    return _are_finished(layers_of(key))
+
+
+def _are_finished(layers: Mapping[str, Any]) -> bool:
     return bool(layers) and not any(image.get(PREVIEW) for image in layers.values())
 
 
@@ -144,14 +147,21 @@ def input_of_layer(image: Any) -> Any:
 
 def source_of(key: str | None) -> Any:
     """The image that a set was made of; None where that is gone."""
-    found = (input_of_layer(image) for image in layers_of(key).values())
+    return _source_in(layers_of(key))
+
+
+def _source_in(layers: Mapping[str, Any]) -> Any:
+    found = (input_of_layer(image) for image in layers.values())
     return next((image for image in found if image is not None), None)
 
 
 def source_name(key: str | None) -> str:
     """What it is called, or was when it was decomposed."""
-    source = source_of(key)
-    layers = layers_of(key)
+    return _source_name_in(layers_of(key))
+
+
+def _source_name_in(layers: Mapping[str, Any]) -> str:
+    source = _source_in(layers)
     return source.name if source is not None else next((str(i.get(SOURCE, "")) for i in layers.values()), "")
 
 
@@ -165,13 +175,17 @@ def sets_of_source(image: Any) -> list[str]:
 
 
 def all_sets() -> list[str]:
-    """The finished sets of the file, by their sources' names, the latest first."""
-    found: dict[str, tuple[str, float]] = {}
+    """The finished sets of the file, by their sources' names, the latest first. One look at the images for them all:
+    a panel asks whenever it is drawn."""
+    by_key: dict[str, dict[str, Any]] = {}
     for layer in all_images():
         if COMPONENT in layer and SET in layer:
-            key = str(key_of(layer))
-            if key not in found and is_finished(key):
-                found[key] = (source_name(key).casefold(), -float(layer.get(TIME, 0.0)))
+            by_key.setdefault(str(key_of(layer)), {}).setdefault(str(layer[COMPONENT]), layer)
+    found: dict[str, tuple[str, float]] = {}
+    for key, layers in by_key.items():
+        if _are_finished(layers):
+            first = next(iter(layers.values()))
+            found[key] = (_source_name_in(layers).casefold(), -float(first.get(TIME, 0.0)))
     return sorted(found, key=lambda key: found[key])
 
 

@@ -214,8 +214,8 @@ def _shown_set(context: Any) -> str | None:
 
 def _draw_set(column: Any, key: str, shown: bool) -> None:
     row = column.row(align=True)
-    told = sets.told_of(key)
-    text = f"{sets.label_of(key)} ({told})" if told else sets.label_of(key)
+    label, told = sets.label_of(key), sets.told_of(key)
+    text = f"{label} ({told})" if told else label
     row.operator(compare.JOIN_OT_set_show.bl_idname, text=text, depress=shown).key = key
     if "@" in key:
         row.operator(compare.JOIN_OT_set_local.bl_idname, text="", icon="LINKED").key = key
