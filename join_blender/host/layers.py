@@ -101,7 +101,7 @@ class LayerSet:
             retired = self._retired(layers)
             compositor.follow(layers, sets.formula_of(self.update), retired)
             sets.remove_images(image for image in retired.values() if image.users == 0)
-            sets.remove_images(i for i in sets.all_images() if i.get(SET) == self.job.id and PREVIEW in i)
+            sets.remove_images(self._unfinished())
             layers = sets.layers_of(self.update)
         for image in layers.values():
             image.pop(PREVIEW, None)
@@ -147,7 +147,7 @@ class LayerSet:
     def hide(self) -> None:
         """Before the file is saved: take the layers of this job out of it; :meth:`show_again` brings them back."""
         self.finish_update()
-        unfinished = [image for image in sets.all_images() if image.get(SET) == self.job.id and PREVIEW in image]
+        unfinished = self._unfinished()
         self._shown = [(place, str(unfinished[number][COMPONENT])) for place, number in editors.showing(unfinished)]
         sets.remove_images(unfinished, self._input())
 
@@ -164,10 +164,13 @@ class LayerSet:
     def discard(self) -> None:
         """Remove what was made here; layers of an earlier run stay. Editors go back to the image."""
         self.finish_update()
-        doomed = [image for image in sets.all_images() if image.get(SET) == self.job.id and PREVIEW in image]
-        sets.remove_images(doomed, self._input())
+        sets.remove_images(self._unfinished(), self._input())
         self._written.clear()
         self._held.clear()
+
+    def _unfinished(self) -> list[Any]:
+        """The images of this job that are in the file while it is not done."""
+        return [image for image in sets.all_images() if image.get(SET) == self.job.id and PREVIEW in image]
 
     def _input(self) -> Any:
         return editors.image_of_number(self.source) if self.source else None
