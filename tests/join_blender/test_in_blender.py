@@ -16,7 +16,7 @@ from PIL import Image
 
 from join_engine.color import srgb_decode
 from join_engine.images.profiles import space_of_chromaticities
-from tests.join_blender.support import ROOT, Blender, blender_python, fake_python, make_bank, photo, write_png
+from tests.join_blender.support import ROOT, Blender, blender_python, photo, write_png
 from tools.build_zip import build
 
 COMPONENTS = ("albedo", "shading", "specular")
@@ -30,16 +30,6 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def blender(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Blender:
     return Blender(tmp_path_factory.mktemp("Ein Blender für Zoë"), archive, blender_python())
-
-
-@pytest.fixture
-def fake(tmp_path: Path) -> Path:
-    return fake_python(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_bank(tmp_path_factory.mktemp("banks") / "tiny.safetensors")
 
 
 def rendered(folder: Path) -> np.ndarray:

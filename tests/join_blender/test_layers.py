@@ -13,7 +13,7 @@ import pytest
 
 from join_engine.commands.main import main
 from join_engine.layers.decomposition import load_decomposition
-from tests.join_blender.support import HERE, Blender, blender_python, make_bank
+from tests.join_blender.support import HERE, Blender, blender_python
 from tools.build_zip import build
 
 CONTROLS = {
@@ -30,11 +30,6 @@ CONTROLS = {
 def blender(tmp_path_factory: pytest.TempPathFactory) -> Blender:
     archive = build(tmp_path_factory.mktemp("dist"))
     return Blender(tmp_path_factory.mktemp("Blender – grün"), archive, blender_python(), HERE / "inside_layers.py")
-
-
-@pytest.fixture(scope="module")
-def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_bank(tmp_path_factory.mktemp("banks") / "tiny.safetensors")
 
 
 def picture(path: Path) -> np.ndarray:

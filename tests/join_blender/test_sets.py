@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.join_blender.support import HERE, Blender, blender_python, fake_python, make_bank
+from tests.join_blender.support import HERE, Blender, blender_python
 from tools.build_zip import build
 
 STEPS = int(os.environ.get("JOIN_WALK_STEPS", "12"))
@@ -22,16 +22,6 @@ STEPS = int(os.environ.get("JOIN_WALK_STEPS", "12"))
 def blender(tmp_path_factory: pytest.TempPathFactory) -> Blender:
     archive = build(tmp_path_factory.mktemp("dist"))
     return Blender(tmp_path_factory.mktemp("Sätze"), archive, blender_python(), HERE / "inside_sets.py")
-
-
-@pytest.fixture
-def fake(tmp_path: Path) -> Path:
-    return fake_python(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_bank(tmp_path_factory.mktemp("banks") / "tiny.safetensors")
 
 
 def test_a_set_is_known_by_no_name(tmp_path: Path, blender: Blender, fake: Path) -> None:
