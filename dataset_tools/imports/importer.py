@@ -21,8 +21,8 @@ from dataset_tools.description.seeds import split
 from dataset_tools.errors import UserError
 from dataset_tools.imports.mapping import PassMapping, Source
 from dataset_tools.progress import steps
-from dataset_tools.storage import exr as exr_file
 from dataset_tools.storage import layers, passes, shards
+from join_engine import exr_codec
 from join_engine.color import srgb_decode
 
 _SEED = 0
@@ -215,8 +215,8 @@ def _read_exr(path: Path, layer: str) -> np.ndarray:
 def _channels(path: Path) -> dict[str, np.ndarray]:
     """All channels by name. Our own reader needs no package and knows the usual kind; OpenEXR knows all."""
     try:
-        return exr_file.read_channels(path.read_bytes())
-    except UserError:
+        return exr_codec.read_channels(path.read_bytes())
+    except ValueError:
         with packages.load_openexr().File(str(path), separate_channels=True) as file:
             return {name: np.array(channel.pixels, np.float32) for name, channel in file.channels().items()}
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dataset_tools.description.seeds import SPLITS
 from dataset_tools.errors import UserError
-from dataset_tools.storage import exr
+from join_engine import exr_codec
 from join_engine.names import is_hidden
 
 # What every Blender brings in its folder of data files.
@@ -131,7 +131,7 @@ def _exr_size(data: bytes) -> tuple[int, int]:
     magic, version = struct.unpack_from("<II", data)
     if magic != 20000630:
         raise ValueError("it does not begin like an EXR")
-    header = {name: start for name, start, _ in exr.attributes(data)}
+    header = {name: start for name, start, _ in exr_codec.attributes(data)}
     left, top, right, bottom = struct.unpack_from("<4i", data, header["dataWindow"])
     if version & 0x200 == 0:  # scan lines; of tiles, the header must do
         lines = _EXR_LINES.get(data[header["compression"]], 1)

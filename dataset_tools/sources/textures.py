@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from dataset_tools.storage import exr
+from join_engine import exr_codec
 
 # Pixels a side. Cycles keeps every texture of a scene in memory, each worker its own: three maps of 16384² took a
 # worker 1.9 GiB instead of 0.3, and 4.4 s a sample instead of 0.1 (measured); no render of a dataset shows them.
@@ -53,7 +53,7 @@ def _size(data: bytes) -> Size | None:
         width, height = struct.unpack_from(">II", data, 16)
         return width, height
     if data.startswith(b"\x76\x2f\x31\x01"):
-        start = next(start for name, start, _ in exr.attributes(data) if name == "dataWindow")
+        start = next(start for name, start, _ in exr_codec.attributes(data) if name == "dataWindow")
         left, top, right, bottom = struct.unpack_from("<4i", data, start)
         return right - left + 1, bottom - top + 1
     if data[:4] in (b"II*\0", b"MM\0*"):

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from dataset_tools.errors import SampleError, UserError
-from dataset_tools.storage import exr as exr_file
+from join_engine import exr_codec
 
 Array = np.ndarray
 Passes = Mapping[str, Array]
@@ -77,12 +77,22 @@ def configure(scene: Any) -> None:
     settings.exr_codec = "NONE"
 
 
+def read_channels(exr: bytes) -> dict[str, Array]:
+    """Of an EXR of Blender's or ours: :func:`join_engine.exr_codec.read_channels`, or a UserError."""
+    try:
+        return exr_codec.read_channels(exr)
+    except ValueError as error:
+        raise UserError(
+            f"This EXR is damaged or not one that this tool asks Blender for ({error}): render again."
+        ) from None
+
+
 def from_blender(exr: bytes, *, cutout: bool = False) -> dict[str, Array]:
     """All passes and the combined image of an EXR that Blender wrote, by our names; [H, W, 3] float32, linear.
 
     Of a ``cutout``, rendered on a transparent film, ``alpha`` as well: [H, W].
     """
-    channels = exr_file.read_channels(exr)
+    channels = read_channels(exr)
     found = {name: _find(channels, name) for name in _BLENDER_NAMES}
     if cutout:
         found[ALPHA] = next(values for name, values in channels.items() if name.endswith(".Combined.A"))
@@ -101,7 +111,7 @@ def _find(channels: Mapping[str, Array], name: str) -> Array:
 def sampling_seconds(exr: bytes) -> float:
     """How long Cycles sampled, as it notes it in the header of the EXR ('00:01.23', hundredths of a second)."""
     seconds = 0.0
-    for name, start, size in exr_file.attributes(exr):
+    for name, start, size in exr_codec.attributes(exr):
         if name.startswith("cycles.") and name.endswith(".render_time"):
             # Hours come first where there are any.
             for part in exr[start : start + size].decode("latin-1").split(":"):
@@ -115,7 +125,7 @@ def encode(layers: Passes) -> bytes:
     for name in layers.keys() - {MASK, ALPHA}:
         for number, letter in enumerate("RGB"):
             channels[f"{name}.{letter}"] = layers[name][..., number].astype(np.float16)
-    return exr_file.write_channels(channels)
+    return exr_codec.write_channels(channels)
 
 
 def encode_components(components: Passes, mask: Array) -> bytes:
@@ -133,7 +143,7 @@ def read(exr: bytes) -> dict[str, Array]:
 
     Those are the passes and the combined image (and denoised layers), or, of an imported sample, the components alone.
     """
-    channels = exr_file.read_channels(exr)
+    channels = read_channels(exr)
     names = {channel.rpartition(".")[0] for channel in channels}
     # Imported samples have components in place of passes.
     for name in (*(COMPONENTS if COMPONENTS[0] in names else stored(denoised=False)), MASK):

@@ -14,17 +14,22 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+
+def beside(module: str) -> Any:
+    """A module of the engine's, under the name that it has beside this add-on."""
+    return importlib.import_module(f"{__name__.rpartition('join_blender.')[0]}join_engine.{module}")
+
+
 if TYPE_CHECKING:
     from join_engine import color, components, forward_models, leftovers, memory, names
     from join_engine.forward_models import Formula
 else:
-    _beside = __name__.rpartition("join_blender.")[0]
-    color = importlib.import_module(f"{_beside}join_engine.color")
-    components = importlib.import_module(f"{_beside}join_engine.components")
-    forward_models = importlib.import_module(f"{_beside}join_engine.forward_models")
-    leftovers = importlib.import_module(f"{_beside}join_engine.leftovers")
-    memory = importlib.import_module(f"{_beside}join_engine.memory")
-    names = importlib.import_module(f"{_beside}join_engine.names")
+    color = beside("color")
+    components = beside("components")
+    forward_models = beside("forward_models")
+    leftovers = beside("leftovers")
+    memory = beside("memory")
+    names = beside("names")
     Formula = forward_models.Formula
 
 __all__ = ["Formula", "color", "components_in", "compose", "in_order", "leftovers", "memory", "names", "read_formula"]

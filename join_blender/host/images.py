@@ -26,7 +26,7 @@ import bpy
 import numpy as np
 
 from ..engine.background import make_folder
-from ..engine.exr import channels_of, encode_exr
+from ..engine.exr import channel_names, encode_exr
 from ..engine.failure import Failure
 from ..engine.pixels import Box, Source
 from ..engine.vocabulary import components
@@ -270,9 +270,9 @@ def _check_channels(image: Any) -> None:
             Path(bpy.path.abspath(image.filepath, library=image.library)).open("rb") as file,
         ):
             data = file.read(_HEADER)
-    names = {name.rpartition(".")[2].upper() for name in channels_of(data)}
+    names = {name.rpartition(".")[2].upper() for name in channel_names(data)}
     if names & {"R", "G", "B"} and not names >= {"R", "G", "B"}:
-        found = ", ".join(channels_of(data))
+        found = ", ".join(channel_names(data))
         raise Failure(
             "image_channels",
             f"'{image.name}' has no colours, only the channels {found}.",

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataset_tools.storage import exr, passes
+from dataset_tools.storage import passes
+from join_engine import exr_codec
 
 SEED = 5
 RESOLUTION = 16
@@ -47,7 +48,7 @@ def stored_exr(made: dict[str, np.ndarray]) -> bytes:
 
 def blender_exr(made: dict[str, np.ndarray], names: dict[str, str]) -> bytes:
     """The passes as Blender writes them for us: float32 channels such as 'ViewLayer.DiffCol.R'."""
-    return exr.write_channels(
+    return exr_codec.write_channels(
         {
             f"ViewLayer.{names[name]}.{letter}": image[..., n]
             for name, image in made.items()

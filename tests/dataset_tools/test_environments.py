@@ -13,7 +13,8 @@ import pytest
 
 from dataset_tools.errors import UserError
 from dataset_tools.sources.environments import find_environments, fingerprint
-from dataset_tools.storage import exr, shards
+from dataset_tools.storage import shards
+from join_engine import exr_codec
 
 SCRIPT = Path(shards.__file__).parents[1] / "render.py"
 
@@ -28,7 +29,7 @@ def _hdr(width: int = 64, height: int = 32, *, encoded: bool = True) -> bytes:
 
 
 def _exr(width: int = 16, height: int = 8) -> bytes:
-    return exr.write_channels({f"{c}": np.full((height, width), 0.5, np.float16) for c in "RGB"})
+    return exr_codec.write_channels({f"{c}": np.full((height, width), 0.5, np.float16) for c in "RGB"})
 
 
 def _folder(tmp_path: Path, **files: bytes) -> Path:

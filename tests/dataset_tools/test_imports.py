@@ -18,7 +18,8 @@ from dataset_tools.errors import UserError
 from dataset_tools.imports import importer as imports
 from dataset_tools.imports.mapping import read_mapping
 from dataset_tools.inspection.verify import verify
-from dataset_tools.storage import exr, layers, shards
+from dataset_tools.storage import layers, shards
+from join_engine import exr_codec
 from join_engine.color import srgb_decode
 
 Image = pytest.importorskip("PIL.Image")
@@ -80,7 +81,7 @@ def _write_sources(folder: Path, names: list[str], height: int = SIZE, width: in
         beauty = (truth["albedo"] * truth["shading"] + truth["specular"]).astype(np.float32)
         stacked = {"Shadow": made["shadow"], "SSS": made["sss"], "Beauty": beauty}
         channels = {f"{key}.{c}": image[..., n] for key, image in stacked.items() for n, c in enumerate("RGB")}
-        (light / "all.exr").write_bytes(exr.write_channels(channels))
+        (light / "all.exr").write_bytes(exr_codec.write_channels(channels))
     return folder
 
 

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from dataset_tools.sources import textures
-from dataset_tools.storage import exr, shards
+from dataset_tools.storage import shards
+from join_engine import exr_codec
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -74,8 +75,8 @@ def _large_jpeg(side: int) -> bytes:
 
 
 def _large_exr(side: int) -> bytes:
-    data = bytearray(exr.write_channels({"R": np.zeros((2, 2), np.float16)}))
-    start = next(start for name, start, _ in exr.attributes(data) if name == "dataWindow")
+    data = bytearray(exr_codec.write_channels({"R": np.zeros((2, 2), np.float16)}))
+    start = next(start for name, start, _ in exr_codec.attributes(data) if name == "dataWindow")
     data[start : start + 16] = struct.pack("<4i", 0, 0, side - 1, side - 1)
     return bytes(data)
 

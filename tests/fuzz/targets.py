@@ -21,8 +21,8 @@ import pytest
 import torch
 from PIL import Image
 
-from dataset_tools.storage import exr as renderers_exr
-from dataset_tools.storage import shards
+from dataset_tools.storage import passes, shards
+from join_engine import exr_codec
 from join_engine.bank import file as bank_file
 from join_engine.bank import load_bank, verify_bank
 from join_engine.errors import JoinError
@@ -226,7 +226,7 @@ class Packs(Files):
             self.seeds.append((f".{ending}.tar", buffer.getvalue(), mutate.sound_tar, None))
         self.dataset, self.shard = folder / "dataset", shards.Shard("d", 0, 2)
         channels = {"V": np.arange(96, dtype=np.float32).reshape(8, 12)}
-        self.exr = renderers_exr.write_channels(channels)
+        self.exr = exr_codec.write_channels(channels)
         samples = [shards.Sample(index, "train", self.exr, {"index": index}, {"seconds": 0.5}) for index in range(2)]
         shards.write_shard(self.dataset, self.shard, samples)
         place = self.dataset / "shards" / self.shard.stem
@@ -238,7 +238,7 @@ class Packs(Files):
 
     def read_file(self, path: Path) -> None:
         if path.suffix == ".channels":
-            renderers_exr.read_channels(path.read_bytes())
+            passes.read_channels(path.read_bytes())
         elif path.suffix in self.sound:
             self.tar.write_bytes(self.sound[".shard"])
             self.list.write_bytes(self.sound[".jsonl"])

@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read the EXRs that Blender writes for us and write those that we store, with zlib and numpy alone.
+"""Scan-line OpenEXR to bytes and back with zlib and numpy alone: what add-on and renderer store, and what the renderer
+asks Blender for.
 
 Blender's Python has no OpenEXR package, and one installed beside it clashes with the OpenEXR that Blender itself is
-linked to (a crash, measured). What we ask Blender for and what we write is one corner of the format (openexr.com,
-"OpenEXR File Layout"): one part, scan lines, half or float channels, no compression or ZIP.
+linked to (a crash, measured). This is one corner of the format (openexr.com, "OpenEXR File Layout"): one part, scan
+lines, half or float channels, no compression or ZIP. A user's files of all kinds are read by
+:mod:`join_engine.images.exr`.
 """
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from dataset_tools.errors import UserError
-from join_engine.untrusted import DEFLATE, inflate
+from .untrusted import DEFLATE, inflate
 
 _MAGIC = b"\x76\x2f\x31\x01"
 # Tiles, deep data and several parts.
@@ -28,24 +31,41 @@ _ZIP = 3
 _LEVEL = 4
 
 
-def write_channels(channels: Mapping[str, np.ndarray]) -> bytes:
-    """An EXR of channels, each [H, W], float16 or float32, by their full names. Equal channels give equal bytes."""
+def write_channels(channels: Mapping[str, np.ndarray], level: int = _LEVEL, threads: int = 1) -> bytes:
+    """An EXR that keeps every bit of its channels. Equal channels give equal bytes, by any number of threads.
+
+    Args:
+        channels: ``[H, W]``, float16 or float32, top row first, by their full names.
+        level: zlib's, 1 to 9.
+        threads: which compress; zlib and numpy let other threads run meanwhile.
+    """
     # The format wants them in order of their names, which are ours and short (31 bytes at most).
     ordered = sorted(channels.items())
-    pixels = np.concatenate([_lines(channel) for _, channel in ordered], axis=1)
     height, width = ordered[0][1].shape
-    header = _header([(name, channel.dtype) for name, channel in ordered], width, height)
     step = _BLOCK_LINES[_ZIP]
-    blocks = [struct.pack("<i", line) + _block(pixels[line : line + step]) for line in range(0, height, step)]
+
+    def block(top: int) -> bytes:
+        lines = np.concatenate([_lines(channel[top : top + step]) for _, channel in ordered], axis=1)
+        return struct.pack("<i", top) + _block(lines, level)
+
+    with ThreadPoolExecutor(threads) as pool:
+        blocks = list((pool.map if threads > 1 else map)(block, range(0, height, step)))
+    header = _header([(name, channel.dtype) for name, channel in ordered], width, height)
     offsets, position = [], len(header) + 8 * len(blocks)
-    for block in blocks:
+    for data in blocks:
         offsets.append(position)
-        position += len(block)
-    return b"".join((header, struct.pack(f"<{len(offsets)}Q", *offsets), *blocks))
+        position += len(data)
+    # Bit by bit: joining hundreds of megabytes at once would keep all of Python, and so Blender, waiting.
+    file = io.BytesIO()
+    file.write(header + struct.pack(f"<{len(offsets)}Q", *offsets))
+    for index, data in enumerate(blocks):
+        file.write(data)
+        blocks[index] = b""  # a large picture need not be in memory twice
+    return file.getvalue()
 
 
 def _lines(channel: np.ndarray) -> np.ndarray:
-    """[H, W] → its bytes, [H, W × size], little-endian."""
+    """[h, W] → its bytes, [h, W × size], little-endian."""
     little = np.ascontiguousarray(channel, channel.dtype.newbyteorder("<"))
     return little.view(np.uint8)
 
@@ -69,14 +89,14 @@ def _header(layout: list[tuple[str, np.dtype]], width: int, height: int) -> byte
     return _MAGIC + struct.pack("<I", 2) + b"".join(written) + b"\0"
 
 
-def _block(lines: np.ndarray) -> bytes:
+def _block(lines: np.ndarray, level: int) -> bytes:
     """Size and data of a block: low and high halves apart, differences between neighbours, deflated."""
     plain = lines.reshape(-1)
     parted = np.concatenate((plain[0::2], plain[1::2]))
     deltas = parted.copy()
     deltas[1:] -= parted[:-1]  # bytes wrap around on purpose
     deltas[1:] += 128
-    data = zlib.compress(deltas.data, _LEVEL)
+    data = zlib.compress(deltas.data, level)
     if len(data) >= plain.size:  # the format wants it as it is where ZIP gains nothing
         data = plain.tobytes()
     return struct.pack("<i", len(data)) + data
@@ -97,14 +117,23 @@ def attributes(exr: bytes | bytearray) -> Iterator[tuple[str, int, int]]:
     yield "", position + 1, 0
 
 
+def channel_names(exr: bytes) -> list[str]:
+    """The channels that the beginning of an EXR tells of its first part; empty for what is none."""
+    if exr[:4] != _MAGIC:
+        return []
+    try:
+        found = next((start, size) for name, start, size in attributes(exr) if name == "channels")
+        return [name for name, *_ in _layout(exr, *found)]
+    except (IndexError, StopIteration, ValueError, struct.error):
+        return []
+
+
 def read_channels(exr: bytes) -> dict[str, np.ndarray]:
-    """All channels by their full names, each float32 [H, W], linear. Raises UserError for another kind of file."""
+    """All channels by their full names, each float32 [H, W], linear. Raises ValueError for another kind of file."""
     try:
         return _read(exr)
-    except (IndexError, KeyError, ValueError, struct.error) as error:
-        raise UserError(
-            f"This EXR is damaged or not one that this tool asks Blender for ({error}): render again."
-        ) from None
+    except (IndexError, KeyError, struct.error) as error:
+        raise ValueError(f"its header is damaged: {error}") from None
 
 
 def _read(exr: bytes) -> dict[str, np.ndarray]:
@@ -114,7 +143,10 @@ def _read(exr: bytes) -> dict[str, np.ndarray]:
     left, top, right, bottom = struct.unpack_from("<4i", exr, header["dataWindow"][0])
     width, height = right - left + 1, bottom - top + 1
     block_lines = _BLOCK_LINES[exr[header["compression"][0]]]
-    layout = list(_channels(exr, *header["channels"]))
+    channels = list(_layout(exr, *header["channels"]))
+    if any(steps != (1, 1) for _, _, steps in channels):
+        raise ValueError("subsampled channels")
+    layout = [(name, _PIXEL_TYPES[kind]) for name, kind, _ in channels]
     line_bytes = width * sum(kind.itemsize for _, kind in layout)
     if width < 1 or height < 1 or line_bytes * height > DEFLATE * len(exr):
         raise ValueError(f"its header says {width} × {height}, and the file holds less")
@@ -129,15 +161,13 @@ def _read(exr: bytes) -> dict[str, np.ndarray]:
     return _split(pixels, layout, width)
 
 
-def _channels(exr: bytes, start: int, size: int) -> Iterator[tuple[str, np.dtype]]:
-    """Name and pixel type of each channel, in the order in which a scan line stores them."""
+def _layout(exr: bytes, start: int, size: int) -> Iterator[tuple[str, int, tuple[int, int]]]:
+    """Name, number of the pixel type and steps of each channel, in the order in which a scan line stores them."""
     end = start + size - 1
     while start < end:
         name_end = exr.index(0, start)
         kind, _, x_step, y_step = struct.unpack_from("<iIii", exr, name_end + 1)
-        if (x_step, y_step) != (1, 1):
-            raise ValueError("subsampled channels")
-        yield exr[start:name_end].decode("utf-8"), _PIXEL_TYPES[kind]
+        yield exr[start:name_end].decode("utf-8"), kind, (x_step, y_step)
         start = name_end + 17
 
 
