@@ -189,16 +189,17 @@ def case_render() -> Report:
 
 
 def case_emission() -> Report:
-    """A model that is not albedo × shading + specular, all the way: decomposed, compared, and handed to an export."""
-    report = case_photo()
-    assert bpy.ops.join.view(kind="ERROR", image=Path(ARGUMENTS["image"]).name) == {"FINISHED"}
+    """A model that is not albedo × shading + specular, all the way: decomposed, shown, compared, exported."""
+    report, name = case_photo(), Path(ARGUMENTS["image"]).name
+    for kind in ("RECOMPOSED", "ERROR"):
+        assert bpy.ops.join.view(kind=kind, image=name) == {"FINISHED"}
+    made = next(image for image in bpy.data.images if image.get("join_view") == "recomposed")
+    np.save(Path(ARGUMENTS["folder"]) / "shown.npy", pixels_of(made))
     error = next(image for image in bpy.data.images if image.get("join_view") == "error")
-    files, request = module("host.export").export_request(error["join_set"], Path("x.exr"), "EXR32")
-    return {
-        **report,
-        "error": error["join_error_largest"],
-        "exported": [sorted(files), list(request["layers"]), request["formula"]],
-    }
+    for how, ending in (("EXR32", "exr"), ("JOIN", "join")):
+        path = Path(ARGUMENTS["folder"]) / f"out.{ending}"
+        assert bpy.ops.join.export(image=name, filepath=str(path), format=how) == {"FINISHED"}
+    return {**report, "error": [error["join_error_largest"], error["join_error_mean"]]}
 
 
 def case_own_tree() -> Report:

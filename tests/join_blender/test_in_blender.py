@@ -73,20 +73,6 @@ def test_alpha_and_names_that_are_taken(tmp_path: Path, blender: Blender, fake: 
     assert np.abs(rendered(tmp_path) - np.load(tmp_path / "recomposed.npy")).max() < 2e-3
 
 
-def test_a_model_with_another_component_goes_all_the_way(tmp_path: Path, blender: Blender, fake: Path) -> None:
-    """albedo × shading + specular + emission: layers, previews, the nodes, the comparison and the export's request."""
-    image = write_png(tmp_path / "lamp.png", photo())
-    report = blender.run("emission", fake, folder=tmp_path, image=image, FAKE_ENGINE="emission")
-    assert set(report["layers"]) == {f"lamp {name}" for name in (*COMPONENTS, "emission")}
-    assert report["error"] < 1e-5
-    files, layers, formula = report["exported"]
-    assert layers == [*COMPONENTS, "emission"] and "emission.exr" in files
-    assert formula == [["albedo", "shading"], ["specular"], ["emission"]]
-    blender.run("render", fake, folder=tmp_path)
-    assert np.abs(rendered(tmp_path) - np.load(tmp_path / "recomposed.npy")).max() < 2e-3
-    assert np.load(tmp_path / "emission.npy").max() > 0.01
-
-
 def test_the_architecture_tells_the_way_of_the_pixels(tmp_path: Path, blender: Blender, fake: Path) -> None:
     """Not the order: the threads run beside one another."""
     walk = blender.run("walk", fake, image=write_png(tmp_path / "photo.png", photo()))["walk"]
