@@ -10,7 +10,7 @@ sum of the RGB outputs and the logits stay in float32.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -23,6 +23,8 @@ from .limits import DEEPEST, LARGEST_SIDE, LONGEST_CODE, WIDEST, check_size
 from .resample import upsample
 
 NOISE_MODES = ("const", "random", "none")
+# By resolution, what is made of the features [B, C, r, r] there before they go on, and into the RGB output.
+Hooks = Mapping[int, Callable[[torch.Tensor], torch.Tensor]]
 _LARGEST = {
     "resolution": LARGEST_SIDE,
     "z_dim": LONGEST_CODE,
@@ -209,6 +211,7 @@ class SynthesisBlock(nn.Module):
         ws: torch.Tensor,
         noise: str,
         dtype: torch.dtype,
+        hook: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Features and image at half the resolution → at this one; ``ws`` is [B, num_convs + 1, w_dim]."""
         if features is None:
@@ -216,6 +219,8 @@ class SynthesisBlock(nn.Module):
         else:
             features = self.conv0(features, ws[:, 0], noise)
         features = self.conv1(features, ws[:, self.num_convs - 1], noise)
+        if hook is not None:
+            features = hook(features)
         rgb = self.torgb(features, ws[:, self.num_convs]).to(self.torgb.weight.dtype)
         return features, rgb if image is None else upsample(image, self.kernel) + rgb
 
@@ -231,19 +236,26 @@ class SynthesisNetwork(nn.Module):
         for resolution in self.block_resolutions:
             self.add_module(f"b{resolution}", SynthesisBlock(config, resolution))
 
-    def forward(self, ws: torch.Tensor, noise: str = "const", dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    def forward(
+        self,
+        ws: torch.Tensor,
+        noise: str = "const",
+        dtype: torch.dtype = torch.float32,
+        hooks: Hooks | None = None,
+    ) -> torch.Tensor:
         """Codes → image in the generator's range, about [-1, 1] but not clipped.
 
         Args:
             ws: [B, num_ws, w_dim], or [B, w_dim] to use one code throughout.
             noise: "const" (the stored noise), "random" or "none".
             dtype: precision of the convolutions.
+            hooks: by resolution, what is made of a block's features between its last convolution and its RGB output.
 
         Returns:
             [B, 3, H, W] in the precision of the weights (float32).
 
         Raises:
-            ValueError: codes of the wrong shape, or an unknown kind of noise.
+            ValueError: codes of the wrong shape, an unknown kind of noise, or a hook where no RGB output follows.
         """
         if noise not in NOISE_MODES:
             raise ValueError(f"noise must be one of {', '.join(NOISE_MODES)}, not {noise!r}")
@@ -251,6 +263,10 @@ class SynthesisNetwork(nn.Module):
             ws = ws[:, None].expand(-1, self.num_ws, -1)
         if ws.dim() != 3 or ws.shape[1:] != (self.num_ws, self.w_dim):
             raise ValueError(f"codes must be [B, {self.num_ws}, {self.w_dim}], not {list(ws.shape)}")
+        hooks = hooks or {}
+        unknown = sorted(set(hooks) - set(self.block_resolutions))
+        if unknown:
+            raise ValueError(f"no RGB output follows features at {unknown[0]} pixels, so they would change nothing")
         features: torch.Tensor | None = None
         image: torch.Tensor | None = None
         first = 0
@@ -259,7 +275,7 @@ class SynthesisNetwork(nn.Module):
             assert isinstance(block, SynthesisBlock)
             # The RGB output shares its code with the first convolution of the next block.
             codes = ws[:, first : first + block.num_convs + 1]
-            features, image = block(features, image, codes, noise, dtype)
+            features, image = block(features, image, codes, noise, dtype, hooks.get(resolution))
             first += block.num_convs
         assert image is not None
         return image
@@ -380,9 +396,12 @@ class Discriminator(nn.Module):
         return self.b4(features.to(self.b4.out.weight.dtype))
 
 
-def generate(generator: Generator, w: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
+def generate(
+    generator: Generator, w: torch.Tensor, dtype: torch.dtype | None = None, hooks: Hooks | None = None
+) -> torch.Tensor:
     """G(w) with fixed noise: codes [B, 1 or num_ws, w_dim] → [B, 3, R, R] in the generator's range.
 
     ``dtype`` is that of the convolutions (None: of the codes); what comes out is in the precision of the weights.
+    ``hooks``: see :class:`SynthesisNetwork`.
     """
-    return generator.synthesis(w.expand(-1, generator.num_ws, -1), "const", dtype or w.dtype)
+    return generator.synthesis(w.expand(-1, generator.num_ws, -1), "const", dtype or w.dtype, hooks)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Residual features: what a generator's features at some resolutions get beside what its codes make of them.
+
+Δf of SAM (Parmar et al. 2022), here behind a soft mask as SAMM has it: features + mask · Δf, between a block's last
+convolution and its RGB output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from .stylegan2 import Generator, Hooks, generate
+
+
+@dataclass(frozen=True)
+class Residual:
+    """At one resolution r.
+
+    Attributes:
+        delta: Δf, [B, C, r, r].
+        mask: [B, 1, r, r] in [0, 1]: how much of it counts; 0 leaves the features what the codes make of them.
+    """
+
+    delta: Tensor
+    mask: Tensor
+
+    @property
+    def added(self) -> Tensor:
+        """mask · Δf, [B, C, r, r]."""
+        return self.mask * self.delta
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Features [B, C, r, r] with the residual."""
+        return features + self.added.to(features.dtype)
+
+    def __getitem__(self, items: Tensor | slice) -> Residual:
+        """Of some items of the batch."""
+        return Residual(self.delta[items], self.mask[items])
+
+
+# By resolution.
+Residuals = Mapping[int, Residual]
+
+
+def moved(generator: Generator, before: Tensor, after: Tensor, residuals: Residuals) -> Tensor:
+    """G of codes that were moved, with the residuals of the codes before: features ← features · (1 − m) + F · m.
+
+    F are the features of before with all of Δf: where a mask is 1 they stay, however the codes move (SAM's rule for
+    edits); where it is 0 they follow. With ``after`` the same as ``before`` this is what the residuals alone make.
+
+    Args:
+        before, after: codes [B, 1 or num_ws, w_dim].
+
+    Returns:
+        [B, 3, R, R] in the generator's range.
+    """
+    kept: dict[int, Tensor] = {}
+
+    def keep(resolution: int, residual: Residual, features: Tensor) -> Tensor:
+        kept[resolution] = features + residual.delta
+        return residual(features)
+
+    def blend(resolution: int, residual: Residual, features: Tensor) -> Tensor:
+        return features.lerp(kept[resolution], residual.mask)
+
+    def hooks(apply: object) -> Hooks:
+        return {r: (lambda x, r=r, residual=residual: apply(r, residual, x)) for r, residual in residuals.items()}  # type: ignore[operator,misc]
+
+    generate(generator, before, hooks=hooks(keep))
+    return generate(generator, after, hooks=hooks(blend))
