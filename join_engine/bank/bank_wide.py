@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from ..networks.brightness import Brightness, BrightnessConfig
+from ..networks.seeing import Seeing, SeeingConfig
 from ..networks.split import Split, SplitConfig, cues
 from ..networks.trunk import Trunk, TrunkConfig
 
@@ -70,6 +71,28 @@ class SplitHeader(NetworkHeader[SplitConfig]):
 
 
 @dataclass(frozen=True)
+class SeeingHeader(NetworkHeader[SeeingConfig]):
+    """Of the seeing encoder.
+
+    Attributes:
+        generators: by component, :func:`join_engine.bank.fingerprint` of the generator that it was trained through; it
+            is worth nothing with others.
+    """
+
+    generators: Mapping[str, str] = field(default_factory=dict)
+
+    _config = SeeingConfig
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "generators": dict(self.generators)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        generators = {str(name): str(value) for name, value in values["generators"].items()}
+        return replace(super().from_dict(values), generators=generators)
+
+
+@dataclass(frozen=True)
 class BankWide:
     """A kind of network that a bank holds one of at most, under its name as a field of header and bank.
 
@@ -80,6 +103,7 @@ class BankWide:
         options: fields of the architecture that are options of its training, ``train-NAME``.
         tried: all that it makes of a linear image [1, 3, H, W].
         stored: prefix of the averaged weights in the checkpoint of a training.
+        through_generators: trained through those of a bank, which its training is told in place of the forward model.
     """
 
     title: str
@@ -88,6 +112,14 @@ class BankWide:
     options: tuple[str, ...]
     tried: Callable[[Any, Tensor], Iterable[Tensor]]
     stored: str = "average."
+    through_generators: bool = False
+
+
+def _seeing_tried(network: Seeing, image: Tensor) -> Iterable[Tensor]:
+    for sight in network(image).values():
+        yield sight.offsets
+        for residual in sight.residuals.values():
+            yield from (residual.delta, residual.mask)
 
 
 def _split_tried(network: Split, image: Tensor) -> Iterable[Tensor]:
@@ -109,6 +141,9 @@ BANK_WIDE = {
         Brightness,
         ("widths", "hidden", "dropout"),
         lambda network, image: [network(image)],
+    ),
+    "seeing": BankWide(
+        "seeing encoder", SeeingHeader, Seeing, ("widths", "spaces", "masks"), _seeing_tried, through_generators=True
     ),
     "split": BankWide("split network", SplitHeader, Split, ("widths", "width", "blocks"), _split_tried),
 }

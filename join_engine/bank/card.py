@@ -184,7 +184,8 @@ def _trainings(header: BankHeader) -> Iterator[tuple[str, Mapping[str, Any], lis
             command = f"python -m join_engine train-encoder --bank BANK --component {name} --out runs/encoder-{name}"
             yield f"Encoder of {name}", training, _stretches(training, command, f"--space {space}")
     for name, kind, found in present(header):
-        command = f"python -m join_engine train-{name} --forward-model {header.forward_model} --out runs/{name}"
+        of = "--bank BANK" if kind.through_generators else f"--forward-model {header.forward_model}"
+        command = f"python -m join_engine train-{name} {of} --out runs/{name}"
         options = " ".join(_option(option, getattr(found.architecture, option)) for option in kind.options)
         yield kind.title.capitalize(), found.training, _stretches(found.training, command, options)
 

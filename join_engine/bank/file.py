@@ -3,9 +3,10 @@
 
 Tensors are named ``{component}.generator.{param}``, ``{component}.discriminator.{param}``,
 ``{component}.encoder.{param}``, ``{component}.directions.vectors``, ``{component}.w_avg``, ``trunk.{param}``,
-``brightness.{param}`` and ``split.{param}``. The header is JSON under the key ``join_bank`` of the file's metadata;
-``weights_sha256`` in it is the hash of all tensors. Nothing in the file is ever executed. Discriminators, encoders,
-directions, the trunk, the brightness and the split network may be absent, as may the hash in files of early versions.
+``brightness.{param}``, ``seeing.{param}`` and ``split.{param}``. The header is JSON under the key ``join_bank`` of the
+file's metadata; ``weights_sha256`` in it is the hash of all tensors. Nothing in the file is ever executed.
+Discriminators, encoders, directions, the trunk, the brightness and the split network and the seeing encoder may be
+absent, as may the hash in files of early versions.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from ..names import is_file
 from ..networks.brightness import Brightness
 from ..networks.encoder import Encoder
 from ..networks.limits import Unfilled
+from ..networks.seeing import Seeing
 from ..networks.split import Split
 from ..networks.stylegan2 import Discriminator, Generator, generate
 from ..networks.trunk import Trunk
@@ -130,7 +132,7 @@ class BankComponent:
 class Bank:
     """A loaded bank: see :func:`load_bank`.
 
-    ``trunk``, ``brightness`` and ``split`` are frozen like all networks, None when not in the file.
+    ``trunk``, ``brightness``, ``split`` and ``seeing`` are frozen like all networks, None when not in the file.
     """
 
     header: BankHeader
@@ -139,6 +141,7 @@ class Bank:
     trunk: Trunk | None = None
     brightness: Brightness | None = None
     split: Split | None = None
+    seeing: Seeing | None = None
 
     @property
     def forward_model(self) -> ForwardModel:
@@ -283,6 +286,8 @@ def load_bank(
         learned_for = None if header.directions is None else header.directions.generators.get(name)
         if learned_for is not None and learned_for != fingerprint(generator):
             raise _broken(path, f"has directions of '{name}' that were learned for another generator")
+        if header.seeing is not None and header.seeing.generators.get(name) != fingerprint(generator):
+            raise _broken(path, f"has a seeing encoder that was trained for another generator of '{name}'")
         components[name] = BankComponent(
             name,
             transform_named(component.transform),
@@ -362,6 +367,9 @@ def _check_described(
         network, described = bank_wide.get(name), getattr(header, name)
         if (network and network.config) != (described and described.architecture):
             raise ValueError(f"the header does not describe the {name} network")
+    for name, seen in ({} if header.seeing is None else header.seeing.generators).items():
+        if seen != fingerprint(modules[name][0]):
+            raise ValueError(f"the seeing encoder was trained for another generator of {name!r}")
     for name, component in header.components.items():
         generator, discriminator = modules[name]
         if generator.config != component.architecture or (discriminator is not None) != component.has_discriminator:

@@ -12,7 +12,7 @@ from ..networks.encoder import EncoderConfig
 from ..networks.limits import DEEPEST
 from ..networks.stylegan2 import GeneratorConfig
 from ..single_gan import SINGLE_TRANSFORMS
-from .bank_wide import BANK_WIDE, BrightnessHeader, SplitHeader, TrunkHeader, present
+from .bank_wide import BANK_WIDE, BrightnessHeader, SeeingHeader, SplitHeader, TrunkHeader, present
 
 FORMAT_VERSION = 1
 # Of banks that do not say: chosen on validation renders of Primeshapes.
@@ -160,6 +160,7 @@ class BankHeader:
         detail_radius: what of it counts as smooth, likewise, in pixels of the bank.
         brightness: of the network that tells how bright an albedo is, None when the file holds none.
         split: of the network that tells paint, light and gloss apart, likewise.
+        seeing: of the encoder of all components at once, likewise.
     """
 
     name: str
@@ -176,6 +177,7 @@ class BankHeader:
     detail_radius: float = DETAIL_RADIUS
     brightness: BrightnessHeader | None = None
     split: SplitHeader | None = None
+    seeing: SeeingHeader | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.components) <= DEEPEST:
@@ -190,6 +192,8 @@ class BankHeader:
         for name, component in self.components.items():
             if component.architecture.resolution != self.resolution:
                 raise ValueError(f"component {name!r} has another resolution than the bank")
+        if self.seeing is not None:
+            self.seeing.architecture.check_fits({name: part.architecture for name, part in self.components.items()})
         for name, layers in ({} if self.directions is None else self.directions.layers).items():
             if name not in self.components or layers not in (1, self.components[name].architecture.num_ws):
                 raise ValueError(f"the directions of {name!r} do not fit its generator")

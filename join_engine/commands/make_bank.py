@@ -12,7 +12,7 @@ Encoders are trained for the generators of a bank, and put into it afterwards:
     --encoder shading=runs/encoder-shading --out primeshapes.safetensors
 
 And so are directions of the light, by --directions, the network that tells how bright an albedo is, by --brightness,
-and the one that tells paint, light and gloss apart, by --split.
+the one that tells paint, light and gloss apart, by --split, and the encoder of all components at once, by --seeing.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--directions", type=Path, metavar="FILE", help="learned directions of the light")
     parser.add_argument("--brightness", type=Path, metavar="RUN", help="trained brightness network")
     parser.add_argument("--split", type=Path, metavar="RUN", help="trained split network")
+    parser.add_argument("--seeing", type=Path, metavar="RUN", help="trained seeing encoder")
     parser.add_argument("--name", help="of the bank (default: the file's)")
     parser.add_argument("--forward-model", default="lambertian", help="of --component (default: lambertian)")
     parser.add_argument("--out", required=True, type=Path, metavar="BANK.safetensors")
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
     from ..bank import find_bank, load_bank
     from ..bank.bank_wide import BANK_WIDE
     from ..bank.header import DETAIL_RADIUS, DETAIL_SHARE
-    from ..training.make_bank import Parts, encoder_speed, load_bank_wide, make_bank
+    from ..training.make_bank import Parts, encoder_speed, make_bank
 
     scores, machine, model = _read_scores(options.scores), options.machine, options.forward_model
     share, radius = DETAIL_SHARE, DETAIL_RADIUS
@@ -66,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
         share, radius = bank.header.detail_share, bank.header.detail_radius
     for kind in BANK_WIDE:
         if getattr(options, kind) is not None:
-            parts.bank_wide[kind] = load_bank_wide(kind, getattr(options, kind))
+            parts.add_bank_wide(kind, getattr(options, kind))
     for name, run in options.encoder:
         parts.add_encoder(name, Path(run))
     if options.directions is not None:

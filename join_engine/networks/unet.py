@@ -7,7 +7,7 @@ It has no generators and searches for nothing: what it has learned from renders 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -70,18 +70,45 @@ class UNetConfig:
         return cls(**values)
 
 
-class UNet(nn.Module):
-    """sRGB-encoded photos → components in the generators' range."""
+class Backbone(nn.Module):
+    """sRGB-encoded photos → features at every resolution, each of which has seen the whole picture.
 
-    def __init__(self, config: UNetConfig | None = None) -> None:
+    Args:
+        widths: channels at 1, 1/2, 1/4 … of the resolution, each a multiple of 8.
+    """
+
+    def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
-        self.config = config or UNetConfig()
-        widths = self.config.widths
         self.into = nn.Conv2d(6, widths[0], 3, padding=1)
         self.downs = nn.ModuleList(
             _Block(before, width) for before, width in zip((widths[0], *widths), widths, strict=False)
         )
         self.ups = nn.ModuleList(_Block(width + below, width) for width, below in pairwise(widths))
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """sRGB-encoded [B, 3, H, W] in [0, 1], its sides multiples of 2 to the power of the halvings → [B, width, h, w]
+        for each of the widths, fine to coarse."""
+        light = (srgb_decode(images) + _SMALLEST_LIGHT).log() / 3.0
+        x = self.into(torch.cat([images * 2.0 - 1.0, light], dim=1))
+        seen: list[Tensor] = []
+        for down in self.downs:
+            x = down(functional.avg_pool2d(x, 2) if seen else x)
+            seen.append(x)
+        found = [x]
+        for up, beside in zip(reversed(self.ups), reversed(seen[:-1]), strict=True):
+            x = up(torch.cat([functional.interpolate(x, scale_factor=2.0), beside], dim=1))
+            found.append(x)
+        return found[::-1]
+
+
+class UNet(Backbone):
+    """sRGB-encoded photos → components in the generators' range."""
+
+    def __init__(self, config: UNetConfig | None = None) -> None:
+        config = config or UNetConfig()
+        super().__init__(config.widths)
+        self.config = config
+        widths = config.widths
         self.out = nn.Conv2d(widths[0], 3 * len(self.config.components), 3, padding=1)
         with torch.no_grad():
             for name, bias in zip(self.config.components, self.out.bias.view(-1, 3), strict=True):  # type: ignore[union-attr]
@@ -89,16 +116,8 @@ class UNet(nn.Module):
                     bias.fill_(_NO_GLOSS)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """sRGB-encoded [B, 3, H, W] in [0, 1], its sides multiples of 2 to the power of the halvings → by component
-        [B, 3, H, W] in [-1, 1]."""
-        light = (srgb_decode(images) + _SMALLEST_LIGHT).log() / 3.0
-        x = self.into(torch.cat([images * 2.0 - 1.0, light], dim=1))
-        seen: list[Tensor] = []
-        for down in self.downs:
-            x = down(functional.avg_pool2d(x, 2) if seen else x)
-            seen.append(x)
-        for up, beside in zip(reversed(self.ups), reversed(seen[:-1]), strict=True):
-            x = up(torch.cat([functional.interpolate(x, scale_factor=2.0), beside], dim=1))
+        """Photos as :meth:`features` takes them → by component [B, 3, H, W] in [-1, 1]."""
+        x = self.features(images)[0]
         told = self.out(functional.silu(x)).float().sigmoid() * 2.0 - 1.0
         return dict(zip(self.config.components, told.split(3, dim=1), strict=True))
 

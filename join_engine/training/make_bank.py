@@ -63,8 +63,7 @@ def load_bank_wide(name: str, run: Path) -> tuple[NetworkHeader[Any], nn.Module]
     path, kind = checkpoint_path(run), BANK_WIDE[name]
     tensors, values = read_checkpoint(path)
     try:
-        described = {"architecture": _identity(values, name)["architecture"], "training": _training(values)}
-        header = kind.header.from_dict(described)
+        header = kind.header.from_dict({**_identity(values, name), "training": _training(values)})
         network = kind.network(header.architecture)
         network.load_state_dict(_under(kind.stored, tensors))
         return header, network
@@ -145,6 +144,16 @@ class Parts:
                 message = f"The directions '{path}' were learned for another generator of {name}."
                 raise JoinError("bank_incomplete", message, "Learn them for this one.")
         self.directions = learned.header, learned.vectors
+
+    def add_bank_wide(self, kind: str, run: Path) -> None:
+        """Put the trained network of a row of ``BANK_WIDE`` in. Raises JoinError as :func:`load_bank_wide`, and
+        ``bank_incomplete`` for one that was trained through other generators."""
+        header, network = load_bank_wide(kind, run)
+        for name, generator in getattr(header, "generators", {}).items():
+            if name not in self.modules or generator != fingerprint(self.modules[name][0]):
+                message = f"The {BANK_WIDE[kind].title} '{run}' was trained for another generator of {name}."
+                raise JoinError("bank_incomplete", message, "Train it for this one.")
+        self.bank_wide[kind] = header, network
 
     def add_encoder(self, name: str, run: Path) -> None:
         """Put a trained encoder in. Raises JoinError ``bank_incomplete`` when it belongs to something else."""

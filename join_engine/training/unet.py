@@ -76,21 +76,13 @@ class UNetLearner(Learner):
 
     def loss(self, data: ComponentSets) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch."""
-        settings, step = self.settings, self.steps
+        settings = self.settings
         self.anneal(self.kimg)
-        rng = draws(settings.seed, step)
-        linear = self._fitted(repainted(data, settings.batch, settings.repaint, rng))
-        gain = (settings.intensity * torch.randn(settings.batch, 1, 1, 1, generator=rng)).exp()
-        specular = linear.get("specular", torch.zeros_like(linear["albedo"]))
-        plain = linear["albedo"], linear["shading"] * gain, specular * gain
-        metered = uniform(rng, settings.batch, 0.0, 1.0) < settings.metered
-        changed = another_light(linear, settings, rng)
-        albedo, shading, specular = (torch.where(metered, *pair) for pair in zip(changed, plain, strict=True))
-        photo = augment(albedo * shading + specular, settings.seed, step, self.ranges).to(self.device)
+        photo, truth = photographed(data, settings, self.ranges, self.steps, self.network.config.resolution)
+        photo = photo.to(self.device)
         with self.precision():
             told = self.network(photo.contiguous(memory_format=torch.channels_last))
-        truth = {"albedo": albedo, "shading": shading, "specular": specular}
-        errors = {name: self._missed(told[name], _encoded(name, truth[name]).to(self.device)) for name in told}
+        errors = {name: missed(told[name], encoded(name, truth[name]).to(self.device), settings.edges) for name in told}
         weights = {"specular": settings.specular}
         total = torch.stack([weights.get(name, 1.0) * error for name, error in errors.items()]).sum()
         return total, {name: error.detach() for name, error in errors.items()}
@@ -101,25 +93,44 @@ class UNetLearner(Learner):
         the true level of the albedo told (``albedo_told``, ``shading_told``)."""
         rows: dict[str, list[Tensor]] = {}
         for indices in torch.arange(len(data)).split(_VALIDATED):
-            linear = self._fitted(data.linear(data.batch(indices)))
+            linear = fitted(data.linear(data.batch(indices)), self.network.config.resolution)
             told = self.average(photograph(data.model.compose(linear)).to(self.device))
             for name, output in told.items():
-                rows.setdefault(name, []).append(_psnr(output.cpu(), _encoded(name, linear[name])))
+                rows.setdefault(name, []).append(psnr_of(output.cpu(), encoded(name, linear[name])))
             for name, output in with_level(told, linear["albedo"].to(self.device)).items():
-                rows.setdefault(f"{name}_told", []).append(_psnr(output.cpu(), _encoded(name, linear[name])))
+                rows.setdefault(f"{name}_told", []).append(psnr_of(output.cpu(), encoded(name, linear[name])))
         return {"samples": float(len(data)), **{name: float(torch.cat(values).mean()) for name, values in rows.items()}}
 
-    def _fitted(self, linear: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Renders averaged down to the network's resolution."""
-        found = dict(linear)
-        while next(iter(found.values())).shape[-1] > self.network.config.resolution:
-            found = {name: halved(image) for name, image in found.items()}
-        return found
 
-    def _missed(self, told: Tensor, truth: Tensor) -> Tensor:
-        error = told - truth
-        edges = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
-        return error.abs().mean() + self.settings.edges * edges
+def photographed(
+    data: ComponentSets, settings: UNetSettings, ranges: PhotoRanges, step: int, resolution: int
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """A batch of photos [B, 3, R, R], sRGB-encoded, with all a camera's faults; and the linear albedo, shading and
+    specular [B, 3, R, R] in them. The same for the same seed and step."""
+    rng = draws(settings.seed, step)
+    linear = fitted(repainted(data, settings.batch, settings.repaint, rng), resolution)
+    gain = (settings.intensity * torch.randn(settings.batch, 1, 1, 1, generator=rng)).exp()
+    specular = linear.get("specular", torch.zeros_like(linear["albedo"]))
+    plain = linear["albedo"], linear["shading"] * gain, specular * gain
+    metered = uniform(rng, settings.batch, 0.0, 1.0) < settings.metered
+    changed = another_light(linear, settings, rng)
+    albedo, shading, specular = (torch.where(metered, *pair) for pair in zip(changed, plain, strict=True))
+    photo = augment(albedo * shading + specular, settings.seed, step, ranges)
+    return photo, {"albedo": albedo, "shading": shading, "specular": specular}
+
+
+def fitted(linear: Mapping[str, Tensor], resolution: int) -> dict[str, Tensor]:
+    """Renders averaged down to a resolution."""
+    found = dict(linear)
+    while next(iter(found.values())).shape[-1] > resolution:
+        found = {name: halved(image) for name, image in found.items()}
+    return found
+
+
+def missed(told: Tensor, truth: Tensor, edges: float) -> Tensor:
+    """Mean absolute error, and so many times that of the edges; a scalar."""
+    error = told - truth
+    return error.abs().mean() + edges * (error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean())
 
 
 def with_level(told: Mapping[str, Tensor], albedo: Tensor) -> dict[str, Tensor]:
@@ -127,16 +138,17 @@ def with_level(told: Mapping[str, Tensor], albedo: Tensor) -> dict[str, Tensor]:
     linear = {name: COMPONENT_TRANSFORMS[COMPONENTS[name].transform].from_generator(told[name]) for name in told}
     change = (level_of(albedo) - level_of(linear["albedo"])).exp()[:, None, None, None]
     return {
-        "albedo": _encoded("albedo", linear["albedo"] * change),
-        "shading": _encoded("shading", linear["shading"] / change),
+        "albedo": encoded("albedo", linear["albedo"] * change),
+        "shading": encoded("shading", linear["shading"] / change),
     }
 
 
-def _encoded(component: str, linear: Tensor) -> Tensor:
+def encoded(component: str, linear: Tensor) -> Tensor:
+    """T of a linear component: in its generator's range."""
     return COMPONENT_TRANSFORMS[COMPONENTS[component].transform].to_generator(linear)  # type: ignore[no-any-return]
 
 
-def _psnr(told: Tensor, truth: Tensor) -> Tensor:
+def psnr_of(told: Tensor, truth: Tensor) -> Tensor:
     """[B] in dB, of values in [-1, 1]."""
     error = ((told.clamp(-1.0, 1.0) - truth.clamp(-1.0, 1.0)) / 2.0).square().mean(dim=(1, 2, 3))
     return -10.0 * error.clamp_min(1e-10).log10()

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The training of a bank's seeing encoder (:mod:`join_engine.networks.seeing`) through its frozen generators.
+
+It sees what the plain U-Net sees (:func:`join_engine.training.unet.photographed`), with a camera's faults, and is
+judged by what the generators make of its codes and residual features: by the components, by the photo without faults
+that they make together, by the bank's discriminators, and by how much of it the codes alone do not say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..bank import Bank
+from ..errors import JoinError
+from ..inversion.codebook import Whitening
+from ..networks.seeing import Seeing, SeeingConfig, Sight
+from ..networks.stylegan2 import generate
+from ..renders.compose import ComponentSets, photograph
+from ..renders.photo_augment import PhotoRanges
+from .gan.losses import generator_loss
+from .learner import Learner
+from .unet import UNetSettings, encoded, fitted, missed, photographed, psnr_of, with_level
+
+_VALIDATED = 32  # samples at a time
+_CELLS = 8  # a side, in which masks and errors are compared
+
+
+@dataclass(frozen=True)
+class SeeingSettings(UNetSettings):
+    """How to train it.
+
+    Attributes:
+        photo: weight of the photo that the components make, sRGB-encoded.
+        adversarial: weight of the frozen discriminators' logistic loss, of one component in each step by turns.
+        codes: weight of the components that the codes alone make, of one component in each step by turns: what they can
+            say they shall say, as only codes can be edited.
+        residual: weight of the mean square of mask · Δf, summed over the resolutions of all components.
+        area: weight of the masks' mean.
+        normal: weight of the codes' squared Mahalanobis distance per dimension, summed over the components.
+    """
+
+    lr: float = 1e-3
+    photo: float = 1.0
+    adversarial: float = 0.005
+    codes: float = 0.3
+    residual: float = 1e-3
+    area: float = 0.01
+    normal: float = 1e-3
+
+
+class SeeingLearner(Learner):
+    """See the module.
+
+    Args:
+        bank: with the generators, and discriminators where their loss counts.
+        config: the network's architecture.
+        settings: how to train.
+        ranges: what the camera does beside metering.
+        kimg: thousand images over which the learning rate sinks.
+
+    Raises:
+        JoinError: ``discriminator_missing``.
+    """
+
+    longest_gradient = 1.0
+    settings: SeeingSettings
+    network: Seeing
+    average: Seeing
+
+    def __init__(
+        self, bank: Bank, config: SeeingConfig, settings: SeeingSettings, ranges: PhotoRanges, kimg: float
+    ) -> None:
+        torch.manual_seed(settings.seed)
+        self._parts = {name: bank.components[name] for name in config.components}
+        super().__init__(Seeing(config), settings, next(iter(self._parts.values())).w_avg.device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
+        for part in self._parts.values():
+            if settings.adversarial and part.discriminator is None:
+                message = f"The bank has no discriminator of '{part.name}'."
+                raise JoinError("discriminator_missing", message, "Take another bank, or --adversarial 0.")
+            part.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
+        self._model = bank.forward_model
+        self._whitenings = {name: Whitening(part.sample_codes()) for name, part in self._parts.items()}
+        self.ranges = ranges
+        self.kimg = kimg
+
+    def loss(self, data: ComponentSets) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one batch."""
+        settings, config = self.settings, self.network.config
+        self.anneal(self.kimg)
+        photo, linear = photographed(data, settings, self.ranges, self.steps, config.resolution)
+        truth = {name: encoded(name, linear[name]).to(self.device) for name in config.components}
+        with self.precision():
+            sights = self.network(photo.to(self.device).contiguous(memory_format=torch.channels_last))
+        made = {name: self._made(name, sight) for name, sight in sights.items()}
+        report = {name: missed(output, truth[name], settings.edges) for name, output in made.items()}
+        weights = {"specular": settings.specular}
+        total = torch.stack([weights.get(name, 1.0) * error for name, error in report.items()]).sum()
+        parts = {
+            "photo": (self._photo(made) - self._photo(truth)).abs().mean(),
+            "normal": self._normal(sights),
+        }
+        residuals = [residual for sight in sights.values() for residual in sight.residuals.values()]
+        if residuals:
+            parts["residual"] = torch.stack([one.added.square().mean() for one in residuals]).sum()
+            parts["area"] = torch.stack([one.mask.mean() for one in residuals]).mean()
+        if residuals and settings.codes:
+            parts["codes"] = self._codes(sights, truth)
+        if settings.adversarial:
+            parts["adversarial"] = self._adversarial(made)
+        for name, value in parts.items():
+            total = total + getattr(settings, name) * value
+        return total, {name: value.detach() for name, value in {**report, **parts}.items()}
+
+    @torch.no_grad()
+    def validate(self, data: ComponentSets) -> dict[str, float]:
+        """Of the averaged network on renders as they are, all PSNR in dB.
+
+        Each component in the generators' range; with the true level of the albedo told (``albedo_told``,
+        ``shading_told``); the sRGB-encoded photo that they make (``photo``); ``codes_photo`` and the components'
+        ``codes_…`` without the residuals. ``mask_…``: correlation, over cells of an eighth of the picture's side, of a
+        component's mean mask with the mean error of what its codes make alone, and ``area_…`` the masks' mean.
+        """
+        rows: dict[str, list[Tensor]] = {}
+        self.average.eval()
+        masks: dict[str, list[tuple[Tensor, Tensor]]] = {}
+        for indices in torch.arange(len(data)).split(_VALIDATED):
+            linear = fitted(data.linear(data.batch(indices)), self.average.config.resolution)
+            truth = {name: encoded(name, linear[name]).to(self.device) for name in self._parts}
+            photo = photograph(data.model.compose(linear)).to(self.device)
+            sights = self.average(photo)
+            made = {name: self._made(name, sight) for name, sight in sights.items()}
+            alone = {name: self._made(name, sight._replace(residuals={})) for name, sight in sights.items()}
+            for prefix, outputs in (("", made), ("codes_", alone)):
+                found = {name: psnr_of(output, truth[name]) for name, output in outputs.items()}
+                found["photo"] = psnr_of(self._photo(outputs) * 2.0 - 1.0, photo * 2.0 - 1.0)
+                for name, values in found.items():
+                    rows.setdefault(f"{prefix}{name}", []).append(values)
+            for name, output in with_level(made, linear["albedo"].to(self.device)).items():
+                rows.setdefault(f"{name}_told", []).append(psnr_of(output, truth[name]))
+            for name, sight in sights.items():
+                if self.average.config.masks and sight.residuals:
+                    masks.setdefault(name, []).append((_mean_mask(sight), _celled((alone[name] - truth[name]).abs())))
+        scores = {"samples": float(len(data)), **{name: float(torch.cat(found).mean()) for name, found in rows.items()}}
+        for name, pairs in masks.items():
+            mask, error = (torch.cat(values).flatten() for values in zip(*pairs, strict=True))
+            scores[f"mask_{name}"] = float(torch.corrcoef(torch.stack([mask, error]))[0, 1].nan_to_num())
+            scores[f"area_{name}"] = float(mask.mean())
+        return scores
+
+    def _made(self, name: str, sight: Sight) -> Tensor:
+        part, dtype = self._parts[name], torch.bfloat16 if self.settings.bf16 else torch.float32
+        return generate(part.generator, part.w_avg + sight.offsets, dtype, sight.residuals).float()
+
+    def _photo(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        """What components in the generators' range make, sRGB-encoded and cut off at white."""
+        linear = {name: part.transform.from_generator(outputs[name]) for name, part in self._parts.items()}
+        return self._model.render(linear).clip(0.0, 1.0)  # type: ignore[no-any-return]
+
+    def _normal(self, sights: Mapping[str, Sight]) -> Tensor:
+        whitened = [
+            self._whitenings[name].whiten(self._parts[name].w_avg + sight.offsets) for name, sight in sights.items()
+        ]
+        return torch.stack([codes.square().mean() for codes in whitened]).sum()
+
+    def _codes(self, sights: Mapping[str, Sight], truth: Mapping[str, Tensor]) -> Tensor:
+        name = self._turn()
+        alone = self._made(name, sights[name]._replace(residuals={}))
+        return missed(alone, truth[name], self.settings.edges) * len(self._parts)
+
+    def _turn(self) -> str:
+        """The component whose turn it is in this step."""
+        return list(self._parts)[self.steps % len(self._parts)]
+
+    def _adversarial(self, made: Mapping[str, Tensor]) -> Tensor:
+        name = self._turn()
+        discriminator = self._parts[name].discriminator
+        assert discriminator is not None
+        dtype = torch.bfloat16 if self.settings.bf16 else torch.float32
+        return generator_loss(discriminator(made[name], dtype))
+
+
+def _mean_mask(sight: Sight) -> Tensor:
+    return torch.stack([_celled(residual.mask) for residual in sight.residuals.values()]).mean(dim=0)
+
+
+def _celled(maps: Tensor) -> Tensor:
+    """[B, C, H, W] → means of cells, [B, 1, 8, 8]."""
+    return functional.adaptive_avg_pool2d(maps, _CELLS).mean(dim=1, keepdim=True)
