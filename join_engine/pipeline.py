@@ -35,7 +35,7 @@ from .inversion.progress import Monitor
 from .inversion.state import InversionState
 from .layers.albedo_level import albedo_levels
 from .layers.caution import caution
-from .layers.decomposition import Decomposition
+from .layers.decomposition import Decomposition, Features
 from .layers.detail import add_detail, detail_for
 from .layers.split import split
 from .layers.strips import Strips, rows_of
@@ -416,6 +416,15 @@ def _decomposition(
     seconds: dict[str, float],
 ) -> Decomposition:
     codes = {name: w[index].cpu().numpy().astype(np.float32) for name, w in state.latents.items()}
+    features = {
+        name: Features(
+            codes[name],
+            {side: one.delta[index].cpu().numpy().astype(np.float32) for side, one in residuals.items()},
+            {side: one.mask[index].cpu().numpy().astype(np.float32) for side, one in residuals.items()},
+        )
+        for name, residuals in state.residuals.items()
+        if residuals
+    }
     tuned = {
         f"{component}.{name}": weight.detach().cpu().numpy()
         for component, generator in (state.tuned[index].items() if state.tuned else ())
@@ -423,5 +432,14 @@ def _decomposition(
         if weight.requires_grad
     }
     return Decomposition(
-        layers, codes, bank.forward_model.name, bank.header.name, bank.sha256, settings, metrics, seconds, tuned
+        layers,
+        codes,
+        bank.forward_model.name,
+        bank.header.name,
+        bank.sha256,
+        settings,
+        metrics,
+        seconds,
+        tuned,
+        features,
     )

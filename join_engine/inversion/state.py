@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..bank import Bank
+from ..networks.residuals import Residuals
 from ..networks.stylegan2 import Generator, generate
 from .codebook import CodeBook
 
@@ -25,6 +26,8 @@ class InversionState:
         latents: per component [B, L, w_dim]; L is 1 in W space and the generator's ``num_ws`` in W+.
         loss: [B], of ``latents``; infinite before the first evaluation.
         codebook: sampled codes of the bank.
+        residuals: what the features of each component's generator get beside what its codes make of them, of all items;
+            empty where the codes are all that there is.
         saturated: [B, 3, R, R] booleans: where the target is white and its true brightness unknown.
         seed: of everything random.
         dtype: precision of the convolutions while codes are searched for; None for that of the codes, in
@@ -39,6 +42,7 @@ class InversionState:
     latents: dict[str, Tensor]
     loss: Tensor
     codebook: CodeBook
+    residuals: dict[str, Residuals] = field(default_factory=dict)
     saturated: Tensor | None = None
     seed: int = 0
     mirrored: bool = False
@@ -62,7 +66,7 @@ class InversionState:
             name: bank.components[name].w_avg.expand(batch, 1, -1).clone() for name in bank.forward_model.components
         }
         loss = target.new_full((batch,), torch.inf)
-        return cls(bank, target, latents, loss, codebook or CodeBook(bank), saturated, seed)
+        return cls(bank, target, latents, loss, codebook or CodeBook(bank), {}, saturated, seed)
 
     def take(self, items: Tensor) -> None:
         """Go on with these items (indices [B′]; repeats are allowed)."""
@@ -70,11 +74,15 @@ class InversionState:
         self.saturated = None if self.saturated is None else self.saturated[items]
         self.loss = self.loss[items]
         self.latents = {name: w[items] for name, w in self.latents.items()}
+        self.residuals = {
+            name: {side: residual[items] for side, residual in residuals.items()}
+            for name, residuals in self.residuals.items()
+        }
         self.tuned = None if self.tuned is None else [self.tuned[item] for item in items.tolist()]
 
     def copy(self) -> InversionState:
         """Another state that begins here."""
-        return replace(self, latents=dict(self.latents), seconds=dict(self.seconds))
+        return replace(self, latents=dict(self.latents), residuals=dict(self.residuals), seconds=dict(self.seconds))
 
     def settle(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Outputs of all items, [B, 3, R, R] each → of those that stand for images as they are.
@@ -93,20 +101,29 @@ class InversionState:
         return alone
 
     def synthesize(
-        self, latents: Mapping[str, Tensor] | None = None, dtype: torch.dtype | None = None
+        self,
+        latents: Mapping[str, Tensor] | None = None,
+        dtype: torch.dtype | None = None,
+        residuals: Mapping[str, Residuals] | None = None,
     ) -> dict[str, Tensor]:
-        """Generators' outputs G_i(w_i) of Eq. 2 for the given codes (default: the state's), with fixed noise.
+        """Generators' outputs G_i(w_i) of Eq. 2 for the given codes and residuals (default: the state's), with fixed
+        noise.
 
         Per component [B, L, w_dim] → [B, 3, R, R] in the generator's range. ``dtype`` is that of the convolutions
         (None: of the codes).
         """
-        outputs = {}
+        outputs, residuals = {}, self.residuals if residuals is None else residuals
         for name, w in (self.latents if latents is None else latents).items():
+            hooks = residuals.get(name, {})
             if self.tuned is None:
-                outputs[name] = generate(self.bank.components[name].generator, w, dtype)
+                outputs[name] = generate(self.bank.components[name].generator, w, dtype, hooks)
             else:
-                parts = zip(self.tuned, w.split(1), strict=True)
-                outputs[name] = torch.cat([generate(generators[name], code, dtype) for generators, code in parts])
+                made = []
+                for item, generators in enumerate(self.tuned):
+                    own = slice(item, item + 1)
+                    mine = {side: residual[own] for side, residual in hooks.items()}
+                    made.append(generate(generators[name], w[own], dtype, mine))
+                outputs[name] = torch.cat(made)
         return outputs
 
     def decode(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

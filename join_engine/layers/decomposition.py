@@ -21,8 +21,33 @@ from ..untrusted import read_json
 from .strips import Layers, rows_of, size_of
 
 FORMAT = "join-decomposition"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+# Of files without features, which are as they were before there were any.
+_PLAIN_VERSION = 1
 _DAMAGED_HINT = "Decompose the image again."
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the features of one component's generator get beside what its codes make of them
+    (:mod:`join_engine.networks.residuals`).
+
+    Attributes:
+        anchor: the codes that they were found for, float32 [L, w_dim]; edits move the codes and leave this.
+        deltas: by resolution r, Δf, float32 [C, r, r].
+        masks: of the same resolutions, float32 [1, r, r] in [0, 1].
+    """
+
+    anchor: np.ndarray
+    deltas: Mapping[int, np.ndarray]
+    masks: Mapping[int, np.ndarray]
+
+    def named(self, component: str) -> dict[str, np.ndarray]:
+        """All of it by its names in a file."""
+        found = {f"anchor.{component}": self.anchor}
+        for kind, arrays in (("delta", self.deltas), ("mask", self.masks)):
+            found |= {f"{kind}.{component}.{side}": array for side, array in arrays.items()}
+        return found
 
 
 @dataclass(frozen=True)
@@ -33,6 +58,7 @@ class Decomposition:
         layers: per component, scene-linear Rec.709 float32 [H, W, 3], at the image's own size; of a large image a
             :class:`join_engine.layers.strips.Strips`.
         codes: per component, latent codes float32 [L, w_dim]: L is 1 (W) or one per layer (W+).
+        features: of the components whose generators get more than codes; empty where there are none.
         tuned: changed weights of the generators, as "component.parameter"; empty where the bank's own were used.
         forward_model: name of f, which makes the image of the layers.
         bank_name, bank_sha256: the bank that the codes belong to.
@@ -50,6 +76,7 @@ class Decomposition:
     metrics: Mapping[str, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     tuned: Mapping[str, np.ndarray] = field(default_factory=dict)
+    features: Mapping[str, Features] = field(default_factory=dict)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -90,9 +117,12 @@ def decomposition_writer(path: str | Path, decomposition: Decomposition) -> Iter
     Atomic. Raises JoinError ``output_unwritable``."""
     small = {f"code.{name}": _plain(code) for name, code in decomposition.codes.items()}
     small |= {f"tuned.{name}": _plain(weight) for name, weight in decomposition.tuned.items()}
+    for name, features in decomposition.features.items():
+        small |= {key: _plain(array) for key, array in features.named(name).items()}
     height, width = decomposition.size
     shapes = {f"layer.{name}": (height, width, 3) for name in decomposition.layers}
-    header = {"format": FORMAT, "version": FORMAT_VERSION, **decomposition.summary()}
+    version = FORMAT_VERSION if decomposition.features else _PLAIN_VERSION
+    header = {"format": FORMAT, "version": version, **decomposition.summary()}
     contents: dict[str, Any] = {"__metadata__": {"join": json.dumps(header)}}
     places, end = {}, 0
     for name, shape in [*shapes.items(), *((name, array.shape) for name, array in small.items())]:
@@ -145,6 +175,7 @@ def load_decomposition(path: str | Path) -> Decomposition:
             metrics=_numbers(header, "metrics"),
             seconds=_numbers(header, "seconds"),
             tuned=_named(tensors, "tuned."),
+            features=_features(tensors),
         )
     except KeyError as error:
         raise _broken(path, f"its header lacks {error}") from error
@@ -186,6 +217,28 @@ def _named(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarr
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
+def _features(tensors: Mapping[str, np.ndarray]) -> dict[str, Features]:
+    """Raises KeyError or ValueError for parts that do not belong together."""
+    anchors = _named(tensors, "anchor.")
+    parts: dict[str, dict[str, dict[int, np.ndarray]]] = {"delta": {}, "mask": {}}
+    for kind, found in parts.items():
+        for name, array in _named(tensors, f"{kind}.").items():
+            component, _, side = name.rpartition(".")
+            if component not in anchors or not side.isascii() or not side.isdigit():
+                raise ValueError(f"its features '{name[:80]}' belong to nothing")
+            found.setdefault(component, {})[int(side[:9])] = array
+    features = {}
+    for name, anchor in anchors.items():
+        deltas, masks = parts["delta"].get(name, {}), parts["mask"].get(name, {})
+        if set(deltas) != set(masks):
+            raise ValueError(f"its features of '{name[:80]}' have not a mask each")
+        for size, mask in masks.items():
+            if mask.shape != (1, size, size) or not ((mask >= 0.0) & (mask <= 1.0)).all():
+                raise ValueError(f"its features of '{name[:80]}' have masks that are none")
+        features[name] = Features(anchor, deltas, masks)
+    return features
+
+
 def _check(path: Path, decomposition: Decomposition) -> None:
     edits = decomposition.settings.get("edits", [])
     if not isinstance(edits, list) or not all(isinstance(edit, dict) for edit in edits):
@@ -197,8 +250,12 @@ def _check(path: Path, decomposition: Decomposition) -> None:
     if len(shapes) != 1 or len(shape := next(iter(shapes))) != 3 or shape[2] != 3 or 0 in shape:
         raise _broken(path, "its layers are not images of one size")
     everything = [*decomposition.layers.values(), *decomposition.codes.values(), *decomposition.tuned.values()]
+    for name, features in decomposition.features.items():
+        everything += features.named(name).values()
     if not all(array.dtype == np.float32 and np.isfinite(array).all() for array in everything):
         raise _broken(path, "it holds values that are not finite float32 numbers")
+    if not set(decomposition.features) <= components:
+        raise _broken(path, "it holds features of components that it has not got")
     if any(code.ndim != 2 for code in decomposition.codes.values()):
         raise _broken(path, "its codes are not lists of codes")
 

@@ -2,7 +2,8 @@
 """Relighting one decomposition again and again: what does not change between two moves of a slider is kept.
 
 The edited component gets another code; every other component stays the same to the bit. A layer that holds detail
-keeps it: it changes by the same factor as its generator's output.
+keeps it: it changes by the same factor as its generator's output. Where a decomposition has residual features, codes
+move and the features stay, as far as their masks say (:func:`join_engine.networks.residuals.moved`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ..errors import JoinError
 from ..images.frame import Frame
 from ..layers.decomposition import Decomposition
 from ..layers.detail import keep_detail
+from ..networks.residuals import Residual, moved
 from ..networks.stylegan2 import Generator, generate
 from .directions import Direction, Directions, direction_name
 
@@ -202,7 +204,14 @@ class Relighter:
     def _synthesize(self, component: str, codes: np.ndarray) -> Tensor:
         """Codes [L, w_dim] → generator output [1, 3, R, R]."""
         generator = self._generator(component)
-        return generate(generator, torch.from_numpy(np.ascontiguousarray(codes)).to(generator.w_avg)[None])
+        features = self.decomposition.features.get(component)
+        if features is None:
+            return generate(generator, _like(codes, generator.w_avg))
+        residuals = {
+            side: Residual(_like(delta, generator.w_avg), _like(features.masks[side], generator.w_avg))
+            for side, delta in features.deltas.items()
+        }
+        return moved(generator, _like(features.anchor, generator.w_avg), _like(codes, generator.w_avg), residuals)
 
     def _directions_of(self, component: str) -> Directions:
         if component not in self._directions:
@@ -230,6 +239,11 @@ class Relighter:
         return generator
 
 
+def _like(array: np.ndarray, tensor: Tensor) -> Tensor:
+    """As the one item of a batch, where ``tensor`` is."""
+    return torch.from_numpy(np.ascontiguousarray(array)).to(tensor)[None]
+
+
 def _check_fits(decomposition: Decomposition, bank: Bank) -> None:
     """A file may name a bank and hold what that bank cannot take. Raises JoinError ``decomposition_broken``."""
     shapes: dict[str, tuple[int, ...]] = {}
@@ -240,6 +254,13 @@ def _check_fits(decomposition: Decomposition, bank: Bank) -> None:
         config = bank.components[name].generator.config if name in bank.components else None
         if config is None or code.shape not in ((1, config.w_dim), (config.num_ws, config.w_dim)):
             raise _unfit(f"The codes of '{name}' are not those of the bank '{decomposition.bank_name}'.")
+    for name, features in decomposition.features.items():
+        config = bank.components[name].generator.config
+        fits = features.anchor.shape in ((1, config.w_dim), (config.num_ws, config.w_dim))
+        for side, delta in features.deltas.items():
+            fits = fits and side in config.block_resolutions and delta.shape == (config.width(side), side, side)
+        if not fits:
+            raise _unfit(f"The features of '{name}' are not those of the bank '{decomposition.bank_name}'.")
     for name, weight in decomposition.tuned.items():
         if name not in shapes or (shapes[name] or (1,)) != (weight.shape or (1,)):  # files know no single numbers
             raise _unfit(f"The weights '{name[:80]}' are not those of the bank '{decomposition.bank_name}'.")

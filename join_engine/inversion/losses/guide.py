@@ -26,14 +26,12 @@ class Guide:
     Args:
         weight: of the squared distance, pixel by pixel.
         quarters_weight: of that between the quarters' means.
-        bank: with encoders. One that was trained on mirrored or turned samples, too, looks at the image in all of these
-            ways, and what it sees on average counts.
-        target: [B, 3, R, R], sRGB-encoded.
+        seen: of each component [B, 3, R, R] in the generators' range, as :func:`encoders_see` tells it.
     """
 
-    def __init__(self, weight: float, quarters_weight: float, bank: Bank, target: Tensor) -> None:
+    def __init__(self, weight: float, quarters_weight: float, seen: Mapping[str, Tensor]) -> None:
         self._weights = weight, quarters_weight
-        self._seen = {name: _seen(bank, name, target) for name in bank.forward_model.components}
+        self._seen = dict(seen)
 
     def __call__(self, outputs: Mapping[str, Tensor]) -> Tensor:
         """Mean squared distances in the generators' range, weighted, and summed over the components.
@@ -56,6 +54,15 @@ class Guide:
 def _mean_square(offset: Tensor) -> Tensor:
     """[B, C, H, W] → [B]."""
     return offset.square().mean(dim=(1, 2, 3))
+
+
+def encoders_see(bank: Bank, target: Tensor) -> dict[str, Tensor]:
+    """What a bank's generators make of what its encoders see in sRGB-encoded images, all [B, 3, R, R].
+
+    An encoder that was trained on mirrored or turned samples, too, looks at the image in all of these ways, and what it
+    sees on average counts.
+    """
+    return {name: _seen(bank, name, target) for name in bank.forward_model.components}
 
 
 @torch.no_grad()

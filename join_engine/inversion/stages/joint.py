@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from ...bank import Bank
-from ..losses.guide import Guide
+from ...networks.residuals import Residual, Residuals
+from ..losses.guide import Guide, encoders_see
 from ..losses.knn import in_domain_loss
 from ..losses.reconstruction import features_lacking, reconstruction_loss
 from ..progress import Clock, Monitor, Progress
@@ -22,6 +23,41 @@ from ..state import InversionState
 Codes = dict[str, Tensor]
 
 _FINAL_DRAWS = 8
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a search is.
+
+    Attributes:
+        codes: of each component, [B, L, w_dim].
+        residuals: of the components that have any.
+    """
+
+    codes: Codes
+    residuals: dict[str, Residuals]
+
+    def copy(self) -> Point:
+        """The same, of which nothing is searched for."""
+        return Point(
+            {name: w.detach().clone() for name, w in self.codes.items()},
+            {
+                name: {side: Residual(one.delta.detach().clone(), one.mask) for side, one in residuals.items()}
+                for name, residuals in self.residuals.items()
+            },
+        )
+
+    @torch.no_grad()
+    def take(self, other: Point, items: Tensor) -> None:
+        """Take over where another search is, of the items [B] that are true."""
+        for name, w in other.codes.items():
+            self.codes[name] = torch.where(items[:, None, None], w, self.codes[name])
+        for name, residuals in other.residuals.items():
+            mine = self.residuals[name]
+            self.residuals[name] = {
+                side: Residual(torch.where(items[:, None, None, None], one.delta, mine[side].delta), one.mask)
+                for side, one in residuals.items()
+            }
 
 
 @register
@@ -82,12 +118,12 @@ class Joint(Stage):
         at each step the lowest loss is a matter of luck: there the last codes are kept, and their loss is that of
         several draws.
         """
-        variables, to_codes = self._variables(state)
-        codes = to_codes(variables)
+        variables, point_of = self._variables(state)
+        point = point_of()
         reconstruction = reconstruction_loss(self, state.bank, state.target, state.seed, dtype=state.dtype)
         prior = _Prior(self, state)  # draws the sampled codes now, so that the time left is told right
-        optimizer = torch.optim.Adam(list(variables.values()), lr=self.learning_rate)
-        best, best_loss = _copy(codes), torch.full_like(state.loss, torch.inf)
+        optimizer = torch.optim.Adam(variables, lr=self.learning_rate)
+        best, best_loss = point.copy(), torch.full_like(state.loss, torch.inf)
         clock = Clock(self.steps)
         for step in range(self.steps):
             if monitor.cancelled():
@@ -96,13 +132,15 @@ class Joint(Stage):
             optimizer.param_groups[0]["lr"] = self.learning_rate * ramped(
                 step / self.steps, self.ramp_up, self.ramp_down
             )
-            codes = to_codes(variables)
-            outputs = state.synthesize(codes, state.dtype)
-            loss = reconstruction(state.render(outputs)) + prior(codes, outputs)  # [B]
+            point = point_of()
+            outputs = state.synthesize(point.codes, state.dtype, point.residuals)
+            loss = reconstruction(state.render(outputs)) + prior(point, outputs)  # [B]
             if self.ensemble:
-                best = _copy(codes)
+                best = point.copy()
             else:
-                best_loss = _keep_best(codes, loss.detach(), best, best_loss)
+                better = loss.detach() < best_loss
+                best.take(point, better)
+                best_loss = torch.where(better, loss.detach(), best_loss)
             optimizer.zero_grad(set_to_none=True)
             loss.sum().backward()
             optimizer.step()
@@ -110,24 +148,37 @@ class Joint(Stage):
                 monitor.on_preview(step + 1, state.settle({name: output.detach() for name, output in outputs.items()}))
             mean_loss = float(loss.detach().mean())
             monitor.on_progress(Progress(self.kind, step + 1, self.steps, mean_loss, clock.left(step + 1)))
-        state.latents, state.loss = best, best_loss
+        state.latents, state.residuals, state.loss = best.codes, best.residuals, best_loss
         if self.ensemble:
             final = reconstruction_loss(self, state.bank, state.target, state.seed, _FINAL_DRAWS)
             with torch.no_grad():
                 outputs = state.synthesize()
                 state.loss = final(state.render(outputs)) + prior(best, outputs)
 
-    def _variables(self, state: InversionState) -> tuple[Codes, Callable[[Codes], Codes]]:
-        """Leaf tensors [B, L, w_dim] to optimise, and how they become codes."""
+    def _variables(self, state: InversionState) -> tuple[list[Tensor], Callable[[], Point]]:
+        """Leaf tensors to optimise, and what makes of them where the search is."""
         start = {}
         for name, w in state.latents.items():
             layers = state.bank.components[name].generator.num_ws if self.space == "w+" else w.shape[1]
             start[name] = w.detach().expand(-1, layers, -1)
         if self.space != "whitened":
-            return {name: w.clone().requires_grad_() for name, w in start.items()}, lambda variables: variables
+            plain = {name: w.clone().requires_grad_() for name, w in start.items()}
+            return list(plain.values()), lambda: Point(plain, state.residuals)
         whitenings = {name: state.codebook.whitening(name) for name in start}
-        variables = {name: whitenings[name].whiten(w).requires_grad_() for name, w in start.items()}
-        return variables, lambda us: {name: whitenings[name].color(u) for name, u in us.items()}
+        white = {name: whitenings[name].whiten(w).requires_grad_() for name, w in start.items()}
+
+        def point() -> Point:
+            return Point({name: whitenings[name].color(u) for name, u in white.items()}, state.residuals)
+
+        return list(white.values()), point
+
+    def _seen(self, state: InversionState) -> dict[str, Tensor] | None:
+        """What the guide keeps the components near, [B, 3, R, R] each; None where nothing has an idea of them."""
+        return encoders_see(state.bank, state.target) if state.bank.has_encoders else None
+
+    def _kept(self, state: InversionState) -> Callable[[Mapping[str, Residuals]], Tensor] | None:
+        """What residuals cost, [B]; None where they do not move."""
+        return None
 
 
 class _Prior:
@@ -142,14 +193,15 @@ class _Prior:
         names = state.latents if settings.knn_weight else ()
         self._knn = {name: knn(name, settings.neighbours).follow() for name in names}
         weights = settings.guide_weight, settings.guide_quarters_weight
-        guided = any(weights) and state.bank.has_encoders
-        self._guide = Guide(*weights, state.bank, state.target) if guided else None
+        seen = settings._seen(state) if any(weights) else None
+        self._guide = None if seen is None else Guide(*weights, seen)
+        self._kept = settings._kept(state)
 
-    def __call__(self, codes: Codes, outputs: Codes) -> Tensor:
-        """Codes [B, L, w_dim] of each component, and what the generators make of them → [B]."""
+    def __call__(self, point: Point, outputs: Codes) -> Tensor:
+        """Where the search is, and what the generators make of it → [B]."""
         settings, state = self._settings, self._state
         total = torch.zeros_like(state.loss)
-        for name, w in codes.items():
+        for name, w in point.codes.items():
             if settings.knn_weight:
                 total = total + settings.knn_weight * self._knn[name](w)
             if settings.in_domain_weight:
@@ -160,20 +212,7 @@ class _Prior:
                 total = total + settings.normal_weight * whitened.square().mean(dim=(1, 2))
         if self._guide is not None:
             total = total + self._guide(outputs)
-        return total
-
-
-def _copy(codes: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: w.detach().clone() for name, w in codes.items()}
-
-
-@torch.no_grad()
-def _keep_best(codes: dict[str, Tensor], loss: Tensor, best: dict[str, Tensor], best_loss: Tensor) -> Tensor:
-    """Take over the codes of the images that have improved into ``best``; returns the new best loss [B]."""
-    better = loss < best_loss
-    for name, w in codes.items():
-        best[name] = torch.where(better[:, None, None], w, best[name])
-    return torch.where(better, loss, best_loss)
+        return total if self._kept is None else total + self._kept(point.residuals)
 
 
 def ramped(progress: float, ramp_up: float = 0.05, ramp_down: float = 0.25) -> float:

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A start where the seeing encoder sees all components at once, with residual features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ...bank import Bank
+from ...errors import JoinError
+from ...images.orientation import Orientation
+from ...networks.residuals import Residuals
+from ...networks.seeing import Seeing
+from ...networks.stylegan2 import generate
+from ..progress import Monitor
+from ..stage import Stage, register
+from ..state import InversionState
+
+LACKING = "the bank has no seeing encoder"
+# It is trained on samples turned and mirrored in all these ways.
+_ORIENTATIONS = tuple(Orientation(flip, turns) for turns in range(4) for flip in (False, True))
+
+
+@register
+@dataclass(frozen=True)
+class SeeingStart(Stage):
+    """Start all components where the bank's seeing encoder sees them in the image: codes in W+ and residual features.
+
+    Not in the paper, whose encoders know nothing of each other and tell codes alone.
+    """
+
+    kind: ClassVar[str] = "seeing_start"
+    words: ClassVar[str] = "First guess"
+
+    def lacks(self, bank: Bank) -> str:
+        return LACKING if bank.seeing is None else ""
+
+    @torch.no_grad()
+    def run(self, state: InversionState, monitor: Monitor) -> None:
+        """Raises JoinError ``encoder_missing``."""
+        for name, (offsets, residuals) in seeing_of(state.bank)(state.target.clamp(0.0, 1.0)).items():
+            state.latents[name] = state.bank.components[name].w_avg + offsets
+            state.residuals[name] = residuals
+
+
+def seeing_of(bank: Bank) -> Seeing:
+    """The seeing encoder. Raises JoinError ``encoder_missing`` where a bank has none."""
+    if bank.seeing is None:
+        message = f"The bank '{bank.header.name}' has no seeing encoder."
+        raise JoinError("encoder_missing", message, "Choose another preset, or a bank with one.")
+    return bank.seeing
+
+
+@torch.no_grad()
+def seen_all_ways(bank: Bank, target: Tensor) -> dict[str, Tensor]:
+    """What the generators make of what the seeing encoder sees in sRGB-encoded images, whichever way up, on average;
+    all [B, 3, R, R], in the generators' range."""
+    total: dict[str, Tensor] = {}
+    for orientation in _ORIENTATIONS:
+        for name, (offsets, residuals) in seeing_of(bank)(orientation.of(target.clamp(0.0, 1.0))).items():
+            made = orientation.back(_made(bank, name, offsets, residuals)) / len(_ORIENTATIONS)
+            total[name] = total[name] + made if name in total else made
+    return total
+
+
+def _made(bank: Bank, name: str, offsets: Tensor, residuals: Residuals) -> Tensor:
+    part = bank.components[name]
+    return generate(part.generator, part.w_avg + offsets, hooks=residuals)
