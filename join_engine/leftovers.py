@@ -16,13 +16,14 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 STALE = 24 * 3600.0
 """Seconds after which what belongs to a process of another machine is taken for left behind, if nobody touched it."""
 
+_LOCK = ".lock"
 _OWNED = re.compile(r"([0-9a-f]{8})-([0-9]+)-([0-9]+)-")
 _swept: set[Path] = set()
 
@@ -76,6 +77,43 @@ def sweep(folder: Path, ending: str = ".tmp") -> None:
     _swept.add(key)
     for path in left_behind(folder, f".*{ending}"):
         remove(path)
+
+
+class InUse(Exception):
+    """Another process works in a folder; the text says which, and what to do if it does not any more."""
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Work in a folder that no other process works in so: a file with this process's name in it says that it is taken.
+
+    What processes of this machine that are gone left of such files is removed. Two that come at the same moment may
+    refuse each other, but never go on both.
+
+    Raises:
+        InUse: another process is there already.
+        OSError: the folder cannot be written to.
+    """
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    own = folder / temporary_name(_LOCK)
+    own.touch(exist_ok=False)
+    try:
+        for path in left_behind(folder, f".*{_LOCK}", stale=None):
+            remove(path)
+        for path in folder.glob(f".*{_LOCK}"):
+            found = _OWNED.search(path.name)
+            if found is None or f"{owner()}-" in path.name:
+                continue
+            here = found[1] == _machine()
+            where = f"process {found[2]}" if here else "a process of another machine"
+            raise InUse(where if here else f"{where} (if it has ended, remove '{path}')")
+        yield
+    finally:
+        remove(own)
+        if made:
+            with suppress(OSError):
+                folder.rmdir()  # nothing has come into it
 
 
 @cache

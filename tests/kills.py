@@ -122,7 +122,11 @@ def check_results(out: Path) -> dict[str, int]:
 
 
 def hidden(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.name.startswith(".")) if folder.is_dir() else []
+    return (
+        sorted(path.name for path in folder.iterdir() if path.name.startswith(".") and path.suffix != ".lock")
+        if folder.is_dir()
+        else []
+    )
 
 
 # --- the engine ---------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -124,7 +124,7 @@ def open_dataset(folder: Path, header: Mapping[str, Any]) -> None:
 def check_folder(folder: Path) -> None:
     """Raise UserError where no dataset can be rendered to: something else is there, or it cannot be written to."""
     if folder.is_dir():
-        names = {path.name for path in folder.iterdir() if not path.name.endswith(".partial")}
+        names = {path.name for path in folder.iterdir() if not path.name.endswith((".partial", ".lock"))}
         # Another job may be about to create it too, with the same contents.
         if names and "dataset.json" not in names:
             raise UserError(f"{folder} is not empty and holds no dataset.json: choose another --out.")
@@ -134,6 +134,21 @@ def check_folder(folder: Path) -> None:
             pass
     except OSError as error:
         raise _unwritable(folder, error) from error
+
+
+@contextmanager
+def dataset_of_ones_own(folder: Path) -> Iterator[None]:
+    """A dataset that no other run renders to meanwhile. Raises UserError."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(leftovers.alone_in(folder))
+        except leftovers.InUse as error:
+            raise UserError(
+                f"In {folder} {error} renders already: wait for its end, or choose another --out."
+            ) from error
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+        yield
 
 
 def nearest(folder: Path) -> Path:

@@ -52,14 +52,15 @@ def render(job: Job, how: How, report: Reporter, cluster: Cluster | None = None)
         elsewhere.extend(missing)
         return []
 
-    try:
-        local = report if cluster is None else Reporter()
-        Supervisor(job, this_command(), how.workers, how.limits(job), local).run(plan)
-        if cluster is not None:
-            cluster(settled, elsewhere, how, report)
-    finally:
-        report.close()
-    count = shards.write_manifest(job.out)
+    with shards.dataset_of_ones_own(job.out):
+        try:
+            local = report if cluster is None else Reporter()
+            Supervisor(job, this_command(), how.workers, how.limits(job), local).run(plan)
+            if cluster is not None:
+                cluster(settled, elsewhere, how, report)
+        finally:
+            report.close()
+        count = shards.write_manifest(job.out)
     report.end()
     return count
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from ..images.files import folder_of_ones_own
     from ..inversion.codebook import CodeBook
 
     bank = load_bank_named(options)
@@ -61,14 +62,15 @@ def run(options: argparse.Namespace) -> int:
     for problem in problems:
         complain(problem)
     folders: list[Path] = []
-    for path in images:
-        try:
-            folders.append(_decompose_one(path, folders, bank, codebook, options))
-        except JoinError as error:
-            complain(error)
-            status = BAD_INPUT
-        else:
-            print(folders[-1], flush=True)
+    with folder_of_ones_own(options.out) if images else nullcontext():
+        for path in images:
+            try:
+                folders.append(_decompose_one(path, folders, bank, codebook, options))
+            except JoinError as error:
+                complain(error)
+                status = BAD_INPUT
+            else:
+                print(folders[-1], flush=True)
     return status
 
 

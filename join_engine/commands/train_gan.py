@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,6 +90,7 @@ def run(options: argparse.Namespace) -> int:
     import torch
 
     from ..device import keep_freed_memory
+    from ..images.files import folder_of_ones_own
     from ..training.gan.distributed import join_group
 
     torch.set_flush_denormal(True)
@@ -97,7 +99,8 @@ def run(options: argparse.Namespace) -> int:
     problem: JoinError | None = None
     with join_group(best if options.device == "auto" else options.device) as (group, device):
         try:
-            _train(options, group, device)
+            with folder_of_ones_own(options.out) if group.leads else nullcontext():
+                _train(options, group, device)
         except JoinError as error:  # raised outside, where nobody waits for this process any more
             problem = error
     if problem is not None and group.leads:

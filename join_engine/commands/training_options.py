@@ -49,11 +49,14 @@ def pick(arguments: argparse.Namespace, kind: type) -> dict[str, Any]:
 
 def train(run: Run, options: argparse.Namespace, ranges: PhotoRanges | None = None) -> None:
     """Let a run, resumed where the options say so, go on until it is done or told to stop; ``ranges`` are what its
-    history says of the photographic augmentation. Raises JoinError."""
-    run.resume(options.resume)
-    if ranges is not None:
-        run.history[-1]["augmentation"] = ranges.to_dict()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, run.request_stop)
-    print(f"{len(run.data)} samples, {run.data.resolution}², from {run.learner.images} images on", flush=True)
-    run.train(options.kimg, options.minutes, options.save_every, options.validate_every)
+    history says of the photographic augmentation. Nobody else may train in its folder meanwhile. Raises JoinError."""
+    from ..images.files import folder_of_ones_own
+
+    with folder_of_ones_own(run.out):
+        run.resume(options.resume)
+        if ranges is not None:
+            run.history[-1]["augmentation"] = ranges.to_dict()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, run.request_stop)
+        print(f"{len(run.data)} samples, {run.data.resolution}², from {run.learner.images} images on", flush=True)
+        run.train(options.kimg, options.minutes, options.save_every, options.validate_every)

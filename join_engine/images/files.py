@@ -18,7 +18,7 @@ import numpy as np
 from ..color import COMPONENT_TRANSFORMS
 from ..components import COMPONENTS
 from ..errors import JoinError
-from ..leftovers import sweep, temporary_name
+from ..leftovers import InUse, alone_in, sweep, temporary_name
 from ..names import IMAGE_SUFFIXES, Listing, is_file, is_folder, list_folder
 from .announced import EXR, PNG, check_exr, check_png, load_npy
 from .exr import read_exr
@@ -391,6 +391,24 @@ def atomically(path: str | Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def folder_of_ones_own(folder: Path) -> Iterator[None]:
+    """A folder in which no other process of ours works meanwhile: :func:`join_engine.leftovers.alone_in`.
+
+    Raises:
+        JoinError: ``folder_in_use``, ``output_unwritable``.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(alone_in(folder))
+        except InUse as error:
+            text = f"In '{folder}' {error} is at work already."
+            raise JoinError("folder_in_use", text, "Wait for its end, or choose another folder.") from error
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        yield
 
 
 def unwritable(path: Path, error: OSError) -> JoinError:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -20,6 +21,7 @@ from dataset_tools.description.scene import Scene
 from dataset_tools.specs import describe
 from dataset_tools.specs.relighting import spread
 from dataset_tools.storage import passes, shards
+from join_engine import leftovers
 
 pytestmark = pytest.mark.skipif(
     not all(importlib.util.find_spec(name) for name in ("bpy", "OpenEXR")), reason="needs the bpy and OpenEXR packages"
@@ -136,6 +138,13 @@ def test_a_killed_run_resumes_to_the_same_bytes(rendered: Path, tmp_path: Path) 
     assert _tars(folder) == whole
     manifest = [json.loads(line) for line in (folder / "manifest.jsonl").read_text("utf-8").splitlines()]
     assert len(manifest) == 4
+
+
+def test_two_runs_do_not_render_to_one_folder(tmp_path: Path) -> None:
+    with leftovers.alone_in(tmp_path / "data"):
+        result = _render(tmp_path / "data")
+        assert result.returncode == 1 and f"process {os.getpid()} renders already: wait" in result.stderr
+        assert [path.suffix for path in (tmp_path / "data").iterdir()] == [".lock"]
 
 
 def test_two_workers_write_the_same_bytes(rendered: Path, tmp_path: Path) -> None:

@@ -10,9 +10,13 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from join_engine import leftovers
+from join_engine.commands.main import main
 from join_engine.names import LONGEST, is_file, is_folder, is_hidden, list_folder, safe_name, same_name
+
+from .fake_packs import write_pack
 
 WANTED = {
     # The two that wrote outside their folder, and their neighbours.
@@ -125,3 +129,73 @@ def test_a_process_that_nobody_has_waited_for_is_dead(tmp_path: Path) -> None:
         while Path(f"/proc/{process.pid}/stat").exists() and " Z " not in Path(f"/proc/{process.pid}/stat").read_text():
             pass
         assert leftovers.is_left_behind(tmp_path / f".join-{owner}-abcd.tmp")
+
+
+def holding(folder: Path) -> subprocess.Popen[str]:
+    """A process that works alone in a folder until its stdin is closed."""
+    program = (
+        "import sys, pathlib, join_engine.leftovers as l\n"
+        "with l.alone_in(pathlib.Path(sys.argv[1])):\n  print(1, flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stdout.readline()
+    return process
+
+
+def test_two_do_not_work_in_one_folder(tmp_path: Path) -> None:
+    with holding(tmp_path) as other:
+        with pytest.raises(leftovers.InUse, match=f"process {other.pid}"), leftovers.alone_in(tmp_path):
+            pass
+        with leftovers.alone_in(tmp_path / "beside"):
+            pass
+    with leftovers.alone_in(tmp_path):  # it has ended
+        assert len(list(tmp_path.glob(".*.lock"))) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_killed_one_leaves_no_folder_taken(tmp_path: Path) -> None:
+    with holding(tmp_path) as other:
+        other.kill()
+    assert list(tmp_path.glob(".*.lock"))
+    with leftovers.alone_in(tmp_path):
+        assert len(list(tmp_path.glob(".*.lock"))) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_another_machine_works_in_stays_taken(tmp_path: Path) -> None:
+    lock = tmp_path / f".join-{'0' * 8}-17-4-abcd.lock"
+    lock.touch()
+    os.utime(lock, (0, 0))
+    with (
+        pytest.raises(leftovers.InUse, match=f"another machine .*remove '.*{lock.name}'"),
+        leftovers.alone_in(tmp_path),
+    ):
+        pass
+    (tmp_path / "of somebody else.lock").touch()
+    (tmp_path / ".of somebody else.lock").touch()
+    lock.unlink()
+    with leftovers.alone_in(tmp_path):
+        pass
+
+
+def test_every_command_that_fills_a_folder_wants_it_alone(
+    tmp_path: Path, tiny_bank_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = tmp_path / "a.png"
+    Image.new("RGB", (32, 32), (90, 120, 30)).save(photo)
+    out = tmp_path / "out"
+    packs = write_pack(tmp_path / "pack.tar")
+    data = ["--data", str(packs), "--out", str(out), "--kimg", "0.001"]
+    commands = [
+        ["decompose", str(photo), "--bank", str(tiny_bank_path), "--preset", "draft", "--out", str(out)],
+        ["train-gan", *data, "--component", "albedo", "--channel-base", "64", "--channel-max", "8"],
+        ["train-trunk", *data],
+    ]
+    with holding(out) as other:
+        for command in commands:
+            assert main(command) == 2, command
+            told = capsys.readouterr().err
+            assert f"In '{out}' process {other.pid} is at work already." in told and "Wait for its end" in told
+        assert [path.suffix for path in out.iterdir()] == [".lock"]
