@@ -22,6 +22,7 @@ from .. import __version__
 from ..errors import JoinError
 from .channel import Channel, leave, read_messages, take_stdout
 from .engine import Engine
+from .parent import ends_with_its_parent
 
 PROTOCOL = 1
 TORCH_MISSING = 3  # exit status
@@ -38,7 +39,8 @@ def serve(device: str = "auto", threads: int | None = None) -> int:
     channel = Channel(take_stdout())
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
     try:
-        import torch
+        with ends_with_its_parent():
+            import torch
     except ImportError as error:
         problem = JoinError(
             "torch_missing",

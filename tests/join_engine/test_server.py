@@ -294,6 +294,30 @@ def test_a_process_that_nobody_reads_ends_all_the_same(request_for: dict[str, An
     client.close()
 
 
+STARTER = """
+import subprocess, sys, time
+print(subprocess.Popen([sys.executable, "-m", "join_engine", "serve"], stdin=subprocess.PIPE).pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("slow", ["import time; time.sleep(600)", "import ctypes; ctypes.PyDLL(None).sleep(600)"])
+def test_a_process_that_still_loads_torch_ends_with_its_parent(tmp_path: Path, slow: str) -> None:
+    (tmp_path / "torch.py").write_text(slow)  # the second keeps every other thread from running, as loading a library
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT)))}
+    command = [sys.executable, "-c", STARTER]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment) as parent:
+        assert parent.stdout is not None
+        stat = Path(f"/proc/{parent.stdout.readline().strip()}/stat")
+        time.sleep(3.0)  # it is in the midst of it
+        assert stat.exists() and parent.poll() is None
+        parent.kill()
+        begun = time.monotonic()
+        while stat.exists() and ") Z" not in stat.read_text():
+            assert time.monotonic() - begun < 5.0
+            time.sleep(0.02)
+
+
 def test_what_comes_before_the_end_of_stdin_is_answered() -> None:
     client = Client()
     client.receive()
