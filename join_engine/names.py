@@ -21,6 +21,8 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".hdr", ".webp", ".b
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f\ud800-\udfff<>:"/\\|?*\u2028\u2029]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(?=\s*(\.|$))", re.IGNORECASE)
 _TOLD = 5
+_LAST_NUMBER = re.compile(r"(?s)(.*?)([0-9]{1,18})([^0-9]*)$")
+_SHORTEST_SERIES = 3
 
 
 def safe_name(text: str, nothing: str = "image", longest: int = LONGEST) -> str:
@@ -69,6 +71,26 @@ class Listing:
     images: list[Path]
     others: list[str]
     hidden: int
+
+    @property
+    def series(self) -> str:
+        """A sentence where images are the numbered frames of one thing, with gaps or without; else empty."""
+        found: dict[tuple[str, str], dict[int, str]] = {}
+        for name in (path.name for path in self.images):
+            stem, dot, ending = name.rpartition(".")
+            if match := _LAST_NUMBER.match(stem):
+                before, number, after = match.groups()
+                found.setdefault((before, after + dot + ending), {}).setdefault(int(number), name)
+        told = []
+        for frames in found.values():
+            first, last = min(frames), max(frames)
+            if len(frames) >= _SHORTEST_SERIES and last - first < 2 * len(frames):
+                told.append(f"{frames[first]} to {frames[last]} ({len(frames)} images)")
+        if not told:
+            return ""
+        more = f" and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
+        words = "are a series" if len(told) == 1 else "are series"
+        return f"{', '.join(told[:_TOLD])}{more} {words}: each image is decomposed by itself."
 
     @property
     def passed_over(self) -> str:

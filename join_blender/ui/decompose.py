@@ -164,14 +164,16 @@ class JOIN_OT_decompose_folder(bpy.types.Operator):
         """Queue them all; in background mode wait for them."""
         _take_settings(self, context, ("preset", "seed", "bank", "device"))
         try:
-            jobs, passed_over = self._jobs()
+            jobs, found = self._jobs()
         except Failure as failure:
             running.refuse(failure)
             return report(self, failure)
         for job in jobs:
             running.add(job, None)
-        if passed_over:
-            self.report({"INFO"}, f"Passed over {passed_over}")
+        if found.passed_over:
+            self.report({"INFO"}, f"Passed over {found.passed_over}")
+        if found.series:
+            self.report({"INFO"}, found.series)
         if not bpy.app.background:
             return {"FINISHED"}
         failures = running.wait_for_all()
@@ -185,8 +187,8 @@ class JOIN_OT_decompose_folder(bpy.types.Operator):
         self.report({"INFO"}, f"{len(jobs) - finished} images were decomposed{before}")
         return {"FINISHED"}
 
-    def _jobs(self) -> tuple[list[Decomposition], str]:
-        """A job for each image, and what is passed over."""
+    def _jobs(self) -> tuple[list[Decomposition], names.Listing]:
+        """A job for each image, and what is in the folder."""
         folder = Path(bpy.path.abspath(self.directory))
         output = Path(bpy.path.abspath(self.output)) if self.output else folder / "layers"
         try:
@@ -210,7 +212,7 @@ class JOIN_OT_decompose_folder(bpy.types.Operator):
             )
             for path in found.images
         ]
-        return jobs, found.passed_over
+        return jobs, found
 
 
 class JOIN_OT_stop(bpy.types.Operator):

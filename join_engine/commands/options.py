@@ -141,6 +141,8 @@ def expand(names: Sequence[str], out: Path) -> tuple[list[Path], list[JoinError]
             images += found.images
             if found.passed_over:
                 say(f"{path}: passed over {found.passed_over}.")
+            if found.series:
+                say(f"{path}: {found.series}")
         except JoinError as error:
             problems.append(error)
     return images, problems

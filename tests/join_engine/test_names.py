@@ -93,6 +93,29 @@ def test_hidden_paths(path: str, hidden: bool) -> None:
     assert is_hidden(Path(path)) is hidden
 
 
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["shot.0001.exr", "shot.0002.exr", "shot.0003.exr"], "shot.0001.exr to shot.0003.exr (3 images) are a series"),
+        (["f8.png", "f9.png", "f10.png", "f11.png"], "f8.png to f11.png (4 images) are a series"),  # by their numbers
+        (["098.jpg", "099.jpg", "100.jpg"], "098.jpg to 100.jpg (3 images) are a series"),
+        (["a1_l.png", "a2_l.png", "a4_l.png", "a1_r.png"], "a1_l.png to a4_l.png (3 images) are a series"),  # a gap
+        (["a1.png", "a2.png", "a3.png", "b1.png", "b2.png", "b3.png"], "a1.png to a3.png (3 images), b1.png to b3.png"),
+        (["IMG_20180104_210434.png", "IMG_20180105_091814.png", "IMG_20180105_114506.png"], ""),
+        (["a1.png", "a2.png"], ""),
+        (["a1.png", "a2.jpg", "a3.png"], ""),
+        (["a.png", "b.png", "c.png"], ""),
+        (["9" * 60 + ".png", "1" * 60 + ".png", "3.png"], ""),
+    ],
+)
+def test_a_series_is_told(tmp_path: Path, names: list[str], told: str) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    found = list_folder(tmp_path).series
+    assert found.startswith(told) and bool(found) == bool(told)
+    assert not found or found.endswith(": each image is decomposed by itself.")
+
+
 def dead_process() -> str:
     """The owner's part of a name by a process that has ended."""
     command = [sys.executable, "-c", "from join_engine.leftovers import owner; print(owner())"]
