@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from ..bank import BankComponent
@@ -130,11 +130,18 @@ def _sefa_index(name: str) -> int | None:
     return int(number) if name.startswith(SEFA) and number.isascii() and number.isdigit() else None
 
 
-def style_weights(generator: nn.Module) -> Tensor:
-    """Weights of all affine layers w → styles of a generator, one below the other: [ΣC, w_dim]."""
-    weights = [weight for name, weight in generator.named_parameters() if name.endswith(".affine.weight")]
-    if not weights:
-        raise ValueError("the generator has no affine layers")
+def style_weights(generator: Generator) -> Tensor:
+    """Weights of the affine layers w → styles that SeFa is about, one below the other: [ΣC, w_dim].
+
+    They are those of all convolutions and of the last RGB output, as in the published method: the outputs of the blocks
+    before are left behind by what follows.
+    """
+    last = generator.synthesis.block_resolutions[-1]
+    weights = [
+        weight
+        for name, weight in generator.named_parameters()
+        if name.endswith(".affine.weight") and (".torgb." not in name or f".b{last}." in name)
+    ]
     return torch.cat([weight.detach() for weight in weights])
 
 

@@ -50,6 +50,15 @@ def test_each_transformation_is_drawn_with_its_probability() -> None:
         assert recolored == pytest.approx(1 - (1 - p) ** 4 * (1 - p / 2), abs=0.03)
 
 
+def test_the_fractional_shift_is_of_the_image_as_it_is_shown() -> None:
+    drawn = draw_augmentation(6000, 3, 64, 1.0)
+    shown = drawn.warps.inverse()  # from source to output
+    shifts, scales = shown[:, :2, 2], torch.linalg.det(shown[:, :2, :2])
+    order = scales.argsort()
+    for part in (order[:2000], order[2000:4000], order[4000:]):  # however large the image became
+        assert shifts[part].std(dim=0).tolist() == pytest.approx([0.25, 0.25], rel=0.06)
+
+
 def test_moves_of_pixels_are_exact() -> None:
     images = torch.randn(8, 6, 8, 8)
     moves = plain(8, 2)

@@ -8,6 +8,7 @@ import math
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -282,6 +283,21 @@ def test_schedule() -> None:
     assert ramped(0.05) == ramped(0.75) == 1.0
     assert math.isclose(ramped(0.875), 0.5)
     assert ramped(1.0) == 0.0
+
+
+@pytest.mark.parametrize("steps", [1, 2, 15])
+def test_every_step_moves_the_codes(tiny_bank: Bank, own_targets: torch.Tensor, steps: int) -> None:
+    rates: list[float] = []
+    step = torch.optim.Adam.step
+
+    def noted(self: torch.optim.Adam, *words: Any) -> Any:
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *words)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.Adam, "step", noted)
+        invert(tiny_bank, own_targets[:1], Preset("x", (MeanStart(), Joint(steps=steps, learning_rate=0.1))))
+    assert len(rates) == steps and min(rates) > 0
 
 
 @pytest.mark.parametrize("name", PRESETS)

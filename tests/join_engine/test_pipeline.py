@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
+from torch import Tensor
 
 from join_engine.bank import Bank
 from join_engine.color import srgb_encode
@@ -278,6 +280,28 @@ def test_sefa_equals_the_singular_vectors(tiny_bank: Bank) -> None:
         (directions.double() * right).sum(dim=1).abs(), torch.ones(16, dtype=torch.float64), atol=1e-4
     )
     assert (directions.gather(1, directions.abs().argmax(dim=1, keepdim=True)) > 0).all()
+
+
+def test_sefa_is_about_the_convolutions_and_the_last_output(tiny_bank: Bank) -> None:
+    generator = copy.deepcopy(tiny_bank.components["shading"].generator)
+    synthesis, before = generator.synthesis, sefa_directions(style_weights(generator))[0]
+    first, last = synthesis.block_resolutions[0], synthesis.block_resolutions[-1]
+
+    def after(layer: str) -> Tensor:
+        weight = synthesis.get_submodule(layer).affine.weight
+        with torch.no_grad():
+            kept = weight.clone()
+            weight.copy_(torch.randn_like(weight))
+        directions = sefa_directions(style_weights(generator))[0]
+        with torch.no_grad():
+            weight.copy_(kept)
+        return directions
+
+    torch.manual_seed(0)
+    assert torch.equal(after(f"b{first}.torgb"), before)
+    assert not torch.equal(after(f"b{first}.conv1"), before)
+    assert not torch.equal(after(f"b{last}.conv0"), before)
+    assert not torch.equal(after(f"b{last}.torgb"), before)
 
 
 def test_relighting_leaves_the_albedo_alone(tiny_bank: Bank, decomposition: Decomposition, tmp_path: Path) -> None:

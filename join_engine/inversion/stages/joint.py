@@ -129,9 +129,9 @@ class Joint(Stage):
             if monitor.cancelled():
                 state.cancelled = True
                 break
-            optimizer.param_groups[0]["lr"] = self.learning_rate * ramped(
-                step / self.steps, self.ramp_up, self.ramp_down
-            )
+            # In the middle of the step: at its ends the first and the last one would move nothing.
+            progress = (step + 0.5) / self.steps
+            optimizer.param_groups[0]["lr"] = self.learning_rate * ramped(progress, self.ramp_up, self.ramp_down)
             point = point_of()
             outputs = state.synthesize(point.codes, state.dtype, point.residuals)
             loss = reconstruction(state.render(outputs)) + prior(point, outputs)  # [B]

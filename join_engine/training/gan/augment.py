@@ -83,16 +83,17 @@ def draw_augmentation(count: int, channels: int, resolution: int, p: float) -> A
         _only(draw.chosen(), _shift(draw.integer(2 * reach + 1) - reach, draw.integer(2 * reach + 1) - reach)) @ moves
     )
 
+    # From output to source: what is done to the image later is undone first, and so stands farther right.
     factor = torch.exp2(draw.normal() * _SCALE_STD)
-    warps = _only(draw.chosen(), _scaling(factor, factor)) @ warps
+    warps = warps @ _only(draw.chosen(), _scaling(factor, factor))
     # One of the two rotations, before and after the stretch, with the probability p in all.
     half = _Draw(count, 1.0 - math.sqrt(1.0 - min(p, 1.0)))
-    warps = _only(half.chosen(), _rotation(half.angle())) @ warps
+    warps = warps @ _only(half.chosen(), _rotation(half.angle()))
     factor = torch.exp2(draw.normal() * _STRETCH_STD)
-    warps = _only(draw.chosen(), _scaling(factor, 1.0 / factor)) @ warps
-    warps = _only(half.chosen(), _rotation(half.angle())) @ warps
-    # In units of half the side.
-    warps = _only(draw.chosen(), _shift(draw.normal() * 2 * _FRACTION_STD, draw.normal() * 2 * _FRACTION_STD)) @ warps
+    warps = warps @ _only(draw.chosen(), _scaling(factor, 1.0 / factor))
+    warps = warps @ _only(half.chosen(), _rotation(half.angle()))
+    # Of the image as it is shown by now, in units of half its side.
+    warps = warps @ _only(draw.chosen(), _shift(draw.normal() * 2 * _FRACTION_STD, draw.normal() * 2 * _FRACTION_STD))
 
     groups = [_draw_colors(draw) for _ in range(channels // _COLORS)]
     return Augmentation(moves, warps, torch.stack(groups, dim=1))
