@@ -161,6 +161,7 @@ def decompose_together(
     seed: int = 0,
     monitor: Monitor | None = None,
     codebook: CodeBook | None = None,
+    keep: Callable[[], bool] = lambda: False,
 ) -> list[Outcome]:
     """Split several photos of one thing under other light: one albedo, as many shadings and speculars.
 
@@ -172,15 +173,17 @@ def decompose_together(
         images: two or more, all of one size, see :func:`decompose_batch`.
         names: what the photos are called in messages.
         bank, preset, seed, monitor, codebook: see :func:`decompose_batch`; the preset must leave the detail in.
+        keep: asked where they were cancelled: whether the best so far is wanted.
 
     Returns:
         Of each photo, in their order. The decompositions' albedo is one and the same array; their settings tell under
         ``together`` how many photos there are and by how many pixels each was moved (``down``, ``right``), their metric
-        ``psnr`` compares with the moved photo. A cancelled outcome's albedos are those of the photos alone.
+        ``psnr`` compares with the moved photo. The albedos of cancelled outcomes that nobody wants to keep are those of
+        the photos alone.
 
     Raises:
         JoinError: ``photos_too_few``, ``photos_sizes``, ``photos_differ``; ``forward_model_unsuited`` for a bank whose
-            layers do not make the image exactly; and as :func:`decompose_batch`.
+            layers do not make the image exactly; ``image_too_large``; and as :func:`decompose_batch`.
     """
     if len(images) < 2:
         raise JoinError("photos_too_few", "One photo is not several.", "Name two or more, or decompose it alone.")
@@ -191,11 +194,13 @@ def decompose_together(
             "Choose a bank of albedo and shading, and leave the detail in.",
         )
     photos = [validate_image(image, name) for image, name in zip(images, names, strict=True)]
+    height, width = photos[0].shape[:2]
+    refuse_too_large(names[0], width, height, len(photos) * WHOLE_BYTES_PER_PIXEL)
     # In an order of their own, whatever the caller's: sums, and rounding with them, depend on it.
     order = sorted(range(len(photos)), key=lambda index: hashlib.sha256(photos[index].tobytes()).digest())
     moved, aligned = lay_over([photos[index] for index in order], [names[index] for index in order])
     found = decompose_batch(moved, bank, preset, seed, monitor, codebook)
-    if not any(outcome.cancelled for outcome in found):
+    if keep() or not any(outcome.cancelled for outcome in found):
         found = put_together(moved, aligned, found)
     return [outcome for _, outcome in sorted(zip(order, found, strict=True), key=lambda pair: pair[0])]
 

@@ -8,10 +8,13 @@ import contextlib
 import math
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
+
+import numpy as np
 
 from . import protocol
 from .background import Future, make_folder
@@ -34,13 +37,16 @@ class Layer:
     """Width and height."""
     alpha: bool = False
     """The data has an alpha channel."""
+    photo: int = 0
+    """Of several, the number of the one that it is of."""
 
 
 class Decomposition(Job):
     """A decomposition, waiting or at work.
 
     Args:
-        source: the pixels; or an image file, whose layers then go to files in ``output``.
+        source: the pixels; those of several photos of one thing, which get one albedo; or an image file, whose layers
+            then go to files in ``output``.
         options: what the user chose.
         launch: the engine that shall do it.
         name: what the user calls the image.
@@ -57,7 +63,7 @@ class Decomposition(Job):
 
     def __init__(
         self,
-        source: Source | Path,
+        source: Source | Sequence[Source] | Path,
         options: Options,
         launch: Launch,
         name: str,
@@ -67,28 +73,44 @@ class Decomposition(Job):
         frame: int | None = None,
         skip_existing: bool = False,
     ) -> None:
+        sources = () if isinstance(source, Path) else (source,) if isinstance(source, Source) else tuple(source)
         self.name = name
+        self.photos = tuple(one.name for one in sources)
+        """What the user calls each."""
         self.options = options
         self.output = output
         self.frame = frame
-        self.shrink = source.shrink if isinstance(source, Source) else 1
-        self.part = source.part if isinstance(source, Source) and source.box is not None else None
+        self.shrink = sources[0].shrink if sources else 1
+        self.part = sources[0].part if sources and sources[0].box is not None else None
         self.read_at = 0.0
         """When the engine's answer was there, on ``time.monotonic``'s clock."""
         self.committed = False
         """Its layers are being put in the place of older ones: too late to stop it."""
         self._keep_in = keep_in
-        self._megapixels = math.prod(source.size) / 1e6 if isinstance(source, Source) else 0.0
+        self._megapixels = math.prod(sources[0].size) / 1e6 if sources else 0.0
         self._reset()
         if isinstance(source, Path):
-            folder, self._image, write = None, source, None
+            folder, self._images, write = None, [source], None
         else:
             folder = make_folder(scratch)
-            self._image = image = Path(folder.name) / "image.npy"
-            write = partial(source.write, image)
-        layers = output or self._image.with_name("layers")
-        request = protocol.decompose(self._image, layers, options, output is not None, skip_existing)
+            self._images = [Path(folder.name) / f"image{number or ''}.npy" for number in range(len(sources))]
+            write = partial(_write, sources, self._images)
+        layers = output or self._images[0].with_name("layers")
+        if self.is_together:
+            request = protocol.decompose_together(self._images, self.photos, layers, options)
+        else:
+            request = protocol.decompose(self._images[0], layers, options, output is not None, skip_existing)
         super().__init__(request, launch, write, folder)
+
+    @property
+    def is_together(self) -> bool:
+        """Whether it is about several photos, of which each gets a set of layers."""
+        return len(self.photos) > 1
+
+    @property
+    def set_ids(self) -> list[str]:
+        """Of the sets that it makes, one for each photo."""
+        return [f"{self.id}-{number:03}" for number in range(len(self.photos))] if self.is_together else [self.id]
 
     _pace: ClassVar[float] = 0.2
     """Seconds for each megapixel of a layer, until it is in Blender; as measured on one core, and then on the last."""
@@ -96,7 +118,7 @@ class Decomposition(Job):
     def _reset(self) -> None:
         self._preview: Message | None = None
         self._encoding_preview: Future[list[Layer]] | None = None
-        self._unread: list[str] = []
+        self._unread: list[tuple[int, str]] = []
         self._reading: Future[Layer] | None = None
         self._copying: Future[None] | None = None
 
@@ -110,7 +132,7 @@ class Decomposition(Job):
                 return encoded.result() if self.with_engine else []
         if self._encoding_preview is None and self._preview is not None and self.with_engine:
             paths, self._preview = self._preview["layers"], None
-            self._encoding_preview = Future(lambda: [self._encode(name, path) for name, path in paths.items()])
+            self._encoding_preview = Future(lambda: [self._encode(0, name, path) for name, path in paths.items()])
         return []
 
     def take_layer(self) -> Layer | None:
@@ -128,9 +150,9 @@ class Decomposition(Job):
         if self._reading is not None and self._reading.done:
             reading, self._reading = self._reading, None
             layer = reading.result()
-        if self._reading is None and self._unread and self.result is not None:  # while the one before is written
-            component = self._unread.pop(0)
-            self._reading = Future(partial(self._encode, component, self.result["layers"][component]))
+        if self._reading is None and self._unread:  # while the one before is written
+            photo, component = self._unread.pop(0)
+            self._reading = Future(partial(self._encode, photo, component, self.results[photo]["layers"][component]))
         return layer
 
     @property
@@ -141,16 +163,24 @@ class Decomposition(Job):
     @property
     def reading_left(self) -> float:
         """Seconds that the layers should take from the engine's answer on."""
-        layers = len(self._unread) + (self._reading is not None) if self.state is State.READING else 3
+        expected = 3 * len(self.photos)
+        layers = len(self._unread) + (self._reading is not None) if self.state is State.READING else expected
         return layers * self._megapixels * Decomposition._pace
 
-    def take_again(self, components: list[str]) -> None:
+    def take_again(self, components: list[str], photo: int = 0) -> None:
         """Hand out these layers once more: an undo took them away."""
-        self._unread += components
+        self._unread += [(photo, component) for component in components]
 
-    def compact(self) -> bytes:
+    @property
+    def results(self) -> list[Message]:
+        """What the engine answered about each photo; empty before it has."""
+        if self.result is None:
+            return []
+        return list(self.result["photos"]) if self.is_together else [self.result]
+
+    def compact(self, photo: int = 0) -> bytes:
         """The decomposition without its full layers, for relighting later; empty where the engine gave none."""
-        path = (self.result or {}).get("compact")
+        path = self.results[photo].get("compact") if self.results else None
         with contextlib.suppress(OSError, ValueError):
             return Path(path).read_bytes() if isinstance(path, str) else b""
         return b""
@@ -158,8 +188,8 @@ class Decomposition(Job):
     def finish(self) -> None:
         """All is written."""
         if self._megapixels >= 0.25 and self.result is not None:
-            seconds = time.monotonic() - self.read_at
-            Decomposition._pace = seconds / (self._megapixels * len(self.result["layers"]))
+            seconds, layers = time.monotonic() - self.read_at, sum(len(one["layers"]) for one in self.results)
+            Decomposition._pace = seconds / (self._megapixels * layers)
         self.state = State.DONE
         self.close()
 
@@ -171,7 +201,9 @@ class Decomposition(Job):
     def fail(self, failure: Failure) -> None:
         """End it with a failure; it can be tried again."""
         # About the image that the user knows and not about our file of its pixels.
-        message = failure.message.replace(str(self._image), self.name)
+        message = failure.message
+        for path, name in zip(self._images, self.photos or (self.name,), strict=True):
+            message = message.replace(str(path), name)
         super().fail(Failure(failure.code, message, failure.hint))
 
     def try_again(self) -> None:
@@ -188,7 +220,8 @@ class Decomposition(Job):
         self._preview = event if _has_layers(event) else None
 
     def _on_result(self, result: Any) -> None:
-        if not _has_layers(result):
+        parts = result.get("photos") if self.is_together and isinstance(result, dict) else [result]
+        if not isinstance(parts, list) or len(parts) != max(len(self.photos), 1) or not all(map(_has_layers, parts)):
             text = "The engine's answer names no layers."
             self.fail(Failure("engine_answer", text, "Install the engine again."))
             return
@@ -197,7 +230,7 @@ class Decomposition(Job):
             self.output = Path(str(result.get("folder") or self.output))
         self.state = State.DONE if self.output is not None else State.READING
         self.read_at = time.monotonic()
-        self._unread = list(result["layers"])
+        self._unread = [(number, name) for number, part in enumerate(parts) for name in part["layers"]]
         if self._keep_in is not None:
             self._copying = Future(partial(_copy, str(result.get("decomposition")), self._keep_in))
 
@@ -208,14 +241,22 @@ class Decomposition(Job):
         else:
             super()._on_death(event)
 
-    def _encode(self, component: str, path: str) -> Layer:
+    def _encode(self, photo: int, component: str, path: str) -> Layer:
         """In a thread."""
         rgb = load_layer(path)
         height, width = rgb.shape[:2]
-        alpha = self._preparing.result() if self._preparing is not None else None
+        alpha = self._preparing.result()[photo] if self._preparing is not None else None
         if alpha is not None and alpha.shape != (height, width):
             alpha = resized(alpha, height, width)
-        return Layer(component, encode_exr(rgb, alpha), (width, height), alpha is not None)
+        return Layer(component, encode_exr(rgb, alpha), (width, height), alpha is not None, photo)
+
+
+def _write(sources: Sequence[Source], paths: Sequence[Path]) -> list[np.ndarray | None]:
+    """In a thread: the pixels into files; what each has of alpha."""
+    alphas = []
+    for source, path in zip(sources, paths, strict=True):
+        alphas.append(source.write(path))
+    return alphas
 
 
 def _copy(decomposition: str, folder: Path) -> None:

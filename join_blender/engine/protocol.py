@@ -7,6 +7,7 @@ A NUL never occurs inside JSON text, so a reader can cut the stream without unde
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,23 @@ def decompose(image: Path, output: Path, options: Options, files: bool = False, 
         "files": files,
         "skip_existing": skip_existing,
         "upright": False,
+    }
+
+
+def decompose_together(images: Sequence[Path], names: Sequence[str], output: Path, options: Options) -> Message:
+    """The request that splits photos (.npy) of one thing under other light into layers with one albedo.
+
+    ``names``: what the user calls them, for messages.
+    """
+    return {
+        "type": "decompose_together",
+        "images": [str(image) for image in images],
+        "names": list(names),
+        "output": str(output),
+        "bank": options.bank,
+        "preset": options.preset,
+        "seed": options.seed,
+        "steps": options.steps,
     }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ from ..engine.decomposition import Decomposition, Layer
 from ..engine.job import State
 from ..engine.protocol import Message
 from . import compositor, editors, images, relight, relight_values, sets
-from .sets import COMPONENT, FORMULA, INPUT, LABEL, PREVIEW, RUN, SET, SOURCE, TIME, mapping
+from .sets import COMPONENT, FORMULA, INPUT, LABEL, PREVIEW, RUN, SET, SOURCE, TIME, TOGETHER, mapping
 
 
 @dataclass
@@ -30,11 +31,13 @@ class LayerSet:
         job: the decomposition.
         source: the session's number of the image that is decomposed; 0 for none.
         update: the key of the set whose images get the new content; None for new images.
+        photo: of several that are decomposed together, the number of the one whose layers these are.
     """
 
     job: Decomposition
     source: int = 0
     update: str | None = None
+    photo: int = 0
     names: list[str] = field(default_factory=list)
     """Of the layers, once all are there."""
     _written: set[str] = field(default_factory=set)
@@ -63,20 +66,31 @@ class LayerSet:
         # What replaces older work waits until all is at hand, so that a failure meanwhile leaves that whole.
         if self._held and (self.update is None or job.all_taken):
             self._begin_update()
-            self._write(self._held.pop(0))
+            self.write(self._held.pop(0))
             return True
-        if job.all_taken:
-            self._complete()
+        if job.all_taken and not self.ask_again():
+            self.settle()
+            job.finish()
         return False
+
+    @property
+    def sets(self) -> list[LayerSet]:
+        """Itself, as :class:`LayersTogether` tells its own."""
+        return [self]
+
+    @property
+    def id(self) -> str:
+        """Of the set that the job makes; an update leaves the older one's."""
+        return self.job.set_ids[self.photo]
 
     @property
     def key(self) -> str:
         """Of the set that the layers are in, or will be."""
-        return self.update or self.job.id
+        return self.update or self.id
 
     def preview_of(self, component: str) -> Any:
         """The layer of that component while the job is at work, or another where it has none; None before the first."""
-        layers = sets.layers_of(self.job.id) or (sets.layers_of(self.update) if self.job.committed else {})
+        layers = sets.layers_of(self.id) or (sets.layers_of(self.update) if self.job.committed else {})
         return layers.get(component) or next(iter(layers.values()), None)
 
     def _begin_update(self) -> None:
@@ -89,12 +103,16 @@ class LayerSet:
         sets.refuse_linked(self.update)
         self.job.committed = True
 
-    def _complete(self) -> None:
-        """All layers are written: what an undo took of them is written again, else the set is whole."""
+    def ask_again(self) -> bool:
+        """Let the job hand out once more what an undo took of the layers; whether that is anything."""
         layers = sets.layers_of(self.key)
-        if gone := [name for name in self._written if name not in layers or layers[name].get(RUN) != self.job.id]:
-            self.job.take_again(gone)
-            return
+        gone = [name for name in self._written if name not in layers or layers[name].get(RUN) != self.id]
+        self.job.take_again(gone, self.photo)
+        return bool(gone)
+
+    def settle(self) -> None:
+        """All layers are written: the set is whole."""
+        layers = sets.layers_of(self.key)
         if self.update is not None:
             relight.forget_originals(self.update)
             relight_values.forget(self.update)
@@ -108,7 +126,6 @@ class LayerSet:
             image.use_fake_user = True
         sets.choose(self.key)
         self.names = [image.name for image in layers.values()]
-        self.job.finish()
 
     def _retired(self, layers: dict[str, Any]) -> dict[str, Any]:
         """Take what the new run does not know out of the set. Where the user has put such a layer to use it stays, with
@@ -124,17 +141,19 @@ class LayerSet:
     def _show_preview(self) -> None:
         """Let the small layers appear, or sharpen."""
         for layer in self._preview:
-            image = sets.layers_of(self.job.id).get(layer.component) or self._new(layer.component)
-            properties = {SET: self.job.id, COMPONENT: layer.component, SOURCE: self.job.name, PREVIEW: True}
+            image = sets.layers_of(self.id).get(layer.component) or self._new(layer.component)
+            properties = {SET: self.id, COMPONENT: layer.component, SOURCE: self._name, PREVIEW: True}
             images.fill_layer(image, layer.data, layer.alpha, properties)
             self._point_at_input(image)
 
-    def _write(self, layer: Layer) -> None:
+    def write(self, layer: Layer) -> None:
         """Write a finished layer, over its preview or over the layer that it updates."""
         target = self._target(layer.component) or self._new(layer.component)
         images.fill_layer(target, layer.data, layer.alpha, self._properties(layer.component))
         self._point_at_input(target)
         target.pop(sets.RELIT, None)  # the light of an earlier run is gone with its pixels
+        if not self.job.is_together:
+            target.pop(TOGETHER, None)
         if self.update is None:
             target[PREVIEW] = True  # until the others are there
         self._written.add(layer.component)
@@ -156,7 +175,7 @@ class LayerSet:
         if self.job.ended:
             return
         self._show_preview()
-        layers = sets.layers_of(self.job.id)
+        layers = sets.layers_of(self.id)
         shown = [(place, component) for place, component in self._shown if component in layers]
         pictures = [layers[component] for _, component in shown]
         editors.show_again([(place, number) for number, (place, _) in enumerate(shown)], pictures)
@@ -170,16 +189,21 @@ class LayerSet:
 
     def _unfinished(self) -> list[Any]:
         """The images of this job that are in the file while it is not done."""
-        return [image for image in sets.all_images() if image.get(SET) == self.job.id and PREVIEW in image]
+        return [image for image in sets.all_images() if image.get(SET) == self.id and PREVIEW in image]
 
     def _input(self) -> Any:
         return editors.image_of_number(self.source) if self.source else None
 
     def _new(self, component: str) -> Any:
-        name = str(self._old_label() or self.job.name)
+        name = str(self._old_label() or self._name)
         image: Any = images.new_layer(images.layer_name(name, component))
-        image[SET], image[COMPONENT], image[SOURCE] = self.job.id, component, self.job.name
+        image[SET], image[COMPONENT], image[SOURCE] = self.id, component, self._name
         return image
+
+    @property
+    def _name(self) -> str:
+        """What the user calls the photo."""
+        return self.job.photos[self.photo] if self.job.photos else self.job.name
 
     def _old_label(self) -> str:
         """What the user has called the set that is updated."""
@@ -188,7 +212,7 @@ class LayerSet:
 
     def _target(self, component: str) -> Any:
         """The image that shall hold a finished layer."""
-        own = sets.layers_of(self.job.id).get(component)
+        own = sets.layers_of(self.id).get(component)
         old = sets.layers_of(self.update).get(component)
         if old is None:
             return own
@@ -203,13 +227,13 @@ class LayerSet:
             image[INPUT], image[SOURCE] = source, source.name
 
     def _properties(self, component: str) -> dict[str, Any]:
-        result: Message = self.job.result or {}
+        result: Message = self.job.results[self.photo] if self.job.results else {}
         bank = mapping(result.get("bank"))
         properties = {
             SET: self.key,
-            RUN: self.job.id,
+            RUN: self.id,
             COMPONENT: component,
-            SOURCE: self.job.name,
+            SOURCE: self._name,
             "join_bank": str(bank.get("name", "")),
             "join_bank_sha256": str(bank.get("sha256", "")),
             "join_bank_path": self.job.options.bank or "",
@@ -223,10 +247,67 @@ class LayerSet:
         }
         if label := self._old_label():
             properties[LABEL] = label
-        if compact := self.job.compact():
+        if compact := self.job.compact(self.photo):
             properties[sets.DECOMPOSITION] = compact
+        if self.job.is_together:
+            properties[TOGETHER] = self.job.id
         if self.job.part is not None:
             properties["join_part"] = list(self.job.part)
         if self.job.frame is not None:
             properties["join_frame"] = self.job.frame
         return properties
+
+
+class LayersTogether:
+    """The sets of several photos that are decomposed together, one for each: all of them get whole, or none.
+
+    Each has an albedo of its own, equal to the others' to the bit: so a set can be relit, painted on, exported or
+    removed like any other, and those of the other photos stay as they are.
+
+    Args:
+        job: of these photos.
+        sources: the session's number of each image.
+    """
+
+    update = None
+
+    def __init__(self, job: Decomposition, sources: Sequence[int]) -> None:
+        self.job = job
+        self.sets = [LayerSet(job, source, photo=photo) for photo, source in enumerate(sources)]
+
+    @property
+    def names(self) -> list[str]:
+        """Of the layers, once all are there."""
+        return [name for one in self.sets for name in one.names]
+
+    def step(self) -> bool:
+        """As :meth:`LayerSet.step`."""
+        job = self.job
+        if job.state is not State.READING:
+            return False
+        layer = job.take_layer()
+        if layer is not None:
+            self.sets[layer.photo].write(layer)
+            return True
+        if job.all_taken:
+            asked = [one.ask_again() for one in self.sets]
+            if not any(asked):
+                for one in self.sets:
+                    one.settle()
+                job.finish()
+        return False
+
+    def hide(self) -> None:
+        """Before the file is saved."""
+        for one in self.sets:
+            one.hide()
+
+    def show_again(self) -> None:
+        """After it."""
+        for one in self.sets:
+            one.show_again()
+
+    def discard(self) -> None:
+        """Remove what was made here."""
+        for one in self.sets:
+            one.discard()

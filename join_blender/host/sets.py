@@ -17,6 +17,7 @@ Every finished layer carries:
   the number of the file in an image sequence;
 - ``join_bank``, ``join_bank_sha256``, ``join_bank_path``, ``join_preset``, ``join_seed``, ``join_settings`` and
   ``join_metrics`` (JSON);
+- ``join_together``, the same on the sets of photos that were decomposed together;
 - ``join_formula``: how the layers make the image, see :mod:`join_blender.engine.vocabulary` (JSON);
 - ``join_decomposition``: bytes of a ``.join`` file with the codes and small layers, for relighting;
 - ``join_relit``, ``join_kept``: see :mod:`.relight`.
@@ -38,6 +39,7 @@ from . import editors, images
 
 SET, COMPONENT, SOURCE, INPUT = "join_set", "join_component", "join_source", "join_input"
 RUN, LABEL, TIME, FORMULA = "join_run", "join_label", "join_time", "join_formula"
+TOGETHER = "join_together"
 PREVIEW = "join_preview"
 """On the layers of a job that is not done yet, small ones and full ones: no file is saved with them."""
 RELIT = "join_relit"
@@ -268,9 +270,28 @@ def told_of(key: str) -> str:
     words = [str(layer.get("join_preset", "")).capitalize(), str(layer.get("join_bank", ""))]
     if seed := int(layer.get("join_seed", 0)):
         words.append(f"seed {seed}")
+    if TOGETHER in layer:
+        words.append("together")
     if layer.library is not None:
         words.append("linked")
     return ", ".join(word for word in words if word)
+
+
+def together_with(key: str | None) -> list[str]:
+    """The sets of the photos that were decomposed together with a set's, itself included, in the order in which they
+    were named; none for a set of one photo alone."""
+    group = next((image[TOGETHER] for image in layers_of(key).values() if TOGETHER in image), None)
+    if group is None:
+        return []
+    return sorted(
+        {str(key_of(image)) for image in all_images() if image.get(TOGETHER) == group and PREVIEW not in image}
+    )
+
+
+def moved_by(layer: Any) -> tuple[float, float]:
+    """By how many pixels, down and to the right, the photo of a layer was moved onto others; 0 and 0 for one alone."""
+    told = mapping(mapping(json.loads(str(layer.get("join_settings", "{}")))).get("together"))
+    return float(told.get("down", 0.0)), float(told.get("right", 0.0))
 
 
 def choose(key: str) -> None:

@@ -22,6 +22,7 @@ from . import (
     relight,
     relight_updates,
     running,
+    together,
 )
 
 _SCENE: Any = bpy.types.Scene
@@ -34,6 +35,7 @@ CLASSES: tuple[type, ...] = (
     *decompose.CLASSES,
     *compare.CLASSES,
     *panels.CLASSES,
+    *together.CLASSES,
     *relight.CLASSES,
     *layers.CLASSES,
 )
@@ -45,6 +47,7 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     _SCENE.join_intrinsics = bpy.props.PointerProperty(type=properties.JoinSettings)  # type: ignore[func-returns-value]
+    together.register()
     relight.register()
     for name, function in running.HANDLERS:  # before those that look at the layers after an undo
         getattr(bpy.app.handlers, name).append(function)
@@ -64,6 +67,7 @@ def unregister() -> None:
         getattr(bpy.app.handlers, name).remove(function)
     bpy.types.IMAGE_MT_image.remove(panels.draw_image_menu)
     relight.unregister()
+    together.unregister()
     del _SCENE.join_intrinsics
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

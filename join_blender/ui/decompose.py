@@ -29,12 +29,15 @@ from .properties import (
 )
 from .running import Outcome, report
 
-_STEPS = {
-    "name": "Steps",
-    "description": "Optimiser steps instead of the preset's; 0 for the preset's",
-    "min": 0,
-    "options": {"SKIP_SAVE"},
-}
+
+def steps_property() -> Any:
+    """How long the search goes on, for scripts."""
+    return bpy.props.IntProperty(
+        name="Steps",
+        description="Optimiser steps instead of the preset's; 0 for the preset's",
+        min=0,
+        options={"SKIP_SAVE"},
+    )
 
 
 class JOIN_OT_decompose(bpy.types.Operator):
@@ -63,7 +66,7 @@ class JOIN_OT_decompose(bpy.types.Operator):
         default=-1,
         options={"SKIP_SAVE"},
     )
-    steps: bpy.props.IntProperty(**_STEPS)  # type: ignore[valid-type]
+    steps: steps_property()  # type: ignore[valid-type]
     save_directory: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Save Directory",
         description="Folder in which to keep decomposition.join; empty for none",
@@ -94,7 +97,7 @@ class JOIN_OT_decompose(bpy.types.Operator):
 
     def _begin(self, context: Any) -> Decomposition:
         """Read the image and queue it."""
-        _take_settings(self, context, ("preset", "seed", "bank", "device", "again", "shrink", "crop"))
+        take_settings(self, context, ("preset", "seed", "bank", "device", "again", "shrink", "crop"))
         shown = None if self.image else shown_image(context)
         image = images.find_image(self.image) if self.image else sets.input_of(shown)
         update = sets.set_of(shown or image) if self.again == "UPDATE" else None
@@ -109,7 +112,7 @@ class JOIN_OT_decompose(bpy.types.Operator):
         source = images.read_source(image, frame, part, self.shrink, _shows_right_eye(context))
         keep_in = Path(bpy.path.abspath(self.save_directory)) if self.save_directory else None
         scratch = bpy.app.tempdir or None
-        job = Decomposition(source, _options(self), launch, image.name, scratch, keep_in=keep_in, frame=frame)
+        job = Decomposition(source, options_of(self), launch, image.name, scratch, keep_in=keep_in, frame=frame)
         running.add(job, LayerSet(job, image.session_uid, update))
         if shown is not None and context.scene.join_intrinsics.show == "LAYER":
             running.follow(job, context.area)
@@ -152,17 +155,17 @@ class JOIN_OT_decompose_folder(bpy.types.Operator):
     seed: seed_property()  # type: ignore[valid-type]
     bank: bank_property()  # type: ignore[valid-type]
     device: device_property()  # type: ignore[valid-type]
-    steps: bpy.props.IntProperty(**_STEPS)  # type: ignore[valid-type]
+    steps: steps_property()  # type: ignore[valid-type]
 
     def invoke(self, context: Any, _event: Any) -> Outcome:
         """Let the user choose the folder."""
-        _take_settings(self, context, ("preset", "seed", "bank", "device"))
+        take_settings(self, context, ("preset", "seed", "bank", "device"))
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
     def execute(self, context: Any) -> Outcome:
         """Queue them all; in background mode wait for them."""
-        _take_settings(self, context, ("preset", "seed", "bank", "device"))
+        take_settings(self, context, ("preset", "seed", "bank", "device"))
         try:
             jobs, found = self._jobs()
         except Failure as failure:
@@ -199,7 +202,7 @@ class JOIN_OT_decompose_folder(bpy.types.Operator):
         if not found.images:
             kinds = ", ".join(suffix[1:].upper() for suffix in names.IMAGE_SUFFIXES)
             raise Failure("image_missing", f"There are no images in '{folder}'.", f"Read are {kinds}.")
-        launch, options, scratch = make_launch(self.device), _options(self), bpy.app.tempdir or None
+        launch, options, scratch = make_launch(self.device), options_of(self), bpy.app.tempdir or None
         jobs = [
             Decomposition(
                 path,
@@ -340,9 +343,13 @@ def begin_again(key: str) -> Decomposition:
     """Queue what made a set once more, into the same set.
 
     Raises:
-        Failure: ``input_missing``, and what makes it impossible to decompose the image.
+        Failure: ``input_missing``, ``layers_missing`` for one of several photos, and what makes it impossible to
+            decompose the image.
     """
     layer = next(iter(sets.layers_of(key).values()))
+    if sets.TOGETHER in layer:
+        words = "This layer was made of several photos together."
+        raise Failure("layers_missing", words, "Decompose them together again.")
     image = sets.input_of(layer)
     frame, preset = layer.get("join_frame"), str(layer.get("join_preset", "standard"))
     source = images.read_source(image, frame)
@@ -363,7 +370,8 @@ def _shows_right_eye(context: Any) -> bool:
     return space is not None and space.type == "IMAGE_EDITOR" and space.image_user.multilayer_view == 1
 
 
-def _options(operator: Any) -> Options:
+def options_of(operator: Any) -> Options:
+    """What an operator with these properties asks of the engine."""
     return Options(
         _bank_reference(operator.bank),
         operator.preset.lower(),
@@ -373,7 +381,7 @@ def _options(operator: Any) -> Options:
     )
 
 
-def _take_settings(operator: Any, context: Any, names: tuple[str, ...]) -> None:
+def take_settings(operator: Any, context: Any, names: tuple[str, ...]) -> None:
     """What the caller did not say comes from the panel's settings."""
     settings = context.scene.join_intrinsics
     for name in names:

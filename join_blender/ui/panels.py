@@ -126,6 +126,7 @@ class JOIN_PT_layers(bpy.types.Panel):
             row = layout.row(align=True)
             row.label(text="Its input is gone", icon="ERROR")
             row.operator(compare.JOIN_OT_set_input.bl_idname).key = set_id
+        _draw_together(layout, set_id, layers)
         unusual = [layer for layer in layers.values() if sets.is_unusual(layer)]
         if unusual:
             warning = layout.column(align=True)
@@ -210,6 +211,21 @@ def _shown_set(context: Any) -> str | None:
     """The set of the image in the editor; while one of it is being made, that one."""
     image = context.space_data.image
     return running.set_at_work(image) or sets.set_of(image)
+
+
+def _draw_together(layout: Any, set_id: str, layers: Any) -> None:
+    """Of photos that were decomposed together, a button for the same layer of each."""
+    together = sets.together_with(set_id)
+    if not together:
+        return
+    column = layout.column(align=True)
+    column.label(text=f"One albedo of {len(together)} photos:")
+    for key in together:
+        row = column.operator(compare.JOIN_OT_set_show.bl_idname, text=sets.label_of(key), depress=key == set_id)
+        row.key = key
+    down, right = sets.moved_by(next(iter(layers.values())))
+    if down or right:
+        layout.label(text=f"Moved by {right:.1f}, {0.0 - down:.1f} pixels", icon="INFO")
 
 
 def _draw_set(column: Any, key: str, shown: bool) -> None:

@@ -21,7 +21,7 @@ from ..engine.failure import Failure
 from ..engine.job import State
 from ..engine.queue import Queue
 from ..host import editors, sets, undo
-from ..host.layers import LayerSet
+from ..host.layers import LayerSet, LayersTogether
 from . import status_text
 
 _TICK, _IDLE_TICK = 0.05, 1.0
@@ -42,7 +42,7 @@ last_message = ""
 """How the last job ended well."""
 _undo_due: tuple[str, float] | None = None
 """The name of the step of undo that is to be taken, and the time from which on; it costs a tick of its own."""
-_sets: dict[str, LayerSet] = {}
+_sets: dict[str, LayerSet | LayersTogether] = {}
 looked_at = "albedo"
 """The component of the layer that the user has last chosen to see."""
 _follow: dict[str, Any] = {}
@@ -73,7 +73,7 @@ def restart() -> None:
     wake()
 
 
-def add(job: Decomposition, layers: LayerSet | None) -> None:
+def add(job: Decomposition, layers: LayerSet | LayersTogether | None) -> None:
     """Queue a decomposition, and the datablocks that it shall fill."""
     global refusal, last_message
     refusal, last_message = None, ""
@@ -91,9 +91,9 @@ def follow(job: Decomposition, area: Any) -> None:
 def set_at_work(image: Any) -> str | None:
     """The key of the set that is being made of an image, once there is something of it to see."""
     for job in queue.jobs:
-        layers = _sets.get(job.id)
-        if image is not None and layers is not None and layers.source == image.session_uid and sets.layers_of(job.id):
-            return job.id
+        for one in _sets[job.id].sets if job.id in _sets else []:
+            if image is not None and one.source == image.session_uid and sets.layers_of(one.id):
+                return one.id
     return None
 
 
@@ -279,21 +279,25 @@ def redraw() -> None:
 
 
 def _at_work() -> list[str]:
-    """The ids of the jobs that are not over."""
-    return [job.id for job in queue.jobs if not job.ended]
+    """The ids of the sets of the jobs that are not over."""
+    return [set_id for job in queue.jobs if not job.ended for set_id in job.set_ids]
 
 
-def _show_in_editor(job: Decomposition, layers: LayerSet) -> None:
+def _show_in_editor(job: Decomposition, layers: LayerSet | LayersTogether) -> None:
     """The editor in which the job was started shows what there is to see of it, as soon as there is something."""
-    area, image = _follow.get(job.id), layers.preview_of(looked_at)
-    if area is None or image is None:
+    area = _follow.get(job.id)
+    if area is None:
+        return
+    open_areas = [area for window in bpy.context.window_manager.windows for area in window.screen.areas]
+    shown = area.spaces.active.image if area in open_areas and area.type == "IMAGE_EDITOR" else None
+    own = [one for one in layers.sets if shown is not None and shown.session_uid == one.source]
+    image = (own or layers.sets)[0].preview_of(looked_at)
+    if image is None:
         return
     del _follow[job.id]
-    open_areas = [area for window in bpy.context.window_manager.windows for area in window.screen.areas]
-    if area in open_areas and area.type == "IMAGE_EDITOR":
-        shown = area.spaces.active.image
-        if shown is None or shown.session_uid == layers.source or sets.key_of(shown) == layers.update:
-            area.spaces.active.image = image
+    still = shown is None or own or job.is_together or sets.key_of(shown) == layers.update
+    if still and area in open_areas and area.type == "IMAGE_EDITOR":
+        area.spaces.active.image = image
 
 
 def _on_end(job: Decomposition) -> None:
@@ -304,7 +308,8 @@ def _on_end(job: Decomposition) -> None:
     if job.state is State.DONE:
         if layers is not None:
             for done in when_done:
-                done(layers.key)
+                for one in layers.sets:
+                    done(one.key)
             undo_soon(f"Decompose {job.name}")
     elif layers is not None:
         layers.discard()

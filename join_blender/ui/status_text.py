@@ -36,6 +36,8 @@ def describe_end(job: Decomposition, layers: Sequence[str]) -> str:
             return f"{job.name}: finished already, in {job.output}"
         instead = ", in place of earlier ones" if told.get("replaced") else ""
         return f"{job.name}: layers in {job.output}{early}{instead}{_notes(job)}"
+    if job.is_together:
+        return f"New layers{early} of {len(job.photos)} photos with one albedo{_notes(job)}"
     return f"New layers{early}: {', '.join(layers)}{_notes(job)}"
 
 

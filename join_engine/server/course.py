@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..inversion.progress import Progress
 
 
-FINISH, WRITE, FILES = 1.2, 0.15, 0.6
+FINISH, WRITE, FILES, TOGETHER = 1.2, 0.15, 0.6, 0.8
 """Seconds for each megapixel, see :class:`Paces`."""
 _SMALLEST = 0.25
 """Megapixels below which the time after the stages says little about that of a larger image."""
@@ -19,10 +19,11 @@ _SMALLEST = 0.25
 
 class Paces:
     """Seconds for each megapixel that what follows the stages takes: "finish" makes the layers at the image's own size,
-    "write" writes them for the client, "files" for other programs. Measured on one core, and then on what is done."""
+    "write" writes them for the client, "files" for other programs, "together" puts those of several photos together.
+    Measured on one core, and then on what is done."""
 
     def __init__(self) -> None:
-        self._seconds = {"finish": FINISH, "write": WRITE, "files": FILES}
+        self._seconds = {"finish": FINISH, "write": WRITE, "files": FILES, "together": TOGETHER}
 
     def expected(self, what: str, pixels: int) -> float:
         """Seconds for an image."""

@@ -263,6 +263,51 @@ class Engine:
         result["notes"] = list(picture.notes)
         return ("cancelled", {"result": result}) if outcome.cancelled else ("result", result)
 
+    def _decompose_together(self, job: Job) -> tuple[str, dict[str, Any]]:
+        """Photos of one thing under other light: a result of each, whose albedos are one and the same file."""
+        from ..images.files import read_picture
+        from ..inversion.presets import DEFAULT_PRESET, get_preset
+        from ..inversion.progress import Monitor
+        from ..pipeline import decompose_together
+
+        message = job.message
+        paths = message["images"]
+        names = message.get("names") or [Path(path).name for path in paths]
+        if len(names) != len(paths):
+            raise JoinError("request_invalid", "'names' must name each of the images.")
+        preset = get_preset(message.get("preset") or DEFAULT_PRESET).with_steps(message.get("steps"))
+        pictures = [read_picture(path) for path in paths]
+        bank, codebook = self._load_bank(message.get("bank"))
+        pixels = sum(picture.pixels.shape[0] * picture.pixels.shape[1] for picture in pictures)
+        writing = self._paces.expected("write", pixels)
+        after = self._paces.expected("finish", pixels) + self._paces.expected("together", pixels) + writing
+        monitor = Monitor(
+            self._report_progress(job, preset, after),
+            job.cancelled.is_set,
+            on_finish=lambda: self._enter(job, Tail("Putting the photos together", after)),
+        )
+        photos, seed = [picture.pixels for picture in pictures], message.get("seed") or 0
+        outcomes = decompose_together(photos, names, bank, preset, seed, monitor, codebook, lambda: job.keep)
+        cancelled = any(outcome.cancelled for outcome in outcomes)
+        if cancelled and not job.keep:
+            return "cancelled", {"result": None}
+        found = [outcome.decomposition for outcome in outcomes]
+        self._paces.learn("finish", pixels, found[0].seconds["finish"])
+        self._paces.learn("together", pixels, found[0].seconds["together"])
+        self._enter(job, Tail("Writing the layers", writing))
+        begun = time.monotonic()
+        results: list[dict[str, Any]] = []
+        for number, decomposition in enumerate(found):
+            result = self._result(decomposition, Path(message["output"]) / str(number))
+            if results:
+                Path(result["layers"]["albedo"]).unlink()
+                result["layers"]["albedo"] = results[0]["layers"]["albedo"]
+            results.append(result)
+        self._paces.learn("write", pixels, time.monotonic() - begun)
+        notes = [f"{name}: {note}" for name, picture in zip(names, pictures, strict=True) for note in picture.notes]
+        told = {"photos": results, "notes": notes}
+        return ("cancelled", {"result": told}) if cancelled else ("result", told)
+
     def _relight(self, job: Job) -> tuple[str, dict[str, Any]]:
         """A whole decomposition; with ``preview`` small layers; with ``store: false`` only the layers that changed."""
         message = job.message
@@ -321,6 +366,7 @@ class Engine:
     # Requests that wait in the queue.
     _work: dict[str, Callable[[Engine, Job], tuple[str, dict[str, Any]]]] = {  # noqa: RUF012
         "decompose": _decompose,
+        "decompose_together": _decompose_together,
         "relight": _relight,
         "directions": _directions,
         "export": _export,

@@ -20,6 +20,8 @@ _LONGEST_PATH = 4096
 _LONGEST_NAME = 100
 MOST = 1000
 """Layers, terms or edits in one request."""
+MOST_PHOTOS = 32
+"""Photos of one thing in one request: each is compared with each."""
 
 
 def parse(data: bytes) -> dict[str, Any]:
@@ -121,6 +123,10 @@ def _is_factor(value: Any) -> bool:
     return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
+def _are_photos(value: Any) -> bool:
+    return _is_list(value) and len(value) <= MOST_PHOTOS and all(map(_is_path, value))
+
+
 _Field = tuple[Callable[[Any], bool], str]
 _PATH: _Field = (_is_path, "a path")
 _NAME = (_is_path, "a name")
@@ -148,6 +154,15 @@ _FIELDS: dict[str, dict[str, _Field]] = {
         "files": _SWITCH,
         "skip_existing": _SWITCH,
     },
+    "decompose_together": {
+        "images": (_are_photos, f"a list of at most {MOST_PHOTOS} paths"),
+        "names": (_are_photos, "a name for each image"),
+        "output": _PATH,
+        "bank": _BANK,
+        "preset": _NAME,
+        "seed": _WHOLE,
+        "steps": _WHOLE,
+    },
     "relight": {**_STORED, "output": _PATH, "preview": _SWITCH, "store": _SWITCH},
     "directions": _STORED,
     "store": {**_STORED, "output": _PATH},
@@ -160,4 +175,4 @@ _FIELDS: dict[str, dict[str, _Field]] = {
         "formula": _FORMULA,
     },
 }
-_NEEDED = {"image", "output", "decomposition", "format", "depth"}
+_NEEDED = {"image", "images", "output", "decomposition", "format", "depth"}

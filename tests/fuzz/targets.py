@@ -299,6 +299,8 @@ class Messages(Target):
         self.templates: list[dict[str, Any]] = [
             made,
             {**made, "files": True, "skip_existing": True, "preview_every": 0},
+            {"type": "decompose_together", "id": 9, "images": [str(folder / "a.npy")] * 2, "names": ["a", "b"],
+             "output": str(folder / "both"), "bank": str(bank), "preset": "standard", "steps": 1, "seed": 0},
             {"type": "relight", "id": 2, "edits": edits, "output": out, "preview": True, "store": False, **stored},
             {"type": "relight", "id": "two", "edits": edits, "output": out, **stored},
             {"type": "directions", "id": 3, **stored},

@@ -71,6 +71,20 @@ def split(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def split_together(request: dict[str, Any]) -> dict[str, Any]:
+    """The same of several images, with one file of the albedo."""
+    photos: list[dict[str, Any]] = []
+    for number, image in enumerate(request["images"]):
+        output = Path(request["output"]) / str(number)
+        output.mkdir(parents=True, exist_ok=True)
+        made = split({**request, "image": image, "output": str(output)})
+        if photos:
+            made["layers"]["albedo"] = photos[0]["layers"]["albedo"]
+        made["settings"]["together"] = {"photos": len(request["images"]), "down": float(number), "right": 0.0}
+        photos.append(made)
+    return {"photos": photos, "notes": []}
+
+
 def preview(request: dict[str, Any], brightness: float) -> None:
     """Layers of 4 × 3 pixels."""
     paths = {}
@@ -102,7 +116,7 @@ def work_until_cancelled(job: dict[str, Any], incoming: Any) -> None:
             seconds_left=9.5,
             loss=0.5,
         )
-        if job["preview_every"]:
+        if job.get("preview_every"):
             preview(job, 0.25 * (step + 1))
     if BEHAVIOUR == "dies_later":
         print("Traceback: the last words", file=sys.stderr, flush=True)
@@ -110,7 +124,8 @@ def work_until_cancelled(job: dict[str, Any], incoming: Any) -> None:
     if BEHAVIOUR == "deaf":
         time.sleep(60)
     cancel = next(incoming)
-    say("cancelled", id=job["id"], result=split(job) if cancel["keep"] else None)
+    made = split_together if "images" in job else split
+    say("cancelled", id=job["id"], result=made(job) if cancel["keep"] else None)
 
 
 def fuzz(request: dict[str, Any]) -> None:
@@ -161,7 +176,7 @@ def main() -> int:
         Path(request["output"]).mkdir(parents=True, exist_ok=True)
         fuzz(request)
     for request in incoming:
-        if request["type"] != "decompose":
+        if request["type"] not in ("decompose", "decompose_together"):
             continue
         Path(request["output"]).mkdir(parents=True, exist_ok=True)
         if BEHAVIOUR in ("slow", "dies_later", "deaf"):
@@ -169,6 +184,9 @@ def main() -> int:
             continue
         say("accepted", id=request["id"])
         say("progress", id=request["id"], stage="joint", step=1, of=2, seconds_left=1.0, loss=0.5)
+        if "images" in request:
+            say("result", id=request["id"], **split_together(request))
+            continue
         if request["files"]:
             if Path(request["image"]).stat().st_size == 0:
                 say("error", id=request["id"], code="image_empty", message=f"'{request['image']}' is empty.", hint="")

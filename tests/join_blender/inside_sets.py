@@ -398,6 +398,122 @@ def case_list() -> Report:
     return report
 
 
+def case_together() -> Report:
+    """Three photos of one thing get a set each with one albedo; each is renamed, repaired, removed, updated and saved
+    by itself."""
+    sets, running = module("host.sets"), module("ui.running")
+    names = ["sun", "lamp", "window"]
+    photos = [picture(name, 0.2 + 0.1 * number) for number, name in enumerate(names)]
+    images = [{"name": name} for name in names]
+    before = [pixels_of(photo).copy() for photo in photos]
+    bpy.ops.ed.undo_push(message="Before")
+    together = bpy.ops.join.decompose_together
+    report: Report = {"made": error_of(together, images=images, preset="DRAFT")}
+    keys = [set_key(photo) for photo in photos]
+    albedos = [pixels_of(layers_of(key)["albedo"]) for key in keys]
+    report["sets"] = [len(set(keys)), all(makes(key, photo) for key, photo in zip(keys, photos, strict=True))]
+    report["one albedo"] = all(np.array_equal(albedos[0], albedo) for albedo in albedos)
+    report["layers"] = sorted(image.name for image in bpy.data.images if "join_component" in image)
+    report["untouched"] = all(np.array_equal(pixels_of(p), b) for p, b in zip(photos, before, strict=True))
+    report["told"] = sets.told_of(keys[0])
+    report["together"] = [sets.together_with(key) == keys for key in keys]
+    report["moved"] = sets.moved_by(layers_of(keys[2])["albedo"])
+    report["words"] = running.last_message
+    # One of them alone
+    layers_of(keys[0])["shading"].name = "by hand"
+    assert bpy.ops.join.set_rename(key=keys[0], name="morning") == {"FINISHED"}
+    bpy.data.images.remove(layers_of(keys[1])["specular"])
+    report["bring back"] = error_of(bpy.ops.join.set_repair, key=keys[1])
+    assert bpy.ops.join.set_remove(key=keys[1]) == {"FINISHED"}
+    report["one removed"] = [sets.together_with(keys[0]) == [keys[0], keys[2]], makes(keys[2], photos[2])]
+    assert not decompose(image="window", again="UPDATE")
+    report["one updated"] = [sets.together_with(keys[2]), sets.together_with(keys[0]), makes(keys[2], photos[2])]
+    # The whole of it
+    FOLDER.mkdir(exist_ok=True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(FOLDER / "together.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(FOLDER / "together.blend"))
+    sun = bpy.data.images["sun"]
+    report["reopened"] = [makes(keys[0], sun), sets.label_of(keys[0]), sets.together_with(keys[0]) == [keys[0]]]
+    return report
+
+
+def case_together_ends() -> Report:
+    """Jobs of several photos that do not end well: refused, cancelled, kept, saved in the middle, undone, cut."""
+    running, photos = module("ui.running"), module("host.photos")
+    for number, name in enumerate(("sun", "lamp", "window")):
+        picture(name, 0.2 + 0.1 * number)
+    picture("large", 0.5, (16, 8))
+    together = bpy.ops.join.decompose_together
+    report: Report = {
+        "alone": error_of(together, images=[{"name": "sun"}]),
+        "sizes": error_of(together, images=[{"name": "sun"}, {"name": "large"}]),
+        "nobody": error_of(together, images=[{"name": "sun"}, {"name": "nobody"}]),
+        "empty list": error_of(together),
+    }
+    scene = bpy.context.scene
+    for name in ("sun", "lamp", "sun", "window"):
+        assert bpy.ops.join.photo_add(image=name) == {"FINISHED"}
+    report["list"] = [image.name for image in photos.listed(scene)]
+    scene.join_photo_index = 1
+    assert bpy.ops.join.photo_remove() == {"FINISHED"}
+    report["shorter"] = [image.name for image in photos.listed(scene)]
+    path = FOLDER / "file.png"
+    lamp = bpy.data.images["lamp"]
+    lamp.save(filepath=str(path))
+    report["no file"] = error_of(bpy.ops.join.photo_open, directory=str(FOLDER), files=[{"name": "gone.png"}])
+    assert bpy.ops.join.photo_open(directory=str(FOLDER), files=[{"name": "file.png"}]) == {"FINISHED"}
+    report["opened"] = [image.name for image in photos.listed(scene)]
+    images = [bpy.data.images[name] for name in ("sun", "lamp", "window")]
+    launch, protocol = module("ui.decompose").make_launch("AUTO"), module("engine.protocol")
+
+    def begin() -> Any:
+        sources = [module("host.images").read_source(image) for image in images]
+        job = module("engine.decomposition").Decomposition(sources, protocol.Options(), launch, "3 photos")
+        running.add(job, module("host.layers").LayersTogether(job, [image.session_uid for image in images]))
+        return job
+
+    def until(job: Any, what: Callable[[], bool]) -> None:
+        while not what() and not job.ended:
+            running.step()
+            time.sleep(0.002)
+
+    strays = lambda: [image.name for image in bpy.data.images if "join_component" in image]  # noqa: E731
+    job = begin()
+    until(job, lambda: len(strays()) >= 4)  # in the middle of the second photo's
+    bpy.ops.wm.save_as_mainfile(filepath=str(FOLDER / "half.blend"), copy=True)
+    report["half saved"] = [name for name in in_file(FOLDER / "half.blend") if name.split()[0] in ("sun", "lamp")]
+    running.wait(job)
+    report["finished"] = [len(all_keys()), all(makes(set_key(image), image) for image in images)]
+    for key in all_keys():
+        assert bpy.ops.join.set_remove(key=key) == {"FINISHED"}
+    job = begin()
+    until(job, lambda: len(strays()) >= 4)
+    job.stop(keep=False)
+    running.wait(job)
+    report["cancelled while written"] = [job.state.name, strays()]
+    engine_of("half_layers")
+    job = begin()
+    report["broken"] = _failure_of(running, job)
+    report["nothing left"] = strays()
+    engine_of("slow")
+    for keep in (False, True):
+        job = begin()
+        until(job, lambda job=job: job.progress is not None)
+        job.stop(keep=keep)
+        running.wait(job)
+        report[f"keep {keep}"] = [job.state.name, job.stopped_early, len(all_keys())]
+    return report
+
+
+def _failure_of(running: Any, job: Any) -> str:
+    """Why a job did not end well."""
+    try:
+        running.wait(job)
+    except module("engine.failure").Failure as failure:
+        return str(failure)
+    return ""
+
+
 def case_lost() -> Report:
     """Deleted layers, a deleted input, and the ways out; the real engine, as these need one that relights."""
     sets, images = module("host.sets"), bpy.data.images

@@ -33,6 +33,15 @@ def photo(height: int = 24, width: int = 40, channels: int = 3) -> np.ndarray:
     return pixels
 
 
+def lit(side: str, size: int = 128) -> np.ndarray:
+    """The same tiles each time, uint8 [size, size, 3], in light from a side: left, above or right."""
+    paint = np.random.default_rng(0).integers(60, 220, (8, 8, 3)).repeat(size // 8, axis=0).repeat(size // 8, axis=1)
+    row, column = {"left": (0.5, 0.0), "above": (0.0, 0.5), "right": (0.5, 1.0)}[side]
+    y, x = np.mgrid[0:size, 0:size] / size
+    light = 0.35 + 0.65 * np.exp(-2.0 * ((y - row) ** 2 + (x - column) ** 2))
+    return (paint * light[..., None]).astype(np.uint8)
+
+
 def blender_python() -> str:
     """The Python that has bpy: ``JOIN_BPY_PYTHON`` names another than this one, to try other versions of Blender."""
     return os.environ.get("JOIN_BPY_PYTHON") or sys.executable

@@ -14,6 +14,7 @@ import pytest
 from tests.join_blender.support import HERE, Blender, blender_python
 from tools.build_zip import build
 
+THREE = ("albedo", "shading", "specular")
 STEPS = int(os.environ.get("JOIN_WALK_STEPS", "12"))
 """Of the random walk; ``make test-blenders`` walks 200."""
 
@@ -65,6 +66,35 @@ def test_linked_layers_are_refused_or_made_local(tmp_path: Path, blender: Blende
     assert report["after"] == [1, False, 2, True]
     assert report["renamed"] == ["mine albedo", "mine shading", "mine specular"]
     assert report["untouched"]
+
+
+def test_photos_together_get_a_set_each_with_one_albedo(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    """Known as together, and each a set like any other."""
+    report = blender.run("together", fake, folder=tmp_path)
+    assert report["made"] == ""
+    assert report["sets"] == [3, True] and report["one albedo"] and report["untouched"]
+    assert report["layers"] == sorted(f"{p} {c}" for p in ("sun", "lamp", "window") for c in THREE)
+    assert "together" in report["told"] and report["together"] == [True] * 3 and report["moved"] == [2.0, 0.0]
+    assert report["words"] == "New layers of 3 photos with one albedo"
+    assert "several photos together" in report["bring back"]
+    assert report["one removed"] == [True, True]
+    assert report["one updated"][0] == [] and len(report["one updated"][1]) == 1 and report["one updated"][2]
+    assert report["reopened"] == [True, "morning", True]
+
+
+def test_photos_together_are_all_or_none(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    report = blender.run("together_ends", fake, folder=tmp_path)
+    assert "One photo is not several" in report["alone"] and "One photo is not several" in report["empty list"]
+    assert "'large' is 16 × 8 and 'sun' is 12 × 8: they must be of one size" in report["sizes"]
+    assert "There is no image 'nobody'" in report["nobody"] and "There is no file" in report["no file"]
+    assert report["list"] == ["sun", "lamp", "window"] and report["shorter"] == ["sun", "window"]
+    assert report["opened"] == ["sun", "window", "file.png"]
+    assert report["half saved"] == ["sun"]  # which the list of photos uses, and no layers
+    assert report["finished"] == [3, True]
+    assert report["cancelled while written"] == ["CANCELLED", []]
+    assert "A layer of the engine cannot be read" in report["broken"] and report["nothing left"] == []
+    assert report["keep False"] == ["CANCELLED", False, 0]
+    assert report["keep True"] == ["DONE", True, 3]
 
 
 def test_no_file_is_saved_with_previews(tmp_path: Path, blender: Blender, fake: Path) -> None:

@@ -127,6 +127,71 @@ def test_decompose_and_relight(client: Client, request_for: dict[str, Any]) -> N
     assert not np.array_equal(*(np.load(event["layers"]["shading"]) for event in (result, lit)))
 
 
+@pytest.fixture
+def together_for(request_for: dict[str, Any]) -> dict[str, Any]:
+    """A request about three photos of one thing under other light."""
+    folder = Path(request_for["image"]).parent
+    grain = np.random.default_rng(0).uniform(0.2, 0.6, (40, 56, 3)).astype(np.float32)
+    paths = [str(folder / f"{number}.npy") for number in range(3)]
+    for number, path in enumerate(paths):
+        np.save(path, grain * np.linspace(0.4, 0.5 + 0.2 * number, 56, dtype=np.float32)[:, None])
+    kept = {key: request_for[key] for key in ("output", "bank", "preset", "seed", "steps")}
+    return {**kept, "type": "decompose_together", "images": paths, "names": ["sun", "lamp", "window"]}
+
+
+def test_photos_together(client: Client, together_for: dict[str, Any]) -> None:
+    """A result of each, which makes it and can be relit; one file of the albedo."""
+    client.send(**together_for, id="photos")
+    events = client.until("result", "error")
+    assert {event["type"] for event in events} >= {"accepted", "progress", "alive", "result"}
+    made = events[-1]["photos"]
+    assert len(made) == 3 and len({photo["layers"]["albedo"] for photo in made}) == 1
+    assert len({photo["layers"]["shading"] for photo in made}) == 3
+    for path, photo in zip(together_for["images"], made, strict=True):
+        layers = {name: np.load(file) for name, file in photo["layers"].items()}
+        assert np.abs(layers["albedo"] * layers["shading"] - np.load(path)).max() < 1e-5
+        assert photo["settings"]["together"]["photos"] == 3 and photo["formula"] == [["albedo", "shading"]]
+    edits = [{"component": "shading", "direction": 0, "amount": 1.5}]
+    held = {"decomposition": made[1]["compact"], "layers": made[1]["layers"]}
+    output = together_for["output"] + " lit"
+    client.send(type="relight", id="lit", edits=edits, output=output, store=False, **held)
+    lit = client.until("result", "error")[-1]
+    assert list(lit["layers"]) == ["shading"]
+    assert not np.array_equal(np.load(lit["layers"]["shading"]), np.load(made[1]["layers"]["shading"]))
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_photos_together_can_be_cancelled(client: Client, together_for: dict[str, Any], keep: bool) -> None:
+    client.send(**{**together_for, "steps": 100_000}, id="long")
+    client.until("progress")
+    client.send(type="cancel", id="long", keep=keep)
+    event = client.until("cancelled", "result", "error")[-1]
+    assert event["type"] == "cancelled" and (event["result"] is not None) is keep
+    if keep:
+        made = event["result"]["photos"]
+        assert len({photo["layers"]["albedo"] for photo in made}) == 1
+        assert made[0]["settings"]["together"]["photos"] == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ({"images": []}, "photos_too_few", "One photo is not several"),
+        ({"images": "one.npy"}, "request_invalid", "'images' is a list of at most 32 paths"),
+        ({"images": None}, "request_invalid", "needs 'images'"),
+        ({"names": ["sun"]}, "request_invalid", "'names' must name each"),
+        ({"bank": "no-such-bank"}, "bank_missing", "no-such-bank"),
+    ],
+)
+def test_photos_together_that_cannot_be(
+    client: Client, together_for: dict[str, Any], change: dict[str, Any], code: str, words: str
+) -> None:
+    names = {"names": []} if change.get("images") == [] else {}
+    client.send(**{**together_for, **names, **change}, id="bad")
+    event = client.until("error", "result")[-1]
+    assert event["code"] == code and words in event["message"], event
+
+
 def test_sliders_and_files(client: Client, request_for: dict[str, Any]) -> None:
     """The requests of the relight panel: small previews, changed layers only, and a .join of what a .blend holds."""
     client.send(**{**request_for, "steps": 1, "preview_every": 0}, id=1)

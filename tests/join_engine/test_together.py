@@ -20,7 +20,9 @@ from join_engine.images.alignment import align
 from join_engine.images.files import write_npy
 from join_engine.inversion.codebook import CodeBook
 from join_engine.inversion.presets import Detail, Preset
+from join_engine.inversion.progress import Monitor
 from join_engine.inversion.stages.encoder_start import EncoderStart
+from join_engine.inversion.stages.joint import Joint
 from join_engine.layers.decomposition import load_decomposition
 from join_engine.layers.together import Photo, fuse
 from join_engine.pipeline import decompose, decompose_together
@@ -180,6 +182,19 @@ def test_half_a_pixel_is_found() -> None:
 def test_what_is_at_its_place_stays_bit_for_bit(photos: list[np.ndarray]) -> None:
     for photo, aligned in zip(photos, align(photos, ["a", "b", "c"]), strict=True):
         assert aligned.pixels is photo and aligned.shift == (0.0, 0.0) and aligned.inside.all()
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_the_best_so_far_is_put_together_where_somebody_wants_it(
+    glossy_bank: Bank, photos: list[np.ndarray], keep: bool
+) -> None:
+    monitor = Monitor(cancelled=lambda: True)
+    preset = Preset("quick", (EncoderStart(), Joint(steps=5)), Detail())
+    names = [str(number) for number in range(len(photos))]
+    found = decompose_together(photos, names, glossy_bank, preset, monitor=monitor, keep=lambda: keep)
+    assert all(outcome.cancelled for outcome in found)
+    first, *others = (outcome.decomposition.layers["albedo"] for outcome in found)
+    assert all((other is first) is keep for other in others)
 
 
 def test_a_photo_of_something_else_is_refused_by_name(glossy_bank: Bank, photos: list[np.ndarray]) -> None:

@@ -39,16 +39,21 @@ UNDIVIDED = ("a finished layer is written", "the step of undo is taken")
 # --- outside: in the project's Python -----------------------------------------------------------------------------
 
 
-def outside(blender: str, image: Path | None, bank: str, preset: str, picture: Path | None, only: str) -> int:
+def outside(
+    blender: str, image: Path | None, photos: list[Path], bank: str, preset: str, picture: Path | None, only: str
+) -> int:
     """Build what is needed and start the inner half beside that Blender, on its screen."""
     sys.path.insert(0, str(ROOT))
-    from tests.join_blender.support import make_bank, photo, write_png
+    from tests.join_blender.support import lit, make_bank, photo, write_png
     from tests.join_blender.tiny_index import Index, make_lock, make_wheels
     from tools.build_zip import build
 
     engine = os.environ.get("JOIN_ENGINE_PYTHON") or sys.executable
     with tempfile.TemporaryDirectory(prefix="join-gui-") as name:
         folder = Path(name)
+        photos = photos or [write_png(folder / f"{light}.png", lit(light)) for light in ("left", "above", "right")]
+        if only == "together":
+            image = image or photos[0]
         if not bank and not any((ROOT / "join_engine" / "banks").glob("*.safetensors")):
             print("no bank is shipped yet: a bank of random weights stands in", flush=True)
             bank = str(make_bank(folder / "random.safetensors", engine))
@@ -57,6 +62,7 @@ def outside(blender: str, image: Path | None, bank: str, preset: str, picture: P
             "JOIN_GUI": str(folder),
             "JOIN_GUI_ZIP": str(build(folder)),
             "JOIN_GUI_IMAGE": str(image or write_png(folder / "photo.png", photo(256, 256))),
+            "JOIN_GUI_PHOTOS": json.dumps([str(path) for path in photos]),
             "JOIN_GUI_BANK": bank,
             "JOIN_GUI_PRESET": preset.upper(),
             "JOIN_GUI_ENGINE": engine,
@@ -224,7 +230,9 @@ def _test(window: Window) -> None:
         _look_at_preferences(window)
     _check_engine(window)
     if os.environ["JOIN_GUI_ONLY"]:
-        {"viewer": _viewer, "install": _install, "times": _times}[os.environ["JOIN_GUI_ONLY"]](window)
+        {"viewer": _viewer, "install": _install, "times": _times, "together": _together}[os.environ["JOIN_GUI_ONLY"]](
+            window
+        )
         return
     _install(window)
     place, layers = _decompose(window, before)
@@ -305,6 +313,51 @@ def _times(window: Window) -> None:
     _decompose(window, window.state()["images"])
     window.tell("input")
     _relight(window)
+    window.tell("report")
+    _report(window.state())
+
+
+def _together(window: Window) -> None:
+    """Several photos of one thing: listed, decomposed by a click, switched, undone, relit, cancelled, saved."""
+    before = window.state()["images"]
+    window.tell("photos")
+    count = len(json.loads(os.environ["JOIN_GUI_PHOTOS"]))
+    _picture(window, "before", aside=True)
+    place = find_button(window, "join.decompose_together(")
+    clicked = time.monotonic()
+    window.press(*place)
+    window.wait("the work to begin", lambda state: state["phase"] == "working", 120)
+    _picture(window, "working", aside=True)
+    state = window.wait("the layers", lambda state: state["runs"] == 1, 300)
+    layers = [name for name in _new(state, before) if name.split()[-1] in ("albedo", "shading", "specular")]
+    assert len(layers) in (2 * count, 3 * count) and state["words"][1] == "", f"{layers} {state['words']}"
+    print(f"Blender {state['version']}: {count} photos together in {time.monotonic() - clicked:.1f} s", flush=True)
+    window.wait("the editor to show a layer by itself", lambda state: "albedo" in state.get("shown", ""), 20)
+    _picture(window, "albedo", aside=True)
+    xdotool("mousemove", "300", "300")
+    xdotool("key", "ctrl+z")
+    window.wait("the undo", lambda state: not set(layers) & set(state["images"]), 20)
+    xdotool("key", "ctrl+shift+z")
+    window.wait("the redo", lambda state: set(layers) <= set(state["images"]), 20)
+    print("undo and redo: the layers of all photos went and came back at once", flush=True)
+    window.tell("shading")
+    first = window.wait("the shading", lambda state: "shading" in state["shown"], 20)["shown"]
+    _picture(window, "first", aside=True)
+    window.press(*find_button(window, "-001"))
+    second = window.wait("the same layer of another photo", lambda state: state["shown"] != first, 20)["shown"]
+    assert "shading" in second, second
+    print(f"a click switched from '{first}' to '{second}'", flush=True)
+    _picture(window, "second", aside=True)
+    window.tell("compare photos")
+    differences = window.state()["differences"]
+    assert len(differences) > 1 and max(differences.values()) < 1e-5, f"not their photos: {differences}"
+    _relight(window)
+    window.tell("discard")
+    _end_early(window, place, "Escape that discards", lambda: xdotool("key", "Escape"), 10.0, nothing_left=True)
+    window.tell("save")
+    state = window.wait("the file to be open again", lambda now: "reopened" in now, 30)
+    assert state["reopened"] == state["saved"] and len(state["saved"]) == len(layers), "saving lost layers"
+    print(f"saved and reopened: {len(state['saved'])} layers are the same", flush=True)
     window.tell("report")
     _report(window.state())
 
@@ -528,10 +581,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--blender", default="blender", help="a Blender, 4.3, 5.2, or a command that starts one")
     parser.add_argument("--image", type=Path, help="what to decompose; a small made-up one if not given")
+    parser.add_argument("--photos", type=Path, nargs="+", default=[], help="of one thing, for --only together")
     parser.add_argument("--bank", default="", help="name or file of a bank; the default one if not given")
     parser.add_argument("--preset", default="best")
     parser.add_argument("--picture", type=Path, help="where to save pictures of the window, with the step in the name")
-    parser.add_argument("--only", choices=("viewer", "install", "times"), default="", help="one step by itself")
+    parser.add_argument(
+        "--only", choices=("viewer", "install", "times", "together"), default="", help="one step by itself"
+    )
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.inside:
@@ -540,6 +596,7 @@ if __name__ == "__main__":
         outside(
             given.blender,
             given.image and given.image.resolve(),
+            [path.resolve() for path in given.photos],
             given.bank,
             given.preset,
             given.picture and given.picture.resolve(),

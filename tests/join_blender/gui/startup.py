@@ -93,6 +93,11 @@ def install() -> float | None:
     )
     preferences = bpy.context.preferences.addons[ADDON].preferences
     preferences.engine_python = os.environ["JOIN_GUI_ENGINE"]
+    if os.environ["JOIN_GUI_ONLY"] == "together":  # a panel's header has no operator by which a hand could find it
+        panel = module("ui.together").JOIN_PT_together
+        bpy.utils.unregister_class(panel)
+        panel.bl_options = set()
+        bpy.utils.register_class(panel)
     bpy.context.window_manager.windows[0].workspace = bpy.data.workspaces["UV Editing"]
     bpy.app.timers.register(guarded(close_one), first_interval=1.0)
     return None
@@ -297,6 +302,9 @@ def obey() -> float:
             "viewer": make_viewer,
             "backdrop": show_backdrop,
             "compare viewer": compare_viewer,
+            "photos": list_photos,
+            "shading": lambda: show_component("shading"),
+            "compare photos": compare_photos,
         }
         commands[words]()
         tell(obeyed=state.get("obeyed", 0) + 1)
@@ -526,6 +534,41 @@ def compare_viewer() -> None:
             "layers": float(np.abs(made - straight)[..., :3].max()),
         }
     )
+
+
+# --- several photos -----------------------------------------------------------------------------------------------
+
+
+def list_photos() -> None:
+    """What the file browser would do."""
+    paths = [Path(path) for path in json.loads(os.environ["JOIN_GUI_PHOTOS"])]
+    for path in paths:
+        in_editor(lambda path=path: bpy.ops.join.photo_open(directory=str(path.parent), files=[{"name": path.name}]))
+    module("ui.running").redraw()
+    tell(images=names())
+
+
+def show_component(component: str) -> None:
+    """Of the set that is shown."""
+    sets = module("host.sets")
+    editor = min(areas("IMAGE_EDITOR"), key=lambda area: area.x)
+    image = sets.layers_of(sets.set_of(editor.spaces.active.image))[component]
+    in_editor(lambda: bpy.ops.join.show(number=image.session_uid))
+
+
+def compare_photos() -> None:
+    """By how much the layers of each photo miss it, and the albedos each other."""
+    sets, found, albedos = module("host.sets"), {}, []
+    for image in module("host.photos").listed(bpy.context.scene):
+        own = sets.layers_of(sets.latest_set(image))
+        layers = {name: pixels_of(layer)[..., :3] for name, layer in own.items()}
+        albedos.append(layers["albedo"])
+        if sets.moved_by(own["albedo"]) != (0.0, 0.0):
+            continue
+        known = module("host.images").read_source(image).all()[::-1, :, :3]
+        made = layers["albedo"] * layers["shading"] + layers.get("specular", 0.0)
+        found[image.name] = float(np.abs(made - known)[known.max(axis=2) < 0.99].max())
+    tell(differences={**found, "albedos": max(float(np.abs(one - albedos[0]).max()) for one in albedos)})
 
 
 def pixels_of(image: Any) -> np.ndarray:

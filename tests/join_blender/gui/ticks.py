@@ -38,7 +38,7 @@ _PARTS = {
     "host.compositor": ("follow",),
     "host.images": ("new_layer", "fill_layer"),
     "host.relight": ("keep_original", "write_layer", "stored_decomposition"),
-    "host.layers.LayerSet": ("_show_preview", "_write", "_complete", "discard"),
+    "host.layers.LayerSet": ("_show_preview", "write", "settle", "discard"),
 }
 
 

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decompose Together: several photos of one thing under other light get one albedo, and a set of layers each."""
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..engine import memory
+from ..engine.decomposition import Decomposition
+from ..engine.failure import Failure
+from ..host import images, photos, sets
+from ..host.layers import LayersTogether
+from . import running
+from .decompose import make_launch, options_of, shown_image, steps_property, take_settings
+from .properties import bank_property, crop_property, device_property, preset_property, seed_property, shrink_property
+from .running import Outcome, report
+
+_SETTINGS = ("preset", "seed", "bank", "device", "shrink", "crop")
+
+
+class JoinPhoto(bpy.types.PropertyGroup):
+    """An entry of ``scene.join_photos``."""
+
+    image: bpy.props.PointerProperty(type=bpy.types.Image, name="Photo")  # type: ignore[valid-type]
+
+
+class JOIN_UL_photos(bpy.types.UIList):
+    """The photos that are to be decomposed together"""
+
+    def draw_item(  # Blender counts its arguments, and needs not all of them
+        self,
+        context: Any,
+        layout: Any,
+        data: Any,
+        item: Any,
+        icon: Any,
+        active_data: Any,
+        active_property: Any,
+        index: Any = 0,
+        flt_flag: Any = 0,
+    ) -> None:
+        """Its name."""
+        if item.image is not None:
+            layout.prop(item.image, "name", text="", emboss=False, icon_value=layout.icon(item.image))
+        else:
+            layout.label(text="Gone from this file", icon="ERROR")
+
+
+class JOIN_OT_photo_add(bpy.types.Operator):
+    """Put the image that is shown into the list"""
+
+    bl_idname = "join.photo_add"
+    bl_label = "Add Photo"
+    bl_options = {"UNDO"}
+
+    image: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Image", description="Name of the image; empty for the one in the Image Editor", options={"SKIP_SAVE"}
+    )
+
+    def execute(self, context: Any) -> Outcome:
+        """Of a layer, the image that it was made of."""
+        try:
+            image = images.find_image(self.image) if self.image else sets.input_of(shown_image(context))
+        except Failure as failure:
+            return report(self, failure)
+        if not photos.add(context.scene, image):
+            self.report({"INFO"}, f"'{image.name}' is in the list already")
+        return {"FINISHED"}
+
+
+class JOIN_OT_photo_open(bpy.types.Operator):
+    """Open photos from files, and put them into the list: choose several with Shift or Ctrl"""
+
+    bl_idname = "join.photo_open"
+    bl_label = "Open Photos..."
+    bl_options = {"UNDO"}
+
+    directory: bpy.props.StringProperty(name="Folder", subtype="DIR_PATH")  # type: ignore[valid-type]
+    files: bpy.props.CollectionProperty(  # type: ignore[valid-type]
+        type=bpy.types.OperatorFileListElement, name="Files", options={"SKIP_SAVE", "HIDDEN"}
+    )
+    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})  # type: ignore[valid-type]
+    filter_image: bpy.props.BoolProperty(default=True, options={"HIDDEN"})  # type: ignore[valid-type]
+
+    def invoke(self, context: Any, _event: Any) -> Outcome:
+        """Let the user choose the files."""
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: Any) -> Outcome:
+        """Each into the list, in the order of their names."""
+        folder = Path(bpy.path.abspath(self.directory))
+        names = sorted(item.name for item in self.files if item.name)
+        try:
+            if not names:
+                raise Failure("file_missing", "No file is chosen.", "Choose two or more.")
+            for image in photos.load(folder / name for name in names):
+                photos.add(context.scene, image)
+        except Failure as failure:
+            return report(self, failure)
+        except RuntimeError as error:  # Blender's own, of a file that is no picture
+            return report(self, Failure("image_unreadable", str(error).strip(), "Choose another."))
+        return {"FINISHED"}
+
+
+class JOIN_OT_photo_remove(bpy.types.Operator):
+    """Take the chosen photo out of the list; the image stays in the file"""
+
+    bl_idname = "join.photo_remove"
+    bl_label = "Remove Photo"
+    bl_options = {"UNDO"}
+
+    everything: bpy.props.BoolProperty(  # type: ignore[valid-type]
+        name="All", description="Empty the list", options={"SKIP_SAVE"}
+    )
+
+    @classmethod
+    def description(cls, _context: Any, properties: Any) -> str:
+        """What this button does."""
+        return "Empty the list; the images stay in the file" if properties.everything else str(cls.__doc__)
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Where there is one."""
+        return len(context.scene.join_photos) > 0
+
+    def execute(self, context: Any) -> Outcome:
+        """One, or all."""
+        if self.everything:
+            photos.clear(context.scene)
+        else:
+            photos.remove(context.scene, context.scene.join_photo_index)
+        return {"FINISHED"}
+
+
+class JOIN_OT_decompose_together(bpy.types.Operator):
+    """Split photos of one thing under other light into one albedo and the light of each, while Blender stays usable"""
+
+    bl_idname = "join.decompose_together"
+    bl_label = "Decompose Together"
+    bl_options = set()
+
+    images: bpy.props.CollectionProperty(  # type: ignore[valid-type]
+        type=bpy.types.OperatorFileListElement,
+        name="Images",
+        description="Names of the images; none for those of the list",
+        options={"SKIP_SAVE"},
+    )
+    preset: preset_property()  # type: ignore[valid-type]
+    seed: seed_property()  # type: ignore[valid-type]
+    bank: bank_property()  # type: ignore[valid-type]
+    device: device_property()  # type: ignore[valid-type]
+    shrink: shrink_property()  # type: ignore[valid-type]
+    crop: crop_property()  # type: ignore[valid-type]
+    steps: steps_property()  # type: ignore[valid-type]
+
+    def invoke(self, context: Any, _event: Any) -> Outcome:
+        """From a button: queue it, and return at once."""
+        if bpy.app.background:
+            return self.execute(context)
+        try:
+            self._begin(context)
+        except Failure as failure:
+            running.refuse(failure)
+            return report(self, failure)
+        return {"FINISHED"}
+
+    def execute(self, context: Any) -> Outcome:
+        """From a script or in background mode: wait for the layers."""
+        try:
+            job = self._begin(context)
+            running.wait(job)
+        except Failure as failure:
+            return report(self, failure)
+        self.report({"INFO"}, running.last_message)
+        return {"FINISHED"} if job.result is not None else {"CANCELLED"}
+
+    def _begin(self, context: Any) -> Decomposition:
+        """Read the photos and queue them as one job."""
+        take_settings(self, context, _SETTINGS)
+        named = [images.find_image(item.name) for item in self.images]
+        chosen = named or photos.listed(context.scene)
+        photos.refuse_unequal(chosen)
+        launch = make_launch(self.device)
+        width, height = images.size_of(chosen[0])
+        left, bottom, right, top = self.crop
+        wanted = round(width * (right - left) / self.shrink), round(height * (top - bottom) / self.shrink)
+        free = memory.available()
+        memory.refuse_too_large(chosen[0].name, *wanted, free // len(chosen) if free is not None else None)
+        part = left, 1.0 - top, right, 1.0 - bottom
+        sources = [images.read_source(image, None, part, self.shrink) for image in chosen]
+        job = Decomposition(sources, options_of(self), launch, f"{len(chosen)} photos", bpy.app.tempdir or None)
+        running.add(job, LayersTogether(job, [image.session_uid for image in chosen]))
+        space: Any = context.space_data
+        if space is not None and space.type == "IMAGE_EDITOR" and context.scene.join_intrinsics.show == "LAYER":
+            running.follow(job, context.area)
+        return job
+
+
+class JOIN_PT_together(bpy.types.Panel):
+    """Photos of one thing under other light: together they tell paint from light better than one alone"""
+
+    bl_idname = "JOIN_PT_together"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "JoIN"
+    bl_label = "Several Photos of One Thing"
+    bl_parent_id = "JOIN_PT_decompose"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Any) -> None:
+        """The list, and the button."""
+        layout: Any = self.layout
+        scene = context.scene
+        row = layout.row()
+        row.template_list("JOIN_UL_photos", "", scene, "join_photos", scene, "join_photo_index", rows=3)
+        column = row.column(align=True)
+        column.operator(JOIN_OT_photo_add.bl_idname, text="", icon="ADD")
+        column.operator(JOIN_OT_photo_open.bl_idname, text="", icon="FILE_FOLDER")
+        column.operator(JOIN_OT_photo_remove.bl_idname, text="", icon="REMOVE")
+        column.operator(JOIN_OT_photo_remove.bl_idname, text="", icon="X").everything = True
+        count = len(photos.listed(scene))
+        row = layout.row()
+        row.scale_y = 1.4
+        row.enabled = count >= 2
+        row.operator(JOIN_OT_decompose_together.bl_idname, icon="RENDERLAYERS")
+        if count < 2:
+            layout.label(text="Add two photos or more, from a tripod", icon="INFO")
+
+
+CLASSES: tuple[type, ...] = (
+    JoinPhoto,
+    JOIN_UL_photos,
+    JOIN_OT_photo_add,
+    JOIN_OT_photo_open,
+    JOIN_OT_photo_remove,
+    JOIN_OT_decompose_together,
+    JOIN_PT_together,
+)
+
+_SCENE: Any = bpy.types.Scene
+
+
+def register() -> None:
+    """The list, in every scene."""
+    _SCENE.join_photos = bpy.props.CollectionProperty(type=JoinPhoto)  # type: ignore[func-returns-value]
+    _SCENE.join_photo_index = bpy.props.IntProperty()  # type: ignore[func-returns-value]
+
+
+def unregister() -> None:
+    """Take it away."""
+    del _SCENE.join_photos
+    del _SCENE.join_photo_index
