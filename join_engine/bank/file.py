@@ -153,6 +153,21 @@ class Bank:
         """Whether every component has one."""
         return all(component.encoder is not None for component in self.components.values())
 
+    def seen(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What the generators make of what the seeing encoder, or without one each encoder, sees in images.
+
+        sRGB-encoded [B, 3, R, R] → by component the same shape in the generators' range. Raises JoinError
+        ``encoder_missing``.
+        """
+        parts = {name: self.components[name] for name in self.forward_model.components}
+        if self.seeing is None:
+            return {name: part.seen(images) for name, part in parts.items()}
+        sights = self.seeing(images.clamp(0.0, 1.0))
+        return {
+            name: generate(part.generator, part.w_avg + sights[name].offsets, hooks=sights[name].residuals)
+            for name, part in parts.items()
+        }
+
     @property
     def direction_vectors(self) -> dict[str, DirectionVectors]:
         """The named directions of the components that have any, as :func:`save_bank` takes them."""

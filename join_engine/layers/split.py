@@ -103,14 +103,15 @@ def look(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tens
 
 @torch.no_grad()
 def encoders_say(bank: Bank, photo: Tensor) -> dict[str, Tensor]:
-    """What the generators make of what the encoders see in linear photos [B, 3, H, W]: linear, [B, 3, R, R] each."""
+    """What the generators make of what the seeing encoder, or without one each encoder, sees in linear photos
+    [B, 3, H, W]: linear, [B, 3, R, R] each."""
     size = (bank.header.resolution,) * 2
     device = next(iter(bank.components.values())).w_avg.device
     small = functional.interpolate(photo, size, mode="bilinear", align_corners=False, antialias=True)
     seen = srgb_encode(small.clamp(0.0, 1.0)).to(device)
-    parts = {name: bank.components[name] for name in bank.forward_model.components}
+    transforms = {name: part.transform for name, part in bank.components.items()}
     return {
-        name: part.transform.from_generator(part.seen(seen)).clamp_min(0.0).to(photo) for name, part in parts.items()
+        name: transforms[name].from_generator(made).clamp_min(0.0).to(photo) for name, made in bank.seen(seen).items()
     }
 
 

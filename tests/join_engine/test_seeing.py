@@ -14,6 +14,7 @@ import torch
 from safetensors import safe_open
 
 from join_engine.bank import Bank, SeeingHeader, fingerprint, load_bank, save_bank, verify_bank
+from join_engine.color import srgb_encode
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.evaluation.methods import Rows, make_methods
@@ -25,6 +26,7 @@ from join_engine.inversion.stages.seeing_start import SeeingStart, seen_all_ways
 from join_engine.inversion.stages.spatial import Spatial
 from join_engine.inversion.stages.tuning import Tuning
 from join_engine.layers.decomposition import Decomposition, Features, load_decomposition, save_decomposition
+from join_engine.layers.split import encoders_say
 from join_engine.networks.seeing import Seeing, SeeingConfig
 from join_engine.networks.stylegan2 import Generator, GeneratorConfig, generate
 from join_engine.pipeline import decompose
@@ -245,6 +247,18 @@ def test_it_looks_all_ways(sharp_bank: Bank, target: torch.Tensor) -> None:
     upright, turned = seen_all_ways(sharp_bank, target), seen_all_ways(sharp_bank, torch.rot90(target, 1, (2, 3)))
     for name, made in upright.items():
         torch.testing.assert_close(torch.rot90(made, 1, (2, 3)), turned[name], rtol=0, atol=1e-4)
+
+
+def test_the_split_network_is_told_what_it_sees(sharp_bank: Bank, seeing_bank: Bank) -> None:
+    photo = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(5))
+    assert sharp_bank.seeing is not None
+    with torch.no_grad():
+        offsets, residuals = sharp_bank.seeing(srgb_encode(photo))["shading"]
+        part = sharp_bank.components["shading"]
+        made = part.transform.from_generator(generate(part.generator, part.w_avg + offsets, hooks=residuals))
+    told = encoders_say(sharp_bank, photo)
+    torch.testing.assert_close(told["shading"], made.clamp_min(0.0), rtol=0, atol=1e-4)
+    assert not torch.allclose(told["shading"], encoders_say(seeing_bank, photo)["shading"], atol=1e-2)
 
 
 def test_methods_and_presets_know_it(sharp_bank: Bank, seeing_bank: Bank, target: torch.Tensor) -> None:

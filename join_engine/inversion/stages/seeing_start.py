@@ -12,9 +12,6 @@ from torch import Tensor
 from ...bank import Bank
 from ...errors import JoinError
 from ...images.orientation import Orientation
-from ...networks.residuals import Residuals
-from ...networks.seeing import Seeing
-from ...networks.stylegan2 import generate
 from ..progress import Monitor
 from ..stage import Stage, register
 from ..state import InversionState
@@ -41,31 +38,21 @@ class SeeingStart(Stage):
     @torch.no_grad()
     def run(self, state: InversionState, monitor: Monitor) -> None:
         """Raises JoinError ``encoder_missing``."""
-        for name, (offsets, residuals) in seeing_of(state.bank)(state.target.clamp(0.0, 1.0)).items():
+        seeing = state.bank.seeing
+        if seeing is None:
+            message = f"The bank '{state.bank.header.name}' has no seeing encoder."
+            raise JoinError("encoder_missing", message, "Choose another preset, or a bank with one.")
+        for name, (offsets, residuals) in seeing(state.target.clamp(0.0, 1.0)).items():
             state.latents[name] = state.bank.components[name].w_avg + offsets
             state.residuals[name] = residuals
-
-
-def seeing_of(bank: Bank) -> Seeing:
-    """The seeing encoder. Raises JoinError ``encoder_missing`` where a bank has none."""
-    if bank.seeing is None:
-        message = f"The bank '{bank.header.name}' has no seeing encoder."
-        raise JoinError("encoder_missing", message, "Choose another preset, or a bank with one.")
-    return bank.seeing
 
 
 @torch.no_grad()
 def seen_all_ways(bank: Bank, target: Tensor) -> dict[str, Tensor]:
     """What the generators make of what the seeing encoder sees in sRGB-encoded images, whichever way up, on average;
     all [B, 3, R, R], in the generators' range."""
-    total: dict[str, Tensor] = {}
-    for orientation in _ORIENTATIONS:
-        for name, (offsets, residuals) in seeing_of(bank)(orientation.of(target.clamp(0.0, 1.0))).items():
-            made = orientation.back(_made(bank, name, offsets, residuals)) / len(_ORIENTATIONS)
-            total[name] = total[name] + made if name in total else made
-    return total
-
-
-def _made(bank: Bank, name: str, offsets: Tensor, residuals: Residuals) -> Tensor:
-    part = bank.components[name]
-    return generate(part.generator, part.w_avg + offsets, hooks=residuals)
+    views = [(orientation, bank.seen(orientation.of(target))) for orientation in _ORIENTATIONS]
+    return {
+        name: torch.stack([orientation.back(seen[name]) for orientation, seen in views]).mean(dim=0)
+        for name in bank.forward_model.components
+    }
