@@ -210,7 +210,8 @@ def test_what_fails_within_is_told_by_its_kind(ask: Ask, request_for: dict[str, 
         (MemoryError(), "out_of_memory"),
         (RuntimeError("[enforce fail] can't allocate memory: 1"), "out_of_memory"),
         (RuntimeError("a fault"), "internal"),
-        (OSError(36, "File name too long", "x"), "file_unusable"),
+        (OSError(36, "File name too long", "x" * 300), "file_unusable"),
+        (OSError("it is gone"), "file_unusable"),
     ):
 
         def failing(*_: Any, _error: Exception = error, **__: Any) -> None:
@@ -219,6 +220,10 @@ def test_what_fails_within_is_told_by_its_kind(ask: Ask, request_for: dict[str, 
         monkeypatch.setattr(join_engine.pipeline, "decompose", failing)
         event = ask(**request_for)[-1]
         assert event["code"] == code and event["hint"]
+        if code == "file_unusable":
+            named = f"'{'x' * 200}' cannot be used (File name too long)."
+            assert event["message"] == (named if error.filename else "A file cannot be used (it is gone).")
+            assert event["hint"] == "Choose another path."
 
 
 def test_progress_is_not_told_more_often_than_anybody_reads(monkeypatch: pytest.MonkeyPatch) -> None:

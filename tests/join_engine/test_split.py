@@ -222,6 +222,35 @@ def test_the_tone_under_a_highlight_is_that_of_the_same_paint() -> None:
     assert float((said - paint).abs()[..., (0, 19)].amax()) < 0.01 and bool(said.isfinite().all())
 
 
+def test_under_a_highlight_the_smooth_part_alone_changes() -> None:
+    rng = torch.Generator().manual_seed(3)
+    rows, columns = torch.meshgrid(torch.arange(32.0), torch.arange(48.0), indexing="ij")
+    lit = ((rows - 16.0).square() + (columns - 24.0).square() < 36.0)[None, None].float()
+    grain = 0.05 * torch.randn(1, 1, 32, 48, generator=rng)
+    paint = torch.tensor((0.5, 0.2, 0.1)).log()[None, :, None, None] + grain
+    image = paint.exp() + 0.6 * lit
+    stained = paint + 0.5 * lit  # the highlight was taken off too weakly
+    other = torch.zeros(1, 3, 32, 48)
+    whole = torch.ones(1, 1, 32, 48)
+
+    def tone(specular: torch.Tensor, readable: torch.Tensor, visible: torch.Tensor = whole) -> torch.Tensor:
+        photo = layers_split.Shares(image, visible, other, other, other, specular, other)
+        return layers_split._tone(photo, stained, readable)
+
+    middle, far = np.s_[..., 14:19, 22:27], np.s_[..., :4, :4]
+    change = tone(0.6 * lit, whole)
+    assert float(change[middle].mean()) == pytest.approx(-0.5, abs=0.15)
+    assert float((stained + change - paint)[middle].std()) < 0.06  # the grain stays
+    assert float(change[far].abs().max()) < 0.02
+    # Where no highlight was, all that is seen is believed; neither is anything said of what cannot be read at all.
+    assert float(tone(0.0 * lit, whole).abs().max()) < 1e-5
+    assert float(tone(0.6 * lit, 0.0 * whole).abs().max()) == 0.0
+    # What counts as strong is told by what is visible: a bright part that was cut out does not.
+    cut = (columns < 40.0)[None, None].float()
+    image[..., 40:] *= 100.0
+    assert torch.allclose(tone(0.6 * lit, whole, cut)[middle], change[middle], atol=0.02)
+
+
 def test_a_simple_method_has_a_say_where_the_network_is_unsure() -> None:
     rng = torch.Generator().manual_seed(7)
     image, visible = torch.rand(1, 3, 24, 20, generator=rng), torch.ones(1, 1, 24, 20)
