@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dataset_tools.description.json_data import LATER
+from join_engine.json_data import LATER
 
 Vector = tuple[float, float, float]
 Color = tuple[float, float, float]

@@ -13,8 +13,8 @@ from typing import Any
 
 from dataset_tools.description.covering import Color, Covering, Material, Vector
 from dataset_tools.description.forms import Form
-from dataset_tools.description.json_data import LATER, plain, restored
 from dataset_tools.description.person import Portrait
+from join_engine.json_data import LATER, plain, restored
 
 
 @dataclass(frozen=True)

@@ -4,32 +4,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from ..json_data import Described
 from ..networks.brightness import Brightness, BrightnessConfig
 from ..networks.seeing import Seeing, SeeingConfig
 from ..networks.split import Split, SplitConfig, cues
 from ..networks.trunk import Trunk, TrunkConfig
 
-
-class _Config(Protocol):
-    """An architecture that goes to JSON and back."""
-
-    def to_dict(self) -> dict[str, Any]: ...
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self: ...
-
-
-Config = TypeVar("Config", bound=_Config)
+Config = TypeVar("Config", bound=Described)
 
 
 @dataclass(frozen=True)
-class NetworkHeader(Generic[Config]):
+class NetworkHeader(Described, Generic[Config]):
     """What a bank says about one of these networks.
 
     Attributes:
@@ -40,34 +31,17 @@ class NetworkHeader(Generic[Config]):
     architecture: Config
     training: Mapping[str, Any] = field(default_factory=dict)
 
-    _config: ClassVar[type[Any]]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {"architecture": self.architecture.to_dict(), "training": dict(self.training)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
-        return cls(cls._config.from_dict(values["architecture"]), dict(values["training"]))
-
 
 class TrunkHeader(NetworkHeader[TrunkConfig]):
     """Of the perceptual trunk."""
-
-    _config = TrunkConfig
 
 
 class BrightnessHeader(NetworkHeader[BrightnessConfig]):
     """Of the network that tells how bright an albedo is."""
 
-    _config = BrightnessConfig
-
 
 class SplitHeader(NetworkHeader[SplitConfig]):
     """Of the network that tells paint, light and gloss apart in every pixel."""
-
-    _config = SplitConfig
 
 
 @dataclass(frozen=True)
@@ -80,16 +54,6 @@ class SeeingHeader(NetworkHeader[SeeingConfig]):
     """
 
     generators: Mapping[str, str] = field(default_factory=dict)
-
-    _config = SeeingConfig
-
-    def to_dict(self) -> dict[str, Any]:
-        return {**super().to_dict(), "generators": dict(self.generators)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        generators = {str(name): str(value) for name, value in values["generators"].items()}
-        return replace(super().from_dict(values), generators=generators)
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
 
 from ..color import COMPONENT_TRANSFORMS
+from ..json_data import LATER, Described
 from ..networks.encoder import EncoderConfig
 from ..networks.limits import DEEPEST
 from ..networks.stylegan2 import GeneratorConfig
 from ..single_gan import SINGLE_TRANSFORMS
-from .bank_wide import BANK_WIDE, BrightnessHeader, SeeingHeader, SplitHeader, TrunkHeader, present
+from .bank_wide import BANK_WIDE, BrightnessHeader, SeeingHeader, SplitHeader, TrunkHeader
 
 FORMAT_VERSION = 1
 # Of banks that do not say: chosen on validation renders of Primeshapes.
@@ -21,7 +22,7 @@ DETAIL_RADIUS = 2.0
 
 
 @dataclass(frozen=True)
-class EncoderHeader:
+class EncoderHeader(Described):
     """What a bank says about the encoder of one component.
 
     Attributes:
@@ -35,20 +36,9 @@ class EncoderHeader:
     generator: str
     training: Mapping[str, Any] = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        training = dict(self.training)
-        return {"architecture": self.architecture.to_dict(), "generator": self.generator, "training": training}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> EncoderHeader:
-        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
-        architecture = EncoderConfig.from_dict(values["architecture"])
-        return cls(architecture, str(values["generator"]), dict(values["training"]))
-
 
 @dataclass(frozen=True)
-class DirectionsHeader:
+class DirectionsHeader(Described):
     """What a bank says about the named directions of its light, of which each component here holds one vector per name.
 
     Attributes:
@@ -74,25 +64,9 @@ class DirectionsHeader:
         """Of each attribute one standard deviation, in the attribute's own measure."""
         return {name: float(figures["unit"]) for name, figures in self.attributes.items()}
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        attributes = {name: dict(figures) for name, figures in self.attributes.items()}
-        generators, layers, training = dict(self.generators), dict(self.layers), dict(self.training)
-        return {"attributes": attributes, "generators": generators, "layers": layers, "training": training}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> DirectionsHeader:
-        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
-        return cls(
-            {str(name): dict(figures) for name, figures in values["attributes"].items()},
-            {str(name): str(value) for name, value in values["generators"].items()},
-            {str(name): int(value) for name, value in values["layers"].items()},
-            dict(values["training"]),
-        )
-
 
 @dataclass(frozen=True)
-class ComponentHeader:
+class ComponentHeader(Described):
     """What a bank says about one component.
 
     Attributes:
@@ -107,7 +81,7 @@ class ComponentHeader:
     architecture: GeneratorConfig
     training: Mapping[str, Any] = field(default_factory=dict)
     has_discriminator: bool = True
-    encoder: EncoderHeader | None = None
+    encoder: EncoderHeader | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.transform not in {*COMPONENT_TRANSFORMS, *SINGLE_TRANSFORMS}:
@@ -117,31 +91,9 @@ class ComponentHeader:
             if (mine.resolution, mine.w_dim, mine.num_ws) != (other.resolution, other.w_dim, other.num_ws):
                 raise ValueError("the encoder does not fit the generator")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {
-            "transform": self.transform,
-            "architecture": self.architecture.to_dict(),
-            "training": dict(self.training),
-            "has_discriminator": self.has_discriminator,
-            **({} if self.encoder is None else {"encoder": self.encoder.to_dict()}),
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ComponentHeader:
-        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
-        encoder = values.get("encoder")
-        return cls(
-            transform=str(values["transform"]),
-            architecture=GeneratorConfig.from_dict(values["architecture"]),
-            training=dict(values["training"]),
-            has_discriminator=bool(values["has_discriminator"]),
-            encoder=None if encoder is None else EncoderHeader.from_dict(encoder),
-        )
-
 
 @dataclass(frozen=True)
-class BankHeader:
+class BankHeader(Described):
     """What a bank says about itself.
 
     Attributes:
@@ -170,14 +122,14 @@ class BankHeader:
     scores: Mapping[str, Any] = field(default_factory=dict)
     license: str = "CC0-1.0"
     format_version: int = FORMAT_VERSION
-    trunk: TrunkHeader | None = None
-    machine: str = ""
-    directions: DirectionsHeader | None = None
-    detail_share: float = DETAIL_SHARE
-    detail_radius: float = DETAIL_RADIUS
-    brightness: BrightnessHeader | None = None
-    split: SplitHeader | None = None
-    seeing: SeeingHeader | None = None
+    trunk: TrunkHeader | None = field(default=None, metadata=LATER)
+    machine: str = field(default="", metadata=LATER)
+    directions: DirectionsHeader | None = field(default=None, metadata=LATER)
+    detail_share: float = field(default=DETAIL_SHARE, metadata=LATER)
+    detail_radius: float = field(default=DETAIL_RADIUS, metadata=LATER)
+    brightness: BrightnessHeader | None = field(default=None, metadata=LATER)
+    split: SplitHeader | None = field(default=None, metadata=LATER)
+    seeing: SeeingHeader | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.components) <= DEEPEST:
@@ -198,41 +150,9 @@ class BankHeader:
             if name not in self.components or layers not in (1, self.components[name].architecture.num_ws):
                 raise ValueError(f"the directions of {name!r} do not fit its generator")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {
-            "format_version": self.format_version,
-            "name": self.name,
-            "resolution": self.resolution,
-            "forward_model": self.forward_model,
-            "components": {name: component.to_dict() for name, component in self.components.items()},
-            "scores": dict(self.scores),
-            "license": self.license,
-            **({"machine": self.machine} if self.machine else {}),
-            **({} if self.directions is None else {"directions": self.directions.to_dict()}),
-            "detail_share": self.detail_share,
-            "detail_radius": self.detail_radius,
-            **{name: found.to_dict() for name, _, found in present(self)},
-        }
-
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> BankHeader:
-        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError for values that do not fit."""
-        directions = values.get("directions")
-        bank_wide: dict[str, Any] = {
-            name: kind.header.from_dict(values[name]) for name, kind in BANK_WIDE.items() if values.get(name)
-        }
-        return cls(
-            name=str(values["name"]),
-            resolution=int(values["resolution"]),
-            forward_model=str(values["forward_model"]),
-            components={name: ComponentHeader.from_dict(item) for name, item in values["components"].items()},
-            scores=dict(values["scores"]),
-            license=str(values["license"]),
-            format_version=int(values["format_version"]),
-            machine=str(values.get("machine", "")),
-            directions=None if directions is None else DirectionsHeader.from_dict(directions),
-            detail_share=float(values.get("detail_share", DETAIL_SHARE)),
-            detail_radius=float(values.get("detail_radius", DETAIL_RADIUS)),
-            **bank_wide,
-        )
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Inverse of :meth:`to_dict`; passes over what it does not know. Raises KeyError, TypeError or ValueError for
+        values that do not fit."""
+        known = {field.name for field in fields(cls)}
+        return super().from_dict({name: value for name, value in values.items() if name in known})

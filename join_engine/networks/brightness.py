@@ -8,21 +8,20 @@ that has nothing else to do learns better than the encoders do, and in a fractio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from ..color import srgb_decode
+from ..json_data import Described
 from .limits import WIDEST, check_size, check_sizes
 
 _SMALLEST_LIGHT = 0.01  # the logarithm of darker pixels is mostly that of noise
 
 
 @dataclass(frozen=True)
-class BrightnessConfig:
+class BrightnessConfig(Described):
     """Architecture of a brightness network.
 
     Attributes:
@@ -47,15 +46,6 @@ class BrightnessConfig:
     def smallest_image(self) -> int:
         """Shortest side at which the last convolutions still see a pixel."""
         return int(2 ** len(self.widths))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {**asdict(self), "widths": list(self.widths)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> BrightnessConfig:
-        """Inverse of :meth:`to_dict`. Raises TypeError or ValueError for values that do not fit."""
-        return cls(**values)
 
 
 class Brightness(nn.Module):

@@ -10,14 +10,13 @@ depths are settings here. Written from the paper.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from ..json_data import Described
 from .convolutions import EqualizedLinear
 from .limits import DEEPEST, LARGEST_SIDE, LONGEST_CODE, WIDEST, check_size, check_sizes
 
@@ -29,7 +28,7 @@ _LEVELS = 3
 
 
 @dataclass(frozen=True)
-class EncoderConfig:
+class EncoderConfig(Described):
     """Architecture of an encoder.
 
     Attributes:
@@ -72,15 +71,6 @@ class EncoderConfig:
         if self.space == "w":
             return tuple(range(_LEVELS))  # one block per level, averaged to one code
         return tuple(0 if layer < _COARSE else 1 if layer < _MIDDLE else 2 for layer in range(self.num_ws))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> EncoderConfig:
-        """Inverse of :meth:`to_dict`. Raises TypeError or ValueError for values that do not fit."""
-        return cls(**values)
 
 
 class SqueezeExcitation(nn.Module):

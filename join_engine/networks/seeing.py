@@ -9,13 +9,14 @@ encoder setting of SAM, the masks of SAMM). It knows what its generators make on
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..json_data import Described
 from .limits import DEEPEST, LARGEST_SIDE, LONGEST_CODE, WIDEST, check_size, check_sizes
 from .residuals import Residual
 from .stylegan2 import GeneratorConfig
@@ -27,7 +28,7 @@ _CODE_WIDTH = 48  # channels of the coarsest features that the codes are told of
 
 
 @dataclass(frozen=True)
-class SeeingConfig:
+class SeeingConfig(Described):
     """Architecture of a seeing encoder.
 
     Attributes:
@@ -98,16 +99,6 @@ class SeeingConfig:
             mine = (self.resolution, self.w_dim, self.num_ws, channels)
             if mine != (config.resolution, config.w_dim, config.num_ws, tuple(map(config.width, self.spaces))):
                 raise ValueError(f"the seeing encoder does not fit the generator of {name!r}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        lists = {name: list(getattr(self, name)) for name in ("components", "spaces", "widths")}
-        return {**asdict(self), **lists, "channels": [list(each) for each in self.channels]}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> SeeingConfig:
-        """Inverse of :meth:`to_dict`. Raises TypeError or ValueError for values that do not fit."""
-        return cls(**values)
 
 
 class Sight(NamedTuple):

@@ -9,15 +9,16 @@ scale, goes on from there, level by level. At each level it says which share of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..color import LUMINANCE_WEIGHTS, srgb_encode
+from ..json_data import Described
 from .limits import DEEPEST, LARGEST_SIDE, WIDEST, check_size, check_sizes
 
 EPSILON = 0.004  # of linear light: the logarithm of darker pixels is mostly that of noise
@@ -29,7 +30,7 @@ _ERROR, _LEAST_ERROR, _LARGEST_ERROR = -1.5, -7.0, 3.0
 
 
 @dataclass(frozen=True)
-class SplitConfig:
+class SplitConfig(Described):
     """Architecture of a split network.
 
     Attributes:
@@ -56,15 +57,6 @@ class SplitConfig:
         check_size("state", self.state, WIDEST)
         check_size("coarsest", self.coarsest, LARGEST_SIDE)
         object.__setattr__(self, "widths", widths)  # JSON has lists
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {**asdict(self), "widths": list(self.widths)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> SplitConfig:
-        """Inverse of :meth:`to_dict`. Raises TypeError or ValueError for values that do not fit."""
-        return cls(**values)
 
 
 class Level(NamedTuple):

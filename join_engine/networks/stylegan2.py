@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..json_data import Described
 from .convolutions import ACTIVATION_GAIN, LEAK, EqualizedConv, EqualizedLinear, add_filter, modulated_conv2d
 from .limits import DEEPEST, LARGEST_SIDE, LONGEST_CODE, WIDEST, check_size
 from .resample import upsample
@@ -35,7 +35,7 @@ _LARGEST = {
 
 
 @dataclass(frozen=True)
-class GeneratorConfig:
+class GeneratorConfig(Described):
     """Architecture of a generator and of the discriminator that goes with it.
 
     Attributes:
@@ -82,20 +82,6 @@ class GeneratorConfig:
     def published(cls, resolution: int, image_channels: int = 3) -> GeneratorConfig:
         """StyleGAN2's own sizes: 512 channels up to 64², then half as many at each doubling, 32 at 1024²."""
         return cls(resolution, 512, 512, 32768, 512, 8, image_channels)
-
-    def to_dict(self) -> dict[str, int]:
-        """Plain values, for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> GeneratorConfig:
-        """Inverse of :meth:`to_dict`. Raises ValueError for a name or a value that does not belong."""
-        names = {field.name for field in fields(cls)}
-        unknown = sorted(set(values) - names)
-        missing = sorted(names - set(values))
-        if unknown or missing:
-            raise ValueError(f"generator settings: unknown {unknown}, missing {missing}")
-        return cls(**values)
 
 
 class MappingNetwork(nn.Module):

@@ -8,19 +8,18 @@ jumps in its gradient), one tap per stage.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from ..json_data import Described
 from .features import OnInput, unchanged
 from .limits import DEEPEST, WIDEST, check_sizes
 
 
 @dataclass(frozen=True)
-class TrunkConfig:
+class TrunkConfig(Described):
     """Architecture of a trunk.
 
     Attributes:
@@ -43,15 +42,6 @@ class TrunkConfig:
     def smallest_image(self) -> int:
         """Shortest side at which every stage still sees a pixel."""
         return 2 ** (len(self.widths) - 1)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {name: list(values) for name, values in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TrunkConfig:
-        """Inverse of :meth:`to_dict`. Raises TypeError or ValueError for values that do not fit."""
-        return cls(**values)
 
 
 class Trunk(nn.Module):

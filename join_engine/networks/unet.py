@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from ..color import srgb_decode
 from ..components import COMPONENTS
 from ..errors import JoinError
 from ..images.files import write_atomically
+from ..json_data import Described
 from ..untrusted import read_json
 from .limits import WIDEST, check_size, check_sizes
 
@@ -34,7 +35,7 @@ _NO_GLOSS = -4.0  # before the sigmoid: most pixels have hardly any specular
 
 
 @dataclass(frozen=True)
-class UNetConfig:
+class UNetConfig(Described):
     """Architecture of a U-Net.
 
     Attributes:
@@ -59,15 +60,6 @@ class UNetConfig:
             raise ValueError(f"{self.resolution} pixels cannot be halved {len(widths) - 1} times")
         object.__setattr__(self, "components", components)  # JSON has lists
         object.__setattr__(self, "widths", widths)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {**asdict(self), "components": list(self.components), "widths": list(self.widths)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> UNetConfig:
-        """Inverse of :meth:`to_dict`. Raises TypeError or ValueError for values that do not fit."""
-        return cls(**values)
 
 
 class Backbone(nn.Module):

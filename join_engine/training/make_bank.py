@@ -6,7 +6,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,8 @@ def load_bank_wide(name: str, run: Path) -> tuple[NetworkHeader[Any], nn.Module]
     path, kind = checkpoint_path(run), BANK_WIDE[name]
     tensors, values = read_checkpoint(path)
     try:
-        header = kind.header.from_dict({**_identity(values, name), "training": _training(values)})
+        told = {**_identity(values, name), "training": _training(values)}
+        header = kind.header.from_dict({each.name: told[each.name] for each in fields(kind.header)})
         network = kind.network(header.architecture)
         network.load_state_dict(_under(kind.stored, tensors))
         return header, network

@@ -16,7 +16,6 @@ import pytest
 
 from dataset_tools import shapes
 from dataset_tools.description.forms import Form
-from dataset_tools.description.json_data import plain, restored
 from dataset_tools.description.scene import Metering, Scene, Thing
 from dataset_tools.description.seeds import generator
 from dataset_tools.rendering import attempts, metering
@@ -25,6 +24,7 @@ from dataset_tools.shapes.mesh import MeshData
 from dataset_tools.specs import LIGHTINGS, describe
 from dataset_tools.specs.restyling import restyled
 from dataset_tools.storage import layers, passes, shards
+from join_engine.json_data import plain, restored
 from tests.dataset_tools.invented import invented_passes
 
 SCENES = [describe("objects", 3, index) for index in range(120)]
