@@ -32,6 +32,7 @@ _USUAL = 0.95
 # distance alone is 1, with both cosines of a small flash 2.
 _NEAREST, _FARTHEST = 0.4, 3.0
 _GENTLE, _STEEP = 1.0, 2.0
+_LEFT = 0.7  # square root of the most contrast that paint keeps where it loses some
 _VALIDATED = 16  # samples at a time
 
 
@@ -42,6 +43,8 @@ class PhotographSettings(LearnerSettings):
     Attributes:
         repaint: share of the samples that get the albedo of another one.
         dark: share of the samples whose paint is darkened, up to a seventh.
+        plain: share of the samples whose paint loses contrast, as on plaster, leather or plastic: what remains of
+            their grain is relief.
         paint: standard deviation of the logarithm of each channel of the albedo.
         tint: that of the light's red and blue against its green.
         gloss: that of the specular's strength.
@@ -52,6 +55,7 @@ class PhotographSettings(LearnerSettings):
 
     repaint: float = 0.25
     dark: float = 0.35
+    plain: float = 0.3
     paint: float = 0.15
     tint: float = 0.06
     gloss: float = 0.5
@@ -155,29 +159,34 @@ class SplitLearner(Learner):
         """What the averaged network says of whole, metered renders without other faults.
 
         Mean absolute errors, ``albedo`` and ``shading`` of the logarithm but for a constant, ``specular`` sRGB-encoded;
+        ``one_paint``: the shading's where all paint of a picture has its mean colour, told nothing of the generators.
         ``no_shading``, ``no_specular``: of saying that there is none. ``loss``, and ``alone`` when nothing is told of
         the generators. How sure it is: ``expected`` is the mean of the albedo errors that it expects, ``usual`` what
         95 of a hundred renders stay below, ``correlation`` that of expected and true errors over the renders.
         """
         rows: list[dict[str, Tensor]] = []
         self.average.eval()
-        plain = replace(self.settings, dark=0.0, paint=0.0, tint=0.0, gloss=0.0, falloff=0.0)
-        plain = replace(plain, dimmest=0.18, brightest=0.18)
+        as_rendered = replace(self.settings, dark=0.0, plain=0.0, paint=0.0, tint=0.0, gloss=0.0, falloff=0.0)
+        as_rendered = replace(as_rendered, dimmest=0.18, brightest=0.18)
         for indices in torch.arange(len(data)).split(_VALIDATED):
             linear = data.linear(data.batch(indices))
-            albedo, shading, specular = another_light(linear, plain, draws(0, 0))
+            albedo, shading, specular = another_light(linear, as_rendered, draws(0, 0))
             diffuse = albedo * shading
             photo, truth, seen = (diffuse + specular).clamp(0.0, 1.0), truth_of(albedo, shading), visible(linear)
             alone = self._compare(self.average, photo, seen, truth, None)
             parts = alone
             if self.bank is not None:
                 parts = self._compare(self.average, photo, seen, truth, encoders_say(self.bank, photo))
+            one = less_contrast(albedo, torch.zeros(len(indices), 1, 1, 1))
+            photo_of_one = (one * shading + specular).clamp(0.0, 1.0)
+            one_paint = self._compare(self.average, photo_of_one, seen, truth_of(one, shading), None)
             flat = _centred(log_light(truth.shading), truth.valid) * truth.valid
             rows.append(
                 {
                     "loss": _total(parts, self.settings).expand(len(indices)),
                     "alone": _total(alone, self.settings).expand(len(indices)),
                     **{name: parts[-1][name] for name in ("albedo", "shading", "specular", "expected")},
+                    "one_paint": one_paint[-1]["shading"],
                     "no_shading": flat.abs().mean(dim=(1, 2, 3)),
                     "no_specular": srgb_encode(_left(photo, truth.diffuse)).mean(dim=(1, 2, 3)),
                 }
@@ -285,6 +294,9 @@ def another_light(
     albedo, shading = linear["albedo"], linear["shading"]
     specular = linear.get("specular", torch.zeros_like(albedo))
     count = len(albedo)
+    if settings.plain:
+        chosen = uniform(rng, count, 0.0, 1.0) < settings.plain
+        albedo = torch.where(chosen, less_contrast(albedo, uniform(rng, count, 0.0, _LEFT).square()), albedo)
     if settings.paint:
         albedo = albedo * (settings.paint * _normal(rng, count, 3)).exp()
         darker = uniform(rng, count, math.log(1.0 / 7.0), 0.0).exp()
@@ -306,6 +318,19 @@ def another_light(
     mean = (shown * seen).sum(dim=(1, 2, 3), keepdim=True) / seen.sum(dim=(1, 2, 3), keepdim=True).clamp_min(1.0)
     exposure = wanted / mean.clamp_min(_DARKEST)
     return albedo, shading * exposure, specular * exposure
+
+
+def less_contrast(albedo: Tensor, left: Tensor) -> Tensor:
+    """Paint nearer to the mean colour of its picture, [B, 3, H, W].
+
+    Args:
+        albedo: linear [B, 3, H, W]; what is too dark for paint stays as it is.
+        left: [B, 1, 1, 1] of the contrast of its logarithm, in [0, 1]; 0 is a single colour.
+    """
+    where = valid(albedo)
+    logarithm = albedo.clamp_min(_LEAST_ALBEDO).log()
+    mean = (logarithm * where).sum(dim=(2, 3), keepdim=True) / where.sum(dim=(2, 3), keepdim=True).clamp_min(1.0)
+    return torch.where(where > 0.5, (mean + left * (logarithm - mean)).exp(), albedo)
 
 
 def _lamp(like: Tensor, rng: torch.Generator) -> Tensor:

@@ -28,7 +28,7 @@ from join_engine.pipeline import decompose
 from join_engine.renders.compose import ComponentSets, read_component_sets
 from join_engine.renders.photo_augment import PhotoRanges
 from join_engine.training import make_bank
-from join_engine.training.split import SplitLearner, SplitSettings, another_light
+from join_engine.training.split import SplitLearner, SplitSettings, another_light, less_contrast
 
 from .conftest import check_resumes
 
@@ -307,9 +307,24 @@ def test_another_light_and_paint_make_a_metered_photo(data: ComponentSets) -> No
     assert float(albedo.max()) <= 0.98 and not torch.equal(albedo, linear["albedo"])
 
 
+def test_paint_loses_contrast_and_nothing_else_changes(data: ComponentSets) -> None:
+    linear = data.linear(data.batch(torch.arange(16)))
+    settings = SplitSettings(plain=1.0, paint=0.0, dark=0.0, tint=0.0, gloss=0.0, falloff=0.0)
+    albedo, shading, _ = another_light(linear, settings, torch.Generator().manual_seed(0))
+    where = (linear["albedo"].amin(dim=1) >= 0.004).all(dim=2).all(dim=1)
+    assert where.sum() > 8
+    before, after = (image[where].log().std(dim=(2, 3)) for image in (linear["albedo"], albedo))
+    assert (after <= 0.5 * before + 1e-6).all() and (after > 0.0).any()
+    exposure = (shading / linear["shading"].clamp_min(1e-6))[where]
+    assert (exposure.amax(dim=(1, 2, 3)) / exposure.amin(dim=(1, 2, 3))).max() < 1.001
+    one = less_contrast(linear["albedo"], torch.zeros(16, 1, 1, 1))[where]
+    assert one.std(dim=(2, 3)).max() < 1e-5
+    assert torch.equal(less_contrast(torch.zeros(1, 3, 4, 4), torch.zeros(1, 1, 1, 1)), torch.zeros(1, 3, 4, 4))
+
+
 def test_a_lamp_near_by_changes_the_light_smoothly_and_the_paint_not_at_all(data: ComponentSets) -> None:
     linear = data.linear(data.batch(torch.arange(16)))
-    settings = SplitSettings(paint=0.0, dark=0.0, tint=0.0, gloss=0.0, falloff=1.0, dimmest=0.2, brightest=0.2)
+    settings = SplitSettings(plain=0.0, paint=0.0, dark=0.0, tint=0.0, gloss=0.0, falloff=1.0, dimmest=0.2, brightest=0.2)
     linear["specular"] = linear["shading"] / 2.0
     albedo, shading, specular = another_light(linear, settings, torch.Generator().manual_seed(0))
     assert torch.equal(albedo, linear["albedo"]) and torch.allclose(specular, shading / 2.0)
