@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Train the network that tells paint, light and gloss apart.
 
-May be killed at any moment; the same command goes on from the last checkpoint.
+May be killed at any moment; the same command goes on from the last checkpoint, with more --blocks too: new ones change
+nothing at first.
 """
 
 from __future__ import annotations

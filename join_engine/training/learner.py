@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -116,6 +117,11 @@ class Learner(ABC):
         for index, state in self.optimizer.state_dict()["state"].items():
             found |= {f"adam.{index}.{key}": value for key, value in state.items()}
         return found
+
+    def grows_from(self, stored: Any, own: Mapping[str, Any]) -> bool:
+        """Whether a checkpoint with the identity ``stored`` is one of a smaller network, which :meth:`load_tensors`
+        can go on from; ``own`` is this training's."""
+        return False
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Inverse of :meth:`tensors`. Raises KeyError or RuntimeError for tensors that do not fit."""

@@ -76,7 +76,8 @@ class Run:
         path = self.out / CHECKPOINT_NAME if where == "auto" else checkpoint_path(where)
         if where != "never" and not (where == "auto" and not path.exists()):
             tensors, values = read_checkpoint(path)
-            if values.get("identity") != self.identity:
+            stored = values.get("identity")
+            if stored != self.identity and not self.learner.grows_from(stored, self.identity):
                 raise JoinError(
                     "checkpoint_mismatch",
                     f"The checkpoint '{path}' belongs to another training or architecture.",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,6 +34,7 @@ _USUAL = 0.95
 _NEAREST, _FARTHEST = 0.4, 3.0
 _GENTLE, _STEEP = 1.0, 2.0
 _LEFT = 0.7  # square root of the most contrast that paint keeps where it loses some
+_BLOCK = ".finer."  # in the names of the tensors of the blocks at the finer levels
 _VALIDATED = 16  # samples at a time
 
 
@@ -153,6 +155,26 @@ class SplitLearner(Learner):
         parts = self._compare(self.network, photo, visible(linear), truth_of(albedo, shading), told)
         shown = {name: value.detach().mean() for name, value in parts[-1].items()}
         return _total(parts, settings), shown
+
+    def grows_from(self, stored: Any, own: Mapping[str, Any]) -> bool:
+        """From a network that differs in nothing but that it has fewer blocks at the finer levels."""
+        try:
+            few, many = stored["architecture"], own["architecture"]
+            return few["blocks"] < many["blocks"] and {
+                **stored,
+                "architecture": {**few, "blocks": many["blocks"]},
+            } == dict(own)
+        except (KeyError, TypeError):
+            return False
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Also of a network with fewer blocks: the others change nothing at first, and Adam begins anew."""
+        own = self.tensors()
+        fresh = {name: value for name, value in own.items() if _BLOCK in name and name not in tensors}
+        if fresh:
+            tensors = {name: value for name, value in tensors.items() if not name.startswith("adam.")}
+            fresh = {name: torch.zeros_like(value) if ".second." in name else value for name, value in fresh.items()}
+        super().load_tensors(tensors | fresh)
 
     @torch.no_grad()
     def validate(self, data: ComponentSets) -> dict[str, float]:

@@ -14,6 +14,7 @@ import torch
 
 from join_engine.bank import Bank, SplitHeader, load_bank
 from join_engine.commands.main import main
+from join_engine.errors import JoinError
 from join_engine.images import files
 from join_engine.images.files import read_image, write_png
 from join_engine.images.frame import Frame
@@ -28,6 +29,7 @@ from join_engine.pipeline import decompose
 from join_engine.renders.compose import ComponentSets, read_component_sets
 from join_engine.renders.photo_augment import PhotoRanges
 from join_engine.training import make_bank
+from join_engine.training.run import Run
 from join_engine.training.split import SplitLearner, SplitSettings, another_light, less_contrast
 
 from .conftest import check_resumes
@@ -324,7 +326,9 @@ def test_paint_loses_contrast_and_nothing_else_changes(data: ComponentSets) -> N
 
 def test_a_lamp_near_by_changes_the_light_smoothly_and_the_paint_not_at_all(data: ComponentSets) -> None:
     linear = data.linear(data.batch(torch.arange(16)))
-    settings = SplitSettings(plain=0.0, paint=0.0, dark=0.0, tint=0.0, gloss=0.0, falloff=1.0, dimmest=0.2, brightest=0.2)
+    settings = SplitSettings(
+        plain=0.0, paint=0.0, dark=0.0, tint=0.0, gloss=0.0, falloff=1.0, dimmest=0.2, brightest=0.2
+    )
     linear["specular"] = linear["shading"] / 2.0
     albedo, shading, specular = another_light(linear, settings, torch.Generator().manual_seed(0))
     assert torch.equal(albedo, linear["albedo"]) and torch.allclose(specular, shading / 2.0)
@@ -349,6 +353,34 @@ def test_it_learns_what_holds_for_renders_that_it_has_not_seen(packs: tuple[Path
 
 def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets) -> None:
     check_resumes(lambda: learner_of(batch=4, whole=0.0), data, tmp_path)
+
+
+def test_a_training_goes_on_with_more_blocks_which_change_nothing_at_first(tmp_path: Path, data: ComponentSets) -> None:
+    def run(blocks: int, **other: int) -> Run:
+        config = replace(SMALL, specular=False, blocks=blocks, **other)
+        settings = SplitSettings(batch=4, crop=16)
+        learner = SplitLearner(None, config, settings, PhotoRanges(share=0.0), kimg=1.0)
+        return Run(learner, {"kind": "split", "architecture": config.to_dict()}, data, None, tmp_path)
+
+    small = run(1)
+    small.resume()
+    small.train(0.04, 1e9, 1.0, 0.0)
+    large = run(3)
+    large.resume()
+    assert large.learner.images == small.learner.images and len(large.history) == 2
+    photo, seen, hints = torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32), torch.zeros(1, 7, 1, 1)
+    for name in ("network", "average"):
+        before, after = (getattr(one.learner, name)(photo, seen, hints)[-1] for one in (small, large))
+        for a, b in zip(before, after, strict=True):
+            assert torch.equal(a, b)
+    large.train(0.08, 1e9, 1.0, 0.0)
+    assert large.learner.network.finer[2].second.weight.abs().max() > 0.0
+    again = run(3)
+    again.resume()
+    assert again.learner.optimizer.state_dict()["state"]
+    for other in (run(1), run(4, width=SMALL.width + 1)):
+        with pytest.raises(JoinError, match="another training or architecture"):
+            other.resume()
 
 
 def test_the_command_trains_and_the_network_gets_into_a_bank(
