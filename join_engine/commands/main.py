@@ -37,6 +37,7 @@ COMMANDS = {
     "method-layers": "join_engine.commands.method_layers",
     "relighting-scores": "join_engine.commands.relighting_scores",
     "confidence-scores": "join_engine.commands.confidence_scores",
+    "layer-scores": "join_engine.commands.layer_scores",
     "together-scores": "join_engine.commands.together_scores",
     "detail-choice": "join_engine.commands.detail_choice",
     "distance": "join_engine.commands.distance",

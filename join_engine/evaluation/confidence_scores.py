@@ -30,10 +30,15 @@ def photograph_of(bank: Bank, components: Mapping[str, np.ndarray]) -> np.ndarra
     """
     image = np.asarray(bank.forward_model.compose(components))
     visible = sum(components[name].sum(axis=2) for name in bank.forward_model.components) > 0.0
+    shown = (image * exposure_of(image, visible)).clip(0.0, 1.0)
+    return np.concatenate([shown, visible[..., None]], axis=2).astype(np.float32)
+
+
+def exposure_of(image: np.ndarray, visible: np.ndarray) -> float:
+    """The factor that a metering camera takes a linear image [H, W, 3] times; ``visible`` [H, W] is its mask."""
     light = np.minimum(image @ np.array(LUMINANCE_WEIGHTS, np.float32), 2.0)
     mean = float(light[visible].mean()) if visible.any() else 0.0
-    shown = (image * (_METERED / max(mean, _LEAST_LIGHT))).clip(0.0, 1.0)
-    return np.concatenate([shown, visible[..., None]], axis=2).astype(np.float32)
+    return _METERED / max(mean, _LEAST_LIGHT)
 
 
 def figures_of(

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How good the layers of renders are at the renders' own size, as a metering camera shows them.
+
+``evaluate`` compares at the bank's resolution, where the grain of a picture and what a highlight leaves of it are
+averaged away. How bright the albedo is does not count here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ..bank import Bank
+from ..color import srgb_encode
+from ..images.metrics import lmse
+from ..inversion.codebook import CodeBook
+from ..inversion.presets import Preset
+from ..pipeline import decompose
+from ..renders.samples import read_samples
+from .confidence_scores import exposure_of, photograph_of
+
+# Column → what it tells; all are errors.
+COLUMNS = {
+    "lmse": 'mean LMSE of albedo and shading, as "mit" is measured',
+    "albedo": "of the albedo's logarithm",
+    "under gloss": "the same where over 30 % of the light is specular",
+    "colour under gloss": "of its colour alone",
+    "specular": "sRGB-encoded",
+    "tinted": "how much more the specular's strongest channel has than its weakest, sRGB-encoded",
+}
+_GLOSSY = 0.3
+_LEAST_ALBEDO = 0.004  # what is darker is no paint
+_DARK = 0.004
+
+Row = dict[str, float]
+
+
+def measure(pack: Path, bank: Bank, preset: Preset, count: int, seed: int = 0) -> list[Row]:
+    """:data:`COLUMNS` of the first ``count`` renders of a pack; NaN where a render has no gloss to speak of.
+
+    Raises:
+        JoinError: ``data_missing``, ``data_broken``; as :func:`decompose`.
+    """
+    codebook = CodeBook(bank)
+    rows = []
+    for sample in read_samples(pack, bank.forward_model.components, count):
+        truth = sample.components
+        image = np.asarray(bank.forward_model.compose(truth))
+        photo = photograph_of(bank, truth)
+        exposure = exposure_of(image, photo[..., 3] > 0.5)
+        exposed = {name: layer if name == "albedo" else layer * exposure for name, layer in truth.items()}
+        layers = decompose(photo, bank, preset, seed, codebook=codebook).decomposition.layers
+        row = scores(layers, exposed, photo)
+        if row is not None:
+            rows.append(row)
+    return rows
+
+
+def scores(layers: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], photo: np.ndarray) -> Row | None:
+    """:data:`COLUMNS` of one picture; None where it hardly shows any paint.
+
+    Args:
+        layers, truth: linear [H, W, 3] of one exposure.
+        photo: linear [H, W, 4].
+    """
+    where = (photo[..., 3] > 0.5) & (truth["albedo"].min(axis=2) > _LEAST_ALBEDO)
+    if where.mean() < 0.05:
+        return None
+    masked = {name: (layers[name] * where[..., None], truth[name] * where[..., None]) for name in layers}
+    albedo = np.log(layers["albedo"] + _DARK) - np.log(truth["albedo"] + _DARK)
+    albedo -= np.median(albedo[where].mean(axis=1))
+    colour = albedo - albedo.mean(axis=2, keepdims=True)
+    row = {
+        "lmse": float(np.mean([_lmse(*masked[name]) for name in ("albedo", "shading")])),
+        "albedo": float(np.abs(albedo[where]).mean()),
+    }
+    if "specular" in layers:
+        light = truth["specular"].mean(axis=2)
+        glossy = where & (light > _GLOSSY * (photo[..., :3].mean(axis=2) + _DARK))
+        enough = glossy.sum() > 0.01 * where.sum()
+        encoded = np.asarray(srgb_encode(layers["specular"].clip(0.0, 1.0)))
+        seen = np.asarray(srgb_encode(truth["specular"].clip(0.0, 1.0)))
+        row |= {
+            "under gloss": float(np.abs(albedo[glossy]).mean()) if enough else np.nan,
+            "colour under gloss": float(np.abs(colour[glossy]).mean()) if enough else np.nan,
+            "specular": float(np.abs(encoded - seen)[where].mean()),
+            "tinted": float((encoded.max(axis=2) - encoded.min(axis=2))[where].mean()),
+        }
+    return row
+
+
+def _lmse(layer: np.ndarray, truth: np.ndarray) -> float:
+    return lmse(layer.mean(axis=2), truth.mean(axis=2))
+
+
+def format_table(found: Mapping[str, list[Row]]) -> str:
+    """Markdown: of each set the mean of each column."""
+    names = [name for name in COLUMNS if any(name in row for rows in found.values() for row in rows)]
+    lines = [f"| set | renders | {' | '.join(names)} |", "| --- |" + " --- |" * (1 + len(names))]
+    for title, rows in found.items():
+        cells = (f"{np.nanmean([row.get(name, np.nan) for row in rows]):.4f}" for name in names)
+        lines.append(f"| {title} | {len(rows)} | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
