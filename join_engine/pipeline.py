@@ -33,6 +33,7 @@ from .inversion.invert import Reached, invert
 from .inversion.presets import Detail, Preset
 from .inversion.progress import Monitor
 from .inversion.state import InversionState
+from .layers import strips
 from .layers.albedo_level import albedo_levels
 from .layers.caution import caution
 from .layers.decomposition import Decomposition, Features
@@ -47,8 +48,6 @@ from .single_gan import base_model, split_parts
 
 # A display-referred image cannot tell how bright its brightest pixels were.
 _WHITE = 0.999
-# Layers of more pixels are made anew each time that somebody goes through them, rows after rows.
-_KEPT = 4 << 20
 
 Layers = dict[str, np.ndarray]
 PreviewCallback = Callable[[int, Layers], None]
@@ -286,7 +285,7 @@ class _Canvas:
         if self.bank.split is not None:
             told = {name: linear.clamp_min(0.0) for name, linear in self._linear(outputs).items()}
             layers, error = split(self.bank.split, self.colour, self.alpha, told, self.frame, level)
-            small = self.colour.shape[0] * self.colour.shape[1] <= _KEPT
+            small = self.colour.shape[0] * self.colour.shape[1] <= strips.KEPT
             return layers.whole() if small else layers, error
         return add_detail(self.detail, self.colour, self.generated(outputs), self.frame, level), None
 

@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from ..layers.decomposition import load_decomposition, save_decomposition
-    from ..layers.layer_files import write_layered_exr, write_layers
+    from ..layers.decomposition import load_decomposition
+    from ..layers.layer_files import write_layered_exr, write_result
     from ..layers.result_folder import Made, Source, check_free, read_marker, result_folder
     from ..relighting.relighter import Relighter
 
@@ -54,10 +54,9 @@ def run(options: argparse.Namespace) -> None:
     if read_marker(options.out) is not None:
         say(f"The earlier result in {options.out} is replaced.")
     with result_folder(options.out, made) as new:
-        write_layers(new, lit)
+        write_result(new, lit)
         if options.exr is not None:
             write_layered_exr(new / "layers.exr", lit.layers, options.exr)
-        save_decomposition(new / "decomposition.join", lit)
     print(options.out)
 
 

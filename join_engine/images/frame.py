@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +55,14 @@ class Frame:
     def restore(self, square: Tensor) -> Tensor:
         """[B, 3, R, R] → [B, 3, H, W]: crop to the image's part, then smooth (bicubic) resampling."""
         return _resize(self.inner(square), self.height, self.width, "bicubic")
+
+    def restored_rows(self, square: Tensor) -> Callable[[slice], Tensor]:
+        """Gives rows of what :meth:`restore` makes, which differ from its by rounding, without making the others."""
+        inner = self.inner(square)
+        wide = _resize(inner, self.inner_height, self.width, "bicubic")
+        unit = torch.eye(self.inner_height).to(inner)[None, None]
+        weights = _resize(unit, self.height, self.inner_height, "bicubic")[0, 0]
+        return lambda rows: weights[rows] @ wide
 
 
 def shrunk(image: np.ndarray, longest: int) -> Tensor:

@@ -16,9 +16,11 @@ import numpy as np
 from ..errors import JoinError
 from ..forward_models import ForwardModel, get_forward_model
 from ..images.files import atomically
+from ..images.files import strips as image_strips
 from ..names import is_file
 from ..untrusted import read_json
-from .strips import Layers, rows_of, size_of
+from . import strips
+from .strips import Layers, Strips, rows_of, size_of
 
 FORMAT = "join-decomposition"
 FORMAT_VERSION = 2
@@ -149,6 +151,8 @@ def decomposition_writer(path: str | Path, decomposition: Decomposition) -> Iter
 def load_decomposition(path: str | Path) -> Decomposition:
     """Read and check a ``.join`` file.
 
+    Large layers stay in the file and are read from there, rows after rows (:class:`join_engine.layers.strips.Strips`).
+
     Raises:
         JoinError: ``decomposition_missing``, ``decomposition_broken`` (damaged, or not such a file) or
             ``decomposition_newer`` (written by a later version).
@@ -156,7 +160,7 @@ def load_decomposition(path: str | Path) -> Decomposition:
     path = Path(path)
     if not is_file(path):
         raise JoinError("decomposition_missing", f"There is no decomposition '{path}'.", "Check the path.")
-    header, tensors = _read(path)
+    header, tensors, stored = _read(path)
     if header["version"] > FORMAT_VERSION:
         raise JoinError(
             "decomposition_newer",
@@ -166,7 +170,7 @@ def load_decomposition(path: str | Path) -> Decomposition:
     try:
         bank = _part(header, "bank")
         decomposition = Decomposition(
-            layers=_named(tensors, "layer."),
+            layers=stored or _named(tensors, "layer."),
             codes=_named(tensors, "code."),
             forward_model=str(header["forward_model"]),
             bank_name=str(bank["name"]),
@@ -185,18 +189,49 @@ def load_decomposition(path: str | Path) -> Decomposition:
     return decomposition
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray], Strips | None]:
+    """Header, tensors, and the layers where they are large and stay in the file."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(str(path), framework="numpy") as file:
             header = read_json((file.metadata() or {}).get("join", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            names = list(file.keys())
+            large = {name: file.get_slice(name) for name in names if name.startswith("layer.")}
+            shapes = {name: tuple(layer.get_shape()) for name, layer in large.items()}
+            kinds = {layer.get_dtype() for layer in large.values()}
+            stays = len(set(shapes.values())) == 1 and kinds == {"F32"} and _is_large(next(iter(shapes.values())))
+            tensors = {name: file.get_tensor(name) for name in names if not (stays and name in large)}
     except (SafetensorError, OSError, ValueError, TypeError) as error:  # TypeError: a kind of number numpy has not
         raise _broken(path, str(error)) from error
     if header.get("format") != FORMAT or not isinstance(header.get("version"), int):
         raise _broken(path, "it is not a decomposition")
-    return header, tensors
+    return header, tensors, _stored(path, shapes) if stays else None
+
+
+def _is_large(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 and shape[2] == 3 and shape[0] * shape[1] > strips.KEPT
+
+
+def _stored(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Strips:
+    """Layers in a file that safetensors has found sound: float32, of one shape."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        contents = read_json(file.read(length))
+    starts = {name: 8 + length + int(contents[name]["data_offsets"][0]) for name in shapes}
+    height, width, _ = next(iter(shapes.values()))
+
+    def make() -> Iterator[tuple[slice, Layers]]:
+        with path.open("rb") as file:
+            for rows in image_strips(height, width):
+                part = {}
+                for name, start in starts.items():
+                    file.seek(start + rows.start * width * 12)
+                    pixels = np.fromfile(file, "<f4", (rows.stop - rows.start) * width * 3)
+                    part[name.removeprefix("layer.")] = pixels.reshape(-1, width, 3)
+                yield rows, part
+
+    return Strips(tuple(name.removeprefix("layer.") for name in shapes), (height, width), make)
 
 
 def _part(header: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -246,13 +281,17 @@ def _check(path: Path, decomposition: Decomposition) -> None:
     components = set(decomposition.model.components)
     if set(decomposition.layers) != components or set(decomposition.codes) != components:
         raise _broken(path, f"it must hold exactly {', '.join(sorted(components))}")
-    shapes = {pixels.shape for pixels in decomposition.layers.values()}
-    if len(shapes) != 1 or len(shape := next(iter(shapes))) != 3 or shape[2] != 3 or 0 in shape:
-        raise _broken(path, "its layers are not images of one size")
-    everything = [*decomposition.layers.values(), *decomposition.codes.values(), *decomposition.tuned.values()]
+    everything = [*decomposition.codes.values(), *decomposition.tuned.values()]
+    if isinstance(decomposition.layers, Strips):
+        sound = all(np.isfinite(layer).all() for _, part in rows_of(decomposition.layers) for layer in part.values())
+    else:
+        shapes = {pixels.shape for pixels in decomposition.layers.values()}
+        if len(shapes) != 1 or len(shape := next(iter(shapes))) != 3 or shape[2] != 3 or 0 in shape:
+            raise _broken(path, "its layers are not images of one size")
+        sound, everything = True, [*decomposition.layers.values(), *everything]
     for name, features in decomposition.features.items():
         everything += features.named(name).values()
-    if not all(array.dtype == np.float32 and np.isfinite(array).all() for array in everything):
+    if not sound or not all(array.dtype == np.float32 and np.isfinite(array).all() for array in everything):
         raise _broken(path, "it holds values that are not finite float32 numbers")
     if not set(decomposition.features) <= components:
         raise _broken(path, "it holds features of components that it has not got")

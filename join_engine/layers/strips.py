@@ -11,6 +11,9 @@ from ..images.files import strips
 
 Layers = Mapping[str, np.ndarray]
 
+KEPT = 4 << 20
+"""Layers of more pixels are made, or read, anew each time that somebody goes through them, rows after rows."""
+
 
 class Strips(Mapping[str, np.ndarray]):
     """Layers by name, float32 [H, W, 3] each. Asking for one makes all of them and keeps them; :meth:`rows` does not.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -24,6 +24,7 @@ from ..errors import JoinError
 from ..images.frame import Frame
 from ..layers.decomposition import Decomposition
 from ..layers.detail import keep_detail
+from ..layers.strips import Strips
 from ..networks.residuals import Residual, moved
 from ..networks.stylegan2 import Generator, generate
 from .directions import Direction, Directions, direction_name
@@ -118,8 +119,11 @@ class Relighter:
         """
         start = time.perf_counter()
         codes = self._edited(edits)
-        changed = self._layers(codes, self._expanded(edits), self._frame, self.decomposition.layers)
-        layers = {**self.decomposition.layers, **changed}
+        layers: Mapping[str, np.ndarray] = self.decomposition.layers
+        if isinstance(layers, Strips):
+            layers = self._lit(layers, codes, self._expanded(edits))
+        else:
+            layers = {**layers, **self._layers(codes, self._expanded(edits), self._frame, layers)}
         history = [*self.decomposition.settings.get("edits", ()), *(vars(edit) for edit in edits)]
         return replace(
             self.decomposition,
@@ -162,12 +166,30 @@ class Relighter:
                 if key not in self._before:
                     self._before[key] = self._decoded(component, self.decomposition.codes[component], frame)
                 after = keep_detail(component, layers[component], self._before[key], after)
-            if not np.isfinite(after).all():
-                raise JoinError(
-                    "edit_invalid", f"These amounts leave nothing of the {component} to show.", "Use about −3 to 3."
-                )
-            changed[component] = after
+            changed[component] = _shown(component, after)
         return changed
+
+    def _lit(self, layers: Strips, codes: Mapping[str, np.ndarray], edits: Sequence[Edit]) -> Strips:
+        """The same as :meth:`_layers`, with those that stay, of layers that nobody holds as a whole."""
+        detail = bool(self.decomposition.settings.get("detail"))
+        decode = {}
+        for component in dict.fromkeys(edit.component for edit in edits):
+            transform = self._bank.components[component].transform
+            squares = [self._synthesize(component, one[component]) for one in (codes, self.decomposition.codes)]
+            decode[component] = transform, *(self._frame.restored_rows(square) for square in squares)
+
+        def make() -> Iterator[tuple[slice, Mapping[str, np.ndarray]]]:
+            for rows, part in layers.rows():
+                lit = dict(part)
+                for component, (transform, after, before) in decode.items():
+                    new = to_layer(transform.from_generator(after(rows)))
+                    if detail:
+                        old = to_layer(transform.from_generator(before(rows)))
+                        new = keep_detail(component, part[component], old, new)
+                    lit[component] = _shown(component, new)
+                yield rows, lit
+
+        return Strips(tuple(layers), layers.size, make)
 
     def _expanded(self, edits: Sequence[Edit]) -> list[Edit]:
         """The same with an edit per component instead of each of the light."""
@@ -237,6 +259,15 @@ class Relighter:
         generator = copy.deepcopy(generator)
         generator.load_state_dict(tuned, strict=False)
         return generator
+
+
+def _shown(component: str, layer: np.ndarray) -> np.ndarray:
+    """The layer itself. Raises JoinError ``edit_invalid`` where it holds what is no number."""
+    if not np.isfinite(layer).all():
+        raise JoinError(
+            "edit_invalid", f"These amounts leave nothing of the {component} to show.", "Use about −3 to 3."
+        )
+    return layer
 
 
 def _like(array: np.ndarray, tensor: Tensor) -> Tensor:

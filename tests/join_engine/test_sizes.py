@@ -25,6 +25,7 @@ from join_engine.images.frame import Frame, shrunk
 from join_engine.inversion.presets import Detail, Preset
 from join_engine.inversion.stages.joint import Joint
 from join_engine.inversion.stages.mean_start import MeanStart
+from join_engine.layers import strips as kept_strips
 from join_engine.layers.decomposition import Decomposition, load_decomposition, save_decomposition
 from join_engine.layers.layer_files import write_confidence, write_result
 from join_engine.layers.strips import Strips, rows_of
@@ -94,13 +95,57 @@ def test_a_large_image_is_not_kept_whole(
 ) -> None:
     bank = with_split(tiny_bank)
     whole = pipeline.decompose(picture, bank, SHORT).decomposition
-    monkeypatch.setattr(pipeline, "_KEPT", 10)
+    monkeypatch.setattr(kept_strips, "KEPT", 10)
     monkeypatch.setattr(files, "_STRIP", 5 * picture.shape[1])
     parts = pipeline.decompose(picture, bank, SHORT).decomposition
     assert isinstance(parts.layers, Strips) and not isinstance(whole.layers, Strips)
     assert parts.metrics["psnr"] == pytest.approx(whole.metrics["psnr"], abs=1e-3)
     for rows, layers in rows_of(parts.layers):
         assert all(np.allclose(layer, whole.layers[name][rows], rtol=1e-4, atol=1e-6) for name, layer in layers.items())
+
+
+@pytest.mark.parametrize("detail", [True, False])
+def test_a_large_decomposition_is_relit_from_its_file(
+    tmp_path: Path, tiny_bank: Bank, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch, detail: bool
+) -> None:
+    preset = SHORT if detail else replace(SHORT, detail=None)
+    found = pipeline.decompose(picture, tiny_bank, preset).decomposition
+    stored = tmp_path / "a.join"
+    save_decomposition(stored, found)
+    edits = [Edit("shading", "sefa.0", 1.5)]
+    whole = pipeline.relight(found, tiny_bank, edits)
+    monkeypatch.setattr(kept_strips, "KEPT", 10)
+    monkeypatch.setattr(files, "_STRIP", 5 * picture.shape[1])
+    monkeypatch.setattr(Strips, "whole", lambda self: pytest.fail("nobody holds them"))
+    loaded = load_decomposition(stored)
+    lit = pipeline.relight(loaded, tiny_bank, edits)
+    assert isinstance(lit.layers, Strips) and lit.size == found.size
+    for rows, layers in rows_of(lit.layers):
+        assert np.array_equal(layers["albedo"], found.layers["albedo"][rows])
+        assert np.allclose(layers["shading"], whole.layers["shading"][rows], rtol=1e-4, atol=1e-5)
+    out = tmp_path / "lit"
+    words = ["relight", str(stored), "--bank", str(tiny_bank.path), "--out", str(out), "--exr", "32"]
+    assert main([*words, "--set", "shading.sefa.0=1.5"]) == 0
+    again = load_decomposition(out / "decomposition.join")
+    for (_, layers), (_, wanted) in zip(rows_of(again.layers), rows_of(lit.layers), strict=True):
+        assert all(np.allclose(layer, wanted[name], rtol=1e-4, atol=1e-5) for name, layer in layers.items())
+    assert {"albedo.exr", "shading.exr", "layers.exr", "recomposed.png"} <= {path.name for path in out.iterdir()}
+    assert main([*words, "--set", "shading.sefa.0=1e300"]) == 2  # found in the midst of it, and nothing of it stays
+    assert load_decomposition(out / "decomposition.join").size == found.size
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.join", "lit"]
+
+
+@pytest.mark.parametrize("where", ["first", "last"])
+def test_a_large_decomposition_with_what_is_no_number_is_refused(
+    tmp_path: Path, tiny_bank: Bank, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    found = pipeline.decompose(picture, tiny_bank, SHORT).decomposition
+    layers = {name: layer.copy() for name, layer in found.layers.items()}
+    layers["shading"][0 if where == "first" else -1, -1, 2] = np.nan
+    save_decomposition(tmp_path / "a.join", replace(found, layers=layers))
+    monkeypatch.setattr(kept_strips, "KEPT", 10)
+    with pytest.raises(JoinError, match="not finite"):
+        load_decomposition(tmp_path / "a.join")
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
