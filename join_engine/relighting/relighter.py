@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -172,20 +172,19 @@ class Relighter:
     def _lit(self, layers: Strips, codes: Mapping[str, np.ndarray], edits: Sequence[Edit]) -> Strips:
         """The same as :meth:`_layers`, with those that stay, of layers that nobody holds as a whole."""
         detail = bool(self.decomposition.settings.get("detail"))
-        decode = {}
+        decode: dict[str, list[Callable[[slice], np.ndarray]]] = {}  # rows of each, lit anew and as they were
         for component in dict.fromkeys(edit.component for edit in edits):
-            transform = self._bank.components[component].transform
-            squares = [self._synthesize(component, one[component]) for one in (codes, self.decomposition.codes)]
-            decode[component] = transform, *(self._frame.restored_rows(square) for square in squares)
+            decode[component] = [
+                self._decoded_rows(component, one[component]) for one in (codes, self.decomposition.codes)
+            ]
 
         def make() -> Iterator[tuple[slice, Mapping[str, np.ndarray]]]:
             for rows, part in layers.rows():
                 lit = dict(part)
-                for component, (transform, after, before) in decode.items():
-                    new = to_layer(transform.from_generator(after(rows)))
+                for component, (after, before) in decode.items():
+                    new = after(rows)
                     if detail:
-                        old = to_layer(transform.from_generator(before(rows)))
-                        new = keep_detail(component, part[component], old, new)
+                        new = keep_detail(component, part[component], before(rows), new)
                     lit[component] = _shown(component, new)
                 yield rows, lit
 
@@ -221,6 +220,11 @@ class Relighter:
     def _decoded(self, component: str, codes: np.ndarray, frame: Frame) -> np.ndarray:
         transform = self._bank.components[component].transform
         return to_layer(transform.from_generator(frame.restore(self._synthesize(component, codes))))
+
+    def _decoded_rows(self, component: str, codes: np.ndarray) -> Callable[[slice], np.ndarray]:
+        transform = self._bank.components[component].transform
+        restored = self._frame.restored_rows(self._synthesize(component, codes))
+        return lambda rows: to_layer(transform.from_generator(restored(rows)))
 
     @torch.no_grad()
     def _synthesize(self, component: str, codes: np.ndarray) -> Tensor:
