@@ -212,16 +212,24 @@ def _read_channels(path: Path, part: int, names: Sequence[str]) -> np.ndarray:
             pixels = file.read_image(part, 0, places[0], places[-1] + 1, oiio.FLOAT)
             if pixels is None:
                 raise OSError(file.geterror() or "it is damaged")
-            return np.asarray(pixels)
+            return _as_stored(np.asarray(pixels), spec, places)
         out = np.empty((spec.height, spec.width, len(names)), np.float32)
         for index, place in enumerate(places):
             plane = file.read_image(part, 0, place, place + 1, oiio.FLOAT)
             if plane is None:
                 raise OSError(file.geterror() or "it is damaged")
             out[..., index] = plane[..., 0]
-        return out
+        return _as_stored(out, spec, places)
     finally:
         file.close()
+
+
+def _as_stored(pixels: np.ndarray, spec: Any, places: Sequence[int]) -> np.ndarray:
+    """Whole numbers as they are, as Blender takes them: OpenImageIO would have their greatest be 1. In place."""
+    for index, place in enumerate(places):
+        if str(spec.channelformat(place)) == "uint":
+            pixels[..., index] *= np.float32(2**32 - 1)
+    return pixels
 
 
 def _of_luminance(path: Path, layer: Layer, chromaticities: Sequence[float] | None) -> np.ndarray:

@@ -430,6 +430,17 @@ def test_letters_of_any_case(tmp_path: Path, picture: np.ndarray, names: str) ->
     assert np.array_equal(_exr(tmp_path / "a.exr", channels).pixels, picture)
 
 
+@pytest.mark.parametrize("mixed", [False, True])
+def test_whole_numbers_of_an_exr_are_taken_as_they_are(tmp_path: Path, mixed: bool) -> None:
+    import OpenEXR
+
+    counts = np.arange(40 * 50, dtype=np.uint32).reshape(40, 50)
+    green = (counts / 1000).astype(np.float32) if mixed else counts
+    OpenEXR.File({}, {"R": counts, "G": green, "B": counts}).write(str(tmp_path / "a.exr"))
+    pixels = read_image(tmp_path / "a.exr")
+    assert np.allclose(pixels[..., 0], counts, rtol=1e-6) and np.allclose(pixels[..., 1], green, rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["Y", "V", "mask", "Layer.Fac"])
 def test_single_channels_are_grey(tmp_path: Path, picture: np.ndarray, name: str) -> None:
     grey = np.ascontiguousarray(picture[..., 1])
