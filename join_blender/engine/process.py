@@ -156,10 +156,12 @@ class EngineProcess:
         return False
 
     def kill(self) -> None:
-        """End the process and see it gone, which takes milliseconds."""
+        """End the process and see it gone, which takes milliseconds; a machine that has no time for anything lets go of
+        it later."""
         if self._process.poll() is None:
             self._process.kill()
-            self._process.wait(timeout=5)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=5)
         _running.discard(self)
 
     def end(self, grace: float) -> None:

@@ -46,6 +46,20 @@ def test_poll_never_blocks(python: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert engine.poll() == []
 
 
+def test_a_process_that_takes_long_to_go_is_no_error(python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_ENGINE", "silent")
+    engine = EngineProcess(python, ROOT)
+
+    def never(timeout: float) -> int:
+        raise subprocess.TimeoutExpired("engine", timeout)
+
+    with monkeypatch.context() as starved:
+        starved.setattr(engine._process, "wait", never)
+        engine.kill()
+        engine.end(0.01)
+    assert engine._process.wait(timeout=20) == -9
+
+
 def test_last_words_are_kept(python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_ENGINE", "dies")
     engine = EngineProcess(python, ROOT)
