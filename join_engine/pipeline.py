@@ -36,6 +36,7 @@ from .inversion.state import InversionState
 from .layers import strips
 from .layers.albedo_level import albedo_levels
 from .layers.caution import caution
+from .layers.clean_up import covered, with_grain, without
 from .layers.decomposition import Decomposition, Features
 from .layers.detail import add_detail, detail_for
 from .layers.split import split
@@ -202,6 +203,59 @@ def decompose_together(
     if keep() or not any(outcome.cancelled for outcome in found):
         found = put_together(moved, aligned, found)
     return [outcome for _, outcome in sorted(zip(order, found, strict=True), key=lambda pair: pair[0])]
+
+
+def clean_up(
+    image: np.ndarray,
+    mask: np.ndarray,
+    bank: Bank,
+    preset: Preset,
+    seed: int = 0,
+    monitor: Monitor | None = None,
+    on_preview: PreviewCallback | None = None,
+    codebook: CodeBook | None = None,
+    preview_size: int | None = None,
+) -> Outcome:
+    """Split one image into layers without what a mask covers; see :mod:`join_engine.layers.clean_up`.
+
+    Args:
+        image: see :func:`decompose`.
+        mask: [H, W] in [0, 1], above 0 where something shall go. What the image shows there changes nothing.
+        bank, preset, seed, monitor, on_preview, codebook, preview_size: see :func:`decompose`.
+
+    Returns:
+        As :func:`decompose`. The settings tell under ``cleaned`` the share of the image that was filled; ``psnr``
+        compares with the image where nothing was.
+
+    Raises:
+        JoinError: ``mask_size``, ``mask_empty``, ``mask_full``, ``image_too_large``, and as :func:`decompose`.
+    """
+    image = validate_image(image)
+    height, width = image.shape[:2]
+    if mask.shape != (height, width):
+        words = f"The mask is {mask.shape[1]} × {mask.shape[0]} and the image {width} × {height}."
+        raise JoinError("mask_size", words, "Paint a mask of the image's size.")
+    refuse_too_large("The image", width, height, WHOLE_BYTES_PER_PIXEL)
+    alpha = image[..., 3] if image.shape[2] == 4 else None
+    hidden = covered(mask, alpha)
+    seen = without(image[..., :3], hidden, alpha)
+    if alpha is not None:
+        seen = np.concatenate([seen, alpha[..., None]], axis=2)
+    outcome = decompose(seen, bank, preset, seed, monitor, on_preview, codebook, preview_size)
+    before, start = outcome.decomposition, time.perf_counter()
+    layers = with_grain(dict(before.layers), hidden, alpha)
+    recomposed, shown = np.asarray(before.model.compose(layers)), ~hidden
+    decomposition = replace(
+        before,
+        layers=layers,
+        settings={**before.settings, "cleaned": float(hidden.mean())},
+        metrics={
+            **before.metrics,
+            "psnr": image_psnr(srgb_encode(recomposed[shown]), srgb_encode(opaque(image)[shown])),
+        },
+        seconds={**before.seconds, "clean_up": time.perf_counter() - start},
+    )
+    return replace(outcome, decomposition=decomposition)
 
 
 def lay_over(photos: Sequence[np.ndarray], names: Sequence[str]) -> tuple[list[np.ndarray], list[Aligned]]:

@@ -56,6 +56,7 @@ class Decomposition(Job):
         skip_existing: leave files that are there and made alike.
         keep_in: a folder that shall get the engine's own file of the result.
         frame: the number of the file in an image sequence.
+        mask: what shall go from the image, of the same size.
 
     Raises:
         Failure: ``disk``, when there is no place for the temporary folder.
@@ -72,6 +73,7 @@ class Decomposition(Job):
         keep_in: Path | None = None,
         frame: int | None = None,
         skip_existing: bool = False,
+        mask: Source | None = None,
     ) -> None:
         sources = () if isinstance(source, Path) else (source,) if isinstance(source, Source) else tuple(source)
         self.name = name
@@ -94,12 +96,13 @@ class Decomposition(Job):
         else:
             folder = make_folder(scratch)
             self._images = [Path(folder.name) / f"image{number or ''}.npy" for number in range(len(sources))]
-            write = partial(_write, sources, self._images)
+            write = partial(_write, sources, self._images, mask)
         layers = output or self._images[0].with_name("layers")
         if self.is_together:
             request = protocol.decompose_together(self._images, self.photos, layers, options)
         else:
-            request = protocol.decompose(self._images[0], layers, options, output is not None, skip_existing)
+            covered = _mask_beside(self._images[0]) if mask is not None else None
+            request = protocol.decompose(self._images[0], layers, options, output is not None, skip_existing, covered)
         super().__init__(request, launch, write, folder)
 
     @property
@@ -251,8 +254,14 @@ class Decomposition(Job):
         return Layer(component, encode_exr(rgb, alpha), (width, height), alpha is not None, photo)
 
 
-def _write(sources: Sequence[Source], paths: Sequence[Path]) -> list[np.ndarray | None]:
+def _mask_beside(image: Path) -> Path:
+    return image.with_name("mask.npy")
+
+
+def _write(sources: Sequence[Source], paths: Sequence[Path], mask: Source | None) -> list[np.ndarray | None]:
     """In a thread: the pixels into files; what each has of alpha."""
+    if mask is not None:
+        mask.write(_mask_beside(paths[0]))
     alphas = []
     for source, path in zip(sources, paths, strict=True):
         alphas.append(source.write(path))

@@ -85,13 +85,20 @@ PREVIEW_SIZE = 128
 """Longest side of a preview: more than a bank of 64² can show, and little enough to be written in a millisecond."""
 
 
-def decompose(image: Path, output: Path, options: Options, files: bool = False, skip_existing: bool = False) -> Message:
+def decompose(
+    image: Path,
+    output: Path,
+    options: Options,
+    files: bool = False,
+    skip_existing: bool = False,
+    mask: Path | None = None,
+) -> Message:
     """The request that splits ``image`` (.npy, or with ``files`` any image file) into layers under ``output``.
 
     With ``files`` the engine writes EXR, PNG and a report, as its command line does, and sends no previews; with
     ``skip_existing``, too, it leaves out what has a whole result of the same image, bank and settings. Photos stay
     turned as they are stored, because Blender shows them so: a folder's layers fit the photo in Blender like the
-    button's.
+    button's. What a ``mask`` (.npy) covers is left out and filled from around.
     """
     return {
         "type": "decompose",
@@ -106,6 +113,7 @@ def decompose(image: Path, output: Path, options: Options, files: bool = False, 
         "files": files,
         "skip_existing": skip_existing,
         "upright": False,
+        "mask": None if mask is None else str(mask),
     }
 
 

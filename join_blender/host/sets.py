@@ -272,6 +272,8 @@ def told_of(key: str) -> str:
         words.append(f"seed {seed}")
     if TOGETHER in layer:
         words.append("together")
+    if is_cleaned(layer):
+        words.append("cleaned up")
     if layer.library is not None:
         words.append("linked")
     return ", ".join(word for word in words if word)
@@ -292,6 +294,11 @@ def moved_by(layer: Any) -> tuple[float, float]:
     """By how many pixels, down and to the right, the photo of a layer was moved onto others; 0 and 0 for one alone."""
     told = mapping(mapping(json.loads(str(layer.get("join_settings", "{}")))).get("together"))
     return float(told.get("down", 0.0)), float(told.get("right", 0.0))
+
+
+def is_cleaned(layer: Any) -> bool:
+    """Whether something was taken out of the picture."""
+    return bool(mapping(json.loads(str(layer.get("join_settings", "{}")))).get("cleaned"))
 
 
 def choose(key: str) -> None:

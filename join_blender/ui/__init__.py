@@ -10,6 +10,7 @@ import bpy
 from ..engine.background import remove_left_behind
 from ..engine.process import kill_all
 from . import (
+    clean_up,
     compare,
     decompose,
     engine_state,
@@ -36,6 +37,7 @@ CLASSES: tuple[type, ...] = (
     *compare.CLASSES,
     *panels.CLASSES,
     *together.CLASSES,
+    *clean_up.CLASSES,
     *relight.CLASSES,
     *layers.CLASSES,
 )

@@ -13,7 +13,7 @@ from ..engine.decomposition import Decomposition
 from ..engine.failure import Failure
 from ..engine.protocol import Options
 from ..engine.vocabulary import names
-from ..host import images, sets
+from ..host import images, masks, sets
 from ..host.layers import LayerSet
 from ..install import locate
 from . import running
@@ -67,6 +67,14 @@ class JOIN_OT_decompose(bpy.types.Operator):
         options={"SKIP_SAVE"},
     )
     steps: steps_property()  # type: ignore[valid-type]
+    mask: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Mask", description="Name of a Mask: what it covers is left out", options={"SKIP_SAVE"}
+    )
+    painted: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Painted Mask",
+        description="Name of an image of the same size: what is not black in it is left out",
+        options={"SKIP_SAVE"},
+    )
     save_directory: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Save Directory",
         description="Folder in which to keep decomposition.join; empty for none",
@@ -110,9 +118,14 @@ class JOIN_OT_decompose(bpy.types.Operator):
         frame = self._frame_of(context, image)
         part = left, 1.0 - top, right, 1.0 - bottom
         source = images.read_source(image, frame, part, self.shrink, _shows_right_eye(context))
+        mask = None
+        if self.mask or self.painted:
+            drawn = masks.find_mask(self.mask) if self.mask else None
+            mask = masks.read_mask(drawn, images.find_image(self.painted) if self.painted else None, source)
         keep_in = Path(bpy.path.abspath(self.save_directory)) if self.save_directory else None
         scratch = bpy.app.tempdir or None
-        job = Decomposition(source, options_of(self), launch, image.name, scratch, keep_in=keep_in, frame=frame)
+        options = options_of(self)
+        job = Decomposition(source, options, launch, image.name, scratch, keep_in=keep_in, frame=frame, mask=mask)
         running.add(job, LayerSet(job, image.session_uid, update))
         if shown is not None and context.scene.join_intrinsics.show == "LAYER":
             running.follow(job, context.area)
@@ -343,13 +356,15 @@ def begin_again(key: str) -> Decomposition:
     """Queue what made a set once more, into the same set.
 
     Raises:
-        Failure: ``input_missing``, ``layers_missing`` for one of several photos, and what makes it impossible to
-            decompose the image.
+        Failure: ``input_missing``, ``layers_missing`` for one of several photos or with a mask, and what makes it
+            impossible to decompose the image.
     """
     layer = next(iter(sets.layers_of(key).values()))
     if sets.TOGETHER in layer:
         words = "This layer was made of several photos together."
         raise Failure("layers_missing", words, "Decompose them together again.")
+    if sets.is_cleaned(layer):
+        raise Failure("layers_missing", "This layer was made with a mask.", "Press Clean Up again.")
     image = sets.input_of(layer)
     frame, preset = layer.get("join_frame"), str(layer.get("join_preset", "standard"))
     source = images.read_source(image, frame)

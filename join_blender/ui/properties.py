@@ -147,6 +147,14 @@ class JoinSettings(bpy.types.PropertyGroup):
     escape: bpy.props.EnumProperty(  # type: ignore[valid-type]
         name="On Esc", description="What the Esc key does to a decomposition that runs", items=ESCAPE
     )
+    mask: bpy.props.PointerProperty(  # type: ignore[valid-type]
+        type=bpy.types.Mask, name="Mask", description="Drawn in the Image Editor's Mask mode: what it covers shall go"
+    )
+    painted: bpy.props.PointerProperty(  # type: ignore[valid-type]
+        type=bpy.types.Image,
+        name="Painted",
+        description="An image of the photo's size, black where all is well: what is painted in it shall go",
+    )
     gain: bpy.props.FloatProperty(  # type: ignore[valid-type]
         name="Gain", description="How much the error view is brightened", min=1.0, max=1000.0, default=10.0
     )

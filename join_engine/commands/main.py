@@ -17,6 +17,7 @@ from .options import BAD_INPUT, complain
 COMMANDS = {
     "decompose": "join_engine.commands.decompose",
     "decompose-together": "join_engine.commands.decompose_together",
+    "clean-up": "join_engine.commands.clean_up",
     "relight": "join_engine.commands.relight",
     "sheet": "join_engine.commands.sheet",
     "report": "join_engine.commands.report",
@@ -39,6 +40,7 @@ COMMANDS = {
     "confidence-scores": "join_engine.commands.confidence_scores",
     "layer-scores": "join_engine.commands.layer_scores",
     "together-scores": "join_engine.commands.together_scores",
+    "clean-up-scores": "join_engine.commands.clean_up_scores",
     "detail-choice": "join_engine.commands.detail_choice",
     "distance": "join_engine.commands.distance",
     "landscape": "join_engine.commands.landscape",

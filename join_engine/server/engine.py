@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -218,10 +219,13 @@ class Engine:
         from ..images.files import read_picture
         from ..inversion.presets import DEFAULT_PRESET, get_preset
         from ..inversion.progress import Monitor
+        from ..layers.clean_up import mask_of
         from ..layers.result_folder import Made
-        from ..pipeline import decompose
+        from ..pipeline import clean_up, decompose
 
         message = job.message
+        if message.get("mask") and message.get("files"):
+            raise JoinError("request_invalid", "A decompose request with a 'mask' writes no 'files'.")
         output = Path(message["output"])
         preset = get_preset(message.get("preset") or DEFAULT_PRESET).with_steps(message.get("steps"))
         if message.get("detail") is False:
@@ -249,7 +253,19 @@ class Engine:
             on_finish=lambda: self._enter(job, Tail("Making the layers", after)),
         )
         show = self._report_preview(job, output, bank) if preview_every else None
-        outcome = decompose(picture.pixels, bank, preset, seed, monitor, show, codebook, preview_size)
+        split = decompose
+        if message.get("mask"):
+            split = partial(clean_up, mask=mask_of(read_picture(message["mask"]).pixels))
+        outcome = split(
+            picture.pixels,
+            bank=bank,
+            preset=preset,
+            seed=seed,
+            monitor=monitor,
+            on_preview=show,
+            codebook=codebook,
+            preview_size=preview_size,
+        )
         if outcome.cancelled and not job.keep:
             return "cancelled", {"result": None}
         found = outcome.decomposition

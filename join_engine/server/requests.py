@@ -153,6 +153,7 @@ _FIELDS: dict[str, dict[str, _Field]] = {
         "upright": _SWITCH,
         "files": _SWITCH,
         "skip_existing": _SWITCH,
+        "mask": _PATH,
     },
     "decompose_together": {
         "images": (_are_photos, f"a list of at most {MOST_PHOTOS} paths"),

@@ -284,6 +284,9 @@ class Messages(Target):
         # Also where a request names none: the shipped ones take a while to begin with.
         bank_file.BANKS_FOLDER, bank_file.DEFAULT_BANK = folder, bank.stem
         np.save(folder / "a.npy", np.random.default_rng(0).random((20, 24, 3), np.float32))
+        mask = np.zeros((20, 24, 3), np.float32)
+        mask[8:12, 8:12] = 1.0
+        np.save(folder / "mask.npy", mask)
         made: dict[str, Any] = {
             "type": "decompose", "id": 1, "image": str(folder / "a.npy"), "output": str(folder / "out"), "seed": 0,
             "bank": str(bank), "preset": "standard", "steps": 2, "preview_every": 1, "preview_size": 8,
@@ -299,6 +302,7 @@ class Messages(Target):
         self.templates: list[dict[str, Any]] = [
             made,
             {**made, "files": True, "skip_existing": True, "preview_every": 0},
+            {**made, "preview_every": 0, "mask": str(folder / "mask.npy")},
             {"type": "decompose_together", "id": 9, "images": [str(folder / "a.npy")] * 2, "names": ["a", "b"],
              "output": str(folder / "both"), "bank": str(bank), "preset": "standard", "steps": 1, "seed": 0},
             {"type": "relight", "id": 2, "edits": edits, "output": out, "preview": True, "store": False, **stored},

@@ -57,6 +57,9 @@ def split(request: dict[str, Any]) -> dict[str, Any]:
     if BEHAVIOUR == "half_layers":
         Path(paths["specular"]).write_bytes(b"cut")
     bank = {"name": "fake", "sha256": "0" * 64}
+    settings = {"preset": request["preset"]}
+    if request.get("mask"):
+        settings["cleaned"] = float((np.load(request["mask"]).max(axis=2) > 0.0).mean())
     return {
         "layers": paths,
         "recomposed": str(recomposed),
@@ -65,7 +68,7 @@ def split(request: dict[str, Any]) -> dict[str, Any]:
         "forward_model": "_".join(["lambertian", *added]),
         "formula": [["albedo", "shading"], *([name] for name in added)],
         "bank": bank,
-        "settings": {"preset": request["preset"]},
+        "settings": settings,
         "metrics": {"psnr": 40.0},
         "seconds": {"total": 0.1},
     }

@@ -4,6 +4,7 @@ file and its history."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -512,6 +513,64 @@ def _failure_of(running: Any, job: Any) -> str:
     except module("engine.failure").Failure as failure:
         return str(failure)
     return ""
+
+
+def case_clean_up() -> Report:
+    """A Mask, a painted image, both, a part of the image; and what is refused."""
+    masks, sets = module("host.masks"), module("host.sets")
+    photo = picture("photo", 0.3, (40, 20))
+    square = bpy.data.masks.new("square")
+    spline = square.layers.new(name="layer").splines.new()
+    # A Mask's unit is the longer side: x from 10 to 20 of 40 pixels, y from 5 to 10 of 20.
+    corners = ((0.25, 0.375), (0.5, 0.375), (0.5, 0.5), (0.25, 0.5))
+    spline.points.add(len(corners) - len(spline.points))
+    for point, (x, y) in zip(spline.points, corners, strict=True):
+        point.handle_type = "FREE"
+        point.co = (x, y)
+        point.handle_left = point.handle_right = (x, y)
+    spline.use_cyclic = True
+    plane = masks.rasterized(square, 40, 20)
+    rows, columns = np.nonzero(plane)
+    report: Report = {
+        "box": [int(value) for value in (rows.min(), rows.max(), columns.min(), columns.max())],
+        "filled": bool(plane.sum() == 50),
+    }
+    square.layers[0].invert = True
+    report["inverted"] = bool((masks.rasterized(square, 40, 20) == 1.0 - plane).all())
+    square.layers[0].invert = False
+    clean = bpy.ops.join.clean_up
+    report["no mask"] = error_of(clean, image="photo")
+    report["nobody"] = error_of(clean, image="photo", mask="nobody")
+    report["made"] = error_of(clean, image="photo", mask="square")
+    key = set_key(photo)
+    layer = layers_of(key)["albedo"]
+    report["cleaned"] = [_cleaned(layer)]
+    report["told"] = sets.told_of(key)
+    bpy.data.images.remove(layers_of(key)["specular"])
+    report["bring back"] = error_of(bpy.ops.join.set_repair, key=key)
+    painted = bpy.data.images.new("painted", 40, 20)
+    flat = np.zeros(40 * 20 * 4, np.float32)
+    flat[3::4] = 1.0
+    painted.pixels.foreach_set(flat)
+    report["black"] = error_of(clean, image="photo", painted="painted")
+    flat.reshape(20, 40, 4)[:2, :, 0] = 1.0  # the two lowest rows
+    painted.pixels.foreach_set(flat)
+    assert clean(image="photo", painted="painted") == {"FINISHED"}
+    report["cleaned"].append(_cleaned(layers_of(set_key(photo))["albedo"]))
+    bpy.context.scene.join_intrinsics.painted, bpy.context.scene.join_intrinsics.mask = painted, square
+    assert clean(image="photo") == {"FINISHED"}
+    report["cleaned"].append(_cleaned(layers_of(set_key(photo))["albedo"]))
+    assert bpy.ops.join.decompose(image="photo", mask="square", crop=(0.0, 0.0, 0.5, 1.0)) == {"FINISHED"}
+    report["cleaned"].append(_cleaned(layers_of(set_key(photo))["albedo"]))
+    bpy.data.images.new("small", 4, 4)
+    report["size"] = error_of(clean, image="photo", painted="small")
+    assert bpy.ops.join.decompose(image="photo") == {"FINISHED"}
+    report["plain"] = sets.told_of(set_key(photo))
+    return report
+
+
+def _cleaned(layer: Any) -> float:
+    return float(json.loads(layer["join_settings"])["cleaned"])
 
 
 def case_lost() -> Report:

@@ -97,6 +97,17 @@ def test_photos_together_are_all_or_none(tmp_path: Path, blender: Blender, fake:
     assert report["keep True"] == ["DONE", True, 3]
 
 
+def test_what_a_mask_covers_goes_to_the_engine(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    """A drawn Mask covers the pixels that it shows; a painted one adds to it; both are cut like the image."""
+    report = blender.run("clean_up", fake, folder=tmp_path)
+    assert report["box"] == [10, 14, 10, 19] and report["filled"] and report["inverted"]
+    assert report["made"] == "" and "cleaned up" in report["told"] and "cleaned up" not in report["plain"]
+    assert report["cleaned"] == [50 / 800, 80 / 800, 130 / 800, 50 / 400]
+    assert "No mask is chosen" in report["no mask"] and "no mask 'nobody'" in report["nobody"]
+    assert "covers nothing" in report["black"] and "Press Clean Up again" in report["bring back"]
+    assert "'small' is 4 × 4 and the image 40 × 20" in report["size"]
+
+
 def test_no_file_is_saved_with_previews(tmp_path: Path, blender: Blender, fake: Path) -> None:
     """A save, a copy, a save that fails, a backup that Blender writes without asking, a job that is cancelled."""
     report = blender.run("saved", fake, folder=tmp_path)

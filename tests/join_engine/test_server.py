@@ -127,6 +127,25 @@ def test_decompose_and_relight(client: Client, request_for: dict[str, Any]) -> N
     assert not np.array_equal(*(np.load(event["layers"]["shading"]) for event in (result, lit)))
 
 
+def test_clean_up(client: Client, request_for: dict[str, Any]) -> None:
+    """What a mask covers is filled; with files, or of another size, it is refused."""
+    path = Path(request_for["image"]).with_name("mask.npy")
+    mask = np.zeros((40, 56, 3), np.float32)
+    mask[10:20, 10:20, 1] = 1.0
+    np.save(path, mask)
+    client.send(**{**request_for, "steps": 1, "preview_every": 0}, mask=str(path), id="clean")
+    made = client.until("result", "error")[-1]
+    assert made["settings"]["cleaned"] == pytest.approx(14 * 14 / (40 * 56))
+    photo, whole = np.load(request_for["image"]), np.load(made["recomposed"])
+    missed = np.abs(photo - whole).max(axis=2)
+    assert missed[:6].max() < 1e-5 and missed[12:18, 12:18].mean() > 0.05
+    client.send(**{**request_for, "files": True}, mask=str(path), id="files")
+    assert client.until("result", "error")[-1]["code"] == "request_invalid"
+    np.save(path, mask[:20])
+    client.send(**request_for, mask=str(path), id="size")
+    assert client.until("result", "error")[-1]["code"] == "mask_size"
+
+
 @pytest.fixture
 def together_for(request_for: dict[str, Any]) -> dict[str, Any]:
     """A request about three photos of one thing under other light."""

@@ -230,9 +230,7 @@ def _test(window: Window) -> None:
         _look_at_preferences(window)
     _check_engine(window)
     if os.environ["JOIN_GUI_ONLY"]:
-        {"viewer": _viewer, "install": _install, "times": _times, "together": _together}[os.environ["JOIN_GUI_ONLY"]](
-            window
-        )
+        ONLY[os.environ["JOIN_GUI_ONLY"]](window)
         return
     _install(window)
     place, layers = _decompose(window, before)
@@ -351,7 +349,10 @@ def _together(window: Window) -> None:
     window.tell("compare photos")
     differences = window.state()["differences"]
     assert len(differences) > 1 and max(differences.values()) < 1e-5, f"not their photos: {differences}"
+    scroll(window, 15)  # the list and the buttons of the photos take the room of the sliders
     _relight(window)
+    scroll(window, -30)
+    place = find_button(window, "join.decompose_together(")
     window.tell("discard")
     _end_early(window, place, "Escape that discards", lambda: xdotool("key", "Escape"), 10.0, nothing_left=True)
     window.tell("save")
@@ -360,6 +361,54 @@ def _together(window: Window) -> None:
     print(f"saved and reopened: {len(state['saved'])} layers are the same", flush=True)
     window.tell("report")
     _report(window.state())
+
+
+def _clean_up(window: Window) -> None:
+    """Draw a Mask around the middle of the image by clicks, press *Clean Up*, look at the layers, undo and reopen."""
+    before = window.state()["images"]
+    window.tell("mask mode")
+    _picture(window, "before", aside=True)
+    window.tell("corners")
+    corners = window.state()["corners"]
+    for number, (x, y) in enumerate(corners, 1):
+        xdotool("mousemove", str(x - 4), str(screen_height() - y))
+        time.sleep(0.2)
+        xdotool("mousemove", str(x), str(screen_height() - y))
+        time.sleep(0.5)
+        xdotool("keydown", "ctrl")
+        time.sleep(0.2)
+        xdotool("click", "1")
+        time.sleep(0.5)
+        xdotool("keyup", "ctrl")
+        window.wait(f"point {number} of the mask", lambda state, number=number: state.get("points", 0) >= number, 10)
+    print(f"a Mask was drawn by {len(corners)} clicks", flush=True)
+    window.tell("sidebar")
+    time.sleep(2)
+    _picture(window, "mask", aside=True)
+    window.press(*find_button(window, "join.clean_up("))
+    state = window.wait("the layers", lambda state: state["runs"] == 1, 300)
+    layers = _new(state, before)
+    assert len(layers) >= 2 and state["words"][1] == "", f"no layers: {state['images']} {state['words']}"
+    window.wait("the editor to show a layer by itself", lambda state: "albedo" in state.get("shown", ""), 20)
+    window.tell("view mode")
+    _picture(window, "albedo", aside=True)
+    window.tell("compare cleaned")
+    told = window.state()["cleaned"]
+    assert told["around"] < 1e-5 < told["inside"], f"only what the mask covers may change: {told}"
+    xdotool("mousemove", "300", "300")
+    xdotool("key", "ctrl+z")
+    window.wait("the undo", lambda state: not set(layers) & set(state["images"]), 20)
+    xdotool("key", "ctrl+shift+z")
+    window.wait("the redo", lambda state: set(layers) <= set(state["images"]), 20)
+    window.tell("recomposed")
+    window.wait("the picture without it", lambda now: any("recomposed" in name for name in now["images"]), 20)
+    time.sleep(1)
+    _picture(window, "after", aside=True)
+    print(f"Clean Up was clicked: {told['share']:.0%} filled; undo and redo took it and brought it back", flush=True)
+    window.tell("save")
+    state = window.wait("the file to be open again", lambda now: "reopened" in now, 30)
+    assert state["reopened"] == state["saved"] and len(state["saved"]) == len(layers), "saving lost layers"
+    print(f"saved and reopened: {len(state['saved'])} layers are the same", flush=True)
 
 
 def _report(state: dict[str, Any]) -> None:
@@ -486,6 +535,17 @@ def _is_dark(state: dict[str, Any]) -> bool:
     return all(light["shown"] == light["wanted"] == [] for light in state["lights"])
 
 
+def scroll(window: Window, turns: int) -> None:
+    """Turn the wheel over the sidebar, down for a positive number."""
+    left, top, width, height = window.state()["sidebar"]
+    xdotool("mousemove", str(left + width // 2), str(screen_height() - top + height // 2))
+    time.sleep(0.2)
+    for _ in range(abs(turns)):
+        xdotool("click", "5" if turns > 0 else "4")
+        time.sleep(0.05)
+    time.sleep(0.5)
+
+
 def drag(x: int, y: int, distance: int) -> None:
     """Press there, move as a hand would, let go."""
     xdotool("mousemove", str(x), str(y))
@@ -577,6 +637,15 @@ def _percentile(seconds: list[float]) -> float:
     return sorted(seconds)[int(0.99 * (len(seconds) - 1))]
 
 
+ONLY = {
+    "viewer": _viewer,
+    "install": _install,
+    "times": _times,
+    "together": _together,
+    "clean-up": _clean_up,
+}
+"""Steps by themselves."""
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--blender", default="blender", help="a Blender, 4.3, 5.2, or a command that starts one")
@@ -585,9 +654,7 @@ if __name__ == "__main__":
     parser.add_argument("--bank", default="", help="name or file of a bank; the default one if not given")
     parser.add_argument("--preset", default="best")
     parser.add_argument("--picture", type=Path, help="where to save pictures of the window, with the step in the name")
-    parser.add_argument(
-        "--only", choices=("viewer", "install", "times", "together"), default="", help="one step by itself"
-    )
+    parser.add_argument("--only", choices=tuple(ONLY), default="", help="one step by itself")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.inside:

@@ -93,8 +93,10 @@ def install() -> float | None:
     )
     preferences = bpy.context.preferences.addons[ADDON].preferences
     preferences.engine_python = os.environ["JOIN_GUI_ENGINE"]
-    if os.environ["JOIN_GUI_ONLY"] == "together":  # a panel's header has no operator by which a hand could find it
-        panel = module("ui.together").JOIN_PT_together
+    closed = {"together": ("ui.together", "JOIN_PT_together"), "clean-up": ("ui.clean_up", "JOIN_PT_clean_up")}
+    if os.environ["JOIN_GUI_ONLY"] in closed:  # a panel's header has no operator by which a hand could find it
+        where, name = closed[os.environ["JOIN_GUI_ONLY"]]
+        panel = getattr(module(where), name)
         bpy.utils.unregister_class(panel)
         panel.bl_options = set()
         bpy.utils.register_class(panel)
@@ -305,6 +307,12 @@ def obey() -> float:
             "photos": list_photos,
             "shading": lambda: show_component("shading"),
             "compare photos": compare_photos,
+            "mask mode": begin_mask,
+            "corners": tell_corners,
+            "view mode": end_mask,
+            "sidebar": show_sidebar,
+            "compare cleaned": compare_cleaned,
+            "recomposed": lambda: view("RECOMPOSED"),
         }
         commands[words]()
         tell(obeyed=state.get("obeyed", 0) + 1)
@@ -569,6 +577,64 @@ def compare_photos() -> None:
         made = layers["albedo"] * layers["shading"] + layers.get("specular", 0.0)
         found[image.name] = float(np.abs(made - known)[known.max(axis=2) < 0.99].max())
     tell(differences={**found, "albedos": max(float(np.abs(one - albedos[0]).max()) for one in albedos)})
+
+
+# --- a mask -------------------------------------------------------------------------------------------------------
+
+CORNERS = ((0.36, 0.36), (0.64, 0.36), (0.64, 0.64), (0.36, 0.64))
+"""Of what the mask is drawn around, as shares of the image from its lower left corner."""
+
+
+def begin_mask() -> None:
+    """The Image Editor in its Mask mode, with an empty Mask."""
+    space = min(areas("IMAGE_EDITOR"), key=lambda area: area.x).spaces.active
+    space.mode, space.show_region_ui = "MASK", False  # it would lie over some of the corners
+    mask = bpy.data.masks.new("sticker")
+    mask.layers.new(name="layer")
+    space.mask = mask
+
+    def count() -> float:
+        found = sum(len(spline.points) for layer in bpy.data.masks["sticker"].layers for spline in layer.splines)
+        if state.get("points") != found:
+            tell(points=found)
+        return 0.2
+
+    bpy.app.timers.register(guarded(count))
+
+
+def tell_corners() -> None:
+    """Where on the screen to click."""
+    window, _, region = find_region("IMAGE_EDITOR", "WINDOW")
+    corners = [region.view2d.view_to_region(x, y, clip=False) for x, y in CORNERS]
+    tell(corners=[[window.x + region.x + x, window.y + region.y + y] for x, y in corners])
+
+
+def end_mask() -> None:
+    """What lies under the outline can be looked at."""
+    for editor in areas("IMAGE_EDITOR"):
+        editor.spaces.active.mode = "VIEW"
+
+
+def show_sidebar() -> None:
+    """The panel again, which was out of the way."""
+    min(areas("IMAGE_EDITOR"), key=lambda area: area.x).spaces.active.show_region_ui = True
+
+
+def compare_cleaned() -> None:
+    """By how much the layers miss the image, inside of the drawn corners and well away from them."""
+    sets = module("host.sets")
+    image = bpy.data.images[Path(os.environ["JOIN_GUI_IMAGE"]).name]
+    own = sets.layers_of(sets.latest_set(image))
+    layers = {name: pixels_of(layer)[..., :3] for name, layer in own.items()}
+    known = module("host.images").read_source(image).all()[::-1, :, :3]
+    missed = np.abs(layers["albedo"] * layers["shading"] + layers.get("specular", 0.0) - known).max(axis=2)
+    height, width = missed.shape
+    y, x = np.mgrid[0:height, 0:width] / np.array([height, width])[:, None, None]
+    far = (x < 0.25) | (x > 0.75) | (y < 0.25) | (y > 0.75)
+    near = (abs(x - 0.5) < 0.1) & (abs(y - 0.5) < 0.1)
+    share = json.loads(own["albedo"]["join_settings"])["cleaned"]
+    unclipped = far & (known.max(axis=2) < 0.99)
+    tell(cleaned={"around": float(missed[unclipped].max()), "inside": float(missed[near].mean()), "share": share})
 
 
 def pixels_of(image: Any) -> np.ndarray:
