@@ -116,7 +116,9 @@ def _are_paths(value: Any) -> bool:
 
 
 def _is_formula(value: Any) -> bool:
-    return _is_list(value) and all(_is_list(term) and all(map(_is_factor, term)) for term in value)
+    if not _is_list(value) or not all(_is_list(term) and term and all(map(_is_factor, term)) for term in value):
+        return False
+    return any(isinstance(factor, str) for term in value for factor in term)  # of numbers alone comes no picture
 
 
 def _is_factor(value: Any) -> bool:

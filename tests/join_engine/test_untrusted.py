@@ -438,3 +438,15 @@ def test_messages_come_in_any_pieces(size: int) -> None:
     assert list(read_messages(reading)) == (sent if size > 1 else [b"ab", b"", b"c"])
     os.close(reading)
     os.wait()
+
+
+@pytest.mark.parametrize("formula", [[], [[]], [["albedo"], []], [[2.0]], [[1, 2], [3]]])
+def test_a_formula_that_makes_no_picture_is_refused(formula: list[list[Any]]) -> None:
+    from join_engine.server.requests import check
+
+    wanted = {"type": "export", "id": 1, "layers": {"albedo": "a.npy"}, "format": "exr", "depth": 16, "output": "out"}
+    with pytest.raises(JoinError) as caught:
+        check({**wanted, "formula": formula})
+    assert caught.value.code == "request_invalid"
+    check({**wanted, "formula": [["albedo"], [0.5]]})
+    check(wanted)
