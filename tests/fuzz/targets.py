@@ -27,7 +27,7 @@ from join_engine.bank import file as bank_file
 from join_engine.bank import load_bank, verify_bank
 from join_engine.errors import JoinError
 from join_engine.images.files import read_image
-from join_engine.layers.decomposition import load_decomposition, save_decomposition
+from join_engine.layers.decomposition import Features, load_decomposition, save_decomposition
 from join_engine.pipeline import decompose, relight
 from join_engine.public_checkpoints import read_public_checkpoint
 from join_engine.relighting.relighter import Edit
@@ -172,7 +172,11 @@ class Decompositions(Files):
         found = decompose(image, self.bank, Preset("draft", (MeanStart(),), Detail())).decomposition
         const = self.bank.components["shading"].generator.synthesis.get_submodule("b4").const.detach().numpy()
         tuned = replace(found, tuned={"shading.synthesis.b4.const": const})
-        for number, each in enumerate((found, relight(found, self.bank, EDITS), tuned)):
+        config = self.bank.components["shading"].generator.config
+        delta, mask = np.ones((config.width(8), 8, 8), np.float32), np.full((1, 8, 8), 0.5, np.float32)
+        features = {"shading": Features(found.codes["shading"], {8: delta}, {8: mask})}
+        seen = replace(found, features=features)
+        for number, each in enumerate((found, relight(found, self.bank, EDITS), tuned, seen)):
             save_decomposition(folder / f"{number}.join", each)
             self.seeds.append((".join", (folder / f"{number}.join").read_bytes(), None, "join"))
 
