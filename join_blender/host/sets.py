@@ -157,6 +157,17 @@ def _source_in(layers: Mapping[str, Any]) -> Any:
     return next((image for image in found if image is not None), None)
 
 
+def part_of(image: Any) -> tuple[float, float, float, float]:
+    """Left, bottom, right, top of the part that a layer is of the image that it was made of, in fractions of that; the
+    whole for any other image."""
+    source = input_of_layer(image)
+    width, height = images.size_of(source) if source is not None else (0, 0)
+    if "join_part" not in image or not width or not height:
+        return 0.0, 0.0, 1.0, 1.0
+    left, top, right, bottom = map(float, image["join_part"])
+    return left / width, 1.0 - bottom / height, right / width, 1.0 - top / height
+
+
 def source_name(key: str | None) -> str:
     """What it is called, or was when it was decomposed."""
     return _source_name_in(layers_of(key))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Looking at a decomposition: its layers, the views that compare it with the input, and the sets that there are."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,7 @@ from ..engine.failure import Failure
 from ..host import compare as host
 from ..host import compositor, editors, relight, relight_values, sets
 from ..host.images import image_named
+from ..overlay import wipe
 from . import decompose, running
 from .decompose import shown_image
 from .running import Outcome, report
@@ -125,6 +127,94 @@ class JOIN_OT_view(bpy.types.Operator):
             running.redraw()
 
         running.later(lambda: ingredients.make(gain), show)
+        return {"FINISHED"}
+
+
+class JOIN_OT_wipe(bpy.types.Operator):
+    """Wipe between two images of a set: drag the line over the picture. Esc, or the button again, ends it"""
+
+    bl_idname = "join.wipe"
+    bl_label = "Wipe"
+    bl_options = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """In an Image Editor."""
+        return context.space_data is not None and context.space_data.type == "IMAGE_EDITOR"
+
+    def execute(self, context: Any) -> Outcome:
+        """Only this editor changes, and nothing in the file."""
+        space: Any = context.space_data
+        context.area.tag_redraw()
+        if wipe.of(space) is not None:
+            wipe.end(space)
+            return {"FINISHED"}
+        try:
+            key = sets.set_of(shown_image(context))
+            if key is None or not sets.is_finished(key):
+                raise Failure("layers_missing", "This image has no layers.", "Decompose it first.")
+        except Failure as failure:
+            return report(self, failure)
+        names = wipe.names_of(key)
+        if len(names) < 2:
+            return report(self, Failure("layers_missing", "There are no two images to wipe between."))
+        seen = str(space.image.get(sets.COMPONENT, "")) if sets.VIEW not in space.image else ""
+        others = [name for name in (seen, running.looked_at, *names) if name in names and name != names[0]]
+        wipe.begin(context, key, names[0], others[0])
+        return {"FINISHED"}
+
+
+class JOIN_OT_wipe_end(bpy.types.Operator):
+    """End the wipe"""
+
+    bl_idname = "join.wipe_end"
+    bl_label = "End Wipe"
+    bl_options = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Only in an editor that wipes; else the key means what it always means."""
+        return wipe.of(context.space_data) is not None
+
+    def execute(self, context: Any) -> Outcome:
+        """The line goes."""
+        wipe.end(context.space_data)
+        context.area.tag_redraw()
+        return {"FINISHED"}
+
+
+def _names_to_wipe(self: Any, context: Any) -> Any:
+    """The images of the set; Blender needs them to stay in memory."""
+    found = wipe.of(context.space_data) if context is not None else None
+    _wiped[:] = (
+        [(name, name.capitalize(), f"Show the {name} there") for name in wipe.names_of(found.key)] if found else []
+    )
+    return _wiped
+
+
+_wiped: list[tuple[str, str, str]] = []
+
+
+class JOIN_OT_wipe_side(bpy.types.Operator):
+    """Choose what is on this side of the line"""
+
+    bl_idname = "join.wipe_side"
+    bl_label = "Side of the Wipe"
+    bl_options = {"INTERNAL"}
+
+    left: bpy.props.BoolProperty(options={"SKIP_SAVE", "HIDDEN"})  # type: ignore[valid-type]
+    name: bpy.props.EnumProperty(name="Image", items=_names_to_wipe, options={"SKIP_SAVE"})  # type: ignore[valid-type]
+
+    def execute(self, context: Any) -> Outcome:
+        """Where both sides would be the same, they change places."""
+        found = wipe.of(context.space_data)
+        if found is None:
+            return {"CANCELLED"}
+        left, right = (self.name, found.right) if self.left else (found.left, self.name)
+        if left == right:
+            left, right = found.right, found.left
+        wipe.show(context.space_data, replace(found, left=left, right=right))
+        context.area.tag_redraw()
         return {"FINISHED"}
 
 
@@ -315,6 +405,11 @@ class JOIN_OT_set_input(_OfSet, bpy.types.Operator):
 CLASSES: tuple[type, ...] = (
     JOIN_OT_show,
     JOIN_OT_view,
+    wipe.JOIN_GT_wipe,
+    wipe.JOIN_GGT_wipe,
+    JOIN_OT_wipe,
+    JOIN_OT_wipe_end,
+    JOIN_OT_wipe_side,
     JOIN_OT_set_show,
     JOIN_OT_set_rename,
     JOIN_OT_set_remove,

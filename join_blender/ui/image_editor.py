@@ -1,42 +1,55 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the add-on puts into every Image Editor beside its panels: Esc, which ends the decomposition that runs (the
-user's own keys can override it), and the outline of the part that will be decomposed, drawn over the image."""
+"""What the add-on puts into every Image Editor beside its panels: Esc, which ends the wipe, or else the decomposition
+that runs (the user's own keys can override it); and what is drawn over the image: the wipe, and the outline of the part
+that will be decomposed."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import bpy
+from bpy.app.handlers import persistent
 
+from ..overlay import drawing, wipe
+from .compare import JOIN_OT_wipe_end
 from .decompose import JOIN_OT_escape
 
 _COLOUR = (1.0, 0.6, 0.1, 1.0)
-_outline: Any = None
+_drawn: list[Any] = []
 _keys: list[tuple[Any, Any]] = []
 
 
 def register() -> None:
     """In background mode there are neither keys nor a screen to draw on."""
-    global _outline
     configuration: Any = bpy.context.window_manager.keyconfigs.addon
     if configuration is not None:
         keymap = configuration.keymaps.new("Image Generic", space_type="IMAGE_EDITOR")
-        _keys.append((keymap, keymap.keymap_items.new(JOIN_OT_escape.bl_idname, "ESC", "PRESS")))
+        for operator in (JOIN_OT_wipe_end, JOIN_OT_escape):  # the first that has something to do takes the key
+            _keys.append((keymap, keymap.keymap_items.new(operator.bl_idname, "ESC", "PRESS")))
     if not bpy.app.background:
         space: Any = bpy.types.SpaceImageEditor
-        _outline = space.draw_handler_add(_draw_outline, (), "WINDOW", "POST_PIXEL")
+        for function in (wipe.draw, _draw_outline):
+            _drawn.append(space.draw_handler_add(function, (), "WINDOW", "POST_PIXEL"))
+    bpy.app.handlers.load_pre.append(forget_file)
 
 
 def unregister() -> None:
-    """Take both away again."""
-    global _outline
+    """Take all of it away again."""
+    bpy.app.handlers.load_pre.remove(forget_file)
+    wipe.end_all()
     for keymap, item in _keys:
         keymap.keymap_items.remove(item)
     _keys.clear()
-    if _outline is not None:
-        space: Any = bpy.types.SpaceImageEditor
-        space.draw_handler_remove(_outline, "WINDOW")
-        _outline = None
+    space: Any = bpy.types.SpaceImageEditor
+    for handle in _drawn:
+        space.draw_handler_remove(handle, "WINDOW")
+    _drawn.clear()
+
+
+@persistent
+def forget_file(*_: Any) -> None:
+    """Another file is about to be loaded."""
+    wipe.end_all()
 
 
 def _draw_outline() -> None:
@@ -45,15 +58,6 @@ def _draw_outline() -> None:
     image = context.space_data.image
     if not settings.use_crop or image is None or "join_set" in image:
         return
-    import gpu
-    from gpu_extras.batch import batch_for_shader
-
-    left, bottom, right, top = settings.crop
-    corners = ((left, bottom), (right, bottom), (right, top), (left, top), (left, bottom))
-    view = context.region.view2d
-    points = [view.view_to_region(x, y, clip=False) for x, y in corners]
-    shader = gpu.shader.from_builtin("UNIFORM_COLOR")
-    shader.uniform_float("color", _COLOUR)
-    gpu.state.line_width_set(2.0)
-    batch_for_shader(shader, "LINE_STRIP", {"pos": [(*point, 0.0) for point in points]}).draw(shader)
-    gpu.state.line_width_set(1.0)
+    left, bottom, right, top = drawing.place_of(context, settings.crop)
+    corners = [(left, bottom), (right, bottom), (right, top), (left, top), (left, bottom)]
+    drawing.draw_line(corners, _COLOUR, 2.0)

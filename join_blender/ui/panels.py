@@ -14,6 +14,7 @@ from ..engine.job import State
 from ..engine.queue import concerns_engine
 from ..engine.vocabulary import in_order
 from ..host import sets
+from ..overlay import wipe
 from . import compare, decompose, running
 from .preferences import ADDON, draw_engine_state, draw_wrapped, engine_found
 from .status_text import describe, fraction, time_left
@@ -140,6 +141,7 @@ class JOIN_PT_layers(bpy.types.Panel):
                 compare.JOIN_OT_view.bl_idname, text=name, depress=shown.get(sets.VIEW) == kind.lower()
             )
             button.kind, button.gain = kind, context.scene.join_intrinsics.gain
+        _draw_wipe(layout, context.space_data)
         if shown.get(sets.VIEW) == "error":
             layout.prop(context.scene.join_intrinsics, "gain")
         if "join_error_mean" in shown:
@@ -210,6 +212,8 @@ def draw_image_menu(self: Any, _context: Any) -> None:
 def _shown_set(context: Any) -> str | None:
     """The set of the image in the editor; while one of it is being made, that one."""
     image = context.space_data.image
+    if (wiped := wipe.of(context.space_data)) is not None:
+        return wiped.key
     return running.set_at_work(image) or sets.set_of(image)
 
 
@@ -238,6 +242,21 @@ def _draw_set(column: Any, key: str, shown: bool) -> None:
         return
     row.operator(compare.JOIN_OT_set_rename.bl_idname, text="", icon="GREASEPENCIL").key = key
     row.operator(compare.JOIN_OT_set_remove.bl_idname, text="", icon="TRASH").key = key
+
+
+def _draw_wipe(layout: Any, space: Any) -> None:
+    """The button, and while it is on what is on either side."""
+    found = wipe.of(space)
+    column = layout.column(align=True)
+    column.operator(compare.JOIN_OT_wipe.bl_idname, icon="ARROW_LEFTRIGHT", depress=found is not None)
+    if found is None:
+        return
+    row = column.row(align=True)
+    for left, name in ((True, found.left), (False, found.right)):
+        button = row.operator_menu_enum(compare.JOIN_OT_wipe_side.bl_idname, "name", text=name.capitalize())
+        button.left = left
+    if not space.show_gizmo:
+        column.label(text="Turn gizmos on to drag the line", icon="INFO")
 
 
 def _draw_show(column: Any, text: str, image: Any, shown: Any) -> None:

@@ -10,6 +10,7 @@ from ..engine.failure import Failure
 from ..host import relight as host
 from ..host import relight_values
 from ..host.sets import set_of
+from ..overlay import wipe
 from . import relight_updates
 from .layers import chosen_set, image_property
 from .running import Outcome, report
@@ -293,6 +294,8 @@ def _is_more(value: Any) -> bool:
 
 def _shown_set(context: Any) -> str | None:
     space: Any = context.space_data
+    if (wiped := wipe.of(space)) is not None:
+        return wiped.key
     return set_of(space.image) if space is not None and space.type == "IMAGE_EDITOR" else None
 
 

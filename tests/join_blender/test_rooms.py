@@ -18,10 +18,11 @@ ROOMS = {
     "engine": set(),
     "install": {"engine"},
     "host": {"engine"},
-    "ui": {"engine", "install", "host"},
+    "overlay": {"engine", "host"},
+    "ui": {"engine", "install", "host", "overlay"},
 }
 """Room → the rooms that it may import from, beside itself."""
-WITH_BLENDER = {"host", "ui"}
+WITH_BLENDER = {"host", "overlay", "ui"}
 
 
 def modules(room: str) -> list[Path]:

@@ -234,6 +234,7 @@ def _test(window: Window) -> None:
         return
     _install(window)
     place, layers = _decompose(window, before)
+    _wipe(window)
     window.tell("input")
     _undo_and_redo(window, layers)
     _relight(window)
@@ -304,6 +305,77 @@ def _decompose(window: Window, before: list[str]) -> tuple[tuple[int, int], list
     time.sleep(1)
     _picture(window, "layers", aside=True)
     return place, layers
+
+
+def _wipe(window: Window) -> None:
+    """Press *Wipe*, drag the line, let Esc put it back, let Esc end it: on either side of it the screen shows what it
+    does for that image alone."""
+    known = window.state()["images"]
+    alone = []
+    for name in ("albedo", "input"):
+        window.tell(name)
+        alone.append(_screen(window, name))
+    window.press(*find_button(window, "join.wipe("))
+    window.tell("wipe")
+    left, right, middle = window.state()["wipe"]
+    assert [left, right] == ["input", "albedo"], window.state()["wipe"]
+    x, bottom, stop, top = window.state()["picture"]
+    y = screen_height() - (bottom + top) // 2 + 60
+    drag(middle, y, (stop - x) // 4)
+    window.tell("wipe")
+    line = window.state()["wipe"][2]
+    assert abs(line - middle - (stop - x) // 4) < 6, (middle, line)
+    drag(line, y, -(stop - x) // 2, cancel=True)
+    window.tell("wipe")
+    assert window.state()["wipe"][2] == line, "Esc did not put the line back"
+    _picture(window, "wipe")
+    xdotool("mousemove", "1000", "1000")
+    both = _screen(window, "wipe")
+    step = 24
+    for row in range(screen_height() - top + 4, screen_height() - bottom - 40 - step, step):
+        for column in range(x + 4, stop - 4 - step, step // 2):
+            if not -step - 12 < column - line < 12:
+                expected, found = alone[column < line].mean(column, row, step), both.mean(column, row, step)
+                assert max(abs(a - b) for a, b in zip(found, expected, strict=True)) <= 3, (
+                    column,
+                    line,
+                    row,
+                    found,
+                    expected,
+                )
+    xdotool("mousemove", str(x + 20), str(y))
+    time.sleep(0.3)
+    xdotool("key", "Escape")
+    time.sleep(0.5)
+    window.tell("wipe")
+    assert window.state()["wipe"] == [], "Esc did not end the wipe"
+    assert window.state()["images"] == known, "the wipe left an image behind"
+    print(
+        f"a wipe between {left} and {right}: the line was dragged, put back and ended; the screen shows both",
+        flush=True,
+    )
+
+
+class Screen:
+    """What is on the screen."""
+
+    def __init__(self, path: Path) -> None:
+        kind, size, _, self._pixels = path.read_bytes().split(b"\n", 3)
+        assert kind == b"P6", kind
+        self._width = int(size.split()[0])
+
+    def mean(self, x: int, y: int, size: int) -> list[float]:
+        """Red, green, blue of a square, on average; its corner is counted from the top left."""
+        rows = [self._pixels[3 * (row * self._width + x) :][: 3 * size] for row in range(y, y + size)]
+        return [sum(sum(row[channel::3]) for row in rows) / size**2 for channel in range(3)]
+
+
+def _screen(window: Window, name: str) -> Screen:
+    time.sleep(1)
+    window.tell("rest")
+    path = window.folder / f"{name}.ppm"
+    subprocess.run(["import", "-window", "root", "-depth", "8", str(path)], check=True)
+    return Screen(path)
 
 
 def _times(window: Window) -> None:
@@ -546,8 +618,8 @@ def scroll(window: Window, turns: int) -> None:
     time.sleep(0.5)
 
 
-def drag(x: int, y: int, distance: int) -> None:
-    """Press there, move as a hand would, let go."""
+def drag(x: int, y: int, distance: int, cancel: bool = False) -> None:
+    """Press there, move as a hand would, let go; or press Esc before."""
     xdotool("mousemove", str(x), str(y))
     time.sleep(0.2)
     xdotool("mousedown", "1")
@@ -555,6 +627,9 @@ def drag(x: int, y: int, distance: int) -> None:
         time.sleep(0.08)
         xdotool("mousemove", str(x + distance * step // 10), str(y))
     time.sleep(0.1)
+    if cancel:
+        xdotool("key", "Escape")
+        time.sleep(0.2)
     xdotool("mouseup", "1")
 
 

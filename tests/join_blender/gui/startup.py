@@ -214,10 +214,10 @@ def time_the_slider() -> None:
     asked: dict[Any, float] = {}
     shown: list[list[float]] = []
 
-    def timed_want(self: Any, edits: Any, rested: bool = False) -> None:
+    def timed_want(self: Any, edits: Any, *options: Any, **named: Any) -> None:
         if edits != self._wanted:
             asked[edits] = time.monotonic()
-        want(self, edits, rested)
+        want(self, edits, *options, **named)
 
     def timed_feed(self: Any, piece: bytes) -> Any:
         nonlocal answered
@@ -288,6 +288,8 @@ def obey() -> float:
             "report": lambda: tell(loop=meter.loop, own=meter.own, moves=moves, memory=memory()),
             "save": save_and_reopen,
             "crop": crop,
+            "wipe": tell_wipe,
+            "albedo": lambda: show_component("albedo"),
             "fit": lambda: fit(),
             "install": lambda: bpy.app.timers.register(guarded(install), first_interval=0.5) or None,
             "preferences": show_preferences,
@@ -376,6 +378,20 @@ def place_of(kind: str, part: str) -> list[int]:
     return [window.x + region.x, window.y + region.y + region.height, region.width, region.height]
 
 
+def tell_wipe() -> None:
+    """What the Image Editor wipes between; where its picture and the line are on the screen, from the top left."""
+    wipe, drawing = module("overlay.wipe"), module("overlay.drawing")
+    window, editor, region = find_region("IMAGE_EDITOR", "WINDOW")
+    found = wipe.of(editor.spaces.active)
+    with bpy.context.temp_override(window=window, area=editor, region=region):
+        left, bottom, right, top = drawing.place_of(bpy.context, drawing.WHOLE)
+        seen = drawing.inside(drawing.visible(bpy.context), (left, bottom, right, top))
+    x, y = window.x + region.x, window.y + region.y
+    line = x + left + found.line * (right - left) if found is not None else 0
+    sides = [found.left, found.right, round(line)] if found is not None else []
+    tell(wipe=sides, picture=[round(x + seen[0]), round(y + seen[1]), round(x + seen[2]), round(y + seen[3])])
+
+
 def restart() -> None:
     in_editor(lambda: bpy.ops.join.restart())
 
@@ -391,6 +407,11 @@ def view(kind: str) -> None:
 def show_input() -> None:
     name = Path(os.environ["JOIN_GUI_IMAGE"]).name
     in_editor(lambda: bpy.ops.join.show(image=name))
+
+
+def show_component(component: str) -> None:
+    layer = next(image for image in bpy.data.images if image.get("join_component") == component)
+    in_editor(lambda: bpy.ops.join.show(number=layer.session_uid))
 
 
 def show_preferences() -> None:
