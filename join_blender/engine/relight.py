@@ -28,8 +28,8 @@ REST, LONGEST_REST = 0.3, 1.5
 """Seconds without a new value after which the full layers are made: the more, the longer these keep the engine from
 the next preview."""
 
-_PREVIEWS, _RECENT = 64, 256 << 20
-"""How many previews are kept, and how many bytes of full layers: an undo then costs no work of the engine's."""
+_RECENT = 256 << 20
+"""How many bytes of previews are kept, and how many of full layers: an undo then costs no work of the engine's."""
 
 Edits = tuple[tuple[str, str, float], ...]
 """Component, direction, amount: those that are not 0."""
@@ -63,7 +63,8 @@ class Update:
 
     Args:
         edits: the values.
-        preview: component → small layer ``[h, w, 3]``, and "recomposed".
+        preview: component → small layer ``[h, w, 4]``, opaque, bottom row first as Blender and its textures have it;
+            and "recomposed". The albedo, which never changes, may be missing.
         full: component → bytes of an EXR: the full layers; only those of the components that can be edited.
     """
 
@@ -79,28 +80,31 @@ class Relight:
         stored: see there; goes into a temporary folder.
         launch: how the engine is started.
         scratch: where the temporary folder is made; None for the system's place.
+        size: pixels of the longer side of previews, at most; 0 leaves it to the engine.
 
     Raises:
         Failure: ``disk``.
     """
 
-    def __init__(self, stored: StoredDecomposition, launch: Launch, scratch: str | None = None) -> None:
+    def __init__(self, stored: StoredDecomposition, launch: Launch, scratch: str | None = None, size: int = 0) -> None:
         self.failure: Failure | None = None
         """Why the last request failed. The next value is a new try."""
         self.directions: list[dict[str, Any]] | None = None
         """What can be edited, as the engine says; None until it has answered."""
         self._stored = stored
         self._launch = launch
+        self._size = size
         self._wanted: Edits | None = None
         self._wanted_at = 0.0
         self._full_took = 0.0
         self._previewed: Edits | None = None
         self._filled: Edits | None = None
-        self._previews: dict[Edits, Mapping[str, np.ndarray]] = {}
+        self._previews: dict[tuple[Edits, int], Mapping[str, np.ndarray]] = {}
         self._recent: dict[Edits, Mapping[str, bytes]] = {}
         self._job: Job | None = None
         self._take: Callable[[Message], list[Update]] | None = None
         self._encoding: Future[Update] | None = None
+        self._loading: Future[tuple[Update, int]] | None = None
         self._folder = make_folder(scratch)
         self._storing = Future(self._store)
 
@@ -109,11 +113,18 @@ class Relight:
         """Whether something is still to come of what was wanted."""
         if self.failure is not None:
             return False
-        behind = self._wanted is not None and self._wanted != self._filled
-        return behind or self._job is not None or self._encoding is not None or self.directions is None
+        under_way = (self._job, self._encoding, self._loading)
+        return self.behind or any(task is not None for task in under_way) or self.directions is None
 
-    def want(self, edits: Edits, rested: bool = False) -> None:
-        """These values, instead of any before; ``rested``: ask for the full layers at once."""
+    @property
+    def behind(self) -> bool:
+        """Whether the full layers of what was wanted are still to come."""
+        return self._wanted is not None and self._wanted != self._filled
+
+    def want(self, edits: Edits, rested: bool = False, size: int | None = None) -> None:
+        """These values, instead of any before; ``rested``: ask for the full layers at once. ``size``: of previews, from
+        now on."""
+        self._size = self._size if size is None else size
         if edits == self._wanted and self.failure is None and not rested:
             return
         self.failure = None
@@ -140,7 +151,7 @@ class Relight:
         """Move on as far as that needs no waiting; what has become ready. The connection's own step comes first."""
         try:
             updates = self._collect()
-            if self.failure is None and self._job is None and self._storing.done:
+            if self.failure is None and self._job is None and self._loading is None and self._storing.done:
                 self._storing.result()
                 updates += self._ask(connection)
             return updates
@@ -202,13 +213,14 @@ class Relight:
     def _ask(self, connection: Connection) -> list[Update]:
         wanted = self._wanted
         if self.directions is None:
-            self._submit(connection, {"type": "directions"}, self._take_directions)
+            self._submit(connection, {"type": "directions", "preview_size": self._size}, self._take_directions)
         elif wanted is not None and wanted != self._previewed:
-            if wanted in self._previews:
+            size = self._size
+            if (wanted, size) in self._previews:
                 self._previewed = wanted
-                return [Update(wanted, self._previews[wanted])]
-            request = self._relight(wanted, preview=True)
-            self._submit(connection, request, lambda result: self._take_preview(wanted, result))
+                return [Update(wanted, self._previews[wanted, size])]
+            request = self._relight(wanted, preview=True, preview_size=size)
+            self._submit(connection, request, lambda result: self._take_preview(wanted, size, result))
         elif wanted is not None and wanted != self._filled and self._encoding is None and self._rests:
             if (at_hand := self.recall(wanted)) is not None:
                 self._filled = wanted
@@ -222,7 +234,7 @@ class Relight:
     def _rests(self) -> bool:
         return time.monotonic() - self._wanted_at >= min(max(REST, 2.0 * self._full_took), LONGEST_REST)
 
-    def _relight(self, edits: Edits, **options: bool) -> Message:
+    def _relight(self, edits: Edits, **options: int) -> Message:
         return {"type": "relight", "edits": edits_json(edits), "output": str(self._path / "lit"), **options}
 
     def _submit(self, connection: Connection, request: Message, take: Callable[[Message], list[Update]]) -> None:
@@ -251,10 +263,15 @@ class Relight:
         if self._encoding is not None and self._encoding.done:
             task, self._encoding = self._encoding, None
             update = task.result()
-            self._remember(update)
+            _keep(self._recent, update.edits, update.full)
             if update.edits != self._wanted:
                 return []  # the next ones are already under way
             self._filled = update.edits
+            return [update]
+        if self._loading is not None and self._loading.done:
+            loading, self._loading = self._loading, None
+            update, size = loading.result()
+            _keep(self._previews, (update.edits, size), update.preview)
             return [update]
         job = self._job
         if job is None or not job.ended or self._take is None:
@@ -266,13 +283,15 @@ class Relight:
         self.directions = [dict(direction) for direction in result["directions"]]
         return []
 
-    def _take_preview(self, edits: Edits, result: Message) -> list[Update]:
+    def _take_preview(self, edits: Edits, size: int, result: Message) -> list[Update]:
         self._previewed = edits
         files = {**result["layers"], "recomposed": result["recomposed"]}
-        self._previews[edits] = {name: load_layer(path) for name, path in files.items()}
-        while len(self._previews) > _PREVIEWS:
-            del self._previews[next(iter(self._previews))]
-        return [Update(edits, self._previews[edits])]
+
+        def load() -> tuple[Update, int]:
+            return Update(edits, {name: _upright(load_layer(path)) for name, path in files.items()}), size
+
+        self._loading = Future(load)
+        return []
 
     def _take_full(self, edits: Edits, asked: float, result: Message) -> list[Update]:
         self._full_took = time.monotonic() - asked
@@ -286,14 +305,27 @@ class Relight:
         self._encoding = Future(encode)
         return []
 
-    def _remember(self, update: Update) -> None:
-        self._recent.pop(update.edits, None)
-        self._recent[update.edits] = update.full
-        while len(self._recent) > 1 and sum(len(d) for full in self._recent.values() for d in full.values()) > _RECENT:
-            del self._recent[next(iter(self._recent))]
-
     def _fail(self, failure: Failure) -> None:
         self.failure = gone(self._path) if is_gone(self._path) else failure
-        self._job = self._encoding = None
+        self._job = self._encoding = self._loading = None
         self._previewed = self._wanted  # no endless tries: the next value is a new one
         self._filled = None
+
+
+def _upright(layer: np.ndarray) -> np.ndarray:
+    """``[h, w, 3]``, top row first → ``[h, w, 4]``, opaque, bottom row first."""
+    turned = np.ones((*layer.shape[:2], 4), np.float32)
+    turned[..., :3] = layer[::-1]
+    return turned
+
+
+def _keep(kept: dict[Any, Mapping[str, Any]], key: Any, new: Mapping[str, bytes | np.ndarray]) -> None:
+    """Remember something as the newest, and forget the oldest beyond :data:`_RECENT` bytes."""
+    kept.pop(key, None)
+    kept[key] = new
+    while len(kept) > 1 and sum(_size(data) for all_of_it in kept.values() for data in all_of_it.values()) > _RECENT:
+        del kept[next(iter(kept))]
+
+
+def _size(data: bytes | np.ndarray) -> int:
+    return data.nbytes if isinstance(data, np.ndarray) else len(data)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Looking at a decomposition: its layers, the views that compare it with the input, and the sets that there are."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from ..engine.failure import Failure
 from ..host import compare as host
 from ..host import compositor, editors, relight, relight_values, sets
 from ..host.images import image_named
-from ..overlay import wipe
+from ..overlay import live, wipe
 from . import decompose, running
 from .decompose import shown_image
 from .running import Outcome, report
@@ -29,6 +30,10 @@ VIEWS = (
 
 _refreshing: set[tuple[str, str]] = set()
 """Set and kind of the views that are being made anew."""
+_followed: set[str] = set()
+"""Sets whose recomposed view is shown as soon as it is there."""
+when_current: list[Callable[[], None]] = []
+"""Who wants to know that all views are of what their layers hold."""
 
 
 def refresh() -> None:
@@ -50,13 +55,42 @@ def refresh() -> None:
 def _refreshed(view: host.View) -> None:
     _refreshing.discard((view.set_id, view.kind))
     if sets.is_finished(view.set_id):
-        host.show(view)
+        made = host.show(view)
+        if view.kind == host.RECOMPOSED and view.set_id in _followed:
+            _followed.discard(view.set_id)
+            for area in list(live.areas_beside(view.set_id)):
+                area.spaces.active.image = made
     running.redraw()
     refresh()  # the layers may have changed meanwhile
+    if not _refreshing:
+        for current in when_current:
+            current()
 
 
 def _not_refreshed(_failure: Failure) -> None:
     _refreshing.clear()
+    for current in when_current:
+        current()
+
+
+def is_busy() -> bool:
+    """Whether a view is being made anew."""
+    return bool(_refreshing)
+
+
+def show_recomposed(set_id: str) -> None:
+    """Where an editor shows what no light changes, let it show what the layers make in theirs, once that is there."""
+    if not any(live.areas_beside(set_id)):
+        return
+    _followed.add(set_id)
+    if (set_id, host.RECOMPOSED) in _refreshing:
+        return
+    try:
+        ingredients = host.gather(set_id, host.RECOMPOSED)
+    except Failure:
+        return  # a layer is gone: the panel says so
+    _refreshing.add((set_id, host.RECOMPOSED))
+    running.later(ingredients.make, _refreshed, _not_refreshed)
 
 
 class JOIN_OT_show(bpy.types.Operator):

@@ -235,6 +235,7 @@ class JOIN_PT_relight(bpy.types.Panel):
             row.enabled = not waits
             row.operator(JOIN_OT_relight.bl_idname, text="Starting the Engine" if waits else "Relight", icon="LIGHT")
             return
+        relight_updates.warm(item.set_id)
         # Room for the picture from the first moment on: else the sliders would jump from under the mouse when it comes.
         layout.template_icon(icon_value=relight_updates.icon_of(item.set_id, item.preview) or _blank(), scale=8.0)
         layout.row().prop(item, "preview", expand=True)

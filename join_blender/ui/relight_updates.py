@@ -2,14 +2,17 @@
 """What moves the light: the values of the scene on one side, the engine on the other, a timer and handlers between.
 
 The values are properties of the scene, so that they can be animated. While a slider moves, the newest values become a
-small preview; when it rests, the layers. When the frame changes, the values of that frame do, and while rendering (or
-in background mode) Blender waits for them. An engine of its own, apart from the one that decomposes, answers at once.
+preview, as large as the picture is on the screen and drawn over it; when it rests, the layers. When the frame changes,
+the values of that frame do, and while rendering (or in background mode) Blender waits for them. An engine of its own,
+apart from the one that decomposes, answers at once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
+from functools import partial
 from typing import Any
 
 import bpy
@@ -23,6 +26,7 @@ from ..engine.relight import Edits, Relight, Update
 from ..engine.vocabulary import color
 from ..host import images, relight_values, sets, undo
 from ..host import relight as host
+from ..overlay import live
 from . import compare, decompose, running
 
 _TICK, _IDLE_TICK = 0.01, 1.0
@@ -40,6 +44,8 @@ _runs: dict[str, str] = {}
 _pictured: dict[str, Edits] = {}
 """By set: the values that the small picture shows."""
 _previews: Any = None
+_warmed: set[str] = set()
+"""Sets whose engine was started before anything was asked of it."""
 _unwritten: dict[str, Update] = {}
 """By set: the newest full layers, of which each tick writes one."""
 _contents: dict[int, str] = {}
@@ -64,11 +70,26 @@ def begin(set_id: str) -> Relight:
         light = lights.get(set_id)
         if light is None:
             launch = decompose.make_launch("auto")
-            light = Relight(host.stored_decomposition(set_id), launch, bpy.app.tempdir or None)
+            size = live.size_for(set_id)
+            light = Relight(host.stored_decomposition(set_id), launch, bpy.app.tempdir or None, size)
             lights[set_id], _runs[set_id] = light, sets.run_of(set_id)
             connection.start(launch)
         _wake()
         return light
+
+
+def warm(set_id: str) -> None:
+    """A set with sliders is on the screen: let its engine start, so that the first move need not wait for it. Once for
+    each file; an engine that nobody asks for anything uses no processor, and ends after a while."""
+    if set_id in _warmed or set_id in lights or bpy.app.background:
+        return
+    _warmed.add(set_id)
+    bpy.app.timers.register(partial(_begin_quietly, set_id), first_interval=_TICK)
+
+
+def _begin_quietly(set_id: str) -> None:
+    with contextlib.suppress(Failure):  # whoever moves a slider hears why
+        begin(set_id)
 
 
 def _forget_outdated() -> None:
@@ -79,6 +100,7 @@ def _forget_outdated() -> None:
             for known in (_runs, _unwritten, _pictured):
                 known.pop(set_id, None)
             _forget_pictures(set_id)
+            live.forget(set_id)
 
 
 def moved(item: Any) -> None:
@@ -98,7 +120,7 @@ def touch(item: Any, again: bool = False) -> None:
         running.refuse(failure)
         return
     with _lock:
-        light.want(relight_values.edits_of(item), rested=again)
+        light.want(relight_values.edits_of(item), rested=again, size=live.size_for(item.set_id))
         _step(write=False)
 
 
@@ -139,21 +161,36 @@ def _step(write: bool = True) -> bool:
                 _show(set_id, update)
             if light.failure is not None and light.failure is not running.refusal:
                 running.refuse(light.failure)
+                live.forget(set_id)
         connection.step()  # what they ask for is on its way at once
         if write and _unwritten:
             set_id, update = next(iter(_unwritten.items()))
             if not _write_next(set_id, update):
                 del _unwritten[set_id]
                 compare.refresh()
+                compare.show_recomposed(set_id)
+                if not compare.is_busy():
+                    _settle()
         return bool(_unwritten) or any(light.busy for light in lights.values())
     finally:
         _lock.release()
+
+
+def _settle() -> None:
+    """What was drawn over the pictures goes as soon as they themselves, and the views of them, are of that light."""
+    for set_id, light in lights.items():
+        if not light.behind and set_id not in _unwritten:
+            live.forget(set_id)
+    running.redraw()
 
 
 def _show(set_id: str, update: Update) -> None:
     if update.preview:
         _set_preview(set_id, update.preview)
         _pictured[set_id] = update.edits
+        if lights[set_id].behind:
+            live.show(set_id, update.preview)
+            running.redraw()
     if update.full:
         _unwritten[set_id] = update
     else:
@@ -205,7 +242,8 @@ def _set_preview(set_id: str, layers: Any) -> None:
             continue
         key = f"{set_id} {what}"
         picture = _previews.get(key) or _previews.new(key)
-        linear = np.asarray(layers[what]).clip(0.0, None)
+        step = max(1, max(layers[what].shape[:2]) // _PREVIEW_SIDE)
+        linear = layers[what][::-step, ::step, :3].clip(0.0, None)
         encoded = color.srgb_encode(color.reinhard_encode(linear) if what == "shading" else linear)
         times = max(1, _PREVIEW_SIDE // max(encoded.shape[:2]))
         large = encoded.clip(0.0, 1.0).repeat(times, axis=0).repeat(times, axis=1)
@@ -257,6 +295,7 @@ def on_undo(scene: Any, _depsgraph: Any = None) -> None:
     """Values, layers and what is made of them may be of different times now: the values say what is right. What was
     made lately is at hand and written at once."""
     images.decode_again(_contents)
+    live.forget_all()
     _forget_outdated()
     _put_originals_back(scene)
     for item in relight_values.items_of(scene):
@@ -316,6 +355,8 @@ def forget_file(*_: Any) -> None:
             _forget_pictures(set_id)
         for known in (lights, _runs, _unwritten, _pictured):
             known.clear()
+        _warmed.clear()
+        live.forget_all()
 
 
 def on_done(set_id: str) -> None:
@@ -359,6 +400,7 @@ def register() -> None:
     global _previews
     _previews = bpy.utils.previews.new()
     running.when_done.append(on_done)
+    compare.when_current.append(_settle)
     for name, function in _HANDLERS:
         getattr(bpy.app.handlers, name).append(function)
 
@@ -367,6 +409,7 @@ def unregister() -> None:
     """Take them away; the engine ends."""
     global _previews
     running.when_done.remove(on_done)
+    compare.when_current.remove(_settle)
     for name, function in _HANDLERS:
         getattr(bpy.app.handlers, name).remove(function)
     if bpy.app.timers.is_registered(_on_timer):

@@ -12,7 +12,6 @@ import copy
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from torch import Tensor
 
 from ..bank import Bank
 from ..errors import JoinError
-from ..images.frame import Frame
+from ..images.frame import Frame, shrunk
 from ..layers.decomposition import Decomposition
 from ..layers.detail import keep_detail
 from ..layers.strips import Strips
@@ -97,7 +96,7 @@ class Relighter:
         self._before: dict[tuple[str, Frame], np.ndarray] = {}
         height, width = decomposition.size
         self._frame = Frame(height, width, bank.header.resolution)
-        self._small_frame = Frame(self._frame.inner_height, self._frame.inner_width, bank.header.resolution)
+        self._small: tuple[int | None, Layers] | None = None
 
     def directions(self, sefa: int = 8) -> list[Direction]:
         """What can be edited: the light's components (all but the albedo), named directions before SeFa's."""
@@ -134,18 +133,33 @@ class Relighter:
             seconds={"relight": time.perf_counter() - start},
         )
 
-    def preview(self, edits: Sequence[Edit]) -> Layers:
-        """All layers, edited, at the bank's resolution (the longer side): linear [h, w, 3]. Takes milliseconds.
+    def preview(self, edits: Sequence[Edit], longest: int | None = None) -> Layers:
+        """All layers, edited, small: linear [h, w, 3]. Takes milliseconds.
+
+        Args:
+            longest: pixels of the longer side, at most; None for the bank's resolution.
 
         Raises:
             JoinError: ``edit_invalid``.
         """
-        changed = self._layers(self._edited(edits), self._expanded(edits), self._small_frame, self._small)
-        return {**self._small, **changed}
+        small = self._reduced(longest)
+        height, width = next(iter(small.values())).shape[:2]
+        frame = Frame(height, width, self._bank.header.resolution)
+        return {**small, **self._layers(self._edited(edits), self._expanded(edits), frame, small)}
 
-    @cached_property
-    def _small(self) -> Layers:
-        """The layers at the bank's resolution, averaged down in linear light."""
+    def _reduced(self, longest: int | None) -> Layers:
+        """The layers, averaged down in linear light; those of the last size are kept."""
+        if self._small is None or self._small[0] != longest:
+            self._before = {key: layer for key, layer in self._before.items() if key[1] == self._frame}
+            made = self._at_bank_size() if longest is None else self._shrunk(longest)
+            self._small = (longest, made)
+        return self._small[1]
+
+    def _shrunk(self, longest: int) -> Layers:
+        planes = {name: shrunk(pixels, max(longest, 1)) for name, pixels in self.decomposition.layers.items()}
+        return {name: np.ascontiguousarray(layer[0].permute(1, 2, 0).numpy()) for name, layer in planes.items()}
+
+    def _at_bank_size(self) -> Layers:
         frame = self._frame
         rows = slice(frame.top, frame.top + frame.inner_height)
         columns = slice(frame.left, frame.left + frame.inner_width)

@@ -325,14 +325,18 @@ class Engine:
         return ("cancelled", {"result": told}) if cancelled else ("result", told)
 
     def _relight(self, job: Job) -> tuple[str, dict[str, Any]]:
-        """A whole decomposition; with ``preview`` small layers; with ``store: false`` only the layers that changed."""
+        """A whole decomposition; with ``preview`` small layers, and of a size that is wanted no albedo, which never
+        changes; with ``store: false`` only the layers that changed."""
         message = job.message
         edits = _edits(message)
         relighter = self._relighter_of(message)
         output = Path(message["output"])
         if message.get("preview"):
-            layers = relighter.preview(edits)
-            return "result", write_arrays(output, layers, relighter.decomposition.model.compose(layers), "preview.")
+            longest = message.get("preview_size") or None
+            layers = relighter.preview(edits, longest)
+            recomposed = relighter.decomposition.model.compose(layers)
+            told = {name: layer for name, layer in layers.items() if longest is None or name != "albedo"}
+            return "result", write_arrays(output, told, recomposed, "preview.")
         edited = relighter.relight(edits)
         if message.get("store") is not False:
             return "result", self._result(edited, output)
@@ -346,7 +350,8 @@ class Engine:
         relighter = self._relighter_of(job.message)
         found = relighter.directions()
         # Whoever asks will move one next: what the first move needs takes a second, and nobody waits for it yet.
-        relighter.preview([Edit(direction.component, direction.name, 0.0) for direction in found])
+        nothing = [Edit(direction.component, direction.name, 0.0) for direction in found]
+        relighter.preview(nothing, job.message.get("preview_size") or None)
         return "result", {"directions": [direction.to_json() for direction in found]}
 
     def _store(self, job: Job) -> tuple[str, dict[str, Any]]:

@@ -166,8 +166,8 @@ _FIELDS: dict[str, dict[str, _Field]] = {
         "seed": _WHOLE,
         "steps": _WHOLE,
     },
-    "relight": {**_STORED, "output": _PATH, "preview": _SWITCH, "store": _SWITCH},
-    "directions": _STORED,
+    "relight": {**_STORED, "output": _PATH, "preview": _SWITCH, "preview_size": _WHOLE, "store": _SWITCH},
+    "directions": {**_STORED, "preview_size": _WHOLE},
     "store": {**_STORED, "output": _PATH},
     "export": {
         "layers": _LAYERS,

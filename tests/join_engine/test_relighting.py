@@ -104,6 +104,11 @@ def test_a_preview_is_the_relit_layer_made_small(tiny_bank: Bank, decomposition:
     lit = relighter.preview([Edit("shading", 0, 2.0)])
     assert np.array_equal(lit["albedo"], same["albedo"])
     full = relighter.relight([Edit("shading", 0, 2.0)]).layers["shading"]
+    whole = relighter.preview([Edit("shading", 0, 2.0)], 10_000)
+    assert np.array_equal(whole["shading"], full)
+    half = relighter.preview([Edit("shading", 0, 2.0)], max(full.shape) // 2)["shading"]
+    assert max(half.shape) == max(full.shape) // 2
+    assert np.array_equal(relighter.preview([Edit("shading", 0, 2.0)])["shading"], lit["shading"])
     brighter = full.mean() / decomposition.layers["shading"].mean()
     assert lit["shading"].mean() / same["shading"].mean() == pytest.approx(brighter, rel=0.05)
 

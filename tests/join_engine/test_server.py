@@ -224,6 +224,10 @@ def test_sliders_and_files(client: Client, request_for: dict[str, Any]) -> None:
     client.send(type="relight", id=3, edits=edits, output=str(output), preview=True, **held)
     small = client.until("result", "error")[-1]
     assert max(np.load(small["recomposed"]).shape) == 16 and set(small["layers"]) == {"albedo", "shading"}
+    sized = {"edits": edits, "output": str(output), "preview": True, "preview_size": 28}
+    client.send(type="relight", id="sized", **sized, **held)
+    larger = client.until("result", "error")[-1]
+    assert np.load(larger["recomposed"]).shape == (20, 28, 3) and set(larger["layers"]) == {"shading"}
     client.send(type="relight", id=4, edits=edits, output=str(output), store=False, **held)
     full = client.until("result", "error")[-1]
     assert set(full["layers"]) == {"shading"} and np.load(full["layers"]["shading"]).shape == (40, 56, 3)

@@ -202,14 +202,14 @@ def watch() -> float:
 
 
 moves: list[list[float]] = []
-"""Seconds from a slider's value to the engine's answer, to the preview, to the panel that shows it."""
+"""Seconds from a slider's value to the engine's answer, to the preview, to the picture in the editor that shows it."""
 
 
 def time_the_slider() -> None:
     """Note when what a value leads to is there."""
     relight, decoder, light = module("ui.relight_updates"), module("engine.protocol").Decoder, module("engine.relight")
-    panel = module("ui.relight").JOIN_PT_relight
-    feed, show, draw, want = decoder.feed, relight._show, panel.draw, light.Relight.want
+    drawing = module("overlay.drawing")
+    feed, show, draw, want = decoder.feed, relight._show, drawing.draw_texture, light.Relight.want
     answered = 0.0
     asked: dict[Any, float] = {}
     shown: list[list[float]] = []
@@ -230,14 +230,20 @@ def time_the_slider() -> None:
         show(set_id, update)
         if update.preview and update.edits:
             shown.append([asked[update.edits], answered, time.monotonic()])
+            tell(preview=max(update.preview["recomposed"].shape[:2]))
 
-    def timed_draw(self: Any, context: Any) -> None:
-        draw(self, context)
+    def timed_draw(*arguments: Any) -> None:
+        draw(*arguments)
         for since, *times in shown:
             moves.append([round(moment - since, 4) for moment in (*times, time.monotonic())])
         shown.clear()
 
-    decoder.feed, relight._show, panel.draw, light.Relight.want = timed_feed, timed_show, timed_draw, timed_want
+    decoder.feed, relight._show, drawing.draw_texture, light.Relight.want = (
+        timed_feed,
+        timed_show,
+        timed_draw,
+        timed_want,
+    )
 
 
 def last_message() -> list[str]:
@@ -256,6 +262,7 @@ def lights() -> list[dict[str, Any]]:
             {
                 "amounts": {value.label: round(value.amount, 4) for value in item.values},
                 "pictured": item.set_id in module("ui.relight_updates")._pictured,
+                "warm": getattr(module("ui.relight_updates").lights.get(item.set_id), "directions", None) is not None,
                 "wanted": module("host.relight_values").edits_of(item),
                 "shown": module("host.relight").shown_edits(item.set_id, components),
             }
@@ -266,8 +273,9 @@ def lights() -> list[dict[str, Any]]:
 def obey() -> float:
     if "images" in state and (names() != state["images"] or lights() != state.get("lights")):
         tell(images=names(), lights=lights())
-    if "images" in state and shown() != state.get("shown"):
-        tell(shown=shown())
+    moving = list(module("overlay.live")._pictures) if "images" in state else []
+    if "images" in state and (shown(), moving) != (state.get("shown"), state.get("live")):
+        tell(shown=shown(), live=moving)
     if "preferences" in state:
         engine = module("ui.engine_state")
         task = engine.current()
@@ -407,11 +415,6 @@ def view(kind: str) -> None:
 def show_input() -> None:
     name = Path(os.environ["JOIN_GUI_IMAGE"]).name
     in_editor(lambda: bpy.ops.join.show(image=name))
-
-
-def show_component(component: str) -> None:
-    layer = next(image for image in bpy.data.images if image.get("join_component") == component)
-    in_editor(lambda: bpy.ops.join.show(number=layer.session_uid))
 
 
 def show_preferences() -> None:
@@ -674,7 +677,7 @@ def save_and_reopen() -> None:
 
 
 def look_again() -> None:
-    tell(reopened=content(), images=names())
+    tell(reopened=content(), images=names(), lights=lights())
 
 
 def content() -> dict[str, list[float]]:
