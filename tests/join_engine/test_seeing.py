@@ -141,7 +141,7 @@ def test_it_learns_through_generators_that_stay_as_they_are(
 def test_what_the_weights_hold_back(data: ComponentSets, tiny_bank: Bank) -> None:
     def after(**settings: float) -> dict[str, float]:
         learner = learner_of(tiny_bank, batch=8, lr=3e-3, **settings)
-        reports = [learner.step(data) for _ in range(25)]
+        reports = [learner.step(data) for _ in range(40)]
         return {name: float(value) for name, value in reports[-1].items()}
 
     free = after(residual=0.0, area=0.0, adversarial=0.0)
