@@ -314,14 +314,14 @@ def case_half_written() -> Report:
     report: Report = {}
     image = picture("photo", 0.5)
     image.use_fake_user = True
-    write, moments = layer_set._write, []
+    write, moments = layer_set.write, []
 
     def write_and_look(self: Any, layer: Any) -> None:
         write(self, layer)
         if len(self._written) == 1 and moments:
             moments.pop()(self)
 
-    layer_set._write = write_and_look
+    layer_set.write = write_and_look
     for what in ("new", "update"):
         path = FOLDER / f"{what}.blend"
         moments.append(lambda _self, path=path: bpy.ops.wm.save_as_mainfile(filepath=str(path)))
