@@ -182,11 +182,11 @@ def _trainings(header: BankHeader) -> Iterator[tuple[str, Mapping[str, Any], lis
         if component.encoder is not None:
             training, space = component.encoder.training, component.encoder.architecture.space
             command = f"python -m join_engine train-encoder --bank BANK --component {name} --out runs/encoder-{name}"
-            yield f"Encoder of {name}", training, _stretches(training, command, f"--space {space}")
+            yield f"Encoder of {name}", training, _stretches(training, command, {"space": space})
     for name, kind, found in present(header):
         of = "--bank BANK" if kind.through_generators else f"--forward-model {header.forward_model}"
         command = f"python -m join_engine train-{name} {of} --out runs/{name}"
-        options = " ".join(_option(option, getattr(found.architecture, option)) for option in kind.options)
+        options = {option: getattr(found.architecture, option) for option in kind.options}
         yield kind.title.capitalize(), found.training, _stretches(found.training, command, options)
 
 
@@ -196,8 +196,9 @@ def _own_scores(training: Mapping[str, Any]) -> list[str]:
     return ["On samples that it has not seen:", "", *nested(training["scores"]), ""]
 
 
-def _stretches(training: Mapping[str, Any], command: str, architecture: str) -> list[str]:
-    """How it was trained, as the commands that would do it again, folded: they may be many."""
+def _stretches(training: Mapping[str, Any], command: str, architecture: Mapping[str, Any]) -> list[str]:
+    """How it was trained, as the commands that would do it again, folded: they may be many. A stretch of a network that
+    has grown since tells its own architecture."""
     if "stretches" not in training:
         return ["How it was trained is not told."]
     told = [stretch for stretch in training["stretches"] if stretch["to_images"] > stretch["from_images"]]
@@ -209,8 +210,10 @@ def _stretches(training: Mapping[str, Any], command: str, architecture: str) -> 
         options = " ".join(_option(key, value) for key, value in settings.items() if value is not None)
         begun = stretch.get("start_from")
         options += f" --start-from {begun['file']}" if begun else ""
+        own = {key: stretch.get("architecture", {}).get(key, value) for key, value in architecture.items()}
+        network = " ".join(_option(key, value) for key, value in own.items())
         lines.append(f"# from {stretch['from_images']:,} to {stretch['to_images']:,} images shown; {_where(stretch)}")
-        lines.append(f"{command} --data {files} --kimg {stretch['to_images'] / 1000:g} {architecture} {options}")
+        lines.append(f"{command} --data {files} --kimg {stretch['to_images'] / 1000:g} {network} {options}")
     return [*lines, "```", "", "</details>"]
 
 
@@ -218,9 +221,8 @@ def _where(stretch: Mapping[str, Any]) -> str:
     return f"{stretch['device']}, {stretch['threads']} thread(s), torch {stretch['torch']}"
 
 
-def _architecture(config: GeneratorConfig) -> str:
-    values = config.to_dict()
-    return " ".join(_option(key, value) for key, value in values.items() if key not in ("resolution", "image_channels"))
+def _architecture(config: GeneratorConfig) -> dict[str, Any]:
+    return {key: value for key, value in config.to_dict().items() if key not in ("resolution", "image_channels")}
 
 
 def _option(key: str, value: Any) -> str:

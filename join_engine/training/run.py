@@ -87,6 +87,8 @@ class Run:
                 self.learner.load_tensors(tensors)
                 self.learner.steps, self.learner.images = values["steps"], values["images"]
                 self.seconds, self.scores, self.history = values["seconds"], values["scores"], values["history"]
+                if stored is not None and stored != self.identity:
+                    self.history = [{"architecture": stored["architecture"], **one} for one in self.history]
             except (KeyError, RuntimeError, ValueError) as error:
                 raise JoinError("checkpoint_broken", f"The checkpoint '{path}' is incomplete.") from error
         self.history = [*self.history, self._stretch()]

@@ -368,6 +368,7 @@ def test_a_training_goes_on_with_more_blocks_which_change_nothing_at_first(tmp_p
     large = run(3)
     large.resume()
     assert large.learner.images == small.learner.images and len(large.history) == 2
+    assert large.history[0]["architecture"]["blocks"] == 1 and "architecture" not in large.history[1]
     photo, seen, hints = torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32), torch.zeros(1, 7, 1, 1)
     for name in ("network", "average"):
         before, after = (getattr(one.learner, name)(photo, seen, hints)[-1] for one in (small, large))
