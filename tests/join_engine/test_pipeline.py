@@ -27,7 +27,7 @@ from join_engine.inversion.stages.joint import Joint
 from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.inversion.stages.tuning import Tuning
 from join_engine.inversion.state import InversionState
-from join_engine.layers.decomposition import Decomposition, load_decomposition, save_decomposition
+from join_engine.layers.decomposition import FORMAT_VERSION, Decomposition, load_decomposition, save_decomposition
 from join_engine.pipeline import decompose, decompose_batch, relight
 from join_engine.relighting.directions import sefa_directions, style_weights
 from join_engine.relighting.relighter import Edit
@@ -207,7 +207,7 @@ BROKEN = {
     "no header": ("decomposition_broken", _TENSORS, {}),
     "another format": ("decomposition_broken", _TENSORS, _header(format="bank")),
     "not JSON": ("decomposition_broken", _TENSORS, {"join": "{"}),
-    "newer": ("decomposition_newer", _TENSORS, _header(version=2)),
+    "newer": ("decomposition_newer", _TENSORS, _header(version=FORMAT_VERSION + 1)),
     "no bank": ("decomposition_broken", _TENSORS, _header(bank=None)),
     "unknown model": ("forward_model_unknown", _TENSORS, _header(forward_model="phong")),
     "sizes": ("decomposition_broken", {**_TENSORS, "layer.shading": _LAYER[:8]}, _header()),

@@ -436,6 +436,7 @@ def _together(window: Window) -> None:
     differences = window.state()["differences"]
     assert len(differences) > 1 and max(differences.values()) < 1e-5, f"not their photos: {differences}"
     scroll(window, 15)  # the list and the buttons of the photos take the room of the sliders
+    window.tell("input")
     _relight(window)
     scroll(window, -30)
     place = find_button(window, "join.decompose_together(")
