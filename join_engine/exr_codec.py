@@ -153,6 +153,8 @@ def _read(exr: bytes) -> dict[str, np.ndarray]:
     pixels = np.empty((height, line_bytes), np.uint8)
     blocks = -(-height // block_lines)
     for offset in struct.unpack_from(f"<{blocks}Q", exr, header[""][0]):
+        if offset > len(exr) - 8:  # struct itself raises OverflowError far beyond
+            raise ValueError("a block outside of the file")
         line, size = struct.unpack_from("<ii", exr, offset)
         if not top <= line <= bottom:
             raise ValueError("a block outside of the picture")

@@ -91,6 +91,9 @@ def test_openexr_and_we_read_what_we_write(size: tuple[int, int], tmp_path: Path
         lambda data: data[:-9],
         lambda data: data[:-400] + zlib.compress(bytes(2**26), 9)[:400],
         lambda data: data[:8],
+        lambda data: _first_block_at(data, 2**63),
+        lambda data: _first_block_at(data, 2**64 - 1),
+        lambda data: _first_block_at(data, len(data) - 7),
     ],
 )
 def test_files_that_announce_more_than_they_hold(damage: Callable[[bytes], bytes]) -> None:
@@ -99,6 +102,11 @@ def test_files_that_announce_more_than_they_hold(damage: Callable[[bytes], bytes
     with pytest.raises(ValueError):
         exr.read_channels(damaged)
     assert time.process_time() - start < 1
+
+
+def _first_block_at(data: bytes, offset: int) -> bytes:
+    table = {name: start for name, start, _ in exr.attributes(data)}[""]
+    return data[:table] + struct.pack("<Q", offset) + data[table + 8 :]
 
 
 def _with(data: bytes, key: bytes, value: bytes) -> bytes:
