@@ -40,7 +40,32 @@ def steps_property() -> Any:
     )
 
 
-class JOIN_OT_decompose(bpy.types.Operator):
+class Decomposing:
+    """What operators have in common that queue one job; ``_begin`` reads the pixels and queues it."""
+
+    def invoke(self: Any, context: Any, _event: Any) -> Outcome:
+        """From a button: queue it, and return at once."""
+        if bpy.app.background:
+            return self.execute(context)
+        try:
+            self._begin(context)
+        except Failure as failure:
+            running.refuse(failure)
+            return report(self, failure)
+        return {"FINISHED"}
+
+    def execute(self: Any, context: Any) -> Outcome:
+        """From a script or in background mode: wait for the layers."""
+        try:
+            job = self._begin(context)
+            running.wait(job)
+        except Failure as failure:
+            return report(self, failure)
+        self.report({"INFO"}, running.last_message)
+        return {"FINISHED"} if job.result is not None else {"CANCELLED"}
+
+
+class JOIN_OT_decompose(Decomposing, bpy.types.Operator):
     """Split the image into layers that multiply and add back to it, while Blender stays usable"""
 
     bl_idname = "join.decompose"
@@ -82,27 +107,6 @@ class JOIN_OT_decompose(bpy.types.Operator):
         options={"SKIP_SAVE"},
     )
 
-    def invoke(self, context: Any, _event: Any) -> Outcome:
-        """From a button: queue it, and return at once."""
-        if bpy.app.background:
-            return self.execute(context)
-        try:
-            self._begin(context)
-        except Failure as failure:
-            running.refuse(failure)
-            return report(self, failure)
-        return {"FINISHED"}
-
-    def execute(self, context: Any) -> Outcome:
-        """From a script or in background mode: wait for the layers."""
-        try:
-            job = self._begin(context)
-            running.wait(job)
-        except Failure as failure:
-            return report(self, failure)
-        self.report({"INFO"}, running.last_message)
-        return {"FINISHED"} if job.result is not None else {"CANCELLED"}
-
     def _begin(self, context: Any) -> Decomposition:
         """Read the image and queue it."""
         take_settings(self, context, ("preset", "seed", "bank", "device", "again", "shrink", "crop"))
@@ -111,12 +115,9 @@ class JOIN_OT_decompose(bpy.types.Operator):
         update = sets.set_of(shown or image) if self.again == "UPDATE" else None
         sets.refuse_linked(update)
         launch = make_launch(self.device)
-        width, height = images.size_of(image)
-        left, bottom, right, top = self.crop
-        wanted = round(width * (right - left) / self.shrink), round(height * (top - bottom) / self.shrink)
+        part, wanted = part_of(self, image)
         memory.refuse_too_large(image.name, *wanted, memory.available())
         frame = self._frame_of(context, image)
-        part = left, 1.0 - top, right, 1.0 - bottom
         source = images.read_source(image, frame, part, self.shrink, _shows_right_eye(context))
         mask = None
         if self.mask or self.painted:
@@ -394,6 +395,15 @@ def options_of(operator: Any) -> Options:
         operator.steps or None,
         operator.device.lower(),
     )
+
+
+def part_of(operator: Any, image: Any) -> tuple[tuple[float, float, float, float], tuple[int, int]]:
+    """The part of an image that an operator with a crop wants, as :func:`images.read_source` takes it, and the size
+    that it shall have."""
+    width, height = images.size_of(image)
+    left, bottom, right, top = operator.crop
+    wanted = round(width * (right - left) / operator.shrink), round(height * (top - bottom) / operator.shrink)
+    return (left, 1.0 - top, right, 1.0 - bottom), wanted
 
 
 def take_settings(operator: Any, context: Any, names: tuple[str, ...]) -> None:

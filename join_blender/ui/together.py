@@ -12,7 +12,7 @@ from ..engine.failure import Failure
 from ..host import images, photos, sets
 from ..host.layers import LayersTogether
 from . import running
-from .decompose import make_launch, options_of, shown_image, steps_property, take_settings
+from .decompose import Decomposing, make_launch, options_of, part_of, shown_image, steps_property, take_settings
 from .properties import bank_property, crop_property, device_property, preset_property, seed_property, shrink_property
 from .running import Outcome, report
 
@@ -134,7 +134,7 @@ class JOIN_OT_photo_remove(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class JOIN_OT_decompose_together(bpy.types.Operator):
+class JOIN_OT_decompose_together(Decomposing, bpy.types.Operator):
     """Split photos of one thing under other light into one albedo and the light of each, while Blender stays usable"""
 
     bl_idname = "join.decompose_together"
@@ -155,27 +155,6 @@ class JOIN_OT_decompose_together(bpy.types.Operator):
     crop: crop_property()  # type: ignore[valid-type]
     steps: steps_property()  # type: ignore[valid-type]
 
-    def invoke(self, context: Any, _event: Any) -> Outcome:
-        """From a button: queue it, and return at once."""
-        if bpy.app.background:
-            return self.execute(context)
-        try:
-            self._begin(context)
-        except Failure as failure:
-            running.refuse(failure)
-            return report(self, failure)
-        return {"FINISHED"}
-
-    def execute(self, context: Any) -> Outcome:
-        """From a script or in background mode: wait for the layers."""
-        try:
-            job = self._begin(context)
-            running.wait(job)
-        except Failure as failure:
-            return report(self, failure)
-        self.report({"INFO"}, running.last_message)
-        return {"FINISHED"} if job.result is not None else {"CANCELLED"}
-
     def _begin(self, context: Any) -> Decomposition:
         """Read the photos and queue them as one job."""
         take_settings(self, context, _SETTINGS)
@@ -183,12 +162,9 @@ class JOIN_OT_decompose_together(bpy.types.Operator):
         chosen = named or photos.listed(context.scene)
         photos.refuse_unequal(chosen)
         launch = make_launch(self.device)
-        width, height = images.size_of(chosen[0])
-        left, bottom, right, top = self.crop
-        wanted = round(width * (right - left) / self.shrink), round(height * (top - bottom) / self.shrink)
+        part, wanted = part_of(self, chosen[0])
         free = memory.available()
         memory.refuse_too_large(chosen[0].name, *wanted, free // len(chosen) if free is not None else None)
-        part = left, 1.0 - top, right, 1.0 - bottom
         sources = [images.read_source(image, None, part, self.shrink) for image in chosen]
         job = Decomposition(sources, options_of(self), launch, f"{len(chosen)} photos", bpy.app.tempdir or None)
         running.add(job, LayersTogether(job, [image.session_uid for image in chosen]))
