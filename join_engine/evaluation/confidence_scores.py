@@ -28,17 +28,18 @@ def photograph_of(bank: Bank, components: Mapping[str, np.ndarray]) -> np.ndarra
     Args:
         components: of the bank's forward model, linear [H, W, 3].
     """
+    return metered(bank, components)[0]
+
+
+def metered(bank: Bank, components: Mapping[str, np.ndarray]) -> tuple[np.ndarray, float]:
+    """As :func:`photograph_of`, and the factor that the camera takes the render's light times."""
     image = np.asarray(bank.forward_model.compose(components))
     visible = sum(components[name].sum(axis=2) for name in bank.forward_model.components) > 0.0
-    shown = (image * exposure_of(image, visible)).clip(0.0, 1.0)
-    return np.concatenate([shown, visible[..., None]], axis=2).astype(np.float32)
-
-
-def exposure_of(image: np.ndarray, visible: np.ndarray) -> float:
-    """The factor that a metering camera takes a linear image [H, W, 3] times; ``visible`` [H, W] is its mask."""
     light = np.minimum(image @ np.array(LUMINANCE_WEIGHTS, np.float32), 2.0)
     mean = float(light[visible].mean()) if visible.any() else 0.0
-    return _METERED / max(mean, _LEAST_LIGHT)
+    exposure = _METERED / max(mean, _LEAST_LIGHT)
+    shown = (image * exposure).clip(0.0, 1.0)
+    return np.concatenate([shown, visible[..., None]], axis=2).astype(np.float32), exposure
 
 
 def figures_of(

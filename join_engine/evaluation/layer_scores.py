@@ -19,7 +19,7 @@ from ..inversion.codebook import CodeBook
 from ..inversion.presets import Preset
 from ..pipeline import decompose
 from ..renders.samples import read_samples
-from .confidence_scores import exposure_of, photograph_of
+from .confidence_scores import metered
 
 # Column → what it tells; all are errors.
 COLUMNS = {
@@ -47,9 +47,7 @@ def measure(pack: Path, bank: Bank, preset: Preset, count: int, seed: int = 0) -
     rows = []
     for sample in read_samples(pack, bank.forward_model.components, count):
         truth = sample.components
-        image = np.asarray(bank.forward_model.compose(truth))
-        photo = photograph_of(bank, truth)
-        exposure = exposure_of(image, photo[..., 3] > 0.5)
+        photo, exposure = metered(bank, truth)
         exposed = {name: layer if name == "albedo" else layer * exposure for name, layer in truth.items()}
         layers = decompose(photo, bank, preset, seed, codebook=codebook).decomposition.layers
         row = scores(layers, exposed, photo)
