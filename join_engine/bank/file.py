@@ -107,7 +107,6 @@ class BankComponent:
             self._codes[key] = torch.cat(chunks)
         return self._codes[key]
 
-    @torch.no_grad()
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Codes of this component in sRGB-encoded images [B, 3, R, R]: [B, 1, w_dim], or [B, num_ws, w_dim] in W+.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Methods by name: every row of JoIN's Table 2, our presets, and the baselines."""
+"""Methods by name: every row of JoIN's Table 2, other published inversions, our presets, and the baselines."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ from .baselines import BASELINES
 
 # λ of Eq. 7 is given nowhere; the kNN loss takes its place, so it gets that one's.
 IN_DOMAIN_WEIGHT = 1e-4
+# Of in-domain inversion and SAM, as published with their papers.
+DOMAIN_WEIGHT = 2.0
+GAUSSIAN_WEIGHT, VARIATION_WEIGHT = 1e-8, 1e-3
+# The rate of Image2StyleGAN and of in-domain inversion, which stays the same.
+_STEADY = {"learning_rate": 0.01, "ramp_up": 0.0, "ramp_down": 0.0}
 # What the default preset's optimisation may compare images in, by name behind this.
 _FEATURES = "features-"
 COMPARED_FEATURES = ("pixels", "random", "trunk", "discriminator", "trunk+random", "trunk+discriminator")
@@ -36,6 +41,18 @@ GROUPS = {
         "encoder-opt",
         "encoder-opt-pti",
         "encoder-opt-pti-d",
+    ),
+    "published": (
+        "opt",
+        "opt-w+",
+        "i2s",
+        "gaussian-prior",
+        "encoder",
+        "hybrid-w+",
+        "in-domain",
+        "pti",
+        "opt-knn",
+        "encoder-opt",
     ),
     "table4": ("opt", "opt-in-domain", "opt-knn"),
     "presets": tuple(PRESETS),
@@ -70,12 +87,14 @@ class Rows:
     def joint(self, bank: Bank, **changes: Any) -> Joint:
         """The optimisation of section 5.1."""
         features = self._features(bank)
-        return Joint(steps=self.steps, features=features, ensemble=self.loss == "elpips", **changes)
+        return Joint(**{"steps": self.steps, "features": features, "ensemble": self.loss == "elpips", **changes})
 
     def tuning(self, bank: Bank, **changes: Any) -> Tuning:
         """Generator tuning of section 4.2."""
         features = self._features(bank)
-        return Tuning(steps=self.tuning_steps, features=features, ensemble=self.loss == "elpips", **changes)
+        return Tuning(
+            **{"steps": self.tuning_steps, "features": features, "ensemble": self.loss == "elpips", **changes}
+        )
 
     def _features(self, bank: Bank) -> str:
         return self.features or ("random" if bank.trunk is None else "trunk")
@@ -192,7 +211,7 @@ def _make(key: str, rows: Rows, bank: Bank, single: Bank | None, unet: UNet | No
         return Method(key, title, preset, single=True, lacks=_lacks(preset, single))
     table = _table(rows, bank)
     if key not in table:
-        known = ", ".join(sorted({*GROUPS, *GROUPS["all"]}))
+        known = ", ".join(sorted({*GROUPS, *GROUPS["all"], *GROUPS["published"]}))
         raise JoinError("method_unknown", f"There is no method '{key}'.", f"Known are: {known}.")
     title, *stages = table[key]
     preset = Preset(key, tuple(stages))
@@ -210,7 +229,9 @@ def _with_features(key: str, rows: Rows) -> Preset:
 
 
 def _table(rows: Rows, bank: Bank) -> dict[str, tuple[Any, ...]]:
-    """Key → title and stages, of Table 2 and what belongs to it."""
+    """Key → title and stages, of Table 2 and what belongs to it, and of other published inversions, all of them of all
+    generators at once.
+    """
     mean, encoder, knn = MeanStart(), EncoderStart(), rows.joint(bank)
     none = rows.joint(bank, knn_weight=0.0)
     in_domain = rows.joint(bank, knn_weight=0.0, in_domain_weight=IN_DOMAIN_WEIGHT)
@@ -226,6 +247,32 @@ def _table(rows: Rows, bank: Bank) -> dict[str, tuple[Any, ...]]:
         "encoder-opt-pti-d": ("Encoder + Opt. + kNN loss + PTI w/ D loss", encoder, knn, guarded),
         "opt-pti": ("Opt. + kNN loss + PTI w/o D loss", mean, knn, tuned),
         "opt-pti-d": ("Opt. + kNN loss + PTI w/ D loss", mean, knn, guarded),
+        **_published(rows, bank),
+    }
+
+
+def _published(rows: Rows, bank: Bank) -> dict[str, tuple[Any, ...]]:
+    """Of other papers than JoIN. None of them compares features under random transforms."""
+
+    def joint(**changes: Any) -> Joint:
+        return rows.joint(bank, **{"knn_weight": 0.0, "ensemble": False, **changes})
+
+    mean, encoder = MeanStart(), EncoderStart(space="w+")
+    prior = joint(space="w+", learning_rate=0.05, gaussian_weight=GAUSSIAN_WEIGHT, variation_weight=VARIATION_WEIGHT)
+    in_domain = joint(space="w+", domain_weight=DOMAIN_WEIGHT, **_STEADY)
+    tuning = rows.tuning(bank, discriminator_weight=0.0, ensemble=False)
+    return {
+        # StyleGAN2's projector (Karras et al. 2020) in W+, as SAM's Table 4.1 has it; in W it is "opt".
+        "opt-w+": ("Optimization in W+", mean, joint(space="w+")),
+        # Abdal et al. 2019: from the mean code, pixels and features, nothing that holds the codes.
+        "i2s": ("Image2StyleGAN", mean, joint(space="w+", **_STEADY)),
+        # Wulff and Torralba 2020, in the form of SAM's Eq. 3.6.
+        "gaussian-prior": ("W+ with Gaussian prior", mean, prior),
+        "hybrid-w+": ("Encoder + Opt. in W+", encoder, joint(space="w+")),
+        # Zhu et al. 2020, from the encoders' codes.
+        "in-domain": ("In-domain inversion", encoder, in_domain),
+        # Roich et al. 2021: a pivot in W, then the generators' weights.
+        "pti": ("PTI", mean, joint(), tuning),
     }
 
 

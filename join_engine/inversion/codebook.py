@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..bank import Bank
 from .losses.knn import KnnLoss
+from .losses.style_codes import straightened
 
 
 class Whitening:
@@ -36,6 +37,7 @@ class CodeBook:
         self._bank = bank
         self._losses: dict[tuple[str, int], KnnLoss] = {}
         self._whitenings: dict[str, Whitening] = {}
+        self._straightened: dict[str, Whitening] = {}
 
     def codes(self, component: str) -> Tensor:
         """[100000, w_dim], from truncated z (JoIN, section 3.4)."""
@@ -46,6 +48,12 @@ class CodeBook:
         if component not in self._whitenings:
             self._whitenings[component] = Whitening(self.codes(component))
         return self._whitenings[component]
+
+    def straightened(self, component: str) -> Whitening:
+        """Of one component's codes after the inverse of the mapping's last activation, μ and Σ of SAM's Eq. 3.6."""
+        if component not in self._straightened:
+            self._straightened[component] = Whitening(straightened(self.codes(component)))
+        return self._straightened[component]
 
     def knn(self, component: str, neighbours: int) -> KnnLoss:
         """The kNN loss of one component."""

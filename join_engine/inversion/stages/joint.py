@@ -13,9 +13,11 @@ from torch import Tensor
 
 from ...bank import Bank
 from ...networks.residuals import Residual, Residuals
+from ..losses.domain import domain_loss
 from ..losses.guide import Guide, encoders_see
 from ..losses.knn import in_domain_loss
 from ..losses.reconstruction import features_lacking, reconstruction_loss
+from ..losses.style_codes import gaussian_prior, variation
 from ..progress import Clock, Monitor, Progress
 from ..stage import Stage, register
 from ..state import InversionState
@@ -80,6 +82,10 @@ class Joint(Stage):
         in_domain_weight: of the in-domain loss (Eq. 7), which the kNN loss replaces.
         guide_weight, guide_quarters_weight: of the distance from what the encoders see, pixel by pixel and as the mean
             of each quarter (:mod:`join_engine.inversion.losses.guide`), for a bank that has encoders; not in the paper.
+        domain_weight: of what the encoders see otherwise in the image that the codes make
+            (:mod:`join_engine.inversion.losses.domain`, of in-domain inversion), for a bank that has encoders.
+        gaussian_weight, variation_weight: of the two terms of SAM's Eq. 3.6
+            (:mod:`join_engine.inversion.losses.style_codes`).
         space: "w", one code per generator; "w+", one per layer; or "whitened": W, but optimised in coordinates in which
             the bank's codes have unit variance, so that a step in each direction is in proportion to their spread.
     """
@@ -101,12 +107,17 @@ class Joint(Stage):
     in_domain_weight: float = 0.0
     guide_weight: float = 0.0
     guide_quarters_weight: float = 0.0
+    domain_weight: float = 0.0
+    gaussian_weight: float = 0.0
+    variation_weight: float = 0.0
 
     @property
     def cost(self) -> float:
-        return self.steps * (2.0 if self.ensemble else 1.0)
+        return self.steps * (2.0 if self.ensemble else 1.0) * (1.2 if self.domain_weight else 1.0)
 
     def lacks(self, bank: Bank) -> str:
+        if self.domain_weight and not bank.has_encoders:
+            return "the bank has no encoders"
         return features_lacking(self.features, bank)
 
     def run(self, state: InversionState, monitor: Monitor) -> None:
@@ -134,7 +145,8 @@ class Joint(Stage):
             optimizer.param_groups[0]["lr"] = self.learning_rate * ramped(progress, self.ramp_up, self.ramp_down)
             point = point_of()
             outputs = state.synthesize(point.codes, state.dtype, point.residuals)
-            loss = reconstruction(state.render(outputs)) + prior(point, outputs)  # [B]
+            image = state.render(outputs)
+            loss = reconstruction(image) + prior(point, outputs, image)  # [B]
             if self.ensemble:
                 best = point.copy()
             else:
@@ -153,7 +165,8 @@ class Joint(Stage):
             final = reconstruction_loss(self, state.bank, state.target, state.seed, _FINAL_DRAWS)
             with torch.no_grad():
                 outputs = state.synthesize()
-                state.loss = final(state.render(outputs)) + prior(best, outputs)
+                image = state.render(outputs)
+                state.loss = final(image) + prior(best, outputs, image)
 
     def _variables(self, state: InversionState) -> tuple[list[Tensor], Callable[[], Point]]:
         """Leaf tensors to optimise, and what makes of them where the search is."""
@@ -197,8 +210,8 @@ class _Prior:
         self._guide = None if seen is None else Guide(*weights, seen)
         self._kept = settings._kept(state)
 
-    def __call__(self, point: Point, outputs: Codes) -> Tensor:
-        """Where the search is, and what the generators make of it → [B]."""
+    def __call__(self, point: Point, outputs: Codes, image: Tensor) -> Tensor:
+        """Where the search is, what the generators make of it, and the image of that → [B]."""
         settings, state = self._settings, self._state
         total = torch.zeros_like(state.loss)
         for name, w in point.codes.items():
@@ -210,6 +223,13 @@ class _Prior:
             if settings.normal_weight:
                 whitened = state.codebook.whitening(name).whiten(w)  # [B, L, w_dim]
                 total = total + settings.normal_weight * whitened.square().mean(dim=(1, 2))
+            if settings.gaussian_weight:
+                whiten = state.codebook.straightened(name).whiten
+                total = total + settings.gaussian_weight * gaussian_prior(w, whiten)
+            if settings.variation_weight:
+                total = total + settings.variation_weight * variation(w)
+        if settings.domain_weight:
+            total = total + settings.domain_weight * domain_loss(state.bank, point.codes, image)
         if self._guide is not None:
             total = total + self._guide(outputs)
         return total if self._kept is None else total + self._kept(point.residuals)
