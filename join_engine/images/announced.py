@@ -89,7 +89,7 @@ def png_pixels(data: bytes) -> np.ndarray:
 
 
 def check_exr(path: Path) -> None:
-    """See that the windows of all parts are no larger than the file allows."""
+    """See that the windows of all parts are no larger than the file allows: that of the data, and the frame shown."""
     size = path.stat().st_size
     with path.open("rb") as file:
         data = file.read(min(size, 2**24))
@@ -112,6 +112,8 @@ def _part_bytes(attributes: dict[str, bytes], size: int) -> int:
         raise ValueError("its data window is empty")
     if "tiles" not in attributes and math.ceil(height / _MOST_LINES) * _CHUNK_BYTES > size:
         raise ValueError(f"its header says {width} × {height}, and the file holds far less")
+    left, top, right, bottom = struct.unpack("<4i", attributes.get("displayWindow", attributes["dataWindow"]))
+    check_memory(max(0, right - left + 1) * max(0, bottom - top + 1) * 4 * 4, size)
     return width * height * max(sum(_exr_channels(attributes["channels"])), 4 * 4)
 
 
@@ -129,7 +131,7 @@ def _exr_parts(data: bytes) -> Iterator[dict[str, bytes]]:
             if size < 0 or start + size > len(data):
                 raise ValueError("its header is cut short")
             name = data[position:name_end].decode("latin-1")
-            if name in ("dataWindow", "channels", "tiles"):
+            if name in ("dataWindow", "displayWindow", "channels", "tiles"):
                 found[name] = data[start : start + size]
             position = start + size
         position += 1

@@ -93,10 +93,11 @@ def read_exr(path: Path, wanted: str | None, notes: list[str]) -> np.ndarray:
         others = ", ".join(f"'{other.name or 'RGB'}'" for other in layers if other != layer)
         notes.append(f"Of the layers of '{path.name}' this is '{layer.name or 'RGB'}'. There are also {others}.")
     header = headers[layer.part]
-    first, last = (np.asarray(corner, int) for corner in header["dataWindow"])
     needed = BYTES_PER_PIXEL if layer.alpha is None else BYTES_PER_PIXEL_WITH_ALPHA
-    width, height = (int(side) for side in last - first + 1)
-    refuse_too_large(str(path), width, height, needed)
+    for window in ("dataWindow", "displayWindow"):  # the frame may be the larger one
+        first, last = (np.asarray(corner, int) for corner in header[window])
+        width, height = (max(0, int(side)) for side in last - first + 1)
+        refuse_too_large(str(path), width, height, needed)
     pixels = _pixels(path, layer, header)
     if layer.alpha is not None:
         pixels = _straight(pixels)

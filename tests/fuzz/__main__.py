@@ -65,11 +65,12 @@ def _run(kind: str, seed: int, seconds: float, out: Path) -> dict[str, Any]:
     whole["findings"] = []
     while True:
         told_in = out / f"{kind}.json"
-        told_in.unlink(missing_ok=True)
+        for ending in ("json", "current", "number"):
+            (out / f"{kind}.{ending}").unlink(missing_ok=True)
         left = max(1.0, end - time.monotonic())
         command = [sys.executable, "-m", "tests.fuzz", "--only", kind, "--seed", str(seed), "--out", str(out)]
         child = subprocess.Popen([*command, "--child", str(start), str(left)])
-        current, died = out / f"{kind}.current", ""
+        current, at, died = out / f"{kind}.current", out / f"{kind}.number", ""
         while child.poll() is None:
             time.sleep(0.05)
             age = time.time() - current.stat().st_mtime if current.exists() else 0.0
@@ -86,7 +87,7 @@ def _run(kind: str, seed: int, seconds: float, out: Path) -> dict[str, Any]:
         whole["findings"] += told.get("findings", [])
         if child.returncode == 0 and not died:
             break
-        number = told.get("number", start)
+        number = int(at.read_text("ascii")) if at.exists() else start
         kept = out / f"{kind}-{seed}-{number}"
         if current.exists():
             current.replace(kept)
@@ -94,8 +95,8 @@ def _run(kind: str, seed: int, seconds: float, out: Path) -> dict[str, Any]:
         start = number + 1
         if time.monotonic() > end or not told:
             break
-    (out / f"{kind}.current").unlink(missing_ok=True)
-    (out / f"{kind}.json").unlink(missing_ok=True)
+    for ending in ("current", "number", "json"):
+        (out / f"{kind}.{ending}").unlink(missing_ok=True)
     return whole
 
 
@@ -113,6 +114,7 @@ def _child(kind: str, seed: int, start: int, seconds: float, out: Path) -> int:
         told["name"] = target.name
         for _, data in zip(range(3), (data for _, data in cases(target, seed + 1, 0)), strict=False):  # loads libraries
             _outcome(target, data, (JoinError, UserError))
+        sys.excepthook = lambda *what: traceback.print_exception(*what, file=sys.__stderr__)  # of the fuzzer itself
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - what readers print of damaged files
         before = _memory()
         resource.setrlimit(resource.RLIMIT_AS, (_addressed() + ROOM, resource.RLIM_INFINITY))
@@ -122,12 +124,12 @@ def _child(kind: str, seed: int, start: int, seconds: float, out: Path) -> int:
             if time.monotonic() > end:
                 break
             (out / f"{kind}.current").write_bytes(data)
+            (out / f"{kind}.number").write_text(str(number), "ascii")
             begun = time.monotonic()
             signal.alarm(_TOO_LONG)
             problem, code = _outcome(target, data, (JoinError, UserError))
             signal.alarm(0)
             told["cases"] += 1
-            told["number"] = number
             told["slowest"] = max(told["slowest"], time.monotonic() - begun)
             told["memory"] = max(0, _memory() - before)
             if problem is not None:

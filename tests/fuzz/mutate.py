@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import struct
@@ -78,9 +79,10 @@ def spoiled_json(rng: random.Random, values: Any) -> Any:
                 deep = [deep] if rng.random() < 0.5 else {"a": deep}
             parent[key] = deep
         elif kind < 0.5 and isinstance(parent, dict):
-            parent[str(rng.choice(_ODD))[:500]] = parent[key]
+            parent[str(rng.choice(_ODD))[:500]] = copy.deepcopy(parent[key])
         else:
-            parent[key] = rng.choice(_ODD if rng.random() < 0.95 else _NO_NUMBERS)
+            # A copy: a later change may be within it, and the next case shall find it as it is here.
+            parent[key] = copy.deepcopy(rng.choice(_ODD if rng.random() < 0.95 else _NO_NUMBERS))
     return values
 
 

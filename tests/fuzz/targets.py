@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import random
 import tarfile
@@ -361,8 +362,6 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
 
 
 def cases(target: Target, seed: int, start: int) -> Iterator[tuple[int, bytes]]:
-    """Number and bytes of one case after the other, the same for the same seed."""
-    number = start
-    while True:
+    """Number and bytes of one case after the other: each follows from the seed and its number, whatever came before."""
+    for number in itertools.count(start):
         yield number, target.case(random.Random(f"{seed} {target.name} {number}"))
-        number += 1

@@ -17,6 +17,7 @@ from PIL import Image, ImageCms
 
 from join_engine.color import srgb_decode, srgb_encode
 from join_engine.errors import JoinError
+from join_engine.images import room
 from join_engine.images.files import Picture, read_image, read_picture, validate_image
 from join_engine.images.profiles import (
     REC709,
@@ -519,6 +520,26 @@ def test_display_window(tmp_path: Path, picture: np.ndarray) -> None:
     with pytest.raises(JoinError) as caught:
         _exr(tmp_path / "beside.exr", {"RGB": picture}, beside)
     assert caught.value.code == "image_empty"
+
+
+@pytest.mark.parametrize("frame", [(65535, 65535), (2**29, 23), (31, 2**29), (20000, 20000)])
+def test_a_frame_far_larger_than_the_file_is_refused(tmp_path: Path, frame: tuple[int, int]) -> None:
+    """The frame, too, is announced by the header, and all of it would be filled."""
+    header = {"displayWindow": _window((0, 0), frame)}
+    with pytest.raises(JoinError, match="announces") as caught:
+        _exr(tmp_path / "a.exr", {"RGBA": np.ones((24, 32, 4), np.float32)}, header)
+    assert caught.value.code == "image_unreadable"
+
+
+def test_a_frame_that_memory_has_no_room_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "available", lambda: 1100 << 20)
+    with pytest.raises(JoinError, match="4000 × 3000") as caught:
+        _exr(
+            tmp_path / "a.exr",
+            {"RGB": np.ones((24, 32, 3), np.float32)},
+            {"displayWindow": _window((0, 0), (3999, 2999))},
+        )
+    assert caught.value.code == "image_too_large"
 
 
 def test_light_without_cover_is_kept(tmp_path: Path) -> None:
