@@ -2,8 +2,8 @@
 """Files that earlier versions wrote are read as what they were: banks and .join files of the first engine (4fa9de2) and
 of the one with encoders, trunk and brightness (64e1a70), a dataset and a pack of the latter.
 
-They were written by these versions' own code (16 px, random weights), and beside each bank stand, from the same run, its
-hash, the colour that each generator makes at one place from one code, and the hash of each layer.
+These versions' own code wrote them (16 px, random weights). Beside each bank stand, from the same run, its hash,
+the colour that each generator makes at one place from one code, and the hash of each layer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from dataset_tools.inspection.verify import verify
 from dataset_tools.packs.exports import ALL_SPLITS, Export, export
 from dataset_tools.storage import passes, shards
 from join_engine.bank import load_bank, verify_bank
-from join_engine.inversion.presets import get_preset
+from join_engine.inversion.presets import Detail, Preset, get_preset
+from join_engine.inversion.stages.joint import Joint
+from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.layers.decomposition import load_decomposition, save_decomposition
 from join_engine.pipeline import decompose, relight
 from join_engine.relighting.relighter import Edit
@@ -49,7 +51,8 @@ def test_banks(version: str) -> None:
     assert (bank.trunk is not None) == (bank.brightness is not None) == has and bank.split is bank.seeing is None
     assert all((part.encoder is not None) == has for part in bank.header.components.values())
     picture = np.random.default_rng(0).random((24, 32, 3), dtype=np.float32)
-    found = decompose(picture, bank, get_preset("draft")).decomposition
+    preset = get_preset("draft") if has else Preset("plain", (MeanStart(), Joint(steps=1)), Detail())
+    found = decompose(picture, bank, preset).decomposition
     assert np.allclose(found.recomposed, picture, atol=1e-5)
 
 
