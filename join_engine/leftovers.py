@@ -84,11 +84,14 @@ class InUse(Exception):
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path, name: str | None = None) -> Iterator[None]:
     """Work in a folder that no other process works in so: a file with this process's name in it says that it is taken.
 
     What processes of this machine that are gone left of such files is removed. Two that come at the same moment may
     refuse each other, but never go on both.
+
+    Args:
+        name: of one thing in the folder, which alone is taken then.
 
     Raises:
         InUse: another process is there already.
@@ -96,12 +99,13 @@ def alone_in(folder: Path) -> Iterator[None]:
     """
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    own = folder / temporary_name(_LOCK)
+    what = "join" if name is None else _hash(name)
+    own = folder / temporary_name(_LOCK, what)
     own.touch(exist_ok=False)
     try:
         for path in left_behind(folder, f".*{_LOCK}", stale=None):
             remove(path)
-        for path in folder.glob(f".*{_LOCK}"):
+        for path in folder.glob(f".{what}-*{_LOCK}"):
             found = _OWNED.search(path.name)
             if found is None or f"{owner()}-" in path.name:
                 continue

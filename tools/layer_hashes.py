@@ -41,7 +41,7 @@ def write(images: Sequence[Path], engine: Path, bank: str | None, presets: Seque
     # One thread: sums in another order round otherwise.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(engine)}
     chosen = [] if bank is None else ["--bank", str(Path(bank).resolve()) if Path(bank).is_file() else bank]
-    found = {}
+    found: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         for preset in presets:
             out = Path(folder) / preset

@@ -181,12 +181,11 @@ class JOIN_OT_decompose_folder(bpy.types.Operator):
         """Queue them all; in background mode wait for them."""
         take_settings(self, context, ("preset", "seed", "bank", "device"))
         try:
-            jobs, found = self._jobs()
+            jobs, found, output = self._jobs()
+            running.add_folder(jobs, output)
         except Failure as failure:
             running.refuse(failure)
             return report(self, failure)
-        for job in jobs:
-            running.add(job, None)
         if found.passed_over:
             self.report({"INFO"}, f"Passed over {found.passed_over}")
         if found.series:
@@ -204,8 +203,8 @@ class JOIN_OT_decompose_folder(bpy.types.Operator):
         self.report({"INFO"}, f"{len(jobs) - finished} images were decomposed{before}")
         return {"FINISHED"}
 
-    def _jobs(self) -> tuple[list[Decomposition], names.Listing]:
-        """A job for each image, and what is in the folder."""
+    def _jobs(self) -> tuple[list[Decomposition], names.Listing, Path]:
+        """A job for each image, what is in the folder, and where the layers go."""
         folder = Path(bpy.path.abspath(self.directory))
         output = Path(bpy.path.abspath(self.output)) if self.output else folder / "layers"
         try:
@@ -229,7 +228,7 @@ class JOIN_OT_decompose_folder(bpy.types.Operator):
             )
             for path in found.images
         ]
-        return jobs, found
+        return jobs, found, output
 
 
 class JOIN_OT_stop(bpy.types.Operator):

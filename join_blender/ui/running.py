@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import bpy
@@ -20,6 +21,7 @@ from ..engine.decomposition import Decomposition
 from ..engine.failure import Failure
 from ..engine.job import State
 from ..engine.queue import Queue
+from ..engine.vocabulary import leftovers
 from ..host import editors, sets, undo
 from ..host.layers import LayerSet, LayersTogether
 from . import status_text
@@ -47,6 +49,8 @@ looked_at = "albedo"
 """The component of the layer that the user has last chosen to see."""
 _follow: dict[str, Any] = {}
 """By job: the editor in which it was started, and which shows its layers as soon as there are any."""
+_taken: list[tuple[contextlib.ExitStack, Sequence[Decomposition]]] = []
+"""Folders that jobs write files into, and which no other process fills meanwhile."""
 _later: list[tuple[Future[Any], Callable[[Any], None], Callable[[Failure], None]]] = []
 _shown = ""
 _ticking = False
@@ -81,6 +85,26 @@ def add(job: Decomposition, layers: LayerSet | LayersTogether | None) -> None:
     if layers is not None:
         _sets[job.id] = layers
     wake()
+
+
+def add_folder(jobs: Sequence[Decomposition], folder: Path) -> None:
+    """Queue decompositions into files, and take the folder for them until all have ended, as the shell does.
+
+    Raises:
+        Failure: ``folder_in_use``, ``disk``.
+    """
+    taken = contextlib.ExitStack()
+    try:
+        taken.enter_context(leftovers.alone_in(folder))
+    except leftovers.InUse as error:
+        text = f"In '{folder}' {error} is at work already."
+        raise Failure("folder_in_use", text, "Wait for its end, or choose another folder.") from error
+    except OSError as error:
+        text = f"The folder '{folder}' cannot be written to ({error.strerror or error})."
+        raise Failure("disk", text, "Choose another folder.") from error
+    _taken.append((taken, jobs))
+    for job in jobs:
+        add(job, None)
 
 
 def follow(job: Decomposition, area: Any) -> None:
@@ -158,6 +182,7 @@ def wait_for_all() -> list[Failure]:
     while queue.jobs and not queue.halted:
         step()
         time.sleep(0.01)
+    _let_go(of_all=True)
     return [job.failure for job in jobs if job.failure is not None]
 
 
@@ -172,6 +197,7 @@ def step() -> float | None:
             return _TICK
         for ended in queue.step():
             _on_end(ended)
+        _let_go()
         job, layers = queue.current, _sets.get(queue.current.id) if queue.current is not None else None
         if job is not None and layers is not None and not (job.state is State.READING and _user_is_busy(job.read_at)):
             try:
@@ -209,6 +235,7 @@ def abandon() -> None:
     _follow.clear()
     _later.clear()
     queue.close()
+    _let_go(of_all=True)
 
 
 @persistent
@@ -319,6 +346,15 @@ def _on_end(job: Decomposition) -> None:
     elif not bpy.app.background:
         _pop_up(job.name, job.failure)
     redraw()
+
+
+def _let_go(of_all: bool = False) -> None:
+    """Others may fill the folders whose jobs have ended; one that failed may be tried again, and keeps its own."""
+    for one in list(_taken):
+        taken, jobs = one
+        if of_all or not any(job in queue.jobs or job is queue.failed for job in jobs):
+            taken.close()
+            _taken.remove(one)
 
 
 def _user_is_busy(since: float) -> bool:

@@ -27,6 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    from ..images.files import folder_of_ones_own
+
+    paths, problems = expand(options.images, options.out)
+    if problems:
+        raise problems[0]
+    with folder_of_ones_own(options.out, is_result=True):
+        _decompose(paths, options)
+    print(options.out)
+
+
+def _decompose(paths: Sequence[Path], options: argparse.Namespace) -> None:
     from ..images.files import read_picture, write_text
     from ..inversion.codebook import CodeBook
     from ..inversion.presets import get_preset
@@ -35,9 +46,6 @@ def run(options: argparse.Namespace) -> None:
     from ..layers.result_folder import Made, Source, check_free, result_folder
     from ..pipeline import decompose_together
 
-    paths, problems = expand(options.images, options.out)
-    if problems:
-        raise problems[0]
     check_free(options.out, _COMMAND)
     pictures = [read_picture(path) for path in paths]
     for path, picture in zip(paths, pictures, strict=True):
@@ -61,7 +69,6 @@ def run(options: argparse.Namespace) -> None:
             save_decomposition(new / f"{name}.join", decomposition)
         size = next(iter(found.values())).size
         write_text(new / "report.json", as_json({"size": list(size), "photos": report}))
-    print(options.out)
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

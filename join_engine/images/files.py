@@ -19,7 +19,7 @@ from ..color import COMPONENT_TRANSFORMS
 from ..components import COMPONENTS
 from ..errors import JoinError
 from ..leftovers import InUse, alone_in, sweep, temporary_name
-from ..names import IMAGE_SUFFIXES, Listing, is_file, is_folder, list_folder
+from ..names import IMAGE_SUFFIXES, Listing, is_file, is_folder, list_folder, same_name
 from .announced import EXR, PNG, check_exr, check_png, load_npy
 from .exr import read_exr
 from .raster import RADIANCE, TIFF, read_with_oiio, read_with_pillow
@@ -394,15 +394,19 @@ def atomically(path: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def folder_of_ones_own(folder: Path) -> Iterator[None]:
+def folder_of_ones_own(folder: Path, is_result: bool = False) -> Iterator[None]:
     """A folder in which no other process of ours works meanwhile: :func:`join_engine.leftovers.alone_in`.
+
+    Args:
+        is_result: it appears and is replaced as a whole: the claim lies beside it.
 
     Raises:
         JoinError: ``folder_in_use``, ``output_unwritable``.
     """
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(alone_in(folder))
+            whole = folder.resolve()
+            stack.enter_context(alone_in(whole.parent, same_name(whole.name)) if is_result else alone_in(folder))
         except InUse as error:
             text = f"In '{folder}' {error} is at work already."
             raise JoinError("folder_in_use", text, "Wait for its end, or choose another folder.") from error

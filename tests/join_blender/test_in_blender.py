@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import venv
@@ -14,6 +15,7 @@ import OpenEXR
 import pytest
 from PIL import Image
 
+from join_engine import leftovers
 from join_engine.color import srgb_decode
 from join_engine.images.profiles import space_of_chromaticities
 from tests.join_blender.support import ROOT, Blender, blender_python, photo, write_png
@@ -237,7 +239,12 @@ def test_a_folder(tmp_path: Path, blender: Blender, fake: Path) -> None:
     write_png(folder / "a.png", photo())
     write_png(folder / "b.png", photo())
     (folder / "c.png").write_bytes(b"")
+    with leftovers.alone_in(folder / "layers"):  # as a run on the shell, or another Blender, has it
+        report = blender.run("folder", fake, folder=folder)
+        assert all(f"process {os.getpid()} is at work already. Wait for its end" in text for text in report["messages"])
+        assert [path.suffix for path in (folder / "layers").iterdir()] == [".lock"]
     report = blender.run("folder", fake, folder=folder)
+    assert not list((folder / "layers").glob(".*"))  # nor is it taken any longer
     assert "1 of 3 images" in report["messages"][0] and "c.png' is empty" in report["messages"][0]
     assert "1 of 3 images" in report["messages"][1]
     assert (folder / "layers" / "a" / "report.json").exists() and (folder / "layers" / "b" / "albedo.exr").exists()

@@ -154,14 +154,14 @@ def test_a_process_that_nobody_has_waited_for_is_dead(tmp_path: Path) -> None:
         assert leftovers.is_left_behind(tmp_path / f".join-{owner}-abcd.tmp")
 
 
-def holding(folder: Path) -> subprocess.Popen[str]:
-    """A process that works alone in a folder until its stdin is closed."""
+def holding(folder: Path, *name: str) -> subprocess.Popen[str]:
+    """A process that works alone in a folder, or with something of that name in it, until its stdin is closed."""
     program = (
         "import sys, pathlib, join_engine.leftovers as l\n"
-        "with l.alone_in(pathlib.Path(sys.argv[1])):\n  print(1, flush=True); sys.stdin.read()"
+        "with l.alone_in(pathlib.Path(sys.argv[1]), *sys.argv[2:]):\n  print(1, flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", program, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, str(folder), *name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None and process.stdout.readline()
     return process
@@ -176,6 +176,21 @@ def test_two_do_not_work_in_one_folder(tmp_path: Path) -> None:
     with leftovers.alone_in(tmp_path):  # it has ended
         assert len(list(tmp_path.glob(".*.lock"))) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_taken_by_its_name_leaves_the_folder_free(tmp_path: Path) -> None:
+    with leftovers.alone_in(tmp_path, "a"), leftovers.alone_in(tmp_path, "b"), holding(tmp_path) as other:
+        with pytest.raises(leftovers.InUse), leftovers.alone_in(tmp_path):
+            pass
+        other.kill()
+    with holding(tmp_path, "a") as other:
+        with pytest.raises(leftovers.InUse, match=f"process {other.pid}"), leftovers.alone_in(tmp_path, "a"):
+            pass
+        with leftovers.alone_in(tmp_path, "b"), leftovers.alone_in(tmp_path):
+            pass
+        other.kill()
+    with leftovers.alone_in(tmp_path, "b"):  # which removes what the dead have left of all kinds
+        assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_killed_one_leaves_no_folder_taken(tmp_path: Path) -> None:
@@ -222,3 +237,7 @@ def test_every_command_that_fills_a_folder_wants_it_alone(
             told = capsys.readouterr().err
             assert f"In '{out}' process {other.pid} is at work already." in told and "Wait for its end" in told
         assert [path.suffix for path in out.iterdir()] == [".lock"]
+    together = ["decompose-together", str(photo), str(photo), "--bank", str(tiny_bank_path), "--out", str(out)]
+    with holding(tmp_path, "out") as other:
+        assert main(together) == 2
+        assert f"In '{out}' process {other.pid} is at work already." in capsys.readouterr().err
