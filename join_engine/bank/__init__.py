@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The bank: one file with the generators of a forward model, what it says of itself, and its card."""
 
-from .bank_wide import BrightnessHeader, SeeingHeader, SplitHeader, TrunkHeader
+from .bank_wide import BrightnessHeader, InvertibilityHeader, SeeingHeader, SplitHeader, TrunkHeader
 from .file import (
     Bank,
     BankComponent,
@@ -27,6 +27,7 @@ __all__ = [
     "DirectionVectors",
     "DirectionsHeader",
     "EncoderHeader",
+    "InvertibilityHeader",
     "SeeingHeader",
     "SplitHeader",
     "TrunkHeader",

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..json_data import Described
 from ..networks.brightness import Brightness, BrightnessConfig
+from ..networks.invertibility import Invertibility, InvertibilityConfig
 from ..networks.seeing import Seeing, SeeingConfig
 from ..networks.split import Split, SplitConfig, cues
 from ..networks.trunk import Trunk, TrunkConfig
@@ -45,15 +46,22 @@ class SplitHeader(NetworkHeader[SplitConfig]):
 
 
 @dataclass(frozen=True)
-class SeeingHeader(NetworkHeader[SeeingConfig]):
-    """Of the seeing encoder.
+class ThroughHeader(NetworkHeader[Config]):
+    """Of a network that was trained through a bank's generators, and is worth nothing with others.
 
     Attributes:
-        generators: by component, :func:`join_engine.bank.fingerprint` of the generator that it was trained through; it
-            is worth nothing with others.
+        generators: by component, :func:`join_engine.bank.fingerprint` of each.
     """
 
     generators: Mapping[str, str] = field(default_factory=dict)
+
+
+class SeeingHeader(ThroughHeader[SeeingConfig]):
+    """Of the seeing encoder."""
+
+
+class InvertibilityHeader(ThroughHeader[InvertibilityConfig]):
+    """Of the network that tells in which latent space what can be inverted."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,14 @@ BANK_WIDE = {
     ),
     "seeing": BankWide(
         "seeing encoder", SeeingHeader, Seeing, ("widths", "spaces", "masks"), _seeing_tried, through_generators=True
+    ),
+    "invertibility": BankWide(
+        "invertibility network",
+        InvertibilityHeader,
+        Invertibility,
+        ("widths", "spaces"),
+        lambda network, image: network(image).values(),
+        through_generators=True,
     ),
     "split": BankWide("split network", SplitHeader, Split, ("widths", "width", "blocks"), _split_tried),
 }

@@ -3,9 +3,10 @@
 
 Tensors are named ``{component}.generator.{param}``, ``{component}.discriminator.{param}``,
 ``{component}.encoder.{param}``, ``{component}.directions.vectors``, ``{component}.w_avg``, ``trunk.{param}``,
-``brightness.{param}``, ``seeing.{param}`` and ``split.{param}``. The header is JSON under the key ``join_bank`` of the
+``brightness.{param}``, ``seeing.{param}``,
+``invertibility.{param}`` and ``split.{param}``. The header is JSON under the key ``join_bank`` of the
 file's metadata; ``weights_sha256`` in it is the hash of all tensors. Nothing in the file is ever executed.
-Discriminators, encoders, directions, the trunk, the brightness and the split network and the seeing encoder may be
+Discriminators, encoders, directions and all networks that belong to no component may be
 absent, as may the hash in files of early versions.
 """
 
@@ -32,6 +33,7 @@ from ..images.files import write_atomically
 from ..names import is_file
 from ..networks.brightness import Brightness
 from ..networks.encoder import Encoder
+from ..networks.invertibility import Invertibility
 from ..networks.limits import Unfilled
 from ..networks.seeing import Seeing
 from ..networks.split import Split
@@ -131,7 +133,8 @@ class BankComponent:
 class Bank:
     """A loaded bank: see :func:`load_bank`.
 
-    ``trunk``, ``brightness``, ``split`` and ``seeing`` are frozen like all networks, None when not in the file.
+    ``trunk``, ``brightness``, ``split``, ``seeing`` and ``invertibility`` are frozen like all networks, None when not
+    in the file.
     """
 
     header: BankHeader
@@ -141,6 +144,7 @@ class Bank:
     brightness: Brightness | None = None
     split: Split | None = None
     seeing: Seeing | None = None
+    invertibility: Invertibility | None = None
 
     @property
     def forward_model(self) -> ForwardModel:
@@ -300,8 +304,10 @@ def load_bank(
         learned_for = None if header.directions is None else header.directions.generators.get(name)
         if learned_for is not None and learned_for != fingerprint(generator):
             raise _broken(path, f"has directions of '{name}' that were learned for another generator")
-        if header.seeing is not None and header.seeing.generators.get(name) != fingerprint(generator):
-            raise _broken(path, f"has a seeing encoder that was trained for another generator of '{name}'")
+        for kind, through in header.through_generators.items():
+            if through.generators.get(name) != fingerprint(generator):
+                title = BANK_WIDE[kind].title
+                raise _broken(path, f"has a network ({title}) that was trained for another generator of '{name}'")
         components[name] = BankComponent(
             name,
             transform_named(component.transform),
@@ -381,9 +387,10 @@ def _check_described(
         network, described = bank_wide.get(name), getattr(header, name)
         if (network and network.config) != (described and described.architecture):
             raise ValueError(f"the header does not describe the {name} network")
-    for name, seen in ({} if header.seeing is None else header.seeing.generators).items():
-        if seen != fingerprint(modules[name][0]):
-            raise ValueError(f"the seeing encoder was trained for another generator of {name!r}")
+    for kind, through in header.through_generators.items():
+        for name, known in through.generators.items():
+            if known != fingerprint(modules[name][0]):
+                raise ValueError(f"the {BANK_WIDE[kind].title} was trained for another generator of {name!r}")
     for name, component in header.components.items():
         generator, discriminator = modules[name]
         if generator.config != component.architecture or (discriminator is not None) != component.has_discriminator:

@@ -13,7 +13,15 @@ from ..networks.encoder import EncoderConfig
 from ..networks.limits import DEEPEST
 from ..networks.stylegan2 import GeneratorConfig
 from ..single_gan import SINGLE_TRANSFORMS
-from .bank_wide import BANK_WIDE, BrightnessHeader, SeeingHeader, SplitHeader, TrunkHeader
+from .bank_wide import (
+    BANK_WIDE,
+    BrightnessHeader,
+    InvertibilityHeader,
+    SeeingHeader,
+    SplitHeader,
+    ThroughHeader,
+    TrunkHeader,
+)
 
 FORMAT_VERSION = 1
 # Of banks that do not say: chosen on validation renders of Primeshapes.
@@ -113,6 +121,7 @@ class BankHeader(Described):
         brightness: of the network that tells how bright an albedo is, None when the file holds none.
         split: of the network that tells paint, light and gloss apart, likewise.
         seeing: of the encoder of all components at once, likewise.
+        invertibility: of the network that tells in which latent space what can be inverted, likewise.
     """
 
     name: str
@@ -130,6 +139,7 @@ class BankHeader(Described):
     brightness: BrightnessHeader | None = field(default=None, metadata=LATER)
     split: SplitHeader | None = field(default=None, metadata=LATER)
     seeing: SeeingHeader | None = field(default=None, metadata=LATER)
+    invertibility: InvertibilityHeader | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.components) <= DEEPEST:
@@ -144,11 +154,17 @@ class BankHeader(Described):
         for name, component in self.components.items():
             if component.architecture.resolution != self.resolution:
                 raise ValueError(f"component {name!r} has another resolution than the bank")
-        if self.seeing is not None:
-            self.seeing.architecture.check_fits({name: part.architecture for name, part in self.components.items()})
+        for network in self.through_generators.values():
+            network.architecture.check_fits({name: part.architecture for name, part in self.components.items()})
         for name, layers in ({} if self.directions is None else self.directions.layers).items():
             if name not in self.components or layers not in (1, self.components[name].architecture.num_ws):
                 raise ValueError(f"the directions of {name!r} do not fit its generator")
+
+    @property
+    def through_generators(self) -> dict[str, ThroughHeader[Any]]:
+        """Of the networks that were trained through these generators, by their names in ``BANK_WIDE``."""
+        named = {name: getattr(self, name) for name, kind in BANK_WIDE.items() if kind.through_generators}
+        return {name: found for name, found in named.items() if found is not None}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

@@ -28,6 +28,7 @@ COMMANDS = {
     "train-encoder": "join_engine.commands.train_encoder",
     "train-brightness": "join_engine.commands.train_brightness",
     "train-split": "join_engine.commands.train_split",
+    "train-invertibility": "join_engine.commands.train_invertibility",
     "train-seeing": "join_engine.commands.train_seeing",
     "train-unet": "join_engine.commands.train_unet",
     "learn-directions": "join_engine.commands.learn_directions",

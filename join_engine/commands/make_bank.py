@@ -12,7 +12,8 @@ Encoders are trained for the generators of a bank, and put into it afterwards:
     --encoder shading=runs/encoder-shading --out primeshapes.safetensors
 
 And so are directions of the light, by --directions, the network that tells how bright an albedo is, by --brightness,
-the one that tells paint, light and gloss apart, by --split, and the encoder of all components at once, by --seeing.
+the one that tells paint, light and gloss apart, by --split, the encoder of all components at once, by --seeing, and
+the one that tells in which latent space what can be inverted, by --invertibility.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--directions", type=Path, metavar="FILE", help="learned directions of the light")
     parser.add_argument("--brightness", type=Path, metavar="RUN", help="trained brightness network")
     parser.add_argument("--split", type=Path, metavar="RUN", help="trained split network")
+    parser.add_argument("--invertibility", type=Path, metavar="RUN", help="trained invertibility network")
     parser.add_argument("--seeing", type=Path, metavar="RUN", help="trained seeing encoder")
     parser.add_argument("--name", help="of the bank (default: the file's)")
     parser.add_argument("--forward-model", default="lambertian", help="of --component (default: lambertian)")

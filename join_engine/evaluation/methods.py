@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,8 @@ from ..inversion.presets import DEFAULT_PRESET, PRESETS, Preset, get_preset
 from ..inversion.stages.encoder_start import EncoderStart
 from ..inversion.stages.joint import Joint
 from ..inversion.stages.mean_start import MeanStart
+from ..inversion.stages.spaces import Spaces
+from ..inversion.stages.spatial import Spatial
 from ..inversion.stages.tuning import Tuning
 from ..networks.unet import UNet
 from .baselines import BASELINES
@@ -23,7 +26,9 @@ from .baselines import BASELINES
 IN_DOMAIN_WEIGHT = 1e-4
 # Of in-domain inversion and SAM, as published with their papers.
 DOMAIN_WEIGHT = 2.0
-GAUSSIAN_WEIGHT, VARIATION_WEIGHT = 1e-8, 1e-3
+GAUSSIAN_WEIGHT, VARIATION_WEIGHT, DELTA_WEIGHT = 1e-8, 1e-3, 5.0
+# "sam-tau-0.2": SAM with this τ; "sam-f16": everything in the features at 16 pixels.
+_TAU, _LAYER = "sam-tau-", "sam-f"
 # The rate of Image2StyleGAN and of in-domain inversion, which stays the same.
 _STEADY = {"learning_rate": 0.01, "ramp_up": 0.0, "ramp_down": 0.0}
 # What the default preset's optimisation may compare images in, by name behind this.
@@ -51,9 +56,11 @@ GROUPS = {
         "hybrid-w+",
         "in-domain",
         "pti",
+        "sam",
         "opt-knn",
         "encoder-opt",
     ),
+    "sam-ablation": ("opt-w+", "sam-f8", "sam-f16", "sam-f32", "sam", "sam-unrefined", "sam-free"),
     "table4": ("opt", "opt-in-domain", "opt-knn"),
     "presets": tuple(PRESETS),
     "features": tuple(f"{_FEATURES}{kind}" for kind in COMPARED_FEATURES),
@@ -209,9 +216,9 @@ def _make(key: str, rows: Rows, bank: Bank, single: Bank | None, unet: UNet | No
             return Method(key, title, single=True, lacks="the bank of the single GAN has another resolution")
         preset = Preset(key, (MeanStart(), rows.joint(single)))
         return Method(key, title, preset, single=True, lacks=_lacks(preset, single))
-    table = _table(rows, bank)
+    table = _table(rows, bank) | _adaptive(key, rows, bank)
     if key not in table:
-        known = ", ".join(sorted({*GROUPS, *GROUPS["all"], *GROUPS["published"]}))
+        known = ", ".join(sorted({*GROUPS, *GROUPS["all"], *GROUPS["published"], *GROUPS["sam-ablation"]}))
         raise JoinError("method_unknown", f"There is no method '{key}'.", f"Known are: {known}.")
     title, *stages = table[key]
     preset = Preset(key, tuple(stages))
@@ -274,6 +281,36 @@ def _published(rows: Rows, bank: Bank) -> dict[str, tuple[Any, ...]]:
         # Roich et al. 2021: a pivot in W, then the generators' weights.
         "pti": ("PTI", mean, joint(), tuning),
     }
+
+
+def _adaptive(key: str, rows: Rows, bank: Bank) -> dict[str, tuple[Any, ...]]:
+    """SAM (Parmar 2022) in its optimisation setting, from the encoders' codes and Δf = 0, with the published
+    weights; and what a key asks for of it."""
+    stage = Spatial(
+        steps=rows.steps,
+        learning_rate=0.05,
+        knn_weight=0.0,
+        features=rows.joint(bank).features,
+        space="w+",
+        gaussian_weight=GAUSSIAN_WEIGHT,
+        variation_weight=VARIATION_WEIGHT,
+        delta_rate=1.0,
+        delta_weight=DELTA_WEIGHT,
+    )
+    start = EncoderStart(space="w+")
+    found: dict[str, tuple[Any, ...]] = {
+        "sam": ("SAM", start, Spaces(), stage),
+        "sam-unrefined": ("SAM without refinement", start, Spaces(segments=0), stage),
+        "sam-free": ("SAM without L_F", start, Spaces(), replace(stage, delta_weight=0.0)),
+    }
+    with suppress(ValueError):  # keys of something else
+        if key.startswith(_TAU):
+            threshold = float(key.removeprefix(_TAU))
+            found[key] = (f"SAM, τ {threshold:g}", start, Spaces(threshold), stage)
+        elif key.startswith(_LAYER):
+            side = int(key.removeprefix(_LAYER))
+            found[key] = (f"Everything in F{side}", start, Spaces(only=side), stage)
+    return found
 
 
 def _lacks(preset: Preset, bank: Bank) -> str:

@@ -94,6 +94,21 @@ class FeatureDistance:
         return sum(taps[1:], taps[0])
 
 
+def spatial_distance(features: Features, image: Tensor, target: Tensor) -> Tensor:
+    """The distance pixel by pixel, without LPIPS's mean over space (SAM's Eq. 3.1): images [B, 3, H, W] in [0, 1] →
+    [B, H, W], each tap brought to the images' size bilinearly, summed over the taps."""
+    maps = [
+        functional.interpolate(
+            (unit_features(mine) - unit_features(theirs)).square().sum(dim=1, keepdim=True),
+            image.shape[2:],
+            mode="bilinear",
+            align_corners=False,
+        )
+        for mine, theirs in zip(features(image), features(target), strict=True)
+    ]
+    return sum(maps[1:], maps[0])[:, 0]
+
+
 def _pyramid(image: Tensor) -> list[Tensor]:
     levels = [image]
     while min(levels[-1].shape[2:]) >= 8:

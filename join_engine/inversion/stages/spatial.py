@@ -10,25 +10,26 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ...bank import Bank
 from ...networks.residuals import Residual, Residuals
 from ..stage import register
 from ..state import InversionState
 from .joint import Joint, Point
-from .seeing_start import LACKING, seen_all_ways
+from .seeing_start import seen_all_ways
 
 
 @register
 @dataclass(frozen=True)
 class Spatial(Joint):
-    """Joint optimisation of all codes and residual features, from where the seeing encoder sees them.
+    """Joint optimisation of all codes and residual features, from where the seeing encoder sees them, or from Δf = 0
+    in the segments that :class:`join_engine.inversion.stages.spaces.Spaces` has chosen.
 
     Args:
         delta_rate: how fast Δf moves, in parts of ``learning_rate``; the masks stay as they are.
         delta_weight: of the mean square of what the features of a component get more or less than at the start, summed
-            over the resolutions and components.
+            over the resolutions and components. From Δf = 0 on it is Σ‖Δf‖² of SAM's Eq. 3.7, as a mean in each space.
 
-    The guide keeps the components near what the seeing encoder sees, whichever way up, on average. All other settings
+    The guide keeps the components near what the seeing encoder (without one, each encoder) sees, whichever way up, on
+    average. All other settings
     are those of the joint inversion, of which ``space`` "w+" and "whitened" make sense.
     """
 
@@ -36,9 +37,6 @@ class Spatial(Joint):
     words: ClassVar[str] = "Optimising"
     delta_rate: float = 0.2
     delta_weight: float = 0.05
-
-    def lacks(self, bank: Bank) -> str:
-        return LACKING if bank.seeing is None else super().lacks(bank)
 
     def _variables(self, state: InversionState) -> tuple[list[Tensor], Callable[[], Point]]:
         codes, code_point = super()._variables(state)
@@ -58,7 +56,9 @@ class Spatial(Joint):
 
         return codes + [delta for deltas in moved.values() for delta in deltas.values()], point
 
-    def _seen(self, state: InversionState) -> dict[str, Tensor]:
+    def _seen(self, state: InversionState) -> dict[str, Tensor] | None:
+        if state.bank.seeing is None:
+            return super()._seen(state)
         return seen_all_ways(state.bank, state.target)
 
     def _kept(self, state: InversionState) -> Callable[[Mapping[str, Residuals]], Tensor]:

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Train the network that tells in which latent space what of a photo can be inverted (for the method `sam`).
+
+First the components of some renders are inverted into each space, which takes most of the time and is kept in the
+folder; then the network learns from that. May be killed at any moment; the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from ..errors import JoinError
+from .options import natural, positive, say
+from .training_options import add_run_options, add_settings, pick, train
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from ..training.invertibility import Inversions, InvertibilitySettings
+
+    parser.add_argument("--bank", required=True, help="name or path of the bank with the generators")
+    add_run_options(parser)
+    parser.add_argument(
+        "--spaces", nargs="+", type=natural, metavar="PIXELS", help="resolutions of feature spaces (default: 8 16 32 …)"
+    )
+    parser.add_argument("--widths", nargs="+", type=positive, help="channels of the backbone, fine to coarse")
+    add_settings(parser, Inversions())
+    parser.add_argument("--unseen", type=positive, default=24, help="validation renders to invert (default: 24)")
+    add_settings(parser, InvertibilitySettings())
+
+
+def run(options: argparse.Namespace) -> None:
+    from ..bank import find_bank, fingerprint, load_bank
+    from ..device import keep_freed_memory, set_up_torch
+    from ..images.files import folder_of_ones_own
+    from ..networks.invertibility import InvertibilityConfig
+    from ..renders.compose import ComponentSets, read_component_sets, read_validation
+    from ..training.invertibility import (
+        Inversions,
+        InvertibilityLearner,
+        InvertibilitySettings,
+        measure,
+        measured_once,
+    )
+    from ..training.run import Run
+
+    device = set_up_torch(options.device, options.threads)
+    keep_freed_memory()
+    bank = load_bank(find_bank(options.bank), device)
+    data = read_component_sets(options.data, bank.header.forward_model)
+    validation = read_validation(options.validation, data)
+    given = {"spaces": options.spaces, "widths": options.widths}
+    try:
+        generators = {name: bank.components[name].generator.config for name in data.sets}
+        config = InvertibilityConfig.of(
+            generators, **{key: tuple(value) for key, value in given.items() if value is not None}
+        )
+    except ValueError as error:
+        raise JoinError("settings_invalid", f"The architecture is not possible: {error}.") from error
+    identity = {
+        "kind": "invertibility",
+        "forward_model": bank.header.forward_model,
+        "bank": bank.header.name,
+        "architecture": config.to_dict(),
+        "generators": {name: fingerprint(bank.components[name].generator) for name in data.sets},
+    }
+    how, unseen = Inversions(**pick(options, Inversions)), None
+    about = {**identity, **asdict(how)}
+
+    def measured(name: str, renders: ComponentSets, how: Inversions) -> Tensor:
+        packs = [[pack.file, pack.dataset, pack.split, pack.count] for pack in renders.packs]
+        path = options.out / f"inversions-{name}.safetensors"
+        return measured_once(
+            path, {**about, **asdict(how), "packs": packs}, lambda: measure(bank, config, renders, how, say)
+        )
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    with folder_of_ones_own(options.out):
+        errors = measured("train", data, how)
+        if validation is not None:
+            unseen = measured("validation", validation, Inversions(options.unseen, how.steps, how.rate))
+    settings = InvertibilitySettings(**pick(options, InvertibilitySettings))
+    learner = InvertibilityLearner(config, settings, options.kimg, errors, unseen, device)
+    train(Run(learner, identity, data, validation, options.out), options)

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The training of a bank's invertibility network (:mod:`join_engine.networks.invertibility`).
+
+First every component of some renders is inverted by its generator into each latent space, and how far off it comes out
+is measured pixel by pixel (SAM: Parmar 2022, Eq. 3.1). Then the network learns to tell these errors from the photo that
+the components make (Eq. 3.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..bank import Bank, BankComponent
+from ..errors import JoinError
+from ..inversion.losses.perceptual import PerceptualLoss, spatial_distance
+from ..inversion.losses.reconstruction import make_features
+from ..inversion.stages.joint import ramped
+from ..networks.features import Features
+from ..networks.invertibility import Invertibility, InvertibilityConfig
+from ..networks.residuals import Residual
+from ..networks.stylegan2 import generate
+from ..renders.compose import ComponentSets, mirrored, photograph, random_indices, turned
+from ..renders.draws import draws
+from .checkpoint import read_checkpoint, write_checkpoint
+from .learner import Learner, LearnerSettings
+from .unet import encoded, fitted
+
+# Of the errors in W+ on validation renders, how many segments shall stay there by the suggested τ.
+_IN_W_PLUS = 0.6
+_TOGETHER = 16  # renders that are inverted at a time
+_VALIDATED = 32
+
+
+@dataclass(frozen=True)
+class Inversions:
+    """How components are inverted to learn from.
+
+    Attributes:
+        images: how many of the first renders; fewer where there are fewer.
+        steps, rate: of Adam, on the codes in W+ and the residual features alike, with StyleGAN2's schedule.
+    """
+
+    images: int = 100
+    steps: int = 40
+    rate: float = 0.05
+
+
+@dataclass(frozen=True)
+class InvertibilitySettings(LearnerSettings):
+    """How to train it.
+
+    Attributes:
+        flip: mirror half of the samples.
+        turns: turn them by quarter turns.
+    """
+
+    lr: float = 1e-3
+    ema_kimg: float = 1.0
+    flip: bool = True
+    turns: bool = True
+
+
+def measure(
+    bank: Bank,
+    config: InvertibilityConfig,
+    data: ComponentSets,
+    how: Inversions,
+    say: Callable[[str], None] = lambda line: None,
+) -> Tensor:
+    """e_l of Eq. 3.1 of the first renders: [images, components, 1 + spaces, R, R], in the order of ``config``.
+
+    x is the true component and x̂_l its inversion, both as pictures in [0, 1]; the distance is taken in the bank's
+    trunk, or in random features without one.
+    """
+    features = make_features("random" if bank.trunk is None else "trunk", bank)
+    assert features is not None
+    found = []
+    for indices in torch.arange(min(how.images, len(data))).split(_TOGETHER):
+        linear = fitted(data.linear(data.batch(indices)), config.resolution)
+        maps = []
+        for name in config.components:
+            part = bank.components[name]
+            truth = (encoded(name, linear[name]).to(part.w_avg.device) + 1.0) / 2.0
+            spaces = [errors_in(part, truth, side, features, how).cpu() for side in (None, *config.spaces)]
+            maps.append(torch.stack(spaces, dim=1))
+        found.append(torch.stack(maps, dim=1))
+        say(f"{int(indices[-1]) + 1} renders are inverted")
+    return torch.cat(found)
+
+
+def errors_in(part: BankComponent, truth: Tensor, side: int | None, features: Features, how: Inversions) -> Tensor:
+    """How far off pictures [B, 3, R, R] in [0, 1] come out of one latent space: [B, R, R].
+
+    Args:
+        side: resolution of the feature space; None for W+ alone.
+    """
+    config, loss_of = part.generator.config, PerceptualLoss(truth, features=features)
+    w = part.w_avg.expand(len(truth), config.num_ws, -1).clone().requires_grad_()
+    variables, hooks = [w], {}
+    if side is not None:
+        delta = truth.new_zeros(len(truth), config.width(side), side, side).requires_grad_()
+        variables.append(delta)
+        hooks[side] = Residual(delta, truth.new_ones(len(truth), 1, side, side))
+    optimizer = torch.optim.Adam(variables, lr=how.rate)
+    for step in range(how.steps):
+        optimizer.param_groups[0]["lr"] = how.rate * ramped((step + 0.5) / how.steps)
+        optimizer.zero_grad(set_to_none=True)
+        loss_of((generate(part.generator, w, hooks=hooks) + 1.0) / 2.0).sum().backward()
+        optimizer.step()
+    with torch.no_grad():
+        made = (generate(part.generator, w, hooks=hooks) + 1.0) / 2.0
+        return spatial_distance(features, made.clamp(0.0, 1.0), truth)
+
+
+def measured_once(path: Path, about: Mapping[str, Any], make: Callable[[], Tensor]) -> Tensor:
+    """What ``make`` has measured, kept in a file so that a training that goes on need not measure again.
+
+    Raises:
+        JoinError: ``checkpoint_mismatch`` for a file of something else, and as
+            :func:`join_engine.training.checkpoint.read_checkpoint`.
+    """
+    if path.exists():
+        tensors, values = read_checkpoint(path)
+        if values.get("about") != dict(about):
+            message = f"'{path}' holds the inversions of other renders, or others of these."
+            raise JoinError("checkpoint_mismatch", message, "Choose another folder, or give the same settings.")
+        return tensors["errors"]
+    errors = make()
+    write_checkpoint(path, {"errors": errors}, {"about": dict(about)})
+    return errors
+
+
+class InvertibilityLearner(Learner):
+    """See the module.
+
+    Args:
+        config: the network's architecture.
+        settings: how to train.
+        kimg: thousand images over which the learning rate sinks.
+        errors: of the first training renders, as :func:`measure` tells them.
+        unseen: of the first validation renders, likewise; None without any.
+        device: where.
+    """
+
+    settings: InvertibilitySettings
+    network: Invertibility
+    average: Invertibility
+
+    def __init__(
+        self,
+        config: InvertibilityConfig,
+        settings: InvertibilitySettings,
+        kimg: float,
+        errors: Tensor,
+        unseen: Tensor | None = None,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        torch.manual_seed(settings.seed)
+        super().__init__(Invertibility(config), settings, device)
+        self.kimg = kimg
+        self._errors, self._unseen = errors, unseen
+
+    def loss(self, data: ComponentSets) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one batch, ℓ2 of Eq. 3.2."""
+        settings, config = self.settings, self.network.config
+        self.anneal(self.kimg)
+        rng = draws(settings.seed, self.steps)
+        indices = random_indices(len(self._errors), settings.batch, rng)
+        linear = fitted(data.linear(data.batch(indices)), config.resolution)
+        batch = {"photo": photograph(data.model.compose(linear)), "errors": self._errors[indices].flatten(1, 2)}
+        batch = mirrored(batch, rng) if settings.flip else batch
+        batch = turned(batch, rng) if settings.turns else batch
+        with self.precision():
+            told = self.network(batch["photo"].to(self.device))
+        missed = torch.cat(list(told.values()), dim=1) - batch["errors"].to(self.device)
+        error = missed.square().mean()
+        return error, {"error": error.detach().sqrt()}
+
+    @torch.no_grad()
+    def validate(self, data: ComponentSets) -> dict[str, float]:
+        """Of the averaged network on renders as they are: for every component and space the mean error (``…_mean``) and
+        the correlation of the told with the measured one, pixel by pixel; and ``threshold``, the τ by which 60 % of
+        all pixels stay in W+."""
+        if self._unseen is None:
+            return {}
+        config, told = self.average.config, []
+        for indices in torch.arange(len(self._unseen)).split(_VALIDATED):
+            linear = fitted(data.linear(data.batch(indices)), config.resolution)
+            found = self.average(photograph(data.model.compose(linear)).to(self.device))
+            told.append(torch.stack(list(found.values()), dim=1).cpu())
+        maps = torch.cat(told)
+        scores = {"samples": float(len(maps)), "threshold": float(maps[:, :, 0].flatten().quantile(_IN_W_PLUS))}
+        names = ["w+", *(f"f{side}" for side in config.spaces)]
+        for row, component in enumerate(config.components):
+            for column, space in enumerate(names):
+                mine, true = maps[:, row, column].flatten(), self._unseen[:, row, column].flatten()
+                scores[f"{component}_{space}_mean"] = float(true.mean())
+                correlation = torch.corrcoef(torch.stack([mine, true]))[0, 1].nan_to_num()
+                scores[f"{component}_{space}_correlation"] = float(correlation)
+        return scores
