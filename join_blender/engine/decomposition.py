@@ -21,7 +21,7 @@ from .background import Future, make_folder
 from .exr import encode_exr
 from .failure import Failure
 from .job import Job, State
-from .pixels import Source, load_layer, resized
+from .pixels import Source, brightness, load_layer, resized
 from .process import Launch
 from .protocol import Message, Options
 from .vocabulary import leftovers
@@ -35,6 +35,8 @@ class Layer:
     data: bytes
     size: tuple[int, int]
     """Width and height."""
+    bright: float
+    """See :func:`.pixels.brightness`."""
     alpha: bool = False
     """The data has an alpha channel."""
     photo: int = 0
@@ -251,7 +253,7 @@ class Decomposition(Job):
         alpha = self._preparing.result()[photo] if self._preparing is not None else None
         if alpha is not None and alpha.shape != (height, width):
             alpha = resized(alpha, height, width)
-        return Layer(component, encode_exr(rgb, alpha), (width, height), alpha is not None, photo)
+        return Layer(component, encode_exr(rgb, alpha), (width, height), brightness(rgb), alpha is not None, photo)
 
 
 def _mask_beside(image: Path) -> Path:

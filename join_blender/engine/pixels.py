@@ -8,6 +8,7 @@ in bands of rows, in a thread, and never lies in memory a second time as a whole
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ _BAND = 1 << 17
 
 _LARGE = 16 << 20
 """Bytes."""
+
+_METERED = 1 << 16
+"""Pixels."""
 
 _UNCOVERED = 1 / 255
 """Alpha below which there is none, as in the engine's ``images/exr.py``."""
@@ -200,6 +204,13 @@ def load_layer(path: str) -> np.ndarray:
             "layer_broken", f"A layer of the engine has the wrong shape {pixels.shape}: {path}.", "Run it again."
         )
     return np.asarray(pixels[..., :3], dtype=np.float32)
+
+
+def brightness(layer: np.ndarray) -> float:
+    """The value that one pixel in a hundred of a layer ``[H, W, 3]`` exceeds in its brightest channel; of a large one
+    not every pixel is looked at."""
+    step = max(math.isqrt(layer.shape[0] * layer.shape[1] // _METERED), 1)
+    return float(np.quantile(layer[::step, ::step].max(axis=2), 0.99))
 
 
 def resized(alpha: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from ..engine.decomposition import Decomposition, Layer
 from ..engine.job import State
 from ..engine.protocol import Message
 from . import compositor, editors, images, relight, relight_values, sets
-from .sets import COMPONENT, FORMULA, INPUT, LABEL, PREVIEW, RUN, SET, SOURCE, TIME, TOGETHER, mapping
+from .sets import BRIGHT, COMPONENT, FORMULA, INPUT, LABEL, PREVIEW, RUN, SET, SOURCE, TIME, TOGETHER, mapping
 
 
 @dataclass
@@ -142,14 +142,15 @@ class LayerSet:
         """Let the small layers appear, or sharpen."""
         for layer in self._preview:
             image = sets.layers_of(self.id).get(layer.component) or self._new(layer.component)
-            properties = {SET: self.id, COMPONENT: layer.component, SOURCE: self._name, PREVIEW: True}
+            properties = {SET: self.id, COMPONENT: layer.component, SOURCE: self._name, BRIGHT: layer.bright}
+            properties[PREVIEW] = True
             images.fill_layer(image, layer.data, layer.alpha, properties)
             self._point_at_input(image)
 
     def write(self, layer: Layer) -> None:
         """Write a finished layer, over its preview or over the layer that it updates."""
         target = self._target(layer.component) or self._new(layer.component)
-        images.fill_layer(target, layer.data, layer.alpha, self._properties(layer.component))
+        images.fill_layer(target, layer.data, layer.alpha, {**self._properties(layer.component), BRIGHT: layer.bright})
         self._point_at_input(target)
         target.pop(sets.RELIT, None)  # the light of an earlier run is gone with its pixels
         if not self.job.is_together:

@@ -21,6 +21,7 @@ from ..engine.failure import Failure
 from ..engine.relight import Edits, StoredDecomposition
 from . import images
 from .sets import (
+    BRIGHT,
     COMPONENT,
     DECOMPOSITION,
     KEPT,
@@ -92,7 +93,7 @@ def keep_original(set_id: str, component: str) -> bool:
     if layer is None or component in originals(set_id):
         return False
     hidden = images.new_layer(f".{layer.name[:50]} original")
-    properties = {SET: layer[SET], ORIGINAL: component}
+    properties = {SET: layer[SET], ORIGINAL: component, **({BRIGHT: layer[BRIGHT]} if BRIGHT in layer else {})}
     images.fill_layer(hidden, layer_bytes(layer), layer.alpha_mode == "CHANNEL_PACKED", properties)
     layer[KEPT] = hidden
     return True
@@ -113,9 +114,10 @@ def bring_back(set_id: str) -> list[str]:
     for component in [name for name in missing_layers(set_id) if name in kept]:
         name = pattern.name.replace(f" {pattern[COMPONENT]}", f" {component}")
         layer: Any = images.new_layer(name)
-        own = {key: pattern[key] for key in pattern.keys() if key not in (RELIT, KEPT)}  # noqa: SIM118, no mapping
+        own = {key: pattern[key] for key in pattern.keys() if key not in (RELIT, KEPT, BRIGHT)}  # noqa: SIM118, no mapping
         properties = {key: bytes(value) if key == DECOMPOSITION else value for key, value in own.items()}
         hidden = kept[component]
+        properties |= {BRIGHT: hidden[BRIGHT]} if BRIGHT in hidden else {}
         images.fill_layer(layer, layer_bytes(hidden), hidden.alpha_mode == "CHANNEL_PACKED", properties)
         layer[COMPONENT], layer[KEPT], layer.use_fake_user = component, hidden, True
     return missing_layers(set_id)

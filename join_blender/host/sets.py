@@ -18,6 +18,7 @@ Every finished layer carries:
 - ``join_bank``, ``join_bank_sha256``, ``join_bank_path``, ``join_preset``, ``join_seed``, ``join_settings`` and
   ``join_metrics`` (JSON);
 - ``join_together``, the same on the sets of photos that were decomposed together;
+- ``join_bright``, how bright the layer is in the light of the photo (see :func:`bright_of`);
 - ``join_formula``: how the layers make the image, see :mod:`join_blender.engine.vocabulary` (JSON);
 - ``join_decomposition``: bytes of a ``.join`` file with the codes and small layers, for relighting;
 - ``join_relit``, ``join_kept``: see :mod:`.relight`.
@@ -39,7 +40,7 @@ from . import editors, images
 
 SET, COMPONENT, SOURCE, INPUT = "join_set", "join_component", "join_source", "join_input"
 RUN, LABEL, TIME, FORMULA = "join_run", "join_label", "join_time", "join_formula"
-TOGETHER = "join_together"
+TOGETHER, BRIGHT = "join_together", "join_bright"
 PREVIEW = "join_preview"
 """On the layers of a job that is not done yet, small ones and full ones: no file is saved with them."""
 RELIT = "join_relit"
@@ -158,13 +159,17 @@ def _source_in(layers: Mapping[str, Any]) -> Any:
 
 
 def part_of(image: Any) -> tuple[float, float, float, float]:
-    """Left, bottom, right, top of the part that a layer is of the image that it was made of, in fractions of that; the
-    whole for any other image."""
+    """Left, bottom, right, top of the part that a layer, or a view of a set, is of the image that it was made of, in
+    fractions of that; the whole for any other image. A layer of a photo that was moved onto others lies beside it."""
     source = input_of_layer(image)
     width, height = images.size_of(source) if source is not None else (0, 0)
-    if "join_part" not in image or not width or not height:
+    layer = next(iter(layers_of(key_of(image)).values()), image) if VIEW in image else image
+    if not width or not height:
         return 0.0, 0.0, 1.0, 1.0
-    left, top, right, bottom = map(float, image["join_part"])
+    left, top, right, bottom = map(float, layer.get("join_part", (0, 0, width, height)))
+    pixel = (right - left) / max(layer.size[0], 1)  # of the layer, in those of the image
+    down, across = (pixel * moved for moved in moved_by(layer))
+    left, top, right, bottom = left - across, top - down, right - across, bottom - down
     return left / width, 1.0 - bottom / height, right / width, 1.0 - top / height
 
 
@@ -305,6 +310,15 @@ def moved_by(layer: Any) -> tuple[float, float]:
     """By how many pixels, down and to the right, the photo of a layer was moved onto others; 0 and 0 for one alone."""
     told = mapping(mapping(json.loads(str(layer.get("join_settings", "{}")))).get("together"))
     return float(told.get("down", 0.0)), float(told.get("right", 0.0))
+
+
+def bright_of(layer: Any) -> float:
+    """What one pixel in a hundred of a layer exceeds, in the light of the photo; of photos that were decomposed
+    together, of the brightest, so that they can be compared. 0 where nobody has noted it."""
+    group, component = layer.get(TOGETHER), layer.get(COMPONENT)
+    alike = all_images() if group is not None else []
+    together = [image for image in alike if image.get(TOGETHER) == group and image.get(COMPONENT) == component]
+    return max(float(image.get(BRIGHT, 0.0)) for image in (layer, *together))
 
 
 def is_cleaned(layer: Any) -> bool:

@@ -25,7 +25,8 @@ void main()
   bool magnified = max(fwidth(texel).x, fwidth(texel).y) < 1.0;
   ivec2 last = textureSize(image, 0) - ivec2(1);
   vec4 found = magnified ? texelFetch(image, clamp(ivec2(texel), ivec2(0), last), 0) : texture(image, here);
-  fragColor = vec4(clamp(found.rgb, 0.0, 1.0), 1.0);
+  vec3 light = max(found.rgb * gain, 0.0);
+  fragColor = vec4(gain > 0.0 ? light / (1.0 + light) : clamp(found.rgb, 0.0, 1.0), 1.0);
 }
 """
 """Pixels that are larger than the screen's stay squares, as Blender shows them. The result is linear: the region's
@@ -83,10 +84,18 @@ def within(box: Box, frame: Box) -> Box:
     )
 
 
-def draw_texture(texture: Any, place: Box, part: Box = WHOLE) -> None:
+def draw_texture(texture: Any, place: Box, part: Box = WHOLE, gain: float = 0.0) -> None:
     """A scene-linear texture, or a part of it, at that place of the region: as the Image Editor shows it in the view
-    *Standard* with *Color* alone, alpha left out."""
+    *Standard* with *Color* alone, alpha left out.
+
+    Args:
+        texture: with red, green and blue.
+        place: in pixels of the region, or in whatever the view's matrix makes of them.
+        part: of the texture.
+        gain: by what it is multiplied before Reinhard's x / (1 + x); 0 for neither.
+    """
     shader = _shader()
+    shader.uniform_float("gain", gain)
     shader.uniform_sampler("image", texture)
     batch_for_shader(shader, "TRI_FAN", {"pos": _corners(place), "at": _corners(part)}).draw(shader)
 
@@ -129,6 +138,7 @@ def _shader() -> Any:
     between.smooth("VEC2", "here")
     info = types.GPUShaderCreateInfo()
     info.push_constant("MAT4", "ModelViewProjectionMatrix")
+    info.push_constant("FLOAT", "gain")
     info.sampler(0, "FLOAT_2D", "image")
     info.vertex_in(0, "VEC2", "pos")
     info.vertex_in(1, "VEC2", "at")

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..host import sets
 from ..host.compare import RECOMPOSED
-from . import drawing, wipe
+from . import drawing, readable, wipe
 
 _LARGEST, _STEP = 1024, 64
 """Pixels of the longer side: previews are never larger, and of no other size than multiples of the second one."""
@@ -81,8 +81,8 @@ def draw() -> None:
         pixels = types.Buffer("FLOAT", picture[name].size, picture[name].reshape(-1))
         _textures[key] = picture[name], types.GPUTexture((width, height), format="RGBA16F", data=pixels)
     layer = next(iter(sets.layers_of(key[0]).values()))
-    place = drawing.within(sets.part_of(layer), sets.part_of(space.image))
-    drawing.draw_texture(_textures[key][1], drawing.place_of(context, place))
+    place = drawing.place_of(context, drawing.within(sets.part_of(layer), sets.part_of(space.image)))
+    drawing.draw_texture(_textures[key][1], place, gain=readable.gain_in(space))
 
 
 def _open(set_id: str) -> Iterator[tuple[Any, Any, Any]]:

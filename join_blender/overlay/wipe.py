@@ -15,7 +15,7 @@ import gpu
 
 from ..engine.vocabulary import in_order
 from ..host import sets
-from . import drawing
+from . import drawing, readable
 
 INPUT = "input"
 _LINE, _LIT = (1.0, 1.0, 1.0, 0.8), (1.0, 0.6, 0.1, 1.0)
@@ -192,7 +192,8 @@ def draw() -> None:
     covered = drawing.place_of(context, drawing.within(sets.part_of(above), frame))
     seen = drawing.inside(covered, side)
     if seen is not None:
-        drawing.draw_texture(gpu.texture.from_image(above), seen, drawing.within(seen, covered))
+        texture, part = gpu.texture.from_image(above), drawing.within(seen, covered)
+        drawing.draw_texture(texture, seen, part, readable.gain_of(above))
     _draw_line(context, wipe, line, place)
 
 

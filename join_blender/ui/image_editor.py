@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the add-on puts into every Image Editor beside its panels: Esc, which ends the wipe, or else the decomposition
-that runs (the user's own keys can override it); and what is drawn over the image: the light while it moves, the wipe,
-and the outline of the part that will be decomposed."""
+that runs (the user's own keys can override it); and what is drawn over the image: readable light, the light while it
+moves, the wipe, and the outline of the part that will be decomposed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from ..overlay import drawing, live, wipe
+from ..overlay import drawing, live, readable, wipe
 from .compare import JOIN_OT_wipe_end
 from .decompose import JOIN_OT_escape
 
@@ -28,7 +28,8 @@ def register() -> None:
             _keys.append((keymap, keymap.keymap_items.new(operator.bl_idname, "ESC", "PRESS")))
     if not bpy.app.background:
         space: Any = bpy.types.SpaceImageEditor
-        for function in (live.draw, wipe.draw, _draw_outline):
+        _drawn.append(space.draw_handler_add(readable.draw, (), "WINDOW", "POST_VIEW"))
+        for function in (live.draw, wipe.draw, readable.draw_words, _draw_outline):
             _drawn.append(space.draw_handler_add(function, (), "WINDOW", "POST_PIXEL"))
     bpy.app.handlers.load_pre.append(forget_file)
 

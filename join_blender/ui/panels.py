@@ -142,6 +142,10 @@ class JOIN_PT_layers(bpy.types.Panel):
             )
             button.kind, button.gain = kind, context.scene.join_intrinsics.gain
         _draw_wipe(layout, context.space_data)
+        row = layout.row(align=True)
+        row.prop(context.scene.join_intrinsics, "readable", toggle=True, icon="LIGHT_SUN")
+        if context.scene.join_intrinsics.readable:
+            row.prop(context.scene.join_intrinsics, "exposure", text="")
         if shown.get(sets.VIEW) == "error":
             layout.prop(context.scene.join_intrinsics, "gain")
         if "join_error_mean" in shown:

@@ -6,6 +6,7 @@ from typing import Any
 import bpy
 
 from ..install.locate import find_banks
+from . import running
 
 PRESETS = (
     ("DRAFT", "Draft", "What the bank's encoders see at a glance, without a search"),
@@ -125,6 +126,10 @@ def _edge(name: str, default: float) -> Any:
     )
 
 
+def _redraw(_self: Any, _context: Any) -> None:
+    running.redraw()
+
+
 class JoinSettings(bpy.types.PropertyGroup):
     """``scene.join_intrinsics``."""
 
@@ -157,6 +162,24 @@ class JoinSettings(bpy.types.PropertyGroup):
     )
     gain: bpy.props.FloatProperty(  # type: ignore[valid-type]
         name="Gain", description="How much the error view is brightened", min=1.0, max=1000.0, default=10.0
+    )
+    readable: bpy.props.BoolProperty(  # type: ignore[valid-type]
+        name="Readable Light",
+        description="Show shading, specular and other light exposed and tone-mapped, so that nothing is plain white. "
+        "Only the picture in Image Editors changes, and no value of a layer",
+        default=True,
+        update=_redraw,
+    )
+    exposure: bpy.props.FloatProperty(  # type: ignore[valid-type]
+        name="Exposure",
+        description="How many stops brighter light is shown than by itself; layers and renders stay as they are",
+        min=-16.0,
+        max=16.0,
+        soft_min=-4.0,
+        soft_max=4.0,
+        step=25,
+        precision=1,
+        update=_redraw,
     )
 
     @property

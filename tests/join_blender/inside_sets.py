@@ -438,6 +438,50 @@ def case_together() -> Report:
     return report
 
 
+def case_readable() -> Report:
+    """How light is exposed where an editor shows it: by what its set was decomposed to, and by no value of a layer."""
+    sets, readable = module("host.sets"), module("overlay.readable")
+    settings = bpy.context.scene.join_intrinsics
+    photos = [picture(name, value, (40, 30)) for name, value in (("sun", 4.0), ("lamp", 0.5), ("alone", 0.5))]
+    assert error_of(bpy.ops.join.decompose_together, images=[{"name": "sun"}, {"name": "lamp"}], preset="DRAFT") == ""
+    assert not decompose(image="alone")
+    sun, lamp, alone = (layers_of(set_key(photo)) for photo in photos)
+    before = [pixels_of(layer).copy() for layers in (sun, lamp, alone) for layer in layers.values()]
+
+    def told() -> Report:
+        """Of shading and specular: what is stored, what it should be, and the gain."""
+        found = {}
+        for name, layers in (("sun", sun), ("lamp", lamp), ("alone", alone)):
+            for component in ("shading", "specular"):
+                layer = layers[component]
+                known = float(np.quantile(pixels_of(layer)[..., :3].max(axis=2), 0.99))
+                found[f"{name} {component}"] = [layer["join_bright"], known, readable.gain_of(layer)]
+        return found
+
+    report: Report = {"told": told(), "albedo": readable.gain_of(alone["albedo"])}
+    settings.exposure = 1.5
+    report["exposed"] = told()
+    alone["shading"].use_view_as_render = True
+    report["as render"] = readable.gain_of(alone["shading"])
+    alone["shading"].use_view_as_render = False
+    settings.exposure, settings.readable = 0.0, False
+    report["off"] = readable.gain_of(alone["shading"])
+    settings.readable = True
+    del alone["specular"]["join_bright"]  # of before it was noted
+    report["older"] = readable.gain_of(alone["specular"])
+    bpy.ops.join.view(kind="RECOMPOSED", image="alone")
+    report["view"] = [readable.gain_of(i) for i in bpy.data.images if "join_view" in i]
+    report["part"] = [sets.part_of(layers["albedo"]) for layers in (sun, lamp, alone)]
+    after = [pixels_of(layer) for layers in (sun, lamp, alone) for layer in layers.values()]
+    report["untouched"] = all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
+    settings.exposure = -2.0
+    bpy.ops.wm.save_as_mainfile(filepath=str(FOLDER / "readable.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(FOLDER / "readable.blend"))
+    layer = layers_of(set_key(bpy.data.images["alone"]))["shading"]
+    report["reopened"] = [bpy.context.scene.join_intrinsics.exposure, readable.gain_of(layer)]
+    return report
+
+
 def case_together_ends() -> Report:
     """Jobs of several photos that do not end well: refused, cancelled, kept, saved in the middle, undone, cut."""
     running, photos = module("ui.running"), module("host.photos")

@@ -82,6 +82,26 @@ def test_photos_together_get_a_set_each_with_one_albedo(tmp_path: Path, blender:
     assert report["reopened"] == [True, "morning", True]
 
 
+def test_light_is_exposed_to_be_read(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    """By what its layers are in the light of the photo, photos that belong together alike; and a photo that was moved
+    onto another is where it was moved to."""
+    report = blender.run("readable", fake, folder=tmp_path)
+    for step, stops in (("told", 0.0), ("exposed", 1.5)):
+        told = report[step]
+        for name, (stored, known, gain) in told.items():
+            assert stored == pytest.approx(known, rel=0.02), name
+            photo, component = name.split()
+            brightest = stored if photo == "alone" else max(told[f"{p} {component}"][0] for p in ("sun", "lamp"))
+            assert gain == pytest.approx(2.0**stops * 2.0 / max(brightest, 0.125)), name
+    assert report["told"]["sun shading"][0] > 4 * report["told"]["lamp shading"][0]
+    assert report["albedo"] == report["as render"] == report["off"] == 0.0 and report["older"] == 1.0
+    assert report["view"] == [0.0] and report["untouched"]
+    assert report["part"][0] == report["part"][2] == [0.0, 0.0, 1.0, 1.0]
+    # moved one of its 30 rows down: its first row is above the photo
+    assert report["part"][1] == pytest.approx([0.0, 1 / 30, 1.0, 31 / 30])
+    assert report["reopened"] == [-2.0, pytest.approx(report["told"]["alone shading"][2] / 4)]
+
+
 def test_photos_together_are_all_or_none(tmp_path: Path, blender: Blender, fake: Path) -> None:
     report = blender.run("together_ends", fake, folder=tmp_path)
     assert "One photo is not several" in report["alone"] and "One photo is not several" in report["empty list"]

@@ -235,6 +235,7 @@ def _test(window: Window) -> None:
     _install(window)
     place, layers = _decompose(window, before)
     _wipe(window)
+    _readable(window)
     window.tell("input")
     _undo_and_redo(window, layers)
     _relight(window)
@@ -353,6 +354,27 @@ def _wipe(window: Window) -> None:
     )
 
 
+def _readable(window: Window) -> None:
+    """Look at the shading: exposed and tone-mapped where *Readable Light* is on, as Blender shows it where it is not.
+    That the layer's values are the same is seen when the file is saved."""
+    window.tell("shading")
+    window.wait("the shading", lambda state: "shading" in state["shown"], 20)
+    xdotool("mousemove", "1000", "1000")
+    window.tell("fit")
+    for number, word in enumerate(("readable", "plain")):
+        window.tell(word)
+        screen = _screen(window, word)
+        _picture(window, word, aside=True)
+        window.tell("readable")
+        window.tell("expect light")
+        for x, y, size, *wanted in window.state()["looks"]:
+            found = screen.mean(x, screen_height() - y - size, size)
+            off = max(abs(a - b) for a, b in zip(found, wanted[number], strict=True))
+            assert off <= 6, f"{word}: {found} at {x}, {y}, not {wanted[number]}"
+    white = [sum(min(look[which]) > 250 for look in window.state()["looks"]) for which in (3, 4)]
+    print(f"Readable Light: {white[0]} squares of 36 are white with it, {white[1]} without", flush=True)
+
+
 def _line_at(window: Window, wanted: int) -> int:
     """Where the line is, as soon as it is about there; a busy Blender follows the mouse late."""
     deadline = time.monotonic() + 5 * PATIENCE
@@ -391,6 +413,7 @@ def _times(window: Window) -> None:
     """The wipe, and how long one waits for layers and a slider; also with presets that end too soon for the rest."""
     _decompose(window, window.state()["images"])
     _wipe(window)
+    _readable(window)
     window.tell("input")
     _relight(window)
     window.tell("save")
@@ -435,10 +458,8 @@ def _together(window: Window) -> None:
     window.tell("compare photos")
     differences = window.state()["differences"]
     assert len(differences) > 1 and max(differences.values()) < 1e-5, f"not their photos: {differences}"
-    scroll(window, 15)  # the list and the buttons of the photos take the room of the sliders
     window.tell("input")
-    _relight(window)
-    scroll(window, -30)
+    _relight(window, 15)  # the list and the buttons of the photos take the room of the sliders
     place = find_button(window, "join.decompose_together(")
     window.tell("discard")
     _end_early(window, place, "Escape that discards", lambda: xdotool("key", "Escape"), 10.0, nothing_left=True)
@@ -523,7 +544,10 @@ def _look_at_preferences(window: Window) -> None:
     xdotool("mousemove", "1900", "100")
     time.sleep(3)  # for the window, and for the test of the engine that ends with the words "not installed"
     _picture(window, "preferences", "screen")
-    window.tell("preferences away")
+    window.tell("preferences closed")
+    time.sleep(2)
+    _picture(window, "engine", aside=True)
+    window.tell("engine again")
     time.sleep(2)
     xdotool("mousemove", "150", "300")
     window.tell("menu")
@@ -590,10 +614,11 @@ def _undo_and_redo(window: Window, layers: list[str]) -> None:
     print("undo and redo: the layers went and came back", flush=True)
 
 
-def _relight(window: Window) -> None:
+def _relight(window: Window, turns: int = 5) -> None:
     """Drag a slider: the picture in the editor, which was the input, follows, and the layers do; undo and redo take the
-    slider and the layers with them."""
+    slider and the layers with them. ``turns`` of the wheel bring the sliders into the sidebar."""
     window.tell("relight")
+    scroll(window, turns)
     window.wait("the sliders", lambda now: bool(now.get("lights") and now["lights"][0]["pictured"]), 60)
     time.sleep(1)
     x, y = find_button(window, ".amount")
@@ -608,6 +633,7 @@ def _relight(window: Window) -> None:
     xdotool("key", "ctrl+shift+z")
     window.wait("the light after the drag", lambda now: _is_lit(now) and now["lights"][0] == moved, 20)
     print("undo and redo: the slider and its layer went back and came again", flush=True)
+    scroll(window, -30)
     if os.environ["JOIN_GUI_PICTURE"]:
         window.tell("keyframes")
         time.sleep(1)

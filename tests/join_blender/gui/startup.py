@@ -232,8 +232,8 @@ def time_the_slider() -> None:
             shown.append([asked[update.edits], answered, time.monotonic()])
             tell(preview=max(update.preview["recomposed"].shape[:2]))
 
-    def timed_draw(*arguments: Any) -> None:
-        draw(*arguments)
+    def timed_draw(*arguments: Any, **named: Any) -> None:
+        draw(*arguments, **named)
         for since, *times in shown:
             moves.append([round(moment - since, 4) for moment in (*times, time.monotonic())])
         shown.clear()
@@ -298,10 +298,15 @@ def obey() -> float:
             "crop": crop,
             "wipe": tell_wipe,
             "albedo": lambda: show_component("albedo"),
+            "expect light": expect_light,
+            "plain": lambda: show_plainly(True),
+            "readable": lambda: show_plainly(False),
             "fit": lambda: fit(),
             "install": lambda: bpy.app.timers.register(guarded(install), first_interval=0.5) or None,
             "preferences": show_preferences,
             "preferences away": hide_preferences,
+            "preferences closed": close_preferences,
+            "engine again": choose_engine,
             "menu": lambda: in_editor(lambda: bpy.ops.wm.call_menu(name="IMAGE_MT_image")),
             "keyframes": insert_keyframes,
             "material": show_material,
@@ -400,6 +405,34 @@ def tell_wipe() -> None:
     tell(wipe=sides, picture=[round(x + seen[0]), round(y + seen[1]), round(x + seen[2]), round(y + seen[3])])
 
 
+def expect_light() -> None:
+    """What squares of the screen, counted from its lower left corner, should look like where the Image Editor shows a
+    layer of light: readable, and as Blender shows it itself."""
+    drawing, readable, color = module("overlay.drawing"), module("overlay.readable"), module("engine.vocabulary").color
+    window, editor, region = find_region("IMAGE_EDITOR", "WINDOW")
+    with bpy.context.temp_override(window=window, area=editor, region=region):
+        left, bottom, right, top = drawing.place_of(bpy.context, drawing.WHOLE)
+        seen = drawing.inside(drawing.visible(bpy.context), (left, bottom, right, top))
+    image = editor.spaces.active.image
+    light, gain = pixels_of(image)[..., :3], readable.gain_of(image)
+    rows, columns = light.shape[:2]
+    looks, size = [], 16
+    for across, up in ((a, b) for a in np.linspace(0.2, 0.8, 6) for b in np.linspace(0.2, 0.8, 6)):
+        x, y = int(seen[0] + across * (seen[2] - seen[0])), int(seen[1] + up * (seen[3] - seen[1]))
+        column = ((np.arange(x, x + size) + 0.5 - left) / (right - left) * columns).astype(int)
+        row = ((np.arange(y, y + size) + 0.5 - bottom) / (top - bottom) * rows).astype(int)
+        square = light[row][:, column]
+        both = [color.srgb_encode(shown) for shown in (color.reinhard_encode(gain * square), square.clip(0.0, 1.0))]
+        means = [[round(255 * float(value), 1) for value in shown.mean(axis=(0, 1))] for shown in both]
+        looks.append([window.x + region.x + x, window.y + region.y + y, size, *means])
+    tell(looks=looks)
+
+
+def show_plainly(plainly: bool) -> None:
+    """What the button in the panel *Layers* does."""
+    bpy.context.scene.join_intrinsics.readable = not plainly
+
+
 def restart() -> None:
     in_editor(lambda: bpy.ops.join.restart())
 
@@ -453,7 +486,15 @@ def no_engine() -> None:
 
 
 def hide_preferences() -> None:
+    choose_engine()
+    close_preferences()
+
+
+def choose_engine() -> None:
     bpy.context.preferences.addons[ADDON].preferences.engine_python = os.environ["JOIN_GUI_ENGINE"]
+
+
+def close_preferences() -> None:
     with bpy.context.temp_override(window=bpy.context.window_manager.windows[-1]):
         bpy.ops.wm.window_close()
 
