@@ -30,6 +30,7 @@ def invert(
     saturated: Tensor | None = None,
     dtype: torch.dtype | None = None,
     reached: Reached | None = None,
+    region: Tensor | None = None,
 ) -> InversionState:
     """Invert a batch of images with one preset.
 
@@ -45,6 +46,8 @@ def invert(
             :func:`join_engine.device.has_bf16` says so. Tuning, and what the codes make in the end, are float32.
         reached: of the same images, seed and precision: where other presets that begin with the same stages have come
             is not searched for again. Gets the states of this preset, but those with networks of their own.
+        region: [B, 1, R, R] in [0, 1]: where the joint inversion compares with the target; None for everywhere.
+            All of ``reached`` are of the same.
 
     Returns:
         The state after the last stage, or after the one that was cancelled. Where mirror images were looked at, their
@@ -65,7 +68,7 @@ def invert(
         state = reached[preset.stages[:done]].copy()
     else:
         state = InversionState.begin(bank, target.to(device, torch.float32), seed, codebook, _to(saturated, device))
-        state.dtype = dtype
+        state.dtype, state.region = dtype, _to(region, device)
     for count, stage in enumerate(preset.stages[done:], done + 1):
         if state.cancelled:
             break

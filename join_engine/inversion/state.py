@@ -29,6 +29,7 @@ class InversionState:
         residuals: what the features of each component's generator get beside what its codes make of them, of all items;
             empty where the codes are all that there is.
         saturated: [B, 3, R, R] booleans: where the target is white and its true brightness unknown.
+        region: [B, 1, R, R] in [0, 1]: where the joint inversion compares with the target; None for everywhere.
         seed: of everything random.
         dtype: precision of the convolutions while codes are searched for; None for that of the codes, in
             which results are made in any case.
@@ -44,6 +45,7 @@ class InversionState:
     codebook: CodeBook
     residuals: dict[str, Residuals] = field(default_factory=dict)
     saturated: Tensor | None = None
+    region: Tensor | None = None
     seed: int = 0
     mirrored: bool = False
     dtype: torch.dtype | None = None
@@ -66,12 +68,13 @@ class InversionState:
             name: bank.components[name].w_avg.expand(batch, 1, -1).clone() for name in bank.forward_model.components
         }
         loss = target.new_full((batch,), torch.inf)
-        return cls(bank, target, latents, loss, codebook or CodeBook(bank), {}, saturated, seed)
+        return cls(bank, target, latents, loss, codebook or CodeBook(bank), {}, saturated, seed=seed)
 
     def take(self, items: Tensor) -> None:
         """Go on with these items (indices [B′]; repeats are allowed)."""
         self.target = self.target[items]
         self.saturated = None if self.saturated is None else self.saturated[items]
+        self.region = None if self.region is None else self.region[items]
         self.loss = self.loss[items]
         self.latents = {name: w[items] for name, w in self.latents.items()}
         self.residuals = {

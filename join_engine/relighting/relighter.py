@@ -116,19 +116,29 @@ class Relighter:
         Raises:
             JoinError: ``edit_invalid``.
         """
+        history = [*self.decomposition.settings.get("edits", ()), *(vars(edit) for edit in edits)]
+        return self.moved(self._edited(edits), [edit.component for edit in self._expanded(edits)], {"edits": history})
+
+    def moved(
+        self, codes: Mapping[str, np.ndarray], components: Sequence[str], settings: Mapping[str, Any]
+    ) -> Decomposition:
+        """The decomposition with other codes, [L, w_dim] each, and the layers of the components that they change; its
+        settings tell what was done beside what they told already. It has no metrics.
+
+        Args:
+            components: whose codes are others; all other layers stay the same to the bit.
+        """
         start = time.perf_counter()
-        codes = self._edited(edits)
         layers: Mapping[str, np.ndarray] = self.decomposition.layers
         if isinstance(layers, Strips):
-            layers = self._lit(layers, codes, self._expanded(edits))
+            layers = self._lit(layers, codes, components)
         else:
-            layers = {**layers, **self._layers(codes, self._expanded(edits), self._frame, layers)}
-        history = [*self.decomposition.settings.get("edits", ()), *(vars(edit) for edit in edits)]
+            layers = {**layers, **self._layers(codes, components, self._frame, layers)}
         return replace(
             self.decomposition,
             layers=layers,
-            codes=codes,
-            settings={**self.decomposition.settings, "edits": history},
+            codes=dict(codes),
+            settings={**self.decomposition.settings, **settings},
             metrics={},
             seconds={"relight": time.perf_counter() - start},
         )
@@ -142,10 +152,20 @@ class Relighter:
         Raises:
             JoinError: ``edit_invalid``.
         """
+        return self.preview_moved(self._edited(edits), [edit.component for edit in self._expanded(edits)], longest)
+
+    def preview_moved(
+        self, codes: Mapping[str, np.ndarray], components: Sequence[str], longest: int | None = None
+    ) -> Layers:
+        """All layers with other codes, as :meth:`moved` makes them, small as :meth:`preview` does."""
         small = self._reduced(longest)
         height, width = next(iter(small.values())).shape[:2]
         frame = Frame(height, width, self._bank.header.resolution)
-        return {**small, **self._layers(self._edited(edits), self._expanded(edits), frame, small)}
+        return {**small, **self._layers(codes, components, frame, small)}
+
+    def num_ws(self, component: str) -> int:
+        """How many codes a component's generator takes."""
+        return self._bank.components[component].generator.num_ws
 
     def _reduced(self, longest: int | None) -> Layers:
         """The layers, averaged down in linear light; those of the last size are kept."""
@@ -169,11 +189,11 @@ class Relighter:
         }
 
     def _layers(
-        self, codes: Mapping[str, np.ndarray], edits: Sequence[Edit], frame: Frame, layers: Mapping[str, np.ndarray]
+        self, codes: Mapping[str, np.ndarray], components: Sequence[str], frame: Frame, layers: Mapping[str, np.ndarray]
     ) -> Layers:
-        """The layers that the edits change, at the size of ``frame``."""
+        """The layers of these components, whose codes are others, at the size of ``frame``."""
         changed = {}
-        for component in dict.fromkeys(edit.component for edit in edits):
+        for component in dict.fromkeys(components):
             after = self._decoded(component, codes[component], frame)
             if self.decomposition.settings.get("detail"):
                 key = (component, frame)
@@ -183,11 +203,11 @@ class Relighter:
             changed[component] = _shown(component, after)
         return changed
 
-    def _lit(self, layers: Strips, codes: Mapping[str, np.ndarray], edits: Sequence[Edit]) -> Strips:
+    def _lit(self, layers: Strips, codes: Mapping[str, np.ndarray], components: Sequence[str]) -> Strips:
         """The same as :meth:`_layers`, with those that stay, of layers that nobody holds as a whole."""
         detail = bool(self.decomposition.settings.get("detail"))
         decode: dict[str, list[Callable[[slice], np.ndarray]]] = {}  # rows of each, lit anew and as they were
-        for component in dict.fromkeys(edit.component for edit in edits):
+        for component in dict.fromkeys(components):
             decode[component] = [
                 self._decoded_rows(component, one[component]) for one in (codes, self.decomposition.codes)
             ]

@@ -131,7 +131,8 @@ class Joint(Stage):
         """
         variables, point_of = self._variables(state)
         point = point_of()
-        reconstruction = reconstruction_loss(self, state.bank, state.target, state.seed, dtype=state.dtype)
+        target = _within(state, state.target)
+        reconstruction = reconstruction_loss(self, state.bank, target, state.seed, dtype=state.dtype)
         prior = _Prior(self, state)  # draws the sampled codes now, so that the time left is told right
         optimizer = torch.optim.Adam(variables, lr=self.learning_rate)
         best, best_loss = point.copy(), torch.full_like(state.loss, torch.inf)
@@ -146,7 +147,7 @@ class Joint(Stage):
             point = point_of()
             outputs = state.synthesize(point.codes, state.dtype, point.residuals)
             image = state.render(outputs)
-            loss = reconstruction(image) + prior(point, outputs, image)  # [B]
+            loss = reconstruction(_within(state, image)) + prior(point, outputs, image)  # [B]
             if self.ensemble:
                 best = point.copy()
             else:
@@ -162,11 +163,11 @@ class Joint(Stage):
             monitor.on_progress(Progress(self.kind, step + 1, self.steps, mean_loss, clock.left(step + 1)))
         state.latents, state.residuals, state.loss = best.codes, best.residuals, best_loss
         if self.ensemble:
-            final = reconstruction_loss(self, state.bank, state.target, state.seed, _FINAL_DRAWS)
+            final = reconstruction_loss(self, state.bank, target, state.seed, _FINAL_DRAWS)
             with torch.no_grad():
                 outputs = state.synthesize()
                 image = state.render(outputs)
-                state.loss = final(image) + prior(best, outputs, image)
+                state.loss = final(_within(state, image)) + prior(best, outputs, image)
 
     def _variables(self, state: InversionState) -> tuple[list[Tensor], Callable[[], Point]]:
         """Leaf tensors to optimise, and what makes of them where the search is."""
@@ -192,6 +193,11 @@ class Joint(Stage):
     def _kept(self, state: InversionState) -> Callable[[Mapping[str, Residuals]], Tensor] | None:
         """What residuals cost, [B]; None where they do not move."""
         return None
+
+
+def _within(state: InversionState, image: Tensor) -> Tensor:
+    """An image [B, 3, R, R], black where it is not compared."""
+    return image if state.region is None else image * state.region
 
 
 class _Prior:

@@ -34,6 +34,7 @@ class Mirrored(Stage):
         state.take(images.repeat(2))
         state.target = _half_flipped(state.target)
         state.saturated = None if state.saturated is None else _half_flipped(state.saturated)
+        state.region = None if state.region is None else _half_flipped(state.region)
         state.mirrored = True
 
 
