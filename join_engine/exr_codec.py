@@ -3,9 +3,9 @@
 asks Blender for.
 
 Blender's Python has no OpenEXR package, and one installed beside it clashes with the OpenEXR that Blender itself is
-linked to (a crash, measured). This is one corner of the format (openexr.com, "OpenEXR File Layout"): one part, scan
-lines, half or float channels, no compression or ZIP. A user's files of all kinds are read by
-:mod:`join_engine.images.exr`.
+linked to (a crash, measured). This is one corner of the format (openexr.com, "OpenEXR File Layout"): scan lines, half
+or float channels, no compression or ZIP; written is one part, read are several, too. A user's files of all kinds are
+read by :mod:`join_engine.images.exr`.
 """
 
 from __future__ import annotations
@@ -13,20 +13,24 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from .exr_layers import Layer, layers_of
 from .untrusted import DEFLATE, inflate
 
 _MAGIC = b"\x76\x2f\x31\x01"
-# Tiles, deep data and several parts.
-_UNSUPPORTED_FLAGS = 0x0200 | 0x0800 | 0x1000
+# Tiles and deep data.
+_UNSUPPORTED_FLAGS = 0x0200 | 0x0800
+_SEVERAL_PARTS = 0x1000
+_MOST_PARTS = 1000
 # Compression's number in the file → scan lines a block: none, ZIPS, ZIP.
 _BLOCK_LINES = {0: 1, 2: 1, 3: 16}
 _PIXEL_TYPES: dict[int, np.dtype] = {1: np.dtype("<f2"), 2: np.dtype("<f4")}
 _ZIP = 3
+_SCAN_LINES = b"scanlineimage"
 # Of samples at 256², zlib's level 6 saves another 1% and takes half as long again; level 1 costs 3% (measured).
 _LEVEL = 4
 
@@ -102,9 +106,12 @@ def _block(lines: np.ndarray, level: int) -> bytes:
     return struct.pack("<i", len(data)) + data
 
 
-def attributes(exr: bytes | bytearray) -> Iterator[tuple[str, int, int]]:
-    """Name, first byte and size of the value of each header attribute; the last is ('', end of the header, 0)."""
-    position = 8  # after the magic number and the version
+def attributes(exr: bytes | bytearray, position: int = 8) -> Iterator[tuple[str, int, int]]:
+    """Name, first byte and size of the value of each attribute of a header; the last is ('', end of the header, 0).
+
+    Args:
+        position: where the header begins; the first one does after the magic number and the version.
+    """
     while exr[position] != 0:
         name_end = exr.index(0, position)
         kind_end = exr.index(0, name_end + 1)
@@ -128,20 +135,73 @@ def channel_names(exr: bytes) -> list[str]:
         return []
 
 
-def read_channels(exr: bytes) -> dict[str, np.ndarray]:
-    """All channels by their full names, each float32 [H, W], linear. Raises ValueError for another kind of file."""
+def layers(exr: bytes) -> list[Layer]:
+    """The layers of all parts, as the beginning of a file tells of them; empty for what is no EXR."""
     try:
-        return _read(exr)
+        headers, _ = _headers(exr)
+        found = []
+        for number, header in enumerate(headers):
+            names = [name for name, *_ in _layout(exr, *header["channels"])]
+            start, size = header.get("name", (0, 0))
+            title = exr[start : start + size].decode("utf-8", "replace") if len(headers) > 1 else ""
+            found += layers_of(number, title, names)
+        return found
+    except (IndexError, KeyError, ValueError, struct.error):
+        return []
+
+
+def read_channels(exr: bytes, part: int = 0, wanted: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    """Channels of one part by their full names, each float32 [H, W], linear.
+
+    Args:
+        part: its number.
+        wanted: those alone; None for all.
+
+    Raises:
+        ValueError: it is another kind of file, or a damaged one.
+    """
+    try:
+        return _read(exr, part, wanted)
     except (IndexError, KeyError, struct.error) as error:
         raise ValueError(f"its header is damaged: {error}") from None
 
 
-def _read(exr: bytes) -> dict[str, np.ndarray]:
-    if exr[:4] != _MAGIC or struct.unpack_from("<I", exr, 4)[0] & _UNSUPPORTED_FLAGS:
-        raise ValueError("not a scan-line EXR of one part")
-    header = {name: (start, size) for name, start, size in attributes(exr)}
+def _headers(exr: bytes) -> tuple[list[dict[str, tuple[int, int]]], int]:
+    """First byte and size of each attribute, by name, of each part; and where the tables of blocks begin."""
+    if exr[:4] != _MAGIC:
+        raise ValueError("no EXR")
+    several = bool(struct.unpack_from("<I", exr, 4)[0] & _SEVERAL_PARTS)
+    found: list[dict[str, tuple[int, int]]] = []
+    position = 8
+    while not found or (several and exr[position] != 0):
+        found.append({name: (start, size) for name, start, size in attributes(exr, position)})
+        position = found[-1][""][0]
+        if len(found) > _MOST_PARTS:
+            raise ValueError(f"it has more than {_MOST_PARTS} parts")
+    return found, position + several
+
+
+def _size(exr: bytes, header: Mapping[str, tuple[int, int]]) -> tuple[int, int, int, int]:
+    """First line, width, height, and number of blocks of a part."""
     left, top, right, bottom = struct.unpack_from("<4i", exr, header["dataWindow"][0])
-    width, height = right - left + 1, bottom - top + 1
+    compression = exr[header["compression"][0]]
+    if compression not in _BLOCK_LINES:
+        raise ValueError("compressed in another way than ZIP")
+    height = bottom - top + 1
+    if height < 1:
+        raise ValueError("its data window is empty")
+    return top, right - left + 1, height, -(-height // _BLOCK_LINES[compression])
+
+
+def _read(exr: bytes, part: int, wanted: Collection[str] | None) -> dict[str, np.ndarray]:
+    headers, table = _headers(exr)
+    header = headers[part]
+    kind, size = header.get("type", (0, 0))
+    if struct.unpack_from("<I", exr, 4)[0] & _UNSUPPORTED_FLAGS or exr[kind : kind + size] not in (b"", _SCAN_LINES):
+        raise ValueError("no scan-line EXR")
+    several = len(headers) > 1 or bool(struct.unpack_from("<I", exr, 4)[0] & _SEVERAL_PARTS)
+    table += 8 * sum(_size(exr, other)[3] for other in headers[:part])
+    top, width, height, blocks = _size(exr, header)
     block_lines = _BLOCK_LINES[exr[header["compression"][0]]]
     channels = list(_layout(exr, *header["channels"]))
     if any(steps != (1, 1) for _, _, steps in channels):
@@ -151,16 +211,16 @@ def _read(exr: bytes) -> dict[str, np.ndarray]:
     if width < 1 or height < 1 or line_bytes * height > DEFLATE * len(exr):
         raise ValueError(f"its header says {width} × {height}, and the file holds less")
     pixels = np.empty((height, line_bytes), np.uint8)
-    blocks = -(-height // block_lines)
-    for offset in struct.unpack_from(f"<{blocks}Q", exr, header[""][0]):
-        if offset > len(exr) - 8:  # struct itself raises OverflowError far beyond
+    for offset in struct.unpack_from(f"<{blocks}Q", exr, table):
+        if offset > len(exr) - 12:  # struct itself raises OverflowError far beyond
             raise ValueError("a block outside of the file")
+        offset += 4 * several  # behind the number of its part
         line, size = struct.unpack_from("<ii", exr, offset)
-        if not top <= line <= bottom:
+        if not top <= line < top + height:
             raise ValueError("a block outside of the picture")
         rows = pixels[line - top : line - top + block_lines]
         rows[:] = _decode(exr[offset + 8 : offset + 8 + size], rows.size).reshape(rows.shape)
-    return _split(pixels, layout, width)
+    return _split(pixels, layout, width, wanted)
 
 
 def _layout(exr: bytes, start: int, size: int) -> Iterator[tuple[str, int, tuple[int, int]]]:
@@ -186,12 +246,15 @@ def _decode(data: bytes, size: int) -> np.ndarray:
     return joined
 
 
-def _split(pixels: np.ndarray, layout: list[tuple[str, np.dtype]], width: int) -> dict[str, np.ndarray]:
-    """Scan lines of bytes [H, line] → channels by name."""
+def _split(
+    pixels: np.ndarray, layout: list[tuple[str, np.dtype]], width: int, wanted: Collection[str] | None
+) -> dict[str, np.ndarray]:
+    """Scan lines of bytes [H, line] → the wanted channels by name."""
     channels = {}
     start = 0
     for name, kind in layout:
         end = start + width * kind.itemsize
-        channels[name] = np.ascontiguousarray(pixels[:, start:end]).view(kind).astype(np.float32)
+        if wanted is None or name in wanted:
+            channels[name] = np.ascontiguousarray(pixels[:, start:end]).view(kind).astype(np.float32)
         start = end
     return channels

@@ -85,6 +85,9 @@ class Decomposition(Job):
         self.output = output
         self.frame = frame
         self.shrink = sources[0].shrink if sources else 1
+        self.exr_layer = sources[0].layer if sources else ""
+        self.notes = tuple(note for one in sources for note in one.notes)
+        """What there is to say about the pixels, beside what the engine says."""
         self.part = sources[0].part if sources and sources[0].box is not None else None
         self.read_at = 0.0
         """When the engine's answer was there, on ``time.monotonic``'s clock."""

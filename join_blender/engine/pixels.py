@@ -49,6 +49,8 @@ class Source:
         has_alpha: the last of 2 or 4 channels says something.
         box: the part that is wanted; None for all.
         shrink: every so many pixels in a row and in a column become one.
+        layer: of a multilayer file, the one that these pixels are of.
+        notes: sentences about what a person would want to know.
     """
 
     name: str
@@ -61,6 +63,8 @@ class Source:
     has_alpha: bool = True
     box: Box | None = None
     shrink: int = 1
+    layer: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:

@@ -105,7 +105,7 @@ def gather(set_id: str, kind: str) -> Comparison:
         image = source_of(set_id)
         if image is None:
             raise no_input(source_name(set_id))
-        source = images.read_source(image, first.get("join_frame"))
+        source = images.read_source(image, first.get("join_frame"), layer=str(first.get("join_exr_layer", "")))
         left, top, right, bottom = map(int, first.get("join_part", (0, 0, source.width, source.height)))
         shrink = max((right - left) // max(first.size[0], 1), 1)
         cut = replace(source, box=(left, top, right, bottom), shrink=shrink)

@@ -19,6 +19,7 @@ import re
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ import bpy
 import numpy as np
 
 from ..engine.background import make_folder
-from ..engine.exr import channel_names, encode_exr
+from ..engine.embedded import profile_in
+from ..engine.exr import channel_names, encode_exr, read_layer
+from ..engine.exr import layers as exr_layers
 from ..engine.failure import Failure
 from ..engine.pixels import Box, Source
 from ..engine.vocabulary import components
@@ -36,8 +39,8 @@ LINEAR = "Linear Rec.709"
 _LONGEST_NAME = 59
 """Bytes: 63 is Blender 4's limit, less the ".001" that Blender adds to a name that is taken."""
 
-_HEADER = 1 << 16
-"""Bytes in which an EXR names its channels."""
+_HEADER = 1 << 20
+"""Bytes in which an EXR names its channels, and other files their colours."""
 
 _DEPTHS_WITHOUT_ALPHA = 8, 24
 """Bits of a pixel of byte images."""
@@ -79,6 +82,7 @@ def read_source(
     crop: Fractions | None = None,
     shrink: int = 1,
     right_eye: bool = False,
+    layer: str = "",
 ) -> Source:
     """Take the image's pixels out of Blender; all that takes longer is left to the :class:`Source`.
 
@@ -88,14 +92,30 @@ def read_source(
         crop: the part that is wanted.
         shrink: see :class:`Source`.
         right_eye: of a stereo render, take the right view instead of the left one.
+        layer: of a multilayer file, by name; empty for the picture.
 
     Raises:
         Failure: one sentence for each reason why there is nothing to decompose.
     """
     _check_kind(image)
+    if is_multilayer(image):
+        return _take_layer(image, frame, crop, shrink, layer)
     with _readable(image, frame) as (given, pair), _in_known_space(given) as readable:
         _check_channels(given)
         return _take(image, readable, crop, shrink, int(right_eye) if pair else None)
+
+
+def is_multilayer(image: Any) -> bool:
+    """Whether an image is a multilayer EXR, of which Blender hands out no pixels."""
+    if image is None or image.source not in ("FILE", "SEQUENCE"):
+        return False
+    _ = tuple(image.size)  # loads the file, if that has not happened yet: only then Blender knows
+    return bool(image.type == "MULTILAYER")
+
+
+def layer_names(image: Any) -> list[str]:
+    """What the layers of a multilayer EXR are called; empty for other images, and where there is no file."""
+    return [layer.title for layer in exr_layers(_beginning(image))] if is_multilayer(image) else []
 
 
 def mark_as_srgb(image: bpy.types.Image) -> None:
@@ -260,16 +280,7 @@ def _check_channels(image: Any) -> None:
     """Blender shows an EXR with red and green alone, and leaves what it finds in memory in the blue."""
     if not image.is_float or image.source not in ("FILE", "SEQUENCE"):
         return
-    packed = image.packed_file
-    data = b""
-    if packed is not None:
-        data = bytes(packed.data[:_HEADER])
-    else:
-        with (
-            contextlib.suppress(OSError),
-            Path(bpy.path.abspath(image.filepath, library=image.library)).open("rb") as file,
-        ):
-            data = file.read(_HEADER)
+    data = _beginning(image)
     names = {name.rpartition(".")[2].upper() for name in channel_names(data)}
     if names & {"R", "G", "B"} and not names >= {"R", "G", "B"}:
         found = ", ".join(channel_names(data))
@@ -278,6 +289,51 @@ def _check_channels(image: Any) -> None:
             f"'{image.name}' has no colours, only the channels {found}.",
             "Open a file with R, G and B.",
         )
+
+
+def _beginning(image: Any) -> bytes:
+    """The first bytes of an image's file; none where there is no file."""
+    if image.packed_file is not None:
+        return bytes(image.packed_file.data[:_HEADER])
+    with contextlib.suppress(OSError), _file_of(image).open("rb") as file:
+        return file.read(_HEADER)
+    return b""
+
+
+def _file_of(image: Any) -> Path:
+    return Path(bpy.path.abspath(image.filepath, library=image.library))
+
+
+def _take_layer(image: Any, frame: int | None, crop: Fractions | None, shrink: int, wanted: str) -> Source:
+    path = _frame_path(image, frame) if image.source == "SEQUENCE" and image.packed_file is None else _file_of(image)
+    try:
+        data = bytes(image.packed_file.data) if image.packed_file is not None else path.read_bytes()
+    except OSError as error:
+        raise Failure("image_empty", f"The image '{image.name}' has no pixels.", _why_empty(image)) from error
+    layer, pixels = read_layer(data, wanted, image.name)
+    height, width, channels = pixels.shape
+    box, flat = _box(crop, width, height), pixels[::-1].ravel()
+    source = Source(image.name, flat, width, height, channels, False, True, True, box, shrink, layer.title)
+    return _checked(source)
+
+
+def _checked(source: Source) -> Source:
+    if min(source.size) < 1:
+        raise Failure("image_empty", f"Nothing is left of '{source.name}'.", "Crop or reduce it less.")
+    return source
+
+
+def _notes_on(image: Any) -> tuple[str, ...]:
+    """What the file says of its colours, where Blender takes it for sRGB all the same."""
+    space: Any = image.colorspace_settings
+    said = None
+    if image.source in ("FILE", "SEQUENCE") and space.name == "sRGB":
+        said = profile_in(_beginning(image))
+    if said is None:
+        return ()
+    known = said in space.bl_rna.properties["name"].enum_items
+    advice = f"Set its Color Space to {said}, and decompose it again" if known else "Convert it to sRGB first"
+    return (f"'{image.name}' says that its colours are {said}, and Blender takes them for sRGB. {advice}.",)
 
 
 @contextmanager
@@ -317,7 +373,7 @@ def shown_frame(image: bpy.types.Image, image_user: bpy.types.ImageUser) -> int 
 
 def _frame_path(image: bpy.types.Image, frame: int | None) -> Path:
     """The file of one frame: the last number in the name, with as many digits as it has."""
-    path = Path(bpy.path.abspath(image.filepath, library=image.library))
+    path = _file_of(image)
     match = re.search(r"(\d+)(?=\D*$)", path.stem)
     if frame is not None and match is not None:
         number = str(frame).zfill(len(match.group(1)))
@@ -348,9 +404,7 @@ def _take(image: bpy.types.Image, readable: Any, crop: Fractions | None, shrink:
     premultiplied = readable.is_float and readable.alpha_mode != "CHANNEL_PACKED"
     has_alpha = readable.alpha_mode != "NONE"
     source = Source(image.name, flat, width, height, channels, encoded, premultiplied, has_alpha, box, shrink)
-    if min(source.size) < 1:
-        raise Failure("image_empty", f"Nothing is left of '{image.name}'.", "Crop or reduce it less.")
-    return source
+    return _checked(replace(source, notes=_notes_on(image)))
 
 
 def _box(crop: Fractions | None, width: int, height: int) -> Box | None:
@@ -372,10 +426,8 @@ def _why_empty(image: bpy.types.Image) -> str:
             if bpy.app.background
             else "Add a Viewer node to the compositor first."
         )
-    if image.type == "MULTILAYER":
-        return "A multilayer file has no pixels of its own: save one of its passes as an image."
     if image.packed_file is None and image.source in ("FILE", "SEQUENCE"):
-        path = bpy.path.abspath(image.filepath, library=image.library)
+        path = _file_of(image)
         return f"Its file is missing or is no image: {path}."
     return "Paint on it or open a file first."
 

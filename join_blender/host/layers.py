@@ -256,6 +256,8 @@ class LayerSet:
             properties["join_part"] = list(self.job.part)
         if self.job.frame is not None:
             properties["join_frame"] = self.job.frame
+        if self.job.exr_layer:
+            properties["join_exr_layer"] = self.job.exr_layer
         return properties
 
 

@@ -14,7 +14,7 @@ Every finished layer carries:
   ``join_run``, which run of the engine its pixels are of: *Update Last* changes it and keeps the set's id;
 - ``join_label``, where the user has named the set; ``join_time``;
 - ``join_part``, left, top, right, bottom of the part that was taken, in pixels, where it was not all; ``join_frame``,
-  the number of the file in an image sequence;
+  the number of the file in an image sequence; ``join_exr_layer``, of a multilayer file;
 - ``join_bank``, ``join_bank_sha256``, ``join_bank_path``, ``join_preset``, ``join_seed``, ``join_settings`` and
   ``join_metrics`` (JSON);
 - ``join_together``, the same on the sets of photos that were decomposed together;

@@ -23,6 +23,7 @@ from .properties import (
     bank_property,
     crop_property,
     device_property,
+    layer_property,
     preset_property,
     seed_property,
     shrink_property,
@@ -84,6 +85,7 @@ class JOIN_OT_decompose(Decomposing, bpy.types.Operator):
     again: again_property()  # type: ignore[valid-type]
     shrink: shrink_property()  # type: ignore[valid-type]
     crop: crop_property()  # type: ignore[valid-type]
+    layer: layer_property()  # type: ignore[valid-type]
     frame: bpy.props.IntProperty(  # type: ignore[valid-type]
         name="Frame",
         description="Of an image sequence: the number in the file's name; -1 for the frame that is shown",
@@ -109,7 +111,7 @@ class JOIN_OT_decompose(Decomposing, bpy.types.Operator):
 
     def _begin(self, context: Any) -> Decomposition:
         """Read the image and queue it."""
-        take_settings(self, context, ("preset", "seed", "bank", "device", "again", "shrink", "crop"))
+        take_settings(self, context, ("preset", "seed", "bank", "device", "again", "shrink", "crop", "layer"))
         shown = None if self.image else shown_image(context)
         image = images.find_image(self.image) if self.image else sets.input_of(shown)
         update = sets.set_of(shown or image) if self.again == "UPDATE" else None
@@ -118,7 +120,7 @@ class JOIN_OT_decompose(Decomposing, bpy.types.Operator):
         part, wanted = part_of(self, image)
         memory.refuse_too_large(image.name, *wanted, memory.available())
         frame = self._frame_of(context, image)
-        source = images.read_source(image, frame, part, self.shrink, _shows_right_eye(context))
+        source = images.read_source(image, frame, part, self.shrink, _shows_right_eye(context), self.layer)
         mask = None
         if self.mask or self.painted:
             drawn = masks.find_mask(self.mask) if self.mask else None
@@ -367,7 +369,7 @@ def begin_again(key: str) -> Decomposition:
         raise Failure("layers_missing", "This layer was made with a mask.", "Press Clean Up again.")
     image = sets.input_of(layer)
     frame, preset = layer.get("join_frame"), str(layer.get("join_preset", "standard"))
-    source = images.read_source(image, frame)
+    source = images.read_source(image, frame, layer=str(layer.get("join_exr_layer", "")))
     left, top, right, bottom = map(int, layer.get("join_part", (0, 0, source.width, source.height)))
     shrink = max((right - left) // max(layer.size[0], 1), 1)
     source = replace(source, box=(left, top, right, bottom), shrink=shrink)

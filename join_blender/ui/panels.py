@@ -13,7 +13,7 @@ from ..engine.failure import Failure
 from ..engine.job import State
 from ..engine.queue import concerns_engine
 from ..engine.vocabulary import in_order
-from ..host import sets
+from ..host import images, sets
 from ..overlay import wipe
 from . import compare, decompose, running
 from .preferences import ADDON, draw_engine_state, draw_wrapped, engine_found
@@ -39,6 +39,8 @@ class JOIN_PT_decompose(bpy.types.Panel):
         column.prop(settings, "preset")
         column.prop(settings, "bank")
         column.prop(settings, "seed")
+        if images.is_multilayer(context.space_data.image):
+            column.prop(settings, "layer")
         row = layout.row()
         row.scale_y = 1.4
         row.enabled = context.space_data.image is not None

@@ -5,6 +5,7 @@ from typing import Any
 
 import bpy
 
+from ..host import images
 from ..install.locate import find_banks
 from . import running
 
@@ -115,6 +116,24 @@ def crop_property() -> Any:
     )
 
 
+def _suggest_layers(_self: Any, context: Any, edit_text: str) -> list[str]:
+    space: Any = context.space_data
+    image = space.image if space is not None and space.type == "IMAGE_EDITOR" else None
+    found = images.layer_names(image) if image is not None else []
+    return [name for name in found if edit_text.lower() in name.lower()]
+
+
+def layer_property() -> Any:
+    """Which layer of a multilayer file."""
+    return bpy.props.StringProperty(
+        name="Layer",
+        description="Of a multilayer EXR: which of its layers; empty for the picture (Combined, beauty, RGBA ...)",
+        search=_suggest_layers,
+        search_options={"SUGGESTION"},
+        options=_UNSTORED,
+    )
+
+
 def _edge(name: str, default: float) -> Any:
     return bpy.props.FloatProperty(
         name=name,
@@ -139,6 +158,7 @@ class JoinSettings(bpy.types.PropertyGroup):
     device: device_property()  # type: ignore[valid-type]
     again: again_property()  # type: ignore[valid-type]
     shrink: shrink_property()  # type: ignore[valid-type]
+    layer: layer_property()  # type: ignore[valid-type]
     use_crop: bpy.props.BoolProperty(  # type: ignore[valid-type]
         name="Crop", description="Decompose only a part of the image: the layers have its size"
     )

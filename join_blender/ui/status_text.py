@@ -45,7 +45,7 @@ def _notes(job: Decomposition) -> str:
     """What the engine has to say about the picture, such as pixels that it filled."""
     told = (job.result or {}).get("notes")
     notes = [note for note in told if isinstance(note, str)] if isinstance(told, list) else []
-    return "".join(f". {note.rstrip('.')}" for note in notes)
+    return "".join(f". {note.rstrip('.')}" for note in (*job.notes, *notes))
 
 
 def time_left(job: Decomposition) -> str:

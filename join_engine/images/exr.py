@@ -3,69 +3,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import JoinError
+from ..exr_layers import Layer, layer_named, layers_of, picture_of
 from ..memory import BYTES_PER_PIXEL, BYTES_PER_PIXEL_WITH_ALPHA
 from .announced import check_exr
 from .between import between
 from .profiles import luminance_weights, space_of_chromaticities
 from .room import refuse_too_large
 
-# What people and renderers call the picture itself, the surest name first.
-_PICTURE = ("combined", "beauty", "rgba", "rgb", "color", "colour", "composite", "final", "image", "default", "main")
-# What no picture is called: things measured at each pixel.
-_DATA = re.compile(
-    r"normal|^n$|depth|^z$|^uv|vector|motion|velocity|position|^p$|mist|crypto|(^|_)id$|index|mask|matte|alpha|noisy|denois"
-)
-_LETTERS = {"red": "r", "green": "g", "blue": "b", "alpha": "a"}
 # Light that a renderer adds where nothing covers the pixel (flames, glows) has less alpha than this. An 8-bit file has
 # no smaller one.
 _UNCOVERED = 1 / 255
 _ROWS = 256
-
-
-@dataclass(frozen=True)
-class Layer:
-    """Channels of one part that belong together.
-
-    Attributes:
-        name: part and layer, as a person would name it; empty for the plain channels of a file with one part.
-        part: number of the part.
-        colours: one (grey), three of red, green and blue, or three of luminance and chroma.
-        alpha: the channel that goes with them.
-        chroma: the colours are Y, RY, BY.
-        data: by its name or its channels it is no picture but something measured.
-    """
-
-    name: str
-    part: int
-    colours: tuple[str, ...]
-    alpha: str | None = None
-    chroma: bool = False
-    data: bool = False
-
-    @property
-    def words(self) -> list[str]:
-        return [word for word in re.split(r"[./]", self.name.lower()) if word]
-
-    @property
-    def rank(self) -> tuple[int, int]:
-        """The lower, the more it is the picture."""
-        if len(self.colours) == 1:
-            return (5 if self.name in ("", *self.colours) and not self.data else 6), 0
-        if self.data:
-            return 4, 0
-        known = [_PICTURE.index(word) for word in self.words if word in _PICTURE]
-        if not self.words:
-            return 0, 0
-        return (1, min(known)) if known else (3 if "." in self.name else 2, 0)
 
 
 def read_exr(path: Path, wanted: str | None, notes: list[str]) -> np.ndarray:
@@ -90,8 +45,8 @@ def read_exr(path: Path, wanted: str | None, notes: list[str]) -> np.ndarray:
     layers = [layer for number, header in enumerate(headers) for layer in _layers_of(number, header, len(headers))]
     layer = _chosen(path, layers, wanted)
     if wanted is None and len([other for other in layers if len(other.colours) == 3]) > 1:
-        others = ", ".join(f"'{other.name or 'RGB'}'" for other in layers if other != layer)
-        notes.append(f"Of the layers of '{path.name}' this is '{layer.name or 'RGB'}'. There are also {others}.")
+        others = ", ".join(f"'{other.title}'" for other in layers if other != layer)
+        notes.append(f"Of the layers of '{path.name}' this is '{layer.title}'. There are also {others}.")
     header = headers[layer.part]
     needed = BYTES_PER_PIXEL if layer.alpha is None else BYTES_PER_PIXEL_WITH_ALPHA
     for window in ("dataWindow", "displayWindow"):  # the frame may be the larger one
@@ -119,51 +74,20 @@ def _layers_of(part: int, header: Mapping[str, Any], parts: int) -> list[Layer]:
     if "deep" in str(header.get("type", "")).lower():
         return []
     title = str(header.get("name", "")) if parts > 1 else ""
-    groups: dict[str, dict[str, str]] = {}
-    for channel in (str(channel.name) for channel in header["channels"]):
-        prefix, _, letter = channel.rpartition(".")
-        letter = letter.lower()
-        groups.setdefault(prefix, {}).setdefault(_LETTERS.get(letter, letter), channel)
-    found = []
-    for prefix, channels in groups.items():
-        name = prefix if title.lower() in ("", prefix.lower()) else ".".join(filter(None, (title, prefix)))
-        words = re.split(r"[./]", name.lower())
-        data = any(_DATA.search(word) for word in words) and not any(word in _PICTURE for word in words)
-        alpha = channels.get("a")
-        whole: tuple[str, ...] = ()
-        for letters in (("r", "g", "b"), ("y", "ry", "by"), ("x", "y", "z")):
-            if set(letters) <= channels.keys():
-                whole = tuple(channels.pop(letter) for letter in letters)
-                chroma, measured = letters[1] == "ry", letters[0] == "x"
-                found.append(Layer(name, part, whole, alpha, chroma, data or measured))
-                channels.pop("a", None)
-                break
-        single = [letter for letter in channels if letter != "a"]
-        for letter in single:
-            own = alpha if len(single) == 1 and not whole else None
-            called = ".".join(filter(None, (name, channels[letter].rpartition(".")[2])))
-            measured = data or bool(_DATA.search(letter))
-            found.append(Layer(called, part, (channels[letter],), own, data=measured))
-    return found
+    return layers_of(part, title, (str(channel.name) for channel in header["channels"]))
 
 
 def _chosen(path: Path, layers: Sequence[Layer], wanted: str | None) -> Layer:
-    names = ", ".join(f"'{layer.name or 'RGB'}'" for layer in layers)
+    names = ", ".join(f"'{layer.title}'" for layer in layers)
     if wanted is not None:
-        name = wanted.strip().lower()
-        for fits in (
-            lambda layer: (layer.name or "rgb").lower() == name,
-            lambda layer: layer.words[-1:] == [name],
-            lambda layer: name in layer.words,
-        ):
-            found = [layer for layer in layers if fits(layer)]
-            if found:
-                return min(found, key=lambda layer: layer.rank)
-        raise JoinError("layer_missing", f"'{path}' has no layer '{wanted}'.", f"It has {names or 'none'}.")
+        found = layer_named(layers, wanted)
+        if found is None:
+            raise JoinError("layer_missing", f"'{path}' has no layer '{wanted}'.", f"It has {names or 'none'}.")
+        return found
     if not layers:
         raise JoinError("image_unreadable", f"'{path}' is a deep image, or holds no channels.", "Flatten it first.")
-    best = min(layers, key=lambda layer: layer.rank)
-    if len(best.colours) == 1 and len(layers) > 1:
+    best = picture_of(layers)
+    if best is None:
         raise JoinError(
             "image_unreadable",
             f"'{path}' has no colours, only {names}.",
@@ -178,7 +102,7 @@ def _pixels(path: Path, layer: Layer, header: Mapping[str, Any]) -> np.ndarray:
     if layer.chroma:
         pixels = _of_luminance(path, layer, chromaticities)
     else:
-        pixels = _read_channels(path, layer.part, [*layer.colours, *([layer.alpha] if layer.alpha else [])])
+        pixels = _read_channels(path, layer.part, layer.channels)
     if chromaticities is None or len(layer.colours) == 1 or layer.data:
         return pixels
     space = space_of_chromaticities(chromaticities, "the file's chromaticities")
@@ -239,8 +163,7 @@ def _of_luminance(path: Path, layer: Layer, chromaticities: Sequence[float] | No
 
     with OpenEXR.File(str(path), separate_channels=True) as file:
         channels = file.parts[layer.part].channels
-        names = [*layer.colours, *([layer.alpha] if layer.alpha else [])]
-        planes = [np.asarray(channels[name].pixels, np.float32) for name in names]
+        planes = [np.asarray(channels[name].pixels, np.float32) for name in layer.channels]
     height, width = planes[0].shape
     luminance, red, blue = planes[0], *(_enlarged(plane, height, width) for plane in planes[1:3])
     weights = luminance_weights(chromaticities)

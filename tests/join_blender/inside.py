@@ -443,13 +443,27 @@ def case_kinds() -> Report:
     format_before = scene.render.image_settings.file_format
     bpy.ops.render.render()
     report: Report = {"sums": {}, "sizes": {}}
+    piz = bpy.data.images.load(str(folder / "piz.exr"))
+    piz.name = "piz"
     cases: dict[str, Report] = {name: {} for name in ("file", "packed", "generated", "linear", "Render Result")}
     cases["sequence"] = {"frame": 8}
+    for name in ("layers", "parts"):
+        made = bpy.data.images.load(str(folder / f"{name}.exr"))
+        made.name = name
+        if name == "parts":
+            made.pack()
+        cases[f"{name} itself"] = {"image": name}
+        cases[f"{name} diffuse"] = {"image": name, "layer": "diffcol", "crop": (0.0, 0.5, 0.5, 1.0)}
+    wide = bpy.data.images.load(str(folder / "wide.png"))
+    wide.name = "wide"
+    cases["wide"] = {}
+    report["messages"] = {}
     cases["file crop"] = {"image": "file", "crop": (0.0, 0.5, 0.5, 1.0)}
     cases["file half"] = {"image": "file", "shrink": 2}
     for label, options in cases.items():
         error = decompose(**{"image": label, **options})
         assert not error, f"{label}: {error}"
+        report["messages"][label] = module("ui.running").last_message
         latest = max((i["join_time"], i["join_set"]) for i in bpy.data.images if "join_time" in i)[1]
         layers = {i["join_component"]: pixels_of(i)[..., :3] for i in bpy.data.images if i.get("join_set") == latest}
         for component, pixels in layers.items():
@@ -457,6 +471,10 @@ def case_kinds() -> Report:
         whole = layers["albedo"] * layers["shading"] + layers["specular"]
         report["sizes"][label] = list(whole.shape[:2])
         np.save(folder / f"{label}.sum.npy", whole)
+    report["no layer"] = decompose(image="layers", layer="glossy")
+    report["normals"] = decompose(image="piz")
+    report["layer names"] = module("host.images").layer_names(bpy.data.images["parts"])
+    report["sets"] = sorted({i["join_exr_layer"] for i in bpy.data.images if "join_exr_layer" in i})
     report["viewer"] = decompose(image="Viewer Node") if "Viewer Node" in bpy.data.images else "no pixels"
     report["format_kept"] = scene.render.image_settings.file_format == format_before
     report["no_strays"] = [i.name for i in bpy.data.images if i.name.startswith(("render", "shot"))]

@@ -19,6 +19,7 @@ from join_engine import leftovers
 from join_engine.color import srgb_decode
 from join_engine.images.profiles import space_of_chromaticities
 from tests.join_blender.support import ROOT, Blender, blender_python, photo, write_png
+from tests.join_engine.test_pictures import DISPLAY_P3
 from tools.build_zip import build
 
 COMPONENTS = ("albedo", "shading", "specular")
@@ -189,6 +190,8 @@ def test_every_kind_of_image_arrives_as_it_is(tmp_path: Path, blender: Blender, 
     pixels = photo()
     for number in (7, 8):
         write_png(tmp_path / f"shot.{number:04d}.png", np.full((4, 6, 3), 10 * number, np.uint8))
+    shown, diffuse = write_multilayer(tmp_path)
+    Image.fromarray(pixels).save(tmp_path / "wide.png", icc_profile=DISPLAY_P3)
     report = blender.run("kinds", fake, folder=tmp_path, image=write_png(tmp_path / "photo.png", pixels))
 
     def got(label: str) -> np.ndarray:
@@ -205,8 +208,46 @@ def test_every_kind_of_image_arrives_as_it_is(tmp_path: Path, blender: Blender, 
     np.testing.assert_allclose(got("linear"), linear / alpha, rtol=1e-4)
     np.testing.assert_allclose(got("Render Result")[8, 10], [0.25, 0.5, 2.0], rtol=1e-3)
     np.testing.assert_allclose(got("sequence"), np.full((4, 6, 3), srgb_decode(np.float32(80 / 255))), atol=1e-5)
+    for name in ("layers", "parts"):  # the picture by itself; the other one by a part of its name, and cropped
+        np.testing.assert_allclose(got(f"{name} itself"), shown, atol=1e-5)
+        np.testing.assert_allclose(got(f"{name} diffuse"), diffuse[:12, :20], atol=1e-5)
+    assert report["sets"] == ["ViewLayer.Combined", "ViewLayer.DiffCol"]
+    assert sorted(report["layer names"]) == ["ViewLayer.Combined", "ViewLayer.DiffCol", "ViewLayer.Normal"]
+    assert "It has ViewLayer.Combined" in report["no layer"] and "has no layer 'glossy'" in report["no layer"]
+    assert "with the codec ZIP" in report["normals"]
+    np.testing.assert_allclose(got("wide"), decoded, atol=1e-5)  # as Blender shows it
+    told = "says that its colours are Display P3, and Blender takes them for sRGB. Set its Color Space to Display P3"
+    assert told in report["messages"]["wide"] and "colours" not in report["messages"]["file"]
     assert report["sizes"]["generated"] == [24, 40] and "no pixels" in report["viewer"]
     assert report["format_kept"] and report["no_strays"] == []
+
+
+def write_multilayer(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """``layers.exr``, ``parts.exr`` and ``piz.exr`` of a picture, of its diffuse colours and of normals, as Blender 4
+    and 5 save them; the picture and the diffuse colours, float32 [24, 40, 3]."""
+    picture, diffuse, normals = np.random.default_rng(0).random((3, 24, 40, 3), dtype=np.float32)
+    covered = np.concatenate([picture, np.ones((24, 40, 1), np.float32)], axis=2)
+    passes = {"Normal": ("XYZ", normals), "DiffCol": ("RGB", diffuse), "Combined": ("RGBA", covered)}
+    groups = {
+        f"ViewLayer.{name}": {
+            f"ViewLayer.{name}.{letter}": pixels[..., number] for number, letter in enumerate(letters)
+        }
+        for name, (letters, pixels) in passes.items()
+    }
+
+    def header(compression: int, **more: str) -> dict[str, Any]:
+        return {"type": OpenEXR.scanlineimage, "compression": compression, **more}
+
+    def contiguous(channels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {name: np.ascontiguousarray(channel) for name, channel in channels.items()}
+
+    every = contiguous({name: channel for group in groups.values() for name, channel in group.items()})
+    for file, compression in (("layers", OpenEXR.ZIP_COMPRESSION), ("piz", OpenEXR.PIZ_COMPRESSION)):
+        OpenEXR.File(header(compression), every).write(str(folder / f"{file}.exr"))
+    zips = OpenEXR.ZIPS_COMPRESSION
+    parts = [OpenEXR.Part(header(zips, name=name), contiguous(group)) for name, group in groups.items()]
+    OpenEXR.File(parts).write(str(folder / "parts.exr"))
+    return picture, diffuse
 
 
 def test_again_and_compared(tmp_path: Path, blender: Blender, fake: Path) -> None:

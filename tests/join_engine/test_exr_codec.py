@@ -42,6 +42,33 @@ def test_reads_what_openexr_writes(compression: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(found[name], channel.astype(np.float32))
 
 
+def test_reads_one_of_several_parts(tmp_path: Path) -> None:
+    """As Blender 5 saves its passes: each in a part of its own, of any compression."""
+    rng = np.random.default_rng(2)
+    made, parts = [], []
+    for name, compression in (("a", "ZIP"), ("b.Beauty", "ZIPS"), ("c", "NO")):
+        channels = {f"{name}.{letter}": rng.random((20, 7), np.float32) for letter in "RGB"}
+        header = {
+            "name": name,
+            "type": OpenEXR.scanlineimage,
+            "compression": getattr(OpenEXR, f"{compression}_COMPRESSION"),
+        }
+        parts.append(OpenEXR.Part(header, dict(channels)))
+        made.append(channels)
+    OpenEXR.File(parts).write(str(tmp_path / "a.exr"))
+    data = (tmp_path / "a.exr").read_bytes()
+    layers = exr.layers(data)
+    assert [(layer.part, layer.title) for layer in layers] == [(0, "a"), (1, "b.Beauty"), (2, "c")]
+    for layer, channels in zip(layers, made, strict=True):
+        found = exr.read_channels(data, layer.part, layer.channels)
+        assert found.keys() == channels.keys()
+        assert all(np.array_equal(found[name], channel) for name, channel in channels.items())
+    assert list(exr.read_channels(data, 1, ["b.Beauty.G"])) == ["b.Beauty.G"]
+    assert exr.layers(data[:60]) == exr.layers(b"") == []
+    with pytest.raises(ValueError):
+        exr.read_channels(data, 3)
+
+
 def test_other_files_are_refused_in_a_sentence(tmp_path: Path) -> None:
     _write(tmp_path / "a.exr", "ZIP")
     data = (tmp_path / "a.exr").read_bytes()

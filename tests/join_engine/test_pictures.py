@@ -52,9 +52,9 @@ def _in(primaries: tuple[float, ...], linear: np.ndarray = LIGHT) -> np.ndarray:
     return np.linalg.solve(_matrix(primaries), linear)
 
 
-def _icc(space: bytes, colorants: np.ndarray | None, curve: bytes) -> bytes:
+def _icc(space: bytes, colorants: np.ndarray | None, curve: bytes, name: bytes = b"test") -> bytes:
     """A profile of version 2 with one curve for all channels; colorants are rows of XYZ under D50."""
-    tags = {b"desc": b"desc" + bytes(4) + struct.pack(">I", 5) + b"test\0" + bytes(78)}
+    tags = {b"desc": b"desc" + bytes(4) + struct.pack(">I", len(name) + 1) + name + b"\0" + bytes(78)}
     tags[b"wtpt"] = b"XYZ " + bytes(4) + struct.pack(">3i", 63190, 65536, 54061)
     if colorants is None:
         tags[b"kTRC"] = curve
@@ -89,8 +89,8 @@ _SRGB_CURVE = (
     + bytes(4)
     + struct.pack(">HH5i", 3, 0, *(round(v * 65536) for v in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)))
 )
-DISPLAY_P3 = _icc(b"RGB ", _colorants(P3), _SRGB_CURVE)
-ADOBE_RGB = _icc(b"RGB ", _colorants(ADOBE), _gamma(563 / 256))
+DISPLAY_P3 = _icc(b"RGB ", _colorants(P3), _SRGB_CURVE, b"Display P3")
+ADOBE_RGB = _icc(b"RGB ", _colorants(ADOBE), _gamma(563 / 256), b"Adobe RGB (1998)")
 GREY_18 = _icc(b"GRAY", None, _gamma(1.8))
 
 
