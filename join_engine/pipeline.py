@@ -141,7 +141,8 @@ def decompose_batch(
     Returns:
         Of each image. The decompositions' metrics: ``loss`` (Eq. 4 with the kNN term), ``psnr_fit`` (how close the
         generators came: sRGB-encoded f of their layers against the image, in dB, at the bank's resolution) and
-        ``psnr`` (the final layers against the image, at its own size; at most 100); of a bank with a split network
+        ``psnr`` (the final layers against the image, at its own size; at most 100); where masks were searched for,
+        ``foreign`` (the share of the image that the bank does not know); of a bank with a split network
         also ``albedo_error`` (how far the albedo's logarithm is expected to be off on average), ``unusual`` (1 when
         that is more than for 95 of a hundred validation renders: the picture is unlike what the bank knows) and
         ``caution`` (a simple method's share in the light, see :mod:`join_engine.layers.caution`). Their seconds are of
@@ -382,7 +383,7 @@ class _Work:
         inverted = time.perf_counter()
         monitor.on_finish()
         with torch.no_grad():
-            outputs = state.settle(state.synthesize())
+            foreign, outputs = state.foreign, state.settle(state.blended(state.synthesize()))
             fit = state.render(outputs)
         made = []
         for index, canvas in enumerate(self.canvases):
@@ -402,6 +403,7 @@ class _Work:
                 **({"loss": float(state.loss[index])} if state.loss[index].isfinite() else {}),
                 "psnr_fit": image_psnr(fit[index].cpu().numpy(), self._target[index].numpy()),
                 "psnr": self._recomposed_psnr(layers, canvas.colour),
+                **({} if foreign is None else {"foreign": float(foreign[index].mean())}),
                 **({} if error is None else self._confidence(error)),
             }
             found = _decomposition(bank, state, index, layers, settings, metrics, seconds)

@@ -15,6 +15,7 @@ from ..errors import JoinError
 from ..inversion.presets import DEFAULT_PRESET, PRESETS, Preset, get_preset
 from ..inversion.stages.encoder_start import EncoderStart
 from ..inversion.stages.joint import Joint
+from ..inversion.stages.masking import Masking
 from ..inversion.stages.mean_start import MeanStart
 from ..inversion.stages.spaces import Spaces
 from ..inversion.stages.spatial import Spatial
@@ -57,6 +58,7 @@ GROUPS = {
         "in-domain",
         "pti",
         "sam",
+        "samm-masks",
         "opt-knn",
         "encoder-opt",
     ),
@@ -268,6 +270,8 @@ def _published(rows: Rows, bank: Bank) -> dict[str, tuple[Any, ...]]:
     prior = joint(space="w+", learning_rate=0.05, gaussian_weight=GAUSSIAN_WEIGHT, variation_weight=VARIATION_WEIGHT)
     in_domain = joint(space="w+", domain_weight=DOMAIN_WEIGHT, **_STEADY)
     tuning = rows.tuning(bank, discriminator_weight=0.0, ensemble=False)
+    features = rows.joint(bank).features
+    masking = Masking(steps=rows.steps, learning_rate=0.05, knn_weight=0.0, features=features, space="w+")
     return {
         # StyleGAN2's projector (Karras et al. 2020) in W+, as SAM's Table 4.1 has it; in W it is "opt".
         "opt-w+": ("Optimization in W+", mean, joint(space="w+")),
@@ -278,6 +282,8 @@ def _published(rows: Rows, bank: Bank) -> dict[str, tuple[Any, ...]]:
         "hybrid-w+": ("Encoder + Opt. in W+", encoder, joint(space="w+")),
         # Zhu et al. 2020, from the encoders' codes.
         "in-domain": ("In-domain inversion", encoder, in_domain),
+        # Yang et al. 2022 have networks tell masks and a flow; here the masks are searched for, and nothing is moved.
+        "samm-masks": ("SAMM's masks, optimised", encoder, masking),
         # Roich et al. 2021: a pivot in W, then the generators' weights.
         "pti": ("PTI", mean, joint(), tuning),
     }

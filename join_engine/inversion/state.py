@@ -8,11 +8,33 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ..bank import Bank
+from ..color import srgb_decode
 from ..networks.residuals import Residuals
 from ..networks.stylegan2 import Generator, generate
 from .codebook import CodeBook
+
+_DARKEST, _BRIGHTEST = 0.01, 4.0  # of a shading that is divided by, and of an albedo that comes of it
+
+
+def together(masks: Mapping[int, Tensor], resolution: int) -> Tensor:
+    """Masks of several resolutions put together as SAMM does, from coarse to fine: α ← α (1 + α_i − α), clipped.
+
+    By resolution [B, 1, r, r] in [0, 1] → [B, 1, R, R]; in between they are enlarged bicubically.
+    """
+    found: Tensor | None = None
+    for side in sorted(masks):
+        if found is None:
+            found = masks[side]
+        else:
+            found = functional.interpolate(found, (side, side), mode="bicubic", align_corners=False).clamp(0.0, 1.0)
+            found = (found * (1.0 + masks[side] - found)).clamp(0.0, 1.0)
+    assert found is not None
+    if found.shape[-1] == resolution:
+        return found
+    return functional.interpolate(found, (resolution, resolution), mode="bicubic", align_corners=False).clamp(0.0, 1.0)
 
 
 @dataclass
@@ -28,6 +50,8 @@ class InversionState:
         codebook: sampled codes of the bank.
         residuals: what the features of each component's generator get beside what its codes make of them, of all items;
             empty where the codes are all that there is.
+        masks: by resolution, [B, 1, r, r] in [0, 1]: what is foreign to the bank (:func:`together`); empty where
+            everything is to be made by it.
         saturated: [B, 3, R, R] booleans: where the target is white and its true brightness unknown.
         region: [B, 1, R, R] in [0, 1]: where the joint inversion compares with the target; None for everywhere.
         seed: of everything random.
@@ -44,6 +68,7 @@ class InversionState:
     loss: Tensor
     codebook: CodeBook
     residuals: dict[str, Residuals] = field(default_factory=dict)
+    masks: dict[int, Tensor] = field(default_factory=dict)
     saturated: Tensor | None = None
     region: Tensor | None = None
     seed: int = 0
@@ -68,7 +93,7 @@ class InversionState:
             name: bank.components[name].w_avg.expand(batch, 1, -1).clone() for name in bank.forward_model.components
         }
         loss = target.new_full((batch,), torch.inf)
-        return cls(bank, target, latents, loss, codebook or CodeBook(bank), {}, saturated, seed=seed)
+        return cls(bank, target, latents, loss, codebook or CodeBook(bank), saturated=saturated, seed=seed)
 
     def take(self, items: Tensor) -> None:
         """Go on with these items (indices [B′]; repeats are allowed)."""
@@ -81,11 +106,18 @@ class InversionState:
             name: {side: residual[items] for side, residual in residuals.items()}
             for name, residuals in self.residuals.items()
         }
+        self.masks = {side: mask[items] for side, mask in self.masks.items()}
         self.tuned = None if self.tuned is None else [self.tuned[item] for item in items.tolist()]
 
     def copy(self) -> InversionState:
         """Another state that begins here."""
-        return replace(self, latents=dict(self.latents), residuals=dict(self.residuals), seconds=dict(self.seconds))
+        return replace(
+            self,
+            latents=dict(self.latents),
+            residuals=dict(self.residuals),
+            masks=dict(self.masks),
+            seconds=dict(self.seconds),
+        )
 
     def settle(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Outputs of all items, [B, 3, R, R] each → of those that stand for images as they are.
@@ -132,6 +164,31 @@ class InversionState:
     def decode(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Linear components T_i⁻¹(G_i(w_i)) of Eq. 2, [B, 3, R, R]."""
         return {name: self.bank.components[name].transform.from_generator(out) for name, out in outputs.items()}
+
+    @property
+    def foreign(self) -> Tensor | None:
+        """How foreign each pixel is to the bank, [B, 1, R, R] in [0, 1]; None without masks."""
+        return together(self.masks, self.target.shape[-1]) if self.masks else None
+
+    def blended(self, outputs: Mapping[str, Tensor], masks: Mapping[int, Tensor] | None = None) -> dict[str, Tensor]:
+        """Outputs of all items, with which the image is α · target + (1 − α) · I in linear light, α being how foreign
+        a pixel is to the bank; as they are without masks.
+
+        What is foreign counts as paint: the albedo there is what shading and specular leave of the target. A GAN of
+        whole images has the target itself.
+        """
+        masks = self.masks if masks is None else masks
+        names = set(outputs)
+        if not masks or not (names == {"image"} or {"albedo", "shading"} <= names):
+            return dict(outputs)
+        alpha, linear = together(masks, self.target.shape[-1]), self.decode(outputs)
+        shown = srgb_decode(self.target)
+        name = "image" if names == {"image"} else "albedo"
+        if name == "albedo":
+            shown = (shown - linear["specular"] if "specular" in linear else shown).clamp_min(0.0)
+            shown = shown / linear["shading"].clamp_min(_DARKEST)
+        part = torch.lerp(linear[name], shown.clamp_max(_BRIGHTEST), alpha)
+        return {**outputs, name: self.bank.components[name].transform.to_generator(part)}
 
     def render(self, outputs: Mapping[str, Tensor]) -> Tensor:
         """I(w_1, …, w_n) of Eq. 3, sRGB-encoded, [B, 3, R, R]; where the target is saturated, cut off at white.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -34,10 +34,12 @@ class Point:
     Attributes:
         codes: of each component, [B, L, w_dim].
         residuals: of the components that have any.
+        masks: of what is foreign to the bank, by resolution, if any are searched for.
     """
 
     codes: Codes
     residuals: dict[str, Residuals]
+    masks: dict[int, Tensor] = field(default_factory=dict)
 
     def copy(self) -> Point:
         """The same, of which nothing is searched for."""
@@ -47,6 +49,7 @@ class Point:
                 name: {side: Residual(one.delta.detach().clone(), one.mask) for side, one in residuals.items()}
                 for name, residuals in self.residuals.items()
             },
+            {side: mask.detach().clone() for side, mask in self.masks.items()},
         )
 
     @torch.no_grad()
@@ -60,6 +63,8 @@ class Point:
                 side: Residual(torch.where(items[:, None, None, None], one.delta, mine[side].delta), one.mask)
                 for side, one in residuals.items()
             }
+        for side, mask in other.masks.items():
+            self.masks[side] = torch.where(items[:, None, None, None], mask, self.masks[side])
 
 
 @register
@@ -146,7 +151,7 @@ class Joint(Stage):
             optimizer.param_groups[0]["lr"] = self.learning_rate * ramped(progress, self.ramp_up, self.ramp_down)
             point = point_of()
             outputs = state.synthesize(point.codes, state.dtype, point.residuals)
-            image = state.render(outputs)
+            image = self._image(state, outputs, point)
             loss = reconstruction(_within(state, image)) + prior(point, outputs, image)  # [B]
             if self.ensemble:
                 best = point.copy()
@@ -161,12 +166,13 @@ class Joint(Stage):
                 monitor.on_preview(step + 1, state.settle({name: output.detach() for name, output in outputs.items()}))
             mean_loss = float(loss.detach().mean())
             monitor.on_progress(Progress(self.kind, step + 1, self.steps, mean_loss, clock.left(step + 1)))
-        state.latents, state.residuals, state.loss = best.codes, best.residuals, best_loss
+        state.latents, state.residuals, state.masks = best.codes, best.residuals, best.masks or state.masks
+        state.loss = best_loss
         if self.ensemble:
             final = reconstruction_loss(self, state.bank, target, state.seed, _FINAL_DRAWS)
             with torch.no_grad():
                 outputs = state.synthesize()
-                image = state.render(outputs)
+                image = self._image(state, outputs, best)
                 state.loss = final(_within(state, image)) + prior(best, outputs, image)
 
     def _variables(self, state: InversionState) -> tuple[list[Tensor], Callable[[], Point]]:
@@ -190,9 +196,13 @@ class Joint(Stage):
         """What the guide keeps the components near, [B, 3, R, R] each; None where nothing has an idea of them."""
         return encoders_see(state.bank, state.target) if state.bank.has_encoders else None
 
-    def _kept(self, state: InversionState) -> Callable[[Mapping[str, Residuals]], Tensor] | None:
-        """What residuals cost, [B]; None where they do not move."""
+    def _kept(self, state: InversionState) -> Callable[[Point], Tensor] | None:
+        """What residuals and masks cost, [B]; None where there are none that move."""
         return None
+
+    def _image(self, state: InversionState, outputs: Mapping[str, Tensor], point: Point) -> Tensor:
+        """What is compared with the target, [B, 3, R, R]."""
+        return state.render(outputs)
 
 
 def _within(state: InversionState, image: Tensor) -> Tensor:
@@ -238,7 +248,7 @@ class _Prior:
             total = total + settings.domain_weight * domain_loss(state.bank, point.codes, image)
         if self._guide is not None:
             total = total + self._guide(outputs)
-        return total if self._kept is None else total + self._kept(point.residuals)
+        return total if self._kept is None else total + self._kept(point)
 
 
 def ramped(progress: float, ramp_up: float = 0.05, ramp_down: float = 0.25) -> float:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -61,15 +61,15 @@ class Spatial(Joint):
             return super()._seen(state)
         return seen_all_ways(state.bank, state.target)
 
-    def _kept(self, state: InversionState) -> Callable[[Mapping[str, Residuals]], Tensor]:
+    def _kept(self, state: InversionState) -> Callable[[Point], Tensor]:
         start = {
             name: {side: one.added.detach() for side, one in residuals.items()}
             for name, residuals in state.residuals.items()
         }
 
-        def cost(residuals: Mapping[str, Residuals]) -> Tensor:
+        def cost(point: Point) -> Tensor:
             total = torch.zeros_like(state.loss)
-            for name, each in residuals.items():
+            for name, each in point.residuals.items():
                 for side, one in each.items():
                     total = total + (one.added - start[name][side]).square().mean(dim=(1, 2, 3))
             return self.delta_weight * total

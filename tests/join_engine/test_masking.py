@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Masks of what is foreign to a bank."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from join_engine.bank import Bank
+from join_engine.color import srgb_decode, srgb_encode
+from join_engine.evaluation.methods import Rows, make_methods
+from join_engine.inversion.invert import invert
+from join_engine.inversion.presets import Preset
+from join_engine.inversion.stages.joint import Joint
+from join_engine.inversion.stages.masking import Masking
+from join_engine.inversion.state import InversionState, together
+from join_engine.pipeline import decompose
+
+STAGE = Masking(60, 0.05, knn_weight=0.0, space="w+", features="random")
+
+
+def of_area(area: float) -> dict[int, Tensor]:
+    """Binary masks of so large a part of the picture."""
+    masks = {}
+    for side in (2, 4, 8, 16):
+        masks[side] = torch.zeros(1, 1, side, side)
+        masks[side][:, :, :, : round(area * side)] = 1.0
+    return masks
+
+
+def test_the_mask_loss_is_an_area_above_its_bound_and_what_is_not_binary() -> None:
+    assert not STAGE.mask_loss(of_area(0.0)).any()
+    found = STAGE.mask_loss(of_area(0.5))
+    torch.testing.assert_close(found, torch.tensor([5.0 * (2 * (0.5 - 0.3) + 2 * (0.5 - 0.25))]))
+    half = {side: torch.full((1, 1, side, side), 0.2) for side in (2, 4, 8, 16)}
+    torch.testing.assert_close(STAGE.mask_loss(half), torch.tensor([0.2 * 4 * 0.2]))
+
+
+def test_masks_together() -> None:
+    masks = of_area(0.5)
+    assert torch.equal(together({16: masks[16]}, 16), masks[16])
+    nothing = {**masks, 2: torch.zeros(1, 1, 2, 2)}
+    assert not together(nothing, 16).any()  # what a coarse mask has not, no finer one brings back
+    ones = {side: torch.ones_like(mask) for side, mask in masks.items()}
+    assert torch.equal(together({**ones, 16: masks[16]}, 16), masks[16])
+    assert together({2: masks[2]}, 16).shape == (1, 1, 16, 16)
+
+
+def test_blending_is_of_the_target_and_of_what_the_bank_makes(tiny_bank: Bank, own_targets: Tensor) -> None:
+    state = InversionState.begin(tiny_bank, own_targets.clamp(0.0, 1.0))
+    outputs = state.synthesize()
+    assert all(torch.equal(state.blended(outputs)[name], output) for name, output in outputs.items())
+    state.masks = {16: torch.rand(3, 1, 16, 16, generator=torch.Generator().manual_seed(0))}
+    made = srgb_decode(state.render(outputs))
+    expected = srgb_encode(torch.lerp(made, srgb_decode(state.target), state.masks[16]))
+    blended = state.blended(outputs)
+    # Where the light is not next to nothing.
+    lit = (state.decode(outputs)["shading"] > 0.05).all(dim=1, keepdim=True).expand(-1, 3, -1, -1)
+    torch.testing.assert_close(state.render(blended)[lit], expected[lit], rtol=0, atol=2e-3)
+    assert torch.equal(blended["shading"], outputs["shading"])
+
+
+def pasted(own_targets: Tensor) -> tuple[Tensor, Tensor]:
+    mask = torch.zeros(1, 1, 16, 16)
+    mask[:, :, 4:10, 6:13] = 1.0
+    noise = torch.rand(own_targets.shape, generator=torch.Generator().manual_seed(1)).round()
+    return torch.where(mask > 0.0, noise, own_targets), mask
+
+
+def test_a_pasted_patch_is_found_and_the_rest_comes_nearer(tiny_bank: Bank, own_targets: Tensor) -> None:
+    target, mask = pasted(own_targets)
+    found = invert(tiny_bank, target, Preset("x", (STAGE,)))
+    alpha = found.foreign
+    assert alpha is not None
+    inside = alpha > 0.5
+    union = (inside | (mask > 0.5)).sum(dim=(1, 2, 3))
+    overlap = (inside & (mask > 0.5)).sum(dim=(1, 2, 3)) / union
+    assert overlap.mean() >= 0.6, overlap
+    plain = invert(tiny_bank, target, Preset("x", (Joint(60, 0.05, knn_weight=0.0, space="w+"),)))
+    around = 1.0 - mask
+    with torch.no_grad():
+        errors = [((one.render(one.synthesize()) - own_targets) * around).square().mean() for one in (found, plain)]
+    assert errors[0] < errors[1]
+
+
+def test_a_small_area_is_kept_to(tiny_bank: Bank, own_targets: Tensor) -> None:
+    target, _ = pasted(own_targets)
+
+    def area(bound: float) -> float:
+        stage = replace(STAGE, steps=40, coarse_area=bound, fine_area=bound, mask_weight=50.0)
+        found = invert(tiny_bank, target, Preset("x", (stage,))).foreign
+        assert found is not None
+        return float(found.mean())
+
+    assert area(0.05) < area(0.3) <= 0.35
+
+
+def test_a_decomposition_makes_what_is_foreign_of_paint(tiny_bank: Bank, own_targets: Tensor) -> None:
+    target, mask = pasted(own_targets)
+    picture = srgb_decode(target[0]).permute(1, 2, 0).numpy()
+    found, other = (
+        decompose(picture, tiny_bank, Preset("x", (stage,))).decomposition
+        for stage in (STAGE, Joint(60, 0.05, knn_weight=0.0, space="w+", features="random"))
+    )
+    assert 0.05 < found.metrics["foreign"] < 0.35 and "foreign" not in other.metrics
+    assert found.metrics["psnr_fit"] > other.metrics["psnr_fit"] + 2.0
+    # The light does not know of the patch: inside of it the albedo alone has the noise.
+    inside = mask[0, 0].numpy() > 0.5
+    assert found.layers["albedo"][inside].std() > 2 * other.layers["albedo"][inside].std()
+
+
+def test_a_row_of_it(seeing_bank: Bank, own_targets: Tensor) -> None:
+    method = make_methods(["samm-masks"], Rows(loss="lpips", steps=2), seeing_bank)[0]
+    assert method.preset is not None and not method.lacks
+    assert invert(seeing_bank, own_targets, method.preset).loss.isfinite().all()
+
+
+@pytest.mark.parametrize("items", [[1], [0, 0, 1]])
+def test_masks_follow_their_images(tiny_bank: Bank, own_targets: Tensor, items: list[int]) -> None:
+    state = InversionState.begin(tiny_bank, own_targets)
+    state.masks = {16: torch.rand(3, 1, 16, 16)}
+    before, copied = state.masks[16], state.copy()
+    state.take(torch.tensor(items))
+    assert torch.equal(state.masks[16], before[items]) and torch.equal(copied.masks[16], before)
