@@ -20,6 +20,7 @@ COUNT = 30
 KINDS = [pytest.param(kind, marks=[pytest.mark.slow] if kind == "messages" else []) for kind in TARGETS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_spoiled_things_are_read_or_refused_in_a_sentence(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch

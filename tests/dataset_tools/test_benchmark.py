@@ -20,6 +20,7 @@ needs_blender = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @needs_blender
 def test_the_plain_loop_writes_each_pass_and_they_add_up(tmp_path: Path) -> None:
     import OpenEXR
@@ -38,6 +39,7 @@ def test_the_plain_loop_writes_each_pass_and_they_add_up(tmp_path: Path) -> None
     assert np.allclose(diffuse + glossy, images["Image"], atol=2e-2, rtol=2e-2)
 
 
+@pytest.mark.slow
 @needs_blender
 def test_sampling_is_told_from_the_rest_by_processor_time() -> None:
     """In a process of its own, since bpy does not like company."""

@@ -79,6 +79,7 @@ def test_a_missing_or_empty_folder_is_said(tmp_path: Path) -> None:
         find_environments(_folder(tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not importlib.util.find_spec("bpy"), reason="needs the bpy package")
 @pytest.mark.parametrize("broken", [True, False])
 def test_nothing_is_written_without_whole_pictures(tmp_path: Path, broken: bool) -> None:
@@ -93,6 +94,7 @@ def test_nothing_is_written_without_whole_pictures(tmp_path: Path, broken: bool)
     assert not out.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shares", ["torch=1", "flash=0", "flash=-1", "flash"])
 def test_impossible_shares_are_said(tmp_path: Path, shares: str) -> None:
     command = [

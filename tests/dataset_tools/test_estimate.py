@@ -33,6 +33,7 @@ def test_hours_and_gigabytes_follow_from_the_trials(job: Job, tmp_path: Path) ->
     assert not job.out.exists() and list((tmp_path / "scratch").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_trials_that_all_fail_are_said(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARM", '{"4100": "raise"}')
     with pytest.raises(UserError, match=r"on trial \(sample 4100: ValueError: no such node\)"):

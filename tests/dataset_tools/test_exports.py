@@ -45,6 +45,7 @@ def test_all_splits_can_go_into_one_pack(dataset: Path, tmp_path: Path) -> None:
         assert len(archive.getnames()) == 1 + 70 * 2
 
 
+@pytest.mark.slow
 def test_a_training_pack_is_tone_mapped_png_with_its_header_first(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "train.tar"
     assert main(["export", str(dataset), "--resolution", "8", "--out", str(out)]) == 0
@@ -92,6 +93,7 @@ def test_a_pack_tells_the_light_of_samples_that_have_one(dataset: Path, tmp_path
     assert list(light_member(3, contents.scene({"scene": {"dataset": "somebody's"}}))) == []
 
 
+@pytest.mark.slow
 def test_an_image_is_made_of_the_components_beside_it_and_a_mask_is_grey(dataset: Path, tmp_path: Path) -> None:
     two, three = tmp_path / "two.tar", tmp_path / "three.tar"
     assert export(dataset, Export(8, ("image", "albedo", "shading", "mask"), "train"), two).files == (two,)
@@ -111,6 +113,7 @@ def test_an_image_is_made_of_the_components_beside_it_and_a_mask_is_grey(dataset
     np.testing.assert_allclose(np.load(io.BytesIO(data)), whole, rtol=3e-3)
 
 
+@pytest.mark.slow
 def test_a_divided_pack_keeps_its_size_and_every_part_can_be_read_alone(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "train.tar"
     command = ["export", str(dataset), "--resolution", "8", "--max-mib", "0.06", "--out", str(out)]
@@ -138,6 +141,7 @@ def test_a_divided_pack_keeps_its_size_and_every_part_can_be_read_alone(dataset:
     assert [path.name for path in tmp_path.glob("*train*")] == ["train.tar"]
 
 
+@pytest.mark.slow
 def test_an_export_that_fails_leaves_the_earlier_one(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "train.tar"
     export(dataset, Export(8, ("albedo",), "train", max_mib=0.04), out)
@@ -185,6 +189,7 @@ def test_what_cannot_be_exported_is_said_and_leaves_no_file(dataset: Path, tmp_p
     assert list(tmp_path.glob("*pack*")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["materials", "primeshapes"])
 def test_a_sample_comes_with_its_layers_and_provenance(dataset: Path, tmp_path: Path, kind: str) -> None:
     out = tmp_path / "sample"

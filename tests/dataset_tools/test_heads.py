@@ -158,6 +158,7 @@ def test_without_the_package_a_sentence_says_how_to_get_it(monkeypatch: pytest.M
         base.find()
 
 
+@pytest.mark.slow
 @needs_bpy
 @pytest.mark.skipif(importlib.util.find_spec("anny") is not None, reason="anny is installed")
 def test_nothing_is_rendered_without_the_package(tmp_path: Path) -> None:
@@ -292,6 +293,7 @@ def test_masks_are_the_same_on_both_sides() -> None:
         assert values == pytest.approx(mask(places * (-1.0, 1.0, 1.0)))
 
 
+@pytest.mark.slow
 def test_hair_grows_from_the_scalp_and_leaves_the_eyes_free(head: Figure) -> None:
     described = head.person.hair
     assert described is not None
@@ -352,6 +354,7 @@ def test_tints_are_strengths(head: Figure) -> None:
 # What Cycles puts where
 
 
+@pytest.mark.slow
 @needs_bpy
 def test_passes_of_skin_are_those_of_the_equations() -> None:
     script = Path(__file__).with_name("skin_check.py")

@@ -31,6 +31,7 @@ def measured() -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAWN)
 def test_light_moves_shading_and_leaves_albedo(measured: dict[str, Any], name: str) -> None:
     found = measured["families"][name]
@@ -66,6 +67,7 @@ def test_a_mask_lays_one_material_over_another(measured: dict[str, Any]) -> None
     assert 0.0 < covered_little < covered
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_template_is_what_would_have_been_built() -> None:
     script = Path(__file__).with_name("templates_check.py")
     result = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300)

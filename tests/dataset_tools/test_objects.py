@@ -43,6 +43,7 @@ def _triangles(mesh: MeshData) -> np.ndarray:
     return mesh.vertices.astype(np.float64)[np.array(cut)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "form"), FORMS, ids=_IDS)
 def test_a_form_is_whole_and_stands_on_the_ground(name: str, form: Form) -> None:
     parts = shapes.meshes(form, 1.0)
@@ -60,6 +61,7 @@ def test_a_form_is_whole_and_stands_on_the_ground(name: str, form: Form) -> None
 _CLOSED = ("fruit", "turned", "lump", "pillow", "package", "stone", "figure")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "form"), [pair for pair in FORMS if pair[0] in _CLOSED])
 def test_closed_forms_face_outwards(name: str, form: Form) -> None:
     corners = np.concatenate([_triangles(mesh) for mesh in shapes.meshes(form, 1.0)])
@@ -127,6 +129,7 @@ def _world(thing: Thing) -> np.ndarray:
     return vertices + np.array(thing.location)
 
 
+@pytest.mark.slow
 def test_things_stand_on_the_ground_and_apart() -> None:
     turns = np.linspace(0.0, 2.0 * math.pi, 128, endpoint=False)
     ways = np.stack([np.cos(turns), np.sin(turns)])
@@ -183,6 +186,7 @@ def test_the_ground_fills_the_frame() -> None:
         assert met.all(), f"sample {scene.index}: the camera looks past the ground"
 
 
+@pytest.mark.slow
 def test_things_are_in_the_picture() -> None:
     for scene in SCENES:
         eye, _ = _rays(scene, 2)
@@ -264,6 +268,7 @@ def _render(folder: Path, start: int, count: int) -> None:
     _run("objects", *quality, "--start", str(start), "--count", str(count), "--out", str(folder))
 
 
+@pytest.mark.slow
 @needs_bpy
 def test_renders_verify_and_cutouts_are_over_black(rendered: Path) -> None:
     assert "All well" in _run("verify", str(rendered))
@@ -287,6 +292,7 @@ def test_renders_verify_and_cutouts_are_over_black(rendered: Path) -> None:
     assert seen[True] and seen[False]
 
 
+@pytest.mark.slow
 @needs_bpy
 def test_a_sample_is_the_same_alone(rendered: Path, tmp_path: Path) -> None:
     _render(tmp_path / "alone", 4, 1)
@@ -294,6 +300,7 @@ def test_a_sample_is_the_same_alone(rendered: Path, tmp_path: Path) -> None:
     assert [entry["sha256"] for entry in shards.entries(tmp_path / "alone")] == [batch[4]]
 
 
+@pytest.mark.slow
 @needs_bpy
 def test_masks_and_alpha_can_be_exported_and_shown(rendered: Path, tmp_path: Path) -> None:
     components = ("--components", "albedo", "mask", "alpha", "image")

@@ -78,6 +78,7 @@ def test_who_lies_outside_is_named_and_counted() -> None:
     assert photos.compare(images, shown, np.zeros(101))["highlights"]["rank_correlation"] is None
 
 
+@pytest.mark.slow
 def test_the_command_sets_a_dataset_beside_photos(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

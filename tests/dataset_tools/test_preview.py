@@ -50,6 +50,7 @@ def test_each_sample_lies_there_with_its_four_layers_in_a_square(dataset: Path, 
     assert corners == sorted(corners)
 
 
+@pytest.mark.slow
 def test_the_draw_follows_the_seed_and_the_split(dataset: Path, tmp_path: Path) -> None:
     entries = shards.entries(dataset)
     assert preview.draw_entries(entries, 9, 1) == preview.draw_entries(entries, 9, 1)

@@ -78,6 +78,7 @@ def test_passes_add_up_and_descriptions_replay(rendered: Path) -> None:
         assert 0.05 < float(np.median(shading)) < 5.0
 
 
+@pytest.mark.slow
 def test_a_sample_is_the_same_alone(rendered: Path, tmp_path: Path) -> None:
     alone = tmp_path / "alone"
     assert _render(alone, start=START + 1, count=1).returncode == 0
@@ -91,6 +92,7 @@ def _passes_of(folder: Path, index: int) -> dict[str, np.ndarray]:
     return passes.read(exr)
 
 
+@pytest.mark.slow
 def test_denoising_adds_layers_nearer_to_the_truth_and_keeps_the_passes(rendered: Path, tmp_path: Path) -> None:
     denoised = _passes_of(rendered, START + 1)
     for name, samples in (("raw", "2"), ("true", "96")):
@@ -114,6 +116,7 @@ print("layers:", *sorted(socket.name for socket in node.outputs))
 """
 
 
+@pytest.mark.slow
 def test_blender_reads_every_stored_layer(rendered: Path, tmp_path: Path) -> None:
     ((_, exr, _),) = shards.read_samples(rendered, shards.entries(rendered)[:1])
     (tmp_path / "sample.exr").write_bytes(exr)
@@ -122,6 +125,7 @@ def test_blender_reads_every_stored_layer(rendered: Path, tmp_path: Path) -> Non
     assert f"layers: {' '.join(sorted(passes.read(exr)))}" in result.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_bytes(rendered: Path, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
     process = subprocess.Popen(_command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -147,12 +151,14 @@ def test_two_runs_do_not_render_to_one_folder(tmp_path: Path) -> None:
         assert [path.suffix for path in (tmp_path / "data").iterdir()] == [".lock"]
 
 
+@pytest.mark.slow
 def test_two_workers_write_the_same_bytes(rendered: Path, tmp_path: Path) -> None:
     result = _render(tmp_path / "two", "--workers", "2")
     assert result.returncode == 0, result.stderr
     assert _tars(tmp_path / "two") == _tars(rendered)
 
 
+@pytest.mark.slow
 def test_a_folder_with_other_settings_is_refused(rendered: Path) -> None:
     before = _tars(rendered)
     result = _render(rendered, "--samples", "3")
@@ -161,6 +167,7 @@ def test_a_folder_with_other_settings_is_refused(rendered: Path) -> None:
     assert _tars(rendered) == before
 
 
+@pytest.mark.slow
 def test_other_descriptions_are_not_mixed_in(rendered: Path, tmp_path: Path) -> None:
     folder = tmp_path / "older"
     (folder / "shards").mkdir(parents=True)
@@ -181,6 +188,7 @@ def test_every_shape_has_a_mesh() -> None:
     subprocess.run([sys.executable, "-c", program], cwd=SCRIPT.parents[1], check=True, timeout=60)
 
 
+@pytest.mark.slow
 def test_a_moved_light_changes_the_light_alone(tmp_path: Path) -> None:
     def relit(out: Path, *moves: str) -> subprocess.CompletedProcess[str]:
         quality = ["--resolution", "16", "--samples", "2", "--denoise", "--index", "3", "--seed", str(SEED)]

@@ -36,6 +36,7 @@ def _render(textures: Path, out: Path, *extra: str) -> subprocess.CompletedProce
     return subprocess.run([*command, *extra], capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_a_scan_gives_the_albedo_and_other_files_are_another_dataset(tmp_path: Path) -> None:
     textures, out = _textures(tmp_path / "meine Texturen ü"), tmp_path / "set"
     result = _render(textures, out)
@@ -57,6 +58,7 @@ def test_a_scan_gives_the_albedo_and_other_files_are_another_dataset(tmp_path: P
     assert again.returncode == 1 and "materials_sha256" in again.stderr
 
 
+@pytest.mark.slow
 def test_a_missing_folder_and_a_bad_share_are_said(tmp_path: Path) -> None:
     result = _render(tmp_path / "none", tmp_path / "set")
     assert result.returncode == 1 and "There is no folder" in result.stderr and not (tmp_path / "set").exists()

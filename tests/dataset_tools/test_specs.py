@@ -161,6 +161,7 @@ def test_split_is_by_scene_and_stable() -> None:
     assert [split(0, index) for index in range(3)] == ["train", "val", "val"]
 
 
+@pytest.mark.slow
 def test_no_global_random_state_in_the_sources() -> None:
     allowed = {"default_rng", "Generator", "SeedSequence"}
     room = Path(dataset_tools.specs.__file__).parents[1]

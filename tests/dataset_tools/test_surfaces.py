@@ -95,6 +95,7 @@ def test_pictures_belong_to_one_split() -> None:
             assert scene.environment.file in every.of_split(split(4, scene.index)).files
 
 
+@pytest.mark.slow
 def test_the_tile_fills_the_frame() -> None:
     """Rays through the frame's rim meet the bent tile inside its mesh, and never from behind."""
     rim = [(a, b) for a in (-1.0, 1.0) for b in np.linspace(-1.0, 1.0, 9)]

@@ -51,6 +51,7 @@ def _stored(folder: Path) -> Iterator[tuple[dict[str, np.ndarray], dict[str, Any
         yield passes.read(exr), stored
 
 
+@pytest.mark.slow
 def test_all_is_well_in_any_light(rendered: Path) -> None:
     result = _run("verify", rendered)
     assert result.returncode == 0 and f"All well: {COUNT} samples" in result.stdout
@@ -64,6 +65,7 @@ def test_all_is_well_in_any_light(rendered: Path) -> None:
         assert 0.01 < np.minimum(layer[passes.COMBINED], 1.0).mean() < 0.9
 
 
+@pytest.mark.slow
 def test_a_sample_is_the_same_alone_and_resumed(rendered: Path, tmp_path: Path) -> None:
     whole = {entry["index"]: entry["sha256"] for entry in shards.entries(rendered)}
     folder = tmp_path / "parts"
@@ -86,6 +88,7 @@ def test_a_picture_ends_at_the_sensors_white_and_layers_do_not(rendered: Path, t
     assert brightest["image"] == 1.0 < brightest["layers"]
 
 
+@pytest.mark.slow
 def test_other_shares_are_another_dataset(rendered: Path) -> None:
     result = _run(
         "surfaces", "--resolution", 32, "--samples", 2, "--seed", 2, "--denoise", "--count", 1, "--out", rendered

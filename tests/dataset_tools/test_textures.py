@@ -106,6 +106,7 @@ def _render(folder: Path, out: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not importlib.util.find_spec("bpy"), reason="needs the bpy package")
 def test_unreadable_textures_are_named_before_anything_is_rendered(tmp_path: Path) -> None:
     folder, out = _good(tmp_path / "textures"), tmp_path / "set"

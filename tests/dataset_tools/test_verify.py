@@ -47,6 +47,7 @@ def _only(report: Report) -> str:
     return report.findings[0]
 
 
+@pytest.mark.slow
 def test_a_whole_dataset_passes(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(dataset)]) == 0
     out = capsys.readouterr().out
@@ -180,6 +181,7 @@ def test_descriptions_of_another_version_are_only_noted(tmp_path: Path) -> None:
     assert "3 samples (0, 1, 2): described by another version" in report.notes[0]
 
 
+@pytest.mark.slow
 def test_gaps_overlaps_and_lists_that_disagree(dataset: Path) -> None:
     folder = dataset / "shards"
     stem = "primeshapes-00000000-064"

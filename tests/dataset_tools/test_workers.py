@@ -61,6 +61,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return _tars(folder)
 
 
+@pytest.mark.slow
 def test_events_tell_machines_how_it_goes(tmp_path: Path, whole: dict[str, bytes]) -> None:
     result = _run(tmp_path / "set", 12, 2)
     (start,), (end,) = _events(result, "start"), _events(result, "end")
@@ -76,6 +77,7 @@ def test_events_tell_machines_how_it_goes(tmp_path: Path, whole: dict[str, bytes
     assert _tars(tmp_path / "set") == whole
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_once_is_replaced(tmp_path: Path, whole: dict[str, bytes]) -> None:
     result = _run(tmp_path / "set", 12, 2, _6="once-kill")
     assert result.returncode == 0, result.stderr
@@ -85,6 +87,7 @@ def test_a_worker_that_is_killed_once_is_replaced(tmp_path: Path, whole: dict[st
     assert not quarantine.read(tmp_path / "set")
 
 
+@pytest.mark.slow
 def test_harmful_samples_are_left_out_and_tried_again_on_request(tmp_path: Path, whole: dict[str, bytes]) -> None:
     folder = tmp_path / "set"
     result = _run(folder, 12, 2, "0.6", _1="kill", _5="hang", _11="raise")
@@ -110,6 +113,7 @@ def test_a_full_disk_stops_everything_with_one_sentence(tmp_path: Path, whole: d
     assert not list(folder.rglob("*.partial")) and not quarantine.read(folder)
 
 
+@pytest.mark.slow
 def test_ten_kills_at_random_moments_leave_no_trace(tmp_path: Path, whole: dict[str, bytes]) -> None:
     folder = tmp_path / "set"
     rng = random.Random(3)
@@ -163,6 +167,7 @@ def _alive(process: int) -> bool:
     return state != "Z"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ending", "share"), [("tar", 0.5), ("jsonl", 0.6), ("jsonl", 0.0)])
 def test_a_cut_shard_is_rendered_again(tmp_path: Path, whole: dict[str, bytes], ending: str, share: float) -> None:
     folder = tmp_path / "set"
@@ -179,6 +184,7 @@ def test_a_cut_shard_is_rendered_again(tmp_path: Path, whole: dict[str, bytes], 
     assert {path.name: path.read_bytes() for path in folder.glob("shards/*.jsonl")} == lists
 
 
+@pytest.mark.slow
 def test_a_cut_shard_comes_back_under_another_name_in_a_longer_run(tmp_path: Path, whole: dict[str, bytes]) -> None:
     folder = tmp_path / "set"
     assert _run(folder, 2).returncode == 0

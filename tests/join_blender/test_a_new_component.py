@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from join_engine.color import srgb_decode
 from join_engine.components import COMPONENTS, Component
@@ -25,6 +26,7 @@ def add_emission() -> None:
     register(ForwardModel("emissive", FORMULA))
 
 
+@pytest.mark.slow
 def test_decomposed_shown_recombined_exported(tmp_path: Path) -> None:
     import OpenEXR
 

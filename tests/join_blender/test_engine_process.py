@@ -103,6 +103,7 @@ def test_an_engine_ends_with_its_blender(python: Path, monkeypatch: pytest.Monke
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_an_engine_at_work_is_gone_soon_after_its_blender(tmp_path: Path) -> None:
     """The real one, in the middle of a decomposition."""
     image = tmp_path / "image.npy"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from join_blender.engine.decomposition import Decomposition
 from join_blender.engine.job import State
@@ -63,6 +64,7 @@ def test_a_job_survives_whatever_the_engine_says(tmp_path: Path) -> None:
     assert told > COUNT / 2 and ends == {State.DONE, State.CANCELLED, State.FAILED}
 
 
+@pytest.mark.slow
 def test_a_queue_survives_whatever_the_engine_sends(tmp_path: Path, monkeypatch: Any) -> None:
     """Over real pipes: every job ends, with layers or with a sentence."""
     monkeypatch.setenv("FAKE_ENGINE", "fuzz")
@@ -90,6 +92,7 @@ def test_a_queue_survives_whatever_the_engine_sends(tmp_path: Path, monkeypatch:
     queue.close()
 
 
+@pytest.mark.slow
 def test_the_engine_survives_whatever_a_client_sends() -> None:
     """The real one; it answers a sound request afterwards and ends in order."""
     process = subprocess.Popen(

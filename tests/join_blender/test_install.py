@@ -80,6 +80,7 @@ def gone(folder: Path) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_from_a_folder_into_a_path_with_spaces_and_umlauts(tmp_path: Path, paths: Paths) -> None:
     wheels = make_wheels(tmp_path / "Räder & mehr")
     build = make_lock(tmp_path / "locks", wheels)
@@ -96,6 +97,7 @@ def test_from_a_folder_into_a_path_with_spaces_and_umlauts(tmp_path: Path, paths
     assert len(list(wheels.iterdir())) == 2, "the user's own folder stays as it is"
 
 
+@pytest.mark.slow
 def test_a_download_that_was_killed_goes_on_where_it_was(tmp_path: Path, paths: Paths, index: Index) -> None:
     build = make_lock(tmp_path / "locks", index.wheels)
     index.hangs = "torch"
@@ -118,6 +120,7 @@ def test_a_download_that_was_killed_goes_on_where_it_was(tmp_path: Path, paths: 
     assert not paths.wheels.exists() and not paths.unfinished.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["cancel", "abandon"])
 def test_stopping_ends_pip_too(way: str, tmp_path: Path, paths: Paths, index: Index) -> None:
     index.hangs = "t"
@@ -131,6 +134,7 @@ def test_stopping_ends_pip_too(way: str, tmp_path: Path, paths: Paths, index: In
     assert not paths.python.exists() and not paths.unfinished.exists()
 
 
+@pytest.mark.slow
 def test_failures_say_what_to_do_and_leave_the_old_engine(tmp_path: Path, paths: Paths, index: Index) -> None:
     good = make_lock(tmp_path / "good", index.wheels)
     assert install(good, paths).failure is None
@@ -171,6 +175,7 @@ def test_not_begun_where_it_cannot_succeed(tmp_path: Path, paths: Paths) -> None
     assert failed(make_lock(tmp_path / "locks", wheels), paths, wheels).code == "install_failed"
 
 
+@pytest.mark.slow
 def test_packages_that_do_not_load_are_not_installed(tmp_path: Path, paths: Paths) -> None:
     wheels = make_wheels(tmp_path / "wheels", torch={"torch/__init__.py": "raise ImportError('libtorch is missing')\n"})
     failure = failed(make_lock(tmp_path / "locks", wheels), paths, wheels)
@@ -178,6 +183,7 @@ def test_packages_that_do_not_load_are_not_installed(tmp_path: Path, paths: Path
     assert paths.state().condition is Condition.MISSING
 
 
+@pytest.mark.slow
 def test_settings_that_would_send_pip_elsewhere_are_ignored(
     tmp_path: Path, paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,6 +114,7 @@ def test_words() -> None:
 # --- trying a Python ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_python_that_will_do() -> None:
     trial = task.check(Path(sys.executable))
     trial.wait()

@@ -132,6 +132,7 @@ def test_previews_come_while_it_works(
     assert seen[0].size == (4, 3) and pixels(seen[0], tmp_path).shape == (3, 4, 3)
 
 
+@pytest.mark.slow
 def test_an_engine_that_is_shot(queue: Queue, launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each time a message within 2 s, and a restart that ends well. ``test_in_blender.py`` does it fifty times."""
     rng = random.Random(0)

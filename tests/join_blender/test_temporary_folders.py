@@ -102,6 +102,7 @@ def test_a_folder_that_was_deleted_before_the_job(blender: Path) -> None:
         Job.with_files({}, {"type": "export"}, Launch(Path("python"), ROOT), str(blender))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before the engine", "while it works", "before the layers are read"])
 @pytest.mark.parametrize("whole", [True, False], ids=["blender's", "the job's"])
 def test_a_folder_that_is_deleted_during_a_job(

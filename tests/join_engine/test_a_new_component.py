@@ -38,6 +38,7 @@ def bank(registered: None, tmp_path_factory: pytest.TempPathFactory) -> Bank:
     return load_bank(make_bank(tmp_path_factory.mktemp("bank") / "glow.safetensors", "emissive", PARTS))
 
 
+@pytest.mark.slow
 def test_from_an_image_to_files_and_another_light(
     bank: Bank, tmp_path: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,6 +91,7 @@ def swap_encoders(tensors: Tensors, values: Values) -> None:
     values.pop(HASH_KEY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -215,6 +215,7 @@ def test_all_methods_are_measured(seeing_bank: Bank) -> None:
         assert set(found) == set(METHODS)
 
 
+@pytest.mark.slow
 def test_a_large_picture_is_filled_by_the_shifts_of_a_small_one() -> None:
     """Beyond 512 pixels: an odd size, and stripes whose period the small picture still shows."""
     height, width = 701, 1103

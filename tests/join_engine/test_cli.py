@@ -125,6 +125,7 @@ def _write_samples(path: Path, count: int, size: int) -> None:
                 archive.addfile(member, buffer)
 
 
+@pytest.mark.slow
 def test_evaluate(tmp_path: Path, tiny_bank_path: Path) -> None:
     _write_samples(tmp_path / "samples.tar", 5, 32)
     options = [
@@ -235,6 +236,7 @@ def test_trainings_need_numbers_with_an_end(option: str, value: str, capsys: pyt
         assert "is not a number from 0 on" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_module_runs_without_a_traceback(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "join_engine", "decompose", "fehlt.png", "--out", str(tmp_path), "--bank", "fehlt"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])

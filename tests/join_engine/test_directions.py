@@ -143,6 +143,7 @@ def learned(files: Mapping[str, Path]) -> Learned:
     return read_directions(files["directions"])
 
 
+@pytest.mark.slow
 def test_renders_of_known_light_teach_the_directions(tiny_bank: Bank, known: Tensor, learned: Learned) -> None:
     assert set(learned.vectors) == {"shading"} and list(learned.header.attributes) == list(NAMES)
     # A name that would do nothing is not given away.

@@ -122,6 +122,7 @@ def test_the_metric_gives_every_image_the_same_draws() -> None:
     assert torch.allclose(values, values[:1].expand(3), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_inversion_and_tuning_take_it_and_are_deterministic(seeing_bank: Bank, own_targets: torch.Tensor) -> None:
     joint = Joint(steps=40, features="trunk", ensemble=True)
     preset = Preset("ensemble", (MeanStart(), joint, Tuning(steps=2, features="trunk", ensemble=True)))
@@ -131,6 +132,7 @@ def test_inversion_and_tuning_take_it_and_are_deterministic(seeing_bank: Bank, o
     assert (first.loss < start.loss).all()
 
 
+@pytest.mark.slow
 def test_in_domain_loss_draws_the_codes_to_the_mean(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
     far = {}
     for weight in (0.0, 1.0):

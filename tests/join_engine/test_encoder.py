@@ -139,6 +139,7 @@ def test_training_beats_the_mean_code_on_unseen_images(
         assert torch.equal(value, generator[key])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bf16", [False, True])
 def test_resume_equals_no_interruption(tmp_path: Path, tiny_bank: Bank, data: ComponentSets, bf16: bool) -> None:
     check_resumes(lambda: learner_of(tiny_bank, bf16=bf16, flip=True), data, tmp_path, halt=3, steps=7)

@@ -156,6 +156,7 @@ def test_a_batch_comes_to_what_its_images_come_to_alone(seeing_bank: Bank) -> No
             assert metrics["psnr"]["mean"] == pytest.approx(mean, abs=0.3), (title, column)
 
 
+@pytest.mark.slow
 def test_a_quick_look_says_so_and_every_row_tells_its_steps(tiny_bank: Bank, tmp_path: Path) -> None:
     rows = Rows(steps=8, tuning_steps=4, steps_scale=0.25)
     methods = make_methods(["opt-knn", "opt-pti", "square-root"], rows, tiny_bank)
@@ -199,6 +200,7 @@ def test_a_sheet_of_photos(tmp_path: Path, tiny_bank_path: Path, picture: np.nda
     assert main(["sheet", str(tmp_path / "none"), *options]) == 2
 
 
+@pytest.mark.slow
 def test_what_methods_have_in_common_is_done_once_and_changes_nothing(tiny_bank: Bank) -> None:
     samples = _own_samples(tiny_bank, 2)
     knn, tuned = make_methods(["opt-knn", "opt-pti-d"], QUICK, tiny_bank)
@@ -331,6 +333,7 @@ def test_scorecard_writes_figures_into_the_card_and_again(
     assert main(["scorecard", "--data", str(tmp_path / "none"), "--out", str(tmp_path), "--banks", str(bank)]) == 2
 
 
+@pytest.mark.slow
 def test_a_card_without_table_4_says_why(tmp_path: Path, tiny_bank: Bank) -> None:
     table = evaluate(tiny_bank, _own_samples(tiny_bank, 2), make_methods(["baselines"], QUICK, tiny_bank))
     write_scores(tmp_path / "new.md", table, "there is no such bank")

@@ -153,6 +153,7 @@ def test_signs_are_counted() -> None:
     assert found["true"]["image"]["gain"]["mean"] == 10.0
 
 
+@pytest.mark.slow
 def test_the_command_writes_tables_sheets_and_the_card(
     with_directions: Callable[[torch.Tensor], Bank],
     step: torch.Tensor,

@@ -73,6 +73,7 @@ def test_nothing_stays_of_a_result_that_fails(tmp_path: Path, photo: Path) -> No
     assert contents(target) == {"albedo": "1"} and [path.name for path in target.parent.iterdir()] == ["photo"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["in the midst", "whole", "old moved", "swapped", "carried"])
 def test_a_kill_at_each_step_is_put_right_by_the_next(tmp_path: Path, photo: Path, step: str) -> None:
     target = tmp_path / "out" / "photo"

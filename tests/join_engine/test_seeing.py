@@ -121,6 +121,7 @@ def learner_of(bank: Bank, config: SeeingConfig | None = None, **settings: float
     return SeeingLearner(bank, config or config_for(bank), SeeingSettings(**settings), PLAIN, kimg=1.0)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_it_learns_through_generators_that_stay_as_they_are(
     packs: tuple[Path, Path], data: ComponentSets, tiny_bank: Bank
 ) -> None:
@@ -138,6 +139,7 @@ def test_it_learns_through_generators_that_stay_as_they_are(
     assert {name: fingerprint(part.generator) for name, part in tiny_bank.components.items()} == before
 
 
+@pytest.mark.slow
 def test_what_the_weights_hold_back(data: ComponentSets, tiny_bank: Bank) -> None:
     def after(**settings: float) -> dict[str, float]:
         learner = learner_of(tiny_bank, batch=8, lr=3e-3, **settings)
@@ -158,6 +160,7 @@ def test_a_bank_without_discriminators_says_so(tiny_bank: Bank, tiny_bank_path: 
     learner_of(load_bank(tiny_bank_path), adversarial=0.0)
 
 
+@pytest.mark.slow
 def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets, tiny_bank: Bank) -> None:
     check_resumes(lambda: learner_of(tiny_bank, batch=4), data, tmp_path)
 
@@ -192,6 +195,7 @@ def test_a_search_begins_with_what_it_sees(sharp_bank: Bank, target: torch.Tenso
         assert not torch.allclose(made, generate(part.generator, state.latents[name]), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_codes_and_features_move_from_there_and_masks_do_not(sharp_bank: Bank, target: torch.Tensor) -> None:
     start = invert(sharp_bank, target, Preset("x", (SeeingStart(),)))
     stage = Spatial(steps=20, learning_rate=0.05, space="whitened", normal_weight=0.01, guide_weight=0.1)

@@ -334,6 +334,7 @@ def test_a_message_may_come_in_pieces(client: Client) -> None:
     assert client.receive()["id"] == "ü"
 
 
+@pytest.mark.slow
 def test_end_of_stdin_ends_the_process_in_mid_job(request_for: dict[str, Any]) -> None:
     client = Client()
     client.send(**{**request_for, "steps": 100_000}, id=1)
@@ -346,6 +347,7 @@ def test_end_of_stdin_ends_the_process_in_mid_job(request_for: dict[str, Any]) -
     client.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("moment", ["starting", "idle", "working"])
 def test_signals_end_the_process_in_order(request_for: dict[str, Any], number: str, moment: str) -> None:
@@ -363,6 +365,7 @@ def test_signals_end_the_process_in_order(request_for: dict[str, Any], number: s
     client.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["stdin", "SIGTERM"])
 @pytest.mark.parametrize("working", [True, False])
 def test_a_process_that_nobody_reads_ends_all_the_same(request_for: dict[str, Any], end: str, working: bool) -> None:
@@ -406,6 +409,7 @@ def test_a_process_that_still_loads_torch_ends_with_its_parent(tmp_path: Path, s
             time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_what_comes_before_the_end_of_stdin_is_answered() -> None:
     client = Client()
     client.receive()
@@ -417,6 +421,7 @@ def test_what_comes_before_the_end_of_stdin_is_answered() -> None:
     client.close()
 
 
+@pytest.mark.slow
 def test_it_says_that_it_lives_while_it_works_and_only_then(request_for: dict[str, Any]) -> None:
     client = Client()
     client.receive()
@@ -438,6 +443,7 @@ def test_shutdown() -> None:
     client.close()
 
 
+@pytest.mark.slow
 def test_missing_torch_is_told(tmp_path: Path) -> None:
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text("raise ImportError('not installed')")

@@ -340,6 +340,7 @@ def test_a_lamp_near_by_changes_the_light_smoothly_and_the_paint_not_at_all(data
     assert change.diff(dim=1).abs().max() < 0.5 and change.diff(dim=2).abs().max() < 0.5
 
 
+@pytest.mark.slow
 def test_it_learns_what_holds_for_renders_that_it_has_not_seen(packs: tuple[Path, Path], data: ComponentSets) -> None:
     unseen = read_component_sets([packs[1]], "lambertian")
     learner = learner_of(batch=8, ema_kimg=0.2)

@@ -104,6 +104,7 @@ def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets, bf16
     check_resumes(lambda: TrunkLearner(SMALL, 2, TrunkSettings(batch=4, bf16=bf16)), data, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_command_trains_resumes_and_ends_in_a_trunk(
     tmp_path: Path, packs: tuple[Path, Path], quiet: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -212,6 +213,7 @@ def test_all_kinds_of_features_serve_the_loss(seeing_bank: Bank, own_targets: to
     assert float(default.sum()) == pytest.approx(losses["random"])
 
 
+@pytest.mark.slow
 def test_an_inversion_goes_by_the_chosen_features(seeing_bank: Bank, own_targets: torch.Tensor) -> None:
     found = {}
     for kind in FEATURE_KINDS:

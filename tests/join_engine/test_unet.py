@@ -87,6 +87,7 @@ def learner_of(**settings: float) -> UNetLearner:
     return UNetLearner(SMALL, UNetSettings(**settings), ranges, kimg=1.0)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_it_learns_what_holds_for_renders_that_it_has_not_seen(packs: tuple[Path, Path], data: ComponentSets) -> None:
     unseen = read_component_sets([packs[1]], "lambertian")
     learner = learner_of(batch=8, ema_kimg=0.05, lr=3e-3)
@@ -103,6 +104,7 @@ def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets) -> N
     check_resumes(lambda: learner_of(batch=4), data, tmp_path)
 
 
+@pytest.mark.slow
 def test_from_the_command_to_a_row_and_to_layers_of_photos(
     tmp_path: Path, packs: tuple[Path, Path], tiny_bank: Bank, quiet: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
