@@ -23,9 +23,9 @@ from . import strips
 from .strips import Layers, Strips, rows_of, size_of
 
 FORMAT = "join-decomposition"
-FORMAT_VERSION = 2
-# Of files without features, which are as they were before there were any.
-_PLAIN_VERSION = 1
+FORMAT_VERSION = 3
+# Of files with features, and of those without, which are as they were before there was more.
+_FEATURES_VERSION, _PLAIN_VERSION = 2, 1
 _DAMAGED_HINT = "Decompose the image again."
 
 
@@ -61,6 +61,8 @@ class Decomposition:
             :class:`join_engine.layers.strips.Strips`.
         codes: per component, latent codes float32 [L, w_dim]: L is 1 (W) or one per layer (W+).
         features: of the components whose generators get more than codes; empty where there are none.
+        other: of the components that are mixed with another decomposition's, its codes, likewise [L, w_dim]; empty
+            where there is no other (:mod:`join_engine.relighting.mixing`).
         tuned: changed weights of the generators, as "component.parameter"; empty where the bank's own were used.
         forward_model: name of f, which makes the image of the layers.
         bank_name, bank_sha256: the bank that the codes belong to.
@@ -79,6 +81,7 @@ class Decomposition:
     seconds: Mapping[str, float] = field(default_factory=dict)
     tuned: Mapping[str, np.ndarray] = field(default_factory=dict)
     features: Mapping[str, Features] = field(default_factory=dict)
+    other: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -119,11 +122,13 @@ def decomposition_writer(path: str | Path, decomposition: Decomposition) -> Iter
     Atomic. Raises JoinError ``output_unwritable``."""
     small = {f"code.{name}": _plain(code) for name, code in decomposition.codes.items()}
     small |= {f"tuned.{name}": _plain(weight) for name, weight in decomposition.tuned.items()}
+    small |= {f"other.{name}": _plain(code) for name, code in decomposition.other.items()}
     for name, features in decomposition.features.items():
         small |= {key: _plain(array) for key, array in features.named(name).items()}
     height, width = decomposition.size
     shapes = {f"layer.{name}": (height, width, 3) for name in decomposition.layers}
-    version = FORMAT_VERSION if decomposition.features else _PLAIN_VERSION
+    version = _FEATURES_VERSION if decomposition.features else _PLAIN_VERSION
+    version = FORMAT_VERSION if decomposition.other else version
     header = {"format": FORMAT, "version": version, **decomposition.summary()}
     contents: dict[str, Any] = {"__metadata__": {"join": json.dumps(header)}}
     places, end = {}, 0
@@ -180,6 +185,7 @@ def load_decomposition(path: str | Path) -> Decomposition:
             seconds=_numbers(header, "seconds"),
             tuned=_named(tensors, "tuned."),
             features=_features(tensors),
+            other=_named(tensors, "other."),
         )
     except KeyError as error:
         raise _broken(path, f"its header lacks {error}") from error
@@ -281,7 +287,7 @@ def _check(path: Path, decomposition: Decomposition) -> None:
     components = set(decomposition.model.components)
     if set(decomposition.layers) != components or set(decomposition.codes) != components:
         raise _broken(path, f"it must hold exactly {', '.join(sorted(components))}")
-    everything = [*decomposition.codes.values(), *decomposition.tuned.values()]
+    everything = [*decomposition.codes.values(), *decomposition.tuned.values(), *decomposition.other.values()]
     if isinstance(decomposition.layers, Strips):
         sound = all(np.isfinite(layer).all() for _, part in rows_of(decomposition.layers) for layer in part.values())
     else:
@@ -293,9 +299,9 @@ def _check(path: Path, decomposition: Decomposition) -> None:
         everything += features.named(name).values()
     if not sound or not all(array.dtype == np.float32 and np.isfinite(array).all() for array in everything):
         raise _broken(path, "it holds values that are not finite float32 numbers")
-    if not set(decomposition.features) <= components:
-        raise _broken(path, "it holds features of components that it has not got")
-    if any(code.ndim != 2 for code in decomposition.codes.values()):
+    if not set(decomposition.features) | set(decomposition.other) <= components:
+        raise _broken(path, "it holds features or codes of components that it has not got")
+    if any(code.ndim != 2 for code in (*decomposition.codes.values(), *decomposition.other.values())):
         raise _broken(path, "its codes are not lists of codes")
 
 

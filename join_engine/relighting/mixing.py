@@ -8,7 +8,7 @@ all of a bank's: a material with another one's colours, under its own light.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,73 +19,47 @@ from ..errors import JoinError
 from ..layers.decomposition import Decomposition
 from ..networks.residuals import Residual
 from ..networks.stylegan2 import generate
-from .relighter import Layers, Relighter, to_layer
+from .layer_groups import MIX
+from .relighter import Edit, Layers, Relighter, to_layer
 
 
-@dataclass(frozen=True)
-class Amounts:
-    """How much of another decomposition's codes, 0 for none and 1 for all of them, by what the layers say.
-
-    Attributes:
-        layout: the first layers, up to 8 pixels: where what is.
-        pattern: those in the middle.
-        colour: the last four of ten: colours and fine pattern (the paper's style mixing has the last four of fourteen,
-            of 256 pixels).
-    """
-
-    layout: float = 0.0
-    pattern: float = 0.0
-    colour: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name, amount in asdict(self).items():
-            if not 0.0 <= amount <= 1.0:
-                message = f"An amount of {amount:g} of the other's {name} cannot be mixed in."
-                raise JoinError("edit_invalid", message, "Choose 0 to 1.")
-
-    def of_layers(self, num_ws: int) -> np.ndarray:
-        """For each of a generator's layers, [num_ws] float32."""
-        first, last = round(0.3 * num_ws), round(0.4 * num_ws)
-        groups = [(self.layout, first), (self.pattern, num_ws - first - last), (self.colour, last)]
-        return np.concatenate([np.full(count, amount, np.float32) for amount, count in groups])
-
-
-def mix(
-    relighter: Relighter,
-    other: Decomposition,
-    amounts: Amounts,
-    components: Sequence[str] = ("albedo",),
-) -> Decomposition:
-    """A decomposition with another one's codes mixed in: code n is (1 − t_n) w_n + t_n w'_n.
-
-    Layers keep their detail as they do when the light is moved: what the generator's output changes by changes them.
-
-    Args:
-        relighter: of the decomposition that is mixed into.
-        other: of the same bank.
-        amounts: t_n, by groups of layers.
-        components: whose codes are mixed; all others, and all of them at amounts of 0, stay the same to the bit.
+def with_other(mine: Decomposition, other: Decomposition, components: Sequence[str] = ("albedo",)) -> Decomposition:
+    """A decomposition that can be mixed with another one: it gets directions ``mix.colour``, ``mix.pattern`` and
+    ``mix.layout`` of these components, along which an amount t from 0 to 1 makes of code n of that group of layers
+    (1 − t) w_n + t w'_n.
 
     Raises:
         JoinError: ``bank_mismatch``; ``edit_invalid`` for a component that is not there.
     """
-    mine = relighter.decomposition
     _check_same(mine, other)
     unknown = [name for name in components if name not in mine.codes]
     if unknown:
         known = f"There are: {', '.join(mine.codes)}."
         raise JoinError("edit_invalid", f"There is no component '{unknown[0]}'.", known)
-    codes = dict(mine.codes)
-    for name in components:
-        num_ws = relighter.num_ws(name)
-        t = amounts.of_layers(num_ws)[:, None]
-        if t.any():
-            shape = (num_ws, codes[name].shape[1])
-            own, theirs = (np.broadcast_to(code, shape) for code in (codes[name], other.codes[name]))
-            codes[name] = np.where(t == 1.0, theirs, own + t * (theirs - own)).astype(np.float32)
-    changed = [name for name in components if codes[name] is not mine.codes[name]]
-    told = {"mixed": {**asdict(amounts), "components": list(components)}}
-    return relighter.moved(codes, changed, told)
+    return replace(mine, other={name: other.codes[name] for name in components})
+
+
+def mix(mine: Decomposition, other: Decomposition, bank: Bank, amounts: Mapping[str, float]) -> Decomposition:
+    """A decomposition with another one's albedo mixed into its own, by groups of layers; its light stays the same to
+    the bit, and so does everything where all amounts are 0.
+
+    Layers keep their detail as they do when the light is moved: what the generator's output changes by changes them.
+
+    Args:
+        mine: that is mixed into.
+        other: of the same bank.
+        bank: of both.
+        amounts: t from 0 to 1, by "colour", "pattern" and "layout".
+
+    Raises:
+        JoinError: as :func:`with_other`; ``edit_invalid`` for other amounts.
+    """
+    for name, amount in amounts.items():
+        if not 0.0 <= amount <= 1.0:
+            message = f"An amount of {amount:g} of the other's {name} cannot be mixed in."
+            raise JoinError("edit_invalid", message, "Choose 0 to 1.")
+    edits = [Edit("albedo", f"{MIX}{name}", amount) for name, amount in amounts.items() if amount]
+    return Relighter(with_other(mine, other), bank).relight(edits)
 
 
 @torch.no_grad()

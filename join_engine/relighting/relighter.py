@@ -27,6 +27,7 @@ from ..layers.strips import Strips
 from ..networks.residuals import Residual, moved
 from ..networks.stylegan2 import Generator, generate
 from .directions import Direction, Directions, direction_name
+from .layer_groups import GROUPS, MIX, share_of
 
 Layers = dict[str, np.ndarray]
 
@@ -99,14 +100,20 @@ class Relighter:
         self._small: tuple[int | None, Layers] | None = None
 
     def directions(self, sefa: int = 8) -> list[Direction]:
-        """What can be edited: the light's components (all but the albedo), named directions before SeFa's."""
+        """What can be edited: what is mixed with another decomposition, then the light's components (all but the
+        albedo), named directions before SeFa's."""
+        mixed = [
+            Direction(component, f"{MIX}{group}", *words, minimum=0.0, maximum=1.0)
+            for component in self.decomposition.other
+            for group, words in GROUPS.items()
+        ]
         found = [
             direction
             for component in self.decomposition.codes
             if component != "albedo"
             for direction in self._directions_of(component).list(sefa)
         ]
-        return sorted(found, key=lambda direction: direction.name.startswith("sefa."))
+        return mixed + sorted(found, key=lambda direction: direction.name.startswith("sefa."))
 
     def relight(self, edits: Sequence[Edit]) -> Decomposition:
         """The decomposition with edited codes and layers; its settings list the edits after any that it had already.
@@ -116,29 +123,19 @@ class Relighter:
         Raises:
             JoinError: ``edit_invalid``.
         """
-        history = [*self.decomposition.settings.get("edits", ()), *(vars(edit) for edit in edits)]
-        return self.moved(self._edited(edits), [edit.component for edit in self._expanded(edits)], {"edits": history})
-
-    def moved(
-        self, codes: Mapping[str, np.ndarray], components: Sequence[str], settings: Mapping[str, Any]
-    ) -> Decomposition:
-        """The decomposition with other codes, [L, w_dim] each, and the layers of the components that they change; its
-        settings tell what was done beside what they told already. It has no metrics.
-
-        Args:
-            components: whose codes are others; all other layers stay the same to the bit.
-        """
         start = time.perf_counter()
+        codes = self._edited(edits)
         layers: Mapping[str, np.ndarray] = self.decomposition.layers
         if isinstance(layers, Strips):
-            layers = self._lit(layers, codes, components)
+            layers = self._lit(layers, codes, self._expanded(edits))
         else:
-            layers = {**layers, **self._layers(codes, components, self._frame, layers)}
+            layers = {**layers, **self._layers(codes, self._expanded(edits), self._frame, layers)}
+        history = [*self.decomposition.settings.get("edits", ()), *(vars(edit) for edit in edits)]
         return replace(
             self.decomposition,
             layers=layers,
-            codes=dict(codes),
-            settings={**self.decomposition.settings, **settings},
+            codes=codes,
+            settings={**self.decomposition.settings, "edits": history},
             metrics={},
             seconds={"relight": time.perf_counter() - start},
         )
@@ -152,20 +149,10 @@ class Relighter:
         Raises:
             JoinError: ``edit_invalid``.
         """
-        return self.preview_moved(self._edited(edits), [edit.component for edit in self._expanded(edits)], longest)
-
-    def preview_moved(
-        self, codes: Mapping[str, np.ndarray], components: Sequence[str], longest: int | None = None
-    ) -> Layers:
-        """All layers with other codes, as :meth:`moved` makes them, small as :meth:`preview` does."""
         small = self._reduced(longest)
         height, width = next(iter(small.values())).shape[:2]
         frame = Frame(height, width, self._bank.header.resolution)
-        return {**small, **self._layers(codes, components, frame, small)}
-
-    def num_ws(self, component: str) -> int:
-        """How many codes a component's generator takes."""
-        return self._bank.components[component].generator.num_ws
+        return {**small, **self._layers(self._edited(edits), self._expanded(edits), frame, small)}
 
     def _reduced(self, longest: int | None) -> Layers:
         """The layers, averaged down in linear light; those of the last size are kept."""
@@ -189,11 +176,11 @@ class Relighter:
         }
 
     def _layers(
-        self, codes: Mapping[str, np.ndarray], components: Sequence[str], frame: Frame, layers: Mapping[str, np.ndarray]
+        self, codes: Mapping[str, np.ndarray], edits: Sequence[Edit], frame: Frame, layers: Mapping[str, np.ndarray]
     ) -> Layers:
-        """The layers of these components, whose codes are others, at the size of ``frame``."""
+        """The layers that the edits change, at the size of ``frame``."""
         changed = {}
-        for component in dict.fromkeys(components):
+        for component in dict.fromkeys(edit.component for edit in edits):
             after = self._decoded(component, codes[component], frame)
             if self.decomposition.settings.get("detail"):
                 key = (component, frame)
@@ -203,11 +190,11 @@ class Relighter:
             changed[component] = _shown(component, after)
         return changed
 
-    def _lit(self, layers: Strips, codes: Mapping[str, np.ndarray], components: Sequence[str]) -> Strips:
+    def _lit(self, layers: Strips, codes: Mapping[str, np.ndarray], edits: Sequence[Edit]) -> Strips:
         """The same as :meth:`_layers`, with those that stay, of layers that nobody holds as a whole."""
         detail = bool(self.decomposition.settings.get("detail"))
         decode: dict[str, list[Callable[[slice], np.ndarray]]] = {}  # rows of each, lit anew and as they were
-        for component in dict.fromkeys(components):
+        for component in dict.fromkeys(edit.component for edit in edits):
             decode[component] = [
                 self._decoded_rows(component, one[component]) for one in (codes, self.decomposition.codes)
             ]
@@ -247,9 +234,17 @@ class Relighter:
                     f"There is no component '{edit.component}' to edit.",
                     f"There are: {', '.join(codes)}.",
                 )
-            vector = self._directions_of(edit.component).vector(edit.name)
-            codes[edit.component] = codes[edit.component] + (vector * edit.amount).cpu().numpy()
+            codes[edit.component] = codes[edit.component] + self._step(edit)
         return codes
+
+    def _step(self, edit: Edit) -> np.ndarray:
+        """What an edit adds to the codes, [w_dim] or [num_ws, w_dim]. Raises JoinError ``edit_invalid``."""
+        other = self.decomposition.other.get(edit.component)
+        if other is None or not edit.name.startswith(MIX):
+            return np.asarray((self._directions_of(edit.component).vector(edit.name) * edit.amount).cpu().numpy())
+        num_ws = self._bank.components[edit.component].generator.num_ws
+        share = share_of(edit.name, num_ws)[:, None] * np.float32(edit.amount)
+        return np.asarray((other - self.decomposition.codes[edit.component]) * share)
 
     def _decoded(self, component: str, codes: np.ndarray, frame: Frame) -> np.ndarray:
         transform = self._bank.components[component].transform
@@ -319,7 +314,7 @@ def _check_fits(decomposition: Decomposition, bank: Bank) -> None:
     for name, component in bank.components.items():
         parameters = component.generator.named_parameters()
         shapes |= {f"{name}.{key}": tuple(value.shape) for key, value in parameters}
-    for name, code in decomposition.codes.items():
+    for name, code in [*decomposition.codes.items(), *decomposition.other.items()]:
         config = bank.components[name].generator.config if name in bank.components else None
         if config is None or code.shape not in ((1, config.w_dim), (config.num_ws, config.w_dim)):
             raise _unfit(f"The codes of '{name}' are not those of the bank '{decomposition.bank_name}'.")

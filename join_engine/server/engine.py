@@ -368,6 +368,16 @@ class Engine:
         save_decomposition(output, decomposition)
         return "result", {"files": [str(output)]}
 
+    def _mix(self, job: Job) -> tuple[str, dict[str, Any]]:
+        """A compact decomposition that can be mixed with the albedo of another one; without the bank."""
+        from ..layers.decomposition import load_decomposition, save_decomposition
+        from ..relighting.mixing import with_other
+
+        mine, other = (load_decomposition(job.message[name]) for name in ("decomposition", "other"))
+        output = Path(job.message["output"])
+        save_decomposition(output, with_other(mine, other))
+        return "result", {"files": [str(output)]}
+
     def _export(self, job: Job) -> tuple[str, dict[str, Any]]:
         """The layers as they are in Blender now, in files for other programs."""
         from ..layers.layer_files import LAYER_FORMATS, export_layers
@@ -392,6 +402,7 @@ class Engine:
         "directions": _directions,
         "export": _export,
         "store": _store,
+        "mix": _mix,
     }
 
     def _relighter_of(self, message: dict[str, Any]) -> Relighter:

@@ -169,6 +169,7 @@ _FIELDS: dict[str, dict[str, _Field]] = {
     "relight": {**_STORED, "output": _PATH, "preview": _SWITCH, "preview_size": _WHOLE, "store": _SWITCH},
     "directions": {**_STORED, "preview_size": _WHOLE},
     "store": {**_STORED, "output": _PATH},
+    "mix": {"decomposition": _PATH, "other": _PATH, "output": _PATH},
     "export": {
         "layers": _LAYERS,
         "format": _NAME,
@@ -178,4 +179,4 @@ _FIELDS: dict[str, dict[str, _Field]] = {
         "formula": _FORMULA,
     },
 }
-_NEEDED = {"image", "images", "output", "decomposition", "format", "depth"}
+_NEEDED = {"other", "image", "images", "output", "decomposition", "format", "depth"}

@@ -315,6 +315,8 @@ class Messages(Target):
             {"type": "directions", "id": 3, **stored},
             {"type": "store", "id": 4, "edits": edits, "output": str(folder / "a.join"), **stored},
             {"type": "store", "id": 5, "edits": [], "output": str(folder / "a.join"), **stored},
+            {"type": "mix", "id": 5, "decomposition": result["compact"], "other": result["compact"],
+             "output": str(folder / "mixed.join")},
             {"type": "export", "id": 6, "layers": result["layers"], "format": "exr", "depth": 16,
              "output": str(folder / "out.exr"), "formula": formula},
             {"type": "export", "id": 6, "layers": result["layers"], "format": "png", "depth": 8,

@@ -3,23 +3,27 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 from join_engine.bank import Bank
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
+from join_engine.images.frame import Frame
 from join_engine.inversion.presets import Detail, Preset
 from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.layers.decomposition import Decomposition, Features, load_decomposition, save_decomposition
 from join_engine.networks.stylegan2 import generate
 from join_engine.pipeline import decompose
-from join_engine.relighting.mixing import Amounts, interpolate, mix
-from join_engine.relighting.relighter import Relighter
+from join_engine.relighting.layer_groups import GROUPS, share_of
+from join_engine.relighting.mixing import interpolate, mix, with_other
+from join_engine.relighting.relighter import Edit, Relighter, to_layer
 
 
 def decomposed(bank: Bank, seed: int, detail: Detail | None = None) -> Decomposition:
@@ -34,17 +38,21 @@ def pair(seeing_bank: Bank) -> tuple[Decomposition, Decomposition]:
     return first, replace(other, codes={name: code + 0.5 for name, code in other.codes.items()})
 
 
+WHOLE = {"colour": 1.0, "pattern": 1.0, "layout": 1.0}
+
+
 def test_every_layer_belongs_to_one_group() -> None:
-    assert Amounts(1.0, 2 / 3, 1 / 3).of_layers(10) == pytest.approx([1.0] * 3 + [2 / 3] * 3 + [1 / 3] * 4)
+    assert share_of("mix.layout", 10).tolist() == [1.0] * 3 + [0.0] * 7
+    assert share_of("mix.colour", 10).tolist() == [0.0] * 6 + [1.0] * 4
     for num_ws in range(4, 19):
-        assert np.array_equal(Amounts(1.0, 1.0, 1.0).of_layers(num_ws), np.ones(num_ws, np.float32))
-    for wrong in (-0.1, 1.1, float("nan")):
-        with pytest.raises(JoinError):
-            Amounts(colour=wrong)
+        groups = [share_of(f"mix.{name}", num_ws) for name in GROUPS]
+        assert np.array_equal(sum(groups), np.ones(num_ws, np.float32))
+    with pytest.raises(JoinError, match="no direction"):
+        share_of("mix.smell", 10)
 
 
 def test_mixing_at_0_is_the_identity(seeing_bank: Bank, pair: tuple[Decomposition, Decomposition]) -> None:
-    mixed = mix(Relighter(pair[0], seeing_bank), pair[1], Amounts(), ("albedo", "shading"))
+    mixed = mix(*pair, seeing_bank, dict.fromkeys(WHOLE, 0.0))
     for name, layer in pair[0].layers.items():
         np.testing.assert_array_equal(mixed.layers[name], layer)
         np.testing.assert_array_equal(mixed.codes[name], pair[0].codes[name])
@@ -54,46 +62,77 @@ def test_mixing_changes_the_albedo_by_what_its_layers_say_and_leaves_the_light(
     seeing_bank: Bank, pair: tuple[Decomposition, Decomposition]
 ) -> None:
     first, other = pair
-    relighter = Relighter(first, seeing_bank)
-    num_ws = relighter.num_ws("albedo")
-    colour = mix(relighter, other, Amounts(colour=1.0))
+    colour = mix(first, other, seeing_bank, {"colour": 1.0})
     np.testing.assert_array_equal(colour.layers["shading"], first.layers["shading"])
     np.testing.assert_array_equal(colour.codes["shading"], first.codes["shading"])
     assert np.abs(colour.layers["albedo"] - first.layers["albedo"]).max() > 1e-3
-    taken = Amounts(colour=1.0).of_layers(num_ws) == 1.0
+    taken = share_of("mix.colour", len(colour.codes["albedo"])) == 1.0
     expected = np.where(taken[:, None], other.codes["albedo"], first.codes["albedo"])
-    np.testing.assert_array_equal(colour.codes["albedo"], expected)
-    half = mix(relighter, other, Amounts(colour=0.5)).codes["albedo"]
+    np.testing.assert_allclose(colour.codes["albedo"], expected, atol=1e-6)
+    half = mix(first, other, seeing_bank, {"colour": 0.5}).codes["albedo"]
     np.testing.assert_allclose(half, (expected + first.codes["albedo"]) / 2, atol=1e-6)
-    assert colour.settings["mixed"]["colour"] == 1.0 and not colour.metrics
+    assert [edit["direction"] for edit in colour.settings["edits"]] == ["mix.colour"] and not colour.metrics
 
 
 def test_all_of_another_is_the_other_and_detail_stays(
     seeing_bank: Bank, pair: tuple[Decomposition, Decomposition]
 ) -> None:
-    first, other = replace(pair[0], settings={}), pair[1]
-    whole = Amounts(1.0, 1.0, 1.0)
-    mixed = mix(Relighter(first, seeing_bank), other, whole)
-    swapped = replace(first, codes={**first.codes, "albedo": other.codes["albedo"]})
-    again = mix(Relighter(swapped, seeing_bank), first, Amounts(1e-9))  # made anew of the other's codes
-    np.testing.assert_allclose(mixed.layers["albedo"], again.layers["albedo"], atol=1e-4)
-    detailed = mix(Relighter(pair[0], seeing_bank), other, whole).layers["albedo"]
-    before = Relighter(first, seeing_bank).moved(first.codes, ["albedo"], {}).layers["albedo"]
-    ratio = (mixed.layers["albedo"] + 0.002) / (before + 0.002)
-    np.testing.assert_allclose(detailed, pair[0].layers["albedo"] * ratio, rtol=1e-3, atol=1e-5)
+    first, other = pair
+    part = seeing_bank.components["albedo"]
+    mixed = mix(first, other, seeing_bank, WHOLE)
+    made = []
+    for codes in (first.codes["albedo"], other.codes["albedo"]):
+        with torch.no_grad():
+            output = generate(part.generator, torch.from_numpy(codes)[None])
+        made.append(to_layer(part.transform.from_generator(Frame(*first.size, 16).restore(output))))
+    ratio = (made[1] + 0.002) / (made[0] + 0.002)
+    np.testing.assert_allclose(mixed.layers["albedo"], first.layers["albedo"] * ratio, rtol=1e-3, atol=1e-5)
 
 
 def test_what_does_not_belong_together_is_refused(seeing_bank: Bank, pair: tuple[Decomposition, Decomposition]) -> None:
     first, other = pair
     stranger = replace(other, bank_sha256="0" * 64)
     with pytest.raises(JoinError, match="other banks"):
-        mix(Relighter(first, seeing_bank), stranger, Amounts())
+        mix(first, stranger, seeing_bank, WHOLE)
     with pytest.raises(JoinError, match="other banks"):
         interpolate(first, stranger, seeing_bank)
     with pytest.raises(JoinError, match="no component 'gloss'"):
-        mix(Relighter(first, seeing_bank), other, Amounts(), ("gloss",))
+        with_other(first, other, ("gloss",))
     with pytest.raises(JoinError, match="no 1 steps"):
         interpolate(first, other, seeing_bank, 1)
+    for wrong in (-0.1, 1.1, float("nan")):
+        with pytest.raises(JoinError, match="Choose 0 to 1"):
+            mix(first, other, seeing_bank, {"colour": wrong})
+    with pytest.raises(JoinError, match="no direction"):  # there is no other
+        Relighter(first, seeing_bank).relight([Edit("albedo", "mix.colour", 1.0)])
+    unfit = replace(with_other(first, other), other={"albedo": other.codes["albedo"][:, :3]})
+    with pytest.raises(JoinError, match="codes of 'albedo' are not those"):
+        Relighter(unfit, seeing_bank)
+
+
+def test_a_file_with_another_has_directions_and_is_of_a_newer_format(
+    seeing_bank: Bank, pair: tuple[Decomposition, Decomposition], tmp_path: Path
+) -> None:
+    def version(decomposition: Decomposition) -> int:
+        save_decomposition(tmp_path / "one.join", decomposition)
+        with safe_open(tmp_path / "one.join", "np") as file:
+            return int(json.loads(file.metadata()["join"])["version"])
+
+    assert (version(pair[0]), version(with_other(*pair))) == (1, 3)
+    loaded = load_decomposition(tmp_path / "one.join")
+    np.testing.assert_array_equal(loaded.other["albedo"], pair[1].codes["albedo"])
+    relighter = Relighter(loaded, seeing_bank)
+    mixed = [one for one in relighter.directions() if one.name.startswith("mix.")]
+    assert [(one.component, one.label, one.minimum, one.maximum) for one in mixed] == [
+        ("albedo", label, 0.0, 1.0) for label in ("Colour", "Pattern", "Layout")
+    ]
+    assert not any(one.component == "albedo" for one in Relighter(pair[0], seeing_bank).directions())
+    small = relighter.preview([Edit("albedo", "mix.colour", 1.0)], 16)
+    assert np.abs(small["albedo"] - relighter.preview([], 16)["albedo"]).max() > 1e-3
+    broken = replace(with_other(*pair), other={"gloss": pair[1].codes["albedo"]})
+    save_decomposition(tmp_path / "broken.join", broken)
+    with pytest.raises(JoinError, match="components that it has not got"):
+        load_decomposition(tmp_path / "broken.join")
 
 
 def test_the_ends_of_an_interpolation_are_the_ends(

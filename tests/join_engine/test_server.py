@@ -240,6 +240,30 @@ def test_sliders_and_files(client: Client, request_for: dict[str, Any]) -> None:
     assert np.array_equal(lit.layers["albedo"], same.layers["albedo"])
 
 
+def test_another_material_is_mixed_in(client: Client, request_for: dict[str, Any]) -> None:
+    """The requests of the mix panel: a .join that knows the other, its sliders, and what they change."""
+    made = []
+    for number, seed in enumerate((0, 3)):
+        client.send(**{**request_for, "steps": 3, "seed": seed, "preset": "best", "preview_every": 0}, id=number)
+        made.append(client.until("result", "error")[-1])
+        held = Path(request_for["output"]).with_name(f"{number}.join")
+        held.write_bytes(Path(made[-1]["compact"]).read_bytes())
+        made[-1]["compact"] = str(held)
+    known = str(Path(request_for["output"]).with_name("known.join"))
+    client.send(type="mix", id="mix", decomposition=made[0]["compact"], other=made[1]["compact"], output=known)
+    assert client.until("result", "error")[-1]["files"] == [known]
+    held_by_blender = {"decomposition": known, "layers": made[1]["layers"]}  # the first one's are written over
+    client.send(type="directions", id="directions", **held_by_blender)
+    directions = client.until("result", "error")[-1]["directions"]
+    assert [(d["component"], d["name"], d["maximum"]) for d in directions[:3]] == [
+        ("albedo", f"mix.{name}", 1.0) for name in ("colour", "pattern", "layout")
+    ]
+    edits = [{"component": "albedo", "direction": "mix.colour", "amount": 1.0}]
+    output = str(Path(request_for["output"]).with_name("mixed"))
+    client.send(type="relight", id="full", edits=edits, output=output, store=False, **held_by_blender)
+    assert set(client.until("result", "error")[-1]["layers"]) == {"albedo"}
+
+
 @pytest.mark.parametrize("keep", [True, False])
 def test_cancel_while_running(client: Client, request_for: dict[str, Any], keep: bool) -> None:
     client.send(**{**request_for, "steps": 100_000, "preview_every": 0}, id=7)
@@ -299,6 +323,11 @@ def test_an_id_can_be_used_again_but_not_twice_at_once(client: Client, request_f
         (b'{"type": "directions", "id": 1, "decomposition": "a.join"}', "decomposition_missing"),
         (b'{"type": "store", "id": 1, "decomposition": "a.join", "output": "b"}', "decomposition_missing"),
         (b'{"type": "store", "id": 1, "decomposition": "a.join", "output": "b", "edits": [3]}', "edit_invalid"),
+        (b'{"type": "mix", "id": 1, "decomposition": "a.join", "output": "b"}', "request_invalid"),
+        (
+            b'{"type": "mix", "id": 1, "decomposition": "a.join", "other": "c.join", "output": "b"}',
+            "decomposition_missing",
+        ),
         (b'{"type": "export", "id": 1, "output": "b", "layers": []}', "request_invalid"),
         (b'{"type": "export", "id": 1, "output": "b", "layers": {}, "format": "gif", "depth": 8}', "request_invalid"),
         (
