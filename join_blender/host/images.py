@@ -98,11 +98,13 @@ def read_source(
         Failure: one sentence for each reason why there is nothing to decompose.
     """
     _check_kind(image)
+    if image.type == "RENDER_RESULT":
+        return _take_render(image, crop, shrink, right_eye)
     if is_multilayer(image):
         return _take_layer(image, frame, crop, shrink, layer)
-    with _readable(image, frame) as (given, pair), _in_known_space(given) as readable:
+    with _readable(image, frame) as given, _in_known_space(given) as readable:
         _check_channels(given)
-        return _take(image, readable, crop, shrink, int(right_eye) if pair else None)
+        return _take(image, readable, crop, shrink, None)
 
 
 def is_multilayer(image: Any) -> bool:
@@ -235,24 +237,14 @@ def _check_kind(image: bpy.types.Image) -> None:
 
 
 @contextmanager
-def _readable(image: bpy.types.Image, frame: int | None) -> Iterator[tuple[bpy.types.Image, bool]]:
-    """The image itself, or a copy for the moment where Blender has no pixels to hand out of it; and whether that shows
-    two views side by side."""
-    if image.type == "RENDER_RESULT":
-        with make_folder(bpy.app.tempdir or None) as folder:
-            path, pair = _save_render(image, Path(folder))
-            with _loaded(path, LINEAR) as loaded:
-                stored: Any = loaded.pixels
-                if len(stored) == 0:  # only a single view's file is one that Blender writes and does not read
-                    words = "This render has several views, and not both that are called left and right."
-                    raise Failure("image_views", words, "Render these two, or turn Stereoscopy off.")
-                yield loaded, pair
-    elif image.source == "SEQUENCE" and image.packed_file is None:
+def _readable(image: bpy.types.Image, frame: int | None) -> Iterator[bpy.types.Image]:
+    """The image itself, or a copy for the moment where Blender has no pixels to hand out of it."""
+    if image.source == "SEQUENCE" and image.packed_file is None:
         path = _frame_path(image, frame)
         with _loaded(path, image.colorspace_settings.name, image.alpha_mode) as loaded:
-            yield loaded, False
+            yield loaded
     else:
-        yield image, False
+        yield image
 
 
 @contextmanager
@@ -304,12 +296,28 @@ def _file_of(image: Any) -> Path:
     return Path(bpy.path.abspath(image.filepath, library=image.library))
 
 
+def _take_render(image: Any, crop: Fractions | None, shrink: int, right_eye: bool) -> Source:
+    """The pixels of a render by way of a file."""
+    with make_folder(bpy.app.tempdir or None) as folder:
+        path, pair = _save_render(image, Path(folder))
+        with _loaded(path, LINEAR) as loaded:
+            stored: Any = loaded.pixels
+            if len(stored) > 0:
+                return _take(image, loaded, crop, shrink, int(right_eye) if pair else None)
+        # Of a single one of several views Blender before 5.0 writes a file that it does not read.
+        return replace(_of_exr(image, path.read_bytes(), "", crop, shrink), layer="")
+
+
 def _take_layer(image: Any, frame: int | None, crop: Fractions | None, shrink: int, wanted: str) -> Source:
     path = _frame_path(image, frame) if image.source == "SEQUENCE" and image.packed_file is None else _file_of(image)
     try:
         data = bytes(image.packed_file.data) if image.packed_file is not None else path.read_bytes()
     except OSError as error:
         raise Failure("image_empty", f"The image '{image.name}' has no pixels.", _why_empty(image)) from error
+    return _of_exr(image, data, wanted, crop, shrink)
+
+
+def _of_exr(image: Any, data: bytes, wanted: str, crop: Fractions | None, shrink: int) -> Source:
     layer, pixels = read_layer(data, wanted, image.name)
     height, width, channels = pixels.shape
     box, flat = _box(crop, width, height), pixels[::-1].ravel()
@@ -358,7 +366,7 @@ def _save_render(image: bpy.types.Image, folder: Path) -> tuple[Path, bool]:
             image.save_render(str(path), scene=scene)
         if path.is_file():
             return path, views == "STEREO_3D" and bool(image.is_stereo_3d)
-    found = sorted(folder.iterdir())
+    found = sorted(path for path in folder.iterdir() if path.stat().st_size)  # it leaves empty ones where it gave up
     if not found:
         raise Failure("image_empty", "There is no render yet.", "Render an image first.")
     return found[-1], False

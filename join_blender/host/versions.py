@@ -44,14 +44,15 @@ def working_space() -> str:
 
 @contextmanager
 def saving_linear_exr(scene: Any, views: str) -> Iterator[None]:
-    """Inside, what the scene saves is a 32-bit RGBA EXR, which gets no view transform; then all is as before.
+    """Inside, what the scene saves is a 32-bit RGBA EXR that loses nothing, without a view transform; then all is as
+    before.
 
     Args:
         views: of a render of several views: ``STEREO_3D`` puts the left and the right one side by side; ``INDIVIDUAL``
             makes a file for each, which Blender before 5.0 does not read again.
     """
     settings = scene.render.image_settings
-    names = ("media_type", "file_format", "color_mode", "color_depth", "views_format")
+    names = ("media_type", "file_format", "color_mode", "color_depth", "exr_codec", "views_format")
     before = {name: getattr(settings, name) for name in names if hasattr(settings, name)}
     stereo = settings.stereo_3d_format
     pair = {name: getattr(stereo, name) for name in _PAIR}
@@ -59,6 +60,7 @@ def saving_linear_exr(scene: Any, views: str) -> Iterator[None]:
         if "media_type" in before:
             settings.media_type = "IMAGE"
         settings.file_format, settings.color_mode, settings.color_depth = "OPEN_EXR", "RGBA", "32"
+        settings.exr_codec = "ZIP"  # the user's may be a lossy one, and this one our own reader knows, too
         settings.views_format = views
         for name, value in _PAIR.items():
             setattr(stereo, name, value)
