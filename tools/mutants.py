@@ -68,7 +68,7 @@ def main() -> int:
 
 def _generate() -> None:
     """Write the mutants, without a run: so far mutmut has no command for it."""
-    from mutmut import __main__ as mutmut  # type: ignore[import-not-found]
+    from mutmut import __main__ as mutmut
 
     Path("mutants").mkdir(exist_ok=True)
     mutmut.copy_src_dir()
