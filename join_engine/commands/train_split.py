@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Train the network that tells paint, light and gloss apart.
 
-May be killed at any moment; the same command goes on from the last checkpoint, with more --blocks too: new ones change
-nothing at first.
+May be killed at any moment; the same command goes on from the last checkpoint, with more --blocks, with --inner or
+--retinex too: what is new changes nothing at first.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--width", type=positive, default=default.width, help="channels at the finer levels")
     parser.add_argument("--blocks", type=positive, default=default.blocks, help="residual blocks there")
+    parser.add_argument(
+        "--inner", nargs="*", type=positive, default=[], help="channels of a U-Net inside them, at 1/2, 1/4 … of the size"
+    )
+    parser.add_argument("--retinex", action="store_true", help="it sees what colour Retinex makes of each level")
     add_settings(parser, SplitSettings())
     # What changes the light itself is drawn with the components: the layers that are to be found change with it.
     add_settings(parser, PhotoRanges(vignetting=0.0, exposure=0.0, white_balance=0.0, contrast=0.0))
@@ -52,7 +56,8 @@ def run(options: argparse.Namespace) -> None:
         raise JoinError("settings_invalid", message, "Only a bank with both has use for this network.")
     try:
         specular = "specular" in data.sets
-        config = SplitConfig(tuple(options.widths), options.width, options.blocks, specular=specular)
+        sizes = tuple(options.widths), options.width, options.blocks
+        config = SplitConfig(*sizes, specular=specular, inner=tuple(options.inner), retinex=options.retinex)
     except ValueError as error:
         raise JoinError("settings_invalid", f"The architecture is not possible: {error}.") from error
     settings, ranges = SplitSettings(**pick(options, SplitSettings)), PhotoRanges(**pick(options, PhotoRanges))

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Decompositions that anyone can pick instead: what any method has to beat. Colour Retinex is the classical one
-(:mod:`join_engine.layers.retinex`)."""
+(:mod:`join_engine.networks.retinex`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
+import torch
 
-from ..layers.retinex import CHROMATICITY_THRESHOLD, INTENSITY_THRESHOLD, log_shading
+from ..networks.retinex import CHROMATICITY_THRESHOLD, INTENSITY_THRESHOLD, log_shading
 
 Components = dict[str, np.ndarray]
 
@@ -66,7 +67,8 @@ def colour_retinex(
     Returns:
         Albedo [H, W, 3] and grey shading [H, W, 3], linear; their product is the image.
     """
-    shading = log_shading(image, intensity_threshold, chromaticity_threshold)
+    planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32))[None]
+    shading = log_shading(planes, intensity_threshold, chromaticity_threshold)[0, 0].numpy().astype(np.float64)
     # The factor between the two that gives the albedo its level.
     light = np.exp(shading - np.log(level))[..., None].repeat(3, axis=2)
     return (image / light).astype(np.float32), light.astype(np.float32)

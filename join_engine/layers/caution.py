@@ -9,13 +9,11 @@ merely lightens it: of that, less is taken off.
 
 from __future__ import annotations
 
-import numpy as np
-import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..networks.retinex import log_shading
 from ..networks.split import resized
-from .retinex import log_shading
 
 # Mean absolute error of the logarithm of its shading, on validation renders of objects.
 RETINEX_ERROR = 0.3
@@ -45,9 +43,8 @@ def with_caution(
         Both, changed, [1, 1, h, w]. Of the shading nothing changes that is finer than a picture of 512 pixels shows.
     """
     share = caution(float(seen_mean(error[:, 1:2].exp(), visible)))
-    small = _coarse(image)
-    simple = log_shading(small[0].permute(1, 2, 0).cpu().numpy(), _INTENSITY, _CHROMATICITY).astype(np.float32)
-    difference = resized(torch.from_numpy(simple)[None, None].to(shading) - _coarse(shading), shading)
+    simple = log_shading(_coarse(image), _INTENSITY, _CHROMATICITY)
+    difference = resized(simple - _coarse(shading), shading)
     return shading + share * (difference - seen_mean(difference, visible)), gloss * (1.0 - share) ** 2
 
 

@@ -10,7 +10,7 @@ scale, goes on from there, level by level. At each level it says which share of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -18,12 +18,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..color import LUMINANCE_WEIGHTS, srgb_encode
-from ..json_data import Described
+from ..json_data import LATER, Described
 from .limits import DEEPEST, LARGEST_SIDE, WIDEST, check_size, check_sizes
+from .retinex import log_shading
 
 EPSILON = 0.004  # of linear light: the logarithm of darker pixels is mostly that of noise
 _SEEN = 9  # channels of _seen()
 _CUES = 7  # channels of cues()
+# Retinex with jumps of intensity and of chromaticity as they are best on objects, and with finer ones.
+_RETINEX = ((0.4, 0.1), (0.15, 0.05))
 _SHARE_REACH = 0.1  # a share of shading may go that far below 0 and above 1
 # Natural logarithms of the expected error: at first, at least and at most.
 _ERROR, _LEAST_ERROR, _LARGEST_ERROR = -1.5, -7.0, 3.0
@@ -40,6 +43,9 @@ class SplitConfig(Described):
         state: channels that are handed from level to level.
         coarsest: the shorter side of the coarsest level is at least that many pixels, and less than twice as many.
         specular: whether there is a specular layer.
+        inner: channels of the U-Net around the middle of the finer levels' blocks, at 1/2, 1/4 … of a level's size;
+            none for no such U-Net.
+        retinex: whether it sees what colour Retinex makes of each level.
     """
 
     widths: tuple[int, ...] = (48, 96, 128, 160)
@@ -48,15 +54,21 @@ class SplitConfig(Described):
     state: int = 16
     coarsest: int = 32
     specular: bool = True
+    inner: tuple[int, ...] = field(default=(), metadata=LATER)
+    retinex: bool = field(default=False, metadata=LATER)
 
     def __post_init__(self) -> None:
         widths = tuple(self.widths)
         check_sizes("widths", widths, WIDEST)
+        inner = tuple(self.inner)
+        if inner:
+            check_sizes("inner", inner, WIDEST)
         check_size("width", self.width, WIDEST)
         check_size("blocks", self.blocks, DEEPEST)
         check_size("state", self.state, WIDEST)
         check_size("coarsest", self.coarsest, LARGEST_SIDE)
         object.__setattr__(self, "widths", widths)  # JSON has lists
+        object.__setattr__(self, "inner", inner)
 
 
 class Level(NamedTuple):
@@ -81,7 +93,7 @@ class Level(NamedTuple):
 
 
 class Split(nn.Module):
-    """See the module."""
+    """See the module. Later blocks, the inner U-Net and the sight of Retinex change nothing before they are trained."""
 
     def __init__(self, config: SplitConfig | None = None) -> None:
         super().__init__()
@@ -102,6 +114,11 @@ class Split(nn.Module):
         self.finer_into = nn.Conv2d(_SEEN + 8 + self.config.state, self.config.width, 3, padding=1)
         self.finer = nn.Sequential(*(_Block(self.config.width) for _ in range(self.config.blocks)))
         self.finer_out = nn.Conv2d(self.config.width, said, 3, padding=1)
+        inner = self.config.inner
+        self.inner = _Inner((self.config.width, *inner)) if inner else nn.Identity()
+        if self.config.retinex:
+            self.retinex_into = _silent(nn.Conv2d(2 * len(_RETINEX), first, 3, padding=1, bias=False))
+            self.retinex_finer_into = _silent(nn.Conv2d(2 * len(_RETINEX), self.config.width, 3, padding=1, bias=False))
 
     def forward(self, image: Tensor, visible: Tensor, cues: Tensor) -> list[Level]:
         """What it says at each level, coarse to fine.
@@ -112,7 +129,12 @@ class Split(nn.Module):
             cues: [B, 7, h, w] of any size, from :func:`cues`.
         """
         images, masks = self._pyramid(image), self._pyramid(visible)
-        said = self._coarsest(torch.cat([_seen(images[-1], masks[-1]), _fitted(cues, images[-1])], dim=1))
+        x = self.into(torch.cat([_seen(images[-1], masks[-1]), _fitted(cues, images[-1])], dim=1))
+        if self.config.retinex:
+            below = _retinex(images[-1])
+            finer = halved(_retinex(images[-2])) if len(images) > 1 else below
+            x = x + self.retinex_into(torch.cat([below, finer], dim=1))
+        said = self._coarsest(x)
         level, state = self._level(images[-1], said[:, 1:], said[:, :1], centred_light)
         levels = [level]
         for smaller, mask in zip(images[-2::-1], masks[-2::-1], strict=True):
@@ -127,7 +149,7 @@ class Split(nn.Module):
         return levels
 
     def _coarsest(self, x: Tensor) -> Tensor:
-        x = self.first(self.into(x))
+        x = self.first(x)
         kept = []
         for down in self.downs:
             kept.append(x)
@@ -151,7 +173,12 @@ class Split(nn.Module):
             resized(before.gloss, image),
         ]
         x = self.finer_into(torch.cat([_seen(image, mask), resized(state, image), *told], dim=1))
-        said = self.finer_out(functional.silu(self.finer(x))).float()
+        if self.config.retinex:
+            light = _retinex(image)
+            x = x + self.retinex_finer_into(torch.cat([light, light - resized(halved(light), light)], dim=1))
+        middle = (len(self.finer) + 1) // 2
+        x = self.finer[middle:](self.inner(self.finer[:middle](x)))
+        said = self.finer_out(functional.silu(x)).float()
         return self._level(image, said, shading, new_light)
 
     def _level(
@@ -239,6 +266,19 @@ def _seen(image: Tensor, visible: Tensor) -> Tensor:
     return torch.cat([srgb_encode(image) * 2.0 - 1.0, grey / 3.0 + 0.7, colours, clipped, darkest, visible], dim=1)
 
 
+def _retinex(image: Tensor) -> Tensor:
+    """What colour Retinex makes of a level, as the networks look at it, [B, 2, H, W]."""
+    light = torch.cat([log_shading(image, *thresholds) for thresholds in _RETINEX], dim=1)
+    return (light - light.mean(dim=(2, 3), keepdim=True)) / 3.0
+
+
+def _silent(layer: nn.Conv2d) -> nn.Conv2d:
+    """A layer that says nothing before it is trained."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
 class _NormedBlock(nn.Module):
     """Two convolutions beside a short cut, on normalised values."""
 
@@ -258,8 +298,28 @@ class _Block(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
+        self.second = _silent(nn.Conv2d(width, width, 3, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.second(functional.silu(self.first(functional.silu(x))))  # type: ignore[no-any-return]
+
+
+class _Inner(nn.Module):
+    """A U-Net beside a short cut, which sees a wider surrounding: what relief does with the light shows in how its two
+    sides differ.
+
+    Args:
+        widths: channels at 1, 1/2, 1/4 … of the size.
+    """
+
+    def __init__(self, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        width, half, *rest = widths
+        self.down = nn.Conv2d(width, half, 3, stride=2, padding=1)
+        self.before = _Block(half)
+        self.inner = nn.Sequential(_Inner((half, *rest)), _Block(half)) if rest else nn.Identity()
+        self.up = _silent(nn.Conv2d(half, width, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        inside = self.inner(self.before(self.down(functional.silu(x))))
+        return x + resized(self.up(functional.silu(inside)), x)  # type: ignore[no-any-return]

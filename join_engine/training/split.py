@@ -34,7 +34,6 @@ _USUAL = 0.95
 _NEAREST, _FARTHEST = 0.4, 3.0
 _GENTLE, _STEEP = 1.0, 2.0
 _LEFT = 0.7  # square root of the most contrast that paint keeps where it loses some
-_BLOCK = ".finer."  # in the names of the tensors of the blocks at the finer levels
 _VALIDATED = 16  # samples at a time
 
 
@@ -157,24 +156,20 @@ class SplitLearner(Learner):
         return _total(parts, settings), shown
 
     def grows_from(self, stored: Any, own: Mapping[str, Any]) -> bool:
-        """From a network that differs in nothing but that it has fewer blocks at the finer levels."""
+        """From a network that lacks blocks at the finer levels, the U-Net inside them or the sight of Retinex."""
         try:
-            few, many = stored["architecture"], own["architecture"]
-            return few["blocks"] < many["blocks"] and {
-                **stored,
-                "architecture": {**few, "blocks": many["blocks"]},
-            } == dict(own)
-        except (KeyError, TypeError):
+            few, many = SplitConfig.from_dict(stored["architecture"]), self.network.config
+        except (KeyError, TypeError, ValueError):
             return False
+        grown = replace(few, blocks=many.blocks, inner=few.inner or many.inner, retinex=few.retinex or many.retinex)
+        return few.blocks <= many.blocks and grown == many and {**stored, "architecture": own["architecture"]} == own
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """Also of a network with fewer blocks: the others change nothing at first, and Adam begins anew."""
-        own = self.tensors()
-        fresh = {name: value for name, value in own.items() if _BLOCK in name and name not in tensors}
+        """Also of a smaller network: what it lacks changes nothing at first, and Adam begins anew."""
+        fresh = {name: value for name, value in self.tensors().items() if name not in tensors}
         if fresh:
             tensors = {name: value for name, value in tensors.items() if not name.startswith("adam.")}
-            fresh = {name: torch.zeros_like(value) if ".second." in name else value for name, value in fresh.items()}
-        super().load_tensors(tensors | fresh)
+        super().load_tensors(fresh | tensors)
 
     @torch.no_grad()
     def validate(self, data: ComponentSets) -> dict[str, float]:

@@ -22,7 +22,7 @@ from join_engine.inversion.presets import Detail, Preset
 from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.layers import split as layers_split
 from join_engine.layers.caution import RETINEX_ERROR, caution, with_caution
-from join_engine.layers.retinex import log_shading
+from join_engine.networks.retinex import log_shading
 from join_engine.layers.split import BLACKEST, split
 from join_engine.networks.split import Split, SplitConfig, cues, halved
 from join_engine.pipeline import decompose
@@ -258,7 +258,7 @@ def test_a_simple_method_has_a_say_where_the_network_is_unsure() -> None:
     image, visible = torch.rand(1, 3, 24, 20, generator=rng), torch.ones(1, 1, 24, 20)
     visible[..., :8] = 0.0
     shading, gloss = torch.rand(1, 1, 24, 20, generator=rng), torch.rand(1, 1, 24, 20, generator=rng)
-    simple = torch.from_numpy(log_shading(image[0].permute(1, 2, 0).numpy(), 0.4, 0.1))[None, None].float()
+    simple = log_shading(image, 0.4, 0.1)
 
     def mixed(error: float) -> tuple[torch.Tensor, torch.Tensor]:
         errors = torch.full((1, 3, 24, 20), math.log(error))
