@@ -125,7 +125,9 @@ BANK_WIDE = {
         lambda network, image: network(image).values(),
         through_generators=True,
     ),
-    "split": BankWide("split network", SplitHeader, Split, ("widths", "width", "blocks"), _split_tried),
+    "split": BankWide(
+        "split network", SplitHeader, Split, ("widths", "width", "blocks", "inner", "retinex"), _split_tried
+    ),
 }
 
 

@@ -6,7 +6,7 @@ The tool's part of the file lies between two markers; what people write around t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..images.files import write_text
 from ..names import is_file
 from ..networks.encoder import Encoder
 from ..networks.stylegan2 import Generator, GeneratorConfig
-from .bank_wide import present
+from .bank_wide import BankWide, present
 from .figures import encoders_alone, hours, images_in, measured, nested, ten_times
 from .header import BankHeader, ComponentHeader, DirectionsHeader
 
@@ -177,17 +177,31 @@ def _trainings(header: BankHeader) -> Iterator[tuple[str, Mapping[str, Any], lis
     for name, component in header.components.items():
         architecture = _architecture(component.architecture)
         command = f"python -m join_engine train-gan --component {name} --out runs/{name}"
-        yield name, component.training, _stretches(component.training, command, architecture)
+        yield name, component.training, _stretches(component.training, command, _always(architecture))
     for name, component in header.components.items():
         if component.encoder is not None:
             training, space = component.encoder.training, component.encoder.architecture.space
             command = f"python -m join_engine train-encoder --bank BANK --component {name} --out runs/encoder-{name}"
-            yield f"Encoder of {name}", training, _stretches(training, command, {"space": space})
+            yield f"Encoder of {name}", training, _stretches(training, command, _always({"space": space}))
     for name, kind, found in present(header):
         of = "--bank BANK" if kind.through_generators else f"--forward-model {header.forward_model}"
         command = f"python -m join_engine train-{name} {of} --out runs/{name}"
-        options = {option: getattr(found.architecture, option) for option in kind.options}
-        yield kind.title.capitalize(), found.training, _stretches(found.training, command, options)
+        yield kind.title.capitalize(), found.training, _stretches(found.training, command, _told(kind, found))
+
+
+def _always(options: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+    return lambda _: options
+
+
+def _told(kind: BankWide, found: Any) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """The options of a bank-wide network in a stretch of its training: its own, unless it has grown since."""
+
+    def options(stretch: Mapping[str, Any]) -> dict[str, Any]:
+        stored = stretch.get("architecture")
+        config = found.architecture if stored is None else type(found.architecture).from_dict(stored)
+        return {option: getattr(config, option) for option in kind.options}
+
+    return options
 
 
 def _own_scores(training: Mapping[str, Any]) -> list[str]:
@@ -196,9 +210,14 @@ def _own_scores(training: Mapping[str, Any]) -> list[str]:
     return ["On samples that it has not seen:", "", *nested(training["scores"]), ""]
 
 
-def _stretches(training: Mapping[str, Any], command: str, architecture: Mapping[str, Any]) -> list[str]:
-    """How it was trained, as the commands that would do it again, folded: they may be many. A stretch of a network that
-    has grown since tells its own architecture."""
+def _stretches(
+    training: Mapping[str, Any], command: str, architecture: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> list[str]:
+    """How it was trained, as the commands that would do it again, folded: they may be many.
+
+    Args:
+        architecture: options of the network in a stretch.
+    """
     if "stretches" not in training:
         return ["How it was trained is not told."]
     told = [stretch for stretch in training["stretches"] if stretch["to_images"] > stretch["from_images"]]
@@ -210,8 +229,7 @@ def _stretches(training: Mapping[str, Any], command: str, architecture: Mapping[
         options = " ".join(_option(key, value) for key, value in settings.items() if value is not None)
         begun = stretch.get("start_from")
         options += f" --start-from {begun['file']}" if begun else ""
-        own = {key: stretch.get("architecture", {}).get(key, value) for key, value in architecture.items()}
-        network = " ".join(_option(key, value) for key, value in own.items())
+        network = " ".join(_option(key, value) for key, value in architecture(stretch).items() if value != ())
         lines.append(f"# from {stretch['from_images']:,} to {stretch['to_images']:,} images shown; {_where(stretch)}")
         lines.append(f"{command} --data {files} --kimg {stretch['to_images'] / 1000:g} {network} {options}")
     return [*lines, "```", "", "</details>"]

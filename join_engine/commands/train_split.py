@@ -29,9 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--width", type=positive, default=default.width, help="channels at the finer levels")
     parser.add_argument("--blocks", type=positive, default=default.blocks, help="residual blocks there")
     parser.add_argument(
-        "--inner", nargs="*", type=positive, default=[], help="channels of a U-Net inside them, at 1/2, 1/4 … of the size"
+        "--inner", nargs="*", type=positive, default=[], help="channels of a U-Net inside them, at 1/2, 1/4 …"
     )
-    parser.add_argument("--retinex", action="store_true", help="it sees what colour Retinex makes of each level")
+    parser.add_argument(
+        "--retinex",
+        action=argparse.BooleanOptionalAction,
+        default=default.retinex,
+        help="it sees what colour Retinex makes of each level",
+    )
     add_settings(parser, SplitSettings())
     # What changes the light itself is drawn with the components: the layers that are to be found change with it.
     add_settings(parser, PhotoRanges(vignetting=0.0, exposure=0.0, white_balance=0.0, contrast=0.0))

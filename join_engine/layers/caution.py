@@ -9,6 +9,7 @@ merely lightens it: of that, less is taken off.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 

@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,8 +23,8 @@ from join_engine.inversion.presets import Detail, Preset
 from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.layers import split as layers_split
 from join_engine.layers.caution import RETINEX_ERROR, caution, with_caution
-from join_engine.networks.retinex import log_shading
 from join_engine.layers.split import BLACKEST, split
+from join_engine.networks.retinex import log_shading
 from join_engine.networks.split import Split, SplitConfig, cues, halved
 from join_engine.pipeline import decompose
 from join_engine.renders.compose import ComponentSets, read_component_sets
@@ -356,33 +357,54 @@ def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets) -> N
     check_resumes(lambda: learner_of(batch=4, whole=0.0), data, tmp_path)
 
 
-def test_a_training_goes_on_with_more_blocks_which_change_nothing_at_first(tmp_path: Path, data: ComponentSets) -> None:
-    def run(blocks: int, **other: int) -> Run:
-        config = replace(SMALL, specular=False, blocks=blocks, **other)
+GROWN = {"blocks": 3, "inner": (10, 12), "retinex": True}
+
+
+def test_a_training_goes_on_as_a_larger_network_which_changes_nothing_at_first(
+    tmp_path: Path, data: ComponentSets
+) -> None:
+    def run(**other: Any) -> Run:
+        config = replace(SMALL, specular=False, **other)
         settings = SplitSettings(batch=4, crop=16)
         learner = SplitLearner(None, config, settings, PhotoRanges(share=0.0), kimg=1.0)
         return Run(learner, {"kind": "split", "architecture": config.to_dict()}, data, None, tmp_path)
 
-    small = run(1)
+    small = run()
     small.resume()
     small.train(0.04, 1e9, 1.0, 0.0)
-    large = run(3)
+    large = run(**GROWN)
     large.resume()
     assert large.learner.images == small.learner.images and len(large.history) == 2
     assert large.history[0]["architecture"]["blocks"] == 1 and "architecture" not in large.history[1]
-    photo, seen, hints = torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32), torch.zeros(1, 7, 1, 1)
+    assert "inner" not in large.history[0]["architecture"], "banks of before must keep their bytes"
+    photo, seen, hints = torch.rand(1, 3, 30, 34), torch.ones(1, 1, 30, 34), torch.zeros(1, 7, 1, 1)
     for name in ("network", "average"):
         before, after = (getattr(one.learner, name)(photo, seen, hints)[-1] for one in (small, large))
         for a, b in zip(before, after, strict=True):
             assert torch.equal(a, b)
     large.train(0.08, 1e9, 1.0, 0.0)
-    assert large.learner.network.finer[2].second.weight.abs().max() > 0.0
-    again = run(3)
+    network = large.learner.network
+    grown = (network.finer[2].second, network.inner.up, network.inner.inner[0].up)
+    for layer in (*grown, network.retinex_into, network.retinex_finer_into):
+        assert layer.weight.abs().max() > 0.0
+    again = run(**GROWN)
     again.resume()
     assert again.learner.optimizer.state_dict()["state"]
-    for other in (run(1), run(4, width=SMALL.width + 1)):
+    for other in ({}, GROWN | {"width": SMALL.width + 1}, GROWN | {"inner": (10,)}, GROWN | {"retinex": False}):
         with pytest.raises(JoinError, match="another training or architecture"):
-            other.resume()
+            run(**other).resume()
+
+
+def test_retinex_of_a_level_reaches_the_network() -> None:
+    network = Split(replace(SMALL, retinex=True))
+    torch.nn.init.normal_(network.retinex_finer_into.weight)
+    torch.nn.init.normal_(network.retinex_into.weight)
+    photo = torch.linspace(0.3, 0.6, 32).expand(1, 3, 32, 32)
+    seen, hints = torch.ones(1, 1, 32, 32), torch.zeros(1, 7, 1, 1)
+    with_retinex = network(photo, seen, hints)[-1].shading
+    blind = Split(SMALL)
+    blind.load_state_dict({k: v for k, v in network.state_dict().items() if not k.startswith("retinex")})
+    assert (with_retinex - blind(photo, seen, hints)[-1].shading).abs().max() > 1e-4
 
 
 def test_the_command_trains_and_the_network_gets_into_a_bank(
