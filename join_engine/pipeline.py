@@ -7,7 +7,6 @@ The command line and the server are thin layers over this module.
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor
 
 from .bank import Bank
-from .color import srgb_encode
+from .color import srgb_decode, srgb_encode
 from .errors import JoinError
 from .forward_models import DETAILED
 from .images.alignment import Aligned, align
@@ -35,11 +34,11 @@ from .inversion.progress import Monitor
 from .inversion.state import InversionState
 from .layers import strips
 from .layers.albedo_level import albedo_levels
-from .layers.caution import caution
+from .layers.caution import caution, unfamiliarity
 from .layers.clean_up import covered, with_grain, without
 from .layers.decomposition import Decomposition, Features
 from .layers.detail import add_detail, detail_for
-from .layers.split import split
+from .layers.split import encoders_say, fit_error, split
 from .layers.strips import Strips, rows_of
 from .layers.together import Photo, fuse
 from .memory import WHOLE_BYTES_PER_PIXEL
@@ -143,10 +142,10 @@ def decompose_batch(
         generators came: sRGB-encoded f of their layers against the image, in dB, at the bank's resolution) and
         ``psnr`` (the final layers against the image, at its own size; at most 100); where masks were searched for,
         ``foreign`` (the share of the image that the bank does not know); of a bank with a split network
-        also ``albedo_error`` (how far the albedo's logarithm is expected to be off on average), ``unusual`` (1 when
-        that is more than for 95 of a hundred validation renders: the picture is unlike what the bank knows) and
-        ``caution`` (a simple method's share in the light, see :mod:`join_engine.layers.caution`). Their seconds are of
-        all images together.
+        also ``albedo_error`` (how far the albedo's logarithm is expected to be off on average), ``caution`` (a simple
+        method's share in the light, see :mod:`join_engine.layers.caution`), ``unfamiliarity`` (see there) and
+        ``unusual`` (1 when that is more than for 95 of a hundred validation renders: the picture is unlike what the
+        bank knows). Their seconds are of all images together.
 
     Raises:
         JoinError: whatever :func:`join_engine.images.files.validate_image` finds.
@@ -404,7 +403,7 @@ class _Work:
                 "psnr_fit": image_psnr(fit[index].cpu().numpy(), self._target[index].numpy()),
                 "psnr": self._recomposed_psnr(layers, canvas.colour),
                 **({} if foreign is None else {"foreign": float(foreign[index].mean())}),
-                **({} if error is None else self._confidence(error)),
+                **({} if error is None else self._confidence(index, error)),
             }
             found = _decomposition(bank, state, index, layers, settings, metrics, seconds)
             outcomes.append(Outcome(found, state.cancelled, show, error))
@@ -424,13 +423,18 @@ class _Work:
             total += mse(recomposed, srgb_encode(colour[rows])) * (rows.stop - rows.start)
         return psnr(total / len(colour))
 
-    def _confidence(self, error: np.ndarray) -> dict[str, float]:
-        """What the bank expects to miss of the albedo on average, whether that is more than usual, and how much of the
-        light is a simple method's for it."""
-        header, found = self._bank.header.split, float(error[..., 0].mean())
-        usual = math.inf if header is None else header.training.get("scores", {}).get("usual", math.inf)
-        share = caution(float(error[..., 1].mean()))
-        return {"albedo_error": found, "unusual": float(found > usual), "caution": share}
+    def _confidence(self, index: int, error: np.ndarray) -> dict[str, float]:
+        """What the bank expects to miss of the albedo on average, how much of the light is a simple method's for it,
+        and, from a bank with encoders, whether the image is less familiar than nearly all that it was judged by."""
+        found, bank = float(error[..., 0].mean()), self._bank
+        metrics = {"albedo_error": found, "unusual": 0.0, "caution": caution(float(error[..., 1].mean()))}
+        scores = {} if bank.header.split is None else bank.header.split.training.get("scores", {})
+        if "familiar" not in scores or not (bank.seeing or bank.has_encoders):
+            return metrics
+        photo = srgb_decode(self._target[index : index + 1])
+        fit = fit_error(bank, encoders_say(bank, photo), photo)
+        unfamiliar = float(unfamiliarity(fit.new_tensor([found]), fit))
+        return {**metrics, "unfamiliarity": unfamiliar, "unusual": float(unfamiliar > scores["familiar"])}
 
 
 def relight(decomposition: Decomposition, bank: Bank, edits: Sequence[Edit]) -> Decomposition:

@@ -15,7 +15,7 @@ from ..inversion.presets import Preset
 from ..pipeline import decompose
 
 # Figures of a picture (see :func:`join_engine.pipeline.decompose_batch`): more of it is less sure, or less of it.
-FIGURES = {"albedo_error": 1.0, "caution": 1.0, "psnr_fit": -1.0}
+FIGURES = {"unfamiliarity": 1.0, "albedo_error": 1.0, "psnr_fit": -1.0}
 _METERED = 0.18  # mean luminance
 _LEAST_LIGHT = 1e-4
 
@@ -54,9 +54,13 @@ def figures_of(
     rows: Rows = []
     for image in images:
         metrics = decompose(image, bank, preset, seed, codebook=codebook).decomposition.metrics
-        if "unusual" not in metrics:
+        if "unfamiliarity" not in metrics:
             message = f"The bank '{bank.header.name}' does not tell how sure it is."
-            raise JoinError("settings_invalid", message, "Give one with a split network, and a preset with detail.")
+            raise JoinError(
+                "settings_invalid",
+                message,
+                "Give one with encoders and a split network that was judged beside them, and a preset with detail.",
+            )
         rows.append({name: float(metrics[name]) for name in (*FIGURES, "unusual")})
     return rows
 

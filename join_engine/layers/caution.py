@@ -29,6 +29,20 @@ def caution(shading_error: float) -> float:
     return shading_error**2 / (shading_error**2 + RETINEX_ERROR**2)
 
 
+def unfamiliarity(albedo_error: Tensor, fit_error: Tensor) -> Tensor:
+    """How unlike what a bank knows pictures are, [B]: the geometric mean of what its split network expects to miss of
+    the albedo's logarithm, and of what its generators miss of the picture, that its encoders start them from.
+
+    Neither alone tells enough (``confidence-scores``): the network is sure of ordinary photographs that show nothing
+    it has seen, and generators may make a face of a material's colours.
+
+    Args:
+        albedo_error: mean of the error that is expected of the albedo's logarithm, [B].
+        fit_error: see :func:`join_engine.layers.split.fit_error`, [B].
+    """
+    return (albedo_error * fit_error).sqrt()
+
+
 def with_caution(
     image: Tensor, visible: Tensor, shading: Tensor, gloss: Tensor, error: Tensor
 ) -> tuple[Tensor, Tensor]:

@@ -105,14 +105,31 @@ def look(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tens
 def encoders_say(bank: Bank, photo: Tensor) -> dict[str, Tensor]:
     """What the generators make of what the seeing encoder, or without one each encoder, sees in linear photos
     [B, 3, H, W]: linear, [B, 3, R, R] each."""
-    size = (bank.header.resolution,) * 2
     device = next(iter(bank.components.values())).w_avg.device
-    small = functional.interpolate(photo, size, mode="bilinear", align_corners=False, antialias=True)
-    seen = srgb_encode(small.clamp(0.0, 1.0)).to(device)
+    seen = _encoded(bank, photo).to(device)
     transforms = {name: part.transform for name, part in bank.components.items()}
     return {
         name: transforms[name].from_generator(made).clamp_min(0.0).to(photo) for name, made in bank.seen(seen).items()
     }
+
+
+@torch.no_grad()
+def fit_error(bank: Bank, told: Mapping[str, Tensor], photo: Tensor) -> Tensor:
+    """What generators miss of photos, [B]: root of the mean square, sRGB-encoded at the bank's resolution.
+
+    Args:
+        told: their linear components [B, 3, R, R], as of :func:`encoders_say`.
+        photo: linear [B, 3, H, W].
+    """
+    missed = bank.forward_model.render(told).clamp(0.0, 1.0) - _encoded(bank, photo)
+    return missed.square().mean(dim=(1, 2, 3)).sqrt()
+
+
+def _encoded(bank: Bank, photo: Tensor) -> Tensor:
+    """Linear photos [B, 3, H, W] as encoders look at them: sRGB-encoded, [B, 3, R, R]."""
+    size = (bank.header.resolution,) * 2
+    small = functional.interpolate(photo, size, mode="bilinear", align_corners=False, antialias=True)
+    return srgb_encode(small.clamp(0.0, 1.0))
 
 
 def split(

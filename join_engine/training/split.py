@@ -19,7 +19,8 @@ from torch import Tensor
 
 from ..bank import Bank
 from ..color import srgb_decode, srgb_encode
-from ..layers.split import encoders_say
+from ..layers.caution import unfamiliarity
+from ..layers.split import encoders_say, fit_error
 from ..networks.split import Level, Split, SplitConfig, cues, halved, log_light, luminance
 from ..renders.compose import ComponentSets, mirrored, random_indices, turned
 from ..renders.draws import draws, uniform
@@ -149,9 +150,10 @@ class SplitLearner(Learner):
         linear = self._sample(data, rng)
         albedo, shading, specular = another_light(linear, settings, rng)
         diffuse = albedo * shading
-        photo = srgb_decode(augment(diffuse + specular, settings.seed, step, self.ranges))
+        seen = visible(linear)
+        photo = opaque(srgb_decode(augment(diffuse + specular, settings.seed, step, self.ranges)), seen)
         told = None if self.bank is None or draw(rng) < settings.without_cues else encoders_say(self.bank, photo)
-        parts = self._compare(self.network, photo, visible(linear), truth_of(albedo, shading), told)
+        parts = self._compare(self.network, photo, seen, truth_of(albedo, shading), told)
         shown = {name: value.detach().mean() for name, value in parts[-1].items()}
         return _total(parts, settings), shown
 
@@ -178,10 +180,12 @@ class SplitLearner(Learner):
         Mean absolute errors, ``albedo`` and ``shading`` of the logarithm but for a constant, ``specular`` sRGB-encoded;
         ``one_paint``: the shading's where all paint of a picture has its mean colour, told nothing of the generators.
         ``no_shading``, ``no_specular``: of saying that there is none. ``loss``, and ``alone`` when nothing is told of
-        the generators. How sure it is: ``expected`` is the mean of the albedo errors that it expects, ``usual`` what
-        95 of a hundred renders stay below, ``correlation`` that of expected and true errors over the renders.
+        the generators. How sure it is: ``expected`` is the mean of the albedo errors that it expects, ``correlation``
+        that of expected and true errors over the renders; ``usual`` is what 95 of a hundred stay below, and
+        ``familiar`` that of their :func:`join_engine.layers.caution.unfamiliarity`.
         """
         rows: list[dict[str, Tensor]] = []
+        unfamiliar: list[Tensor] = []
         self.average.eval()
         as_rendered = replace(self.settings, dark=0.0, plain=0.0, paint=0.0, tint=0.0, gloss=0.0, falloff=0.0)
         as_rendered = replace(as_rendered, dimmest=0.18, brightest=0.18)
@@ -189,13 +193,17 @@ class SplitLearner(Learner):
             linear = data.linear(data.batch(indices))
             albedo, shading, specular = another_light(linear, as_rendered, draws(0, 0))
             diffuse = albedo * shading
-            photo, truth, seen = (diffuse + specular).clamp(0.0, 1.0), truth_of(albedo, shading), visible(linear)
+            truth, seen = truth_of(albedo, shading), visible(linear)
+            photo = opaque((diffuse + specular).clamp(0.0, 1.0), seen)
             alone = self._compare(self.average, photo, seen, truth, None)
             parts = alone
             if self.bank is not None:
-                parts = self._compare(self.average, photo, seen, truth, encoders_say(self.bank, photo))
+                told = encoders_say(self.bank, photo)
+                parts = self._compare(self.average, photo, seen, truth, told)
+                fit = fit_error(self.bank, told, photo)
+                unfamiliar.append(unfamiliarity(parts[-1]["expected"].cpu(), fit.cpu()))
             one = less_contrast(albedo, torch.zeros(len(indices), 1, 1, 1))
-            photo_of_one = (one * shading + specular).clamp(0.0, 1.0)
+            photo_of_one = opaque((one * shading + specular).clamp(0.0, 1.0), seen)
             one_paint = self._compare(self.average, photo_of_one, seen, truth_of(one, shading), None)
             flat = _centred(log_light(truth.shading), truth.valid) * truth.valid
             rows.append(
@@ -214,6 +222,7 @@ class SplitLearner(Learner):
             "samples": float(len(data)),
             **{name: float(values.mean()) for name, values in found.items()},
             "usual": float(found["expected"].quantile(_USUAL)),
+            **({"familiar": float(torch.cat(unfamiliar).quantile(_USUAL))} if unfamiliar else {}),
             "correlation": float(torch.corrcoef(both)[0, 1]) if len(data) > 1 else 0.0,
         }
 
@@ -244,15 +253,23 @@ class SplitLearner(Learner):
         """Of each level, coarse to fine, what it misses: of each sample, [B]."""
         told = told or {}
         hints = cues(told.get("albedo"), told.get("shading"), told.get("specular"), photo)
-        # A picture's background is filled with what is seen elsewhere, as in a decomposition.
-        mean = (photo * seen).sum(dim=(2, 3), keepdim=True) / seen.sum(dim=(2, 3), keepdim=True).clamp_min(1.0)
-        photo = torch.where(seen > 0.5, photo, mean)
         with self.precision():
             levels = network(photo.to(self.device), seen.to(self.device), hints.to(self.device))
         truths = [truth]
         while len(truths) < len(levels):
             truths.append(truths[-1].halved())
         return [_missed(level, one) for level, one in zip(levels, reversed(truths), strict=True)]
+
+
+def opaque(photo: Tensor, seen: Tensor) -> Tensor:
+    """A picture whose background is filled with what is seen elsewhere, as in a decomposition, [B, 3, H, W].
+
+    Args:
+        photo: linear [B, 3, H, W].
+        seen: [B, 1, H, W], 1 where it shows something.
+    """
+    mean = (photo * seen).sum(dim=(2, 3), keepdim=True) / seen.sum(dim=(2, 3), keepdim=True).clamp_min(1.0)
+    return torch.where(seen > 0.5, photo, mean)
 
 
 def _missed(level: Level, truth: Truth) -> dict[str, Tensor]:

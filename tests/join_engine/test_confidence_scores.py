@@ -38,7 +38,7 @@ def test_renders_are_metered_and_cut_out(tiny_bank: Bank) -> None:
 
 
 def test_the_command_tells_sets_apart(seeing_bank: Bank, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    header = SplitHeader(replace(SMALL, specular=False), {"scores": {"usual": 1e-9}})
+    header = SplitHeader(replace(SMALL, specular=False), {"scores": {"familiar": 1e-9}})
     bank = replace(seeing_bank, split=wild(header.architecture), header=replace(seeing_bank.header, split=header))
     path = tmp_path / "unsure.safetensors"
     make_bank.make_bank(path, "unsure", "lambertian", make_bank.Parts.of_bank(bank), {})

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from join_engine.bank import Bank, SplitHeader, load_bank
+from join_engine.color import srgb_encode
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.images import files
@@ -23,7 +24,7 @@ from join_engine.inversion.presets import Detail, Preset
 from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.layers import split as layers_split
 from join_engine.layers.caution import RETINEX_ERROR, caution, with_caution
-from join_engine.layers.split import BLACKEST, split
+from join_engine.layers.split import BLACKEST, encoders_say, split
 from join_engine.networks.retinex import log_shading
 from join_engine.networks.split import Split, SplitConfig, cues, halved
 from join_engine.pipeline import decompose
@@ -185,15 +186,19 @@ def test_a_bank_with_a_split_network_uses_it_and_says_how_sure_it_is(
 ) -> None:
     photo = np.random.default_rng(6).random((40, 56, 3), dtype=np.float32)
     preset = Preset("x", (EncoderStart(),), Detail())
-    header = SplitHeader(replace(SMALL, specular=False), {"scores": {"usual": 1e9}})
+    header = SplitHeader(replace(SMALL, specular=False), {"scores": {"familiar": 1e9}})
     bank = replace(seeing_bank, split=wild(header.architecture), header=replace(seeing_bank.header, split=header))
     outcome = decompose(photo, bank, preset)
     assert np.abs(outcome.decomposition.recomposed - photo)[photo.max(axis=2) < 0.99].max() < 1e-4
     assert outcome.error is not None
     assert outcome.decomposition.metrics["albedo_error"] == pytest.approx(float(outcome.error[..., 0].mean()))
     assert outcome.decomposition.metrics["unusual"] == 0.0
+    seen = Frame(40, 56, bank.header.resolution).fit(photo)
+    missed = srgb_encode(bank.forward_model.compose(encoders_say(bank, seen))) - srgb_encode(seen)
+    expected = math.sqrt(outcome.decomposition.metrics["albedo_error"] * float(missed.square().mean().sqrt()))
+    assert outcome.decomposition.metrics["unfamiliarity"] == pytest.approx(expected, rel=1e-3)
     assert outcome.decomposition.metrics["caution"] == pytest.approx(caution(float(outcome.error[..., 1].mean())))
-    doubtful = replace(header, training={"scores": {"usual": 1e-9}})
+    doubtful = replace(header, training={"scores": {"familiar": 1e-9}})
     bank = replace(bank, header=replace(bank.header, split=doubtful))
     assert decompose(photo, bank, preset).decomposition.metrics["unusual"] == 1.0
     plain = decompose(photo, bank, replace(preset, detail=None))
@@ -349,7 +354,7 @@ def test_it_learns_what_holds_for_renders_that_it_has_not_seen(packs: tuple[Path
     for _ in range(80):
         learner.step(data)
     scores = learner.validate(unseen)
-    assert scores["samples"] == 48
+    assert scores["samples"] == 48 and "familiar" not in scores
     assert scores["shading"] < 0.8 * before["shading"] and scores["shading"] < 0.8 * scores["no_shading"]
 
 
