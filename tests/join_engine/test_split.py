@@ -425,4 +425,5 @@ def test_the_command_trains_and_the_network_gets_into_a_bank(
     assert bank.header.split.architecture == replace(SplitConfig((8, 12), 8, 1), specular=False)
     assert bank.header.split.training["images_shown"] >= 32
     assert "split network" in out.with_suffix(".md").read_text(encoding="utf-8")
-    assert math.isfinite(bank.header.split.training["scores"]["alone"])
+    scores = bank.header.split.training["scores"]
+    assert math.isfinite(scores["alone"]) and scores["familiar"] > 0.0
