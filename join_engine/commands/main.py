@@ -46,6 +46,7 @@ COMMANDS = {
     "together-scores": "join_engine.commands.together_scores",
     "clean-up-scores": "join_engine.commands.clean_up_scores",
     "diffusion-scores": "join_engine.commands.diffusion_scores",
+    "caution-choice": "join_engine.commands.caution_choice",
     "detail-choice": "join_engine.commands.detail_choice",
     "distance": "join_engine.commands.distance",
     "landscape": "join_engine.commands.landscape",

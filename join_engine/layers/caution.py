@@ -16,7 +16,7 @@ from torch.nn import functional
 from ..networks.retinex import log_shading
 from ..networks.split import resized
 
-# Mean absolute error of the logarithm of its shading, on validation renders of objects.
+# Mean absolute error of the logarithm of its shading, on validation renders of objects (``caution-choice``).
 RETINEX_ERROR = 0.3
 # What is best on these and on heads: jumps of paint are larger than those of light on things that are round.
 _INTENSITY, _CHROMATICITY = 0.4, 0.1
@@ -24,9 +24,10 @@ _INTENSITY, _CHROMATICITY = 0.4, 0.1
 _SIDE = 512
 
 
-def caution(shading_error: float) -> float:
-    """The simple method's share in the light, in [0, 1), for the error that is expected of the shading's logarithm."""
-    return shading_error**2 / (shading_error**2 + RETINEX_ERROR**2)
+def caution(shading_error: float, retinex_error: float = RETINEX_ERROR) -> float:
+    """The simple method's share in the light, in [0, 1), for the errors that are expected of the shading's logarithm,
+    the network's and the simple method's."""
+    return shading_error**2 / (shading_error**2 + retinex_error**2)
 
 
 def unfamiliarity(albedo_error: Tensor, fit_error: Tensor) -> Tensor:
@@ -44,7 +45,12 @@ def unfamiliarity(albedo_error: Tensor, fit_error: Tensor) -> Tensor:
 
 
 def with_caution(
-    image: Tensor, visible: Tensor, shading: Tensor, gloss: Tensor, error: Tensor
+    image: Tensor,
+    visible: Tensor,
+    shading: Tensor,
+    gloss: Tensor,
+    error: Tensor,
+    retinex_error: float = RETINEX_ERROR,
 ) -> tuple[Tensor, Tensor]:
     """Shading and gloss of a picture, no surer than the network is of them.
 
@@ -53,11 +59,12 @@ def with_caution(
         visible: [1, 1, h, w], 0 where it is cut out.
         shading, gloss, error: [1, 1, h, w], [1, 1, h, w] and [1, 3, h, w] of
             :class:`join_engine.networks.split.Level`.
+        retinex_error: see :func:`caution`.
 
     Returns:
         Both, changed, [1, 1, h, w]. Of the shading nothing changes that is finer than a picture of 512 pixels shows.
     """
-    share = caution(float(seen_mean(error[:, 1:2].exp(), visible)))
+    share = caution(float(seen_mean(error[:, 1:2].exp(), visible)), retinex_error)
     simple = log_shading(_coarse(image), _INTENSITY, _CHROMATICITY)
     difference = resized(simple - _coarse(shading), shading)
     return shading + share * (difference - seen_mean(difference, visible)), gloss * (1.0 - share) ** 2

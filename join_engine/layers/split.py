@@ -34,7 +34,7 @@ from ..images.frame import Frame, shrunk
 from ..images.orientation import Orientation
 from ..networks.split import Level, Split, cues, halved, log_light, luminance, resized, specular_of
 from .albedo_level import BRIGHTEST, level_of
-from .caution import seen_mean, with_caution
+from .caution import RETINEX_ERROR, seen_mean, with_caution
 from .strips import Strips
 
 Layers = dict[str, np.ndarray]
@@ -139,6 +139,7 @@ def split(
     told: Mapping[str, Tensor],
     frame: Frame,
     level: float | None,
+    retinex_error: float = RETINEX_ERROR,
 ) -> tuple[Strips, np.ndarray]:
     """The layers of a photo, and how sure the network is of them.
 
@@ -150,6 +151,7 @@ def split(
         frame: of the photo in that square.
         level: that the albedo is to have (:func:`join_engine.layers.albedo_level.level_of`), as far as its bounds
             allow; None for the generators'.
+        retinex_error: see :func:`join_engine.layers.caution.caution`.
 
     Returns:
         "albedo", "shading" and, of a network that knows it, "specular", float32 [H, W, 3] ≥ 0; and the errors that the
@@ -163,7 +165,7 @@ def split(
     small = shrunk(colour, SEEN_AT_MOST).to(device) * gain
     visible = torch.ones_like(small[:, :1]) if alpha is None else shrunk(alpha[..., None], SEEN_AT_MOST).to(device)
     shares = look(network, small, visible, inner)
-    shading, gloss = with_caution(small, visible, shares.shading, shares.gloss, shares.error)
+    shading, gloss = with_caution(small, visible, shares.shading, shares.gloss, shares.error, retinex_error)
     shares = replace(shares, shading=shading, gloss=gloss, specular=specular_of(small, gloss))
     wanted = float(level_of(inner["albedo"])) if level is None else level
     error = shares.error.exp()

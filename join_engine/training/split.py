@@ -151,7 +151,7 @@ class SplitLearner(Learner):
         albedo, shading, specular = another_light(linear, settings, rng)
         diffuse = albedo * shading
         seen = visible(linear)
-        photo = opaque(srgb_decode(augment(diffuse + specular, settings.seed, step, self.ranges)), seen)
+        photo = filled_behind(srgb_decode(augment(diffuse + specular, settings.seed, step, self.ranges)), seen)
         told = None if self.bank is None or draw(rng) < settings.without_cues else encoders_say(self.bank, photo)
         parts = self._compare(self.network, photo, seen, truth_of(albedo, shading), told)
         shown = {name: value.detach().mean() for name, value in parts[-1].items()}
@@ -194,7 +194,7 @@ class SplitLearner(Learner):
             albedo, shading, specular = another_light(linear, as_rendered, draws(0, 0))
             diffuse = albedo * shading
             truth, seen = truth_of(albedo, shading), visible(linear)
-            photo = opaque((diffuse + specular).clamp(0.0, 1.0), seen)
+            photo = filled_behind((diffuse + specular).clamp(0.0, 1.0), seen)
             alone = self._compare(self.average, photo, seen, truth, None)
             parts = alone
             if self.bank is not None:
@@ -203,7 +203,7 @@ class SplitLearner(Learner):
                 fit = fit_error(self.bank, told, photo)
                 unfamiliar.append(unfamiliarity(parts[-1]["expected"].cpu(), fit.cpu()))
             one = less_contrast(albedo, torch.zeros(len(indices), 1, 1, 1))
-            photo_of_one = opaque((one * shading + specular).clamp(0.0, 1.0), seen)
+            photo_of_one = filled_behind((one * shading + specular).clamp(0.0, 1.0), seen)
             one_paint = self._compare(self.average, photo_of_one, seen, truth_of(one, shading), None)
             flat = _centred(log_light(truth.shading), truth.valid) * truth.valid
             rows.append(
@@ -261,7 +261,7 @@ class SplitLearner(Learner):
         return [_missed(level, one) for level, one in zip(levels, reversed(truths), strict=True)]
 
 
-def opaque(photo: Tensor, seen: Tensor) -> Tensor:
+def filled_behind(photo: Tensor, seen: Tensor) -> Tensor:
     """A picture whose background is filled with what is seen elsewhere, as in a decomposition, [B, 3, H, W].
 
     Args:
