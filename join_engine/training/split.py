@@ -34,6 +34,7 @@ _USUAL = 0.95
 # distance alone is 1, with both cosines of a small flash 2.
 _NEAREST, _FARTHEST = 0.4, 3.0
 _GENTLE, _STEEP = 1.0, 2.0
+_HARDEST = 2.0  # times the contrast of the light's logarithm
 _LEFT = 0.7  # square root of the most contrast that paint keeps where it loses some
 _VALIDATED = 16  # samples at a time
 
@@ -50,6 +51,8 @@ class PhotographSettings(LearnerSettings):
         paint: standard deviation of the logarithm of each channel of the albedo.
         tint: that of the light's red and blue against its green.
         gloss: that of the specular's strength.
+        hard: share of the samples whose light has more contrast, up to twice that of its logarithm: one lamp and no
+            surroundings, deeper relief.
         falloff: share of the samples over which the light falls off as that of a lamp near by does, a phone's flash
             above all.
         dimmest, brightest: mean luminance of the photos, between which it is drawn.
@@ -61,6 +64,7 @@ class PhotographSettings(LearnerSettings):
     paint: float = 0.15
     tint: float = 0.06
     gloss: float = 0.5
+    hard: float = 0.35
     falloff: float = 0.35
     dimmest: float = 0.06
     brightest: float = 0.38
@@ -187,7 +191,7 @@ class SplitLearner(Learner):
         rows: list[dict[str, Tensor]] = []
         unfamiliar: list[Tensor] = []
         self.average.eval()
-        as_rendered = replace(self.settings, dark=0.0, plain=0.0, paint=0.0, tint=0.0, gloss=0.0, falloff=0.0)
+        as_rendered = replace(self.settings, dark=0.0, plain=0.0, paint=0.0, tint=0.0, gloss=0.0, hard=0.0, falloff=0.0)
         as_rendered = replace(as_rendered, dimmest=0.18, brightest=0.18)
         for indices in torch.arange(len(data)).split(_VALIDATED):
             linear = data.linear(data.batch(indices))
@@ -343,6 +347,9 @@ def another_light(
         shading, specular = shading * tint.exp(), specular * tint.exp()
     if settings.gloss:
         specular = specular * (settings.gloss * _normal(rng, count, 1)).exp()
+    if settings.hard:
+        chosen = uniform(rng, count, 0.0, 1.0) < settings.hard
+        shading = torch.where(chosen, harder(shading, albedo, uniform(rng, count, 1.0, _HARDEST)), shading)
     if settings.falloff:
         lamp = torch.where(uniform(rng, count, 0.0, 1.0) < settings.falloff, _lamp(albedo, rng), 1.0)
         shading, specular = shading * lamp, specular * lamp
@@ -365,6 +372,21 @@ def less_contrast(albedo: Tensor, left: Tensor) -> Tensor:
     logarithm = albedo.clamp_min(_LEAST_ALBEDO).log()
     mean = (logarithm * where).sum(dim=(2, 3), keepdim=True) / where.sum(dim=(2, 3), keepdim=True).clamp_min(1.0)
     return torch.where(where > 0.5, (mean + left * (logarithm - mean)).exp(), albedo)
+
+
+def harder(shading: Tensor, albedo: Tensor, contrast: Tensor) -> Tensor:
+    """Light of more contrast, its colours and its mean kept, [B, 3, H, W].
+
+    Args:
+        shading, albedo: linear [B, 3, H, W].
+        contrast: [B, 1, 1, 1], the factor that the logarithm of the luminance is taken times.
+    """
+    where = valid(albedo) * (luminance(shading) > _DARKEST)
+    light = luminance(shading).clamp_min(_DARKEST)
+    mean = (
+        (light.log() * where).sum(dim=(2, 3), keepdim=True) / where.sum(dim=(2, 3), keepdim=True).clamp_min(1.0)
+    ).exp()
+    return shading * (light / mean) ** (contrast - 1.0)
 
 
 def _lamp(like: Tensor, rng: torch.Generator) -> Tensor:

@@ -26,13 +26,20 @@ from join_engine.layers import split as layers_split
 from join_engine.layers.caution import RETINEX_ERROR, caution, with_caution
 from join_engine.layers.split import BLACKEST, encoders_say, split
 from join_engine.networks.retinex import log_shading
-from join_engine.networks.split import Split, SplitConfig, cues, halved
+from join_engine.networks.split import Split, SplitConfig, cues, halved, luminance
 from join_engine.pipeline import decompose
 from join_engine.renders.compose import ComponentSets, read_component_sets
 from join_engine.renders.photo_augment import PhotoRanges
 from join_engine.training import make_bank
 from join_engine.training.run import Run
-from join_engine.training.split import SplitLearner, SplitSettings, another_light, less_contrast
+from join_engine.training.split import (
+    SplitLearner,
+    SplitSettings,
+    another_light,
+    harder,
+    less_contrast,
+    valid,
+)
 
 from .conftest import check_resumes
 
@@ -317,7 +324,7 @@ def test_another_light_and_paint_make_a_metered_photo(data: ComponentSets) -> No
 
 def test_paint_loses_contrast_and_nothing_else_changes(data: ComponentSets) -> None:
     linear = data.linear(data.batch(torch.arange(16)))
-    settings = SplitSettings(plain=1.0, paint=0.0, dark=0.0, tint=0.0, gloss=0.0, falloff=0.0)
+    settings = SplitSettings(plain=1.0, paint=0.0, dark=0.0, tint=0.0, gloss=0.0, hard=0.0, falloff=0.0)
     albedo, shading, _ = another_light(linear, settings, torch.Generator().manual_seed(0))
     where = (linear["albedo"].amin(dim=1) >= 0.004).all(dim=2).all(dim=1)
     assert where.sum() > 8
@@ -333,7 +340,7 @@ def test_paint_loses_contrast_and_nothing_else_changes(data: ComponentSets) -> N
 def test_a_lamp_near_by_changes_the_light_smoothly_and_the_paint_not_at_all(data: ComponentSets) -> None:
     linear = data.linear(data.batch(torch.arange(16)))
     settings = SplitSettings(
-        plain=0.0, paint=0.0, dark=0.0, tint=0.0, gloss=0.0, falloff=1.0, dimmest=0.2, brightest=0.2
+        plain=0.0, paint=0.0, dark=0.0, tint=0.0, gloss=0.0, hard=0.0, falloff=1.0, dimmest=0.2, brightest=0.2
     )
     linear["specular"] = linear["shading"] / 2.0
     albedo, shading, specular = another_light(linear, settings, torch.Generator().manual_seed(0))
@@ -344,6 +351,24 @@ def test_a_lamp_near_by_changes_the_light_smoothly_and_the_paint_not_at_all(data
     spread = change.amax(dim=(1, 2)) - change.amin(dim=(1, 2))
     assert spread.min() > 0.02 and spread.max() > 0.5
     assert change.diff(dim=1).abs().max() < 0.5 and change.diff(dim=2).abs().max() < 0.5
+
+
+def test_harder_light_keeps_its_mean_and_its_colours(data: ComponentSets) -> None:
+    linear = data.linear(data.batch(torch.arange(8)))
+    albedo, shading = linear["albedo"], linear["shading"].clamp_min(1e-3) * torch.tensor([1.0, 0.9, 0.7])[:, None, None]
+    twice = harder(shading, albedo, torch.full((8, 1, 1, 1), 2.0))
+    assert torch.equal(harder(shading, albedo, torch.ones(8, 1, 1, 1)), shading)
+    before, after = (luminance(light).log().flatten(1) for light in (shading, twice))
+    where = valid(albedo).flatten(1) > 0.5
+    for one, other, seen in zip(before, after, where, strict=True):
+        assert torch.allclose((other - one[seen].mean())[seen], 2.0 * (one - one[seen].mean())[seen], atol=1e-3)
+    assert torch.allclose(twice / luminance(twice), shading / luminance(shading), rtol=1e-4)
+    settings = SplitSettings(plain=0.0, paint=0.0, dark=0.0, tint=0.0, gloss=0.0, hard=1.0, falloff=0.0)
+    _, drawn, _ = another_light(linear, settings, torch.Generator().manual_seed(0))
+    wider, usual = (
+        luminance(light).clamp_min(1e-4).log().flatten(1).std(dim=1) for light in (drawn, linear["shading"])
+    )
+    assert (wider > 1.01 * usual).float().mean() > 0.5
 
 
 @pytest.mark.slow
