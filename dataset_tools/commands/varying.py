@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Commands that render scenes in several states: under other lights, or with their material changed."""
+"""Commands that render scenes in several states (under other lights, or with their material changed), or with what only
+a renderer knows of their materials."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from dataset_tools import specs
 from dataset_tools.commands.arguments import command, index_range, natural, positive, share, start_blender
-from dataset_tools.packs import relit, restyle
+from dataset_tools.packs import maps, relit, restyle
 from dataset_tools.packs.variants import Written
 from dataset_tools.rendering.job import Job
 from dataset_tools.specs.relighting import ATTRIBUTES
@@ -21,6 +22,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add this module's commands to the parser."""
     _add_relit(commands)
     _add_restyle(commands)
+    text = "render scenes with their true normals and roughness beside the layers, as a float pack"
+    _scenes(commands, maps.NAME, text).set_defaults(run=_maps)
 
 
 def _add_relit(commands: argparse._SubParsersAction) -> None:
@@ -97,6 +100,12 @@ def _restyle(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     written = restyle.render(job, indices, tuple(dict.fromkeys(options.move)))
     print(f"{len(indices)} scenes in {len(written.files)} states in {options.out}")
     _print_left_out(written, len(indices))
+
+
+def _maps(options: argparse.Namespace, arguments: Sequence[str]) -> None:
+    job, indices = _job(options)
+    written = maps.render(job, indices)
+    print(f"{len(indices)} scenes with normals and roughness in {written.files[0]}")
 
 
 def _print_left_out(written: Written, wanted: int) -> None:

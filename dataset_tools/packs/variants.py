@@ -52,12 +52,13 @@ class Written:
 
 
 class Studio:
-    """Renders scenes of a job in this process; a context manager. Needs bpy.
+    """Renders scenes of a job in this process; a context manager. Needs bpy. With ``maps`` the passes that it takes
+    tell normals and :data:`passes.SOCKETS` too.
 
     Raises UserError at the start where the job's textures cannot be read.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, maps: bool = False) -> None:
         from dataset_tools.rendering import textures
         from dataset_tools.rendering.denoise import Denoiser
         from dataset_tools.rendering.render import Quality, Renderer, library_folders
@@ -65,7 +66,8 @@ class Studio:
         self._job = job
         self._sources = job.sources()
         textures.check(job, self._sources)
-        self._renderer = Renderer(Quality(job.resolution, job.samples), job.materials, job.environments, job.skins)
+        quality = Quality(job.resolution, job.samples)
+        self._renderer = Renderer(quality, job.materials, job.environments, job.skins, maps)
         self._denoiser = Denoiser(library_folders(), job.resolution) if job.denoise else None
 
     def describe(self, index: int, attempt: int) -> Scene:

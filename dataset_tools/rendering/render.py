@@ -57,19 +57,24 @@ class Renderer:
         textures: Path | None = None,
         pictures: Path | None = None,
         skins: Path | None = None,
+        maps: bool = False,
     ) -> None:
         """``textures`` is the folder of scanned materials, for scenes that have any; ``pictures`` that of environment
-        pictures, None for Blender's own; ``skins`` that of pictures of skins and eyes."""
+        pictures, None for Blender's own; ``skins`` that of pictures of skins and eyes. ``maps`` adds normals,
+        roughness and specular levels to the passes."""
+        self._maps = maps
         self._folders = (textures, pictures, skins)
         self._folder = tempfile.TemporaryDirectory(prefix=prefix(), dir=scratch_folder())
         trees.forget()
         bpy.ops.wm.read_factory_settings(use_empty=True)
-        _configure(quality)
+        _configure(quality, maps)
 
     def render(self, description: Scene) -> Rendered:
         """The passes of one sample, float32. Raises UserError where Blender cannot write its scratch file."""
         clear_scene()
         build_scene(description, *self._folders)
+        if self._maps:
+            _tell_sockets()
         path = Path(self._folder.name) / "sample.exr"
         scene: Any = bpy.context.scene
         scene.render.filepath = str(path)
@@ -80,14 +85,32 @@ class Renderer:
             raise UserError(f"Blender could not write {path}: make room there.")
         exr = path.read_bytes()
         path.unlink()
-        return Rendered(passes.from_blender(exr, cutout=description.cutout), passes.sampling_seconds(exr))
+        found = passes.from_blender(exr, cutout=description.cutout, maps=self._maps)
+        return Rendered(found, passes.sampling_seconds(exr))
 
     def close(self) -> None:
         """Remove the scratch folder."""
         self._folder.cleanup()
 
 
-def _configure(quality: Quality) -> None:
+def _tell_sockets() -> None:
+    """Let each material of the scene write what its last Principled BSDF gets, which is the one that the camera
+    sees."""
+    for data in trees.removable(bpy.data.materials):
+        tree = data.node_tree
+        shader: Any = next((n for n in reversed(tree.nodes) if n.bl_idname == "ShaderNodeBsdfPrincipled"), None)
+        if shader is None:
+            continue
+        for name, socket in passes.SOCKETS.items():
+            output: Any = tree.nodes.new("ShaderNodeOutputAOV")
+            output.aov_name = name
+            source = shader.inputs[socket]
+            output.inputs["Value"].default_value = source.default_value
+            if source.is_linked:
+                tree.links.new(source.links[0].from_socket, output.inputs["Value"])
+
+
+def _configure(quality: Quality, maps: bool) -> None:
     scene: Any = bpy.context.scene
     render = scene.render
     render.engine = "CYCLES"
@@ -118,7 +141,7 @@ def _configure(quality: Quality) -> None:
     cycles.transparent_max_bounces = 0
     cycles.caustics_reflective = False
     cycles.caustics_refractive = False
-    passes.configure(scene)
+    passes.configure(scene, maps)
 
 
 @contextlib.contextmanager

@@ -27,6 +27,10 @@ Passes = Mapping[str, Array]
 COMBINED = "combined"
 MASK = "mask"
 ALPHA = "alpha"
+NORMAL = "normal"
+"""What a renderer knows beside light: bumps included, in the world's axes."""
+SOCKETS = {"roughness": "Roughness", "specular_level": "Specular IOR Level"}
+"""The same of a Principled BSDF's inputs, from AOV nodes: our name → the socket's."""
 LIGHT_GROUPS = ("diffuse", "glossy", "transmission")
 # Our name → the names in an EXR channel, before and since Blender 5.0.
 _BLENDER_NAMES: dict[str, tuple[str, ...]] = {
@@ -59,9 +63,15 @@ ALBEDO_FLOOR = 0.004
 _PROPERTY = {"emission": "emit"}
 
 
-def configure(scene: Any) -> None:
-    """Make a Blender scene write all passes and the combined image into one plain float32 multilayer EXR."""
+def configure(scene: Any, maps: bool = False) -> None:
+    """Make a Blender scene write all passes and the combined image into one plain float32 multilayer EXR; ``maps``
+    too where that is asked for."""
     layer = scene.view_layers[0]
+    layer.use_pass_normal = maps
+    if maps:
+        for name in SOCKETS:
+            output = layer.aovs.add()
+            output.name, output.type = name, "VALUE"
     layer.use_pass_combined = True
     layer.use_pass_z = False
     for name in PASSES:
@@ -87,15 +97,21 @@ def read_channels(exr: bytes) -> dict[str, Array]:
         ) from None
 
 
-def from_blender(exr: bytes, *, cutout: bool = False) -> dict[str, Array]:
+def from_blender(exr: bytes, *, cutout: bool = False, maps: bool = False) -> dict[str, Array]:
     """All passes and the combined image of an EXR that Blender wrote, by our names; [H, W, 3] float32, linear.
 
-    Of a ``cutout``, rendered on a transparent film, ``alpha`` as well: [H, W].
+    Of a ``cutout``, rendered on a transparent film, ``alpha`` as well: [H, W]. With ``maps``, ``normal`` [H, W, 3] and
+    those of SOCKETS [H, W].
     """
     channels = read_channels(exr)
     found = {name: _find(channels, name) for name in _BLENDER_NAMES}
     if cutout:
         found[ALPHA] = next(values for name, values in channels.items() if name.endswith(".Combined.A"))
+    if maps:
+        axes = [next(v for name, v in channels.items() if name.endswith(f".Normal.{axis}")) for axis in "XYZ"]
+        found[NORMAL] = np.stack(axes, axis=-1)
+        for name in SOCKETS:
+            found[name] = next(values for channel, values in channels.items() if f".{name}." in channel)
     return found
 
 

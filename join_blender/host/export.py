@@ -12,7 +12,7 @@ from ..engine.failure import Failure
 from ..engine.protocol import Message
 from ..engine.relight import edits_json
 from ..engine.vocabulary import in_order
-from .relight import layer_bytes, layer_pixels, shown_edits, stored_decomposition
+from .relight import layer_bytes, layer_pixels, npy, shown_edits, stored_decomposition
 from .sets import formula_of, is_finished, layers_of
 
 SUFFIXES = {"EXR16": ".exr", "EXR32": ".exr", "PNG8": ".png", "PNG16": ".png", "JOIN": ".join"}
@@ -41,7 +41,7 @@ def export_request(set_id: str, path: Path, how: str) -> tuple[dict[str, bytes],
     }
     first: bpy.types.Image = layers[names[0]]
     if first.alpha_mode == "CHANNEL_PACKED":
-        files["alpha.npy"] = _npy(np.ascontiguousarray(layer_pixels(first)[..., 3]))
+        files["alpha.npy"] = npy(np.ascontiguousarray(layer_pixels(first)[..., 3]))
         request["alpha"] = "{folder}/alpha.npy"
     return files, request
 
@@ -61,11 +61,3 @@ def _decomposition_request(set_id: str, path: Path) -> tuple[dict[str, bytes], M
     if stored.bank is not None:
         request["bank"] = stored.bank
     return files, request
-
-
-def _npy(array: np.ndarray) -> bytes:
-    from io import BytesIO
-
-    stream = BytesIO()
-    np.save(stream, array)
-    return stream.getvalue()

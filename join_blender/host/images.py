@@ -35,7 +35,7 @@ from ..engine.pixels import Box, Source
 from ..engine.vocabulary import components
 from .versions import saving_linear_exr, working_space
 
-LINEAR = "Linear Rec.709"
+LINEAR, DATA = "Linear Rec.709", "Non-Color"
 _LONGEST_NAME = 59
 """Bytes: 63 is Blender 4's limit, less the ".001" that Blender adds to a name that is taken."""
 
@@ -136,15 +136,16 @@ def size_of(image: bpy.types.Image) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def new_layer(name: str) -> bpy.types.Image:
-    """An image for :func:`fill_layer`, linear Rec.709, which is saved only while something uses it; never replaces one.
+def new_layer(name: str, space: str = LINEAR) -> bpy.types.Image:
+    """An image for :func:`fill_layer`, which is saved only while something uses it; never replaces one.
 
     Args:
         name: as :func:`layer_name` makes it; Blender adds .001 where it is taken.
+        space: linear Rec.709, or :data:`DATA`.
     """
     image: Any = bpy.data.images.new(name, 1, 1, alpha=True, float_buffer=True)
     try:
-        image.colorspace_settings.name = LINEAR
+        image.colorspace_settings.name = space
     except BaseException:
         bpy.data.images.remove(image)  # no half-made datablock stays
         raise

@@ -4,7 +4,8 @@
 What it says is an estimate and no measurement: how bright a highlight is depends on the light as much as on the
 surface. Where the layer is bright, the surface mirrors a light, so it is taken for smooth and for reflecting; where it
 is dark, nothing is known, and the surface gets the roughness of a matte one. The nodes that map the one to the other
-are there to be adjusted, in a frame that says so.
+are there to be adjusted, in a frame that says so. Or the engine makes maps of the layers, as images: they are guesses,
+too (:mod:`join_engine.layers.maps` says by which rules, and how good they are).
 """
 
 from __future__ import annotations
@@ -15,21 +16,91 @@ from typing import Any
 import bpy
 import numpy as np
 
+from ..engine.exr import encode_exr
 from ..engine.failure import Failure
+from ..engine.pixels import load_layer
+from ..engine.protocol import Message
 from ..engine.vocabulary import color
+from . import images, relight, sets
 
 ESTIMATE = "Estimate from the specular layer: adjust to taste"
+GUESSES = "Guesses from shading and specular: adjust to taste"
 _MATTE, _GLOSSY = 0.8, 0.25
 """Roughness where the specular layer is black, and where it is brightest."""
 _PLAIN, _STRONG = 0.3, 0.7
 """Specular IOR Level likewise; 0.5 is an index of refraction of 1.5."""
+ROUGHNESS, NORMAL, HEIGHT = "roughness", "normal", "height"
+_RELIEF = 1.0
+"""Pixels of height for each natural logarithm of shading."""
+_SPAN = "join_span"
+"""On a height map: how many of its pixels lie between 0 and 1."""
 _FAINT = 1e-3
 """A specular layer that nowhere exceeds this shows no highlight, and says nothing."""
 _WEIGHTS = np.array(color.LUMINANCE_WEIGHTS, np.float32)
 
 
-def make_material(name: str, layers: Mapping[str, bpy.types.Image]) -> bpy.types.Material:
+def maps_request(key: str, relief: bool) -> tuple[dict[str, bytes], Message]:
+    """The files that the engine needs for the maps of a set, in the light of the photo, and the request; see
+    :meth:`.Job.with_files`. ``relief``: height and normals, too.
+
+    Raises:
+        Failure: ``layers_missing``, ``layers_linked``.
+    """
+    sets.refuse_linked(key)
+    relight.refuse_incomplete(key)
+    layers = {**sets.layers_of(key), **relight.originals(key)}
+    files = {f"{name}.exr": relight.layer_bytes(image) for name, image in layers.items()}
+    request: Message = {
+        "type": "maps",
+        "layers": {name: f"{{folder}}/{name}.exr" for name in layers},
+        "relief": _RELIEF if relief else 0.0,
+        "output": "{folder}",
+    }
+    first: bpy.types.Image = next(iter(layers.values()))
+    if first.alpha_mode == "CHANNEL_PACKED":
+        files["alpha.npy"] = relight.npy(np.ascontiguousarray(relight.layer_pixels(first)[..., 3]))
+        request["alpha"] = "{folder}/alpha.npy"
+    return files, request
+
+
+def encode_maps(answer: Message) -> dict[str, bytes]:
+    """The maps that the engine has made, as EXRs; for a thread.
+
+    Raises:
+        Failure: ``engine_answer``, ``layer_broken``.
+    """
+    told = answer.get("maps")
+    if not isinstance(told, dict) or not set(told) <= {ROUGHNESS, NORMAL, HEIGHT}:
+        raise Failure("engine_answer", "The engine's answer names no maps.", "Install the engine again.")
+    return {name: encode_exr(load_layer(str(path))) for name, path in told.items()}
+
+
+def write_maps(key: str, maps: Mapping[str, bytes], span: float) -> dict[str, bpy.types.Image]:
+    """Maps into images of the set, over those of before; all that it has."""
+    before, source = sets.maps_of(key), sets.source_of(key)
+    for name, data in maps.items():
+        image: Any = before.get(name) or images.new_layer(images.layer_name(sets.label_of(key), name), images.DATA)
+        marks = {sets.SET: key, sets.MAP: name, sets.SOURCE: sets.source_name(key)}
+        images.fill_layer(image, data, False, {**marks, **({_SPAN: span} if name == HEIGHT else {})})
+        if source is not None:
+            image[sets.INPUT] = source
+        image.use_fake_user = True
+    return sets.maps_of(key)
+
+
+def make_material(
+    name: str,
+    layers: Mapping[str, bpy.types.Image],
+    maps: Mapping[str, bpy.types.Image] | None = None,
+    displacement: bool = False,
+) -> bpy.types.Material:
     """A material of these layers; ``albedo`` has to be among them.
+
+    Args:
+        name: its name.
+        layers: by component.
+        maps: of :func:`write_maps`, in place of what nodes can guess from the specular layer.
+        displacement: let a height map displace the surface; else its nodes are only laid ready.
 
     Raises:
         Failure: ``layers_missing``.
@@ -51,10 +122,18 @@ def make_material(name: str, layers: Mapping[str, bpy.types.Image]) -> bpy.types
     tree.links.new(albedo.outputs["Color"], shader.inputs["Base Color"])
     if layers["albedo"].alpha_mode == "CHANNEL_PACKED":
         tree.links.new(albedo.outputs["Alpha"], shader.inputs["Alpha"])
+    if maps is not None:
+        _use_maps(tree, shader, output if displacement else None, maps)
+        return material
     brightest = _brightest(layers["specular"]) if "specular" in layers else 0.0
     if brightest > _FAINT:
         _estimate(tree, shader, layers["specular"], brightest)
     return material
+
+
+def keep(material: bpy.types.Material) -> None:
+    """Save it though nothing uses it yet."""
+    material.use_fake_user = True
 
 
 def is_suitable(thing: bpy.types.Object) -> bool:
@@ -85,6 +164,37 @@ def assign(material: bpy.types.Material, thing: bpy.types.Object) -> str:
     if before.users == 0:
         before.use_fake_user = True  # else saving would drop the user's own work
     return str(before.name)
+
+
+def _use_maps(tree: Any, shader: Any, output: Any, maps: Mapping[str, Any]) -> None:
+    """The maps' nodes, in a frame that says what they are; the displacement goes to ``output``, or for None nowhere."""
+    frame = tree.nodes.new("NodeFrame")
+    frame.label = GUESSES
+    nodes = []
+    if ROUGHNESS in maps:
+        nodes.append(_image_node(tree, maps[ROUGHNESS], "Roughness", (-600.0, -250.0)))
+        tree.links.new(nodes[-1].outputs["Color"], shader.inputs["Roughness"])
+    if NORMAL in maps:
+        nodes.append(_image_node(tree, maps[NORMAL], "Normal", (-600.0, -550.0)))
+        turn = tree.nodes.new("ShaderNodeNormalMap")
+        turn.location = (-200.0, -550.0)
+        tree.links.new(nodes[-1].outputs["Color"], turn.inputs["Color"])
+        tree.links.new(turn.outputs[0], shader.inputs["Normal"])
+        nodes.append(turn)
+    if HEIGHT in maps:
+        image = maps[HEIGHT]
+        nodes.append(_image_node(tree, image, "Height", (-600.0, -850.0)))
+        lift = tree.nodes.new("ShaderNodeDisplacement")
+        lift.location = (-200.0, -850.0)
+        lift.inputs["Midlevel"].default_value = 0.5
+        # As high as its pixels are wide, where the picture lies on something one metre large.
+        lift.inputs["Scale"].default_value = float(image.get(_SPAN, 1.0)) / max(*image.size, 1)
+        tree.links.new(nodes[-1].outputs["Color"], lift.inputs["Height"])
+        if output is not None:
+            tree.links.new(lift.outputs[0], output.inputs["Displacement"])
+        nodes.append(lift)
+    for node in nodes:
+        node.parent = frame
 
 
 def _estimate(tree: Any, shader: Any, specular: bpy.types.Image, brightest: float) -> None:

@@ -8,6 +8,7 @@ values back together, so it can always be trusted.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -185,6 +186,13 @@ def layer_pixels(image: bpy.types.Image) -> np.ndarray:
     flat = np.empty(len(stored), dtype=np.float32)
     stored.foreach_get(flat)
     return flat.reshape(height, width, 4)[::-1]
+
+
+def npy(array: np.ndarray) -> bytes:
+    """As a ``.npy`` file."""
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
 
 
 def _bank(layer: bpy.types.Image) -> str | None:

@@ -50,6 +50,8 @@ KEPT, ORIGINAL = "join_kept", "join_original"
 DECOMPOSITION = "join_decomposition"
 VIEW = "join_view"
 """On images that are made of a set and no part of it: the error view, the split view."""
+MAP = "join_map"
+"""On images that a material needs beside the layers: which map it is."""
 _CHOSEN = "join_chosen"
 """On an image that was decomposed: the id of the set that the user has switched to."""
 _OFFERED = 12
@@ -76,6 +78,15 @@ def layers_of(key: str | None) -> dict[str, Any]:
         if COMPONENT in image and key_of(image) == key and key is not None:
             layers.setdefault(str(image[COMPONENT]), image)
     return layers
+
+
+def maps_of(key: str | None) -> dict[str, Any]:
+    """The maps that were made of a set for a material, by their kinds."""
+    maps: dict[str, Any] = {}
+    for image in all_images():
+        if MAP in image and key_of(image) == key and key is not None:
+            maps.setdefault(str(image[MAP]), image)
+    return maps
 
 
 def formula_of(key: str) -> Formula:
@@ -334,7 +345,7 @@ def choose(key: str) -> None:
 
 
 def rename(key: str, label: str) -> None:
-    """Name a set; its layers are called after it, but for those that the user has named otherwise.
+    """Name a set; its layers and maps are called after it, but for those that the user has named otherwise.
 
     Raises:
         Failure: ``layers_linked``, ``label_empty``.
@@ -344,7 +355,7 @@ def rename(key: str, label: str) -> None:
     if not label:
         raise Failure("label_empty", "A set needs a name.", "Type one.")
     known = {label_of(key), images.stem_of(source_name(key))}
-    for component, layer in layers_of(key).items():
+    for component, layer in {**layers_of(key), **maps_of(key)}.items():
         if re.sub(r"\.\d{3}$", "", _without(layer.name, component)) in {
             re.sub(r"\.\d{3}$", "", name) for name in known
         }:
@@ -369,7 +380,7 @@ def users_of(key: str) -> list[str]:
 
 
 def remove(key: str) -> None:
-    """Take a set out of the file: its layers, their originals and its views; editors go back to the input.
+    """Take a set out of the file: its layers, their originals, its views and maps; editors go back to the input.
 
     Raises:
         Failure: ``layers_linked``.

@@ -96,7 +96,7 @@ def _open(set_id: str) -> Iterator[tuple[Any, Any, Any]]:
 
 def _name(image: Any) -> str:
     """Which of the previews belongs over an image; empty for none."""
-    if image.get(sets.VIEW) not in (None, RECOMPOSED):
+    if image.get(sets.VIEW) not in (None, RECOMPOSED) or sets.MAP in image:
         return ""
     component = str(image.get(sets.COMPONENT, ""))
     return component if component and component != "albedo" else RECOMPOSED

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What can be done with a set of layers: nodes, a material, files for other programs."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 import bpy
 
+from ..engine.background import Future
 from ..engine.failure import Failure
 from ..engine.job import Job
+from ..engine.protocol import Message
 from ..engine.vocabulary import names
 from ..host import compositor, export, material
 from ..host.images import image_named
@@ -147,7 +150,118 @@ class JOIN_OT_make_material(_OnSet, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class JOIN_OT_export(_OnSet, bpy.types.Operator):
+class _ByEngine(_OnSet):
+    """An operator for which the engine works while Blender stays usable; a script and background mode wait."""
+
+    _job: Job | None = None
+    _made: Future[Any] | None = None
+    _timer: bpy.types.Timer | None = None
+
+    def ask(self: Any, context: Any, files: dict[str, bytes], request: Message, words: str) -> Outcome:
+        """Begin; raises Failure. ``words`` stand in Blender's status bar meanwhile."""
+        self._job = Job.with_files(files, request, decompose.make_launch("auto"), bpy.app.tempdir or None)
+        relight_updates.connection.add(self._job)
+        if bpy.app.background or not context.window:
+            while not self._is_done():
+                time.sleep(0.005)
+            return self._end(context)  # type: ignore[no-any-return]
+        self._timer = context.window_manager.event_timer_add(_TICK, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        context.workspace.status_text_set(words)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: Any, event: Any) -> Outcome:
+        """Look at the engine; everything else passes through to Blender."""
+        if event.type != "TIMER" or self._job is None:
+            return {"PASS_THROUGH"}
+        return self._end(context) if self._is_done() else {"PASS_THROUGH"}
+
+    def cancel(self, context: Any) -> None:
+        """Blender takes the operator away, or it is done."""
+        if self._timer is not None:
+            context.window_manager.event_timer_remove(self._timer)
+            context.workspace.status_text_set(None)
+            self._timer = None
+
+    def read(self, answer: Message) -> Any:
+        """What is to be made of the engine's answer while its files are there; in a thread. Raises Failure."""
+        return answer
+
+    def finish(self, context: Any, made: Any) -> Outcome:
+        """What is done with that. Raises Failure."""
+        raise NotImplementedError
+
+    def _is_done(self) -> bool:
+        """Whether the engine has answered and :meth:`read` has read that."""
+        assert self._job is not None
+        if self._made is None:
+            relight_updates.connection.step()
+            if self._job.ended:
+                job = self._job
+                self._made = Future(lambda: self.read(job.answer()))
+        return self._made is not None and self._made.done
+
+    def _end(self: Any, context: Any) -> Outcome:
+        self.cancel(context)
+        self._job.close()
+        try:
+            return self.finish(context, self._made.result())  # type: ignore[no-any-return]
+        except Failure as failure:
+            return report(self, failure)
+
+
+class JOIN_OT_make_maps(_ByEngine, bpy.types.Operator):
+    """Make a Principled material with maps of the layers: the albedo, and roughness, one value for the picture, told
+    from how concentrated its highlights are: a guess, on renders a little better than a fixed value. It goes to the
+    active object; without one it stays in the file"""
+
+    bl_idname = "join.make_maps"
+    bl_label = "Material with Maps"
+    bl_options = {"UNDO"}
+
+    image: image_property()  # type: ignore[valid-type]
+    relief: bpy.props.BoolProperty(  # type: ignore[valid-type]
+        name="Relief",
+        description="Also guess normals and height from the shading. On renders they are no closer to the true ones "
+        "than a flat surface: for the eye only",
+        options={"SKIP_SAVE"},
+    )
+    displacement: bpy.props.BoolProperty(  # type: ignore[valid-type]
+        name="Displacement", description="Let the height displace the surface, too", options={"SKIP_SAVE"}
+    )
+
+    def execute(self, context: Any) -> Outcome:
+        """The engine makes the maps."""
+        try:
+            self._key = self.chosen_set(context)
+            thing = context.view_layer.objects.active
+            self._thing = thing.name if thing is not None and material.is_suitable(thing) else ""
+            return self.ask(context, *material.maps_request(self._key, self.relief), "Making maps")
+        except Failure as failure:
+            return report(self, failure)
+
+    def read(self, answer: Message) -> Any:
+        """The maps, ready to be packed."""
+        return material.encode_maps(answer), float(answer.get("span") or 0.0)
+
+    def finish(self, context: Any, made: Any) -> Outcome:
+        """Images of the set, and a new material in the active slot; what was there stays in the file."""
+        if not is_finished(self._key):
+            raise Failure("layers_missing", "These layers are gone.", "Decompose the image again.")
+        maps = material.write_maps(self._key, *made)
+        new = material.make_material(label_of(self._key), layers_of(self._key), maps, self.displacement)
+        thing = context.view_layer.objects.get(self._thing)
+        if thing is None:
+            material.keep(new)
+            self.report({"INFO"}, f"The material '{new.name}' is in the file; no object was selected for it")
+            return {"FINISHED"}
+        before = material.assign(new, thing)
+        instead = f" instead of '{before}', which stays in the file" if before else ""
+        self.report({"INFO"}, f"'{new.name}' is on '{thing.name}'{instead}, with maps: {', '.join(maps) or 'none'}")
+        return {"FINISHED"}
+
+
+class JOIN_OT_export(_ByEngine, bpy.types.Operator):
     """Write the layers, as they are now, into files for other programs"""
 
     bl_idname = "join.export"
@@ -164,9 +278,6 @@ class JOIN_OT_export(_OnSet, bpy.types.Operator):
     )
     check_existing: bpy.props.BoolProperty(default=True, options={"HIDDEN"})  # type: ignore[valid-type]
     filter_glob: bpy.props.StringProperty(default="*.exr;*.png;*.join", options={"HIDDEN"})  # type: ignore[valid-type]
-
-    _job: Job | None = None
-    _timer: bpy.types.Timer | None = None
 
     def invoke(self, context: Any, _event: Any) -> Outcome:
         """Let the user choose the file."""
@@ -200,41 +311,13 @@ class JOIN_OT_export(_OnSet, bpy.types.Operator):
             if not self.filepath:
                 raise Failure("file_missing", "No file is named.", "Choose one.")
             path = Path(bpy.path.abspath(_with_suffix(self.filepath, self.format)))
-            files, request = export.export_request(set_id, path, self.format)
-            self._job = Job.with_files(files, request, decompose.make_launch("auto"), bpy.app.tempdir or None)
-            if bpy.app.background or not context.window:
-                relight_updates.connection.run(self._job)
-                return self._end(context)
+            return self.ask(context, *export.export_request(set_id, path, self.format), "Exporting layers")
         except Failure as failure:
             return report(self, failure)
-        relight_updates.connection.add(self._job)
-        self._timer = context.window_manager.event_timer_add(_TICK, window=context.window)
-        context.window_manager.modal_handler_add(self)
-        context.workspace.status_text_set("Exporting layers")
-        return {"RUNNING_MODAL"}
 
-    def modal(self, context: Any, event: Any) -> Outcome:
-        """Look at the engine; everything else passes through to Blender."""
-        if event.type != "TIMER" or self._job is None:
-            return {"PASS_THROUGH"}
-        relight_updates.connection.step()
-        return self._end(context) if self._job.ended else {"PASS_THROUGH"}
-
-    def cancel(self, context: Any) -> None:
-        """Blender takes the operator away, or it is done."""
-        if self._timer is not None:
-            context.window_manager.event_timer_remove(self._timer)
-            context.workspace.status_text_set(None)
-            self._timer = None
-
-    def _end(self, context: Any) -> Outcome:
-        self.cancel(context)
-        assert self._job is not None
-        self._job.close()
-        try:
-            files = self._job.answer().get("files", [])
-        except Failure as failure:
-            return report(self, failure)
+    def finish(self, _context: Any, made: Any) -> Outcome:
+        """Say where the files are."""
+        files = made.get("files", [])
         more = f" and {len(files) - 1} more" if len(files) > 1 else ""
         self.report({"INFO"}, f"Wrote {files[0]}{more}" if files else "Nothing was written")
         return {"FINISHED"}
@@ -267,6 +350,10 @@ class JOIN_PT_use(bpy.types.Panel):
         row.operator(JOIN_OT_make_material.bl_idname, icon="MATERIAL")
         if not row.enabled:
             layout.label(text="Select an object for the material", icon="INFO")
+        row = layout.row(align=True)
+        settings = context.scene.join_intrinsics
+        row.operator(JOIN_OT_make_maps.bl_idname, icon="NODE_TEXTURE").relief = settings.relief
+        row.prop(settings, "relief", text="", icon="MOD_NORMALEDIT")
         layout.operator(JOIN_OT_export.bl_idname, icon="EXPORT")
 
 
@@ -276,4 +363,10 @@ def _with_suffix(path: str, how: str) -> str:
     return stem + export.SUFFIXES[how]
 
 
-CLASSES: tuple[type, ...] = (JOIN_OT_add_nodes, JOIN_OT_make_material, JOIN_OT_export, JOIN_PT_use)
+CLASSES: tuple[type, ...] = (
+    JOIN_OT_add_nodes,
+    JOIN_OT_make_material,
+    JOIN_OT_make_maps,
+    JOIN_OT_export,
+    JOIN_PT_use,
+)

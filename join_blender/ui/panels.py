@@ -119,6 +119,8 @@ class JOIN_PT_layers(bpy.types.Panel):
         missing = sets.missing_layers(set_id) if sets.is_finished(set_id) else []
         for component in in_order([*layers, *missing]):
             _draw_show(column, component.capitalize(), layers.get(component), shown)
+        for name, image in sorted(sets.maps_of(set_id).items()):
+            _draw_show(column, f"{name.capitalize()} Map", image, shown)
         if not sets.is_finished(set_id):
             return
         if missing:

@@ -183,6 +183,11 @@ class JoinSettings(bpy.types.PropertyGroup):
     gain: bpy.props.FloatProperty(  # type: ignore[valid-type]
         name="Gain", description="How much the error view is brightened", min=1.0, max=1000.0, default=10.0
     )
+    relief: bpy.props.BoolProperty(  # type: ignore[valid-type]
+        name="Relief",
+        description="Material with Maps: also guess normals and height from the shading. On renders they are no closer "
+        "to the true ones than a flat surface: for the eye only",
+    )
     readable: bpy.props.BoolProperty(  # type: ignore[valid-type]
         name="Readable Light",
         description="Show shading, specular and other light exposed and tone-mapped, so that nothing is plain white. "

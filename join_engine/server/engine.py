@@ -394,6 +394,19 @@ class Engine:
         files = export_layers(output, layers, kind, depth, alpha, formula_of(message))
         return "result", {"files": [str(path) for path in files]}
 
+    def _maps(self, job: Job) -> tuple[str, dict[str, Any]]:
+        """Roughness, and on request height and normals, of the layers as they are in Blender now."""
+        from ..layers.maps import maps_of
+
+        message = job.message
+        layers = {name: load_array(path)[..., :3] for name, path in (message.get("layers") or {}).items()}
+        alpha = None if message.get("alpha") is None else load_array(message["alpha"])
+        shapes = {pixels.shape for pixels in layers.values()} | ({(*alpha.shape, 3)} if alpha is not None else set())
+        if len(shapes) != 1 or len(next(iter(shapes))) != 3 or next(iter(shapes))[2] != 3:
+            raise JoinError("layer_unreadable", "The layers are not images of one size.", "Decompose it again.")
+        found, span = maps_of(layers, alpha, message.get("relief") or 0.0)
+        return "result", {"maps": write_pixels(Path(message["output"]), found, ""), "span": span}
+
     # Requests that wait in the queue.
     _work: dict[str, Callable[[Engine, Job], tuple[str, dict[str, Any]]]] = {  # noqa: RUF012
         "decompose": _decompose,
@@ -401,6 +414,7 @@ class Engine:
         "relight": _relight,
         "directions": _directions,
         "export": _export,
+        "maps": _maps,
         "store": _store,
         "mix": _mix,
     }

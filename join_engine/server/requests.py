@@ -18,6 +18,7 @@ LONGEST_MESSAGE = 2**20
 _LONGEST_ID = 256
 _LONGEST_PATH = 4096
 _LONGEST_NAME = 100
+_LARGEST_NUMBER = 1000.0
 MOST = 1000
 """Layers, terms or edits in one request."""
 MOST_PHOTOS = 32
@@ -99,6 +100,10 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0.0 <= value <= _LARGEST_NUMBER
+
+
 def _is_switch(value: Any) -> bool:
     return isinstance(value, bool)
 
@@ -134,6 +139,7 @@ _PATH: _Field = (_is_path, "a path")
 _NAME = (_is_path, "a name")
 _BANK = (_is_path, "the name or the path of a bank")
 _WHOLE = (_is_whole, "a whole number from 0 on")
+_NUMBER = (_is_number, f"a number from 0 to {_LARGEST_NUMBER:g}")
 _SWITCH = (_is_switch, "true or false")
 _LAYERS = (_are_paths, "a path for each name")
 _FORMULA = (_is_formula, "a list of lists of names and numbers")
@@ -178,5 +184,6 @@ _FIELDS: dict[str, dict[str, _Field]] = {
         "alpha": _PATH,
         "formula": _FORMULA,
     },
+    "maps": {"layers": _LAYERS, "relief": _NUMBER, "output": _PATH, "alpha": _PATH},
 }
 _NEEDED = {"other", "image", "images", "output", "decomposition", "format", "depth"}

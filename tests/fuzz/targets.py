@@ -321,6 +321,7 @@ class Messages(Target):
              "output": str(folder / "out.exr"), "formula": formula},
             {"type": "export", "id": 6, "layers": result["layers"], "format": "png", "depth": 8,
              "output": str(folder / "out.png"), "formula": None},
+            {"type": "maps", "id": 10, "layers": result["layers"], "relief": 1.0, "output": str(folder)},
             {"type": "cancel", "id": 7, "keep": True},
             {"type": "list_banks", "id": 8},
         ]  # fmt: skip

@@ -276,6 +276,52 @@ def case_material() -> Report:
     return report
 
 
+def case_maps() -> Report:
+    """Made of a relit set by the real engine, with and without an object; undone, renamed, saved, removed."""
+    folder, sets = Path(ARGUMENTS["folder"]), module("host.sets")
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "lit.blend"))
+    key = sets.latest_set(bpy.data.images["photo"])
+    before = {name: pixels_of(image).copy() for name, image in layers().items()}
+    bpy.context.view_layer.objects.active = None
+    bpy.ops.ed.undo_push(message="Before")
+    assert bpy.ops.join.make_maps(image="photo") == {"FINISHED"}
+    plain = bpy.data.materials["photo"]
+    report: Report = {"plain": _links(plain), "kept": plain.use_fake_user, "made": sorted(sets.maps_of(key))}
+    bpy.ops.ed.undo_push(message="Maps")
+    bpy.ops.ed.undo()
+    report["undone"] = [sorted(sets.maps_of(key)), "photo" in bpy.data.materials]
+    bpy.ops.ed.redo()
+    report["redone"] = [sorted(sets.maps_of(key)), "photo" in bpy.data.materials]
+    bpy.ops.mesh.primitive_plane_add()
+    assert bpy.ops.join.make_maps(image="photo", relief=True, displacement=True) == {"FINISHED"}
+    made = bpy.context.object.active_material
+    maps = sets.maps_of(key)
+    report["relief"] = _links(made)
+    told = lambda i: [i.name, i.colorspace_settings.name, list(i.size), i.packed_file is not None]  # noqa: E731
+    report["images"] = {name: told(image) for name, image in maps.items()}
+    report["displaced"] = made.node_tree.nodes["Material Output"].inputs["Displacement"].is_linked
+    report["known"] = [sets.set_of(image) == key for image in maps.values()] + [sorted(sets.layers_of(key))]
+    report["covered"] = [module("overlay.live")._name(image) for image in maps.values()]
+    for name, image in maps.items():
+        np.save(folder / f"map {name}.npy", pixels_of(image)[..., :3])
+    originals = {**layers(), **module("host.relight").originals(key)}
+    for name, image in originals.items():
+        np.save(folder / f"of {name}.npy", pixels_of(image)[..., :3])
+    report["untouched"] = all(np.array_equal(pixels_of(image), before[name]) for name, image in layers().items())
+    assert bpy.ops.join.set_rename(key=key, name="bark") == {"FINISHED"}
+    report["renamed"] = sorted(image.name for image in sets.maps_of(key).values())
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "maps.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "maps.blend"))
+    report["reopened"] = {n: float(pixels_of(image)[..., 2].mean()) for n, image in sets.maps_of(key).items()}
+    assert bpy.ops.join.set_remove(key=key) == {"FINISHED"}
+    report["left"] = [image.name for image in bpy.data.images if "join_set" in image]
+    try:
+        bpy.ops.join.make_maps(image="photo")
+    except RuntimeError as error:
+        report["nothing"] = str(error)
+    return report
+
+
 def _links(material: Any) -> Report:
     """Where each input of the shader comes from; and where the estimates are put."""
     shader = next(node for node in material.node_tree.nodes if node.bl_idname == "ShaderNodeBsdfPrincipled")
@@ -283,7 +329,10 @@ def _links(material: Any) -> Report:
     for socket in shader.inputs:
         if socket.is_linked:
             node = socket.links[0].from_node
-            found[socket.name] = node.image["join_component"] if node.bl_idname == "ShaderNodeTexImage" else node.label
+            image = node.image if node.bl_idname == "ShaderNodeTexImage" else None
+            found[socket.name] = (
+                (image.get("join_component") or image["join_map"]) if image else node.label or node.name
+            )
     frames = [node.label for node in material.node_tree.nodes if node.bl_idname == "NodeFrame"]
     generated = any(node.bl_idname == "ShaderNodeTexCoord" for node in material.node_tree.nodes)
     return {"inputs": found, "frames": frames, "generated": generated}

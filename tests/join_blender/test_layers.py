@@ -13,6 +13,7 @@ import pytest
 
 from join_engine.commands.main import main
 from join_engine.layers.decomposition import load_decomposition
+from join_engine.layers.maps import maps_of
 from tests.join_blender.support import HERE, Blender, blender_python
 from tools.build_zip import build
 
@@ -153,6 +154,30 @@ def test_one_click_makes_a_material(blender: Blender, lit: tuple[Path, dict]) ->
     assert set(report["lambertian"]["inputs"]) == {"Base Color", "Alpha"} and not report["lambertian"]["frames"]
     assert "'Empty' cannot have a material" in report["empty"] and "No object is active" in report["nothing"]
     assert report["count"] == 0
+
+
+@pytest.mark.slow
+def test_one_click_makes_a_material_with_maps(blender: Blender, lit: tuple[Path, dict]) -> None:
+    """Of the light of the photo, whatever light the layers show."""
+    folder, _ = lit
+    report = blender.run("maps", sys.executable, folder=folder)
+    assert report["made"] == ["roughness"] and report["kept"]
+    assert report["plain"]["inputs"] == {"Base Color": "albedo", "Alpha": "albedo", "Roughness": "roughness"}
+    assert report["undone"] == [[], False] and report["redone"] == [["roughness"], True]
+    assert report["relief"]["inputs"] == {**report["plain"]["inputs"], "Normal": "Normal Map"}
+    assert report["relief"]["frames"] == ["Guesses from shading and specular: adjust to taste"] and report["displaced"]
+    width, height = np.load(folder / "of shading.npy").shape[1::-1]
+    for name in ("roughness", "normal", "height"):
+        assert report["images"][name] == [f"photo {name}", "Non-Color", [width, height], True]
+    assert report["known"] == [True] * 3 + [["albedo", "shading", "specular"]] and report["covered"] == [""] * 3
+    assert report["untouched"] and report["renamed"] == ["bark height", "bark normal", "bark roughness"]
+    of = {name: np.load(folder / f"of {name}.npy") for name in ("albedo", "shading", "specular")}
+    expected, _ = maps_of(of, relief=1.0)
+    for name in ("normal", "height"):
+        np.testing.assert_allclose(np.load(folder / f"map {name}.npy"), expected[name], atol=1e-5)
+    means = {name: float(np.load(folder / f"map {name}.npy")[..., 2].mean()) for name in expected}
+    assert report["reopened"] == {name: pytest.approx(mean, abs=1e-5) for name, mean in means.items()}
+    assert report["left"] == [] and "has no finished layers" in report["nothing"]
 
 
 @pytest.mark.slow

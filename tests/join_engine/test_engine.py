@@ -118,7 +118,7 @@ def test_relighting_and_storing_what_a_blend_holds(ask: Ask, request_for: dict[s
     assert other["code"] == "request_invalid" and "albedo, shading" in other["message"]
 
 
-def test_exports(ask: Ask, request_for: dict[str, Any], tmp_path: Path) -> None:
+def test_exports_and_maps(ask: Ask, request_for: dict[str, Any], tmp_path: Path) -> None:
     layers = ask(**request_for)[-1]["layers"]
     common = {"type": "export", "id": 1, "layers": layers, "output": str(tmp_path / "a.exr")}
     assert ask(**common, format="exr", depth=16)[-1]["files"] == [str(tmp_path / "a.exr")]
@@ -132,6 +132,12 @@ def test_exports(ask: Ask, request_for: dict[str, Any], tmp_path: Path) -> None:
         channels = file.channels()
         np.testing.assert_array_equal(channels["R"].pixels, channels["albedo.R"].pixels * np.float32(2))
         assert np.all(channels["A"].pixels == 1)
+    both = {"type": "maps", "id": 1, "layers": layers, "output": str(tmp_path), "relief": 1.0}
+    made = ask(**both, alpha=str(tmp_path / "alpha.npy"))[-1]
+    assert set(made["maps"]) == {"height", "normal"} and made["span"] > 0.0  # no specular: no roughness
+    assert np.load(made["maps"]["normal"]).shape == (40, 56, 3)
+    assert ask(**{**both, "relief": -1.0})[-1]["code"] == "request_invalid"
+    assert ask(**{**both, "layers": {}})[-1]["code"] == "layer_unreadable"
     for wrong in ({"format": "exr", "depth": 8}, {"format": "gif", "depth": 8}, {"format": "png", "depth": 32}):
         assert ask(**common, **wrong)[-1]["code"] == "request_invalid"
 

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How far maps made of layers are from a material's own, beside guesses that look at no picture.
+
+A render's normals are compared in the frame in which they point straight up in the mean: a photo does not tell how the
+camera was held, and the flat map is the best one without relief. Of the constant roughnesses one is that of the renders
+which the estimate was fitted to, and the other the mean of the set that is measured, which nobody knows beforehand.
+
+No map of the Principled BSDF's specular level is made: how the share of gloss in a picture goes with it says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..bank import Bank
+from ..inversion.codebook import CodeBook
+from ..inversion.presets import Preset
+from ..layers.maps import NORMAL, ROUGHNESS, concentration_of, luminance, maps_of
+from ..pipeline import decompose
+from ..renders.samples import Sample, read_samples
+from .confidence_scores import metered
+
+RELIEFS = (0.1, 0.3, 1.0)
+"""Pixels of height for each natural logarithm of shading."""
+
+CONSTANT = 0.54
+"""Mean roughness of the renders that the line in :mod:`join_engine.layers.maps` was fitted to."""
+
+_LEVEL = "specular_level"
+_FAINT = 1e-3  # share of gloss in a picture
+
+Row = dict[str, float]
+
+
+def measure(pack: Path, bank: Bank, preset: Preset, count: int, seed: int = 0) -> list[Row]:
+    """Of the first ``count`` renders of a pack of ``dataset_tools/render.py maps``: see :func:`row_of`; once with the
+    maps of the layers that are found, and (``true ``) once with those of the render's own.
+
+    Raises:
+        JoinError: ``data_missing``, ``data_broken``; as :func:`decompose`.
+    """
+    codebook, rows = CodeBook(bank), []
+    components = bank.forward_model.components
+    for sample in read_samples(pack, [*components, NORMAL, ROUGHNESS, _LEVEL], count):
+        truth = {name: sample.components[name] for name in components}
+        photo, exposure = metered(bank, truth)
+        layers = decompose(photo, bank, preset, seed, codebook=codebook).decomposition.layers
+        exposed = {name: layer if name == "albedo" else layer * exposure for name, layer in truth.items()}
+        own = row_of(sample, layers)
+        own |= {f"true {name}": value for name, value in row_of(sample, exposed).items() if name in own}
+        rows.append(own)
+    return rows
+
+
+def row_of(sample: Sample, layers: Mapping[str, np.ndarray]) -> Row:
+    """``flat`` and ``relief 0.1`` …: mean angles in degrees between the normals and the render's. ``roughness``, the
+    estimate, ``concentration``, which it is told from, and mean and variance of the render's own (``roughness mean``,
+    ``roughness variance``). ``gloss``, the natural logarithm of its share in the picture, and the render's
+    ``specular level``."""
+    upright = turned_upright(sample.components[NORMAL])
+    row = {"flat": angle(upright, np.array([0.0, 0.0, 1.0], np.float32))}
+    for relief in RELIEFS:
+        found, _ = maps_of(layers, relief=relief)
+        row[f"relief {relief:g}"] = angle(upright, found[NORMAL] * 2.0 - 1.0)
+    own = sample.components[ROUGHNESS][..., 0]
+    if ROUGHNESS in found:
+        row |= {ROUGHNESS: float(found[ROUGHNESS].mean()), "concentration": concentration_of(layers)}
+        gloss = float(luminance(layers["specular"]).mean())
+        picture = float(luminance(layers["albedo"] * layers["shading"]).mean()) + gloss
+        row["gloss"] = float(np.log(gloss / max(picture, 1e-6) + _FAINT))
+        row["specular level"] = float(sample.components[_LEVEL].mean())
+    return {**row, "roughness mean": float(own.mean()), "roughness variance": float(own.var())}
+
+
+def angle(one: np.ndarray, other: np.ndarray) -> float:
+    """Between unit vectors [H, W, 3], degrees in the mean."""
+    return float(np.degrees(np.arccos((one * other).sum(axis=2).clip(-1.0, 1.0))).mean())
+
+
+def turned_upright(normal: np.ndarray) -> np.ndarray:
+    """Unit normals [H, W, 3], turned the shortest way such that their mean is (0, 0, 1)."""
+    mean = normal.reshape(-1, 3).mean(axis=0)
+    x, y, z = mean / max(float(np.linalg.norm(mean)), 1e-6)
+    if z < -0.999:  # seen from behind: any way is the shortest
+        return normal * np.array([1.0, -1.0, -1.0], np.float32)
+    cross = np.array([[0.0, 0.0, -x], [0.0, 0.0, -y], [x, y, 0.0]])
+    rotation = np.eye(3) + cross + cross @ cross / (1.0 + z)
+    return np.asarray(normal @ rotation.T, np.float32)
+
+
+def format_table(found: Mapping[str, Sequence[Row]]) -> str:
+    """Markdown: of each set the mean angles, the root of the mean square error of roughness, and how the share of gloss
+    correlates with the specular level."""
+    angles = ["flat", *(f"{prefix}relief {relief:g}" for prefix in ("", "true ") for relief in RELIEFS)]
+    told = ["roughness", "true roughness"]
+    columns = [*angles, f"constant {CONSTANT:g}", "best constant", *told, "r of specular level", "true r"]
+    lines = [f"| set | renders | {' | '.join(columns)} |", "| --- |" + " --- |" * (1 + len(columns))]
+    for title, rows in found.items():
+        cells = [f"{np.mean([row[name] for row in rows]):.3f}°" for name in angles]
+        for constant in (CONSTANT, float(np.mean([row["roughness mean"] for row in rows]))):
+            cells.append(f"{_rmse(rows, [constant] * len(rows)):.4f}")
+        glossy = all(ROUGHNESS in row for row in rows)
+        cells += [f"{_rmse(rows, [row[name] for row in rows]):.4f}" if glossy else "" for name in told]
+        cells += [f"{_correlation(rows, name):.2f}" if glossy else "" for name in ("gloss", "true gloss")]
+        lines.append(f"| {title} | {len(rows)} | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def _correlation(rows: Sequence[Row], name: str) -> float:
+    values = np.array([[row[name], row["specular level"]] for row in rows])
+    return float(np.corrcoef(values.T)[0, 1]) if (values.std(axis=0) > 0.0).all() else 0.0
+
+
+def _rmse(rows: Sequence[Row], told: Sequence[float]) -> float:
+    """Over all pixels, of one value for each render."""
+    errors = [
+        (value - row["roughness mean"]) ** 2 + row["roughness variance"] for row, value in zip(rows, told, strict=True)
+    ]
+    return float(np.sqrt(np.mean(errors)))

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Maps of a material, such as a renderer's shader wants them, out of a photo's layers: guesses, each by one rule.
+
+- **Roughness** is one value for the picture, told from how concentrated the specular layer is: a smooth surface has
+  its highlights in few places, a rough one spreads them. The line was fitted to renders (docs/choices.md).
+- **Height** takes the fine part of the shading's logarithm for relief: what is darker than its surroundings lies
+  deeper, as under light from all around (Langer and Zucker, "Shape-from-shading on a cloudy day", 1994).
+- **Normals** are those of that height.
+
+``maps-scores`` says by how much each is off on renders, beside the plainest guess (docs/results.md). By it roughness is
+a little better than a constant; height and normals are not better than a flat surface: they are for the eye, and only
+made on request.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..color import LUMINANCE_WEIGHTS
+from ..errors import JoinError
+
+ROUGHNESS, NORMAL, HEIGHT = "roughness", "normal", "height"
+
+# Fitted to renders (docs/choices.md): roughness at a specular layer that is the same everywhere, and how much of it
+# goes with each natural logarithm of concentration.
+_SPREAD, _SLOPE = 0.64, 0.16
+_SMOOTHEST, _ROUGHEST = 0.08, 1.0
+_FLOOR = 0.01  # of the picture's mean luminance: fainter gloss tells nothing
+_DARKEST = 0.02  # of the shading's mean
+_COARSEST = 16  # of these fit into the shorter side: what is larger is light, or a thing's shape, and no relief
+_FINEST = 0.7  # pixels; finer is noise
+_SURE = 0.001  # share of the pixels on either side that may be higher or deeper than the map tells
+
+
+def maps_of(
+    layers: Mapping[str, np.ndarray], alpha: np.ndarray | None = None, relief: float = 0.0
+) -> tuple[dict[str, np.ndarray], float]:
+    """The maps that a set of layers allows.
+
+    Args:
+        layers: linear [H, W, 3] ≥ 0, with a "shading".
+        alpha: [H, W]; what is cut out has no say.
+        relief: how many pixels the height rises for each natural logarithm of shading; 0: no height and no normals.
+
+    Returns:
+        [H, W, 3] float32 in [0, 1] by name, and how many pixels lie between a height of 0 and of 1 (0 without).
+        "roughness" where there is a "specular" layer; "height", and "normal" as n / 2 + 1/2 with x to the right, y up
+        and z towards whoever looks (OpenGL's way round).
+
+    Raises:
+        JoinError: ``layers_unsuited`` for layers without shading.
+    """
+    if "shading" not in layers:
+        raise JoinError("layers_unsuited", "These layers have no shading.", "Decompose the image with another bank.")
+    height, width = layers["shading"].shape[:2]
+    found: dict[str, np.ndarray] = {}
+    if "specular" in layers:
+        level = roughness_of(layers, alpha)
+        found[ROUGHNESS] = np.full((height, width, 3), level, np.float32)
+    if not relief:
+        return found, 0.0
+    raised = relief * height_of(layers["shading"])
+    low, high = (float(np.quantile(raised, share)) for share in (_SURE, 1.0 - _SURE))
+    span = max(high - low, 1e-6)
+    told = ((raised - low) / span).clip(0.0, 1.0)
+    found[HEIGHT] = np.repeat(told[..., None], 3, axis=2)
+    found[NORMAL] = normals_of(raised) * np.float32(0.5) + np.float32(0.5)
+    return found, span
+
+
+def roughness_of(layers: Mapping[str, np.ndarray], alpha: np.ndarray | None = None) -> float:
+    """Roughness as of a Principled BSDF, in [0, 1]."""
+    return min(max(_SPREAD - _SLOPE * concentration_of(layers, alpha), _SMOOTHEST), _ROUGHEST)
+
+
+def concentration_of(layers: Mapping[str, np.ndarray], alpha: np.ndarray | None = None) -> float:
+    """How far the specular layer's median lies below its mean: the natural logarithm of their ratio; about 0 for gloss
+    that is the same everywhere, and where there is next to none."""
+    gloss = luminance(layers["specular"])
+    seen = luminance(layers["albedo"] * layers["shading"]) + gloss if "albedo" in layers else gloss
+    shown = np.ones(gloss.shape, bool) if alpha is None else alpha > 0.5
+    if not shown.any():
+        return 0.0
+    floor = _FLOOR * float(seen[shown].mean()) + 1e-6
+    return math.log((float(gloss[shown].mean()) + floor) / (float(np.median(gloss[shown])) + floor))
+
+
+@torch.no_grad()
+def height_of(shading: np.ndarray) -> np.ndarray:
+    """The fine part of the shading's logarithm: [H, W, 3] → [H, W], zero in the mean of each neighbourhood."""
+    light = luminance(shading)
+    log = torch.from_numpy(np.log(light.clip(_DARKEST * float(light.mean()) + 1e-6, None)))[None, None]
+    fine = _blurred(log, _FINEST)
+    return np.asarray((fine - _coarse(log))[0, 0].numpy(), np.float32)
+
+
+def normals_of(height: np.ndarray) -> np.ndarray:
+    """Unit normals [H, W, 3], x to the right and y up, of a height [H, W] in widths of a pixel."""
+    down, right = np.gradient(height)
+    normal = np.stack([-right, down, np.ones_like(height)], axis=2)
+    return np.asarray(normal / np.linalg.norm(normal, axis=2, keepdims=True), np.float32)
+
+
+def luminance(image: np.ndarray) -> np.ndarray:
+    """[H, W, 3] → [H, W]."""
+    return np.asarray(image @ np.array(LUMINANCE_WEIGHTS, np.float32), np.float32)
+
+
+def _coarse(image: Tensor) -> Tensor:
+    """What is left of a plane [1, 1, H, W] without its fine part; computed small, since it is smooth."""
+    rows, columns = image.shape[2:]
+    scale = max(min(rows, columns) / (4 * _COARSEST), 1.0)
+    small = functional.interpolate(image, (round(rows / scale), round(columns / scale)), mode="area")
+    blurred = _blurred(small, min(small.shape[2:]) / _COARSEST)
+    return functional.interpolate(blurred, (rows, columns), mode="bicubic", align_corners=False)
+
+
+def _blurred(image: Tensor, sigma: float) -> Tensor:
+    """A Gaussian of that many pixels; the edge goes on beyond itself."""
+    reach = max(math.ceil(3.0 * sigma), 1)
+    taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / max(sigma, 1e-6)) ** 2)
+    taps = taps / taps.sum()
+    padded = functional.pad(image, (reach,) * 4, mode="replicate")
+    return functional.conv2d(functional.conv2d(padded, taps[None, None, None]), taps[None, None, :, None])
