@@ -43,6 +43,7 @@ def test_what_follows_the_stages_counts() -> None:
 
 def test_paces_follow_what_was_done_and_grow_with_the_image() -> None:
     paces = Paces()
+    assert paces.expected("write", 2_000_000) == 2.0 * courses.WRITE
     for what in ("finish", "write", "files"):
         assert paces.expected(what, 12_000_000) == pytest.approx(12 * paces.expected(what, 1_000_000)) and (
             paces.expected(what, 12_000_000) > 1.0

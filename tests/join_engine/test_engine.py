@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from join_engine.errors import JoinError
 from join_engine.inversion.progress import Progress
 from join_engine.layers.decomposition import load_decomposition
+from join_engine.layers.result_folder import read_marker
 from join_engine.server import engine as engine_module
 from join_engine.server.engine import Engine
 from join_engine.server.requests import LONGEST_MESSAGE, check, parse, request_id
@@ -226,10 +228,48 @@ def test_what_fails_within_is_told_by_its_kind(ask: Ask, request_for: dict[str, 
         monkeypatch.setattr(join_engine.pipeline, "decompose", failing)
         event = ask(**request_for)[-1]
         assert event["code"] == code and event["hint"]
+        if code == "internal":
+            assert event["message"] == "The engine failed: RuntimeError: a fault"
+            assert event["hint"] == "Please report the details in the log."
         if code == "file_unusable":
             named = f"'{'x' * 200}' cannot be used (File name too long)."
             assert event["message"] == (named if error.filename else "A file cannot be used (it is gone).")
             assert event["hint"] == "Choose another path."
+
+
+def test_files_of_a_search_that_was_stopped_say_so(
+    request_for: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next run would leave them out as finished."""
+    import join_engine.pipeline
+
+    answers, decompose = Answers(), join_engine.pipeline.decompose
+    engine = Engine(answers, "cpu", 1)  # type: ignore[arg-type]
+    threading.Thread(target=engine.work, daemon=True).start()
+    Image.fromarray(np.full((40, 56, 3), 90, np.uint8)).save(tmp_path / "photo.png")
+    message = {**request_for, "image": str(tmp_path / "photo.png"), "output": str(tmp_path / "photo"), "files": True}
+
+    def ask(**more: Any) -> dict[str, Any]:
+        answers.ended.clear()
+        engine.handle(json.dumps({**message, **more}).encode())
+        assert answers.ended.wait(120)
+        return answers.events[-1]
+
+    def stopped(*args: Any, **more: Any) -> Any:
+        engine.handle(json.dumps({"type": "cancel", "id": "a", "keep": True}).encode())
+        return decompose(*args, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(join_engine.pipeline, "decompose", stopped)
+        told = ask()
+    marker = read_marker(tmp_path / "photo")
+    assert told["type"] == "cancelled" and told["result"]["folder"] == str(tmp_path / "photo")
+    assert marker is not None and marker.made.settings["stopped_early"] is True
+    again = ask(skip_existing=True)
+    assert again["type"] == "result" and not again["skipped"] and again["replaced"]
+    assert ask(skip_existing=True)["skipped"]
+    marker = read_marker(tmp_path / "photo")
+    assert marker is not None and "stopped_early" not in marker.made.settings
 
 
 def test_progress_is_not_told_more_often_than_anybody_reads(monkeypatch: pytest.MonkeyPatch) -> None:

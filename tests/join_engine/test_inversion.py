@@ -319,6 +319,7 @@ def test_steps_can_be_overridden() -> None:
     assert [stage.steps for stage in SHORT.with_steps(7).stages if isinstance(stage, Joint)] == [7]
     with pytest.raises(JoinError):
         SHORT.with_steps(0)
+    assert [stage.steps for stage in SHORT.with_steps(1).stages if isinstance(stage, Joint)] == [1]
     with pytest.raises(JoinError, match="takes no optimiser steps"):
         get_preset("draft").with_steps(5)
     assert get_preset("draft").with_steps(None) == get_preset("draft")

@@ -22,6 +22,7 @@ from join_engine.images.files import read_image, write_png
 from join_engine.images.frame import Frame
 from join_engine.inversion.presets import Detail, Preset
 from join_engine.inversion.stages.encoder_start import EncoderStart
+from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.layers import split as layers_split
 from join_engine.layers.caution import RETINEX_ERROR, caution, with_caution
 from join_engine.layers.split import BLACKEST, encoders_say, split
@@ -182,6 +183,29 @@ def test_a_cut_out_picture_does_not_ask_its_background() -> None:
     assert inside == pytest.approx(-1.5, abs=0.05)
 
 
+def test_what_is_behind_a_cut_out_picture_changes_nothing(seeing_bank: Bank) -> None:
+    """Alpha beyond its range counts as its ends."""
+    rng = np.random.default_rng(3)
+    photo = rng.random((48, 48, 3), dtype=np.float32)
+    alpha = np.full((48, 48, 1), -0.5, np.float32)
+    alpha[8:40, 8:40] = 1.5
+    other = np.where(alpha > 0.5, photo, 1.0 - photo).astype(np.float32)
+    bank = replace(seeing_bank, split=wild(replace(SMALL, specular=False), std=0.05))
+    preset = Preset("x", (MeanStart(),), Detail())
+    one, two = (decompose(np.concatenate([each, alpha], axis=2), bank, preset).decomposition for each in (photo, other))
+    inside = np.s_[12:36, 12:36]
+    assert np.allclose(one.layers["albedo"][inside], two.layers["albedo"][inside], rtol=0.02)
+    assert one.settings["device"] == "cpu"
+
+
+@pytest.mark.parametrize(("size", "wanted"), [((7, 9), (20, 33)), ((5, 6), (5, 6)), ((16, 16), (40, 56))])
+def test_some_rows_are_enlarged_as_all_of_them_are(size: tuple[int, int], wanted: tuple[int, int]) -> None:
+    small = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    whole = torch.nn.functional.interpolate(small, wanted, mode="bilinear", align_corners=False)
+    for rows in (slice(0, wanted[0]), slice(3, 5)):
+        assert torch.allclose(layers_split._enlarged(small, *wanted, rows), whole[:, :, rows], atol=1e-6)
+
+
 def test_a_render_brighter_than_white_is_not_taken_for_clipped() -> None:
     photo = np.random.default_rng(4).random((32, 32, 3), dtype=np.float32) * 50.0
     found, _ = split(wild(), photo, None, told(), Frame(32, 32, 16), -1.0)
@@ -260,6 +284,9 @@ def test_under_a_highlight_the_smooth_part_alone_changes() -> None:
     # Where no highlight was, all that is seen is believed; neither is anything said of what cannot be read at all.
     assert float(tone(0.0 * lit, whole).abs().max()) < 1e-5
     assert float(tone(0.6 * lit, 0.0 * whole).abs().max()) == 0.0
+    # Where half of the pixels can be read, they say what all are like.
+    half = ((rows + columns) % 2 == 0)[None, None].float()
+    assert float(tone(0.6 * lit, half)[middle].mean()) == pytest.approx(-0.5, abs=0.2)
     # What counts as strong is told by what is visible: a bright part that was cut out does not.
     cut = (columns < 40.0)[None, None].float()
     image[..., 40:] *= 100.0
