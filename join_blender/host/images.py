@@ -171,12 +171,18 @@ def fill_layer(image: bpy.types.Image, data: bytes, alpha: bool, properties: Map
     target.filepath_raw = "//" + re.sub(r"[^\w .-]", "_", image.name) + ".exr"  # where Unpack would put it
     target.buffers_free()
     target.gl_free()
-    for key, value in (properties or {}).items():
+    set_properties(image, properties or {})
+    target[CONTENT] = uuid.uuid4().hex
+    target.update_tag()
+
+
+def set_properties(image: bpy.types.Image, properties: Mapping[str, Any]) -> None:
+    """Custom properties of an image."""
+    target: Any = image
+    for key, value in properties.items():
         if isinstance(value, bytes):
             target.pop(key, None)  # Blender cuts bytes that replace others at their first zero
         target[key] = value
-    target[CONTENT] = uuid.uuid4().hex
-    target.update_tag()
 
 
 def contents() -> dict[int, str]:

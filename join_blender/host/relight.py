@@ -37,6 +37,8 @@ from .sets import (
     refuse_linked,
 )
 
+_ALBEDO = "albedo"
+
 
 def can_relight(set_id: str | None) -> bool:
     """Whether a set is done and knows its codes."""
@@ -135,27 +137,33 @@ def _remove_orphans() -> None:
 def shown_edits(set_id: str, components: Iterable[str]) -> Edits | None:
     """The values that the set's pixels show; None where its layers do not agree."""
     layers = layers_of(set_id)
-    found = {str(layers[name].get(RELIT, "[]")) for name in components if name in layers}
+    told = {name: str(layers[name].get(RELIT, "[]")) for name in components if name in layers}
+    found = {text for name, text in told.items() if name != _ALBEDO} or set(told.values())
     if len(found) != 1:
         return None
     try:
-        return tuple((str(c), str(d), float(a)) for c, d, a in json.loads(found.pop()))
+        edits = tuple((str(c), str(d), float(a)) for c, d, a in json.loads(found.pop()))
     except (ValueError, TypeError):
         return None
+    return edits if told.get(_ALBEDO, _told(_ALBEDO, edits)) == _told(_ALBEDO, edits) else None
+
+
+def _told(component: str, edits: Edits) -> str:
+    """What a layer that shows ``edits`` carries: all of them, the albedo its own, as no light changes it."""
+    return json.dumps([edit for edit in edits if component != _ALBEDO or edit[0] == _ALBEDO])
 
 
 def next_to_write(set_id: str, components: Iterable[str], edits: Edits) -> str | None:
-    """The first of these components whose layer shows something else than ``edits``; the albedo never shows any."""
+    """The first of these components whose layer shows something else than ``edits``."""
     layers = layers_of(set_id)
-    wanted = json.dumps(edits)
-    behind = (name for name in components if name in layers and layers[name].get(RELIT, "[]") != wanted)
-    return next((name for name in behind if name != "albedo"), None)
+    known = (name for name in components if name in layers)
+    return next((name for name in known if layers[name].get(RELIT, "[]") != _told(name, edits)), None)
 
 
 def write_layer(set_id: str, component: str, data: bytes, edits: Edits) -> None:
     """Let one of the set's layers show ``edits``."""
     image = layers_of(set_id)[component]
-    images.fill_layer(image, data, image.alpha_mode == "CHANNEL_PACKED", {RELIT: json.dumps(edits)})
+    images.fill_layer(image, data, image.alpha_mode == "CHANNEL_PACKED", {RELIT: _told(component, edits)})
 
 
 def layer_bytes(image: bpy.types.Image) -> bytes:

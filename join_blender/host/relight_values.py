@@ -32,11 +32,15 @@ def edits_of(item: Any) -> Edits:
     if item.show_original:
         return ()
     return tuple(
-        (component, value.direction, round(float(value.amount), 6))
+        (component, value.direction, round(_amount_of(value), 6))
         for value in item.values
         for component in value.components.split(",")
-        if abs(value.amount) > 1e-6
+        if abs(_amount_of(value)) > 1e-6
     )
+
+
+def _amount_of(value: Any) -> float:
+    return float(value.share if value.mixes else value.amount)
 
 
 def components_of(item: Any) -> list[str]:
@@ -53,7 +57,7 @@ def add_item(scene: Any, set_id: str, directions: list[dict[str, Any]]) -> Any:
         taken = {other.name for other in scene.join_relights}
         label = label_of(set_id)
         item.name, item.set_id = f"{label} {set_id[:6]}" if label in taken else label, set_id
-    before = {value.name: value.amount for value in item.values}
+    before = {value.name: (value.amount, value.share) for value in item.values}
     with _quietly():
         item.values.clear()
         _add_values(item, directions, before)
@@ -79,7 +83,7 @@ def forget(set_id: str) -> None:
 
 
 def set_amounts(item: Any, amounts: Sequence[float]) -> None:
-    """All values at once."""
+    """All values of the light at once; those that mix with another set stay."""
     with _quietly():
         for value, amount in zip(item.values, amounts, strict=True):
             value.amount = amount
@@ -107,7 +111,7 @@ def _quietly() -> Iterator[None]:
         _filling = False
 
 
-def _add_values(item: Any, directions: list[dict[str, Any]], before: Mapping[str, float]) -> None:
+def _add_values(item: Any, directions: list[dict[str, Any]], before: Mapping[str, tuple[float, float]]) -> None:
     """A name that several components have is one value."""
     for direction in directions:
         named = not direction["name"].startswith("sefa.")
@@ -120,4 +124,5 @@ def _add_values(item: Any, directions: list[dict[str, Any]], before: Mapping[str
         value.name, value.set_id, value.named = key, item.set_id, named
         value.direction, value.components = direction["name"], direction["component"]
         value.label, value.about = direction["label"], direction["description"]
-        value.amount = before.get(key, 0.0)
+        value.mixes = direction["name"].startswith("mix.")
+        value.amount, value.share = before.get(key, (0.0, 0.0))

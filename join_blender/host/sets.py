@@ -21,6 +21,7 @@ Every finished layer carries:
 - ``join_bright``, how bright the layer is in the light of the photo (see :func:`bright_of`);
 - ``join_formula``: how the layers make the image, see :mod:`join_blender.engine.vocabulary` (JSON);
 - ``join_decomposition``: bytes of a ``.join`` file with the codes and small layers, for relighting;
+- ``join_mixed``, with which set it can be mixed, see :mod:`.mixing`;
 - ``join_relit``, ``join_kept``: see :mod:`.relight`.
 """
 
@@ -48,6 +49,8 @@ RELIT = "join_relit"
 KEPT, ORIGINAL = "join_kept", "join_original"
 """On such a layer, a pointer at the hidden image with its original pixels; on that, the component."""
 DECOMPOSITION = "join_decomposition"
+MIXED = "join_mixed"
+"""On a layer that can be mixed with another set's: that set's key and run."""
 VIEW = "join_view"
 """On images that are made of a set and no part of it: the error view, the split view."""
 MAP = "join_map"
@@ -141,6 +144,12 @@ def run_of(key: str | None) -> str:
     """Which run of the engine the set's pixels are of; empty where it has none."""
     layers = layers_of(key)
     return next((str(image.get(RUN, image[SET])) for image in layers.values()), "")
+
+
+def codes_of(key: str | None) -> str:
+    """Which codes the set's layers hold: changes with its run, and with the set that it can be mixed with."""
+    mixed = next((str(image.get(MIXED, "")) for image in layers_of(key).values()), "")
+    return f"{run_of(key)} {mixed}"
 
 
 # --- what a set was made of ---------------------------------------------------------------------------------------

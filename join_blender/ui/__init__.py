@@ -17,6 +17,7 @@ from . import (
     image_editor,
     install,
     layers,
+    mix,
     panels,
     preferences,
     properties,
@@ -39,6 +40,7 @@ CLASSES: tuple[type, ...] = (
     *together.CLASSES,
     *clean_up.CLASSES,
     *relight.CLASSES,
+    *mix.CLASSES,
     *layers.CLASSES,
 )
 

@@ -6,6 +6,7 @@ from typing import Any
 import bpy
 
 from ..host import images
+from ..host.sets import is_finished, set_of
 from ..install.locate import find_banks
 from . import running
 
@@ -149,6 +150,10 @@ def _redraw(_self: Any, _context: Any) -> None:
     running.redraw()
 
 
+def _has_layers(_settings: Any, image: bpy.types.Image) -> bool:
+    return is_finished(set_of(image))
+
+
 class JoinSettings(bpy.types.PropertyGroup):
     """``scene.join_intrinsics``."""
 
@@ -179,6 +184,12 @@ class JoinSettings(bpy.types.PropertyGroup):
         type=bpy.types.Image,
         name="Painted",
         description="An image of the photo's size, black where all is well: what is painted in it shall go",
+    )
+    mix_with: bpy.props.PointerProperty(  # type: ignore[valid-type]
+        type=bpy.types.Image,
+        name="Other",
+        description="A decomposed image, or one of its layers: the material that is mixed in",
+        poll=_has_layers,
     )
     gain: bpy.props.FloatProperty(  # type: ignore[valid-type]
         name="Gain", description="How much the error view is brightened", min=1.0, max=1000.0, default=10.0

@@ -35,6 +35,16 @@ class JoinRelightValue(bpy.types.PropertyGroup):
     label: bpy.props.StringProperty()  # type: ignore[valid-type]
     about: bpy.props.StringProperty()  # type: ignore[valid-type]
     named: bpy.props.BoolProperty()  # type: ignore[valid-type]
+    mixes: bpy.props.BoolProperty()  # type: ignore[valid-type]
+    share: bpy.props.FloatProperty(  # type: ignore[valid-type]
+        name="Share",
+        description="How much of the other material's is taken over. Can be animated: press I over it",
+        min=0.0,
+        max=1.0,
+        step=5,
+        precision=2,
+        update=_changed,
+    )
     amount: bpy.props.FloatProperty(  # type: ignore[valid-type]
         name="Amount",
         description=(
@@ -220,12 +230,12 @@ class JOIN_PT_relight(bpy.types.Panel):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Where the layers of the image know how they were made."""
-        return host.can_relight(_shown_set(context))
+        return host.can_relight(shown_set(context))
 
     def draw(self, context: Any) -> None:
         """The button, or what it brings."""
         layout: Any = self.layout
-        set_id = _shown_set(context)
+        set_id = shown_set(context)
         item = relight_values.find(context.scene, set_id)
         light = relight_updates.lights.get(set_id or "")
         if item is None or not item.values:
@@ -239,7 +249,7 @@ class JOIN_PT_relight(bpy.types.Panel):
         # Room for the picture from the first moment on: else the sliders would jump from under the mouse when it comes.
         layout.template_icon(icon_value=relight_updates.icon_of(item.set_id, item.preview) or _blank(), scale=8.0)
         layout.row().prop(item, "preview", expand=True)
-        named = [value for value in item.values if value.named]
+        named = [value for value in item.values if value.named and not value.mixes]
         self._draw_values(layout, named)
         self._draw_values(layout, [value for value in item.values if not value.named and "shading" in value.components])
         row = layout.row(align=True)
@@ -274,12 +284,12 @@ class JOIN_PT_relight_more(bpy.types.Panel):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Where there is more."""
-        item = relight_values.find(context.scene, _shown_set(context))
+        item = relight_values.find(context.scene, shown_set(context))
         return item is not None and any(_is_more(value) for value in item.values)
 
     def draw(self, context: Any) -> None:
         """Their sliders."""
-        item = relight_values.find(context.scene, _shown_set(context))
+        item = relight_values.find(context.scene, shown_set(context))
         JOIN_PT_relight._draw_values(self.layout, [value for value in item.values if _is_more(value)])
 
 
@@ -293,7 +303,8 @@ def _is_more(value: Any) -> bool:
     return not value.named and "shading" not in value.components
 
 
-def _shown_set(context: Any) -> str | None:
+def shown_set(context: Any) -> str | None:
+    """The set of the picture that the editor shows, or of the one that is wiped."""
     space: Any = context.space_data
     if (wiped := wipe.of(space)) is not None:
         return wiped.key

@@ -39,8 +39,8 @@ _PREVIEW_SIDE = 256
 connection = Connection()
 lights: dict[str, Relight] = {}
 """By set: those whose engine has been asked for."""
-_runs: dict[str, str] = {}
-"""By set: the run of the engine that its light is about."""
+_codes: dict[str, str] = {}
+"""By set: the codes that its light is about, see :func:`join_blender.host.sets.codes_of`."""
 _pictured: dict[str, Edits] = {}
 """By set: the values that the small picture shows."""
 _previews: Any = None
@@ -72,7 +72,7 @@ def begin(set_id: str) -> Relight:
             launch = decompose.make_launch("auto")
             size = live.size_for(set_id)
             light = Relight(host.stored_decomposition(set_id), launch, bpy.app.tempdir or None, size)
-            lights[set_id], _runs[set_id] = light, sets.run_of(set_id)
+            lights[set_id], _codes[set_id] = light, sets.codes_of(set_id)
             connection.start(launch)
         _wake()
         return light
@@ -95,9 +95,9 @@ def _begin_quietly(set_id: str) -> None:
 def _forget_outdated() -> None:
     """Lights of sets that are gone, undone, or have got new layers."""
     for set_id in list(lights):
-        if sets.run_of(set_id) != _runs[set_id]:
+        if sets.codes_of(set_id) != _codes[set_id]:
             lights.pop(set_id).close()
-            for known in (_runs, _unwritten, _pictured):
+            for known in (_codes, _unwritten, _pictured):
                 known.pop(set_id, None)
             _forget_pictures(set_id)
             live.forget(set_id)
@@ -353,7 +353,7 @@ def forget_file(*_: Any) -> None:
         for set_id, light in lights.items():
             light.close()
             _forget_pictures(set_id)
-        for known in (lights, _runs, _unwritten, _pictured):
+        for known in (lights, _codes, _unwritten, _pictured):
             known.clear()
         _warmed.clear()
         live.forget_all()

@@ -137,6 +137,96 @@ def case_relight() -> Report:
     return report
 
 
+def case_mix() -> Report:
+    """Another material's colours in this one's albedo: sliders, undo, export and a file that knows it tomorrow."""
+    folder = Path(ARGUMENTS["folder"])
+    made(folder)
+    sets, mixing = module("host.sets"), module("host.mixing")
+    other = bpy.data.images.new("other", 32, 32)
+    other.pixels.foreach_set(np.tile(np.array([0.9, 0.2, 0.1, 1.0], np.float32), 32 * 32))
+    assert not decompose(image="other", bank=ARGUMENTS["bank"], steps=2, preset="STANDARD", seed=7)
+    keys = [sets.set_of(bpy.data.images[name]) for name in ("photo", "other")]
+
+    def pixels(key: str) -> dict[str, np.ndarray]:
+        return {name: pixels_of(image).copy() for name, image in sets.layers_of(key).items()}
+
+    def same(mine: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> list[str]:
+        return sorted(name for name in mine if np.array_equal(mine[name], theirs[name]))
+
+    before, others = pixels(keys[0]), pixels(keys[1])
+    report: Report = {}
+    for arguments in ({"other": "photo"}, {"other": ""}, {"other": "nothing"}):
+        try:
+            bpy.ops.join.mix(image="photo", **arguments)
+        except RuntimeError as error:
+            report.setdefault("refused", []).append(str(error))
+    bpy.ops.ed.undo_push(message="Decomposed")
+    assert bpy.ops.join.mix("EXEC_DEFAULT", True, image="photo", other="other") == {"FINISHED"}
+    item = module("host.relight_values").find(bpy.context.scene, keys[0])
+    report["values"] = [[value.label, value.components] for value in item.values if value.mixes]
+    report["with"] = mixing.mixed_with(keys[0])
+    bpy.ops.join.relight_apply()
+    report["nothing yet"] = same(pixels(keys[0]), before)
+    item.values["mix.colour"].share = 1.0
+    bpy.ops.join.relight_apply()
+    mixed = pixels(keys[0])
+    report["mixed"] = same(mixed, before)
+    report["moved"] = float(np.abs(mixed["albedo"] - before["albedo"])[..., :3].max())
+    report["other left alone"] = same(pixels(keys[1]), others)
+    item.values["Shading 1"].amount = 2.0
+    bpy.ops.join.relight_apply()
+    lit = pixels(keys[0])
+    report["lit"] = same(lit, mixed)
+    bpy.ops.join.export(image="photo", filepath=str(folder / "mixed.join"), format="JOIN")
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "mixed.blend"))
+    bpy.ops.join.relight_reset("EXEC_DEFAULT", True, image="photo")
+    bpy.ops.join.relight_apply()
+    report["reset light"] = same(pixels(keys[0]), mixed)
+    item.values["mix.colour"].share = 0.0
+    bpy.ops.join.relight_apply()
+    report["back"] = same(pixels(keys[0]), before)
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "mixed.blend"))
+    report["reopened"] = same(pixels(keys[0]), lit)
+    item = module("host.relight_values").find(bpy.context.scene, keys[0])
+    item.values["mix.colour"].share = 0.0
+    item.values["Shading 1"].amount = 0.0
+    bpy.ops.join.relight_apply()
+    report["tomorrow"] = same(pixels(keys[0]), before)
+    return report
+
+
+def case_mix_undone() -> Report:
+    """An undo of the button and of a slider: values, codes and pixels go back together."""
+    made(Path(ARGUMENTS["folder"]))
+    sets, values = module("host.sets"), module("host.relight_values")
+    other = bpy.data.images.new("other", 32, 32)
+    other.pixels.foreach_set(np.tile(np.array([0.9, 0.2, 0.1, 1.0], np.float32), 32 * 32))
+    assert not decompose(image="other", bank=ARGUMENTS["bank"], steps=2, preset="STANDARD", seed=7)
+    key = sets.set_of(bpy.data.images["photo"])
+    before = pixels_of(sets.layers_of(key)["albedo"]).copy()
+    bpy.ops.ed.undo_push(message="Decomposed")
+    assert bpy.ops.join.mix("EXEC_DEFAULT", True, image="photo", other="other") == {"FINISHED"}
+    report: Report = {"states": []}
+
+    def note() -> None:
+        item = values.find(bpy.context.scene, key)
+        shares = [round(value.share, 2) for value in item.values if value.mixes] if item is not None else None
+        albedo = sets.layers_of(key)["albedo"]
+        report["states"].append(
+            [shares, bool(np.array_equal(pixels_of(albedo), before)), bool(albedo.get("join_mixed"))]
+        )
+
+    note()
+    values.find(bpy.context.scene, key).values["mix.colour"].share = 1.0
+    module("host.undo").push("Mix")
+    bpy.ops.join.relight_apply()
+    note()
+    for step in (bpy.ops.ed.undo, bpy.ops.ed.undo, bpy.ops.ed.redo, bpy.ops.ed.redo):
+        step()
+        note()
+    return report
+
+
 def case_undo() -> Report:
     """In edit mode, where a step of undo of Blender's own holds the mesh alone."""
     made(Path(ARGUMENTS["folder"]))

@@ -102,6 +102,33 @@ def test_originals_are_kept_and_go_with_their_layers(lit: tuple[Path, dict]) -> 
 
 
 @pytest.mark.slow
+def test_another_material_is_mixed_in(tmp_path: Path, blender: Blender, bank: Path) -> None:
+    report = blender.run("mix", sys.executable, folder=tmp_path, bank=bank)
+    assert "with itself" in report["refused"][0] and "No other material" in report["refused"][1]
+    assert len(report["refused"]) == 3 and report["with"] == "other"
+    assert report["values"] == [[name, "albedo"] for name in ("Colour", "Pattern", "Layout")]
+    everything = ["albedo", "shading", "specular"]
+    assert report["nothing yet"] == report["other left alone"] == report["back"] == everything
+    assert report["mixed"] == ["shading", "specular"] and report["moved"] > 1e-3
+    assert "albedo" in report["lit"] and "shading" not in report["lit"]
+    assert report["reset light"] == report["reopened"] == report["tomorrow"] == everything
+    exported = load_decomposition(tmp_path / "mixed.join")
+    assert set(exported.other) == {"albedo"}
+    assert {edit["direction"] for edit in exported.settings["edits"]} == {"mix.colour", "sefa.0"}
+
+
+@pytest.mark.slow
+def test_undo_takes_a_mixture_back(tmp_path: Path, blender: Blender, bank: Path) -> None:
+    """States: shares of the sliders, whether the albedo is what it was, whether the set knows the other."""
+    report = blender.run("mix_undone", sys.executable, folder=tmp_path, bank=bank)
+    begun, mixed, slider, button, again, at_last = report["states"]
+    assert begun == [[0.0, 0.0, 0.0], True, True]
+    assert mixed == at_last == [[1.0, 0.0, 0.0], False, True]
+    assert slider == again == begun
+    assert not button[0] and button[1:] == [True, False]
+
+
+@pytest.mark.slow
 def test_undo_takes_the_light_back_in_edit_mode_too(tmp_path: Path, blender: Blender, bank: Path) -> None:
     report = blender.run("undo", sys.executable, folder=tmp_path, bank=bank)
     assert not report["recorded"] and report["strays"] == []
