@@ -21,7 +21,7 @@ Every finished layer carries:
 - ``join_bright``, how bright the layer is in the light of the photo (see :func:`bright_of`);
 - ``join_formula``: how the layers make the image, see :mod:`join_blender.engine.vocabulary` (JSON);
 - ``join_decomposition``: bytes of a ``.join`` file with the codes and small layers, for relighting;
-- ``join_mixed``, with which set it can be mixed, see :mod:`.mixing`;
+- ``join_mixed``, with which set it can be mixed, see :mod:`.relight`;
 - ``join_relit``, ``join_kept``: see :mod:`.relight`.
 """
 

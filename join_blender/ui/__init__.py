@@ -17,7 +17,6 @@ from . import (
     image_editor,
     install,
     layers,
-    mix,
     panels,
     preferences,
     properties,
@@ -40,7 +39,6 @@ CLASSES: tuple[type, ...] = (
     *together.CLASSES,
     *clean_up.CLASSES,
     *relight.CLASSES,
-    *mix.CLASSES,
     *layers.CLASSES,
 )
 

@@ -141,7 +141,7 @@ def case_mix() -> Report:
     """Another material's colours in this one's albedo: sliders, undo, export and a file that knows it tomorrow."""
     folder = Path(ARGUMENTS["folder"])
     made(folder)
-    sets, mixing = module("host.sets"), module("host.mixing")
+    sets, mixing = module("host.sets"), module("host.relight")
     other = bpy.data.images.new("other", 32, 32)
     other.pixels.foreach_set(np.tile(np.array([0.9, 0.2, 0.1, 1.0], np.float32), 32 * 32))
     assert not decompose(image="other", bank=ARGUMENTS["bank"], steps=2, preset="STANDARD", seed=7)

@@ -43,6 +43,7 @@ def test_only_the_region_is_compared(tiny_bank: Bank, pictures: tuple[Tensor, Te
     assert not torch.equal(codes[0]["albedo"], everywhere["albedo"])
 
 
+@pytest.mark.slow
 def test_the_patch_comes_nearer_and_the_context_keeps_its_pixels(
     seeing_bank: Bank, pictures: tuple[Tensor, Tensor]
 ) -> None:
@@ -75,6 +76,7 @@ def test_no_patch_and_no_encoders_are_refused(
             crop(16, side)
 
 
+@pytest.mark.slow
 def test_the_commands(seeing_bank: Bank, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     for name in ("context", "patch"):

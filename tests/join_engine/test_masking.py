@@ -70,6 +70,7 @@ def pasted(own_targets: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(mask > 0.0, noise, own_targets), mask
 
 
+@pytest.mark.slow
 def test_a_pasted_patch_is_found_and_the_rest_comes_nearer(tiny_bank: Bank, own_targets: Tensor) -> None:
     target, mask = pasted(own_targets)
     found = invert(tiny_bank, target, Preset("x", (STAGE,)))
@@ -86,6 +87,7 @@ def test_a_pasted_patch_is_found_and_the_rest_comes_nearer(tiny_bank: Bank, own_
     assert errors[0] < errors[1]
 
 
+@pytest.mark.slow
 def test_a_small_area_is_kept_to(tiny_bank: Bank, own_targets: Tensor) -> None:
     target, _ = pasted(own_targets)
 
@@ -98,6 +100,7 @@ def test_a_small_area_is_kept_to(tiny_bank: Bank, own_targets: Tensor) -> None:
     assert area(0.05) < area(0.3) <= 0.35
 
 
+@pytest.mark.slow
 def test_a_decomposition_makes_what_is_foreign_of_paint(tiny_bank: Bank, own_targets: Tensor) -> None:
     target, mask = pasted(own_targets)
     picture = srgb_decode(target[0]).permute(1, 2, 0).numpy()

@@ -63,6 +63,7 @@ def test_of_one_generator_it_is_the_published_term(seeing_bank: Bank) -> None:
     torch.testing.assert_close(found, (w - again).square().mean(dim=(1, 2)))
 
 
+@pytest.mark.slow
 def test_the_domain_term_goes_through_encoders_and_holds_the_codes_in_the_domain(
     seeing_bank: Bank, target: torch.Tensor
 ) -> None:
@@ -106,6 +107,7 @@ def test_the_variation_is_nothing_in_w() -> None:
     torch.testing.assert_close(variation(w), torch.tensor([0.0, 4.0]))
 
 
+@pytest.mark.slow
 def test_heavy_terms_hold_the_codes_together(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
     def codes(**weights: float) -> torch.Tensor:
         stage = Joint(25, 0.05, knn_weight=0.0, space="w+", features="pixels", **weights)  # type: ignore[arg-type]
@@ -116,6 +118,7 @@ def test_heavy_terms_hold_the_codes_together(tiny_bank: Bank, own_targets: torch
     assert gaussian_prior(codes(gaussian_weight=1.0), whiten).sum() < gaussian_prior(codes(), whiten).sum()
 
 
+@pytest.mark.slow
 def test_there_is_a_row_for_each_published_method(seeing_bank: Bank, tiny_bank: Bank, target: torch.Tensor) -> None:
     rows = {method.key: method for method in make_methods(["published"], QUICK, seeing_bank)}
     assert set(rows) == set(GROUPS["published"])

@@ -116,12 +116,14 @@ def test_impossible_architectures_are_refused(tiny_bank: Bank) -> None:
         config_for(tiny_bank, spaces=(6,))
 
 
+@pytest.mark.slow
 def test_errors_are_smaller_where_there_is_more_freedom(data: ComponentSets, tiny_bank: Bank) -> None:
     errors = measure(tiny_bank, config_for(tiny_bank), data, Inversions(8, 15))
     assert errors.shape == (8, 2, 2, 16, 16) and (errors >= 0.0).all()
     assert (errors[:, :, 1].mean(dim=(0, 2, 3)) < errors[:, :, 0].mean(dim=(0, 2, 3))).all()
 
 
+@pytest.mark.slow
 def test_the_network_learns_errors_that_the_photo_tells(data: ComponentSets, tiny_bank: Bank) -> None:
     linear = fitted(data.linear(data.batch(torch.arange(48))), 16)
     bright = photograph(data.model.compose(linear)).mean(dim=1)[:, None, None]
@@ -212,6 +214,7 @@ def test_only_what_a_mask_has_moves_and_more_freedom_comes_nearer(mapped_bank: B
         assert delta.square().mean() < free[name].square().mean()
 
 
+@pytest.mark.slow
 def test_rows_of_sam(mapped_bank: Bank, seeing_bank: Bank, target: Tensor) -> None:
     rows = Rows(loss="lpips", steps=2)
     methods = {one.key: one for one in make_methods(["sam-ablation", "sam-tau-0.25"], rows, mapped_bank)}
@@ -230,6 +233,7 @@ def test_rows_of_sam(mapped_bank: Bank, seeing_bank: Bank, target: Tensor) -> No
             make_methods([unknown], rows, mapped_bank)
 
 
+@pytest.mark.slow
 def test_from_the_command_to_a_bank(
     tmp_path: Path, packs: tuple[Path, Path], seeing_bank: Bank, quiet: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

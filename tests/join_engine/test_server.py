@@ -240,6 +240,7 @@ def test_sliders_and_files(client: Client, request_for: dict[str, Any]) -> None:
     assert np.array_equal(lit.layers["albedo"], same.layers["albedo"])
 
 
+@pytest.mark.slow
 def test_another_material_is_mixed_in(client: Client, request_for: dict[str, Any]) -> None:
     """The requests of the mix panel: a .join that knows the other, its sliders, and what they change."""
     made = []

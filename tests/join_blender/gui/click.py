@@ -519,6 +519,41 @@ def _clean_up(window: Window) -> None:
     print(f"saved and reopened: {len(state['saved'])} layers are the same", flush=True)
 
 
+def _mix(window: Window) -> None:
+    """Decompose two pictures, press *Mix*, drag *Colour*, look, undo and redo, save and reopen."""
+    window.tell("two materials")
+    state = window.wait("both sets", lambda now: sum("albedo" in name for name in now["images"]) == 2, 600)
+    window.wait("the end of both", lambda now: now["phase"] == "idle", 600)
+    assert state["words"][1] == "" if "words" in state else True
+    window.tell("other material")
+    time.sleep(2)
+    scroll(window, 30)
+    _picture(window, "chosen", aside=True)
+    window.press(*find_button(window, "join.mix("))
+    window.wait("the sliders", lambda now: any(light["shares"] for light in now.get("lights", [])), 120)
+    scroll(window, 30)
+    time.sleep(1)
+    _picture(window, "before", aside=True)
+    x, y = find_button(window, ".share")
+    drag(x, y, 90)
+    mixed = window.wait("the mixed albedo", lambda now: _is_lit(now), 120)["lights"][0]
+    assert mixed["shares"]["Colour"] > 0.2 and not any(mixed["amounts"].values()), mixed
+    print(f"a slider was dragged: {mixed['wanted']}", flush=True)
+    window.wait("the recomposed view", lambda now: "recomposed" in now["shown"] and not now["live"], 60)
+    time.sleep(1)
+    _picture(window, "after", aside=True)
+    xdotool("mousemove", "300", "300")
+    xdotool("key", "ctrl+z")
+    window.wait("the albedo before the drag", _is_dark, 60)
+    xdotool("key", "ctrl+shift+z")
+    window.wait("the albedo after the drag", lambda now: _is_lit(now) and now["lights"][0] == mixed, 60)
+    print("undo and redo: the slider and the albedo went back and came again", flush=True)
+    window.tell("save")
+    state = window.wait("the file to be open again", lambda now: "reopened" in now, 60)
+    assert state["reopened"] == state["saved"] and len(state["saved"]) >= 4, "saving lost layers"
+    print(f"saved and reopened: {len(state['saved'])} layers are the same", flush=True)
+
+
 def _report(state: dict[str, Any]) -> None:
     _report_moves(state["moves"])
     for who, size in state["memory"].items():
@@ -763,6 +798,7 @@ ONLY = {
     "times": _times,
     "together": _together,
     "clean-up": _clean_up,
+    "mix": _mix,
 }
 """Steps by themselves."""
 

@@ -93,7 +93,11 @@ def install() -> float | None:
     )
     preferences = bpy.context.preferences.addons[ADDON].preferences
     preferences.engine_python = os.environ["JOIN_GUI_ENGINE"]
-    closed = {"together": ("ui.together", "JOIN_PT_together"), "clean-up": ("ui.clean_up", "JOIN_PT_clean_up")}
+    closed = {
+        "together": ("ui.together", "JOIN_PT_together"),
+        "clean-up": ("ui.clean_up", "JOIN_PT_clean_up"),
+        "mix": ("ui.relight", "JOIN_PT_mix"),
+    }
     if os.environ["JOIN_GUI_ONLY"] in closed:  # a panel's header has no operator by which a hand could find it
         where, name = closed[os.environ["JOIN_GUI_ONLY"]]
         panel = getattr(module(where), name)
@@ -261,6 +265,7 @@ def lights() -> list[dict[str, Any]]:
         found.append(
             {
                 "amounts": {value.label: round(value.amount, 4) for value in item.values},
+                "shares": {value.label: round(value.share, 4) for value in item.values if value.mixes},
                 "pictured": item.set_id in module("ui.relight_updates")._pictured,
                 "warm": getattr(module("ui.relight_updates").lights.get(item.set_id), "directions", None) is not None,
                 "wanted": module("host.relight_values").edits_of(item),
@@ -322,6 +327,8 @@ def obey() -> float:
             "photos": list_photos,
             "shading": lambda: show_component("shading"),
             "compare photos": compare_photos,
+            "two materials": two_materials,
+            "other material": choose_other,
             "mask mode": begin_mask,
             "corners": tell_corners,
             "view mode": end_mask,
@@ -642,6 +649,29 @@ def compare_photos() -> None:
         made = layers["albedo"] * layers["shading"] + layers.get("specular", 0.0)
         found[image.name] = float(np.abs(made - known)[known.max(axis=2) < 0.99].max())
     tell(differences={**found, "albedos": max(float(np.abs(one - albedos[0]).max()) for one in albedos)})
+
+
+# --- another material -------------------------------------------------------------------------------------------
+
+
+def two_materials() -> None:
+    """The picture and another one are decomposed, one after the other."""
+    other = bpy.data.images.load(json.loads(os.environ["JOIN_GUI_PHOTOS"])[0])
+    for image in (input_image(), other):
+        in_editor(lambda name=image.name: bpy.ops.join.decompose("INVOKE_DEFAULT", image=name))
+
+
+def choose_other() -> None:
+    """As a hand would choose it in the list; and the editor shows the first picture."""
+    other = bpy.data.images[Path(json.loads(os.environ["JOIN_GUI_PHOTOS"])[0]).name]
+    bpy.context.scene.join_intrinsics.mix_with = other
+    editor = min(areas("IMAGE_EDITOR"), key=lambda area: area.x)
+    editor.spaces.active.image = input_image()
+    module("ui.running").redraw()
+
+
+def input_image() -> Any:
+    return bpy.data.images[Path(os.environ["JOIN_GUI_IMAGE"]).name]
 
 
 # --- a mask -------------------------------------------------------------------------------------------------------
