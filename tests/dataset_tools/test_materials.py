@@ -40,6 +40,7 @@ def test_light_moves_shading_and_leaves_albedo(measured: dict[str, Any], name: s
     assert found["shading_moves"] > 0.02 or found["no_albedo"] == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAWN)
 def test_albedo_is_a_real_surfaces(measured: dict[str, Any], name: str) -> None:
     found = measured["families"][name]

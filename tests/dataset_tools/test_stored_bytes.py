@@ -25,12 +25,14 @@ _WHAT_TO_DO = (
     "stores, and leave its materials and settings as they are."
 )
 
-pytestmark = pytest.mark.skipif(
-    _BLENDER not in _STORED or platform.machine().lower() not in ("x86_64", "amd64"), reason=_REASON
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        _BLENDER not in _STORED or platform.machine().lower() not in ("x86_64", "amd64"), reason=_REASON
+    ),
+]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("dataset", stored_bytes.COUNTS)
 def test_the_first_samples_are_those_of_the_paper(dataset: str) -> None:
     found, stored = stored_bytes.hashes(dataset), _STORED[_BLENDER][dataset]
@@ -46,13 +48,11 @@ def _has_avx512() -> bool:
     return facts.exists() and "avx512f" in facts.read_text("utf-8")
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not _has_avx512(), reason="the denoiser's hash is stored for processors with AVX-512")
 def test_denoised_layers_are_the_same() -> None:
     assert stored_bytes.denoised_hash() == _STORED[_BLENDER]["denoised"], _WHAT_TO_DO
 
 
-@pytest.mark.slow
 def test_a_changed_value_is_noticed() -> None:
     layers, stored = stored_bytes.rendered("materials", "--count", "1")[0]
     hashed = stored_bytes.pixel_hash(layers), stored_bytes.description_hash(stored)

@@ -17,9 +17,13 @@ import pytest
 from dataset_tools.specs import LIGHTINGS
 from dataset_tools.storage import layers, passes, shards
 
-pytestmark = pytest.mark.skipif(
-    not all(importlib.util.find_spec(name) for name in ("bpy", "OpenEXR")), reason="needs the bpy and OpenEXR packages"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not all(importlib.util.find_spec(name) for name in ("bpy", "OpenEXR")),
+        reason="needs the bpy and OpenEXR packages",
+    ),
+]
 
 SCRIPT = Path(shards.__file__).parents[1] / "render.py"
 START, COUNT = shards.SHARD_SIZE - 6, 12
@@ -51,7 +55,6 @@ def _stored(folder: Path) -> Iterator[tuple[dict[str, np.ndarray], dict[str, Any
         yield passes.read(exr), stored
 
 
-@pytest.mark.slow
 def test_all_is_well_in_any_light(rendered: Path) -> None:
     result = _run("verify", rendered)
     assert result.returncode == 0 and f"All well: {COUNT} samples" in result.stdout
@@ -65,7 +68,6 @@ def test_all_is_well_in_any_light(rendered: Path) -> None:
         assert 0.01 < np.minimum(layer[passes.COMBINED], 1.0).mean() < 0.9
 
 
-@pytest.mark.slow
 def test_a_sample_is_the_same_alone_and_resumed(rendered: Path, tmp_path: Path) -> None:
     whole = {entry["index"]: entry["sha256"] for entry in shards.entries(rendered)}
     folder = tmp_path / "parts"
@@ -88,7 +90,6 @@ def test_a_picture_ends_at_the_sensors_white_and_layers_do_not(rendered: Path, t
     assert brightest["image"] == 1.0 < brightest["layers"]
 
 
-@pytest.mark.slow
 def test_other_shares_are_another_dataset(rendered: Path) -> None:
     result = _run(
         "surfaces", "--resolution", 32, "--samples", 2, "--seed", 2, "--denoise", "--count", 1, "--out", rendered

@@ -17,7 +17,7 @@ import pytest
 
 from dataset_tools.storage import shards
 
-pytestmark = pytest.mark.skipif(not importlib.util.find_spec("bpy"), reason="needs the bpy package")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not importlib.util.find_spec("bpy"), reason="needs the bpy package")]
 
 SCRIPT = Path(shards.__file__).parents[1] / "render.py"
 
@@ -36,7 +36,6 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return json.loads(files["pack.json"]), arrays
 
 
-@pytest.mark.slow
 def test_restyled_scenes_show_what_was_moved(tmp_path: Path) -> None:
     # A tile with relief, and paint without any.
     moves = ["wet=0.8", "worn=0.7", "dusty=0.8", "rusty=0.7", "roughness=0.3", "relief=1", "hue=60"]
@@ -72,7 +71,6 @@ def test_restyled_scenes_show_what_was_moved(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.slow
 def test_photographs_of_a_scene_share_its_albedo(tmp_path: Path) -> None:
     result = _run(tmp_path / "a", "relit", "--range", "0:2", "--lights", "3")
     assert result.returncode == 0, result.stderr
@@ -95,7 +93,6 @@ def test_photographs_of_a_scene_share_its_albedo(tmp_path: Path) -> None:
     assert all(array.tobytes() == packs[1][1][name].tobytes() for name, array in alone.items())
 
 
-@pytest.mark.slow
 def test_bad_moves_are_refused_before_blender_starts(tmp_path: Path) -> None:
     assert (
         "is not PROPERTY=AMOUNT such as wet=0.7" in _run(tmp_path, "restyle", "--index", "1", "--move", "red=1").stderr

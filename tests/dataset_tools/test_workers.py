@@ -104,6 +104,7 @@ def test_harmful_samples_are_left_out_and_tried_again_on_request(tmp_path: Path,
     assert _tars(folder) == whole and not quarantine.read(folder) and _indices(folder) == list(range(12))
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_everything_with_one_sentence(tmp_path: Path, whole: dict[str, bytes]) -> None:
     folder = tmp_path / "set"
     result = _run(folder, 12, 1, _6="full")

@@ -17,6 +17,8 @@ from join_engine.components import COMPONENTS, Component
 from join_engine.components import register as register_component
 from join_engine.forward_models import FORWARD_MODELS, ForwardModel, register
 
+pytestmark = pytest.mark.slow  # each test has a Blender of its own
+
 NAMES = ("albedo", "shading", "specular", "emission")
 FORMULA = (("albedo", "shading"), ("specular",), ("emission",))
 
@@ -26,7 +28,6 @@ def add_emission() -> None:
     register(ForwardModel("emissive", FORMULA))
 
 
-@pytest.mark.slow
 def test_decomposed_shown_recombined_exported(tmp_path: Path) -> None:
     import OpenEXR
 

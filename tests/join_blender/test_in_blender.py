@@ -22,6 +22,8 @@ from tests.join_blender.support import ROOT, Blender, blender_python, photo, wri
 from tests.join_engine.test_pictures import DISPLAY_P3
 from tools.build_zip import build
 
+pytestmark = pytest.mark.slow  # each test has a Blender of its own
+
 COMPONENTS = ("albedo", "shading", "specular")
 
 
@@ -47,7 +49,6 @@ def check_layers(layers: dict[str, Any], stem: str, size: list[int]) -> None:
         assert facts["space"] == "Linear Rec.709" and facts["size"] == size
 
 
-@pytest.mark.slow
 def test_photo_becomes_layers_that_render_back(tmp_path: Path, blender: Blender, bank: Path) -> None:
     """The real engine; and the saved file, in another process, renders what the engine recomposed."""
     image = write_png(tmp_path / "ein Foto – grün.png", photo())
@@ -77,7 +78,6 @@ def test_alpha_and_names_that_are_taken(tmp_path: Path, blender: Blender, fake: 
     assert np.abs(rendered(tmp_path) - np.load(tmp_path / "recomposed.npy")).max() < 2e-3
 
 
-@pytest.mark.slow
 def test_the_architecture_tells_the_way_of_the_pixels(tmp_path: Path, blender: Blender, fake: Path) -> None:
     """Not the order: the threads run beside one another."""
     walk = blender.run("walk", fake, image=write_png(tmp_path / "photo.png", photo()))["walk"]
@@ -88,7 +88,6 @@ def test_the_architecture_tells_the_way_of_the_pixels(tmp_path: Path, blender: B
     assert f"{len(walk)} functions in {len(files)} files, and one state machine" in text
 
 
-@pytest.mark.slow
 def test_the_users_compositor_stays(tmp_path: Path, blender: Blender, fake: Path) -> None:
     report = blender.run("own_tree", fake, image=write_png(tmp_path / "photo.png", photo()))
     assert report["kept"] and report["crossing"] == []
@@ -97,7 +96,6 @@ def test_the_users_compositor_stays(tmp_path: Path, blender: Blender, fake: Path
     assert report["added"].count("CompositorNodeImage") == 3
 
 
-@pytest.mark.slow
 def test_what_the_engine_gets(tmp_path: Path, blender: Blender, fake: Path) -> None:
     pixels = photo(6, 5)
     report = blender.run("pixels", fake, image=write_png(tmp_path / "photo.png", pixels))
@@ -122,7 +120,6 @@ def test_what_the_engine_gets(tmp_path: Path, blender: Blender, fake: Path) -> N
     )  # no copy stays behind; few broken pixels are the engine's
 
 
-@pytest.mark.slow
 def test_every_bad_input_gets_one_clear_sentence(tmp_path: Path, blender: Blender, fake: Path) -> None:
     (tmp_path / "words.png").write_text("this is no image", encoding="utf-8")
     rows = np.zeros((4, 4), np.float32)
@@ -172,7 +169,6 @@ def test_every_bad_input_gets_one_clear_sentence(tmp_path: Path, blender: Blende
     assert report["left"] == []
 
 
-@pytest.mark.slow
 def test_odd_sizes_and_broken_banks(tmp_path: Path, blender: Blender, bank: Path) -> None:
     """The real engine, at the edges."""
     cut = tmp_path / "cut.safetensors"
@@ -186,14 +182,12 @@ def test_odd_sizes_and_broken_banks(tmp_path: Path, blender: Blender, bank: Path
     assert report["unchanged"]
 
 
-@pytest.mark.slow
 def test_off_and_on_again(tmp_path: Path, blender: Blender, fake: Path) -> None:
     report = blender.run("toggle", fake, image=write_png(tmp_path / "photo.png", photo()))
     assert report["gone"] == [True, True]
     assert report["works"] == ""
 
 
-@pytest.mark.slow
 def test_every_kind_of_image_arrives_as_it_is(tmp_path: Path, blender: Blender, fake: Path) -> None:
     pixels = photo()
     for number in (7, 8):
@@ -258,7 +252,6 @@ def write_multilayer(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     return picture, diffuse
 
 
-@pytest.mark.slow
 def test_again_and_compared(tmp_path: Path, blender: Blender, fake: Path) -> None:
     report = blender.run("again", fake, image=write_png(tmp_path / "photo.png", photo()))
     assert report["first"] == ["good albedo", "good shading", "good specular"]
@@ -267,7 +260,6 @@ def test_again_and_compared(tmp_path: Path, blender: Blender, fake: Path) -> Non
     assert report["error"] < 1e-5 and report["split"]
 
 
-@pytest.mark.slow
 def test_the_engine_shot_at_fifty_moments(tmp_path: Path, blender: Blender, fake: Path) -> None:
     """Each time a message within 2 s, nothing lost, nothing left behind, and a restart that ends well."""
     report = blender.run("shot", fake, 400, image=write_png(tmp_path / "photo.png", photo()))
@@ -277,7 +269,6 @@ def test_the_engine_shot_at_fifty_moments(tmp_path: Path, blender: Blender, fake
     assert all(report["kept"]) and report["restarted"] == [3] * 50 and report["orphans"] == 0
 
 
-@pytest.mark.slow
 def test_another_file_in_the_middle_of_a_job(tmp_path: Path, blender: Blender, fake: Path) -> None:
     image = write_png(tmp_path / "photo.png", photo())
     report = blender.run("load", fake, image=image, FAKE_ENGINE="slow")
@@ -285,7 +276,6 @@ def test_another_file_in_the_middle_of_a_job(tmp_path: Path, blender: Blender, f
     assert report["cancelled"] == "CANCELLED" and report["works"] == "" and report["folders"] == []
 
 
-@pytest.mark.slow
 def test_a_folder(tmp_path: Path, blender: Blender, fake: Path) -> None:
     folder = tmp_path / "Bilder – ü"
     folder.mkdir()
@@ -303,7 +293,6 @@ def test_a_folder(tmp_path: Path, blender: Blender, fake: Path) -> None:
     assert (folder / "layers" / "a" / "report.json").exists() and (folder / "layers" / "b" / "albedo.exr").exists()
 
 
-@pytest.mark.slow
 def test_a_folder_of_odd_names(tmp_path: Path, blender: Blender, bank: Path) -> None:
     """The real engine: each image gets layers of its own, in the output's folder; hidden ones get none; a rerun leaves
     out what is finished and nothing else."""

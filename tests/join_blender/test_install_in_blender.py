@@ -12,8 +12,9 @@ from tests.join_blender.support import Blender, blender_python, blender_python_v
 from tests.join_blender.tiny_index import make_lock, make_wheels
 from tools.build_zip import build
 
+pytestmark = pytest.mark.slow  # each test has a Blender of its own
 
-@pytest.mark.slow
+
 def test_offline_installed_tested_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     wheels = make_wheels(tmp_path / "wheels")

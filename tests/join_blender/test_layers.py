@@ -17,6 +17,8 @@ from join_engine.layers.maps import maps_of
 from tests.join_blender.support import HERE, Blender, blender_python
 from tools.build_zip import build
 
+pytestmark = pytest.mark.slow  # each test has a Blender of its own
+
 CONTROLS = {
     "Albedo Exposure": -0.5,
     "Albedo Saturation": 0.3,
@@ -46,7 +48,6 @@ def graded(rgb: np.ndarray, exposure: float = 0.0, tint: tuple[float, ...] = (1,
 STRENGTHS = {"albedo": 1.0, "shading": 8.0, "specular": 3.0}
 
 
-@pytest.mark.slow
 def test_the_group_recombines_and_grades(tmp_path: Path, blender: Blender) -> None:
     formula = [["albedo", "shading"], ["specular"]]
     report = blender.run("graded", "none", folder=tmp_path, controls=CONTROLS, formula=formula, strengths=STRENGTHS)
@@ -59,7 +60,6 @@ def test_the_group_recombines_and_grades(tmp_path: Path, blender: Blender) -> No
     assert np.abs(picture(tmp_path / "graded.exr") - expected).max() < 1e-4
 
 
-@pytest.mark.slow
 def test_the_group_is_built_of_the_formula(tmp_path: Path, blender: Blender) -> None:
     """Another model than the shipped ones: four components, a component that is shared, and a number."""
     formula = [["albedo", "shading"], ["specular"], ["emission"], [0.25, "veil", "shading"]]
@@ -82,7 +82,6 @@ def lit(tmp_path_factory: pytest.TempPathFactory, blender: Blender, bank: Path) 
     return folder, blender.run("relight", sys.executable, folder=folder, bank=bank, alpha=True)
 
 
-@pytest.mark.slow
 def test_values_move_the_light_and_nothing_else(lit: tuple[Path, dict]) -> None:
     _, report = lit
     assert report["names"][:2] == ["Shading 1", "Shading 2"] and "Specular 1" in report["names"]
@@ -101,7 +100,6 @@ def test_originals_are_kept_and_go_with_their_layers(lit: tuple[Path, dict]) -> 
     assert report["orphans_gone"]
 
 
-@pytest.mark.slow
 def test_another_material_is_mixed_in(tmp_path: Path, blender: Blender, bank: Path) -> None:
     report = blender.run("mix", sys.executable, folder=tmp_path, bank=bank)
     assert "with itself" in report["refused"][0] and "No other material" in report["refused"][1]
@@ -117,7 +115,6 @@ def test_another_material_is_mixed_in(tmp_path: Path, blender: Blender, bank: Pa
     assert {edit["direction"] for edit in exported.settings["edits"]} == {"mix.colour", "sefa.0"}
 
 
-@pytest.mark.slow
 def test_undo_takes_a_mixture_back(tmp_path: Path, blender: Blender, bank: Path) -> None:
     """States: shares of the sliders, whether the albedo is what it was, whether the set knows the other."""
     report = blender.run("mix_undone", sys.executable, folder=tmp_path, bank=bank)
@@ -128,7 +125,6 @@ def test_undo_takes_a_mixture_back(tmp_path: Path, blender: Blender, bank: Path)
     assert not button[0] and button[1:] == [True, False]
 
 
-@pytest.mark.slow
 def test_undo_takes_the_light_back_in_edit_mode_too(tmp_path: Path, blender: Blender, bank: Path) -> None:
     report = blender.run("undo", sys.executable, folder=tmp_path, bank=bank)
     assert not report["recorded"] and report["strays"] == []
@@ -137,7 +133,6 @@ def test_undo_takes_the_light_back_in_edit_mode_too(tmp_path: Path, blender: Ble
     assert seen == [random, [0.0, 0.0], None, [0.0, 0.0], random, moved]
 
 
-@pytest.mark.slow
 def test_a_saved_file_relights_tomorrow(blender: Blender, lit: tuple[Path, dict]) -> None:
     folder, _ = lit
     report = blender.run("tomorrow", sys.executable, folder=folder)
@@ -146,7 +141,6 @@ def test_a_saved_file_relights_tomorrow(blender: Blender, lit: tuple[Path, dict]
     assert "do not know how they were made" in report["refused"]
 
 
-@pytest.mark.slow
 def test_a_dead_engine_costs_one_message(blender: Blender, bank: Path, lit: tuple[Path, dict]) -> None:
     report = blender.run("killed", sys.executable, folder=lit[0], bank=bank)
     assert report["between"] == report["afterwards"] == ["FINISHED"]
@@ -154,7 +148,6 @@ def test_a_dead_engine_costs_one_message(blender: Blender, bank: Path, lit: tupl
     assert report["unchanged"] and report["moved"] > 1e-3
 
 
-@pytest.mark.slow
 def test_keyframes_render_to_video(blender: Blender, lit: tuple[Path, dict]) -> None:
     folder, _ = lit
     report = blender.run("animate", sys.executable, folder=folder)
@@ -166,7 +159,6 @@ def test_keyframes_render_to_video(blender: Blender, lit: tuple[Path, dict]) -> 
     assert min(np.abs(a - b).max() for a, b in itertools.pairwise(frames)) > 1e-3
 
 
-@pytest.mark.slow
 def test_one_click_makes_a_material(blender: Blender, lit: tuple[Path, dict]) -> None:
     report = blender.run("material", "none", folder=lit[0])
     assert report["name"] == "photo" and report["kept"], "the user's own material would be lost on saving"
@@ -183,7 +175,6 @@ def test_one_click_makes_a_material(blender: Blender, lit: tuple[Path, dict]) ->
     assert report["count"] == 0
 
 
-@pytest.mark.slow
 def test_one_click_makes_a_material_with_maps(blender: Blender, lit: tuple[Path, dict]) -> None:
     """Of the light of the photo, whatever light the layers show."""
     folder, _ = lit
@@ -207,7 +198,6 @@ def test_one_click_makes_a_material_with_maps(blender: Blender, lit: tuple[Path,
     assert report["left"] == [] and "has no finished layers" in report["nothing"]
 
 
-@pytest.mark.slow
 def test_layers_leave_blender(blender: Blender, bank: Path, lit: tuple[Path, dict]) -> None:
     folder, _ = lit
     report = blender.run("export", sys.executable, folder=folder)
@@ -233,7 +223,6 @@ def test_layers_leave_blender(blender: Blender, bank: Path, lit: tuple[Path, dic
     assert np.abs(original.layers["shading"] - now["shading"][..., :3]).max() > 0.01
 
 
-@pytest.mark.slow
 def test_a_slider_is_answered_at_once(tmp_path: Path, blender: Blender, bank: Path) -> None:
     report = blender.run("speed", sys.executable, folder=tmp_path, bank=bank, side=256)
     assert report["previews"] < 2 * 12 + 1, "values that were overtaken were computed as well"

@@ -14,6 +14,8 @@ import pytest
 from tests.join_blender.support import HERE, Blender, blender_python
 from tools.build_zip import build
 
+pytestmark = pytest.mark.slow  # each test has a Blender of its own
+
 THREE = ("albedo", "shading", "specular")
 STEPS = int(os.environ.get("JOIN_WALK_STEPS", "12"))
 """Of the random walk; ``make test-blenders`` walks 200."""
@@ -25,7 +27,6 @@ def blender(tmp_path_factory: pytest.TempPathFactory) -> Blender:
     return Blender(tmp_path_factory.mktemp("Sätze"), archive, blender_python(), HERE / "inside_sets.py")
 
 
-@pytest.mark.slow
 def test_a_set_is_known_by_no_name(tmp_path: Path, blender: Blender, fake: Path) -> None:
     """Another picture of the same name, a renamed one, two that exchange their names, a copy, a renamed layer."""
     report = blender.run("names", fake, folder=tmp_path)
@@ -36,7 +37,6 @@ def test_a_set_is_known_by_no_name(tmp_path: Path, blender: Blender, fake: Path)
     assert report["layer renamed"] == ["my own name", True] and report["error"] < 1e-5
 
 
-@pytest.mark.slow
 def test_an_update_replaces_the_whole_set(tmp_path: Path, blender: Blender, fake: Path) -> None:
     """Fewer components, more, and the same again; in the compositor and where the user has used a layer, too."""
     report = blender.run("update", fake, folder=tmp_path)
@@ -57,7 +57,6 @@ def test_an_update_replaces_the_whole_set(tmp_path: Path, blender: Blender, fake
     assert any("the user's own" in user for user in report["users"])
 
 
-@pytest.mark.slow
 def test_linked_layers_are_refused_or_made_local(tmp_path: Path, blender: Blender, fake: Path) -> None:
     """Update, relight, rename and remove; beside a local picture of the same name."""
     report = blender.run("linked", fake, folder=tmp_path)
@@ -71,7 +70,6 @@ def test_linked_layers_are_refused_or_made_local(tmp_path: Path, blender: Blende
     assert report["untouched"]
 
 
-@pytest.mark.slow
 def test_photos_together_get_a_set_each_with_one_albedo(tmp_path: Path, blender: Blender, fake: Path) -> None:
     """Known as together, and each a set like any other."""
     report = blender.run("together", fake, folder=tmp_path)
@@ -106,7 +104,6 @@ def test_light_is_exposed_to_be_read(tmp_path: Path, blender: Blender, fake: Pat
     assert report["reopened"] == [-2.0, pytest.approx(report["told"]["alone shading"][2] / 4)]
 
 
-@pytest.mark.slow
 def test_photos_together_are_all_or_none(tmp_path: Path, blender: Blender, fake: Path) -> None:
     report = blender.run("together_ends", fake, folder=tmp_path)
     assert "One photo is not several" in report["alone"] and "One photo is not several" in report["empty list"]
@@ -122,7 +119,6 @@ def test_photos_together_are_all_or_none(tmp_path: Path, blender: Blender, fake:
     assert report["keep True"] == ["DONE", True, 3]
 
 
-@pytest.mark.slow
 def test_what_a_mask_covers_goes_to_the_engine(tmp_path: Path, blender: Blender, fake: Path) -> None:
     """A drawn Mask covers the pixels that it shows; a painted one adds to it; both are cut like the image."""
     report = blender.run("clean_up", fake, folder=tmp_path)
@@ -134,7 +130,6 @@ def test_what_a_mask_covers_goes_to_the_engine(tmp_path: Path, blender: Blender,
     assert "'small' is 4 × 4 and the image 40 × 20" in report["size"]
 
 
-@pytest.mark.slow
 def test_no_file_is_saved_with_previews(tmp_path: Path, blender: Blender, fake: Path) -> None:
     """A save, a copy, a save that fails, a backup that Blender writes without asking, a job that is cancelled."""
     report = blender.run("saved", fake, folder=tmp_path)
@@ -149,7 +144,6 @@ def test_no_file_is_saved_with_previews(tmp_path: Path, blender: Blender, fake: 
     assert report["backup opened"] == [[], []]
 
 
-@pytest.mark.slow
 def test_a_set_is_written_whole_or_not_at_all(tmp_path: Path, blender: Blender, fake: Path) -> None:
     """A save, a stop and an undo between the first layer and the last."""
     report = blender.run("half_written", fake, folder=tmp_path)
@@ -160,7 +154,6 @@ def test_a_set_is_written_whole_or_not_at_all(tmp_path: Path, blender: Blender, 
     assert report["undone"] == ["DONE", [11], True]
 
 
-@pytest.mark.slow
 def test_sets_are_switched_renamed_and_removed(tmp_path: Path, blender: Blender, fake: Path) -> None:
     report = blender.run("list", fake, folder=tmp_path)
     assert report["labels"] == ["photo", "photo.001"] and report["listed"] == 3
@@ -176,7 +169,6 @@ def test_sets_are_switched_renamed_and_removed(tmp_path: Path, blender: Blender,
     assert "no such set" in report["no such set"]
 
 
-@pytest.mark.slow
 def test_what_is_lost_is_found_or_has_a_way_out(tmp_path: Path, blender: Blender, bank: Path) -> None:
     """Deleted layers (any, two at once, relit ones); an input that is renamed, deleted, opened again."""
     report = blender.run("lost", sys.executable, 600, folder=tmp_path, bank=bank)
@@ -196,13 +188,11 @@ def test_what_is_lost_is_found_or_has_a_way_out(tmp_path: Path, blender: Blender
     assert report["chosen"] == "" and report["repaired"] == ["", True]
 
 
-@pytest.mark.slow
 def test_sets_of_older_files_are_taken_over(tmp_path: Path, blender: Blender, fake: Path) -> None:
     report = blender.run("older", fake, folder=tmp_path)
     assert report["found"] == [True, True, 1] and report["updated"] == [3, True]
 
 
-@pytest.mark.slow
 def test_stereo_renders_are_taken(tmp_path: Path, blender: Blender, fake: Path) -> None:
     """Both views, one that is switched off, views that are switched off after the render, another stereo format, a part
     of a view, views of other names; and a lossy codec that the user has chosen changes nothing."""
@@ -215,7 +205,6 @@ def test_stereo_renders_are_taken(tmp_path: Path, blender: Blender, fake: Path) 
     assert report["layers"] == [[20, 12]] * 3 and report["cropped"] == [6, 10, 3]
 
 
-@pytest.mark.slow
 def test_the_scene_is_the_users(tmp_path: Path, blender: Blender, fake: Path) -> None:
     """Nodes come on request, with a Viewer; what is rendered changes on request; trees of others stay theirs."""
     report: dict[str, Any] = blender.run("nodes", fake, folder=tmp_path)
@@ -230,7 +219,6 @@ def test_the_scene_is_the_users(tmp_path: Path, blender: Blender, fake: Path) ->
         assert report["linked"] == [True, True]
 
 
-@pytest.mark.slow
 def test_a_random_walk_keeps_everything_in_step(tmp_path: Path, bank: Path) -> None:
     """Sliders, undo, redo, update, delete, rename, save and reopen, in an order that is drawn. The real engine."""
     archive = build(tmp_path / "dist")

@@ -60,6 +60,7 @@ def registered() -> Iterator[None]:
     del STAGES[Calm.kind]
 
 
+@pytest.mark.slow
 def test_from_a_preset_to_a_file(
     tiny_bank: Bank, tmp_path: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -168,6 +168,7 @@ def test_renders_of_known_light_teach_the_directions(tiny_bank: Bank, known: Ten
     assert figures["left_right"]["unit"] == pytest.approx(0.2, rel=0.2)
 
 
+@pytest.mark.slow
 def test_a_mirrored_sample_is_lit_from_the_other_side(files: Mapping[str, Path]) -> None:
     lights = read_lights([files["val"]])
     both = lights.and_mirrored()

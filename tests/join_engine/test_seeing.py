@@ -279,6 +279,7 @@ def test_methods_and_presets_know_it(sharp_bank: Bank, seeing_bank: Bank, target
     )
 
 
+@pytest.mark.slow
 def test_from_the_command_to_a_bank(
     tmp_path: Path, packs: tuple[Path, Path], tiny_bank_path: Path, quiet: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
