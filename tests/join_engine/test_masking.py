@@ -47,6 +47,10 @@ def test_masks_together() -> None:
     ones = {side: torch.ones_like(mask) for side, mask in masks.items()}
     assert torch.equal(together({**ones, 16: masks[16]}, 16), masks[16])
     assert together({2: masks[2]}, 16).shape == (1, 1, 16, 16)
+    step = torch.zeros(1, 1, 8, 8)
+    step[..., 4:] = 1.0
+    wanted = torch.tensor([0.0] * 7 + [58 / 256, 198 / 256] + [1.0] * 7)  # pixels are areas: the ends do not move
+    torch.testing.assert_close(together({8: step}, 16), wanted.expand(1, 1, 16, 16), atol=1e-5, rtol=0.0)
 
 
 def test_blending_is_of_the_target_and_of_what_the_bank_makes(tiny_bank: Bank, own_targets: Tensor) -> None:
