@@ -5,7 +5,8 @@ A bank's component may carry ``directions``, a mapping of names to vectors in W 
 what one standard deviation of that attribute of the light, over the bank's renders, changes in its code. Components
 that the same light makes share its names and its unit, so that one amount for all of them is one light. SeFa's
 directions have no names, are found in the generator's own weights and are called ``sefa.0``, ``sefa.1`` …, strongest
-first; their unit is one standard deviation of the bank's codes.
+first; those of GANSpace are the principal components of the bank's codes, ``ganspace.0``, ``ganspace.1`` …, which no
+list tells. The unit of both is one standard deviation of the bank's codes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ..bank import BankComponent
 from ..errors import JoinError
 from ..networks.stylegan2 import Generator
 
-SEFA = "sefa."
+SEFA, GANSPACE = "sefa.", "ganspace."
 # Beyond so many standard deviations a generator leaves what it has learned.
 _REACH = 3.0
 
@@ -101,21 +102,24 @@ class Directions:
             JoinError: ``edit_invalid`` for a name that is not there.
         """
         if name not in self._vectors:
-            self._vectors[name] = self._named[name] if name in self._named else self._sefa_vector(name)
+            self._vectors[name] = self._named[name] if name in self._named else self._found_vector(name)
         return self._vectors[name]
 
     @torch.no_grad()
-    def _sefa_vector(self, name: str) -> Tensor:
-        index = _sefa_index(name)
+    def _found_vector(self, name: str) -> Tensor:
+        method = GANSPACE if name.startswith(GANSPACE) else SEFA
+        index = _index(name, method)
         if index is None or index >= len(self._sefa):
-            known = [*self._named, f"{SEFA}0 to {SEFA}{len(self._sefa) - 1}"]
+            last = len(self._sefa) - 1
+            known = [*self._named, *(f"{each}0 to {each}{last}" for each in (SEFA, GANSPACE))]
             raise JoinError(
                 "edit_invalid",
                 f"'{self._component.name}' has no direction '{name}'.",
                 f"There are: {', '.join(known)}.",
             )
-        direction = self._sefa[index]
-        return direction * (self._component.sample_codes() @ direction).std()
+        codes = self._component.sample_codes()
+        direction = self._sefa[index] if method == SEFA else principal_directions(codes)[index]
+        return direction * (codes @ direction).std()
 
 
 def direction_name(value: Any) -> str:
@@ -125,9 +129,16 @@ def direction_name(value: Any) -> str:
     return f"{SEFA}{value}" if isinstance(value, int) else value
 
 
-def _sefa_index(name: str) -> int | None:
-    number = name.removeprefix(SEFA)
-    return int(number) if name.startswith(SEFA) and number.isascii() and number.isdigit() else None
+def _index(name: str, method: str) -> int | None:
+    number = name.removeprefix(method)
+    return int(number) if name.startswith(method) and number.isascii() and number.isdigit() else None
+
+
+def principal_directions(codes: Tensor) -> Tensor:
+    """The directions of GANSpace (Härkönen et al. 2020), which SAM edits along: principal components of sampled codes
+    [N, w_dim] → unit vectors [w_dim, w_dim], one a row, widest first, each with a positive largest entry."""
+    _, vectors = torch.linalg.eigh(torch.cov(codes.T.double()))  # ascending; eigenvectors in columns
+    return _signed(vectors.flip(1).T).to(codes.dtype)
 
 
 def style_weights(generator: Generator) -> Tensor:
@@ -161,6 +172,9 @@ def sefa_directions(weights: Tensor) -> tuple[Tensor, Tensor]:
     """
     rows = functional.normalize(weights.double(), dim=1)
     values, vectors = torch.linalg.eigh(rows.T @ rows)  # ascending; eigenvectors in columns
-    directions = vectors.flip(1).T
-    largest = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
-    return (directions * largest.sign()).to(weights.dtype), values.flip(0).to(weights.dtype)
+    return _signed(vectors.flip(1).T).to(weights.dtype), values.flip(0).to(weights.dtype)
+
+
+def _signed(directions: Tensor) -> Tensor:
+    """Rows with a positive largest entry: an eigenvector has no sign of its own."""
+    return directions * directions.gather(1, directions.abs().argmax(dim=1, keepdim=True)).sign()

@@ -21,7 +21,7 @@ from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.layers.decomposition import Decomposition, load_decomposition, save_decomposition
 from join_engine.layers.layer_files import export_layers
 from join_engine.pipeline import decompose
-from join_engine.relighting.directions import Directions
+from join_engine.relighting.directions import Directions, principal_directions
 from join_engine.relighting.relighter import Edit, Relighter
 
 SHORT = Preset("short", (MeanStart(), Joint(steps=5)), Detail())
@@ -87,7 +87,22 @@ def test_the_light_moves_shading_and_specular_together_and_leaves_the_albedo(
         relighter.relight([Edit("light", 0, 1.0)])
 
 
-@pytest.mark.parametrize("name", ["sefa.", "sefa.-1", "sefa.16", "sefa.x", "nowhere"])
+def test_directions_of_ganspace_are_the_codes_principal_components(
+    tiny_bank: Bank, decomposition: Decomposition
+) -> None:
+    codes = tiny_bank.components["shading"].sample_codes()
+    directions = principal_directions(codes)
+    assert torch.allclose(directions @ directions.T, torch.eye(16), atol=1e-5)
+    along = (codes - codes.mean(dim=0)) @ directions.T
+    widths = along.std(dim=0)
+    assert (widths[:-1] >= widths[1:] - 1e-5).all() and (directions.abs().amax(dim=1) == directions.amax(dim=1)).all()
+    assert torch.cov(along.T).fill_diagonal_(0.0).abs().max() < 1e-3 * float(widths[0]) ** 2
+    moved = Relighter(decomposition, tiny_bank).relight([Edit("shading", "ganspace.0", 2.0)]).codes["shading"]
+    expected = decomposition.codes["shading"] + 2.0 * (directions[0] * widths[0]).numpy()
+    np.testing.assert_allclose(moved, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["sefa.", "sefa.-1", "sefa.16", "sefa.x", "ganspace.16", "ganspace.x", "nowhere"])
 def test_directions_that_are_not_there(tiny_bank: Bank, name: str) -> None:
     shading = tiny_bank.components["shading"]
     with pytest.raises(JoinError, match="has no direction"):
