@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from .vocabulary import errors
 
-class Failure(Exception):
+
+class Failure(errors.JoinError):
     """A problem that the user can do something about; shown as one report.
 
     Args:
@@ -12,12 +14,3 @@ class Failure(Exception):
         message: one sentence that says what is wrong and names the file or image.
         hint: one sentence that says what to do about it; may be empty.
     """
-
-    def __init__(self, code: str, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.hint = hint
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.hint}".strip()

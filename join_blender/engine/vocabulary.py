@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the add-on shares with the engine and the renderer: colour curves, components, how they make the image, names,
-memory.
+memory, errors.
 
-The six modules of the engine's that are imported here are data and arithmetic, need nothing beyond Python, and lie
+The seven modules of the engine's that are imported here are data and arithmetic, need nothing beyond Python, and lie
 beside the add-on in a checkout as in the installed extension, where Blender gives both a longer name. Nothing else of
 the engine is ever imported.
 """
@@ -21,18 +21,30 @@ def beside(module: str) -> Any:
 
 
 if TYPE_CHECKING:
-    from join_engine import color, components, forward_models, leftovers, memory, names
+    from join_engine import color, components, errors, forward_models, leftovers, memory, names
     from join_engine.forward_models import Formula
 else:
     color = beside("color")
     components = beside("components")
+    errors = beside("errors")
     forward_models = beside("forward_models")
     leftovers = beside("leftovers")
     memory = beside("memory")
     names = beside("names")
     Formula = forward_models.Formula
 
-__all__ = ["Formula", "color", "components_in", "compose", "in_order", "leftovers", "memory", "names", "read_formula"]
+__all__ = [
+    "Formula",
+    "color",
+    "components_in",
+    "compose",
+    "errors",
+    "in_order",
+    "leftovers",
+    "memory",
+    "names",
+    "read_formula",
+]
 
 components_in, compose = forward_models.components_in, forward_models.compose
 

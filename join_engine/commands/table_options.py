@@ -4,10 +4,20 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import add_bf16_option, natural, positive
+from .options import (
+    add_bf16_option,
+    add_inversion_options,
+    as_json,
+    load_bank_named,
+    named,
+    natural,
+    positive,
+    say,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -67,3 +77,27 @@ def forget(options: argparse.Namespace) -> None:
     if options.fresh:
         for path in (options.out / RESULTS_NAME, *options.out.glob(f"*/{RESULTS_NAME}")):
             path.unlink(missing_ok=True)
+
+
+def add_pack_options(parser: argparse.ArgumentParser, count: int) -> None:
+    """Of :func:`run_on_packs`."""
+    pair = named("PACK.tar")
+    parser.add_argument("--data", nargs="+", type=pair, required=True, metavar="NAME=PACK.tar", help="packs of renders")
+    parser.add_argument("--count", type=positive, default=count, help=f"renders of each at most (default: {count})")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="the figures of every render")
+    add_inversion_options(parser)
+    parser.set_defaults(preset="draft")
+
+
+def run_on_packs(options: argparse.Namespace, measure: Callable[..., Any], format_table: Callable[..., str]) -> None:
+    """Measure the renders of each pack, keep the figures where they are wanted, and print the table."""
+    from ..images.files import write_text
+    from ..inversion.presets import get_preset
+
+    bank, preset, found = load_bank_named(options), get_preset(options.preset), {}
+    for name, path in options.data:
+        found[name] = measure(Path(path), bank, preset, options.count, options.seed)
+        say(f"{name}: {len(found[name])} renders")
+    if options.out is not None:
+        write_text(options.out, as_json(found))
+    print(format_table(found))

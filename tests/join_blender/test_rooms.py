@@ -55,7 +55,7 @@ def test_arrows_point_one_way(room: str) -> None:
 
 
 def test_the_vocabulary_needs_nothing() -> None:
-    """Of the engine the add-on imports seven modules of data and arithmetic, wherever they lie, and one with numpy."""
+    """Of the engine the add-on imports eight modules of data and arithmetic, wherever they lie, and one with numpy."""
     (codec,) = [path for path in modules("engine") if path.name == "exr.py"]
     assert {name for _, name in imported(codec) if name.startswith("join_engine")} == {
         "join_engine.exr_codec",
@@ -66,6 +66,7 @@ def test_the_vocabulary_needs_nothing() -> None:
         "join_engine.forward_models.Formula",
         "join_engine.color",
         "join_engine.components",
+        "join_engine.errors",
         "join_engine.forward_models",
         "join_engine.leftovers",
         "join_engine.memory",
