@@ -46,6 +46,7 @@ COMMANDS = {
     "layer-scores": "join_engine.commands.layer_scores",
     "together-scores": "join_engine.commands.together_scores",
     "clean-up-scores": "join_engine.commands.clean_up_scores",
+    "mask-scores": "join_engine.commands.mask_scores",
     "diffusion-scores": "join_engine.commands.diffusion_scores",
     "caution-choice": "join_engine.commands.caution_choice",
     "maps-scores": "join_engine.commands.maps_scores",

@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from join_engine.bank import Bank
 from join_engine.color import srgb_decode, srgb_encode
+from join_engine.commands.main import main
+from join_engine.evaluation.mask_scores import pasted as paste_onto
 from join_engine.evaluation.methods import Rows, make_methods
 from join_engine.inversion.invert import invert
 from join_engine.inversion.presets import Preset
@@ -18,6 +22,8 @@ from join_engine.inversion.stages.joint import Joint
 from join_engine.inversion.stages.masking import Masking
 from join_engine.inversion.state import InversionState, together
 from join_engine.pipeline import decompose
+
+from .fake_packs import write_pack
 
 STAGE = Masking(60, 0.05, knn_weight=0.0, space="w+", features="random")
 
@@ -132,3 +138,15 @@ def test_masks_follow_their_images(tiny_bank: Bank, own_targets: Tensor, items: 
     before, copied = state.masks[16], state.copy()
     state.take(torch.tensor(items))
     assert torch.equal(state.masks[16], before[items]) and torch.equal(copied.masks[16], before)
+
+
+@pytest.mark.slow
+def test_the_command_that_looks_for_patches(
+    seeing_bank: Bank, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo, truth = paste_onto(torch.full((3, 16, 16), 0.3), np.random.default_rng(0))
+    assert truth.sum() == 64.0 and ((photo == 0.3).all(dim=0) == (truth == 0.0)).all()
+    pack = write_pack(tmp_path / "pack.tar", 4)
+    command = ["mask-scores", "--bank", str(seeing_bank.path), "--data", str(pack), "--count", "2", "--steps", "2"]
+    assert main([*command, "--device", "cpu", "--threads", "1", "--out", str(tmp_path / "scores")]) == 0
+    assert "| 2 | " in (tmp_path / "scores" / "masks.md").read_text() and "| 2 | " in capsys.readouterr().out

@@ -520,11 +520,11 @@ def _clean_up(window: Window) -> None:
 
 
 def _mix(window: Window) -> None:
-    """Decompose two pictures, press *Mix*, drag *Colour*, look, undo and redo, save and reopen."""
+    """Decompose two pictures, press *Mix*, type an amount of *Colour*, look, undo and redo, save and reopen."""
     window.tell("two materials")
-    state = window.wait("both sets", lambda now: sum("albedo" in name for name in now["images"]) == 2, 600)
-    window.wait("the end of both", lambda now: now["phase"] == "idle", 600)
-    assert state["words"][1] == "" if "words" in state else True
+    window.wait("both sets", lambda now: sum("albedo" in name for name in now["images"]) == 2, 600)
+    state = window.wait("the end of both", lambda now: now["phase"] == "idle", 600)
+    assert state["words"][1] == "", state["words"]
     window.tell("other material")
     time.sleep(2)
     scroll(window, 30)
@@ -534,19 +534,23 @@ def _mix(window: Window) -> None:
     scroll(window, 30)
     time.sleep(1)
     _picture(window, "before", aside=True)
-    x, y = find_button(window, ".share")
-    drag(x, y, 90)
+    window.press(*find_button(window, ".share"))
+    time.sleep(2)
+    xdotool("key", "ctrl+a")
+    xdotool("type", "0.8")
+    xdotool("key", "Return")
     mixed = window.wait("the mixed albedo", lambda now: _is_lit(now), 120)["lights"][0]
-    assert mixed["shares"]["Colour"] > 0.2 and not any(mixed["amounts"].values()), mixed
-    print(f"a slider was dragged: {mixed['wanted']}", flush=True)
+    assert mixed["shares"] == {"Colour": 0.8, "Pattern": 0.0, "Layout": 0.0}, mixed
+    assert not any(mixed["amounts"].values()), mixed
+    print(f"an amount was typed: {mixed['wanted']}", flush=True)
     window.wait("the recomposed view", lambda now: "recomposed" in now["shown"] and not now["live"], 60)
     time.sleep(1)
     _picture(window, "after", aside=True)
     xdotool("mousemove", "300", "300")
     xdotool("key", "ctrl+z")
-    window.wait("the albedo before the drag", _is_dark, 60)
+    window.wait("the albedo before", _is_dark, 60)
     xdotool("key", "ctrl+shift+z")
-    window.wait("the albedo after the drag", lambda now: _is_lit(now) and now["lights"][0] == mixed, 60)
+    window.wait("the mixed albedo again", lambda now: _is_lit(now) and now["lights"][0] == mixed, 60)
     print("undo and redo: the slider and the albedo went back and came again", flush=True)
     window.tell("save")
     state = window.wait("the file to be open again", lambda now: "reopened" in now, 60)
