@@ -8,8 +8,8 @@
 - **Normals** are those of that height.
 
 ``maps-scores`` says by how much each is off on renders, beside the plainest guess (docs/results.md). By it roughness is
-a little better than a constant; height and normals are not better than a flat surface: they are for the eye, and only
-made on request.
+a little better than a constant under lamps, and level with one elsewhere; height and normals are not better than a
+flat surface: they are for the eye, and only made on request.
 """
 
 from __future__ import annotations
@@ -100,6 +100,13 @@ def height_of(shading: np.ndarray) -> np.ndarray:
     return np.asarray((fine - _coarse(log))[0, 0].numpy(), np.float32)
 
 
+@torch.no_grad()
+def coarse(image: np.ndarray) -> np.ndarray:
+    """What is left of [H, W, C] without all that is finer than relief, which is light or a thing's shape."""
+    planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), np.float32))[:, None]
+    return np.asarray(_coarse(planes)[:, 0].permute(1, 2, 0).numpy(), np.float32)
+
+
 def normals_of(height: np.ndarray) -> np.ndarray:
     """Unit normals [H, W, 3], x to the right and y up, of a height [H, W] in widths of a pixel."""
     down, right = np.gradient(height)
@@ -113,7 +120,7 @@ def luminance(image: np.ndarray) -> np.ndarray:
 
 
 def _coarse(image: Tensor) -> Tensor:
-    """What is left of a plane [1, 1, H, W] without its fine part; computed small, since it is smooth."""
+    """What is left of planes [N, 1, H, W] without their fine part; computed small, since it is smooth."""
     rows, columns = image.shape[2:]
     scale = max(min(rows, columns) / (4 * _COARSEST), 1.0)
     small = functional.interpolate(image, (round(rows / scale), round(columns / scale)), mode="area")

@@ -255,6 +255,7 @@ def _test(window: Window) -> None:
         time.sleep(1)
         _picture(window, kind, aside=True)
     window.tell("input")
+    _maps(window)
     window.tell("crop")
     time.sleep(1)
     _picture(window, "crop")
@@ -373,6 +374,45 @@ def _readable(window: Window) -> None:
             assert off <= 6, f"{word}: {found} at {x}, {y}, not {wanted[number]}"
     white = [sum(min(look[which]) > 250 for look in window.state()["looks"]) for which in (3, 4)]
     print(f"Readable Light: {white[0]} squares of 36 are white with it, {white[1]} without", flush=True)
+
+
+def _maps(window: Window) -> None:
+    """Press *Material with Maps*, with *Relief*: the maps come, an undo takes them, a redo brings them back."""
+    before = window.state()["images"]
+    window.tell("relief")
+    scroll(window, 8)
+    window.press(*find_button(window, "join.make_maps(", column=0.4))
+    wanted = ("roughness", "normal", "height")
+    made = window.wait("the maps", lambda now: len(_new(now, before)) == 3, 60)
+    maps = _new(made, before)
+    assert [name.split()[-1] for name in maps] == sorted(wanted), maps
+    window.tell("nodes")
+    assert window.state()["material"] == ["Base Color", "Normal", "Roughness"], window.state()["material"]
+    xdotool("mousemove", "300", "300")
+    xdotool("key", "ctrl+z")
+    window.wait("the undo", lambda now: not set(maps) & set(now["images"]), 20)
+    xdotool("key", "ctrl+shift+z")
+    window.wait("the redo", lambda now: set(maps) <= set(now["images"]), 20)
+    print(
+        f"Material with Maps was clicked: {', '.join(maps)}; undo and redo took them and brought them back", flush=True
+    )
+    if os.environ["JOIN_GUI_PICTURE"]:
+        window.tell("show normal")
+        time.sleep(1.5)
+        _picture(window, "maps", aside=True)
+        window.tell("compositor")
+    scroll(window, -30)
+
+
+def _maps_alone(window: Window) -> None:
+    """Readable Light and the maps of one decomposition."""
+    _decompose(window, window.state()["images"])
+    _readable(window)
+    _maps(window)
+    window.tell("save")
+    state = window.wait("the file to be open again", lambda now: "reopened" in now, 30)
+    assert state["reopened"] == state["saved"] and state["saved"], "saving lost layers"
+    print(f"saved and reopened: {len(state['saved'])} layers are the same", flush=True)
 
 
 def _line_at(window: Window, wanted: int) -> int:
@@ -803,6 +843,7 @@ ONLY = {
     "together": _together,
     "clean-up": _clean_up,
     "mix": _mix,
+    "maps": _maps_alone,
 }
 """Steps by themselves."""
 

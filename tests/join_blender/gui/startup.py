@@ -304,6 +304,10 @@ def obey() -> float:
             "wipe": tell_wipe,
             "albedo": lambda: show_component("albedo"),
             "expect light": expect_light,
+            "relief": ask_for_relief,
+            "nodes": tell_material,
+            "show normal": show_normal,
+            "compositor": lambda: show_tree("CompositorNodeTree"),
             "plain": lambda: show_plainly(True),
             "readable": lambda: show_plainly(False),
             "fit": lambda: fit(),
@@ -517,9 +521,33 @@ def insert_keyframes() -> None:
 def show_material() -> None:
     """For the picture: a material of the layers, and its nodes."""
     in_editor(lambda: bpy.ops.join.make_material())
-    area = max(areas("CompositorNodeTree"), key=lambda area: area.x)
-    area.ui_type = "ShaderNodeTree"
+    show_tree("ShaderNodeTree")
+
+
+def show_tree(kind: str) -> None:
+    """In the area beside the Image Editor."""
+    area = max(areas("CompositorNodeTree") + areas("ShaderNodeTree"), key=lambda area: area.x)
+    area.ui_type = kind
     bpy.app.timers.register(guarded(fit), first_interval=1.0)
+
+
+def ask_for_relief() -> None:
+    """What the button beside *Material with Maps* does."""
+    bpy.context.scene.join_intrinsics.relief = True
+
+
+def tell_material() -> None:
+    """Which inputs of the active object's shader have something linked to them."""
+    tree = bpy.context.object.active_material.node_tree
+    shader = next(node for node in tree.nodes if node.bl_idname == "ShaderNodeBsdfPrincipled")
+    tell(material=sorted(socket.name for socket in shader.inputs if socket.is_linked))
+
+
+def show_normal() -> None:
+    """For the picture: the normal map, and the nodes of its material."""
+    image = next(image for image in bpy.data.images if image.get("join_map") == "normal")
+    in_editor(lambda: bpy.ops.join.show(number=image.session_uid))
+    show_tree("ShaderNodeTree")
 
 
 def crop() -> None:
