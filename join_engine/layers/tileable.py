@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Layers that go on where they begin: seams are taken out of all of them at once.
+
+1. *Even*: each loses what differs between opposite edges by large: the smooth component (Moisan, "Periodic plus smooth
+   image decomposition", 2011) of its logarithm's coarse part. Its mean level stays.
+2. *Cut*: opposite edges are laid over one another, and cut where all layers together differ least (Efros and Freeman,
+   "Image quilting", 2001), first the columns, then the rows.
+
+From the cut on each texel is one of the evened layers', the same one in all of them: the tile is what its layers make,
+to the bit, and a pixel of it is one of the evened photo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..color import COMPONENT_TRANSFORMS
+from ..components import COMPONENTS
+from ..errors import JoinError
+from .maps import coarse
+
+OVERLAP = 1 / 6
+"""Of each side: so much narrower and lower is the tile."""
+_LEAST = 24  # pixels of a side
+_DARK = 1e-3
+
+Layers = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Layers that can be repeated.
+
+    Attributes:
+        layers: linear [h, w, 3] ≥ 0.
+        rows, columns: [h, w], of which texel of the layers that were given each is.
+    """
+
+    layers: dict[str, np.ndarray]
+    rows: np.ndarray
+    columns: np.ndarray
+
+
+def tileable(layers: Layers, overlap: float = OVERLAP, even: bool = True) -> Tile:
+    """A tile of layers [H, W, 3], whatever their components; ``overlap`` of each side is cut away. ``even``: see above.
+
+    Raises:
+        JoinError: ``image_too_small``.
+    """
+    height, width = next(iter(layers.values())).shape[:2]
+    if min(height, width) < _LEAST:
+        words = f"The layers are {width} × {height}, too small for a tile."
+        raise JoinError("image_too_small", words, f"Use {_LEAST} pixels or more on each side.")
+    given = all_evened(layers) if even else dict(layers)
+    shown = np.concatenate([encoded(name, layer) for name, layer in given.items()], axis=2)
+    rows, columns = np.mgrid[:height, :width]
+    for axis in (1, 0):
+        strip = max(round(overlap * shown.shape[axis]), 2)
+        rows, columns = (_cut(index, shown, strip, axis) for index in (rows, columns))
+        shown = np.concatenate([encoded(name, layer[rows, columns]) for name, layer in given.items()], axis=2)
+    return Tile({name: layer[rows, columns] for name, layer in given.items()}, rows, columns)
+
+
+def all_evened(layers: Layers) -> dict[str, np.ndarray]:
+    """Layers, each :func:`evened`."""
+    return {name: evened(layer) for name, layer in layers.items()}
+
+
+def evened(layer: np.ndarray) -> np.ndarray:
+    """A layer [H, W, 3] without the smooth component of its logarithm's coarse part; its mean logarithm stays."""
+    log = coarse(np.log(layer.clip(_DARK, None))).astype(np.float64)
+    height, width = log.shape[:2]
+    jump = np.zeros_like(log)
+    jump[0] += log[-1] - log[0]
+    jump[-1] += log[0] - log[-1]
+    jump[:, 0] += log[:, -1] - log[:, 0]
+    jump[:, -1] += log[:, 0] - log[:, -1]
+    waves = [2.0 * np.cos(2.0 * np.pi * np.arange(size) / size) for size in (height, width)]
+    laplacian = waves[0][:, None] + waves[1][None] - 4.0
+    laplacian[0, 0] = 1.0
+    spectrum = np.fft.fft2(jump, axes=(0, 1)) / laplacian[..., None]
+    spectrum[0, 0] = 0.0
+    smooth = np.fft.ifft2(spectrum, axes=(0, 1)).real
+    return np.asarray(layer * np.exp(-smooth), np.float32)
+
+
+def encoded(component: str, layer: np.ndarray) -> np.ndarray:
+    """A layer as it is seen, [H, W, 3] in [0, 1]."""
+    transform = COMPONENTS[component].transform if component in COMPONENTS else "reinhard"
+    return np.asarray(COMPONENT_TRANSFORMS[transform].encode(layer), np.float32)
+
+
+def seam(layers: Layers, tile: Tile | None = None) -> float:
+    """Seam energy: the mean squared difference of neighbours that are none in the layers that were given, when the tile
+    is repeated, over that of those that are; 1 where no seam can be told. Of all layers, encoded.
+
+    Args:
+        layers: the tile's, or layers that are repeated as they are.
+        tile: says where their texels come from; None for layers as they are.
+    """
+    shown = np.concatenate([encoded(name, layer) for name, layer in layers.items()], axis=2)
+    rows, columns = (tile.rows, tile.columns) if tile is not None else np.mgrid[: shown.shape[0], : shown.shape[1]]
+    apart, together = [], []
+    for axis in (0, 1):
+        energy = np.square(np.roll(shown, -1, axis) - shown).mean(axis=2)
+        step = [np.roll(index, -1, axis) - index for index in (rows, columns)]
+        neighbours = (step[axis] == 1) & (step[1 - axis] == 0)
+        apart.append(energy[~neighbours])
+        together.append(energy[neighbours])
+    usual = float(np.concatenate(together).mean())
+    return float(np.concatenate(apart).mean()) / max(usual, 1e-12)
+
+
+def _cut(index: np.ndarray, shown: np.ndarray, strip: int, axis: int) -> np.ndarray:
+    """Numbers of texels [H, W], narrower by ``strip`` along ``axis``: the last ``strip`` of them lie over the first and
+    take their places up to the cut."""
+    picture = shown if axis == 1 else shown.transpose(1, 0, 2)
+    numbers = index if axis == 1 else index.T
+    first, last = picture[:, :strip], picture[:, -strip:]
+    path = _cheapest(np.square(last - first).sum(axis=2))
+    before = np.arange(strip)[None] < path[:, None]
+    kept = numbers[:, : picture.shape[1] - strip].copy()
+    kept[:, :strip] = np.where(before, numbers[:, -strip:], numbers[:, :strip])
+    return kept if axis == 1 else kept.T
+
+
+def _cheapest(cost: np.ndarray) -> np.ndarray:
+    """Where a cut from the top to the bottom of [H, w] passes, a column for each row: it ends where it began, and moves
+    by at most one column from row to row."""
+    free = _path(cost, None)
+    middle = int(free[len(free) // 2])
+    turned = np.roll(cost, -(len(free) // 2), axis=0)
+    return np.roll(_path(turned, middle), len(free) // 2)
+
+
+def _path(cost: np.ndarray, begin: int | None) -> np.ndarray:
+    """The cheapest such cut; from ``begin`` and back there, or from anywhere to anywhere."""
+    height, width = cost.shape
+    total = cost[0].copy()
+    if begin is not None:
+        total[:] = np.inf
+        total[begin] = cost[0, begin]
+    came = np.zeros((height, width), np.int64)
+    for row in range(1, height):
+        beside = np.stack([np.r_[np.inf, total[:-1]], total, np.r_[total[1:], np.inf]])
+        best = beside.argmin(axis=0)
+        came[row] = np.arange(width) + best - 1
+        total = beside[best, np.arange(width)] + cost[row]
+    column = int(total.argmin())
+    if begin is not None:
+        near = [place for place in (begin, begin - 1, begin + 1) if 0 <= place < width]
+        column = min(near, key=lambda place: total[place])
+    path = np.empty(height, np.int64)
+    for row in range(height - 1, -1, -1):
+        path[row] = column
+        column = int(came[row, column])
+    return path
