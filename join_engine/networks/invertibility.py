@@ -16,11 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..json_data import Described
-from .limits import DEEPEST, LARGEST_SIDE, WIDEST, check_size, check_sizes
+from .limits import DEEPEST, LARGEST_SIDE, check_sizes
 from .stylegan2 import GeneratorConfig
-from .unet import Backbone
+from .unet import Backbone, check_backbone
 
-_GROUPS = 8
 _SMALLEST = 8
 
 
@@ -43,15 +42,10 @@ class InvertibilityConfig(Described):
     def __post_init__(self) -> None:
         for name in ("components", "spaces", "widths"):
             object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON has lists
-        check_size("resolution", self.resolution, LARGEST_SIDE)
-        check_sizes("widths", self.widths, WIDEST)
+        check_backbone(self.widths, self.resolution, LARGEST_SIDE)
         check_sizes("spaces", self.spaces, self.resolution)
         if not 1 <= len(self.components) <= DEEPEST or len(set(self.components)) != len(self.components):
             raise ValueError(f"it needs components, each once, not {self.components}")
-        if any(width % _GROUPS for width in self.widths):
-            raise ValueError(f"widths must be multiples of {_GROUPS}, not {self.widths}")
-        if self.resolution % 2 ** (len(self.widths) - 1):
-            raise ValueError(f"{self.resolution} pixels cannot be halved {len(self.widths) - 1} times")
         if list(self.spaces) != sorted(set(self.spaces)):
             raise ValueError(f"spaces must grow, not be {self.spaces}")
 

@@ -17,13 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..json_data import Described
-from .limits import DEEPEST, LARGEST_SIDE, LONGEST_CODE, WIDEST, check_size, check_sizes
+from .limits import DEEPEST, LARGEST_SIDE, LONGEST_CODE, WIDEST, check_size
 from .residuals import Residual
 from .stylegan2 import GeneratorConfig
-from .unet import Backbone
+from .unet import Backbone, check_backbone
 
 SPACES = (8, 16, 32, 64)
-_GROUPS = 8
 _CODE_WIDTH = 48  # channels of the coarsest features that the codes are told of
 
 
@@ -54,16 +53,11 @@ class SeeingConfig(Described):
         for name in ("components", "spaces", "widths"):
             object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON has lists
         object.__setattr__(self, "channels", tuple(tuple(each) for each in self.channels))
-        check_size("resolution", self.resolution, LARGEST_SIDE)
+        check_backbone(self.widths, self.resolution, LARGEST_SIDE)
         check_size("w_dim", self.w_dim, LONGEST_CODE)
         check_size("num_ws", self.num_ws, 2 * DEEPEST)
-        check_sizes("widths", self.widths, WIDEST)
         if not 1 <= len(self.components) <= DEEPEST or len(set(self.components)) != len(self.components):
             raise ValueError(f"it needs components, each once, not {self.components}")
-        if any(width % _GROUPS for width in self.widths):
-            raise ValueError(f"widths must be multiples of {_GROUPS}, not {self.widths}")
-        if self.resolution % 2 ** (len(self.widths) - 1):
-            raise ValueError(f"{self.resolution} pixels cannot be halved {len(self.widths) - 1} times")
         if len(set(self.spaces)) != len(self.spaces) or not set(self.spaces) <= set(self.levels):
             raise ValueError(f"features can be told at {', '.join(map(str, self.levels))}, not at {self.spaces}")
         if len(self.channels) != len(self.components):

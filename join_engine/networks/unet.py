@@ -52,14 +52,19 @@ class UNetConfig(Described):
         components, widths = tuple(self.components), tuple(self.widths)
         if not components or not set(components) <= set(COMPONENTS):
             raise ValueError(f"components must be some of {', '.join(COMPONENTS)}, not {components}")
-        check_sizes("widths", widths, WIDEST)
-        if any(width % _GROUPS for width in widths):
-            raise ValueError(f"widths must be multiples of {_GROUPS}, not {widths}")
-        check_size("resolution", self.resolution, _LARGEST_SIDE)
-        if self.resolution % 2 ** (len(widths) - 1):
-            raise ValueError(f"{self.resolution} pixels cannot be halved {len(widths) - 1} times")
+        check_backbone(widths, self.resolution, _LARGEST_SIDE)
         object.__setattr__(self, "components", components)  # JSON has lists
         object.__setattr__(self, "widths", widths)
+
+
+def check_backbone(widths: tuple[int, ...], resolution: int, largest: int) -> None:
+    """Raise ValueError for a :class:`Backbone` that cannot be, or whose pictures are larger than ``largest``."""
+    check_size("resolution", resolution, largest)
+    check_sizes("widths", widths, WIDEST)
+    if any(width % _GROUPS for width in widths):
+        raise ValueError(f"widths must be multiples of {_GROUPS}, not {widths}")
+    if resolution % 2 ** (len(widths) - 1):
+        raise ValueError(f"{resolution} pixels cannot be halved {len(widths) - 1} times")
 
 
 class Backbone(nn.Module):
