@@ -64,7 +64,7 @@ class Update:
     Args:
         edits: the values.
         preview: component → small layer ``[h, w, 4]``, opaque, bottom row first as Blender and its textures have it;
-            and "recomposed". The albedo, which never changes, may be missing.
+            and "recomposed". The albedo, which no light changes, may be missing.
         full: component → bytes of an EXR: the full layers; only those of the components that can be edited.
     """
 

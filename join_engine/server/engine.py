@@ -325,8 +325,8 @@ class Engine:
         return ("cancelled", {"result": told}) if cancelled else ("result", told)
 
     def _relight(self, job: Job) -> tuple[str, dict[str, Any]]:
-        """A whole decomposition; with ``preview`` small layers, and of a size that is wanted no albedo, which never
-        changes; with ``store: false`` only the layers that changed."""
+        """A whole decomposition; with ``preview`` small layers, and of a size that is wanted no albedo, which no
+        light changes; with ``store: false`` only the layers that changed."""
         message = job.message
         edits = _edits(message)
         relighter = self._relighter_of(message)

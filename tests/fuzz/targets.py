@@ -177,12 +177,15 @@ class Decompositions(Files):
         delta, mask = np.ones((config.width(8), 8, 8), np.float32), np.full((1, 8, 8), 0.5, np.float32)
         features = {"shading": Features(found.codes["shading"], {8: delta}, {8: mask})}
         seen = replace(found, features=features)
-        for number, each in enumerate((found, relight(found, self.bank, EDITS), tuned, seen)):
+        mixed = replace(found, other={"albedo": found.codes["albedo"] + 0.5})
+        for number, each in enumerate((found, relight(found, self.bank, EDITS), tuned, seen, mixed)):
             save_decomposition(folder / f"{number}.join", each)
             self.seeds.append((".join", (folder / f"{number}.join").read_bytes(), None, "join"))
 
     def read_file(self, path: Path) -> None:
-        lit = relight(load_decomposition(path), self.bank, EDITS)
+        found = load_decomposition(path)
+        mixes = [Edit(name, "mix.colour", 0.5) for name in found.other]
+        lit = relight(found, self.bank, [*EDITS, *mixes])
         assert all(np.isfinite(layer).all() for layer in lit.layers.values())
         json.dumps(lit.summary())
 
