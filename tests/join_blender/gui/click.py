@@ -237,6 +237,7 @@ def _test(window: Window) -> None:
     _wipe(window)
     _readable(window)
     window.tell("input")
+    _views(window)
     _undo_and_redo(window, layers)
     _relight(window)
     _end_early(window, place, "a killed engine", lambda: window.tell("kill"), 2.0, nothing_left=True)
@@ -249,12 +250,6 @@ def _test(window: Window) -> None:
     _end_early(window, place, "Escape that discards", lambda: xdotool("key", "Escape"), 10.0, nothing_left=True)
     window.tell("keep")
     _end_early(window, place, "Escape that keeps", lambda: xdotool("key", "Escape"), 10.0, nothing_left=False)
-    for kind in ("split", "error"):
-        window.tell(kind)
-        window.wait(f"the {kind} view", lambda now, kind=kind: any(kind in name for name in now["images"]), 20)
-        time.sleep(1)
-        _picture(window, kind, aside=True)
-    window.tell("input")
     _maps(window)
     window.tell("crop")
     time.sleep(1)
@@ -270,7 +265,7 @@ def _test(window: Window) -> None:
         xdotool("mousemove", "700", "600")  # the window comes up around the mouse, and Escape closes it there
         window.tell("export")
         time.sleep(1)
-        _picture(window, "export")
+        _picture(window, "export", "screen")
         xdotool("key", "Escape")
         time.sleep(2)
     _viewer(window)
@@ -376,6 +371,16 @@ def _readable(window: Window) -> None:
     print(f"Readable Light: {white[0]} squares of 36 are white with it, {white[1]} without", flush=True)
 
 
+def _views(window: Window) -> None:
+    """*Split* and *Error*."""
+    for kind in ("split", "error"):
+        window.tell(kind)
+        window.wait(f"the {kind} view", lambda now, kind=kind: any(kind in name for name in now["images"]), 20)
+        time.sleep(1)
+        _picture(window, kind, aside=True)
+    window.tell("input")
+
+
 def _maps(window: Window) -> None:
     """Press *Material with Maps*, with *Relief*: the maps come, an undo takes them, a redo brings them back."""
     before = window.state()["images"]
@@ -408,6 +413,12 @@ def _maps_alone(window: Window) -> None:
     """Readable Light and the maps of one decomposition."""
     _decompose(window, window.state()["images"])
     _readable(window)
+    _views(window)
+    if os.environ["JOIN_GUI_PICTURE"]:
+        window.tell("show")
+        time.sleep(1)
+        _picture(window, "all", aside=True)
+    window.tell("input")
     _maps(window)
     window.tell("save")
     state = window.wait("the file to be open again", lambda now: "reopened" in now, 30)
@@ -712,12 +723,12 @@ def _relight(window: Window, turns: int = 5) -> None:
     xdotool("key", "ctrl+shift+z")
     window.wait("the light after the drag", lambda now: _is_lit(now) and now["lights"][0] == moved, 20)
     print("undo and redo: the slider and its layer went back and came again", flush=True)
-    scroll(window, -30)
     if os.environ["JOIN_GUI_PICTURE"]:
         window.tell("keyframes")
         time.sleep(1)
         window.wait("the animated light", _is_lit, 60)
         _picture(window, "relight", aside=True)
+    scroll(window, -30)
 
 
 def _is_lit(state: dict[str, Any]) -> bool:
