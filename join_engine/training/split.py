@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ..bank import Bank
 from ..color import srgb_decode, srgb_encode
@@ -35,6 +36,11 @@ _USUAL = 0.95
 _NEAREST, _FARTHEST = 0.4, 3.0
 _GENTLE, _STEEP = 1.0, 2.0
 _HARDEST = 2.0  # times the contrast of the light's logarithm
+# Of a relief: cells that heights are averaged over, standard deviation of the light that slopes change, at least and at
+# most, and the darkest and brightest slope.
+_CELLS = (1, 1, 2, 4)
+_SHALLOW, _DEEP = 0.1, 0.6
+_AWAY, _TOWARDS = 0.1, 2.5
 _LEFT = 0.7  # square root of the most contrast that paint keeps where it loses some
 _VALIDATED = 16  # samples at a time
 
@@ -53,6 +59,8 @@ class PhotographSettings(LearnerSettings):
         gloss: that of the specular's strength.
         hard: share of the samples whose light has more contrast, up to twice that of its logarithm: one lamp and no
             surroundings, deeper relief.
+        relief: share of the samples whose surface gets a relief, of another sample's paint as heights: what is paint in
+            one picture is light in another, and only how light falls on it tells which.
         falloff: share of the samples over which the light falls off as that of a lamp near by does, a phone's flash
             above all.
         dimmest, brightest: mean luminance of the photos, between which it is drawn.
@@ -65,6 +73,7 @@ class PhotographSettings(LearnerSettings):
     tint: float = 0.06
     gloss: float = 0.5
     hard: float = 0.35
+    relief: float = 0.35
     falloff: float = 0.35
     dimmest: float = 0.06
     brightest: float = 0.38
@@ -191,7 +200,8 @@ class SplitLearner(Learner):
         rows: list[dict[str, Tensor]] = []
         unfamiliar: list[Tensor] = []
         self.average.eval()
-        as_rendered = replace(self.settings, dark=0.0, plain=0.0, paint=0.0, tint=0.0, gloss=0.0, hard=0.0, falloff=0.0)
+        as_rendered = replace(self.settings, dark=0.0, plain=0.0, paint=0.0, tint=0.0, gloss=0.0)
+        as_rendered = replace(as_rendered, hard=0.0, relief=0.0, falloff=0.0)
         as_rendered = replace(as_rendered, dimmest=0.18, brightest=0.18)
         for indices in torch.arange(len(data)).split(_VALIDATED):
             linear = data.linear(data.batch(indices))
@@ -331,7 +341,7 @@ def another_light(
     """Albedo, shading and specular as another paint, light and exposure would have them; linear [B, 3, H, W]."""
     albedo, shading = linear["albedo"], linear["shading"]
     specular = linear.get("specular", torch.zeros_like(albedo))
-    count = len(albedo)
+    count, heights = len(albedo), albedo.roll(1, dims=0)
     if settings.plain:
         chosen = uniform(rng, count, 0.0, 1.0) < settings.plain
         albedo = torch.where(chosen, less_contrast(albedo, uniform(rng, count, 0.0, _LEFT).square()), albedo)
@@ -347,6 +357,9 @@ def another_light(
         shading, specular = shading * tint.exp(), specular * tint.exp()
     if settings.gloss:
         specular = specular * (settings.gloss * _normal(rng, count, 1)).exp()
+    if settings.relief:
+        chosen = uniform(rng, count, 0.0, 1.0) < settings.relief
+        shading = torch.where(chosen, shading * _relief(heights, rng), shading)
     if settings.hard:
         chosen = uniform(rng, count, 0.0, 1.0) < settings.hard
         shading = torch.where(chosen, harder(shading, albedo, uniform(rng, count, 1.0, _HARDEST)), shading)
@@ -387,6 +400,29 @@ def harder(shading: Tensor, albedo: Tensor, contrast: Tensor) -> Tensor:
         (light.log() * where).sum(dim=(2, 3), keepdim=True) / where.sum(dim=(2, 3), keepdim=True).clamp_min(1.0)
     ).exp()
     return shading * (light / mean) ** (contrast - 1.0)
+
+
+def _relief(heights: Tensor, rng: torch.Generator) -> Tensor:
+    """[B, 1, H, W] > 0: how light from one side falls on a surface, to first order in its slopes (Pentland 1990).
+
+    Args:
+        heights: albedos, whose logarithms are heights, linear [B, 3, H, W].
+    """
+    cells = _CELLS[int(torch.randint(len(_CELLS), (), generator=rng))]
+    height, side = log_light(luminance(heights)), 2 * cells + 1
+    # The outline of what is cut out is no relief.
+    inside = 1.0 - functional.max_pool2d(1.0 - valid(heights), side, stride=1, padding=cells)
+    if cells > 1:
+        height = functional.avg_pool2d(height, side - 2, stride=1, padding=cells - 1, count_include_pad=False)
+    padded = functional.pad(height, (1, 1, 1, 1), mode="replicate")
+    angle = uniform(rng, len(height), 0.0, 2.0 * math.pi)
+    right, down = padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2], padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]
+    slope = (right * angle.cos() + down * angle.sin()) * inside
+    spread = (
+        slope.square().sum(dim=(1, 2, 3), keepdim=True) / inside.sum(dim=(1, 2, 3), keepdim=True).clamp_min(1.0)
+    ).sqrt()
+    slope = 2.0 * (0.5 * slope / spread.clamp_min(1e-3)).tanh()
+    return (1.0 + uniform(rng, len(height), _SHALLOW, _DEEP) * slope).clamp(_AWAY, _TOWARDS)
 
 
 def _lamp(like: Tensor, rng: torch.Generator) -> Tensor:

@@ -353,7 +353,7 @@ def test_another_light_and_paint_make_a_metered_photo(data: ComponentSets) -> No
 
 def test_paint_loses_contrast_and_nothing_else_changes(data: ComponentSets) -> None:
     linear = data.linear(data.batch(torch.arange(16)))
-    settings = SplitSettings(plain=1.0, paint=0.0, dark=0.0, tint=0.0, gloss=0.0, hard=0.0, falloff=0.0)
+    settings = SplitSettings(plain=1.0, paint=0.0, dark=0.0, tint=0.0, gloss=0.0, hard=0.0, relief=0.0, falloff=0.0)
     albedo, shading, _ = another_light(linear, settings, torch.Generator().manual_seed(0))
     where = (linear["albedo"].amin(dim=1) >= 0.004).all(dim=2).all(dim=1)
     assert where.sum() > 8
@@ -369,7 +369,16 @@ def test_paint_loses_contrast_and_nothing_else_changes(data: ComponentSets) -> N
 def test_a_lamp_near_by_changes_the_light_smoothly_and_the_paint_not_at_all(data: ComponentSets) -> None:
     linear = data.linear(data.batch(torch.arange(16)))
     settings = SplitSettings(
-        plain=0.0, paint=0.0, dark=0.0, tint=0.0, gloss=0.0, hard=0.0, falloff=1.0, dimmest=0.2, brightest=0.2
+        plain=0.0,
+        paint=0.0,
+        dark=0.0,
+        tint=0.0,
+        gloss=0.0,
+        hard=0.0,
+        relief=0.0,
+        falloff=1.0,
+        dimmest=0.2,
+        brightest=0.2,
     )
     linear["specular"] = linear["shading"] / 2.0
     albedo, shading, specular = another_light(linear, settings, torch.Generator().manual_seed(0))
@@ -392,12 +401,24 @@ def test_harder_light_keeps_its_mean_and_its_colours(data: ComponentSets) -> Non
     for one, other, seen in zip(before, after, where, strict=True):
         assert torch.allclose((other - one[seen].mean())[seen], 2.0 * (one - one[seen].mean())[seen], atol=1e-3)
     assert torch.allclose(twice / luminance(twice), shading / luminance(shading), rtol=1e-4)
-    settings = SplitSettings(plain=0.0, paint=0.0, dark=0.0, tint=0.0, gloss=0.0, hard=1.0, falloff=0.0)
+    settings = SplitSettings(plain=0.0, paint=0.0, dark=0.0, tint=0.0, gloss=0.0, hard=1.0, relief=0.0, falloff=0.0)
     _, drawn, _ = another_light(linear, settings, torch.Generator().manual_seed(0))
     wider, usual = (
         luminance(light).clamp_min(1e-4).log().flatten(1).std(dim=1) for light in (drawn, linear["shading"])
     )
     assert (wider > 1.01 * usual).float().mean() > 0.5
+
+
+def test_a_relief_is_lit_from_one_side_and_keeps_the_mean_of_the_light(data: ComponentSets) -> None:
+    linear = data.linear(data.batch(torch.arange(8)))
+    settings = SplitSettings(plain=0.0, paint=0.0, dark=0.0, tint=0.0, gloss=0.0, hard=0.0, relief=1.0, falloff=0.0)
+    albedo, lit, _ = another_light(linear, settings, torch.Generator().manual_seed(0))
+    assert torch.equal(albedo, linear["albedo"])
+    where = (linear["shading"] > 0.0).all(dim=1)
+    factor = (lit / linear["shading"].clamp_min(1e-6))[:, 0]
+    for one, seen in zip(factor, where, strict=True):
+        told = one[seen] / one[seen].mean()
+        assert 0.02 < told.std() < 1.0 and told.min() > 0.0, "a slope that no light reaches would be black"
 
 
 @pytest.mark.slow
