@@ -232,8 +232,11 @@ def _settle(place: Path) -> None:
             for name in _others(old) if old.exists() else ():
                 if not (target / name).exists():
                     (old / name).rename(target / name)
-            if old.exists() and _others(old):
-                return  # nothing that a person has put there is ever removed
+            if old.exists():
+                if _others(old):
+                    return  # nothing that a person has put there is ever removed
+                # Half removed it would have lost its marker, and all that is left in it would count as a person's.
+                old.rename(place / "gone")
     except OSError:
         return  # the next one tries again
     remove(place)

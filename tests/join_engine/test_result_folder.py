@@ -74,13 +74,13 @@ def test_nothing_stays_of_a_result_that_fails(tmp_path: Path, photo: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", ["in the midst", "whole", "old moved", "swapped", "carried"])
+@pytest.mark.parametrize("step", ["in the midst", "whole", "old moved", "swapped", "carried", "removing"])
 def test_a_kill_at_each_step_is_put_right_by_the_next(tmp_path: Path, photo: Path, step: str) -> None:
     target = tmp_path / "out" / "photo"
     write(target, made_of(photo), albedo="1", specular="1")
     (target / "notes.txt").write_text("mine")
     program = f"""
-import os
+import os, shutil
 from pathlib import Path
 from join_engine.layers import result_folder as folders
 step, target, photo = {step!r}, Path({str(target)!r}), Path({str(photo)!r})
@@ -93,7 +93,13 @@ def dying(self, to):
     if len(done) == ["old moved", "swapped", "carried"].index(step) + 1:
         os._exit(9)
     return result
-if step != "in the midst":
+def dying_removal(path, **_):
+    for marker in Path(path).rglob(folders.MARKER):
+        marker.unlink()
+    os._exit(9)
+if step == "removing":
+    shutil.rmtree = dying_removal
+elif step != "in the midst":
     Path.rename = dying
 with folders.result_folder(target, folders.Made("decompose", folders.Source.of(photo), "1" * 64, {{}})) as new:
     (new / "albedo").write_text("2")
@@ -103,7 +109,7 @@ os._exit(1)
 """
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 9
     folders.put_right(target.parent)
-    new = step in ("old moved", "swapped", "carried")
+    new = step in ("old moved", "swapped", "carried", "removing")
     expected = {"albedo": "2"} if new else {"albedo": "1", "specular": "1"}
     assert contents(target) == {**expected, "notes.txt": "mine"}
     assert [path.name for path in target.parent.iterdir()] == ["photo"]
