@@ -385,7 +385,7 @@ def _maps(window: Window) -> None:
     """Press *Material with Maps*, with *Relief*: the maps come, an undo takes them, a redo brings them back."""
     before = window.state()["images"]
     window.tell("relief")
-    scroll(window, 8)
+    scroll(window, 40)  # to the end, however many sliders are before
     window.press(*find_button(window, "join.make_maps(", column=0.4))
     wanted = ("roughness", "normal", "height")
     made = window.wait("the maps", lambda now: len(_new(now, before)) == 3, 60)
@@ -406,7 +406,7 @@ def _maps(window: Window) -> None:
         time.sleep(1.5)
         _picture(window, "maps", aside=True)
         window.tell("compositor")
-    scroll(window, -30)
+    scroll(window, -60)
 
 
 def _maps_alone(window: Window) -> None:
