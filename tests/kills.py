@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,12 @@ def until(holds: Callable[[], bool], what: str, seconds: float = PATIENCE) -> fl
         assert time.monotonic() - begun < seconds, f"{what}: not after {seconds:.0f} s"
         time.sleep(0.005)
     return time.monotonic() - begun
+
+
+def below(folder: Path, pattern: str) -> list[Path]:
+    """What of that name is anywhere in a folder; ``rglob`` would stumble over a folder that goes meanwhile."""
+    found = ((Path(place), name) for place, folders, files in os.walk(folder) for name in (*folders, *files))
+    return [place / name for place, name in found if fnmatch(name, pattern)]
 
 
 def is_alive(process: int) -> bool:
@@ -263,7 +270,7 @@ def kill_blender(folder: Path, count: int, rng: random.Random) -> str:
             process = start("kept_busy", steps=2000, turns=100)
             if turn % 2:
                 moment = "with previews"
-                until(lambda process=process: ended(process) or any(scratch.rglob("preview*.npy")), "a preview")
+                until(lambda process=process: ended(process) or bool(below(scratch, "preview*.npy")), "a preview")
             else:
                 moment = "while the engine starts"
                 until(lambda process=process: ended(process) or bool(descendants(process.pid)), "an engine")
@@ -277,11 +284,11 @@ def kill_blender(folder: Path, count: int, rng: random.Random) -> str:
             process.kill()
             process.wait()
             ends.append(until_gone(engines))
-            dirty += bool(list(scratch.rglob("join-*")))
+            dirty += bool(below(scratch, "join-*"))
             assert hashlib.sha256(saved.read_bytes()).hexdigest() == before, "the saved file has changed"
             tell(turn + 1, count)
     works(start("kept_busy", steps=1, turns=1))
-    left = [path.relative_to(scratch) for path in scratch.rglob("join-*")]
+    left = [path.relative_to(scratch) for path in below(scratch, "join-*")]
     assert not left, f"left behind: {left}"
     words = ", ".join(f"{number} {name}" for name, number in sorted(moments.items()))
     return f"{words}; engines ended after {max(ends):.2f} s at the latest; {dirty} left files, which the next removed"
@@ -357,7 +364,7 @@ def kill_renderer(folder: Path, count: int, rng: random.Random) -> str:
             tell(turn, count)
     render(out)
     assert tars(out) == whole, "the killed runs' dataset is another"
-    left = [*out.rglob("*.partial"), *out.rglob("*.lock"), *scratch.iterdir()]
+    left = [*below(out, "*.partial"), *below(out, "*.lock"), *scratch.iterdir()]
     assert not left, f"left behind: {left}"
     words = ", ".join(f"{number} {name}" for name, number in sorted(moments.items()))
     return f"killed: {words}; workers ended after {orphaned:.2f} s at the latest; same bytes in the end"
