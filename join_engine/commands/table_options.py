@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .options import (
+    add_bank_option,
     add_bf16_option,
+    add_device_options,
     add_inversion_options,
     as_json,
     load_bank_named,
@@ -22,6 +24,7 @@ from .options import (
 if TYPE_CHECKING:
     import torch
 
+    from ..bank import Bank
     from ..evaluation.evaluate import Run
     from ..evaluation.methods import Rows
     from ..networks.unet import UNet
@@ -87,6 +90,30 @@ def add_pack_options(parser: argparse.ArgumentParser, count: int) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="the figures of every render")
     add_inversion_options(parser)
     parser.set_defaults(preset="draft")
+
+
+def add_pack_table_options(parser: argparse.ArgumentParser, count: int, steps: int, what: str) -> None:
+    """Of :func:`run_on_pack`; ``what`` the steps are of."""
+    parser.add_argument("--data", type=Path, required=True, metavar="PACK.tar", help="a pack of renders")
+    parser.add_argument("--count", type=positive, default=count, help=f"how many renders (default {count})")
+    parser.add_argument("--steps", type=positive, default=steps, help=f"of {what} (default {steps})")
+    parser.add_argument("--out", type=Path, required=True, help="folder")
+    add_bank_option(parser)
+    add_device_options(parser)
+
+
+def run_on_pack(
+    options: argparse.Namespace, name: str, measure: Callable[[Bank, Any], Any], format_table: Callable[..., str]
+) -> None:
+    """Measure a pack's first renders, keep the table under that name in the folder, and print it."""
+    from ..images.files import write_text
+    from ..renders.samples import read_samples
+
+    bank = load_bank_named(options)
+    table = measure(bank, read_samples(options.data, bank.forward_model.components, options.count))
+    write_text(options.out / f"{name}.json", as_json(table))
+    write_text(options.out / f"{name}.md", format_table(table))
+    print(format_table(table))
 
 
 def run_on_packs(options: argparse.Namespace, measure: Callable[..., Any], format_table: Callable[..., str]) -> None:

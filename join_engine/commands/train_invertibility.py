@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import JoinError
 from .options import natural, positive, say
-from .training_options import add_run_options, add_settings, pick, train
+from .training_options import add_run_options, add_settings, identity_through, pick, train
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from ..bank import find_bank, fingerprint, load_bank
+    from ..bank import find_bank, load_bank
     from ..device import keep_freed_memory, set_up_torch
     from ..images.files import folder_of_ones_own
     from ..networks.invertibility import InvertibilityConfig
@@ -61,13 +61,7 @@ def run(options: argparse.Namespace) -> None:
         )
     except ValueError as error:
         raise JoinError("settings_invalid", f"The architecture is not possible: {error}.") from error
-    identity = {
-        "kind": "invertibility",
-        "forward_model": bank.header.forward_model,
-        "bank": bank.header.name,
-        "architecture": config.to_dict(),
-        "generators": {name: fingerprint(bank.components[name].generator) for name in data.sets},
-    }
+    identity = identity_through(bank, "invertibility", config.to_dict(), data.sets)
     how, unseen = Inversions(**pick(options, Inversions)), None
     about = {**identity, **asdict(how)}
 

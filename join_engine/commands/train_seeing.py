@@ -10,7 +10,7 @@ import argparse
 
 from ..errors import JoinError
 from .options import natural, positive
-from .training_options import add_run_options, add_settings, pick, train
+from .training_options import add_run_options, add_settings, identity_through, pick, train
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from ..bank import find_bank, fingerprint, load_bank
+    from ..bank import find_bank, load_bank
     from ..device import keep_freed_memory, set_up_torch
     from ..networks.seeing import SeeingConfig
     from ..renders.compose import read_component_sets, read_validation
@@ -65,12 +65,6 @@ def run(options: argparse.Namespace) -> None:
         raise JoinError("pack_mismatch", message, "Export the packs again.")
     settings, ranges = SeeingSettings(**pick(options, SeeingSettings)), PhotoRanges(**pick(options, PhotoRanges))
     learner = SeeingLearner(bank, config, settings, ranges, options.kimg)
-    identity = {
-        "kind": "seeing",
-        "forward_model": bank.header.forward_model,
-        "bank": bank.header.name,
-        "architecture": config.to_dict(),
-        "generators": {name: fingerprint(bank.components[name].generator) for name in data.sets},
-    }
+    identity = identity_through(bank, "seeing", config.to_dict(), data.sets)
     run = Run(learner, identity, data, read_validation(options.validation, data), options.out)
     train(run, options, ranges)

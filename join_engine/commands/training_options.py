@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .options import add_device_options, finite, natural
 
 if TYPE_CHECKING:
+    from ..bank import Bank
     from ..renders.photo_augment import PhotoRanges
     from ..training.run import Run
 
@@ -45,6 +47,19 @@ def pick(arguments: argparse.Namespace, kind: type) -> dict[str, Any]:
     """The arguments that are fields of a dataclass."""
     values = vars(arguments)
     return {field.name: values[field.name] for field in fields(kind) if field.name in values}
+
+
+def identity_through(bank: Bank, kind: str, architecture: dict[str, Any], components: Iterable[str]) -> dict[str, Any]:
+    """What a training through a bank's generators is: it goes on with the same ones only."""
+    from ..bank import fingerprint
+
+    return {
+        "kind": kind,
+        "forward_model": bank.header.forward_model,
+        "bank": bank.header.name,
+        "architecture": architecture,
+        "generators": {name: fingerprint(bank.components[name].generator) for name in components},
+    }
 
 
 def train(run: Run, options: argparse.Namespace, ranges: PhotoRanges | None = None) -> None:

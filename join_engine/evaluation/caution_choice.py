@@ -15,7 +15,7 @@ from ..images.files import opaque
 from ..images.frame import Frame
 from ..layers.split import encoders_say, split
 from ..renders.samples import Sample
-from .confidence_scores import metered
+from .confidence_scores import photographed
 from .layer_scores import Row, scores
 
 ERRORS = (0.15, 0.2, 0.3, 0.45, 0.6, math.inf)
@@ -33,8 +33,7 @@ def compare(bank: Bank, samples: Sequence[Sample], errors: Sequence[float]) -> l
         raise JoinError("settings_invalid", message, "Give one that has both.")
     found: list[list[Row]] = [[] for _ in errors]
     for sample in samples:
-        photo, exposure = metered(bank, sample.components)
-        exposed = {name: part if name == "albedo" else part * exposure for name, part in sample.components.items()}
+        photo, exposed = photographed(bank, sample.components)
         colour = opaque(photo)
         frame = Frame(colour.shape[0], colour.shape[1], bank.header.resolution)
         told = encoders_say(bank, torch.as_tensor(frame.fit(colour)))

@@ -42,6 +42,12 @@ def metered(bank: Bank, components: Mapping[str, np.ndarray]) -> tuple[np.ndarra
     return np.concatenate([shown, visible[..., None]], axis=2).astype(np.float32), exposure
 
 
+def photographed(bank: Bank, components: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """As :func:`photograph_of`, and the components at the camera's exposure, linear [H, W, 3]."""
+    photo, exposure = metered(bank, components)
+    return photo, {name: part if name == "albedo" else part * exposure for name, part in components.items()}
+
+
 def figures_of(
     bank: Bank, images: Sequence[np.ndarray], preset: Preset, seed: int = 0, codebook: CodeBook | None = None
 ) -> Rows:

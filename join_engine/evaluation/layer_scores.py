@@ -19,7 +19,7 @@ from ..inversion.codebook import CodeBook
 from ..inversion.presets import Preset
 from ..pipeline import decompose
 from ..renders.samples import read_samples
-from .confidence_scores import metered
+from .confidence_scores import photographed
 
 # Column → what it tells; all are errors.
 COLUMNS = {
@@ -46,9 +46,7 @@ def measure(pack: Path, bank: Bank, preset: Preset, count: int, seed: int = 0) -
     codebook = CodeBook(bank)
     rows = []
     for sample in read_samples(pack, bank.forward_model.components, count):
-        truth = sample.components
-        photo, exposure = metered(bank, truth)
-        exposed = {name: layer if name == "albedo" else layer * exposure for name, layer in truth.items()}
+        photo, exposed = photographed(bank, sample.components)
         layers = decompose(photo, bank, preset, seed, codebook=codebook).decomposition.layers
         row = scores(layers, exposed, photo)
         if row is not None:

@@ -131,14 +131,15 @@ class Split(nn.Module):
         images, masks = self._pyramid(image), self._pyramid(visible)
         x = self.into(torch.cat([_seen(images[-1], masks[-1]), _fitted(cues, images[-1])], dim=1))
         if self.config.retinex:
-            below = _retinex(images[-1])
-            finer = halved(_retinex(images[-2])) if len(images) > 1 else below
-            x = x + self.retinex_into(torch.cat([below, finer], dim=1))
+            lights = [_retinex(level) for level in images]
+            finer = halved(lights[-2]) if len(images) > 1 else lights[-1]
+            x = x + self.retinex_into(torch.cat([lights[-1], finer], dim=1))
         said = self._coarsest(x)
         level, state = self._level(images[-1], said[:, 1:], said[:, :1], centred_light)
         levels = [level]
-        for smaller, mask in zip(images[-2::-1], masks[-2::-1], strict=True):
-            level, state = self._finer(smaller, mask, level, state)
+        for index in range(len(images) - 2, -1, -1):
+            light = lights[index] if self.config.retinex else None
+            level, state = self._finer(images[index], masks[index], light, level, state)
             levels.append(level)
         return levels
 
@@ -160,7 +161,9 @@ class Split(nn.Module):
             x = up(resized(narrow(x), beside) + beside)
         return self.out(functional.silu(x)).float()  # type: ignore[no-any-return]
 
-    def _finer(self, image: Tensor, mask: Tensor, before: Level, state: Tensor) -> tuple[Level, Tensor]:
+    def _finer(
+        self, image: Tensor, mask: Tensor, light: Tensor | None, before: Level, state: Tensor
+    ) -> tuple[Level, Tensor]:
         specular = resized(before.specular, image)
         shading = resized(before.shading, image)
         diffuse = log_light(luminance((image - specular).clamp_min(0.0)))
@@ -173,8 +176,7 @@ class Split(nn.Module):
             resized(before.gloss, image),
         ]
         x = self.finer_into(torch.cat([_seen(image, mask), resized(state, image), *told], dim=1))
-        if self.config.retinex:
-            light = _retinex(image)
+        if light is not None:
             x = x + self.retinex_finer_into(torch.cat([light, light - resized(halved(light), light)], dim=1))
         middle = (len(self.finer) + 1) // 2
         x = self.finer[middle:](self.inner(self.finer[:middle](x)))

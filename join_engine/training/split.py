@@ -282,8 +282,7 @@ def filled_behind(photo: Tensor, seen: Tensor) -> Tensor:
         photo: linear [B, 3, H, W].
         seen: [B, 1, H, W], 1 where it shows something.
     """
-    mean = (photo * seen).sum(dim=(2, 3), keepdim=True) / seen.sum(dim=(2, 3), keepdim=True).clamp_min(1.0)
-    return torch.where(seen > 0.5, photo, mean)
+    return torch.where(seen > 0.5, photo, _mean(photo, seen, (2, 3)))
 
 
 def _missed(level: Level, truth: Truth) -> dict[str, Tensor]:
@@ -369,8 +368,7 @@ def another_light(
     wanted = uniform(rng, count, math.log(settings.dimmest), math.log(settings.brightest)).exp()
     shown = luminance(albedo * shading + specular).clamp_max(2.0)  # a spot of any brightness is white to a meter
     seen = visible(linear)
-    mean = (shown * seen).sum(dim=(1, 2, 3), keepdim=True) / seen.sum(dim=(1, 2, 3), keepdim=True).clamp_min(1.0)
-    exposure = wanted / mean.clamp_min(_DARKEST)
+    exposure = wanted / _mean(shown, seen, (1, 2, 3)).clamp_min(_DARKEST)
     return albedo, shading * exposure, specular * exposure
 
 
@@ -383,7 +381,7 @@ def less_contrast(albedo: Tensor, left: Tensor) -> Tensor:
     """
     where = valid(albedo)
     logarithm = albedo.clamp_min(_LEAST_ALBEDO).log()
-    mean = (logarithm * where).sum(dim=(2, 3), keepdim=True) / where.sum(dim=(2, 3), keepdim=True).clamp_min(1.0)
+    mean = _mean(logarithm, where, (2, 3))
     return torch.where(where > 0.5, (mean + left * (logarithm - mean)).exp(), albedo)
 
 
@@ -394,12 +392,10 @@ def harder(shading: Tensor, albedo: Tensor, contrast: Tensor) -> Tensor:
         shading, albedo: linear [B, 3, H, W].
         contrast: [B, 1, 1, 1], the factor that the logarithm of the luminance is taken times.
     """
-    where = valid(albedo) * (luminance(shading) > _DARKEST)
-    light = luminance(shading).clamp_min(_DARKEST)
-    mean = (
-        (light.log() * where).sum(dim=(2, 3), keepdim=True) / where.sum(dim=(2, 3), keepdim=True).clamp_min(1.0)
-    ).exp()
-    return shading * (light / mean) ** (contrast - 1.0)
+    light = luminance(shading)
+    where = valid(albedo) * (light > _DARKEST)
+    light = light.clamp_min(_DARKEST)
+    return shading * (light / _mean(light.log(), where, (2, 3)).exp()) ** (contrast - 1.0)
 
 
 def _relief(heights: Tensor, rng: torch.Generator) -> Tensor:
@@ -418,9 +414,7 @@ def _relief(heights: Tensor, rng: torch.Generator) -> Tensor:
     angle = uniform(rng, len(height), 0.0, 2.0 * math.pi)
     right, down = padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2], padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]
     slope = (right * angle.cos() + down * angle.sin()) * inside
-    spread = (
-        slope.square().sum(dim=(1, 2, 3), keepdim=True) / inside.sum(dim=(1, 2, 3), keepdim=True).clamp_min(1.0)
-    ).sqrt()
+    spread = _mean(slope.square(), inside, (1, 2, 3)).sqrt()
     slope = 2.0 * (0.5 * slope / spread.clamp_min(1e-3)).tanh()
     return (1.0 + uniform(rng, len(height), _SHALLOW, _DEEP) * slope).clamp(_AWAY, _TOWARDS)
 
@@ -460,11 +454,14 @@ def _normal(rng: torch.Generator, count: int, channels: int) -> Tensor:
     return torch.randn(count, channels, 1, 1, generator=rng)
 
 
+def _mean(values: Tensor, where: Tensor, dim: tuple[int, ...]) -> Tensor:
+    """The mean of values where that counts, its dimensions kept; 0 where nothing does."""
+    return (values * where).sum(dim=dim, keepdim=True) / where.sum(dim=dim, keepdim=True).clamp_min(1.0)
+
+
 def _centred(values: Tensor, where: Tensor) -> Tensor:
     """Less their mean where that counts."""
-    return values - (values * where).sum(dim=(1, 2, 3), keepdim=True) / where.sum(
-        dim=(1, 2, 3), keepdim=True
-    ).clamp_min(1)
+    return values - _mean(values, where, (1, 2, 3))
 
 
 def _left(image: Tensor, diffuse: Tensor) -> Tensor:

@@ -86,6 +86,21 @@ def picture() -> np.ndarray:
     return np.random.default_rng(0).random((40, 56, 3), dtype=np.float32)
 
 
+def stored(bank: Bank, path: Path, header: BankHeader, **networks: torch.nn.Module) -> Bank:
+    """A bank like the seeing one with more networks that belong to no component, from its file."""
+    parts = bank.components
+    save_bank(
+        path,
+        header,
+        {name: (part.generator, part.discriminator) for name, part in parts.items()},
+        {name: part.encoder for name, part in parts.items() if part.encoder is not None},
+        trunk=bank.trunk,
+        brightness=bank.brightness,
+        **networks,  # type: ignore[arg-type]
+    )
+    return load_bank(path, with_discriminators=True)
+
+
 @pytest.fixture(scope="session")
 def seeing_bank(tiny_bank: Bank, tmp_path_factory: pytest.TempPathFactory) -> Bank:
     """The tiny bank with encoders, a trunk and a brightness network, of random weights like all the rest of it."""

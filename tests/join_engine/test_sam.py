@@ -29,7 +29,7 @@ from join_engine.renders.compose import ComponentSets, photograph
 from join_engine.training.invertibility import Inversions, InvertibilityLearner, InvertibilitySettings, measure
 from join_engine.training.unet import fitted
 
-from .conftest import check_resumes
+from .conftest import check_resumes, stored
 
 
 def config_for(bank: Bank, **changes: object) -> InvertibilityConfig:
@@ -49,17 +49,7 @@ def mapped_bank(seeing_bank: Bank, tmp_path_factory: pytest.TempPathFactory) -> 
         invertibility=InvertibilityHeader(network.config, {"scores": {"threshold": 0.7}}, generators),
     )
     path = tmp_path_factory.mktemp("banks") / "mapped.safetensors"
-    parts = seeing_bank.components
-    save_bank(
-        path,
-        header,
-        {name: (part.generator, part.discriminator) for name, part in parts.items()},
-        {name: part.encoder for name, part in parts.items() if part.encoder is not None},
-        trunk=seeing_bank.trunk,
-        brightness=seeing_bank.brightness,
-        invertibility=network,
-    )
-    return load_bank(path, with_discriminators=True)
+    return stored(seeing_bank, path, header, invertibility=network)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from join_engine.renders.compose import ComponentSets, read_component_sets
 from join_engine.renders.photo_augment import PhotoRanges
 from join_engine.training.seeing import SeeingLearner, SeeingSettings
 
-from .conftest import check_resumes
+from .conftest import check_resumes, stored
 
 PLAIN = PhotoRanges(share=0.2, vignetting=0.0, exposure=0.0, white_balance=0.0, contrast=0.0)
 
@@ -61,17 +61,7 @@ def sharp_bank(seeing_bank: Bank, tmp_path_factory: pytest.TempPathFactory) -> B
     generators = {name: fingerprint(part.generator) for name, part in seeing_bank.components.items()}
     header = replace(seeing_bank.header, name="sharp", seeing=SeeingHeader(network.config, {}, generators))
     path = tmp_path_factory.mktemp("banks") / "sharp.safetensors"
-    parts = seeing_bank.components
-    save_bank(
-        path,
-        header,
-        {name: (part.generator, part.discriminator) for name, part in parts.items()},
-        {name: part.encoder for name, part in parts.items() if part.encoder is not None},
-        trunk=seeing_bank.trunk,
-        brightness=seeing_bank.brightness,
-        seeing=network,
-    )
-    return load_bank(path, with_discriminators=True)
+    return stored(seeing_bank, path, header, seeing=network)
 
 
 @pytest.fixture
