@@ -56,10 +56,11 @@ def tileable(layers: Layers, overlap: float = OVERLAP, even: bool = True) -> Til
         raise JoinError("image_too_small", words, f"Use {_LEAST} pixels or more on each side.")
     given = all_evened(layers) if even else dict(layers)
     shown = np.concatenate([encoded(name, layer) for name, layer in given.items()], axis=2)
-    rows, columns = np.mgrid[:height, :width]
+    places = np.stack(np.mgrid[:height, :width], axis=2)
     for axis in (1, 0):
         strip = max(round(overlap * shown.shape[axis]), 2)
-        rows, columns = (_cut(index, shown, strip, axis) for index in (rows, columns))
+        places = _cut(places, shown, strip, axis)
+        rows, columns = places[..., 0], places[..., 1]
         shown = np.concatenate([encoded(name, layer[rows, columns]) for name, layer in given.items()], axis=2)
     return Tile({name: layer[rows, columns] for name, layer in given.items()}, rows, columns)
 
@@ -114,17 +115,17 @@ def seam(layers: Layers, tile: Tile | None = None) -> float:
     return float(np.concatenate(apart).mean()) / max(usual, 1e-12)
 
 
-def _cut(index: np.ndarray, shown: np.ndarray, strip: int, axis: int) -> np.ndarray:
-    """Numbers of texels [H, W], narrower by ``strip`` along ``axis``: the last ``strip`` of them lie over the first and
-    take their places up to the cut."""
+def _cut(places: np.ndarray, shown: np.ndarray, strip: int, axis: int) -> np.ndarray:
+    """Places of texels [H, W, 2], narrower by ``strip`` along ``axis``: the last ``strip`` of them lie over the first
+    and take their places up to the cut."""
     picture = shown if axis == 1 else shown.transpose(1, 0, 2)
-    numbers = index if axis == 1 else index.T
+    across = places if axis == 1 else places.transpose(1, 0, 2)
     first, last = picture[:, :strip], picture[:, -strip:]
     path = _cheapest(np.square(last - first).sum(axis=2))
     before = np.arange(strip)[None] < path[:, None]
-    kept = numbers[:, : picture.shape[1] - strip].copy()
-    kept[:, :strip] = np.where(before, numbers[:, -strip:], numbers[:, :strip])
-    return kept if axis == 1 else kept.T
+    kept = across[:, : picture.shape[1] - strip].copy()
+    kept[:, :strip] = np.where(before[..., None], across[:, -strip:], across[:, :strip])
+    return kept if axis == 1 else kept.transpose(1, 0, 2)
 
 
 def _cheapest(cost: np.ndarray) -> np.ndarray:
