@@ -56,7 +56,7 @@ def tileable(layers: Layers, overlap: float = OVERLAP, even: bool = True) -> Til
         raise JoinError("image_too_small", words, f"Use {_LEAST} pixels or more on each side.")
     given = all_evened(layers) if even else dict(layers)
     shown = np.concatenate([encoded(name, layer) for name, layer in given.items()], axis=2)
-    places = np.stack(np.mgrid[:height, :width], axis=2)
+    places = np.moveaxis(np.mgrid[:height, :width], 0, 2)
     for axis in (1, 0):
         strip = max(round(overlap * shown.shape[axis]), 2)
         places = _cut(places, shown, strip, axis)
