@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""FFHQ's alignment: where eyes and mouth lie in the crop (Karras et al. 2019, recreate_aligned_images).
+"""FFHQ's alignment: where eyes and mouth lie in the crop (:mod:`join_engine.face_crop`).
 
 The camera stays where it is and the head is moved: turned about the view, scaled and shifted until the crop that FFHQ
 would cut from the picture is the picture.
@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+
+from join_engine.face_crop import ffhq_crop
 
 # Perspective makes the exact place a matter of a few rounds; each gains about two digits.
 _ROUNDS = 8
@@ -41,14 +43,10 @@ class Similarity:
 
 def crop(landmarks: Mapping[str, np.ndarray]) -> Crop:
     """The crop of FFHQ for eyes and mouth corners [2] in a picture's plane, x to the right and y up."""
-    left, right = landmarks["eye_left"], landmarks["eye_right"]
-    eyes = 0.5 * (left + right)
-    across = right - left
-    down = 0.5 * (landmarks["mouth_left"] + landmarks["mouth_right"]) - eyes
-    # FFHQ's rows run down: there it is across − flipud(down) · (−1, 1).
-    direction = across + np.array((-down[1], down[0]))
-    size = max(2.0 * float(np.hypot(*across)), 1.8 * float(np.hypot(*down)))
-    return Crop(eyes + 0.1 * down, direction / np.hypot(*direction) * size)
+    eyes_and_mouth = ("eye_left", "eye_right", "mouth_left", "mouth_right")
+    found = ffhq_crop(*((float(landmarks[name][0]), -float(landmarks[name][1])) for name in eyes_and_mouth))
+    (x, y), (across, down) = found.center, found.right
+    return Crop(np.array((x, -y)), np.array((across, -down)))
 
 
 def aligned(landmarks: Mapping[str, np.ndarray], distance: float, half: float) -> Similarity:
