@@ -79,6 +79,18 @@ _WINDOWS_CUDA_313 = Wheel(
 )
 
 
+# Carries the weights that faces are found with, which alone are read of it: what it asks for itself, an old torch above
+# all, is not installed, and no resolver must hear of it.
+_FACES = Wheel(
+    "facenet-pytorch",
+    "2.6.0",
+    "facenet_pytorch-2.6.0-py3-none-any.whl",
+    "ecb82b27beb226d106f2219efe8f829b01b87a8595badd01545679bdb9f19cca",
+    1_881_930,
+    2_074_321,
+)
+
+
 @dataclass(frozen=True)
 class Build:
     """What to lock."""
@@ -135,7 +147,7 @@ def lock(build: Build, cutoff: str) -> list[Wheel]:
             wheels.append(build.torch)
         elif not package["name"].startswith(build.without or "\0"):
             wheels.append(_described(package))
-    return wheels
+    return sorted([*wheels, _FACES], key=lambda wheel: wheel.name)
 
 
 def _pins(python: str) -> list[str]:
