@@ -20,8 +20,10 @@ from torch import Tensor
 from .bank import Bank
 from .color import srgb_decode, srgb_encode
 from .errors import JoinError
+from .face_crop import FaceCrop
 from .forward_models import DETAILED
 from .images.alignment import Aligned, align
+from .images.face_frame import FaceFrame
 from .images.files import opaque, validate_image
 from .images.frame import Frame
 from .images.frame import shrunk as shrunk_planes
@@ -85,6 +87,7 @@ def decompose(
     on_preview: PreviewCallback | None = None,
     codebook: CodeBook | None = None,
     preview_size: int | None = None,
+    face: FaceCrop | None = None,
 ) -> Outcome:
     """Split one image into the components of the bank's forward model: :func:`decompose_batch` of this one image.
 
@@ -95,11 +98,13 @@ def decompose(
         on_preview: gets the step and the layers so far (as ``Decomposition.layers``) at every ``monitor.preview_every``
             steps.
         preview_size: longest side of the layers that ``on_preview`` gets, if the image is larger; None for its own.
+        face: the part of the image that the bank's square is to show, in pixels; None for the whole of it. Beyond it
+            the layers tell little (:mod:`join_engine.portraits` puts others there).
 
     Raises:
         JoinError: as :func:`decompose_batch`.
     """
-    work = _Work([image], bank, preset)
+    work = _Work([image], bank, preset, face)
     monitor = monitor or Monitor()
     if on_preview is not None:
         show, small = on_preview, work.canvases[0].shrunk(preview_size)
@@ -313,15 +318,13 @@ class _Canvas:
     colour: np.ndarray  # linear [H, W, 3]
     alpha: np.ndarray | None  # [H, W]
     level: float | None  # of its albedo, as the bank's network tells it
-
-    @property
-    def frame(self) -> Frame:
-        return Frame(self.colour.shape[0], self.colour.shape[1], self.bank.header.resolution)
+    frame: Frame
 
     def shrunk(self, longest: int | None) -> _Canvas:
         """The same, averaged down where a side is longer than that."""
         alpha = None if self.alpha is None else shrunk(self.alpha[..., None], longest)[..., 0]
-        return replace(self, colour=shrunk(self.colour, longest), alpha=alpha)
+        colour = shrunk(self.colour, longest)
+        return replace(self, colour=colour, alpha=alpha, frame=self.frame.at(*colour.shape[:2]))
 
     @torch.no_grad()
     def generated(self, outputs: Mapping[str, Tensor]) -> Layers:
@@ -352,7 +355,7 @@ class _Canvas:
 class _Work:
     """A batch of images on its way through a bank."""
 
-    def __init__(self, images: Sequence[np.ndarray], bank: Bank, preset: Preset) -> None:
+    def __init__(self, images: Sequence[np.ndarray], bank: Bank, preset: Preset, face: FaceCrop | None = None) -> None:
         self._start = time.perf_counter()
         self._bank, self._preset = bank, preset
         self._detail = detail_for(preset, bank.header)
@@ -360,14 +363,15 @@ class _Work:
             for image in images:
                 refuse_too_large("The image", image.shape[1], image.shape[0], WHOLE_BYTES_PER_PIXEL)
         colours = [opaque(validate_image(image)) for image in images]
-        frames = [Frame(colour.shape[0], colour.shape[1], bank.header.resolution) for colour in colours]
+        frames = [_frame(colour, bank, face) for colour in colours]
         fitted = [frame.fit(colour) for frame, colour in zip(frames, colours, strict=True)]
         self._target = srgb_encode(torch.cat(fitted))  # [B, 3, R, R]
         displayed = torch.tensor([bool(colour.max() <= 1.0) for colour in colours])[:, None, None, None]
         self._saturated = (self._target >= _WHITE) & displayed if displayed.any() else None
         levels = albedo_levels(bank, self._target)
         alphas = [image[..., 3].clip(0.0, 1.0) if image.shape[2] == 4 else None for image in images]
-        self.canvases = [_Canvas(bank, self._detail, *each) for each in zip(colours, alphas, levels, strict=True)]
+        canvases = zip(colours, alphas, levels, frames, strict=True)
+        self.canvases = [_Canvas(bank, self._detail, *each) for each in canvases]
 
     def run(
         self,
@@ -454,6 +458,12 @@ def relight(decomposition: Decomposition, bank: Bank, edits: Sequence[Edit]) -> 
         JoinError: ``bank_mismatch`` or ``edit_invalid``.
     """
     return Relighter(decomposition, bank).relight(edits)
+
+
+def _frame(colour: np.ndarray, bank: Bank, face: FaceCrop | None) -> Frame:
+    height, width = colour.shape[:2]
+    resolution = bank.header.resolution
+    return Frame(height, width, resolution) if face is None else FaceFrame(height, width, resolution, face)
 
 
 def _mean_outputs(bank: Bank) -> dict[str, Tensor]:

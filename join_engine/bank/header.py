@@ -29,6 +29,10 @@ DETAIL_SHARE = 0.7
 DETAIL_RADIUS = 2.0
 
 
+# Datasets whose renders are cut so.
+_FACES = {"heads"}
+
+
 @dataclass(frozen=True)
 class EncoderHeader(Described):
     """What a bank says about the encoder of one component.
@@ -161,6 +165,12 @@ class BankHeader(Described):
                 raise ValueError(f"the directions of {name!r} do not fit its generator")
 
     @property
+    def faces(self) -> bool:
+        """Whether the generators know nothing but faces, cut as FFHQ cuts them: the last that each has seen in its
+        training are renders of heads."""
+        return all(_last_seen(component.training) == _FACES for component in self.components.values())
+
+    @property
     def through_generators(self) -> dict[str, ThroughHeader[Any]]:
         """Of the networks that were trained through these generators, by their names in ``BANK_WIDE``."""
         named = {name: getattr(self, name) for name, kind in BANK_WIDE.items() if kind.through_generators}
@@ -172,3 +182,11 @@ class BankHeader(Described):
         values that do not fit."""
         known = {field.name for field in fields(cls)}
         return super().from_dict({name: value for name, value in values.items() if name in known})
+
+
+def _last_seen(training: Mapping[str, Any]) -> set[str]:
+    """The datasets of the last stretch of a training; empty where it does not tell."""
+    try:
+        return {str(pack["dataset"]) for pack in training["stretches"][-1]["packs"]}
+    except (KeyError, IndexError, TypeError):
+        return set()

@@ -32,12 +32,14 @@ def run(options: argparse.Namespace) -> None:
     from ..layers.layer_files import write_report, write_result
     from ..layers.result_folder import Made, Source, check_free, result_folder
     from ..pipeline import clean_up
+    from ..portraits import refuse_faces
 
     check_free(options.out, _COMMAND)
     picture, mask = read_picture(options.image), mask_of(read_picture(options.mask).pixels)
     for note in picture.notes:
         say(f"{options.image.name}: {note}")
     bank, preset = load_bank_named(options), get_preset(options.preset)
+    refuse_faces(bank, "Cleaning up")
     source, settings = Source.of(options.image), {**preset.to_json(), "seed": options.seed}
     settings["mask"] = asdict(Source.of(options.mask))
     with progress_bar(options.image.name) as monitor:

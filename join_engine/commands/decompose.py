@@ -4,15 +4,19 @@
 Each image gets a folder of its own in ``--out``: layers as EXR and PNG, ``decomposition.join``, ``report.json``, and
 ``made.json``, which says what made them. It appears when all of it is there. It takes the place of what the same image
 got before; where another thing has its name, it gets a number.
+
+By a bank of faces the head is decomposed as FFHQ cuts it, and all around it by the default bank. The face is found, or
+--face-box or --face-points tells where it is, in pixels from the upper left corner of the picture.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import JoinError
 from ..names import safe_name
@@ -30,9 +34,12 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..bank import Bank
-    from ..inversion.codebook import CodeBook
+    from ..images.files import Picture
     from ..inversion.progress import Monitor
     from ..layers.decomposition import Decomposition
+    from ..layers.result_folder import Made
+    from ..pipeline import Outcome
+    from ..portraits import Rest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,15 +55,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--layer", metavar="NAME", help="part or layer of an EXR (default: the picture: Combined, RGBA, beauty …)"
     )
+    face = parser.add_mutually_exclusive_group()
+    face.add_argument("--face-box", type=_numbers(4), metavar="LEFT,TOP,RIGHT,BOTTOM", help="around the head")
+    face.add_argument(
+        "--face-points",
+        nargs=3,
+        type=_numbers(2),
+        metavar=("EYE_X,Y", "EYE_X,Y", "MOUTH_X,Y"),
+        help="the eyes, and the middle of the mouth",
+    )
     parser.add_argument("--confidence", action="store_true", help="also write how sure the bank is of every pixel")
 
 
 def run(options: argparse.Namespace) -> int:
     from ..images.files import folder_of_ones_own
-    from ..inversion.codebook import CodeBook
 
-    bank = load_bank_named(options)
-    codebook = CodeBook(bank)
+    splitter = _Splitter(load_bank_named(options), options)
     images, problems = expand(options.images, options.out)
     status = BAD_INPUT if problems else 0
     for problem in problems:
@@ -65,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     with folder_of_ones_own(options.out) if images else nullcontext():
         for path in images:
             try:
-                folders.append(_decompose_one(path, folders, bank, codebook, options))
+                folders.append(_decompose_one(path, folders, splitter, options))
             except JoinError as error:
                 complain(error)
                 status = BAD_INPUT
@@ -74,19 +88,86 @@ def run(options: argparse.Namespace) -> int:
     return status
 
 
-def _decompose_one(
-    path: Path, taken: Sequence[Path], bank: Bank, codebook: CodeBook, options: argparse.Namespace
-) -> Path:
+class _Splitter:
+    """Splits one image after the other by a bank, of faces or of anything else.
+
+    Raises:
+        JoinError: ``face_unwanted`` where the options tell of a face and the bank knows none.
+    """
+
+    def __init__(self, bank: Bank, options: argparse.Namespace) -> None:
+        from ..inversion.codebook import CodeBook
+
+        self.bank, self.preset = bank, chosen_preset(options)
+        self._codebook, self._seed = CodeBook(bank), options.seed
+        self._rest: Rest | None = None
+        self._given = _given(options)
+        if self._given and not bank.header.faces:
+            message = f"The bank '{bank.header.name}' is not one of faces."
+            raise JoinError("face_unwanted", message, "Choose one with --bank, or say nothing of a face.")
+
+    def made(self, path: Path, options: argparse.Namespace) -> Made:
+        """What makes a result."""
+        from ..layers.result_folder import Made
+        from ..portraits import decides
+
+        face = decides(self._given) if self.bank.header.faces else None
+        layer, sure = options.layer, options.confidence
+        return Made.decomposing(path, self.bank, self.preset, self._seed, layer, confidence=sure, face=face)
+
+    def split(self, path: Path, picture: Picture, monitor: Monitor) -> tuple[Outcome, list[str]]:
+        """The layers, and what a person should know of them."""
+        from ..pipeline import decompose
+        from ..portraits import decompose_portrait, face_in
+
+        image, settings = picture.pixels, (self.preset, self._seed, monitor)
+        if not self.bank.header.faces:
+            return decompose(image, self.bank, *settings, codebook=self._codebook), []
+        face, notes = face_in(image, f"'{path}'", self._given)
+        for note in notes:
+            say(f"{path.name}: {note}")
+        return decompose_portrait(image, face, self.bank, self._around, *settings, codebook=self._codebook), notes
+
+    def _around(self) -> Rest:
+        from ..portraits import load_rest
+
+        if self._rest is None:
+            self._rest = load_rest(next(iter(self.bank.components.values())).w_avg.device)
+        return self._rest
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any] | None:
+    """What the options tell of a face."""
+    if options.face_box is not None:
+        return {"box": options.face_box}
+    return None if options.face_points is None else {"points": options.face_points}
+
+
+def _numbers(count: int) -> Callable[[str], list[float]]:
+    """Type of an option: so many finite numbers with commas between."""
+
+    def read(text: str) -> list[float]:
+        try:
+            values = [float(part) for part in text.split(",")]
+        except ValueError:
+            values = []
+        if len(values) != count or not all(map(math.isfinite, values)):
+            raise argparse.ArgumentTypeError(f"'{text}' is not {count} numbers with commas between")
+        return values
+
+    return read
+
+
+def _decompose_one(path: Path, taken: Sequence[Path], splitter: _Splitter, options: argparse.Namespace) -> Path:
     """The folder of the result; ``taken`` are those of the images before."""
     from ..images.files import read_picture
     from ..layers.layer_files import write_report, write_result
-    from ..layers.result_folder import Made, folder_for, is_finished, read_marker, result_folder
-    from ..pipeline import decompose
+    from ..layers.result_folder import folder_for, is_finished, read_marker, result_folder
 
-    picture, preset = read_picture(path, options.layer), chosen_preset(options)
+    picture = read_picture(path, options.layer)
     for note in picture.notes:
         say(f"{path.name}: {note}")
-    made = Made.decomposing(path, bank, preset, options.seed, options.layer, confidence=options.confidence)
+    made = splitter.made(path, options)
     folder = folder_for(options.out, path.stem, made, taken)
     plain = options.out / safe_name(path.stem)
     if folder != plain and plain not in taken:  # something else has it
@@ -95,14 +176,14 @@ def _decompose_one(
         say(f"{path.name}: finished already.")
         return folder
     with progress_bar(path.name) as monitor:
-        outcome = decompose(picture.pixels, bank, preset, options.seed, monitor, codebook=codebook)
+        outcome, notes = splitter.split(path, picture, monitor)
     result = outcome.decomposition
-    say_if_unusual(path, result, bank)
+    say_if_unusual(path, result, splitter.bank)
     if read_marker(folder) is not None:
         say(f"{path.name}: the earlier result in {folder} is replaced.")
     with result_folder(folder, made) as new:
         write_result(new, result, outcome.error if options.confidence else None)
-        write_report(new, str(path), picture.notes, result)
+        write_report(new, str(path), [*picture.notes, *notes], result)
     return folder
 
 

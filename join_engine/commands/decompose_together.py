@@ -45,6 +45,7 @@ def _decompose(paths: Sequence[Path], options: argparse.Namespace) -> None:
     from ..layers.layer_files import write_layers_together
     from ..layers.result_folder import Made, Source, check_free, result_folder
     from ..pipeline import decompose_together
+    from ..portraits import refuse_faces
 
     check_free(options.out, _COMMAND)
     pictures = [read_picture(path) for path in paths]
@@ -52,6 +53,7 @@ def _decompose(paths: Sequence[Path], options: argparse.Namespace) -> None:
         for note in picture.notes:
             say(f"{path.name}: {note}")
     bank, preset = load_bank_named(options), get_preset(options.preset)
+    refuse_faces(bank, "Decomposing photos together")
     sources = [Source.of(path) for path in paths]
     settings = {**preset.to_json(), "seed": options.seed, "photos": [asdict(source) for source in sources]}
     with progress_bar(f"{len(paths)} photos") as monitor:

@@ -19,6 +19,8 @@ class Frame:
     Attributes:
         top, left, inner_height, inner_width: the part of the square that the image fills; around it lies the
             mirrored image.
+
+    :class:`join_engine.images.face_frame.FaceFrame` does the same for a part of a photo.
     """
 
     height: int
@@ -41,12 +43,20 @@ class Frame:
     def left(self) -> int:
         return (self.resolution - self.inner_width) // 2
 
+    def at(self, height: int, width: int) -> Frame:
+        """The same of a smaller or larger copy of the image."""
+        return Frame(height, width, self.resolution)
+
     def fit(self, image: np.ndarray) -> Tensor:
         """Linear [H, W, 3] → linear [1, 3, R, R], antialiased in linear light; the same size stays bit for bit."""
-        small = _planes(image, self.inner_height, self.inner_width)
+        small = self.reduced(image)
         rows = _mirror(self.top, self.inner_height, self.resolution)
         columns = _mirror(self.left, self.inner_width, self.resolution)
         return small[:, :, rows][:, :, :, columns]
+
+    def reduced(self, image: np.ndarray) -> Tensor:
+        """Linear [H, W, C] → the whole image as small as the square shows it, linear [1, C, h, w]."""
+        return _planes(image, self.inner_height, self.inner_width)
 
     def inner(self, square: Tensor) -> Tensor:
         """[B, 3, R, R] → the part that shows the image."""

@@ -23,9 +23,9 @@ from . import strips
 from .strips import Layers, Strips, rows_of, size_of
 
 FORMAT = "join-decomposition"
-FORMAT_VERSION = 3
-# Of files with features, and of those without, which are as they were before there was more.
-_FEATURES_VERSION, _PLAIN_VERSION = 2, 1
+FORMAT_VERSION = 4
+# Of files with another's codes, with features, and of those without, which are as they were before there was more.
+_MIXED_VERSION, _FEATURES_VERSION, _PLAIN_VERSION = 3, 2, 1
 _DAMAGED_HINT = "Decompose the image again."
 
 
@@ -66,7 +66,8 @@ class Decomposition:
         tuned: changed weights of the generators, as "component.parameter"; empty where the bank's own were used.
         forward_model: name of f, which makes the image of the layers.
         bank_name, bank_sha256: the bank that the codes belong to.
-        settings: preset, stages, seed, device, edits: how it was made.
+        settings: preset, stages, seed, device, edits: how it was made; of a face in a photo
+            (:mod:`join_engine.portraits`) ``face``, which tells where it lies.
         metrics: figures of merit, see :func:`join_engine.pipeline.decompose`.
         seconds: per stage.
     """
@@ -128,7 +129,9 @@ def decomposition_writer(path: str | Path, decomposition: Decomposition) -> Iter
     height, width = decomposition.size
     shapes = {f"layer.{name}": (height, width, 3) for name in decomposition.layers}
     version = _FEATURES_VERSION if decomposition.features else _PLAIN_VERSION
-    version = FORMAT_VERSION if decomposition.other else version
+    version = _MIXED_VERSION if decomposition.other else version
+    # Of a face in a photo: who does not know where it lies would put the light somewhere else.
+    version = FORMAT_VERSION if "face" in decomposition.settings else version
     header = {"format": FORMAT, "version": version, **decomposition.summary()}
     contents: dict[str, Any] = {"__metadata__": {"join": json.dumps(header)}}
     places, end = {}, 0

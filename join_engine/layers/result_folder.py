@@ -85,13 +85,17 @@ class Made:
         layer: str | None,
         upright: bool = True,
         confidence: bool = False,
+        face: Mapping[str, Any] | None = None,
     ) -> Made:
         """Of the layers of one image, for whoever asks: alike from the command line and from a client of the engine.
+
+        ``face``: what else decides, of a bank of faces (:func:`join_engine.portraits.decides`).
 
         Raises:
             JoinError: ``image_missing``.
         """
         settings = {**preset.to_json(), "seed": seed, "confidence": confidence, "layer": layer, "upright": upright}
+        settings |= {} if face is None else {"face": dict(face)}
         return cls("decompose", Source.of(image), bank.sha256, settings)
 
 

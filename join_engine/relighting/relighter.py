@@ -20,6 +20,8 @@ from torch import Tensor
 
 from ..bank import Bank
 from ..errors import JoinError
+from ..face_crop import FaceCrop
+from ..images.face_frame import FaceFrame
 from ..images.frame import Frame, shrunk
 from ..layers.decomposition import Decomposition
 from ..layers.detail import keep_detail
@@ -95,8 +97,7 @@ class Relighter:
         self._generators: dict[str, Generator] = {}
         self._directions: dict[str, Directions] = {}
         self._before: dict[tuple[str, Frame], np.ndarray] = {}
-        height, width = decomposition.size
-        self._frame = Frame(height, width, bank.header.resolution)
+        self._frame = frame_of(decomposition, bank)
         self._small: tuple[int | None, Layers] | None = None
 
     def directions(self, sefa: int = 8) -> list[Direction]:
@@ -151,7 +152,7 @@ class Relighter:
         """
         small = self._reduced(longest)
         height, width = next(iter(small.values())).shape[:2]
-        frame = Frame(height, width, self._bank.header.resolution)
+        frame = self._frame.at(height, width)
         return {**small, **self._layers(self._edited(edits), self._expanded(edits), frame, small)}
 
     def _reduced(self, longest: int | None) -> Layers:
@@ -167,13 +168,8 @@ class Relighter:
         return {name: np.ascontiguousarray(layer[0].permute(1, 2, 0).numpy()) for name, layer in planes.items()}
 
     def _at_bank_size(self) -> Layers:
-        frame = self._frame
-        rows = slice(frame.top, frame.top + frame.inner_height)
-        columns = slice(frame.left, frame.left + frame.inner_width)
-        return {
-            name: frame.fit(pixels)[0].permute(1, 2, 0).numpy()[rows, columns]
-            for name, pixels in self.decomposition.layers.items()
-        }
+        planes = {name: self._frame.reduced(pixels) for name, pixels in self.decomposition.layers.items()}
+        return {name: np.ascontiguousarray(layer[0].permute(1, 2, 0).numpy()) for name, layer in planes.items()}
 
     def _layers(
         self, codes: Mapping[str, np.ndarray], edits: Sequence[Edit], frame: Frame, layers: Mapping[str, np.ndarray]
@@ -292,6 +288,18 @@ class Relighter:
         generator = copy.deepcopy(generator)
         generator.load_state_dict(tuned, strict=False)
         return generator
+
+
+def frame_of(decomposition: Decomposition, bank: Bank) -> Frame:
+    """Where the bank's square lies in the layers. Raises JoinError ``decomposition_broken``."""
+    height, width = decomposition.size
+    face = decomposition.settings.get("face")
+    if face is None:
+        return Frame(height, width, bank.header.resolution)
+    try:
+        return FaceFrame(height, width, bank.header.resolution, FaceCrop.from_json(face["crop"]))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise _unfit("Where its face lies cannot be told.") from error
 
 
 def _shown(component: str, layer: np.ndarray) -> np.ndarray:

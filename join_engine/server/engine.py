@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from ..inversion.progress import Progress
     from ..layers.decomposition import Decomposition
     from ..layers.result_folder import Made
+    from ..pipeline import Outcome
+    from ..portraits import Rest
     from ..relighting.relighter import Edit, Relighter
 
 _SECONDS_BETWEEN_PROGRESS = 0.1
@@ -102,6 +104,7 @@ class Engine:
         self._at_work: Job | None = None
         self._paces = Paces()
         self._bank: tuple[Path, float, Bank, CodeBook] | None = None
+        self._rest: tuple[Any, Rest] | None = None
         self._relighter: tuple[Any, Relighter] | None = None
 
     # --- the reading thread -----------------------------------------------------------------------------------
@@ -169,6 +172,7 @@ class Engine:
                     "resolution": header.resolution,
                     "components": list(header.components),
                     "forward_model": header.forward_model,
+                    "faces": header.faces,
                 }
             )
         return banks
@@ -222,6 +226,7 @@ class Engine:
         from ..layers.clean_up import mask_of
         from ..layers.result_folder import Made
         from ..pipeline import clean_up, decompose
+        from ..portraits import decides, decompose_portrait, face_in, refuse_faces
 
         message = job.message
         if message.get("mask") and message.get("files"):
@@ -237,7 +242,9 @@ class Engine:
         seed = message.get("seed") or 0
         place = None
         if message.get("files"):
-            place = _Place.of(Made.decomposing(Path(message["image"]), bank, preset, seed, layer, upright), output)
+            face = decides(message.get("face")) if bank.header.faces else None
+            made = Made.decomposing(Path(message["image"]), bank, preset, seed, layer, upright, face=face)
+            place = _Place.of(made, output)
         if place is not None and message.get("skip_existing") and place.is_finished:
             return "result", place.answer(skipped=True)
         preview_every = message.get("preview_every") or 0
@@ -253,9 +260,15 @@ class Engine:
             on_finish=lambda: self._enter(job, Tail("Making the layers", after)),
         )
         show = self._report_preview(job, output, bank) if preview_every else None
-        split = decompose
+        split: Callable[..., Outcome] = decompose
+        notes = list(picture.notes)
         if message.get("mask"):
+            refuse_faces(bank, "Cleaning up")
             split = partial(clean_up, mask=mask_of(read_picture(message["mask"]).pixels))
+        elif bank.header.faces:
+            crop, told = face_in(picture.pixels, "the image", message.get("face"))
+            notes += told
+            split = partial(decompose_portrait, face=crop, rest=self._load_rest, keep=lambda: job.keep)
         outcome = split(
             picture.pixels,
             bank=bank,
@@ -274,9 +287,9 @@ class Engine:
         begun = time.monotonic()
         if place is not None and outcome.cancelled:  # another run shall not take it for what it would make
             place = replace(place, made=replace(place.made, settings={**place.made.settings, "stopped_early": True}))
-        result = self._result(found, output) if place is None else place.write(found, picture.notes)
+        result = self._result(found, output) if place is None else place.write(found, notes)
         self._paces.learn(kind, pixels, time.monotonic() - begun)
-        result["notes"] = list(picture.notes)
+        result["notes"] = notes
         return ("cancelled", {"result": result}) if outcome.cancelled else ("result", result)
 
     def _decompose_together(self, job: Job) -> tuple[str, dict[str, Any]]:
@@ -285,6 +298,7 @@ class Engine:
         from ..inversion.presets import DEFAULT_PRESET, get_preset
         from ..inversion.progress import Monitor
         from ..pipeline import decompose_together
+        from ..portraits import refuse_faces
 
         message = job.message
         paths = message["images"]
@@ -294,6 +308,7 @@ class Engine:
         preset = get_preset(message.get("preset") or DEFAULT_PRESET).with_steps(message.get("steps"))
         pictures = [read_picture(path) for path in paths]
         bank, codebook = self._load_bank(message.get("bank"))
+        refuse_faces(bank, "Decomposing photos together")
         pixels = sum(picture.pixels.shape[0] * picture.pixels.shape[1] for picture in pictures)
         writing = self._paces.expected("write", pixels)
         after = self._paces.expected("finish", pixels) + self._paces.expected("together", pixels) + writing
@@ -453,6 +468,17 @@ class Engine:
             bank = load_bank(path, self.device, with_discriminators=True)
             self._bank = (path, changed, bank, CodeBook(bank))
         return self._bank[2:]
+
+    def _load_rest(self) -> Rest:
+        """The bank for all around a face, kept while its file has not changed."""
+        from ..bank import find_bank
+        from ..portraits import load_rest
+
+        path = find_bank()
+        key = path, path.stat().st_mtime
+        if self._rest is None or self._rest[0] != key:
+            self._rest = (key, load_rest(self.device))
+        return self._rest[1]
 
     def _enter(self, job: Job, tail: Tail) -> None:
         """What follows the stages begins."""

@@ -134,6 +134,22 @@ def _are_photos(value: Any) -> bool:
     return _is_list(value) and len(value) <= MOST_PHOTOS and all(map(_is_path, value))
 
 
+def _is_face(value: Any) -> bool:
+    """``{"box": [left, top, right, bottom]}`` or ``{"points": [[x, y], [x, y], [x, y]]}``."""
+    if not isinstance(value, dict) or len(value) != 1:
+        return False
+    box, points = value.get("box"), value.get("points")
+    if box is not None:
+        return _are_numbers(box, 4)
+    return isinstance(points, list) and len(points) == 3 and all(_are_numbers(point, 2) for point in points)
+
+
+def _are_numbers(value: Any, count: int) -> bool:
+    number = (int, float)
+    kinds = isinstance(value, list) and len(value) == count and all(isinstance(one, number) for one in value)
+    return kinds and not any(isinstance(one, bool) for one in value)
+
+
 _Field = tuple[Callable[[Any], bool], str]
 _PATH: _Field = (_is_path, "a path")
 _NAME = (_is_path, "a name")
@@ -162,6 +178,7 @@ _FIELDS: dict[str, dict[str, _Field]] = {
         "files": _SWITCH,
         "skip_existing": _SWITCH,
         "mask": _PATH,
+        "face": (_is_face, "a box of four numbers or three points of two, in pixels"),
     },
     "decompose_together": {
         "images": (_are_photos, f"a list of at most {MOST_PHOTOS} paths"),
