@@ -5,7 +5,8 @@ A training pack holds 8-bit tone-mapped PNGs, ``{index:08d}.albedo.png``; a floa
 ``{index:08d}.albedo.npy`` ([R, R, 3]). Both are made from the finished shards, also while rendering goes on.
 
 Where a sample's light is known, ``{index:08d}.json`` tells it: ``light`` and ``held`` of
-:mod:`dataset_tools.specs.relighting`, from which relighting by name is learned.
+:mod:`dataset_tools.specs.relighting`, from which relighting by name is learned. Where it shows a person,
+``{index:08d}.person.json`` tells the ``tone`` of the skin and its ``ita`` (:mod:`dataset_tools.specs.tones`).
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ def export(folder: Path, wanted: Export, out: Path) -> Exported:
                 [
                     *members(index, found, wanted.floats),
                     *light_member(index, contents.scene(stored), stored.get("exposure", 1.0)),
+                    *person_member(index, contents.scene(stored)),
                 ]
             )
             advance()
@@ -131,3 +133,10 @@ def light_member(index: int, scene: Scene | None, exposure: float = 1.0) -> Iter
     if scene is not None and is_told(scene):
         told = {"light": light_attributes(scene, exposure), "held": held_attributes(scene, exposure)}
         yield f"{index:08d}.json", shards.json_bytes(told)
+
+
+def person_member(index: int, scene: Scene | None) -> Iterator[tuple[str, bytes]]:
+    """Name and contents of the file that tells a sample's person; none for a sample that shows none."""
+    if scene is not None and scene.portrait is not None:
+        skin = scene.portrait.person.skin
+        yield f"{index:08d}.person.json", shards.json_bytes({"tone": skin.tone, "ita": skin.ita})

@@ -8,6 +8,10 @@ shining ball's radius) and ``intensity`` (the shading that a surface at the targ
 natural logarithms, so that a change is a factor. Of several lights they are means, weighted by each one's intensity,
 and ``intensity`` is that of all together: to move the light is to move every light alike.
 
+A portrait has a key light, the strongest that stands before the face: the numbers are that one's alone, and there are
+two more. ``warmth`` is the natural logarithm of its red against its blue, ``fill`` that of all else that lights the
+face from before, lamps and even light, against the key light.
+
 No bpy here.
 """
 
@@ -27,6 +31,7 @@ from dataset_tools.description.scene import Light, Scene
 from dataset_tools.errors import UserError
 
 ATTRIBUTES = ("left_right", "up_down", "distance", "size", "intensity")
+PORTRAIT_ATTRIBUTES = (*ATTRIBUTES, "warmth", "fill")
 
 _RIGHT = np.array((1.0, 0.0, 0.0))
 # A light is never moved below this share of its distance over a tile, nor below this height or nearer to a wall (both
@@ -45,11 +50,15 @@ def is_told(scene: Scene) -> bool:
     """Whether the numbers tell nearly all of a scene's light: that of lamps, in no more than a room's dim light, and
     not of a sun (which has no place), a sky or a picture."""
     dim = scene.environment is None or scene.lighting in _LAMPS
-    return bool(scene.lights) and dim and all(light.kind != "sun" for light in scene.lights)
+    lamps = bool(scene.lights) and dim and all(light.kind != "sun" for light in scene.lights)
+    return lamps and (scene.portrait is None or any(_before(scene, light) for light in scene.lights))
 
 
 def light_attributes(scene: Scene, exposure: float = 1.0) -> dict[str, float]:
-    """The numbers of ATTRIBUTES of a scene, its intensity in the units of a camera with that exposure."""
+    """The numbers of ATTRIBUTES of a scene, or PORTRAIT_ATTRIBUTES of a portrait; its intensity in the units of a
+    camera with that exposure."""
+    if scene.portrait:
+        return _portrait_attributes(scene, exposure)
     found = [_attributes(scene, light) for light in scene.lights]
     weights = np.array([math.exp(one["intensity"]) for one in found])
     means = {name: float(np.average([one[name] for one in found], weights=weights)) for name in ATTRIBUTES}
@@ -68,8 +77,11 @@ def held_attributes(scene: Scene, exposure: float = 1.0) -> dict[str, float]:
         "camera_up_down": up,
         "camera_distance": math.log(distance / picture_width(scene)),
     }
-    around = scene.environment.strength if scene.environment else 0.0
-    return {**camera, "fill": exposure * (scene.fill.strength + around)}
+    if scene.portrait:  # whose fill is one of its attributes
+        key = _key(scene)
+        behind = sum(_shading(scene, light) for light in scene.lights if not _before(scene, light))
+        return {**camera, "behind": math.log1p(behind / _shading(scene, key))}
+    return {**camera, "fill": exposure * (scene.fill.strength + _around(scene))}
 
 
 def moved(scene: Scene, attribute: str, change: float) -> Scene:
@@ -130,6 +142,38 @@ def under_light_of(scene: Scene, other: Scene) -> Scene:
         blockers=tuple(replace(b, location=place(b.location), size=b.size * ratio) for b in other.blockers),
         metering=other.metering,
     )
+
+
+def _portrait_attributes(scene: Scene, exposure: float) -> dict[str, float]:
+    key = _key(scene)
+    own = _attributes(scene, key)
+    others = sum(_shading(scene, light) for light in scene.lights if light is not key and _before(scene, light))
+    even = scene.fill.strength + _around(scene)
+    red, _, blue = key.color
+    return {
+        **own,
+        "intensity": own["intensity"] + math.log(exposure),
+        "warmth": math.log(red / blue),
+        "fill": math.log((others + even) / _shading(scene, key)),
+    }
+
+
+def _key(scene: Scene) -> Light:
+    """The strongest light that stands before the face; the strongest of all where none does."""
+    before = [light for light in scene.lights if _before(scene, light)]
+    return max(before or scene.lights, key=lambda light: _shading(scene, light))
+
+
+def _before(scene: Scene, light: Light) -> bool:
+    return _view(scene, light.location)[2] > 0.0
+
+
+def _shading(scene: Scene, light: Light) -> float:
+    return facing_shading(light, scene.camera.target)
+
+
+def _around(scene: Scene) -> float:
+    return scene.environment.strength if scene.environment else 0.0
 
 
 def _attributes(scene: Scene, light: Light) -> dict[str, float]:

@@ -34,6 +34,8 @@ _NAMED = {
     "distance": ("Distance", "Moves the light nearer (below 0) or farther away (above 0)"),
     "size": ("Size", "Makes the light small and its shadows hard (below 0), or large and its shadows soft (above 0)"),
     "intensity": ("Intensity", "Makes the light weaker (below 0) or stronger (above 0)"),
+    "warmth": ("Warmth", "Makes the light cold and blue (below 0), or warm and yellow (above 0)"),
+    "fill": ("Fill", "Leaves the shadows dark (below 0), or lets light from all around into them (above 0)"),
 }
 
 

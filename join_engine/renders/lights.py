@@ -26,11 +26,13 @@ class Lights:
 
     Attributes:
         names: of the samples, such as "00000012".
+        places: of the samples among all of the packs, [N]: those under a sun or a sky do not tell their light.
         attributes: by name, what can be edited, [N] each.
         held: by name, what else the shading depends on, [N] each.
     """
 
     names: tuple[str, ...]
+    places: Tensor
     attributes: Mapping[str, Tensor]
     held: Mapping[str, Tensor]
 
@@ -40,7 +42,8 @@ class Lights:
     def take(self, indices: Tensor) -> Lights:
         """Those of some samples, [B] indices."""
         names = tuple(self.names[index] for index in indices.tolist())
-        return Lights(names, _each(self.attributes, lambda _, x: x[indices]), _each(self.held, lambda _, x: x[indices]))
+        attributes, held = (_each(values, lambda _, x: x[indices]) for values in (self.attributes, self.held))
+        return Lights(names, self.places[indices], attributes, held)
 
     def and_mirrored(self) -> Lights:
         """Those of the samples and, behind them, of the mirrored samples."""
@@ -48,7 +51,8 @@ class Lights:
         def doubled(name: str, values: Tensor) -> Tensor:
             return torch.cat([values, -values if name.endswith(_TURNED) else values])
 
-        return Lights(self.names * 2, _each(self.attributes, doubled), _each(self.held, doubled))
+        attributes, held = (_each(values, doubled) for values in (self.attributes, self.held))
+        return Lights(self.names * 2, self.places.repeat(2), attributes, held)
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """Attributes [N, K] and held values [N, H], a column each."""
@@ -60,44 +64,52 @@ def _each(values: Mapping[str, Tensor], function: Callable[[str, Tensor], Tensor
 
 
 def read_lights(paths: Sequence[str | os.PathLike[str]]) -> Lights:
-    """The lights of all samples of the packs, in the order of :func:`join_engine.renders.packs.read_packs`.
+    """The lights of all samples of the packs that tell them, in the order of
+    :func:`join_engine.renders.packs.read_packs`.
 
     Raises:
-        JoinError: ``pack_missing``, ``pack_broken``; ``light_missing`` for samples that do not tell.
+        JoinError: ``pack_missing``, ``pack_broken``; ``light_missing`` where none tells its light.
     """
     names: list[str] = []
+    places: list[int] = []
     found: list[Mapping[str, Mapping[str, float]]] = []
+    before = 0
     for path in (part for named in paths for part in pack_parts(Path(named))):
         samples = _read(path)
-        names += samples
-        found += samples.values()
+        for place, (name, told) in enumerate(samples.items(), start=before):
+            if told is not None:
+                names.append(name)
+                places.append(place)
+                found.append(told)
+        before += len(samples)
     if not found:
-        raise JoinError("light_missing", "The packs hold no samples.", "Name at least one pack of renders.")
-    columns = [
-        {name: torch.tensor([sample[kind][name] for sample in found]) for name in found[0][kind]}
-        for kind in ("light", "held")
-    ]
-    return Lights(tuple(names), *columns)
+        message = "The packs tell no sample's light."
+        raise JoinError("light_missing", message, "Export renders under lamps with this version of dataset_tools.")
+    try:
+        columns = [
+            {name: torch.tensor([sample[kind][name] for sample in found]) for name in found[0][kind]}
+            for kind in ("light", "held")
+        ]
+    except KeyError as error:
+        message = f"The packs do not all tell {error} of their lights."
+        raise JoinError("light_missing", message, "Name packs of one dataset.") from error
+    return Lights(tuple(names), torch.tensor(places), *columns)
 
 
-def _read(path: Path) -> dict[str, Mapping[str, Mapping[str, float]]]:
-    """Name → light and held values, of a pack's samples by their names."""
-    told: dict[str, Mapping[str, Mapping[str, float]]] = {}
-    seen = set()
+def _read(path: Path) -> dict[str, Mapping[str, Mapping[str, float]] | None]:
+    """Name → light and held values, of a pack's samples by their names; None of those that do not tell."""
+    told: dict[str, Mapping[str, Mapping[str, float]] | None] = {}
     with open_pack(path) as tar:
         try:
             for member in tar:
                 name, _, ending = member.name.partition(".")
                 if member.name == "pack.json":
                     continue
-                seen.add(name)
+                told.setdefault(name, None)
                 if ending == "json":
                     values = read_json(tar_content(tar, member))
                     told[name] = {kind: {k: float(v) for k, v in values[kind].items()} for kind in ("light", "held")}
         except (tarfile.TarError, OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
             message = f"What the pack '{path.name}' tells of its lights cannot be read: {error}."
             raise JoinError("pack_broken", message, "Export the pack again.") from error
-    if seen - set(told):
-        message = f"The pack '{path.name}' does not tell the light of its sample {min(seen - set(told))}."
-        raise JoinError("light_missing", message, "Export renders of dataset_tools again with this version of it.")
-    return {name: told[name] for name in sorted(told)}
+    return dict(sorted(told.items()))

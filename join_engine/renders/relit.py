@@ -87,4 +87,7 @@ def _views(pack: Path, components: Sequence[str]) -> dict[str, View]:
     }
     samples = read_samples(pack, components, _ALL)
     found = {sample.name.removeprefix(f"{pack.stem}-"): sample.components for sample in samples}
+    if set(found) - set(told):
+        message = f"The pack '{pack.name}' does not tell the light of its sample {min(set(found) - set(told))}."
+        raise JoinError("light_missing", message, _HINT)
     return {index: View(layers, told[index]) for index, layers in found.items()}

@@ -133,8 +133,9 @@ def learn(
 def _look(
     bank: Bank, names: Sequence[str], data: ComponentSets, lights: Lights, count: int, settings: Settings
 ) -> _Seen:
-    """Samples spread evenly over the packs."""
-    indices = torch.linspace(0, len(data) - 1, min(count, len(data))).round().long()
+    """Samples spread evenly over those of the packs that tell their light."""
+    chosen = torch.linspace(0, len(lights) - 1, min(count, len(lights))).round().long()
+    indices = lights.places[chosen]
     ways = (False, True) if settings.mirror else (False,)
     codes, images = {}, {}
     for name in names:
@@ -142,7 +143,7 @@ def _look(
         parts = (data.sets[name].batch(part) for part in indices.split(_CHUNK))
         small = torch.cat([functional.adaptive_avg_pool2d(part, _SMALL) for part in parts])
         images[name] = torch.cat([(small.flip(3) if mirror else small).flatten(1) for mirror in ways])
-    told = lights.take(indices)
+    told = lights.take(chosen)
     return _Seen(codes, images, told.and_mirrored() if settings.mirror else told)
 
 

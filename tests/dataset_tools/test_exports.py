@@ -16,7 +16,7 @@ import pytest
 from dataset_tools.commands.main import main
 from dataset_tools.description.seeds import split
 from dataset_tools.errors import UserError
-from dataset_tools.packs.exports import ALL_SPLITS, Export, Exported, export, light_member
+from dataset_tools.packs.exports import ALL_SPLITS, Export, Exported, export, light_member, person_member
 from dataset_tools.packs.samples import write_sample
 from dataset_tools.specs import describe
 from dataset_tools.specs.relighting import held_attributes, light_attributes
@@ -91,6 +91,15 @@ def test_a_pack_tells_the_light_of_samples_that_have_one(dataset: Path, tmp_path
     scene = describe("primeshapes", SEED, HELD_OUT)
     assert told == {"light": light_attributes(scene), "held": held_attributes(scene)}
     assert list(light_member(3, contents.scene({"scene": {"dataset": "somebody's"}}))) == []
+
+
+def test_a_pack_tells_the_tone_of_skin() -> None:
+    scene = describe("heads", SEED, 5)
+    assert scene.portrait is not None
+    skin = scene.portrait.person.skin
+    ((name, text),) = person_member(5, scene)
+    assert name == "00000005.person.json" and json.loads(text) == {"tone": skin.tone, "ita": skin.ita}
+    assert list(person_member(5, describe("primeshapes", SEED, 5))) == []
 
 
 @pytest.mark.slow

@@ -13,9 +13,17 @@ from dataset_tools.description.lighting import light_metadata
 from dataset_tools.description.scene import Light, Scene
 from dataset_tools.errors import UserError
 from dataset_tools.specs import describe
-from dataset_tools.specs.relighting import ATTRIBUTES, held_attributes, light_attributes, moved
+from dataset_tools.specs.relighting import (
+    ATTRIBUTES,
+    PORTRAIT_ATTRIBUTES,
+    held_attributes,
+    is_told,
+    light_attributes,
+    moved,
+)
 
 SCENES = [describe(dataset, 3, index) for dataset in ("materials", "primeshapes") for index in range(6)]
+HEADS = [describe("heads", 3, index) for index in range(40)]
 
 
 def _lit(location: tuple[float, float, float], energy: float = 100.0) -> Scene:
@@ -47,6 +55,47 @@ def test_several_lights_count_by_their_strength() -> None:
     assert both["left_right"] == pytest.approx(0.75 * sine - 0.25 * sine)
     one = light_attributes(replace(SCENES[0], lights=(left,)))
     assert both["intensity"] - one["intensity"] == pytest.approx(math.log(4.0))
+
+
+def _portrait(*lights: Light) -> Scene:
+    scene = next(scene for scene in HEADS if scene.lighting == "studio")
+    return replace(scene, lights=lights)
+
+
+def _softbox(location: tuple[float, float, float], energy: float, color: tuple[float, float, float]) -> Light:
+    return Light("area", location, (0.0, 0.0, 0.0), energy, color, 0.2, size=(0.4, 0.4))
+
+
+def test_a_portrait_is_told_by_its_key_light() -> None:
+    key = _softbox((-1.0, -1.0, 0.5), 90.0, (1.1, 1.0, 0.55))
+    fill = _softbox((1.0, -1.0, 0.5), 30.0, (1.0, 1.0, 1.0))
+    rim = _softbox((-0.5, 1.5, 0.5), 500.0, (1.0, 0.2, 1.0))
+    alone, filled = light_attributes(_portrait(key)), light_attributes(_portrait(fill, key))
+    assert set(alone) == set(PORTRAIT_ATTRIBUTES)
+    assert alone["left_right"] == filled["left_right"] == pytest.approx(-2.0 / 3.0)
+    assert alone["up_down"] == pytest.approx(1.0 / 3.0)
+    assert alone["warmth"] == filled["warmth"] == pytest.approx(math.log(2.0))
+    even = _portrait().fill.strength
+    ratio = math.exp(alone["intensity"])
+    assert alone["fill"] == pytest.approx(math.log(even / ratio))
+    assert filled["fill"] == pytest.approx(math.log(even / ratio + 1.0 / 3.0))
+    # What stands behind the head is neither key nor fill, but held: it changes the picture.
+    behind = _portrait(fill, rim, key)
+    assert light_attributes(behind) == filled
+    assert held_attributes(behind)["behind"] > held_attributes(_portrait(fill, key))["behind"] == 0.0
+    assert "fill" not in held_attributes(behind)
+    # An exposure is of the key light's strength alone.
+    assert light_attributes(behind, 2.0) == {**filled, "intensity": pytest.approx(filled["intensity"] + math.log(2.0))}
+    assert is_told(behind) and not is_told(_portrait(rim)) and not is_told(_portrait())
+
+
+def test_portraits_under_lamps_are_told() -> None:
+    told = {scene.lighting for scene in HEADS if is_told(scene)}
+    assert {"studio", "window", "flash"} <= told and not told & {"sun", "overcast"}
+    for scene in (scene for scene in HEADS if is_told(scene)):
+        assert all(math.isfinite(value) for value in light_attributes(scene).values())
+        moved_right = light_attributes(moved(scene, "left_right", 0.05))["left_right"]
+        assert moved_right >= light_attributes(scene)["left_right"]
 
 
 @pytest.mark.parametrize("attribute", ATTRIBUTES)

@@ -177,6 +177,18 @@ def test_a_mirrored_sample_is_lit_from_the_other_side(files: Mapping[str, Path])
     assert torch.equal(both.attributes["up_down"][32:], lights.attributes["up_down"])
 
 
+def test_samples_that_tell_no_light_are_passed_over(
+    tiny_bank: Bank, known: Tensor, files: Mapping[str, Path], tmp_path: Path
+) -> None:
+    """A sun and a sky have no place: those before and behind keep theirs among the pictures."""
+    partly = _write_pack(tiny_bank, known, tmp_path / "partly.tar", 3, 4, told=False)
+    lights = read_lights([partly, files["val"]])
+    assert len(lights) == 2 + 32 and lights.names[:3] == ("00000001", "00000002", "00000000")
+    assert lights.places.tolist() == list(range(1, 35))
+    assert lights.take(torch.tensor([1, 2])).places.tolist() == [2, 3]
+    assert lights.and_mirrored().places.tolist() == list(range(1, 35)) * 2
+
+
 def test_a_bank_keeps_its_directions(
     tiny_bank: Bank, files: Mapping[str, Path], learned: Learned, tmp_path: Path
 ) -> None:
@@ -221,8 +233,8 @@ def test_directions_of_another_generator_are_refused(
 def test_what_is_missing_is_said(
     tiny_bank: Bank, known: Tensor, files: Mapping[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    silent = _write_pack(tiny_bank, known, tmp_path / "silent.tar", 3, 3, told=False)
-    with pytest.raises(JoinError, match="does not tell the light of its sample 00000000"):
+    silent = _write_pack(tiny_bank, known, tmp_path / "silent.tar", 1, 3, told=False)
+    with pytest.raises(JoinError, match="tell no sample's light"):
         read_lights([silent])
     packs = ["--data", str(files["train"]), "--validation", str(files["val"])]
     arguments = ["--bank", str(tiny_bank.path), *packs, "--device", "cpu", "--out", str(tmp_path / "d")]
