@@ -52,6 +52,7 @@ COMMANDS = {
     "caution-choice": "join_engine.commands.caution_choice",
     "maps-scores": "join_engine.commands.maps_scores",
     "tile-scores": "join_engine.commands.tile_scores",
+    "tone-scores": "join_engine.commands.tone_scores",
     "detail-choice": "join_engine.commands.detail_choice",
     "distance": "join_engine.commands.distance",
     "landscape": "join_engine.commands.landscape",

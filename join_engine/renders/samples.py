@@ -28,6 +28,14 @@ class Sample:
     components: dict[str, np.ndarray]
 
 
+@dataclass(frozen=True)
+class Tone:
+    """Of a person's skin: its class, and its individual typology angle in degrees, larger for lighter skin."""
+
+    name: str
+    ita: float
+
+
 def read_samples(path: Path, components: Sequence[str], count: int, split: str | None = None) -> list[Sample]:
     """The first ``count`` complete samples of a pack, or of the packs of a folder, by the packs' and their own names.
 
@@ -39,9 +47,7 @@ def read_samples(path: Path, components: Sequence[str], count: int, split: str |
     Raises:
         JoinError: ``data_missing``, ``data_broken`` (no such pack, or no complete sample in them).
     """
-    packs = sorted(path.glob("*.tar")) if is_folder(path) else [path]
-    if not packs or not is_file(packs[0]):
-        raise JoinError("data_missing", f"There is no set of samples '{path}'.", _HINT)
+    packs = _packs(path)
     found: list[Sample] = []
     seen: set[str] = set()
     for pack in packs:
@@ -57,6 +63,33 @@ def read_samples(path: Path, components: Sequence[str], count: int, split: str |
     if not found:
         raise JoinError("data_broken", f"'{path}' holds no sample with all of {', '.join(components)}.")
     return found
+
+
+def read_tones(path: Path) -> dict[str, Tone]:
+    """The tones of skin that a pack, or the packs of a folder, tell, by the samples' names as in :func:`read_samples`.
+
+    Raises:
+        JoinError: ``data_missing``, ``data_broken``.
+    """
+    found = {}
+    for pack in _packs(path):
+        for name, data in _members(pack):
+            index, _, rest = Path(name).name.partition(".")
+            if rest != "person.json":
+                continue
+            try:
+                values = read_json(data)
+                found[f"{pack.stem}-{index}"] = Tone(str(values["tone"]), float(values["ita"]))
+            except (ValueError, KeyError, TypeError) as error:
+                raise _broken(pack, error) from error
+    return found
+
+
+def _packs(path: Path) -> list[Path]:
+    packs = sorted(path.glob("*.tar")) if is_folder(path) else [path]
+    if not packs or not is_file(packs[0]):
+        raise JoinError("data_missing", f"There is no set of samples '{path}'.", _HINT)
+    return packs
 
 
 def pack_header(pack: Path) -> dict[str, Any]:

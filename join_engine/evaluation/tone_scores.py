@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How well heads are decomposed, and their faces found, by the tone of their skin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..bank import Bank
+from ..color import LUMINANCE_WEIGHTS
+from ..face_finder import find_faces, is_installed
+from ..images.metrics import component_scores
+from ..inversion.codebook import CodeBook
+from ..inversion.presets import Preset
+from ..pipeline import decompose
+from ..renders.samples import Sample, Tone
+from .confidence_scores import photographed
+from .tables import interval
+
+ALL = "all"
+# Where FFHQ's crop has nose and cheeks, in sides of it: rows and columns.
+_SKIN = ((0.525, 0.675), (0.36, 0.64))
+_DARK = 1e-4
+_SKIN_COLUMN, _FOUND, _OFF = "skin", "found", "off"
+
+Rows = dict[str, dict[str, Any]]
+
+
+def measure(
+    bank: Bank,
+    samples: Sequence[Sample],
+    tones: Mapping[str, Tone],
+    preset: Preset,
+    seed: int,
+    say: Callable[[str], None],
+) -> Rows:
+    """Figures of each sample by its name.
+
+    Args:
+        samples: heads as FFHQ cuts them, with the components of the bank.
+        tones: of the samples, by their names.
+
+    Returns:
+        For each: ``tone`` and ``ita``; ``albedo``, ``shading`` and whatever else the bank has, PSNR in dB as in the
+        tables of ``evaluate``; ``skin``, the natural logarithm of how many times too bright the albedo of nose and
+        cheeks is; where faces can be found, ``found``, 1 or 0, and ``off``, how far the middle of the crop is from
+        where it should be, in its sides.
+    """
+    codebook, found = CodeBook(bank), {}
+    for done, sample in enumerate(samples, start=1):
+        photo, truth = photographed(bank, sample.components)
+        outcome = decompose(photo[..., :3], bank, preset, seed, codebook=codebook)
+        layers = outcome.decomposition.layers
+        row: dict[str, Any] = {"tone": tones[sample.name].name, "ita": tones[sample.name].ita}
+        for name in bank.forward_model.components:
+            row[name] = component_scores(name, layers[name], truth[name])["psnr"]
+        row[_SKIN_COLUMN] = _too_bright(layers["albedo"], truth["albedo"])
+        found[sample.name] = {**row, **_seen(photo)}
+        if done % 20 == 0:
+            say(f"{done} of {len(samples)} heads")
+    return found
+
+
+def _too_bright(albedo: np.ndarray, truth: np.ndarray) -> float:
+    rows, columns = (
+        slice(round(low * side), max(round(high * side), round(low * side) + 1))
+        for (low, high), side in zip(_SKIN, truth.shape[:2], strict=True)
+    )
+    weights = np.array(LUMINANCE_WEIGHTS, np.float32)
+    one, other = (np.maximum(layer[rows, columns] @ weights, _DARK) for layer in (albedo, truth))
+    return float(np.median(np.log(one) - np.log(other)))
+
+
+def _seen(photo: np.ndarray) -> dict[str, float]:
+    if not is_installed():
+        return {}
+    faces = find_faces(photo)
+    if not faces:
+        return {_FOUND: 0.0}
+    crop, side = faces[0].crop, photo.shape[0]
+    return {_FOUND: 1.0, _OFF: float(np.hypot(*np.subtract(crop.center, 0.5 * side))) / side}
+
+
+def summarise(rows: Rows) -> dict[str, Any]:
+    """``tones``: from the lightest skin to the darkest, and of all, column → mean and interval (95 % of the mean), and
+    how many ``samples``; ``apart``: of the lightest tone that there is less the darkest, the mean difference of each
+    column and its interval."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in sorted(rows.values(), key=lambda row: -float(row["ita"])):
+        groups.setdefault(str(row["tone"]), []).append(row)
+    columns = [name for name in next(iter(rows.values())) if name not in ("tone", "ita", _OFF)]
+    columns += [_OFF] if any(_OFF in row for row in rows.values()) else []
+    told = {
+        tone: {"samples": len(group), **{column: _interval(group, column) for column in columns}}
+        for tone, group in {**groups, ALL: list(rows.values())}.items()
+    }
+    ordered = list(groups.values())
+    return {"tones": told, "apart": {column: _apart(ordered[0], ordered[-1], column) for column in columns}}
+
+
+def _interval(group: Sequence[Mapping[str, Any]], column: str) -> dict[str, Any] | None:
+    values = [float(row[column]) for row in group if column in row]
+    return interval(values) if values else None
+
+
+def _apart(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], column: str) -> dict[str, Any] | None:
+    """Of independent groups: the variances of their means add up."""
+    found = [_interval(group, column) for group in (one, other)]
+    if found[0] is None or found[1] is None:
+        return None
+    mean = found[0]["mean"] - found[1]["mean"]
+    half = float(np.hypot(*(0.5 * (each["interval"][1] - each["interval"][0]) for each in found if each)))
+    return {"mean": mean, "interval": [mean - half, mean + half]}
+
+
+def format_table(table: Mapping[str, Any]) -> str:
+    """Markdown of :func:`summarise`, and what it says of the skin."""
+    headings = {
+        _SKIN_COLUMN: "skin's albedo too bright, ln (0 is right)",
+        _FOUND: "face found",
+        _OFF: "crop off, in its sides ↓",
+    }
+    columns = list(table["apart"])
+    lines = [
+        "| skin | heads | " + " | ".join(headings.get(name, f"{name}, dB ↑") for name in columns) + " |",
+        "|" + " --- |" * (2 + len(columns)),
+    ]
+    for tone, row in table["tones"].items():
+        lines.append(f"| {tone} | {row['samples']} | " + " | ".join(_cell(row[name], name) for name in columns) + " |")
+    lines.append("| lightest − darkest | | " + " | ".join(_cell(table["apart"][name], name) for name in columns) + " |")
+    lines += ["", _verdict(table), ""]
+    return "\n".join(lines)
+
+
+def _cell(score: Mapping[str, Any] | None, column: str) -> str:
+    if score is None:
+        return "none"
+    low, high = score["interval"]
+    form = "{:+.3f}" if column == _SKIN_COLUMN else "{:.3f}" if column in (_FOUND, _OFF) else "{:.2f}"
+    return f"{form.format(score['mean'])} ± {form.format((high - low) / 2).lstrip('+')}"
+
+
+def _verdict(table: Mapping[str, Any]) -> str:
+    """Which tones' albedo is brightened or darkened beyond the interval."""
+    said = []
+    for tone, row in table["tones"].items():
+        low, high = row[_SKIN_COLUMN]["interval"]
+        if low > 0.0 or high < 0.0:
+            word = "brightened" if low > 0.0 else "darkened"
+            said.append(f"{tone} is {word} by {abs(np.expm1(row[_SKIN_COLUMN]['mean'])):.0%}")
+    text = "; ".join(said) if said else "no tone is brightened or darkened"
+    return f"Beyond the interval (95 % of the mean), {text}."
