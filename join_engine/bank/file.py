@@ -17,7 +17,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -104,7 +104,7 @@ class BankComponent:
         """
         key = (count, seed)
         if key not in self._codes:
-            z = truncated_normal(count, self.generator.config.z_dim, seed)
+            z = _drawn(count, self.generator.config.z_dim, seed)
             chunks = [self.generator.mapping(part.to(self.w_avg.device)) for part in z.split(10_000)]
             self._codes[key] = torch.cat(chunks)
         return self._codes[key]
@@ -189,6 +189,12 @@ class Bank:
         """Hexadecimal hash of the file, to name the bank exactly in a stored decomposition."""
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _drawn(count: int, size: int, seed: int) -> torch.Tensor:
+    """As :func:`truncated_normal`, drawn once for all components of a bank that are asked for their codes in turn."""
+    return truncated_normal(count, size, seed)
 
 
 def truncated_normal(count: int, size: int, seed: int, limit: float = 2.0) -> torch.Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ...bank import Bank
 from ...networks.residuals import Residual, Residuals
+from ..adam import Adam
 from ..losses.domain import domain_loss
 from ..losses.guide import Guide, encoders_see
 from ..losses.knn import in_domain_loss
@@ -139,7 +140,7 @@ class Joint(Stage):
         target = _within(state, state.target)
         reconstruction = reconstruction_loss(self, state.bank, target, state.seed, dtype=state.dtype)
         prior = _Prior(self, state)  # draws the sampled codes now, so that the time left is told right
-        optimizer = torch.optim.Adam(variables, lr=self.learning_rate)
+        optimizer = Adam(variables)
         best, best_loss = point.copy(), torch.full_like(state.loss, torch.inf)
         clock = Clock(self.steps)
         for step in range(self.steps):
@@ -148,7 +149,7 @@ class Joint(Stage):
                 break
             # In the middle of the step: at its ends the first and the last one would move nothing.
             progress = (step + 0.5) / self.steps
-            optimizer.param_groups[0]["lr"] = self.learning_rate * ramped(progress, self.ramp_up, self.ramp_down)
+            rate = self.learning_rate * ramped(progress, self.ramp_up, self.ramp_down)
             point = point_of()
             outputs = state.synthesize(point.codes, state.dtype, point.residuals)
             image = self._image(state, outputs, point)
@@ -159,9 +160,8 @@ class Joint(Stage):
                 better = loss.detach() < best_loss
                 best.take(point, better)
                 best_loss = torch.where(better, loss.detach(), best_loss)
-            optimizer.zero_grad(set_to_none=True)
             loss.sum().backward()
-            optimizer.step()
+            optimizer.step(rate)
             if monitor.preview_every and (step + 1) % monitor.preview_every == 0:
                 monitor.on_preview(step + 1, state.settle({name: output.detach() for name, output in outputs.items()}))
             mean_loss = float(loss.detach().mean())
