@@ -18,7 +18,7 @@ Beyond :data:`SEEN_AT_MOST` pixels a side the network's shares are interpolated 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -29,6 +29,7 @@ from torch.nn import functional
 
 from ..bank import Bank
 from ..color import LUMINANCE_WEIGHTS, srgb_encode
+from ..device import has_bf16
 from ..images.files import strips
 from ..images.frame import Frame, shrunk
 from ..images.orientation import Orientation
@@ -82,7 +83,7 @@ class Shares:
 
 @torch.no_grad()
 def look(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tensor] | None) -> Shares:
-    """Let the network look at a photo.
+    """Let the network look at a photo: in bfloat16, in which it was trained, where the device is made for that.
 
     Args:
         image: linear [1, 3, H, W], at most :data:`SEEN_AT_MOST` a side.
@@ -91,14 +92,24 @@ def look(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tens
     """
     told = told or {}
     hints = cues(told.get("albedo"), told.get("shading"), told.get("specular"), image)
-    count = max(1, min(len(_ORIENTATIONS), _LOOKED_AT // (image.shape[2] * image.shape[3])))
     clipped = image.clamp(0.0, 1.0)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
     found = []
-    for orientation in _ORIENTATIONS[:count]:
-        levels = network(orientation.of(clipped), orientation.of(visible), orientation.of(hints))
+    for orientation in looked_at(image):
+        seen = [
+            orientation.of(part).contiguous(memory_format=torch.channels_last) for part in (clipped, visible, hints)
+        ]
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=has_bf16(image.device.type)):
+            levels = network(*seen)
         found.append([orientation.back(part.float()) for part in levels[-1]])
     mean = Level(*(torch.stack(parts).mean(dim=0) for parts in zip(*found, strict=True)))
     return Shares(image, visible, mean.share, mean.shading, mean.gloss, mean.specular, mean.error)
+
+
+def looked_at(image: Tensor) -> tuple[Orientation, ...]:
+    """The orientations in which the network looks at a photo [1, 3, H, W]: the fewer, the larger it is."""
+    count = max(1, min(len(_ORIENTATIONS), _LOOKED_AT // (image.shape[2] * image.shape[3])))
+    return _ORIENTATIONS[:count]
 
 
 @torch.no_grad()
@@ -140,6 +151,7 @@ def split(
     frame: Frame,
     level: float | None,
     retinex_error: float = RETINEX_ERROR,
+    looks: Callable[[Split, Tensor, Tensor, Mapping[str, Tensor] | None], Shares] = look,
 ) -> tuple[Strips, np.ndarray]:
     """The layers of a photo, and how sure the network is of them.
 
@@ -152,6 +164,7 @@ def split(
         level: that the albedo is to have (:func:`join_engine.layers.albedo_level.level_of`), as far as its bounds
             allow; None for the generators'.
         retinex_error: see :func:`join_engine.layers.caution.caution`.
+        looks: how the network is asked, as by :func:`look`.
 
     Returns:
         "albedo", "shading" and, of a network that knows it, "specular", float32 [H, W, 3] ≥ 0; and the errors that the
@@ -164,7 +177,7 @@ def split(
     inner = {name: frame.inner(square).to(device) for name, square in told.items()}
     small = shrunk(colour, SEEN_AT_MOST).to(device) * gain
     visible = torch.ones_like(small[:, :1]) if alpha is None else shrunk(alpha[..., None], SEEN_AT_MOST).to(device)
-    shares = look(network, small, visible, inner)
+    shares = looks(network, small, visible, inner)
     shading, gloss = with_caution(small, visible, shares.shading, shares.gloss, shares.error, retinex_error)
     shares = replace(shares, shading=shading, gloss=gloss, specular=specular_of(small, gloss))
     wanted = float(level_of(inner["albedo"])) if level is None else level
