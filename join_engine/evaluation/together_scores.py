@@ -175,9 +175,9 @@ def figures_of(scene: Scene, count: int) -> dict[str, dict[str, float]]:
         key: {figure: [] for figure in FIGURES} for key in ("together", "alone")
     }
     for (one, first), (other, second) in combinations(zip(groups, made, strict=True), 2):
-        found["together"]["consistency"].append(_likeness(first, second))
+        found["together"]["consistency"].append(likeness(first, second))
         found["alone"]["consistency"].append(
-            float(np.median([_likeness(alone[i], alone[j]) for i in one for j in other]))
+            float(np.median([likeness(alone[i], alone[j]) for i in one for j in other]))
         )
     for group, albedo in zip(groups, made, strict=True):
         median = np.median([linear[index] for index in range(len(linear)) if index not in group], axis=0)
@@ -199,7 +199,7 @@ def _logarithm(linear: np.ndarray) -> np.ndarray:
     return np.log(linear.mean(axis=2) / linear.mean() + _DARK)
 
 
-def _likeness(one: np.ndarray, other: np.ndarray) -> float:
+def likeness(one: np.ndarray, other: np.ndarray) -> float:
     return (_near(one, other) + _near(other, one)) / 2.0
 
 
