@@ -31,8 +31,12 @@ from .tables import interval
 
 BEGIN = "<!-- relighting, written by `python -m join_engine relighting-scores`: begin -->"
 END = "<!-- relighting: end -->"
-ALBEDO, IMAGE, ALL = "albedo", "image", "all"
+ALBEDO, SPECULAR, IMAGE, ALL = "albedo", "specular", "image", "all"
 OURS, TRUE = "found", "true"
+REMAINING = "remaining"
+# Of the true specular: a highlight is where it is half as bright as its brightest pixels and at least so bright, and it
+# has left where half of it or more has gone.
+_PEAK, _HALF, _FAINT, _FEWEST = 0.995, 0.5, 0.02, 4
 
 Row = dict[str, Any]
 
@@ -60,8 +64,9 @@ def measure(
         "found" and "true" (layers) and component: ``agreement``, the cosine between the change of the edit and the true
         change, ``correlation``, which leaves the mean change out, ``length``, how far the edit goes along the true
         change (1 is all the way), and ``psnr`` and ``psnr_unmoved``, of the edited and of the unedited layer against
-        the true render. All in the tone-mapped domains of :mod:`join_engine.images.metrics`. ``summary``: their
-        means by attribute and over all, with 95 % intervals.
+        the true render. All in the tone-mapped domains of :mod:`join_engine.images.metrics`. Where a highlight
+        leaves in the true renders, "remaining" tells of the edited specular and image what share of its energy has
+        stayed (:func:`remaining`). ``summary``: their means by attribute and over all, with 95 % intervals.
 
     Raises:
         JoinError: ``directions_missing``; ``data_missing`` when no move is one of them; whatever the decomposition
@@ -114,12 +119,12 @@ class _Scene:
         lit: dict[str, Decomposition] = {}
         for kind, relighter in self._relighters.items():
             lit[kind] = relighter.relight([edit])
-            row[kind] = compare_layers(
-                _with_image(self._bank, self._starts[kind].layers),
-                _with_image(self._bank, lit[kind].layers),
-                self._truth,
-                truth,
-            )
+            edited = _with_image(self._bank, lit[kind].layers)
+            row[kind] = compare_layers(_with_image(self._bank, self._starts[kind].layers), edited, self._truth, truth)
+            if SPECULAR in truth and (old := old_highlight(self._truth[SPECULAR], truth[SPECULAR])).any():
+                row[kind][REMAINING] = {
+                    name: remaining(old, self._truth[name], edited[name], truth[name]) for name in (SPECULAR, IMAGE)
+                }
         if reader is not None:
             before = reader(self._truth[IMAGE])
             row["read"] = reader.difference(before, lit[OURS].recomposed, move.attribute)
@@ -144,6 +149,25 @@ def compare_layers(start: Layers, edited: Layers, before: Layers, after: Layers)
                 "psnr_unmoved": psnr(mse(seen[0], seen[3])),
             }
     return found
+
+
+def old_highlight(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Where the highlight was that a moved light has taken away, [H, W] booleans: from the true specular layers, linear
+    [H, W, 3]. Nowhere, where it is too faint or too small."""
+    there, then = before.mean(axis=2), after.mean(axis=2)
+    top = float(np.quantile(there, _PEAK))
+    found = (there > _HALF * top) & (then < _HALF * there)
+    if top < _FAINT or found.sum() < _FEWEST:
+        found[:] = False
+    return found  # type: ignore[no-any-return]
+
+
+def remaining(where: np.ndarray, before: np.ndarray, edited: np.ndarray, after: np.ndarray) -> float:
+    """The share of the light that should have left which has not: 1 for a layer that stays as it truly was, 0 where
+    nothing is brighter than under the moved light; linear [H, W, 3]."""
+    start, made, wanted = (layer.mean(axis=2)[where].astype(np.float64) for layer in (before, edited, after))
+    gone = np.maximum(start - wanted, 0.0).sum()
+    return float(np.maximum(made - wanted, 0.0).sum() / max(gone, 1e-9))
 
 
 class _Reader:
@@ -184,7 +208,11 @@ def _summary(rows: Sequence[Row]) -> dict[str, Any]:
     summary: dict[str, Any] = {"pairs": len(rows), "amount": float(np.mean([abs(row["amount"]) for row in rows]))}
     for kind in (OURS, TRUE):
         summary[kind] = {}
-        for component in rows[0][kind]:
+        left = [row[kind][REMAINING] for row in rows if REMAINING in row[kind]]
+        if left:
+            shares = {name: interval([one[name] for one in left]) for name in left[0]}
+            summary[kind][REMAINING] = {"pairs": len(left), **shares}
+        for component in (name for name in rows[0][kind] if name != REMAINING):
             figures = [row[kind][component] for row in rows]
             summary[kind][component] = {name: interval([one[name] for one in figures]) for name in figures[0]}
             gains = [one["psnr"] - one["psnr_unmoved"] for one in figures]
@@ -201,13 +229,15 @@ def _summary(rows: Sequence[Row]) -> dict[str, Any]:
 def format_table(table: Mapping[str, Any]) -> str:
     """Markdown."""
     summary = table["summary"]
-    components = list(summary[ALL][TRUE])
+    components = [name for name in summary[ALL][TRUE] if name != REMAINING]
+    glossy = REMAINING in summary[ALL][TRUE]
     reads = "read" in summary[ALL]
     heads = ["attribute", "pairs", "moved by"]
     heads += [f"{name}: agreement" for name in components if name != IMAGE]
     heads += ["length"]
     heads += [f"{name}: dB gained" for name in components]
     heads += [f"{name}, found layers: dB gained" for name in (components[0], IMAGE)]
+    heads += ["old highlights", "left of them", "found layers: left of them"] if glossy else []
     heads += ["sign read right", "of true renders"] if reads else []
     lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
     for attribute, one in summary.items():
@@ -216,9 +246,18 @@ def format_table(table: Mapping[str, Any]) -> str:
         cells += [_plus_minus(one[TRUE][components[0]]["length"])]
         cells += [_plus_minus(one[TRUE][name]["gain"], "+.2f") for name in components]
         cells += [_plus_minus(one[OURS][name]["gain"], "+.2f") for name in (components[0], IMAGE)]
+        cells += _left(one) if glossy else []
         cells += [f"{100 * one[kind]['right']['mean']:.0f} %" for kind in ("read", "read_true")] if reads else []
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", _about(table, reads), ""])
+
+
+def _left(one: Mapping[str, Any]) -> list[str]:
+    """How many old highlights there are, and what is left of their energy."""
+    if REMAINING not in one[TRUE]:
+        return ["0", "", ""]
+    shares = [one[kind][REMAINING][SPECULAR] for kind in (TRUE, OURS)]
+    return [str(one[TRUE][REMAINING]["pairs"]), *(_plus_minus(share) for share in shares)]
 
 
 def _about(table: Mapping[str, Any], reads: bool) -> str:
@@ -230,7 +269,9 @@ def _about(table: Mapping[str, Any], reads: bool) -> str:
         "another one). Length: how far the edit of the first component goes along the true change. dB gained: PSNR of "
         "the edited layer against the true render, less that of the layer left as it was; on the true layers of the "
         "scene, where only the edit can be wrong, and on those that the bank found in its image. Tone-mapped as in all "
-        "tables. Mean ± half the 95 % interval of the mean."
+        "tables. Mean ± half the 95 % interval of the mean. Left of old highlights: of the specular's light that truly "
+        "left, where at least half of a highlight did, the share that the edited specular still has (1 when nothing "
+        "moves)."
     )
     reading = " Sign read right: how often encoders and regression read the asked-for side off the relit image."
     return text + (reading if reads else "")

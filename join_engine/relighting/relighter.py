@@ -2,7 +2,8 @@
 """Relighting one decomposition again and again: what does not change between two moves of a slider is kept.
 
 The edited component gets another code; every other component stays the same to the bit. A layer that holds detail
-keeps it: it changes by the same factor as its generator's output. Where a decomposition has residual features, codes
+keeps it: it changes by the same factor as its generator's output, or, of a specular, goes where that puts its highlight
+(:class:`join_engine.layers.detail.MovedGloss`). Where a decomposition has residual features, codes
 move and the features stay, as far as their masks say (:func:`join_engine.networks.residuals.moved`).
 """
 
@@ -24,15 +25,17 @@ from ..face_crop import FaceCrop
 from ..images.face_frame import FaceFrame
 from ..images.frame import Frame, shrunk
 from ..layers.decomposition import Decomposition
-from ..layers.detail import keep_detail
-from ..layers.strips import Strips
+from ..layers.detail import MovedGloss, keep_detail
+from ..layers.strips import Strips, rows_of, size_of
 from ..networks.residuals import Residual, moved
 from ..networks.stylegan2 import Generator, generate
-from .directions import Direction, Directions, direction_name
+from .directions import PLACED, Direction, Directions, direction_name
 from .layer_groups import GROUPS, MIX, share_of
 
 Layers = dict[str, np.ndarray]
+Detailed = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
+SPECULAR = "specular"
 # Stands for every component that has the direction: they all show the same light.
 LIGHT = "light"
 
@@ -99,6 +102,7 @@ class Relighter:
         self._before: dict[tuple[str, Frame], np.ndarray] = {}
         self._frame = frame_of(decomposition, bank)
         self._small: tuple[int | None, Layers] | None = None
+        self._gloss: np.ndarray | None = None  # the specular layer, small
 
     def directions(self, sefa: int = 8) -> list[Direction]:
         """What can be edited: what is mixed with another decomposition, then the light's components (all but the
@@ -109,12 +113,26 @@ class Relighter:
             for group, words in GROUPS.items()
         ]
         found = [
-            direction
+            self._placed(direction)
             for component in self.decomposition.codes
             if component != "albedo"
             for direction in self._directions_of(component).list(sefa)
         ]
         return mixed + sorted(found, key=lambda direction: direction.name.startswith("sefa."))
+
+    def _placed(self, direction: Direction) -> Direction:
+        """A direction with what all components that have it tell of where the light stands."""
+        header = self._bank.header.directions
+        if header is None or direction.name not in PLACED or direction.name not in header.units:
+            return direction
+        unit = header.units[direction.name]
+        told = [
+            self._directions_of(name).speaks(direction.name, torch.from_numpy(codes))
+            for name, codes in self.decomposition.codes.items()
+            if self._directions_of(name).has(direction.name)
+        ]
+        along, sure = (sum(values) for values in zip(*told, strict=True))
+        return replace(direction, unit=unit, at=unit * along / max(sure, 1e-9))
 
     def relight(self, edits: Sequence[Edit]) -> Decomposition:
         """The decomposition with edited codes and layers; its settings list the edits after any that it had already.
@@ -182,18 +200,34 @@ class Relighter:
                 key = (component, frame)
                 if key not in self._before:
                     self._before[key] = self._decoded(component, self.decomposition.codes[component], frame)
-                after = keep_detail(component, layers[component], self._before[key], after)
+                after = self._detailed(component, codes)(layers[component], self._before[key], after)
             changed[component] = _shown(component, after)
         return changed
+
+    def _detailed(self, component: str, codes: Mapping[str, np.ndarray]) -> Detailed:
+        """What makes a layer with detail of itself and of its generator's outputs before and after."""
+        if component != SPECULAR:
+            return keep_detail
+        if self._gloss is None:
+            height, width = self._frame.inner_height, self._frame.inner_width
+            self._gloss = _binned(self.decomposition.layers, SPECULAR, height, width)
+        made = [self._synthesize(SPECULAR, each[SPECULAR]) for each in (self.decomposition.codes, codes)]
+        transform = self._bank.components[SPECULAR].transform
+        shown = [{SPECULAR: to_layer(transform.from_generator(self._frame.inner(output)))} for output in made]
+        before, after = (_binned(one, SPECULAR, *self._gloss.shape[:2]) for one in shown)
+        return MovedGloss.between(self._gloss, before, after).of
 
     def _lit(self, layers: Strips, codes: Mapping[str, np.ndarray], edits: Sequence[Edit]) -> Strips:
         """The same as :meth:`_layers`, with those that stay, of layers that nobody holds as a whole."""
         detail = bool(self.decomposition.settings.get("detail"))
         decode: dict[str, list[Callable[[slice], np.ndarray]]] = {}  # rows of each, lit anew and as they were
+        follow: dict[str, Detailed] = {}
         for component in dict.fromkeys(edit.component for edit in edits):
             decode[component] = [
                 self._decoded_rows(component, one[component]) for one in (codes, self.decomposition.codes)
             ]
+            if detail:
+                follow[component] = self._detailed(component, codes)
 
         def make() -> Iterator[tuple[slice, Mapping[str, np.ndarray]]]:
             for rows, part in layers.rows():
@@ -201,7 +235,7 @@ class Relighter:
                 for component, (after, before) in decode.items():
                     new = after(rows)
                     if detail:
-                        new = keep_detail(component, part[component], before(rows), new)
+                        new = follow[component](part[component], before(rows), new)
                     lit[component] = _shown(component, new)
                 yield rows, lit
 
@@ -309,6 +343,20 @@ def _shown(component: str, layer: np.ndarray) -> np.ndarray:
             "edit_invalid", f"These amounts leave nothing of the {component} to show.", "Use about −3 to 3."
         )
     return layer
+
+
+def _binned(layers: Mapping[str, np.ndarray], name: str, height: int, width: int) -> np.ndarray:
+    """One layer's means over height × width cells (or over its pixels, where there are fewer), [h, w, 3], without
+    holding it as a whole."""
+    all_rows, all_columns = size_of(layers)
+    height, width = min(height, all_rows), min(width, all_columns)
+    starts = np.arange(width) * all_columns // width
+    sums, counts = np.zeros((height, width, 3)), np.zeros(height)
+    for rows, part in rows_of(layers):
+        cells = np.arange(rows.start, rows.stop) * height // all_rows
+        np.add.at(sums, cells, np.add.reduceat(part[name].astype(np.float64), starts, axis=1))
+        np.add.at(counts, cells, 1.0)
+    return sums / counts[:, None, None] / np.diff([*starts, all_columns])[None, :, None]
 
 
 def _like(array: np.ndarray, tensor: Tensor) -> Tensor:

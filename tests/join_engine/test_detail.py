@@ -15,7 +15,7 @@ from join_engine.images.frame import Frame
 from join_engine.inversion.presets import Detail, Preset
 from join_engine.inversion.stages.joint import Joint
 from join_engine.inversion.stages.mean_start import MeanStart
-from join_engine.layers.detail import BRIGHTEST, DARKEST, add_detail, detail_for, keep_detail
+from join_engine.layers.detail import BRIGHTEST, DARKEST, MovedGloss, add_detail, detail_for, keep_detail
 from join_engine.pipeline import decompose, relight
 from join_engine.relighting.relighter import Edit
 
@@ -54,13 +54,38 @@ def test_a_highlight_that_is_too_bright_digs_no_hole() -> None:
     assert np.allclose(FORWARD_MODELS["lambertian_specular"].compose(result), image, atol=1e-6)
     assert np.allclose(result["specular"][:12], 0.25 * specular[:12], atol=1e-6) and not result["specular"][12:].any()
     assert np.allclose(result["albedo"][:10] * result["shading"][:10], (albedo * shading)[:10], atol=1e-6)
-    # Moved elsewhere, it keeps what it gave away, and is whole where it gave nothing.
-    specular[12:] = 0.0
-    moved = np.zeros_like(specular)
-    moved[10:12, 10:14] = 2.0
-    lit = keep_detail("specular", result["specular"], specular, moved)
-    assert np.array_equal(lit, moved)
-    assert np.allclose(keep_detail("specular", result["specular"], specular, specular), result["specular"], atol=1e-6)
+
+
+def spot(left: int, size: int = 32) -> np.ndarray:
+    """A round highlight, [size, size, 3]."""
+    down, across = np.mgrid[0:size, 0:size] - np.array([size // 2, left])[:, None, None]
+    return np.repeat(np.exp(-(down**2 + across**2) / 18.0)[..., None], 3, axis=2).astype(np.float32)
+
+
+def test_a_highlight_leaves_with_its_detail_and_comes_again_elsewhere() -> None:
+    rng = np.random.default_rng(0)
+    before, after = 0.3 * spot(8), 0.3 * spot(24)
+    layer = (3.0 * before + 0.2 * spot(11)) * rng.uniform(0.6, 1.4, (32, 32, 1)).astype(np.float32)
+    lit = MovedGloss.between(layer, before, after).of(layer, before, after)
+    assert lit[:, :14].sum() < 0.02 * layer[:, :14].sum(), "what the generator never made stays behind"
+    assert lit[:, 18:].sum() > 0.3 * before.sum() and lit.min() >= 0.0 and lit.dtype == np.float32
+    still = MovedGloss.between(layer, before, before).of(layer, before, before)
+    assert np.array_equal(still, layer), "nothing has moved"
+    # A nudge changes little.
+    nudged = before + 0.01 * (after - before)
+    near = MovedGloss.between(layer, before, nudged).of(layer, before, nudged)
+    assert 0.0 < np.abs(near - layer).sum() < 0.3 * layer.sum()
+    # A lamp that goes out leaves nothing, and one that grows makes no more than the generator says.
+    out = MovedGloss.between(layer, before, 0.0 * before)
+    assert out.of(layer, before, 0.0 * before).sum() < 0.02 * layer.sum()
+    bright = MovedGloss.between(layer, before, 2.0 * before).of(layer, before, 2.0 * before)
+    assert bright.sum() <= layer.sum() + before.sum() * 1.001
+
+
+def test_shading_keeps_the_ratio_that_the_detail_has_put_on_it() -> None:
+    before, layer = np.full((4, 4, 3), 0.5, np.float32), np.full((4, 4, 3), 0.8, np.float32)
+    assert np.allclose(keep_detail(layer, before, 0.5 * before), 0.4, atol=2e-3)
+    assert np.array_equal(keep_detail(layer, before, before), layer)
 
 
 def test_what_an_albedo_cannot_be_goes_to_the_light_without_colour() -> None:
