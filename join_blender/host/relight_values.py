@@ -91,6 +91,14 @@ def set_amounts(item: Any, amounts: Sequence[float]) -> None:
     undo.include_everything()
 
 
+def place(item: Any, amounts: Mapping[str, float]) -> None:
+    """Some values of the light, by name, at once, while a hand moves them: no step of undo comes of it yet."""
+    with _quietly():
+        for name, amount in amounts.items():
+            if (value := item.values.get(name)) is not None:
+                value.amount = amount
+
+
 def are_filled() -> bool:
     """Whether a value that changes just now does so from here, and not by the user's hand."""
     return _filling
@@ -125,4 +133,5 @@ def _add_values(item: Any, directions: list[dict[str, Any]], before: Mapping[str
         value.direction, value.components = direction["name"], direction["component"]
         value.label, value.about = direction["label"], direction["description"]
         value.mixes = direction["name"].startswith("mix.")
+        value.unit, value.at = direction.get("unit") or 0.0, direction.get("at") or 0.0
         value.amount, value.share = before.get(key, (0.0, 0.0))

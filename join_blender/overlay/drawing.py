@@ -6,6 +6,7 @@ A box is left, bottom, right, top; a picture's own is (0, 0, 1, 1). Colours are 
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -33,6 +34,7 @@ void main()
 buffer encodes what is drawn into it."""
 _SHADOW: Colour = (0.0, 0.0, 0.0, 0.6)
 _LETTERS = 12.0
+_SIDES = 48
 
 
 def place_of(context: Any, box: Box) -> Box:
@@ -112,6 +114,16 @@ def draw_line(points: list[tuple[float, float]], colour: Colour, width: float) -
     gpu.state.line_width_set(1.0)
 
 
+def draw_ring(x: float, y: float, radius: float, colour: Colour, width: float) -> None:
+    """A circle's line."""
+    draw_line(_circle(x, y, radius), colour, width)
+
+
+def fill_disk(x: float, y: float, radius: float, colour: Colour) -> None:
+    """A circle."""
+    _draw("TRI_FAN", _circle(x, y, radius), colour)
+
+
 def draw_words(words: str, x: float, y: float, to_the_left: bool = False) -> None:
     """White letters in a dark shadow; ``x`` is where they begin, or end."""
     blf.size(0, _LETTERS * scale())
@@ -155,6 +167,11 @@ def _draw(kind: str, points: list[tuple[float, float]], colour: Colour) -> None:
     gpu.state.blend_set("ALPHA")
     batch_for_shader(shader, kind, {"pos": [(x, y, 0.0) for x, y in points]}).draw(shader)
     gpu.state.blend_set("NONE")
+
+
+def _circle(x: float, y: float, radius: float) -> list[tuple[float, float]]:
+    turns = (2.0 * math.pi * step / _SIDES for step in range(_SIDES + 1))
+    return [(x + radius * math.cos(turn), y + radius * math.sin(turn)) for turn in turns]
 
 
 def _corners(box: Box) -> list[tuple[float, float]]:

@@ -17,6 +17,7 @@ from . import (
     image_editor,
     install,
     layers,
+    light,
     panels,
     preferences,
     properties,
@@ -38,6 +39,7 @@ CLASSES: tuple[type, ...] = (
     *panels.CLASSES,
     *together.CLASSES,
     *clean_up.CLASSES,
+    *light.CLASSES,
     *relight.CLASSES,
     *layers.CLASSES,
 )

@@ -15,7 +15,8 @@ from ..host.sets import set_of
 from ..overlay import wipe
 from . import decompose, relight_updates
 from .layers import chosen_set, image_property
-from .running import Outcome, report
+from .light import JOIN_OT_place_light
+from .running import Outcome, redraw, report
 
 _TICK = 0.1
 _SCENE: Any = bpy.types.Scene
@@ -28,6 +29,10 @@ def _changed(self: Any, _context: Any) -> None:
         relight_updates.moved(item)
 
 
+def _redrawn(_self: Any, _context: Any) -> None:
+    redraw()
+
+
 class JoinRelightValue(bpy.types.PropertyGroup):
     """How far the light is moved along one direction."""
 
@@ -38,6 +43,8 @@ class JoinRelightValue(bpy.types.PropertyGroup):
     about: bpy.props.StringProperty()  # type: ignore[valid-type]
     named: bpy.props.BoolProperty()  # type: ignore[valid-type]
     mixes: bpy.props.BoolProperty()  # type: ignore[valid-type]
+    unit: bpy.props.FloatProperty()  # type: ignore[valid-type]
+    at: bpy.props.FloatProperty()  # type: ignore[valid-type]
     share: bpy.props.FloatProperty(  # type: ignore[valid-type]
         name="Share",
         description="How much of the other material's is taken over. Can be animated: press I over it",
@@ -72,6 +79,12 @@ class JoinRelight(bpy.types.PropertyGroup):
         name="Show Original",
         description="Compare: show the light of the image, and keep the values",
         update=_changed,
+    )
+    show_handle: bpy.props.BoolProperty(  # type: ignore[valid-type]
+        name="Handle",
+        description="Show the light over the picture: drag its disk to where it comes from, its ring for its distance",
+        default=True,
+        update=_redrawn,
     )
     preview: bpy.props.EnumProperty(  # type: ignore[valid-type]
         name="Preview",
@@ -252,6 +265,10 @@ class JOIN_PT_relight(bpy.types.Panel):
         layout.template_icon(icon_value=relight_updates.icon_of(item.set_id, item.preview) or _blank(), scale=8.0)
         layout.row().prop(item, "preview", expand=True)
         named = [value for value in item.values if value.named and not value.mixes]
+        if any(value.unit for value in named):
+            row = layout.row(align=True)
+            row.operator(JOIN_OT_place_light.bl_idname, icon="PIVOT_CURSOR")
+            row.prop(item, "show_handle", text="", toggle=True, icon="GIZMO")
         self._draw_values(layout, named)
         self._draw_values(layout, [value for value in item.values if not value.named and "shading" in value.components])
         row = layout.row(align=True)

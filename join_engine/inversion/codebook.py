@@ -23,7 +23,11 @@ class Whitening:
 
     def whiten(self, w: Tensor) -> Tensor:
         """Codes [..., w_dim] → whitened coordinates."""
-        return (w - self._mean) @ self._to_white
+        return self.turn(w - self._mean)
+
+    def turn(self, step: Tensor) -> Tensor:
+        """A difference of codes [..., w_dim] → of whitened coordinates."""
+        return step @ self._to_white
 
     def color(self, u: Tensor) -> Tensor:
         """Inverse of :meth:`whiten`."""

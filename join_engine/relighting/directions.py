@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -21,11 +22,16 @@ from torch.nn import functional
 
 from ..bank import BankComponent
 from ..errors import JoinError
+from ..inversion.codebook import Whitening
 from ..networks.stylegan2 import Generator
 
 SEFA, GANSPACE = "sefa.", "ganspace."
 # Beyond so many standard deviations a generator leaves what it has learned.
 _REACH = 3.0
+_SPREAD_CODES = 10_000
+PLACED = ("left_right", "up_down")
+"""Attributes that codes tell well: of 80 renders of *materials* the correlation of what :meth:`Directions.speaks` tells
+with the light's true place was 0.90 and 0.89, of distance and intensity −0.04 and 0.22."""
 
 # What is known about the names that a bank may use, in the order in which a person looks for them.
 _NAMED = {
@@ -48,6 +54,8 @@ class Direction:
         name: as an edit calls it: "left_right", "sefa.0".
         label, description: for a slider and its tooltip.
         minimum, maximum: between which it stays plausible, in standard deviations.
+        unit, at: of :data:`PLACED` directions: one standard deviation, and where the light seems to stand in the image;
+            sines of angles as one sees them in the picture.
     """
 
     component: str
@@ -56,6 +64,8 @@ class Direction:
     description: str
     minimum: float = -_REACH
     maximum: float = _REACH
+    unit: float | None = None
+    at: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for the protocol."""
@@ -96,6 +106,18 @@ class Directions:
     def has(self, name: str) -> bool:
         """Whether the bank has learned a direction of this name."""
         return name in self._named
+
+    def speaks(self, name: str, codes: Tensor) -> tuple[float, float]:
+        """How far codes [L, w_dim] are along a learned direction among all that the generator makes, and how sure that
+        is: the sum of the first of several components over the sum of the second is the amount in standard deviations
+        (generalised least squares with the covariance of sampled codes)."""
+        vector = self._whitening.turn(self._named[name])
+        told = self._whitening.whiten(codes.to(vector)).mean(dim=0)
+        return float((told * vector).sum()), float(vector.square().sum())
+
+    @cached_property
+    def _whitening(self) -> Whitening:
+        return Whitening(self._component.sample_codes(_SPREAD_CODES))
 
     def vector(self, name: str) -> Tensor:
         """One standard deviation along a direction: [w_dim], or [num_ws, w_dim] in W+.
