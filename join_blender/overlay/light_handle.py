@@ -9,6 +9,7 @@ the values: a light beside the picture's middle by the sine s of an angle is dra
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,16 @@ deviation."""
 _LIGHT, _LIT, _SHADE = (1.0, 0.86, 0.45, 0.95), (1.0, 0.6, 0.1, 1.0), (0.0, 0.0, 0.0, 0.55)
 _MARGIN = 12.0
 
-held: dict[int, str] = {}
+_REACH = 7.0
+"""Pixels from the ring's line at which it can be grabbed."""
+_SLOWLY = 0.2
+"""How far the light goes with Shift, for a pixel of the mouse."""
+
+when_moved: list[Callable[[Any], None]] = []
+"""Who wants to know that a hand has changed values of ``scene.join_relights``, and of which item."""
+when_released: list[Callable[[], None]] = []
+"""Who wants to know that it has let go of a handle which it had moved."""
+_held: dict[int, str] = {}
 """By the address of an editor's space: the part of its handle that the mouse is over, "disk" or "ring"."""
 
 
@@ -73,6 +83,21 @@ class Handle:
         return {DISTANCE: _bounded(math.log(max(ring, 1.0) / (_RING * drawing.scale())) / math.log(_GROWTH))}
 
     @property
+    def values(self) -> dict[str, float]:
+        """What the handle moves, by name."""
+        return {
+            name: self.item.values[name].amount
+            for name in (ACROSS, UP, DISTANCE)
+            if self.item.values.get(name) is not None
+        }
+
+    def move(self, amounts: Mapping[str, float]) -> None:
+        """Let the light have some values, as they are when a hand holds it."""
+        relight_values.place(self.item, amounts)
+        for told in when_moved:
+            told(self.item)
+
+    @property
     def own(self) -> tuple[float, float]:
         """Where the photo's own light seems to be, in pixels of the region."""
         across, up = (self.item.values[name].at * self._side for name in (ACROSS, UP))
@@ -112,13 +137,130 @@ def of(context: Any, put_away: bool = False) -> Handle | None:
     return Handle(item, drawing.place_of(context, part))
 
 
+_SLOTS = ("_before", "_pressed", "_start")
+
+
+class _Grabbed:
+    """What disk and ring have in common."""
+
+    __slots__ = ()
+    part = ""
+
+    def draw(self: Any, context: Any) -> None:
+        """Only remember what the mouse is over; :func:`draw` draws it."""
+        key = context.space_data.as_pointer()
+        if self.is_highlight or self.is_modal:
+            _held[key] = self.part
+        elif _held.get(key) == self.part:
+            del _held[key]
+
+    def invoke(self: Any, context: Any, event: Any) -> Any:
+        """The button is down."""
+        handle = of(context)
+        if handle is None:
+            return {"CANCELLED"}
+        self._before = handle.values
+        self._pressed = event.mouse_region_x, event.mouse_region_y
+        self._start = handle.x, handle.y
+        return {"RUNNING_MODAL"}
+
+    def modal(self: Any, context: Any, event: Any, tweak: Any) -> Any:
+        """The mouse moves; with Shift the light follows slowly."""
+        handle = of(context)
+        if handle is not None:
+            speed = _SLOWLY if "PRECISE" in tweak else 1.0
+            moved = [
+                (now - then) * speed
+                for now, then in zip((event.mouse_region_x, event.mouse_region_y), self._pressed, strict=True)
+            ]
+            handle.move(self.amounts(handle, moved[0], moved[1]))
+            context.region.tag_redraw()
+        return {"RUNNING_MODAL"}
+
+    def exit(self: Any, context: Any, cancel: bool) -> None:
+        """Let go; with Esc or the right button the light goes back."""
+        handle = of(context)
+        if handle is None:
+            return
+        if cancel:
+            handle.move(self._before)
+        elif handle.values != self._before:
+            for done in when_released:
+                done()
+        context.area.tag_redraw()
+
+    def amounts(self: Any, handle: Handle, right: float, up: float) -> dict[str, float]:
+        """The values after the mouse has gone so many pixels."""
+        raise NotImplementedError
+
+
+class JOIN_GT_light(_Grabbed, bpy.types.Gizmo):
+    """The disk: where the light comes from"""
+
+    bl_idname = "JOIN_GT_light"
+    __slots__ = _SLOTS
+    part = "disk"
+
+    def test_select(self, context: Any, location: Any) -> int:
+        """Whether the mouse is on the disk."""
+        handle = of(context)
+        reach = (DISK + 2.0) * drawing.scale()
+        return 0 if handle is not None and math.dist(location, (handle.x, handle.y)) <= reach else -1
+
+    def amounts(self: Any, handle: Handle, right: float, up: float) -> dict[str, float]:
+        """Of both sides."""
+        return handle.amounts_at(self._start[0] + right, self._start[1] + up)
+
+
+class JOIN_GT_light_distance(_Grabbed, bpy.types.Gizmo):
+    """The ring: how far away the light is"""
+
+    bl_idname = "JOIN_GT_light_distance"
+    __slots__ = _SLOTS
+    part = "ring"
+
+    def test_select(self, context: Any, location: Any) -> int:
+        """Whether the mouse is on the ring."""
+        handle = of(context)
+        if handle is None or not handle.ring:
+            return -1
+        off = abs(math.dist(location, (handle.x, handle.y)) - handle.ring)
+        return 0 if off <= _REACH * drawing.scale() else -1
+
+    def amounts(self: Any, handle: Handle, right: float, up: float) -> dict[str, float]:
+        """The ring goes through the mouse."""
+        at = self._pressed[0] + right, self._pressed[1] + up
+        return handle.amounts_of(math.dist(at, (handle.x, handle.y)))
+
+
+class JOIN_GGT_light(bpy.types.GizmoGroup):
+    """The handle of the light"""
+
+    bl_idname = "JOIN_GGT_light"
+    bl_label = "Light"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "WINDOW"
+    bl_options = {"PERSISTENT", "SHOW_MODAL_ALL"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Where there is one."""
+        return of(context) is not None
+
+    def setup(self, _context: Any) -> None:
+        """The ring is below the disk."""
+        for name in (JOIN_GT_light_distance.bl_idname, JOIN_GT_light.bl_idname):
+            part: Any = self.gizmos.new(name)
+            part.use_draw_modal = True
+
+
 def draw() -> None:
     """Over everything else that is drawn over the picture."""
     context: Any = bpy.context
     handle = of(context)
     if handle is None:
         return
-    size, over = drawing.scale(), held.get(context.space_data.as_pointer(), "")
+    size, over = drawing.scale(), _held.get(context.space_data.as_pointer(), "")
     shown = drawing.visible(context)
     own, x, y = handle.own, handle.x, handle.y
     if math.dist(own, (x, y)) > DISK * size:
@@ -138,4 +280,4 @@ def draw() -> None:
 
 def forget() -> None:
     """Another file is about to be loaded, or the add-on is going away."""
-    held.clear()
+    _held.clear()

@@ -17,7 +17,6 @@ from . import (
     image_editor,
     install,
     layers,
-    light,
     panels,
     preferences,
     properties,
@@ -39,7 +38,6 @@ CLASSES: tuple[type, ...] = (
     *panels.CLASSES,
     *together.CLASSES,
     *clean_up.CLASSES,
-    *light.CLASSES,
     *relight.CLASSES,
     *layers.CLASSES,
 )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Relight and Mix: the sliders, and what can be done with all of them at once."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,18 @@ import numpy as np
 from ..engine.failure import Failure
 from ..engine.job import Job
 from ..host import relight as host
-from ..host import relight_values
+from ..host import relight_values, undo
 from ..host.sets import set_of
-from ..overlay import wipe
+from ..overlay import drawing, light_handle, wipe
 from . import decompose, relight_updates
 from .layers import chosen_set, image_property
-from .light import JOIN_OT_place_light
-from .running import Outcome, redraw, report
+from .running import Outcome, redraw, report, undo_soon
 
 _TICK = 0.1
+_STILL = 6.0
+"""Pixels that a hand moves without meaning to."""
+_PER_DEVIATION = 70.0
+"""Pixels of a drag away from the clicked place, for one standard deviation of the distance."""
 _SCENE: Any = bpy.types.Scene
 """The type of all scenes, as something that takes new properties."""
 
@@ -167,6 +171,83 @@ class JOIN_OT_relight_apply(bpy.types.Operator):
         except Failure as failure:
             return report(self, failure)
         return {"FINISHED"}
+
+
+class JOIN_OT_place_light(bpy.types.Operator):
+    """Click in the picture where the light comes from. Drag away from there for a light that is farther off"""
+
+    bl_idname = "join.place_light"
+    bl_label = "Place Light"
+    bl_options = {"UNDO"}
+
+    _before: dict[str, float]
+    _pressed: tuple[float, float] | None = None
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """In an Image Editor that has a handle."""
+        return _in_picture(context) is not None
+
+    def invoke(self, context: Any, _event: Any) -> Outcome:
+        """Wait for the click."""
+        handle = _in_picture(context)
+        if handle is None:
+            return report(self, Failure("relight_missing", "There is no light to place.", "Press Relight first."))
+        self._before = handle.values
+        context.area.header_text_set("Click where the light comes from, drag away for more distance. Esc: as it was")
+        context.window.cursor_modal_set("CROSSHAIR")
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: Any, event: Any) -> Outcome:
+        """The click, the drag, and letting go."""
+        handle = _in_picture(context)
+        if event.type in ("MIDDLEMOUSE", "WHEELUPMOUSE", "WHEELDOWNMOUSE", "TIMER"):
+            return {"PASS_THROUGH"}  # one may look closer before one clicks
+        if handle is None or event.type in ("ESC", "RIGHTMOUSE"):
+            self._end(context)
+            if handle is not None:
+                handle.move(self._before)
+            return {"CANCELLED"}
+        region = _picture_region(context)
+        x, y = event.mouse_x - region.x, event.mouse_y - region.y
+        if event.type == "LEFTMOUSE" and event.value == "PRESS":
+            if not (0 <= x < region.width and 0 <= y < region.height):
+                self._end(context)  # a click beside the picture means something else
+                return {"CANCELLED", "PASS_THROUGH"}
+            self._pressed = x, y
+            handle.move(handle.amounts_at(x, y))
+        elif event.type == "MOUSEMOVE" and self._pressed is not None:
+            far = math.dist((x, y), self._pressed) - _STILL * drawing.scale()
+            if light_handle.DISTANCE in self._before and far > 0.0:
+                off = far / (_PER_DEVIATION * drawing.scale())
+                handle.move({light_handle.DISTANCE: min(off, light_handle.MOST)})
+        elif event.type == "LEFTMOUSE" and event.value == "RELEASE" and self._pressed is not None:
+            self._end(context)
+            undo.include_everything()
+            return {"FINISHED"}
+        context.area.tag_redraw()
+        return {"RUNNING_MODAL"}
+
+    def cancel(self, context: Any) -> None:
+        """Blender takes the operator away."""
+        self._end(context)
+
+    def _end(self, context: Any) -> None:
+        context.area.header_text_set(None)
+        context.window.cursor_modal_restore()
+
+
+def _picture_region(context: Any) -> Any:
+    """The region with the picture, of the editor whose sidebar was clicked."""
+    return next(region for region in context.area.regions if region.type == "WINDOW")
+
+
+def _in_picture(context: Any) -> light_handle.Handle | None:
+    if context.area is None or context.area.type != "IMAGE_EDITOR":
+        return None
+    with context.temp_override(region=_picture_region(context)):
+        return light_handle.of(bpy.context, put_away=True)
 
 
 class _OfItem:
@@ -473,6 +554,10 @@ def _other_set(context: Any, name: str) -> str:
 
 
 CLASSES: tuple[type, ...] = (
+    light_handle.JOIN_GT_light,
+    light_handle.JOIN_GT_light_distance,
+    light_handle.JOIN_GGT_light,
+    JOIN_OT_place_light,
     JoinRelightValue,
     JoinRelight,
     JOIN_OT_relight,
@@ -486,11 +571,19 @@ CLASSES: tuple[type, ...] = (
 )
 
 
+def _let_go() -> None:
+    undo_soon("Move Light")
+
+
 def register() -> None:
     """The values of every scene."""
+    light_handle.when_moved.append(relight_updates.touch)
+    light_handle.when_released.append(_let_go)
     _SCENE.join_relights = bpy.props.CollectionProperty(type=JoinRelight)  # type: ignore[func-returns-value]
 
 
 def unregister() -> None:
     """Take them away; what is stored in a file stays there."""
+    light_handle.when_moved.remove(relight_updates.touch)
+    light_handle.when_released.remove(_let_go)
     del _SCENE.join_relights

@@ -240,6 +240,7 @@ def _test(window: Window) -> None:
     _views(window)
     _undo_and_redo(window, layers)
     _relight(window)
+    _grab(window)
     _end_early(window, place, "a killed engine", lambda: window.tell("kill"), 2.0, nothing_left=True)
     _picture(window, "killed")
     xdotool("key", "Escape")  # the message about it covers the button
@@ -731,6 +732,78 @@ def _relight(window: Window, turns: int = 5) -> None:
     scroll(window, -30)
 
 
+def _grab(window: Window) -> None:
+    """Drag the light's disk over the picture, then its ring; undo and redo; press *Place Light* and click."""
+    window.tell("input")
+    x, y, ring = _handle_at(window)
+    before = window.state()["lights"][0]
+    drag(x, y, 70)
+    moved = window.wait("the light to be where it was dragged", lambda now: _went(now, before, "Left / Right"), 60)
+    right = moved["lights"][0]["amounts"]["Left / Right"] - before["amounts"]["Left / Right"]
+    assert right > 0.2, f"dragged to the right, the light went {right}"
+    moved = window.wait("the layers in that light", _is_lit, 60)["lights"][0]
+    x, y, ring = _handle_at(window)
+    _picture(window, "handle")
+    drag(x + ring, y, 25)
+    far = window.wait("the light to be farther", lambda now: _went(now, moved, "Distance"), 60)["lights"][0]
+    assert far["amounts"]["Distance"] > moved["amounts"]["Distance"], far
+    time.sleep(1)
+    xdotool("mousemove", "300", "300")
+    xdotool("key", "ctrl+z")
+    window.wait("the distance of before", lambda now: now["lights"][0]["amounts"] == moved["amounts"], 30)
+    xdotool("key", "ctrl+z")
+    window.wait("the light of before", lambda now: now["lights"][0]["amounts"] == before["amounts"], 30)
+    xdotool("key", "ctrl+shift+z")
+    window.wait("the light again", lambda now: now["lights"][0]["amounts"] == moved["amounts"], 30)
+    drag(x, y, -90, cancel=True)
+    window.wait("Esc to put it back", lambda now: now["lights"][0]["amounts"] == moved["amounts"], 30)
+    print(
+        f"the light was dragged: {moved['amounts']}, its ring to {far['amounts']['Distance']}; undo, redo and Esc work"
+    )
+    scroll(window, 5)
+    window.press(*find_button(window, "join.place_light(", column=0.3))
+    left, bottom, right_edge, top = window.state()["picture"]
+    place = left + (right_edge - left) // 4, screen_height() - (bottom + (top - bottom) * 3 // 4)
+    xdotool("mousemove", *map(str, place))
+    time.sleep(0.3)
+    xdotool("mousedown", "1")
+    time.sleep(0.3)
+    xdotool("mouseup", "1")
+    window.wait("the light to be where it was clicked", lambda now: _went(now, moved, "Up / Down"), 60)
+    at = _handle_at(window)
+    off = max(abs(a - b) for a, b in zip(at, place, strict=False))
+    amounts = window.state()["lights"][0]["amounts"]
+    most = max(abs(amounts[name]) for name in ("Left / Right", "Up / Down"))
+    assert off <= 3 or most == 3.0, f"clicked at {place}, the light is at {at}: {amounts}"
+    window.wait("the layers in that light", _is_lit, 60)
+    time.sleep(1)
+    _picture(window, "placed")
+    xdotool("mousemove", "300", "300")
+    xdotool("key", "ctrl+z")
+    window.wait("the light before the click", lambda now: now["lights"][0]["amounts"] == moved["amounts"], 30)
+    print(f"Place Light was clicked: {amounts}, {off} pixels from the click; an undo took it back", flush=True)
+    scroll(window, -30)
+
+
+def _handle_at(window: Window) -> tuple[int, int, int]:
+    """Where the disk is on the screen, and the radius of its ring."""
+    window.tell("handle")
+    x, y, ring = window.state()["handle"]
+    return x, screen_height() - y, ring
+
+
+def _went(state: dict[str, Any], before: dict[str, Any], name: str) -> bool:
+    return abs(state["lights"][0]["amounts"][name] - before["amounts"][name]) > 0.05
+
+
+def _handle(window: Window) -> None:
+    """The light's handle by itself."""
+    _decompose(window, window.state()["images"])
+    window.tell("relight")
+    window.wait("the sliders", lambda now: bool(now.get("lights") and now["lights"][0]["pictured"]), 60)
+    _grab(window)
+
+
 def _is_lit(state: dict[str, Any]) -> bool:
     """The layers show the values of the sliders, and these are not 0."""
     light = state["lights"][0]
@@ -855,6 +928,7 @@ ONLY = {
     "clean-up": _clean_up,
     "mix": _mix,
     "maps": _maps_alone,
+    "handle": _handle,
 }
 """Steps by themselves."""
 

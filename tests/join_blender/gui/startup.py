@@ -302,6 +302,7 @@ def obey() -> float:
             "save": save_and_reopen,
             "crop": crop,
             "wipe": tell_wipe,
+            "handle": tell_handle,
             "albedo": lambda: show_component("albedo"),
             "expect light": expect_light,
             "relief": ask_for_relief,
@@ -400,6 +401,19 @@ def place_of(kind: str, part: str) -> list[int]:
     """Left, top edge, width and height of a region on the screen; Blender counts from the bottom."""
     window, _, region = find_region(kind, part)
     return [window.x + region.x, window.y + region.y + region.height, region.width, region.height]
+
+
+def tell_handle() -> None:
+    """Where on the screen the light's disk and the picture are, from the lower left, and how large its ring is."""
+    window, editor, region = find_region("IMAGE_EDITOR", "WINDOW")
+    with bpy.context.temp_override(window=window, area=editor, region=region):
+        handle = module("overlay.light_handle").of(bpy.context)
+        box = module("overlay.drawing").place_of(bpy.context, (0.0, 0.0, 1.0, 1.0))
+    x, y = window.x + region.x, window.y + region.y
+    tell(
+        handle=[round(x + handle.x), round(y + handle.y), round(handle.ring)],
+        picture=[round(at + (x, y)[index % 2]) for index, at in enumerate(box)],
+    )
 
 
 def tell_wipe() -> None:
