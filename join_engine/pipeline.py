@@ -38,7 +38,7 @@ from .layers import strips
 from .layers.albedo_level import albedo_levels
 from .layers.caution import caution, unfamiliarity
 from .layers.clean_up import covered, with_grain, without
-from .layers.decomposition import Decomposition, Features
+from .layers.decomposition import CONFIDENCE_SIDE, Decomposition, Features
 from .layers.detail import add_detail, detail_for
 from .layers.split import encoders_say, fit_error, split
 from .layers.strips import Strips, rows_of
@@ -410,6 +410,8 @@ class _Work:
                 **({} if error is None else self._confidence(index, error)),
             }
             found = _decomposition(bank, state, index, layers, settings, metrics, seconds)
+            if error is not None:
+                found = replace(found, confidence=shrunk(np.exp(-error), CONFIDENCE_SIDE))
             outcomes.append(Outcome(found, state.cancelled, show, error))
         return outcomes
 

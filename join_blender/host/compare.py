@@ -3,7 +3,8 @@
 
 Each is a datablock of its own, made of a set and none of its layers. It is not saved but where something shows it, and
 knows of which content it was made: one that is out of date is made anew (:func:`stale_views`). *Recomposed* and *Split*
-show the layers as they are now, in whatever light; *Error* is about the decomposition, and so about the original light.
+show the layers as they are now, in whatever light; *Error* and *Confidence* are about the decomposition, and so about
+the original light.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from typing import Any
 import bpy
 import numpy as np
 
+from ..engine import confidence
 from ..engine.exr import encode_exr
 from ..engine.failure import Failure
 from ..engine.pixels import Source
 from ..engine.vocabulary import Formula, compose
 from . import images, relight
 from .sets import (
+    DECOMPOSITION,
     INPUT,
     SET,
     SOURCE,
@@ -37,6 +40,7 @@ from .sets import (
 
 RECOMPOSED, ERROR, SPLIT = "recomposed", "error", "split"
 _MADE_OF, _GAIN = "join_made_of", "join_gain"
+_FIGURES = "join_error_mean", "join_error_largest", "join_error_share"
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,9 @@ class View:
     kind: str
     source: str
     data: bytes
-    mean: float | None
-    largest: float | None
-    """Of |input − recomposition|, linear; None for a view that is not about the error."""
+    figures: Mapping[str, float]
+    """Of the view *Error*, "mean" and "largest" of |input − recomposition|, linear; of *Confidence*, the "mean" of the
+    expected error and the "share" of the picture that is a guess."""
     made_of: str
     gain: float
 
@@ -65,6 +69,8 @@ class Comparison:
     layers: Mapping[str, Source]
     formula: Formula
     made_of: str
+    sure: np.ndarray | None = None
+    """The map of confidence, for a view of it."""
 
     def make(self, gain: float = 1.0) -> View:
         """The view; for a thread. ``gain`` brightens the error.
@@ -73,8 +79,11 @@ class Comparison:
             Failure: where the input has changed its size since.
         """
         picture = compose(self.formula, {name: layer.all()[..., :3] for name, layer in self.layers.items()})
-        mean = largest = None
-        if self.source is not None:
+        figures: dict[str, float] = {}
+        if self.sure is not None:
+            picture, mean, share = confidence.show(self.sure, confidence.component_of(self.kind), picture)
+            figures = {"mean": mean, "share": share}
+        elif self.source is not None:
             pixels = self.source.all()[..., :3]
             if pixels.shape != picture.shape:
                 raise Failure(
@@ -82,11 +91,11 @@ class Comparison:
                 )
             if self.kind == ERROR:
                 error = np.abs(pixels - picture)
-                mean, largest = float(error.mean()), float(error.max())
+                figures = {"mean": float(error.mean()), "largest": float(error.max())}
                 picture = error * np.float32(gain)
             else:
                 picture = _split(pixels, picture)
-        return View(self.set_id, self.kind, self.name, encode_exr(picture), mean, largest, self.made_of, gain)
+        return View(self.set_id, self.kind, self.name, encode_exr(picture), figures, self.made_of, gain)
 
 
 def gather(set_id: str, kind: str) -> Comparison:
@@ -100,8 +109,10 @@ def gather(set_id: str, kind: str) -> Comparison:
     if not {"albedo", "shading"} <= set(layers):
         raise Failure("layers_missing", "Some layers of this set are gone.", "Decompose the image again.")
     first: Any = next(iter(layers.values()))
-    cut = None
-    if kind != RECOMPOSED:
+    cut = sure = None
+    if confidence.component_of(kind):
+        sure = _confidence_of(set_id, first)
+    elif kind != RECOMPOSED:
         image = source_of(set_id)
         if image is None:
             raise no_input(source_name(set_id))
@@ -111,15 +122,15 @@ def gather(set_id: str, kind: str) -> Comparison:
         cut = replace(source, box=(left, top, right, bottom), shrink=shrink)
     used = _used(set_id, kind)
     read = {name: images.read_source(image) for name, image in used.items()}
-    return Comparison(set_id, kind, source_name(set_id), cut, read, formula_of(set_id), _content(used))
+    return Comparison(set_id, kind, source_name(set_id), cut, read, formula_of(set_id), _content(used), sure)
 
 
 def show(view: View) -> bpy.types.Image:
     """Put a view into its datablock, a new one or that of the last time."""
     image = _view_of(view.set_id, view.kind) or images.new_layer(images.layer_name(view.source, view.kind))
-    for name in ("join_error_mean", "join_error_largest"):
+    for name in _FIGURES:
         image.pop(name, None)
-    figures = {} if view.mean is None else {"join_error_mean": view.mean, "join_error_largest": view.largest}
+    figures = {f"join_error_{name}": value for name, value in view.figures.items()}
     marks = {SET: view.set_id, VIEW: view.kind, SOURCE: view.source}
     images.fill_layer(image, view.data, False, {**marks, _MADE_OF: view.made_of, _GAIN: view.gain, **figures})
     source = source_of(view.set_id)
@@ -153,7 +164,16 @@ def _view_of(set_id: str, kind: str) -> Any:
 def _used(set_id: str, kind: str) -> dict[str, Any]:
     """The images of which a view is made."""
     layers = layers_of(set_id)
-    return {**layers, **relight.originals(set_id)} if kind == ERROR else layers
+    about_light = kind == ERROR or bool(confidence.component_of(kind))
+    return {**layers, **relight.originals(set_id)} if about_light else layers
+
+
+def _confidence_of(set_id: str, layer: Any) -> np.ndarray:
+    found = confidence.read_confidence(bytes(layer.get(DECOMPOSITION, b"")))
+    if found is None:
+        words = f"The layers of '{source_name(set_id)}' do not tell how sure the bank is of them."
+        raise Failure("confidence_missing", words, "Decompose the image again, with a bank that has a split network.")
+    return found
 
 
 def _content(used: Mapping[str, Any]) -> str:

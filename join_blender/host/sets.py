@@ -127,6 +127,11 @@ def caution_of(layer: Any) -> float:
     return float(_metrics(layer).get("caution", 0.0))
 
 
+def tells_confidence(layer: Any) -> bool:
+    """Whether the engine has said how sure it is of each pixel."""
+    return "albedo_error" in _metrics(layer)
+
+
 def _metrics(layer: Any) -> Mapping[str, Any]:
     return mapping(json.loads(str(layer.get("join_metrics", "{}"))))
 

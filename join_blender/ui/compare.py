@@ -8,6 +8,7 @@ from typing import Any
 
 import bpy
 
+from ..engine import confidence
 from ..engine.failure import Failure
 from ..host import compare as host
 from ..host import compositor, editors, relight, relight_values, sets
@@ -26,6 +27,19 @@ VIEWS = (
         "How far the decomposition is from the input: |input − recomposition| in the original light, times the gain",
     ),
 )
+CONFIDENCE = tuple(
+    (
+        f"{confidence.KIND}{name}".upper().replace(" ", "_"),
+        name.capitalize(),
+        f"Where the {name} is a guess: the picture in grey, coloured by how far the bank expects the {name} to be off",
+    )
+    for name in confidence.SCALES
+)
+
+
+def kind_of(view: str) -> str:
+    """As :mod:`..host.compare` calls what an operator is told by a name of :data:`VIEWS` or :data:`CONFIDENCE`."""
+    return view.lower().replace("_", " ")
 
 
 _refreshing: set[tuple[str, str]] = set()
@@ -125,7 +139,7 @@ class JOIN_OT_view(bpy.types.Operator):
     bl_label = "Compare"
     bl_options = {"INTERNAL"}
 
-    kind: bpy.props.EnumProperty(name="View", items=VIEWS, options={"SKIP_SAVE"})  # type: ignore[valid-type]
+    kind: bpy.props.EnumProperty(name="View", items=VIEWS + CONFIDENCE, options={"SKIP_SAVE"})  # type: ignore[valid-type]
     image: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Image", description="A layer, or the image; empty for the one in the editor", options={"SKIP_SAVE"}
     )
@@ -136,7 +150,7 @@ class JOIN_OT_view(bpy.types.Operator):
     @classmethod
     def description(cls, _context: Any, properties: Any) -> str:
         """What this button shows."""
-        return next(text for kind, _, text in VIEWS if kind == properties.kind)
+        return next(text for kind, _, text in VIEWS + CONFIDENCE if kind == properties.kind)
 
     def execute(self, context: Any) -> Outcome:
         """The figures are made in a thread; scripts and background mode wait for them."""
@@ -146,7 +160,7 @@ class JOIN_OT_view(bpy.types.Operator):
             if set_id is None:
                 raise Failure("image_missing", "This image was not decomposed.", "Decompose it first.")
             gain = self.gain
-            ingredients = host.gather(set_id, self.kind.lower())
+            ingredients = host.gather(set_id, kind_of(self.kind))
             if bpy.app.background:
                 host.show(ingredients.make(gain))
                 return {"FINISHED"}

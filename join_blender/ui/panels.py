@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from ..engine import memory
+from ..engine import confidence, memory
 from ..engine.decomposition import Decomposition
 from ..engine.failure import Failure
 from ..engine.job import State
@@ -145,6 +145,7 @@ class JOIN_PT_layers(bpy.types.Panel):
                 compare.JOIN_OT_view.bl_idname, text=name, depress=shown.get(sets.VIEW) == kind.lower()
             )
             button.kind, button.gain = kind, context.scene.join_intrinsics.gain
+        _draw_confidence(context, layout, layers)
         _draw_wipe(layout, context.space_data)
         row = layout.row(align=True)
         row.prop(context.scene.join_intrinsics, "readable", toggle=True, icon="LIGHT_SUN")
@@ -152,7 +153,7 @@ class JOIN_PT_layers(bpy.types.Panel):
             row.prop(context.scene.join_intrinsics, "exposure", text="")
         if shown.get(sets.VIEW) == "error":
             layout.prop(context.scene.join_intrinsics, "gain")
-        if "join_error_mean" in shown:
+        if "join_error_largest" in shown:
             mean, largest = shown["join_error_mean"], shown["join_error_largest"]
             layout.label(text=f"Error: mean {mean:.2g}, largest {largest:.2g}")
 
@@ -238,6 +239,26 @@ def _draw_together(layout: Any, set_id: str, layers: Any) -> None:
     down, right = sets.moved_by(next(iter(layers.values())))
     if down or right:
         layout.label(text=f"Moved by {right:.1f}, {0.0 - down:.1f} pixels", icon="INFO")
+
+
+def _draw_confidence(context: Any, layout: Any, layers: Any) -> None:
+    """A button for each component that the bank has told its errors of, and what the shown one says in a sentence."""
+    if not sets.tells_confidence(next(iter(layers.values()))):
+        return
+    shown = context.space_data.image
+    column = layout.column(align=True)
+    column.label(text="How sure it is:")
+    row = column.row(align=True)
+    for kind, name, _ in compare.CONFIDENCE:
+        if name.lower() in layers:
+            button = row.operator(
+                compare.JOIN_OT_view.bl_idname, text=name, depress=shown.get(sets.VIEW) == compare.kind_of(kind)
+            )
+            button.kind = kind
+    found = confidence.component_of(str(shown.get(sets.VIEW, "")))
+    if found and "join_error_share" in shown:
+        words = confidence.SCALES[found].sentence(found, shown["join_error_mean"], shown["join_error_share"])
+        draw_wrapped(column, words, _letters(context), icon="INFO")
 
 
 def _draw_set(column: Any, key: str, shown: bool) -> None:

@@ -26,6 +26,8 @@ FORMAT = "join-decomposition"
 FORMAT_VERSION = 4
 # Of files with another's codes, with features, and of those without, which are as they were before there was more.
 _MIXED_VERSION, _FEATURES_VERSION, _PLAIN_VERSION = 3, 2, 1
+CONFIDENCE_SIDE = 256
+_CONFIDENCE = "confidence"
 _DAMAGED_HINT = "Decompose the image again."
 
 
@@ -70,6 +72,9 @@ class Decomposition:
             (:mod:`join_engine.portraits`) ``face``, which tells where it lies.
         metrics: figures of merit, see :func:`join_engine.pipeline.decompose`.
         seconds: per stage.
+        confidence: e to the power of minus the errors that the bank expects of albedo, shading and specular
+            (:class:`join_engine.pipeline.Outcome`), float32 [h, w, 3] in [0, 1], at most :data:`CONFIDENCE_SIDE` a
+            side; None of a bank that has no idea. A reader that does not know it passes over it.
     """
 
     layers: Mapping[str, np.ndarray]
@@ -83,6 +88,7 @@ class Decomposition:
     tuned: Mapping[str, np.ndarray] = field(default_factory=dict)
     features: Mapping[str, Features] = field(default_factory=dict)
     other: Mapping[str, np.ndarray] = field(default_factory=dict)
+    confidence: np.ndarray | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -124,6 +130,8 @@ def decomposition_writer(path: str | Path, decomposition: Decomposition) -> Iter
     small = {f"code.{name}": _plain(code) for name, code in decomposition.codes.items()}
     small |= {f"tuned.{name}": _plain(weight) for name, weight in decomposition.tuned.items()}
     small |= {f"other.{name}": _plain(code) for name, code in decomposition.other.items()}
+    if decomposition.confidence is not None:
+        small[_CONFIDENCE] = _plain(decomposition.confidence)
     for name, features in decomposition.features.items():
         small |= {key: _plain(array) for key, array in features.named(name).items()}
     height, width = decomposition.size
@@ -189,6 +197,7 @@ def load_decomposition(path: str | Path) -> Decomposition:
             tuned=_named(tensors, "tuned."),
             features=_features(tensors),
             other=_named(tensors, "other."),
+            confidence=tensors.get(_CONFIDENCE),
         )
     except KeyError as error:
         raise _broken(path, f"its header lacks {error}") from error
@@ -298,6 +307,10 @@ def _check(path: Path, decomposition: Decomposition) -> None:
         if len(shapes) != 1 or len(shape := next(iter(shapes))) != 3 or shape[2] != 3 or 0 in shape:
             raise _broken(path, "its layers are not images of one size")
         sound, everything = True, [*decomposition.layers.values(), *everything]
+    if (sure := decomposition.confidence) is not None:
+        if sure.ndim != 3 or sure.shape[2] != 3 or 0 in sure.shape or not ((sure >= 0.0) & (sure <= 1.0)).all():
+            raise _broken(path, "its confidence is no map of three layers")
+        everything.append(sure)
     for name, features in decomposition.features.items():
         everything += features.named(name).values()
     if not sound or not all(array.dtype == np.float32 and np.isfinite(array).all() for array in everything):

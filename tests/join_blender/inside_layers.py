@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -192,6 +193,39 @@ def case_mix() -> Report:
     item.values["Shading 1"].amount = 0.0
     bpy.ops.join.relight_apply()
     report["tomorrow"] = same(pixels(keys[0]), before)
+    return report
+
+
+def case_confidence() -> Report:
+    """How sure the bank is, as pictures; of a set that does not tell, one sentence."""
+    image = bpy.data.images.new("photo", 96, 64)
+    flat = np.random.default_rng(0).random(96 * 64 * 4, dtype=np.float32) * 0.8 + 0.1
+    flat[3::4] = 1.0
+    image.pixels.foreach_set(flat)
+    assert not decompose(image="photo", preset="DRAFT")
+    report: Report = {"figures": {}, "texts": {}}
+    views = {}
+    for name in ("albedo", "shading", "specular"):
+        assert bpy.ops.join.view(kind=f"CONFIDENCE_{name.upper()}", image="photo") == {"FINISHED"}
+        view = next(i for i in bpy.data.images if i.get("join_view") == f"confidence {name}")
+        report["figures"][name] = [view["join_error_mean"], view["join_error_share"], "join_error_largest" in view]
+        views[name] = pixels_of(view).copy()
+    report["size"] = list(views["albedo"].shape)
+    report["differ"] = float(np.abs(views["albedo"] - views["specular"]).mean())
+    metrics = json.loads(layers()["albedo"]["join_metrics"])
+    report["albedo_error"] = metrics["albedo_error"]
+    assert bpy.ops.join.relight(image="photo") == {"FINISHED"}
+    item().values[0].amount = 1.0
+    assert bpy.ops.join.relight_apply() == {"FINISHED"}
+    assert bpy.ops.join.view(kind="CONFIDENCE_ALBEDO", image="photo") == {"FINISHED"}
+    view = next(i for i in bpy.data.images if i.get("join_view") == "confidence albedo")
+    report["same in another light"] = bool(np.array_equal(pixels_of(view), views["albedo"]))
+    for layer in layers().values():
+        layer.pop("join_decomposition")
+    try:
+        bpy.ops.join.view(kind="CONFIDENCE_ALBEDO", image="photo")
+    except RuntimeError as error:
+        report["refused"] = str(error)
     return report
 
 

@@ -115,6 +115,16 @@ def test_another_material_is_mixed_in(tmp_path: Path, blender: Blender, bank: Pa
     assert {edit["direction"] for edit in exported.settings["edits"]} == {"mix.colour", "sefa.0"}
 
 
+def test_confidence_is_a_view_of_each_layer(tmp_path: Path, blender: Blender) -> None:
+    """Of the shipped bank, which alone has a split network."""
+    report = blender.run("confidence", sys.executable, 300, folder=tmp_path)
+    assert report["size"] == [64, 96, 4] and report["differ"] > 0.01
+    mean, share, other = report["figures"]["albedo"]
+    assert abs(mean - report["albedo_error"]) < 0.01 and 0.0 <= share <= 1.0 and not other
+    assert report["same in another light"]
+    assert "do not tell how sure" in report["refused"]
+
+
 def test_undo_takes_a_mixture_back(tmp_path: Path, blender: Blender, bank: Path) -> None:
     """States: shares of the sliders, whether the albedo is what it was, whether the set knows the other."""
     report = blender.run("mix_undone", sys.executable, folder=tmp_path, bank=bank)

@@ -226,6 +226,8 @@ def test_a_bank_with_a_split_network_uses_it_and_says_how_sure_it_is(
     assert outcome.error is not None
     assert outcome.decomposition.metrics["albedo_error"] == pytest.approx(float(outcome.error[..., 0].mean()))
     assert outcome.decomposition.metrics["unusual"] == 0.0
+    sure = outcome.decomposition.confidence
+    assert sure is not None and np.allclose(sure, np.exp(-outcome.error), atol=1e-6)
     seen = Frame(40, 56, bank.header.resolution).fit(photo)
     missed = srgb_encode(bank.forward_model.compose(encoders_say(bank, seen))) - srgb_encode(seen)
     expected = math.sqrt(outcome.decomposition.metrics["albedo_error"] * float(missed.square().mean().sqrt()))
@@ -235,7 +237,9 @@ def test_a_bank_with_a_split_network_uses_it_and_says_how_sure_it_is(
     bank = replace(bank, header=replace(bank.header, split=doubtful))
     assert decompose(photo, bank, preset).decomposition.metrics["unusual"] == 1.0
     plain = decompose(photo, bank, replace(preset, detail=None))
-    assert plain.error is None and "unusual" not in plain.decomposition.metrics
+    assert (
+        plain.error is None and plain.decomposition.confidence is None and "unusual" not in plain.decomposition.metrics
+    )
     # The same on a shell, with a map of the confidence.
     path = tmp_path / "doubtful.safetensors"
     parts = make_bank.Parts.of_bank(bank)

@@ -610,6 +610,21 @@ def _mix(window: Window) -> None:
     print(f"saved and reopened: {len(state['saved'])} layers are the same", flush=True)
 
 
+def _confidence(window: Window) -> None:
+    """Decompose, press *Albedo* and *Specular* under *How sure it is*, look."""
+    window.press(*find_button(window, "join.decompose("))
+    window.wait("the layers", lambda state: state["runs"] == 1, 300)
+    window.wait("the editor to show a layer by itself", lambda state: "albedo" in state.get("shown", ""), 20)
+    time.sleep(1)
+    for name in ("ALBEDO", "SHADING", "SPECULAR"):
+        window.press(*find_button(window, f"CONFIDENCE_{name}", column={"ALBEDO": 0.2, "SHADING": 0.5}.get(name, 0.8)))
+        view = f"confidence {name.lower()}"
+        window.wait(f"the view {view}", lambda now, view=view: view in now["shown"], 60)
+        time.sleep(1)
+        _picture(window, name.lower(), aside=True)
+        print(f"a click shows {window.state()['shown']}", flush=True)
+
+
 def _report(state: dict[str, Any]) -> None:
     _report_moves(state["moves"])
     for who, size in state["memory"].items():
@@ -929,6 +944,7 @@ ONLY = {
     "mix": _mix,
     "maps": _maps_alone,
     "handle": _handle,
+    "confidence": _confidence,
 }
 """Steps by themselves."""
 
