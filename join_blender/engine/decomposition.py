@@ -23,7 +23,7 @@ from .failure import Failure
 from .job import Job, State
 from .pixels import Source, brightness, load_layer, resized
 from .process import Launch
-from .protocol import Message, Options
+from .protocol import Message, Options, Pasting
 from .vocabulary import leftovers
 
 
@@ -59,6 +59,7 @@ class Decomposition(Job):
         keep_in: a folder that shall get the engine's own file of the result.
         frame: the number of the file in an image sequence.
         mask: what shall go from the image, of the same size.
+        pasting: the layers are not made of the image but of a set of it, with another material where the mask is.
 
     Raises:
         Failure: ``disk``, when there is no place for the temporary folder.
@@ -76,6 +77,7 @@ class Decomposition(Job):
         frame: int | None = None,
         skip_existing: bool = False,
         mask: Source | None = None,
+        pasting: Pasting | None = None,
     ) -> None:
         sources = () if isinstance(source, Path) else (source,) if isinstance(source, Source) else tuple(source)
         self.name = name
@@ -101,10 +103,13 @@ class Decomposition(Job):
         else:
             folder = make_folder(scratch)
             self._images = [Path(folder.name) / f"image{number or ''}.npy" for number in range(len(sources))]
-            write = partial(_write, sources, self._images, mask)
+            write = partial(_write, sources, self._images, mask, pasting)
         layers = output or self._images[0].with_name("layers")
         if self.is_together:
             request = protocol.decompose_together(self._images, self.photos, layers, options)
+        elif pasting is not None:
+            first = self._images[0]
+            request = protocol.paste(first.parent, _mask_beside(first), layers, pasting)
         else:
             covered = _mask_beside(self._images[0]) if mask is not None else None
             request = protocol.decompose(self._images[0], layers, options, output is not None, skip_existing, covered)
@@ -263,8 +268,12 @@ def _mask_beside(image: Path) -> Path:
     return image.with_name("mask.npy")
 
 
-def _write(sources: Sequence[Source], paths: Sequence[Path], mask: Source | None) -> list[np.ndarray | None]:
+def _write(
+    sources: Sequence[Source], paths: Sequence[Path], mask: Source | None, pasting: Pasting | None
+) -> list[np.ndarray | None]:
     """In a thread: the pixels into files; what each has of alpha."""
+    for name, data in (pasting.files if pasting is not None else {}).items():
+        (paths[0].parent / name).write_bytes(data)
     if mask is not None:
         mask.write(_mask_beside(paths[0]))
     alphas = []

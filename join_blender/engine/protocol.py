@@ -7,7 +7,7 @@ A NUL never occurs inside JSON text, so a reader can cut the stream without unde
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,29 @@ class Options:
     """What the engine shall compute on: auto, cpu or cuda."""
 
 
+@dataclass(frozen=True)
+class Pasting:
+    """What of another material goes into a set, and how.
+
+    Args:
+        files: "mine.join", the set's stored decomposition; "patch.exr", the other's albedo; and by its component with
+            the suffix .exr each of the set's layers in its original light.
+        bank: that the set was made with, as :class:`Options` has it.
+        scale: of the patch.
+        feather: pixels over which its edge is soft.
+    """
+
+    files: Mapping[str, bytes]
+    bank: str | None
+    scale: float = 1.0
+    feather: float = 4.0
+
+    @property
+    def layers(self) -> list[str]:
+        """The components of the set."""
+        return [name.removesuffix(".exr") for name in self.files if name.endswith(".exr") and name != "patch.exr"]
+
+
 PREVIEW_EVERY = 5
 """Optimiser steps between two previews; the client leaves out those that come faster than it can show them."""
 PREVIEW_SIZE = 128
@@ -114,6 +137,24 @@ def decompose(
         "skip_existing": skip_existing,
         "upright": False,
         "mask": None if mask is None else str(mask),
+    }
+
+
+def paste(folder: Path, mask: Path, output: Path, pasting: Pasting) -> Message:
+    """The request that lays another material's albedo into a set where ``mask`` (.npy) is.
+
+    ``folder`` holds the files of ``pasting``.
+    """
+    return {
+        "type": "paste",
+        "decomposition": str(folder / "mine.join"),
+        "layers": {name: str(folder / f"{name}.exr") for name in pasting.layers},
+        "bank": pasting.bank,
+        "patch": str(folder / "patch.exr"),
+        "mask": str(mask),
+        "scale": pasting.scale,
+        "feather": pasting.feather,
+        "output": str(output),
     }
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..engine.exr import encode_exr
 from ..engine.failure import Failure
-from ..engine.protocol import Message
+from ..engine.protocol import Message, Pasting
 from ..engine.relight import Edits, StoredDecomposition
 from . import images
 from .sets import (
@@ -125,6 +125,27 @@ def _codes_of(key: str) -> bytes:
         words = "The other layers do not know how they were made."
         raise Failure("mix_impossible", words, "Decompose that image again.")
     return bytes(found)
+
+
+# --- pasting another material ---
+
+
+def pasting(key: str, other: str, scale: float, feather: float) -> Pasting:
+    """What the engine needs to lay the albedo of the set ``other``, as it is now, into the set ``key``.
+
+    Raises:
+        Failure: ``paste_impossible``, and as :func:`stored_decomposition`.
+    """
+    if key == other:
+        words = "A material cannot be pasted into itself."
+        raise Failure("paste_impossible", words, "Choose another decomposed image.")
+    patch = layers_of(other).get(_ALBEDO)
+    if patch is None:
+        raise Failure("paste_impossible", "The other material has no albedo.", "Decompose that image again.")
+    stored = stored_decomposition(key)
+    files = {f"{name}.exr": data for name, data in stored.layers.items()}
+    files |= {"mine.join": stored.decomposition, "patch.exr": layer_bytes(patch)}
+    return Pasting(files, stored.bank, scale, feather)
 
 
 # --- the layers ---

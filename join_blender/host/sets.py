@@ -315,6 +315,8 @@ def told_of(key: str) -> str:
         words.append("together")
     if is_cleaned(layer):
         words.append("cleaned up")
+    if is_pasted(layer):
+        words.append("pasted")
     if layer.library is not None:
         words.append("linked")
     return ", ".join(word for word in words if word)
@@ -349,6 +351,11 @@ def bright_of(layer: Any) -> float:
 def is_cleaned(layer: Any) -> bool:
     """Whether something was taken out of the picture."""
     return bool(mapping(json.loads(str(layer.get("join_settings", "{}")))).get("cleaned"))
+
+
+def is_pasted(layer: Any) -> bool:
+    """Whether another material was laid into the picture."""
+    return bool(mapping(json.loads(str(layer.get("join_settings", "{}")))).get("pasted"))
 
 
 def choose(key: str) -> None:

@@ -18,6 +18,7 @@ from . import (
     install,
     layers,
     panels,
+    paste,
     preferences,
     properties,
     relight,
@@ -39,6 +40,7 @@ CLASSES: tuple[type, ...] = (
     *together.CLASSES,
     *clean_up.CLASSES,
     *relight.CLASSES,
+    *paste.CLASSES,
     *layers.CLASSES,
 )
 

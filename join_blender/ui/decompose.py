@@ -11,6 +11,7 @@ from ..engine import memory
 from ..engine.connection import Launch
 from ..engine.decomposition import Decomposition
 from ..engine.failure import Failure
+from ..engine.pixels import Source
 from ..engine.protocol import Options
 from ..engine.vocabulary import names
 from ..host import images, masks, sets
@@ -367,18 +368,29 @@ def begin_again(key: str) -> Decomposition:
         raise Failure("layers_missing", words, "Decompose them together again.")
     if sets.is_cleaned(layer):
         raise Failure("layers_missing", "This layer was made with a mask.", "Press Clean Up again.")
+    if sets.is_pasted(layer):
+        raise Failure("layers_missing", "Another material was pasted into this layer.", "Press Paste again.")
+    image, source, options = as_made(layer)
+    launch, scratch = make_launch("AUTO"), bpy.app.tempdir or None
+    job = Decomposition(source, options, launch, image.name, scratch, frame=layer.get("join_frame"))
+    running.add(job, LayerSet(job, image.session_uid, key))
+    return job
+
+
+def as_made(layer: Any) -> tuple[Any, Source, Options]:
+    """The image that a layer was made of, the pixels that were taken of it, and the settings.
+
+    Raises:
+        Failure: ``input_missing``, and what makes it impossible to read the image.
+    """
     image = sets.input_of(layer)
     frame, preset = layer.get("join_frame"), str(layer.get("join_preset", "standard"))
     source = images.read_source(image, frame, layer=str(layer.get("join_exr_layer", "")))
     left, top, right, bottom = map(int, layer.get("join_part", (0, 0, source.width, source.height)))
     shrink = max((right - left) // max(layer.size[0], 1), 1)
-    source = replace(source, box=(left, top, right, bottom), shrink=shrink)
     bank = str(layer.get("join_bank_path", "") or layer.get("join_bank", ""))
     options = Options(_bank_reference(bank), preset, int(layer.get("join_seed", 0)))
-    launch, scratch = make_launch("AUTO"), bpy.app.tempdir or None
-    job = Decomposition(source, options, launch, image.name, scratch, frame=frame)
-    running.add(job, LayerSet(job, image.session_uid, key))
-    return job
+    return image, replace(source, box=(left, top, right, bottom), shrink=shrink), options
 
 
 def _shows_right_eye(context: Any) -> bool:

@@ -178,18 +178,44 @@ class JoinSettings(bpy.types.PropertyGroup):
         name="On Esc", description="What the Esc key does to a decomposition that runs", items=ESCAPE
     )
     mask: bpy.props.PointerProperty(  # type: ignore[valid-type]
-        type=bpy.types.Mask, name="Mask", description="Drawn in the Image Editor's Mask mode: what it covers shall go"
+        type=bpy.types.Mask,
+        name="Mask",
+        description="Drawn in the Image Editor's Mask mode: what it covers shall go, or gets another material",
     )
     painted: bpy.props.PointerProperty(  # type: ignore[valid-type]
         type=bpy.types.Image,
         name="Painted",
-        description="An image of the photo's size, black where all is well: what is painted in it shall go",
+        description="An image of the photo's size, black where all is well: what is painted in it shall go, or gets "
+        "another material",
     )
     mix_with: bpy.props.PointerProperty(  # type: ignore[valid-type]
         type=bpy.types.Image,
         name="Other",
         description="A decomposed image, or one of its layers: the material that is mixed in",
         poll=_has_layers,
+    )
+    paste_from: bpy.props.PointerProperty(  # type: ignore[valid-type]
+        type=bpy.types.Image,
+        name="Material",
+        description="A decomposed image, or one of its layers: the material of which a patch is pasted",
+        poll=_has_layers,
+    )
+    paste_scale: bpy.props.FloatProperty(  # type: ignore[valid-type]
+        name="Scale",
+        description="How large the patch's pixels become; 1 for as they are. Beyond its edges it goes on mirrored",
+        min=0.01,
+        max=100.0,
+        soft_min=0.1,
+        soft_max=4.0,
+        default=1.0,
+    )
+    paste_feather: bpy.props.FloatProperty(  # type: ignore[valid-type]
+        name="Feather",
+        description="Over how many pixels its edge is soft, inside of the mask",
+        min=0.0,
+        max=256.0,
+        soft_max=64.0,
+        default=4.0,
     )
     gain: bpy.props.FloatProperty(  # type: ignore[valid-type]
         name="Gain", description="How much the error view is brightened", min=1.0, max=1000.0, default=10.0

@@ -15,15 +15,18 @@ from torch import Tensor
 
 from ..bank import Bank
 from ..errors import JoinError
+from ..networks.stylegan2 import generate
 from .invert import invert
+from .losses.reconstruction import reconstruction_loss
 from .presets import Preset
-from .progress import Monitor
+from .progress import Clock, Monitor, Progress
 from .stage import Stage
 from .stages.encoder_start import EncoderStart
 from .stages.joint import Joint
 
 # As published: 100 steps at a rate that stays the same.
-_SEARCH = Joint(100, 0.01, ramp_up=0.0, ramp_down=0.0, knn_weight=0.0, space="w+")
+STEPS = 100
+_SEARCH = Joint(STEPS, 0.01, ramp_up=0.0, ramp_down=0.0, knn_weight=0.0, space="w+")
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,60 @@ def diffuse(
         image = found.render(outputs)
     laid = torch.where(mask > 0.0, torch.lerp(context, image, mask), context)
     return Diffused(stitched, seen, image, laid, found.decode(outputs), found.latents)
+
+
+def diffuse_component(
+    bank: Bank,
+    name: str,
+    image: Tensor,
+    target: Tensor,
+    mask: Tensor,
+    steps: int = STEPS,
+    monitor: Monitor | None = None,
+) -> Tensor:
+    """Codes of one component alone, whose patch is given; those of all others have no part in it.
+
+    As :func:`diffuse`, the search begins at what the component's encoder sees in the picture with the patch.
+
+    Args:
+        bank: with an encoder of the component.
+        name: of the component.
+        image: with the patch, sRGB-encoded [B, 3, R, R].
+        target: the component with the patch, in its generator's range, [B, 3, R, R].
+        mask: [B, 1, R, R] in [0, 1]: where the patch counts.
+        steps, monitor: see :func:`diffuse`.
+
+    Returns:
+        [B, num_ws, w_dim], the best of the search.
+
+    Raises:
+        JoinError: ``encoder_missing``.
+    """
+    part, monitor = bank.components[name], monitor or Monitor()
+    features = "random" if bank.trunk is None else "trunk"
+    with torch.no_grad():
+        start = part.encode(image).expand(-1, part.generator.num_ws, -1)
+    codes = start.clone().requires_grad_()
+    distance = reconstruction_loss(replace(_SEARCH, features=features), bank, _shown(target) * mask, 0)
+    optimizer = torch.optim.Adam([codes], lr=_SEARCH.learning_rate)
+    best, lowest, clock = start.clone(), torch.full((len(start),), torch.inf).to(start), Clock(max(steps, 1))
+    for step in range(steps):
+        if monitor.cancelled():
+            break
+        loss = distance(_shown(generate(part.generator, codes)) * mask)  # [B]
+        better = loss.detach() < lowest
+        best = torch.where(better[:, None, None], codes.detach(), best)
+        lowest = torch.where(better, loss.detach(), lowest)
+        optimizer.zero_grad(set_to_none=True)
+        loss.sum().backward()
+        optimizer.step()
+        monitor.on_progress(Progress(_SEARCH.kind, step + 1, steps, float(loss.detach().mean()), clock.left(step + 1)))
+    return best
+
+
+def _shown(output: Tensor) -> Tensor:
+    """A generator's range as a picture's, [0, 1]."""
+    return (output + 1.0) / 2.0
 
 
 def crop(resolution: int, side: int) -> Tensor:

@@ -393,6 +393,36 @@ class Engine:
         save_decomposition(output, with_other(mine, other))
         return "result", {"files": [str(output)]}
 
+    def _paste(self, job: Job) -> tuple[str, dict[str, Any]]:
+        """Another material's albedo laid into a decomposition where a mask is: a result of its own."""
+        from ..images.files import read_picture
+        from ..inversion.progress import Monitor
+        from ..layers.clean_up import mask_of
+        from ..layers.decomposition import load_decomposition
+        from ..relighting.pasting import paste
+
+        message = job.message
+        stored = load_decomposition(message["decomposition"])
+        stored = replace(stored, layers=read_layers(message.get("layers"), stored))
+        if not message.get("mask"):
+            raise JoinError("request_invalid", "A paste request needs 'mask', a path.")
+        patch, mask = load_array(message["patch"]), mask_of(read_picture(message["mask"]).pixels)
+        if patch.ndim != 3 or patch.shape[2] < 3:
+            raise JoinError("layer_unreadable", "The other's albedo is no image in colour.", "Decompose it again.")
+        bank, _ = self._bank_of(stored, message.get("bank"))
+
+        def report(progress: Progress) -> None:
+            told = {"words": "Fitting the paint", "fraction": progress.step / progress.of}
+            self._channel.send("progress", job.request, **vars(progress), **told, total_left=progress.seconds_left)
+
+        options = {name: message[name] for name in ("scale", "feather", "steps") if message.get(name) is not None}
+        monitor = Monitor(report, job.cancelled.is_set)
+        found = paste(stored, patch[..., :3], mask, bank, **options, monitor=monitor)
+        if job.cancelled.is_set() and not job.keep:
+            return "cancelled", {"result": None}
+        result = {**self._result(found, Path(message["output"])), "notes": []}
+        return ("cancelled", {"result": result}) if job.cancelled.is_set() else ("result", result)
+
     def _export(self, job: Job) -> tuple[str, dict[str, Any]]:
         """The layers as they are in Blender now, in files for other programs."""
         from ..layers.layer_files import LAYER_FORMATS, export_layers
@@ -432,6 +462,7 @@ class Engine:
         "maps": _maps,
         "store": _store,
         "mix": _mix,
+        "paste": _paste,
     }
 
     def _relighter_of(self, message: dict[str, Any]) -> Relighter:

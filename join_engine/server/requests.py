@@ -193,6 +193,15 @@ _FIELDS: dict[str, dict[str, _Field]] = {
     "directions": {**_STORED, "preview_size": _WHOLE},
     "store": {**_STORED, "output": _PATH},
     "mix": {"decomposition": _PATH, "other": _PATH, "output": _PATH},
+    "paste": {
+        **_STORED,
+        "patch": _PATH,
+        "mask": _PATH,
+        "scale": _NUMBER,
+        "feather": _NUMBER,
+        "steps": _WHOLE,
+        "output": _PATH,
+    },
     "export": {
         "layers": _LAYERS,
         "format": _NAME,
@@ -203,4 +212,4 @@ _FIELDS: dict[str, dict[str, _Field]] = {
     },
     "maps": {"layers": _LAYERS, "relief": _NUMBER, "output": _PATH, "alpha": _PATH},
 }
-_NEEDED = {"other", "image", "images", "output", "decomposition", "format", "depth"}
+_NEEDED = {"other", "patch", "image", "images", "output", "decomposition", "format", "depth"}

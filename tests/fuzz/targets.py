@@ -320,6 +320,8 @@ class Messages(Target):
             {"type": "store", "id": 5, "edits": [], "output": str(folder / "a.join"), **stored},
             {"type": "mix", "id": 5, "decomposition": result["compact"], "other": result["compact"],
              "output": str(folder / "mixed.join")},
+            {"type": "paste", "id": 11, "patch": result["layers"]["albedo"], "mask": str(folder / "mask.npy"),
+             "scale": 1.0, "feather": 2.0, "steps": 1, "output": str(folder / "pasted"), **stored},
             {"type": "export", "id": 6, "layers": result["layers"], "format": "exr", "depth": 16,
              "output": str(folder / "out.exr"), "formula": formula},
             {"type": "export", "id": 6, "layers": result["layers"], "format": "png", "depth": 8,

@@ -229,6 +229,52 @@ def case_confidence() -> Report:
     return report
 
 
+def case_paste() -> Report:
+    """Another material where a painted mask is: a set of its own, and the first one as it was."""
+    folder = Path(ARGUMENTS["folder"])
+    made(folder, alpha=True)
+    sets = module("host.sets")
+    other = bpy.data.images.new("other", 32, 32)
+    other.pixels.foreach_set(np.tile(np.array([0.9, 0.2, 0.1, 1.0], np.float32), 32 * 32))
+    assert not decompose(image="other", bank=ARGUMENTS["bank"], steps=2, preset="STANDARD", seed=7)
+    painted = bpy.data.images.new("mask", 40, 24)
+    plane = np.zeros((24, 40, 4), np.float32)
+    plane[4:12, 10:30] = 1.0  # of Blender's rows, from below
+    painted.pixels.foreach_set(plane.ravel())
+    key, patch = (sets.set_of(bpy.data.images[name]) for name in ("photo", "other"))
+    before = {name: pixels_of(image).copy() for name, image in sets.layers_of(key).items()}
+    report: Report = {}
+    for arguments in ({"other": "photo"}, {"other": ""}, {"other": "other", "painted": ""}):
+        try:
+            bpy.ops.join.paste(**{"image": "photo", "painted": "mask", **arguments})
+        except RuntimeError as error:
+            report.setdefault("refused", []).append(str(error))
+    bpy.context.scene.join_intrinsics.paste_feather = 0.0
+    assert bpy.ops.join.paste(image="photo", other="other", painted="mask") == {"FINISHED"}
+    new = sets.set_of(bpy.data.images["photo"])
+    report["new"], report["told"] = new != key, sets.told_of(new)
+    after = {name: pixels_of(image).copy() for name, image in sets.layers_of(new).items()}
+    report["same"] = sorted(name for name in before if np.array_equal(after[name], before[name]))
+    first = {name: pixels_of(image) for name, image in sets.layers_of(key).items()}
+    report["left alone"] = all(np.array_equal(first[name], before[name]) for name in before)
+    moved = np.abs(after["albedo"] - before["albedo"])[..., :3].max(axis=2) > 1e-4
+    inside = plane[::-1, :, 0] > 0.0
+    report["outside"], report["inside"] = bool(moved[~inside].any()), float(moved[inside].mean())
+    paint = pixels_of(sets.layers_of(patch)["albedo"])[..., :3].mean(axis=(0, 1))
+    report["paint"] = float(np.abs(after["albedo"][inside][:, :3] - paint).max())
+    report["alpha"] = bool(np.array_equal(after["albedo"][..., 3], before["albedo"][..., 3]))
+    assert bpy.ops.join.relight(image=sets.layers_of(new)["albedo"].name) == {"FINISHED"}
+    bpy.data.images.remove(sets.layers_of(new)["specular"])
+    try:
+        bpy.ops.join.set_repair(key=new)
+    except RuntimeError as error:
+        report["repair"] = str(error)
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "pasted.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "pasted.blend"))
+    report["reopened"] = bool(np.array_equal(pixels_of(sets.layers_of(new)["albedo"]), after["albedo"]))
+    return report
+
+
 def case_mix_undone() -> Report:
     """An undo of the button and of a slider: values, codes and pixels go back together."""
     made(Path(ARGUMENTS["folder"]))

@@ -125,6 +125,17 @@ def test_confidence_is_a_view_of_each_layer(tmp_path: Path, blender: Blender) ->
     assert "do not tell how sure" in report["refused"]
 
 
+def test_another_material_is_pasted_into_this_light(tmp_path: Path, blender: Blender, bank: Path) -> None:
+    report = blender.run("paste", sys.executable, folder=tmp_path, bank=bank)
+    refused = report["refused"]
+    assert len(refused) == 3
+    assert "into itself" in refused[0] and "No other material" in refused[1] and "No mask" in refused[2]
+    assert report["new"] and report["told"].endswith("pasted") and report["left alone"]
+    assert report["same"] == ["shading", "specular"] and not report["outside"] and report["inside"] > 0.9
+    assert report["paint"] < 0.1 and report["alpha"] and report["reopened"]
+    assert "pasted into this layer" in report["repair"]
+
+
 def test_undo_takes_a_mixture_back(tmp_path: Path, blender: Blender, bank: Path) -> None:
     """States: shares of the sliders, whether the albedo is what it was, whether the set knows the other."""
     report = blender.run("mix_undone", sys.executable, folder=tmp_path, bank=bank)

@@ -528,20 +528,7 @@ def _clean_up(window: Window) -> None:
     before = window.state()["images"]
     window.tell("mask mode")
     _picture(window, "before", aside=True)
-    window.tell("corners")
-    corners = window.state()["corners"]
-    for number, (x, y) in enumerate(corners, 1):
-        xdotool("mousemove", str(x - 4), str(screen_height() - y))
-        time.sleep(0.2)
-        xdotool("mousemove", str(x), str(screen_height() - y))
-        time.sleep(0.5)
-        xdotool("keydown", "ctrl")
-        time.sleep(0.2)
-        xdotool("click", "1")
-        time.sleep(0.5)
-        xdotool("keyup", "ctrl")
-        window.wait(f"point {number} of the mask", lambda state, number=number: state.get("points", 0) >= number, 10)
-    print(f"a Mask was drawn by {len(corners)} clicks", flush=True)
+    _draw_mask(window)
     window.tell("sidebar")
     time.sleep(2)
     _picture(window, "mask", aside=True)
@@ -623,6 +610,64 @@ def _confidence(window: Window) -> None:
         time.sleep(1)
         _picture(window, name.lower(), aside=True)
         print(f"a click shows {window.state()['shown']}", flush=True)
+
+
+def _paste(window: Window) -> None:
+    """Decompose two pictures, draw a Mask by clicks, press *Paste Material*, look, undo and redo, save and reopen."""
+    window.tell("two materials")
+    window.wait("both sets", lambda now: sum("albedo" in name for name in now["images"]) == 2, 600)
+    state = window.wait("the end of both", lambda now: now["phase"] == "idle", 600)
+    assert state["words"][1] == "", state["words"]
+    window.tell("other material")
+    window.tell("mask mode")
+    _draw_mask(window)
+    window.tell("sidebar")
+    time.sleep(2)
+    scroll(window, 30)
+    _picture(window, "before", aside=True)
+    before, runs = window.state()["images"], window.state()["runs"]
+    window.press(*find_button(window, "join.paste("))
+    state = window.wait("the layers", lambda now: now["runs"] == runs + 1, 300)
+    layers = _new(state, before)
+    assert len(layers) == 3 and state["words"][1] == "", f"no layers: {state['images']} {state['words']}"
+    window.wait("the editor to show a layer by itself", lambda state: "albedo" in state.get("shown", ""), 20)
+    window.tell("view mode")
+    _picture(window, "albedo", aside=True)
+    window.tell("compare pasted")
+    told = window.state()["pasted"]
+    assert told["light"] == told["around"] == 0.0 < told["inside"], f"only the paint under the mask may change: {told}"
+    window.tell("recomposed")
+    window.wait("the picture with it", lambda now: "recomposed" in now["shown"], 60)
+    time.sleep(1)
+    _picture(window, "after", aside=True)
+    xdotool("mousemove", "300", "300")
+    xdotool("key", "ctrl+z")
+    window.wait("the undo", lambda state: not set(layers) & set(state["images"]), 20)
+    xdotool("key", "ctrl+shift+z")
+    window.wait("the redo", lambda state: set(layers) <= set(state["images"]), 20)
+    print(f"Paste Material was clicked: {', '.join(layers)}; undo and redo took them and brought them back", flush=True)
+    window.tell("save")
+    state = window.wait("the file to be open again", lambda now: "reopened" in now, 60)
+    assert state["reopened"] == state["saved"] and len(state["saved"]) >= 9, "saving lost layers"
+    print(f"saved and reopened: {len(state['saved'])} layers are the same", flush=True)
+
+
+def _draw_mask(window: Window) -> None:
+    """Around the middle of the image, by clicks."""
+    window.tell("corners")
+    corners = window.state()["corners"]
+    for number, (x, y) in enumerate(corners, 1):
+        xdotool("mousemove", str(x - 4), str(screen_height() - y))
+        time.sleep(0.2)
+        xdotool("mousemove", str(x), str(screen_height() - y))
+        time.sleep(0.5)
+        xdotool("keydown", "ctrl")
+        time.sleep(0.2)
+        xdotool("click", "1")
+        time.sleep(0.5)
+        xdotool("keyup", "ctrl")
+        window.wait(f"point {number} of the mask", lambda state, number=number: state.get("points", 0) >= number, 10)
+    print(f"a Mask was drawn by {len(corners)} clicks", flush=True)
 
 
 def _report(state: dict[str, Any]) -> None:
@@ -945,6 +990,7 @@ ONLY = {
     "maps": _maps_alone,
     "handle": _handle,
     "confidence": _confidence,
+    "paste": _paste,
 }
 """Steps by themselves."""
 

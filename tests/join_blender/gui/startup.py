@@ -97,6 +97,7 @@ def install() -> float | None:
         "together": ("ui.together", "JOIN_PT_together"),
         "clean-up": ("ui.clean_up", "JOIN_PT_clean_up"),
         "mix": ("ui.relight", "JOIN_PT_mix"),
+        "paste": ("ui.paste", "JOIN_PT_paste"),
     }
     if os.environ["JOIN_GUI_ONLY"] in closed:  # a panel's header has no operator by which a hand could find it
         where, name = closed[os.environ["JOIN_GUI_ONLY"]]
@@ -340,6 +341,7 @@ def obey() -> float:
             "sidebar": show_sidebar,
             "compare cleaned": compare_cleaned,
             "recomposed": lambda: view("RECOMPOSED"),
+            "compare pasted": compare_pasted,
         }
         commands[words]()
         tell(obeyed=state.get("obeyed", 0) + 1)
@@ -706,7 +708,8 @@ def two_materials() -> None:
 def choose_other() -> None:
     """As a hand would choose it in the list; and the editor shows the first picture."""
     other = bpy.data.images[Path(json.loads(os.environ["JOIN_GUI_PHOTOS"])[0]).name]
-    bpy.context.scene.join_intrinsics.mix_with = other
+    settings = bpy.context.scene.join_intrinsics
+    settings.mix_with = settings.paste_from = other
     editor = min(areas("IMAGE_EDITOR"), key=lambda area: area.x)
     editor.spaces.active.image = input_image()
     module("ui.running").redraw()
@@ -772,6 +775,29 @@ def compare_cleaned() -> None:
     share = json.loads(own["albedo"]["join_settings"])["cleaned"]
     unclipped = far & (known.max(axis=2) < 0.99)
     tell(cleaned={"around": float(missed[unclipped].max()), "inside": float(missed[near].mean()), "share": share})
+
+
+def compare_pasted() -> None:
+    """By how much the newest set differs from the first one of the picture: light, and paint within and around the
+    drawn corners."""
+    sets = module("host.sets")
+    new, *_, first = sets.sets_of_source(input_image())
+    pairs = {
+        name: (pixels_of(image), pixels_of(sets.layers_of(first)[name])) for name, image in sets.layers_of(new).items()
+    }
+    differ = {name: np.abs(one - other).max(axis=2) for name, (one, other) in pairs.items()}
+    height, width = differ["albedo"].shape
+    y, x = np.mgrid[0:height, 0:width] / np.array([height, width])[:, None, None]
+    far = (x < 0.25) | (x > 0.75) | (y < 0.25) | (y > 0.75)
+    near = (abs(x - 0.5) < 0.1) & (abs(y - 0.5) < 0.1)
+    light = max(float(differ[name].max()) for name in differ if name != "albedo")
+    tell(
+        pasted={
+            "light": light,
+            "around": float(differ["albedo"][far].max()),
+            "inside": float(differ["albedo"][near].mean()),
+        }
+    )
 
 
 def pixels_of(image: Any) -> np.ndarray:

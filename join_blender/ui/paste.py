@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Paste Material: a patch of another set's paint, laid into this one's light where a mask is."""
+
+from typing import Any
+
+import bpy
+
+from ..engine.decomposition import Decomposition
+from ..engine.failure import Failure
+from ..host import images, masks, relight, sets
+from ..host.layers import LayerSet
+from . import clean_up, running
+from .decompose import Decomposing, as_made, make_launch
+from .layers import chosen_set
+from .relight import shown_set
+
+
+class JOIN_OT_paste(Decomposing, bpy.types.Operator):
+    """Lay the other material's paint where the mask is: a new set, whose light and gloss stay as they are"""
+
+    bl_idname = "join.paste"
+    bl_label = "Paste Material"
+    bl_options = set()  # as Decompose Image: the layers come later, with a step of undo of their own
+
+    image: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Image",
+        description="Name of the image, or of a layer, that is pasted into; empty for the one in the Image Editor",
+        options={"SKIP_SAVE"},
+    )
+    other: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Other", description="Name of the other image, or of a layer; empty for the panel's", options={"SKIP_SAVE"}
+    )
+    mask: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Mask",
+        description="Name of a Mask; empty for the panel's, or for the one that the editor shows",
+        options={"SKIP_SAVE"},
+    )
+    painted: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Painted Mask",
+        description="Name of an image that is black outside of the patch; empty for the panel's",
+        options={"SKIP_SAVE"},
+    )
+    scale: bpy.props.FloatProperty(  # type: ignore[valid-type]
+        name="Scale", description="Of the patch; 0 for the panel's", min=0.0, max=100.0, options={"SKIP_SAVE"}
+    )
+    feather: bpy.props.FloatProperty(  # type: ignore[valid-type]
+        name="Feather",
+        description="Pixels over which its edge is soft; below 0 for the panel's",
+        min=-1.0,
+        max=256.0,
+        default=-1.0,
+        options={"SKIP_SAVE"},
+    )
+
+    def _begin(self, context: Any) -> Decomposition:
+        """Read layers and mask, and queue it."""
+        settings = context.scene.join_intrinsics
+        key = chosen_set(self.image, context)
+        other = sets.set_of(settings.paste_from) if not self.other else chosen_set(self.other, context)
+        if other is None:
+            words = "No other material is chosen."
+            raise Failure("paste_impossible", words, "Choose a decomposed image in the panel Paste Material.")
+        mask, painted = (self.mask, self.painted) if self.mask or self.painted else clean_up.chosen(context)
+        scale = self.scale or settings.paste_scale
+        feather = self.feather if self.feather >= 0.0 else settings.paste_feather
+        pasting = relight.pasting(key, other, scale, feather)
+        image, source, options = as_made(next(iter(sets.layers_of(key).values())))
+        drawn = masks.find_mask(mask) if mask else None
+        covered = masks.read_mask(drawn, images.find_image(painted) if painted else None, source)
+        frame = next(iter(sets.layers_of(key).values())).get("join_frame")
+        launch, scratch = make_launch("AUTO"), bpy.app.tempdir or None
+        job = Decomposition(source, options, launch, image.name, scratch, frame=frame, mask=covered, pasting=pasting)
+        running.add(job, LayerSet(job, image.session_uid))
+        if not self.image and settings.show == "LAYER":
+            running.follow(job, context.area)
+        return job
+
+
+class JOIN_PT_paste(bpy.types.Panel):
+    """A patch of another material, in the light of this one"""
+
+    bl_idname = "JOIN_PT_paste"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "JoIN"
+    bl_label = "Paste Material"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Where the layers of the image know how they were made."""
+        return relight.can_relight(shown_set(context))
+
+    def draw(self, context: Any) -> None:
+        """What, where, how, and the button."""
+        layout: Any = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        settings, key = context.scene.join_intrinsics, shown_set(context)
+        layout.prop(settings, "paste_from")
+        layout.prop(settings, "mask")
+        layout.prop(settings, "painted")
+        column = layout.column(align=True)
+        column.prop(settings, "paste_scale")
+        column.prop(settings, "paste_feather")
+        mask, painted = clean_up.chosen(context)
+        other = settings.paste_from
+        row = layout.row()
+        row.scale_y = 1.4
+        row.enabled = other is not None and sets.set_of(other) != key and bool(mask or painted)
+        row.operator(JOIN_OT_paste.bl_idname, icon="PASTEDOWN")
+        if not mask and not painted:
+            layout.label(text="Draw a mask: the editor's Mask mode", icon="INFO")
+
+
+CLASSES: tuple[type, ...] = (JOIN_OT_paste, JOIN_PT_paste)
