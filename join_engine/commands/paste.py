@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mask", type=Path, required=True, help="a picture of the layers' size, black outside")
     parser.add_argument("--scale", type=finite, default=1.0, help="of the patch (default 1: pixel for pixel)")
     parser.add_argument("--feather", type=finite, default=4.0, help="how soft its edge is, in pixels (default 4)")
-    parser.add_argument("--steps", type=natural, default=100, help="of the search for the albedo's codes (default 100)")
+    parser.add_argument("--steps", type=natural, default=60, help="of the search for the albedo's codes (default 60)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the layers and decomposition.join")
     parser.add_argument("--bank", help="name or path of the bank that FILE.join was made with (default: by its name)")
     add_device_options(parser)

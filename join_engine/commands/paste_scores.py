@@ -13,7 +13,7 @@ from .table_options import add_pack_table_options, run_on_pack
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_pack_table_options(parser, 24, 100, "the search for the albedo's codes")
+    add_pack_table_options(parser, 24, 60, "the search for the albedo's codes")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -14,11 +14,12 @@ from ..color import srgb_encode
 from ..images.frame import Frame
 from ..images.metrics import mse, psnr
 from ..inversion.codebook import CodeBook
+from ..inversion.diffusion import component_codes
 from ..inversion.presets import get_preset
 from ..layers.decomposition import Decomposition
 from ..networks.stylegan2 import generate
 from ..pipeline import decompose
-from ..relighting.pasting import ALBEDO, codes_with, feathered, paste
+from ..relighting.pasting import ALBEDO, feathered, fitted, paste
 from ..renders.samples import Sample
 from .confidence_scores import photographed
 from .tables import interval
@@ -26,7 +27,7 @@ from .tables import interval
 _PART = 1 / 2  # of the picture's side that the patch is wide
 _FEATHER = 2.0
 COLUMNS = ("pixels", "paint", "true layers", "own light")
-CODES = ("before", "patch", "everywhere")
+CODES = ("before", "patch", "found")
 PRESET = "draft"
 
 Row = dict[str, float]
@@ -40,8 +41,8 @@ def measure(bank: Bank, samples: Sequence[Sample], steps: int, say: Callable[[st
     bank found in both photos) and ``true layers`` (its albedo in the shading and specular that were found: what the
     other's albedo costs is the difference); ``own light``: of the photo before, in the patch's place, which tells
     nothing but how unlike the two are. And how near the albedo's generator comes to the albedo with the patch, inside
-    and outside of it: with the codes of ``before``, with those of the diffusion, which compares the ``patch`` alone,
-    and with such as are found of it ``everywhere``.
+    and outside of it: with the codes of ``before``, with those of the published diffusion, of the ``patch`` alone from
+    what the encoder sees, and with those that are ``found``.
 
     Returns:
         For JSON: ``image`` by column, and ``codes`` by kind of codes and "inside" and "outside": mean and interval.
@@ -115,7 +116,6 @@ def _psnr(picture: np.ndarray, truth: np.ndarray, share: np.ndarray) -> float:
     return psnr(mse(one, other))
 
 
-@torch.no_grad()
 def _fit(
     bank: Bank,
     mine: Decomposition,
@@ -125,13 +125,15 @@ def _fit(
     codes: dict[str, dict[str, list[float]]],
 ) -> None:
     """Put in how near the albedo's generator comes to the albedo with the patch."""
-    part, frame = bank.components[ALBEDO], Frame(*mine.size, bank.header.resolution)
-    target = part.transform.to_generator(frame.fit(pasted.layers[ALBEDO])).to(part.w_avg)
-    where = frame.fit(np.repeat(share[..., None], 3, axis=2))[:, :1].to(part.w_avg)
-    with torch.enable_grad():
-        everywhere = codes_with(bank, mine, pasted.layers, np.ones_like(share), steps)
-    for kind, w in zip(CODES, (mine.codes[ALBEDO], pasted.codes[ALBEDO], everywhere), strict=True):
-        made = generate(part.generator, torch.from_numpy(w)[None].to(part.w_avg))
-        missed = ((made - target) / 2.0).square().mean(dim=1, keepdim=True)
+    part, target = bank.components[ALBEDO], fitted(bank, pasted.layers[ALBEDO])
+    frame = Frame(*mine.size, bank.header.resolution)
+    where = frame.fit(np.repeat(share[..., None], 3, axis=2))[:, :1].to(target)
+    with torch.no_grad():
+        seen = part.encode(srgb_encode(frame.fit(pasted.recomposed)).to(target))
+    alone = component_codes(bank, ALBEDO, seen, target, where, steps)
+    found = [torch.from_numpy(one.codes[ALBEDO])[None].to(target) for one in (mine, pasted)]
+    for kind, w in zip(CODES, (found[0], alone, found[1]), strict=True):
+        with torch.no_grad():
+            missed = ((generate(part.generator, w) - target) / 2.0).square().mean(dim=1, keepdim=True)
         for name, weight in (("inside", where), ("outside", 1.0 - where)):
             codes[kind][name].append(psnr(float((missed * weight).sum() / weight.sum())))

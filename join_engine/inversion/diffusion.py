@@ -75,8 +75,7 @@ def diffuse(
     """
     if not (mask.flatten(1) > 0.0).any(dim=1).all():
         raise JoinError("mask_empty", "There is no patch to lay into the picture.", "Choose a larger one.")
-    features = "random" if bank.trunk is None else "trunk"
-    start, search = start or EncoderStart(space="w+"), replace(_SEARCH, steps=steps, features=features)
+    start, search = start or EncoderStart(space="w+"), replace(_SEARCH, steps=steps, features=_features(bank))
     stitched = torch.lerp(context, patch, mask)
     begun = invert(bank, stitched, Preset("diffusion", (start,)))
     found = invert(bank, stitched, Preset("diffusion", (start, search)), monitor=monitor, region=mask)
@@ -88,41 +87,38 @@ def diffuse(
     return Diffused(stitched, seen, image, laid, found.decode(outputs), found.latents)
 
 
-def diffuse_component(
+def component_codes(
     bank: Bank,
     name: str,
-    image: Tensor,
+    start: Tensor,
     target: Tensor,
     mask: Tensor,
     steps: int = STEPS,
+    rate: float = _SEARCH.learning_rate,
+    features: str | None = None,
     monitor: Monitor | None = None,
 ) -> Tensor:
-    """Codes of one component alone, whose patch is given; those of all others have no part in it.
-
-    As :func:`diffuse`, the search begins at what the component's encoder sees in the picture with the patch.
+    """The masked optimisation of one component alone, which is given; the codes of all others have no part in it.
 
     Args:
-        bank: with an encoder of the component.
+        bank: see there.
         name: of the component.
-        image: with the patch, sRGB-encoded [B, 3, R, R].
-        target: the component with the patch, in its generator's range, [B, 3, R, R].
-        mask: [B, 1, R, R] in [0, 1]: where the patch counts.
+        start: codes to begin with, [B, 1 or num_ws, w_dim].
+        target: the component, in its generator's range, [B, 3, R, R].
+        mask: [B, 1, R, R] in [0, 1]: where it counts.
         steps, monitor: see :func:`diffuse`.
+        rate: of learning, throughout.
+        features: see :class:`join_engine.inversion.stages.joint.Joint`; None for those of :func:`diffuse`.
 
     Returns:
         [B, num_ws, w_dim], the best of the search.
-
-    Raises:
-        JoinError: ``encoder_missing``.
     """
     part, monitor = bank.components[name], monitor or Monitor()
-    features = "random" if bank.trunk is None else "trunk"
-    with torch.no_grad():
-        start = part.encode(image).expand(-1, part.generator.num_ws, -1)
-    codes = start.clone().requires_grad_()
+    features = features or _features(bank)
+    codes = start.expand(-1, part.generator.num_ws, -1).clone().requires_grad_()
     distance = reconstruction_loss(replace(_SEARCH, features=features), bank, _shown(target) * mask, 0)
-    optimizer = torch.optim.Adam([codes], lr=_SEARCH.learning_rate)
-    best, lowest, clock = start.clone(), torch.full((len(start),), torch.inf).to(start), Clock(max(steps, 1))
+    optimizer = torch.optim.Adam([codes], lr=rate)
+    best, lowest, clock = codes.detach().clone(), torch.full((len(start),), torch.inf).to(start), Clock(max(steps, 1))
     for step in range(steps):
         if monitor.cancelled():
             break
@@ -135,6 +131,10 @@ def diffuse_component(
         optimizer.step()
         monitor.on_progress(Progress(_SEARCH.kind, step + 1, steps, float(loss.detach().mean()), clock.left(step + 1)))
     return best
+
+
+def _features(bank: Bank) -> str:
+    return "random" if bank.trunk is None else "trunk"
 
 
 def _shown(output: Tensor) -> Tensor:

@@ -3,32 +3,33 @@
 
 Semantic diffusion (Zhu et al., ECCV 2020, supplement, section 6) lays a patch of pixels into other surroundings, light
 and all. Of layers only the albedo is laid there, at its own resolution; shading and specular stay as they are, to the
-bit. The albedo's codes then follow by diffusion (:func:`join_engine.inversion.diffusion.diffuse_component`), so that
-what is edited along them afterwards knows of the patch.
+bit. The albedo's codes then follow by the same search, so that what is edited along them afterwards knows of the patch;
+but it compares pixels, everywhere and at a higher rate: the published one, of the patch alone, forgets what is around
+(``paste-scores``).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..bank import Bank
-from ..color import srgb_encode
 from ..errors import JoinError
 from ..images.between import between
 from ..images.frame import Frame, shrunk
 from ..images.room import refuse_too_large
-from ..inversion.diffusion import STEPS, diffuse_component
+from ..inversion.diffusion import component_codes
 from ..inversion.progress import Monitor
 from ..layers.decomposition import Decomposition
 from ..memory import WHOLE_BYTES_PER_PIXEL
 from .relighter import Relighter
 
 ALBEDO = "albedo"
+STEPS, _RATE = 60, 0.05
 _SMALLEST, _SOFTEST = 0.01, 256
 _DARK = 0.003  # added before logarithms: what is darker is noise
 
@@ -54,7 +55,7 @@ def paste(
         bank: that ``mine`` was made with.
         scale: how large the patch's pixels become, in pixels of ``mine``.
         feather: over how many pixels the edge is soft, all of them inside of the mask; 0 for a hard one.
-        steps: of the masked optimisation that finds the albedo's codes; none leaves them as they are.
+        steps: of the search for the albedo's codes; none leaves them as they are.
         monitor: see :func:`join_engine.inversion.invert.invert`.
 
     Returns:
@@ -64,7 +65,7 @@ def paste(
 
     Raises:
         JoinError: ``mask_size``, ``mask_empty``, ``settings_invalid``, ``image_too_large``, ``bank_mismatch``,
-            ``decomposition_broken``, ``encoder_missing``.
+            ``decomposition_broken``.
     """
     start = time.perf_counter()
     height, width = mine.size
@@ -85,7 +86,7 @@ def paste(
     layers = {**mine.layers, ALBEDO: albedo}
     codes = dict(mine.codes)
     if steps:
-        codes[ALBEDO] = codes_with(bank, mine, layers, share, steps, monitor)
+        codes[ALBEDO] = _codes(bank, mine, albedo, steps, monitor)
     pasted = {"share": float((share > 0.0).mean()), "scale": scale, "feather": feather, "steps": steps}
     return replace(
         mine,
@@ -147,23 +148,19 @@ def _depth(inside: np.ndarray, most: float) -> np.ndarray:
     return np.where(inside, np.sqrt(squares), 0.0)
 
 
-def codes_with(
-    bank: Bank,
-    mine: Decomposition,
-    layers: Mapping[str, np.ndarray],
-    share: np.ndarray,
-    steps: int,
-    monitor: Monitor | None = None,
+def _codes(
+    bank: Bank, mine: Decomposition, albedo: np.ndarray, steps: int, monitor: Monitor | None = None
 ) -> np.ndarray:
-    """Of the albedo with the patch, [num_ws, w_dim]; the light's codes have no part in it."""
-    part = bank.components[ALBEDO]
-    frame = Frame(*mine.size, bank.header.resolution)
-
-    def fitted(image: np.ndarray) -> Tensor:
-        return frame.fit(image).to(part.w_avg)
-
-    photo = srgb_encode(fitted(np.asarray(mine.model.compose(layers)))).clamp(0.0, 1.0)
-    target = part.transform.to_generator(fitted(layers[ALBEDO]))
-    where = fitted(np.repeat(share[..., None], 3, axis=2))[:, :1].clamp(0.0, 1.0)
-    found = diffuse_component(bank, ALBEDO, photo, target, where, steps, monitor)
+    """Of the albedo with the patch, [num_ws, w_dim]."""
+    target = fitted(bank, albedo)
+    start = torch.from_numpy(np.ascontiguousarray(mine.codes[ALBEDO])).to(target)[None]
+    everywhere = torch.ones_like(target[:, :1])
+    found = component_codes(bank, ALBEDO, start, target, everywhere, steps, _RATE, "pixels", monitor)
     return found[0].cpu().numpy().astype(np.float32)
+
+
+def fitted(bank: Bank, albedo: np.ndarray) -> Tensor:
+    """An albedo, linear [H, W, 3], as its generator would have to make it, [1, 3, R, R]."""
+    part = bank.components[ALBEDO]
+    frame = Frame(albedo.shape[0], albedo.shape[1], bank.header.resolution)
+    return part.transform.to_generator(frame.fit(albedo)).to(part.w_avg)

@@ -92,7 +92,7 @@ def test_a_patch_is_laid_at_its_scale_and_goes_on_mirrored() -> None:
 
 
 def test_the_codes_follow_the_patch(seeing_bank: Bank, mine: Decomposition) -> None:
-    """The paint of another code of the albedo's generator, all over: diffusion comes nearer than the old ones."""
+    """The paint of another code of the albedo's generator, all over: the search comes nearer than the old ones."""
     part = seeing_bank.components["albedo"]
     wanted = generate(part.generator, part.sample_codes()[7][None, None])
     linear = part.transform.from_generator(wanted)[0].permute(1, 2, 0).numpy()
@@ -103,8 +103,7 @@ def test_the_codes_follow_the_patch(seeing_bank: Bank, mine: Decomposition) -> N
         made = generate(part.generator, part.w_avg.new_tensor(codes)[None])
         return float((made - target).square().mean())
 
-    start = part.encode(0.5 * (target + 1.0))[0].numpy()
-    assert missed(found.codes["albedo"]) < 0.9 * min(missed(start), missed(mine.codes["albedo"]))
+    assert missed(found.codes["albedo"]) < 0.9 * missed(mine.codes["albedo"])
     assert found.codes["albedo"].shape == (part.generator.num_ws, part.generator.config.w_dim)
 
 
