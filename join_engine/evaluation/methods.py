@@ -19,7 +19,7 @@ from ..inversion.stages.masking import Masking
 from ..inversion.stages.mean_start import MeanStart
 from ..inversion.stages.spaces import Spaces
 from ..inversion.stages.spatial import Spatial
-from ..inversion.stages.tuning import Tuning
+from ..inversion.stages.tuning import FORMS, Tuning
 from ..networks.unet import UNet
 from .baselines import BASELINES
 
@@ -30,6 +30,14 @@ DOMAIN_WEIGHT = 2.0
 GAUSSIAN_WEIGHT, VARIATION_WEIGHT, DELTA_WEIGHT = 1e-8, 1e-3, 5.0
 # "sam-tau-0.2": SAM with this τ; "sam-f16": everything in the features at 16 pixels.
 _TAU, _LAYER = "sam-tau-", "sam-f"
+# "knn-k-5": JoIN from the mean code with this k of Eq. 8; "ld-anchors-16": its last row with this n_a of Eq. 12.
+_KNN = {"knn-k-": ("neighbours", "k"), "knn-weight-": ("knn_weight", "λ")}
+_LOCAL = {
+    "ld-anchors-": ("anchors", "n_a"),
+    "ld-locality-": ("locality", "β"),
+    "ld-weight-": ("discriminator_weight", "λ_LD"),
+    "ld-form-": ("discriminator_form", "form"),
+}
 # The rate of Image2StyleGAN and of in-domain inversion, which stays the same.
 _STEADY = {"learning_rate": 0.01, "ramp_up": 0.0, "ramp_down": 0.0}
 # What the default preset's optimisation may compare images in, by name behind this.
@@ -63,6 +71,21 @@ GROUPS = {
         "encoder-opt",
     ),
     "sam-ablation": ("opt-w+", "sam-f8", "sam-f16", "sam-f32", "sam", "sam-unrefined", "sam-free"),
+    "sam-tau": tuple(f"sam-tau-{threshold}" for threshold in (0.05, 0.1, 0.2, 0.4, 0.8)),
+    "knn-sweep": ("opt", "opt-knn", "knn-k-5", "knn-k-500", "knn-weight-1e-5", "knn-weight-1e-3", "knn-weight-1e-2"),
+    "local-sweep": (
+        "encoder-opt",
+        "encoder-opt-pti",
+        "encoder-opt-pti-d",
+        "ld-form-softplus",
+        "ld-form-printed",
+        "ld-anchors-1",
+        "ld-anchors-16",
+        "ld-locality-0.1",
+        "ld-locality-0.6",
+        "ld-weight-1e-3",
+        "ld-weight-1e-1",
+    ),
     "table4": ("opt", "opt-in-domain", "opt-knn"),
     "presets": tuple(PRESETS),
     "features": tuple(f"{_FEATURES}{kind}" for kind in COMPARED_FEATURES),
@@ -218,7 +241,7 @@ def _make(key: str, rows: Rows, bank: Bank, single: Bank | None, unet: UNet | No
             return Method(key, title, single=True, lacks="the bank of the single GAN has another resolution")
         preset = Preset(key, (MeanStart(), rows.joint(single)))
         return Method(key, title, preset, single=True, lacks=_lacks(preset, single))
-    table = _table(rows, bank) | _adaptive(key, rows, bank)
+    table = _table(rows, bank) | _adaptive(key, rows, bank) | _swept(key, rows, bank)
     if key not in table:
         known = ", ".join(sorted({*GROUPS, *GROUPS["all"], *GROUPS["published"], *GROUPS["sam-ablation"]}))
         raise JoinError("method_unknown", f"There is no method '{key}'.", f"Known are: {known}.")
@@ -316,6 +339,25 @@ def _adaptive(key: str, rows: Rows, bank: Bank) -> dict[str, tuple[Any, ...]]:
         elif key.startswith(_LAYER):
             side = int(key.removeprefix(_LAYER))
             found[key] = (f"Everything in F{side}", start, Spaces(only=side), stage)
+    return found
+
+
+def _swept(key: str, rows: Rows, bank: Bank) -> dict[str, tuple[Any, ...]]:
+    """What a key asks for of JoIN's rows with another value of one of their settings."""
+    found: dict[str, tuple[Any, ...]] = {}
+    for prefix, (name, symbol) in {**_KNN, **_LOCAL}.items():
+        if not key.startswith(prefix):
+            continue
+        text = key.removeprefix(prefix)
+        with suppress(ValueError):  # keys of something else
+            value: Any = text if name == "discriminator_form" else float(text)
+            if name in ("neighbours", "anchors"):
+                value = int(text)
+            if prefix in _KNN:
+                found[key] = (f"kNN loss, {symbol} {text}", MeanStart(), rows.joint(bank, **{name: value}))
+            elif name != "discriminator_form" or text in FORMS:
+                tuning = rows.tuning(bank, **{name: value})
+                found[key] = (f"PTI w/ D loss, {symbol} {text}", EncoderStart(), rows.joint(bank), tuning)
     return found
 
 

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ...bank import Bank, BankComponent
 from ...errors import JoinError
@@ -17,6 +19,12 @@ from ..losses.reconstruction import features_lacking, reconstruction_loss
 from ..progress import Clock, Monitor, Progress
 from ..stage import Stage, register
 from ..state import InversionState
+
+FORMS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "change": lambda after, before: (after - before).abs().mean(),
+    "softplus": lambda after, before: functional.softplus(-after).mean(),
+    "printed": lambda after, before: after.sum(),
+}
 
 
 @register
@@ -32,6 +40,8 @@ class Tuning(Stage):
         discriminator_every: apply the discriminator loss at each so many steps, so many times as strong.
         anchors: n_a of Eq. 12.
         locality: β of Eq. 12: 0 looks at the pivot alone, 1 at the whole distribution.
+        discriminator_form: what Eq. 12 is, of the outputs of the discriminator now and before the tuning: a key of
+            :data:`FORMS`.
     """
 
     kind: ClassVar[str] = "tuning"
@@ -45,6 +55,7 @@ class Tuning(Stage):
     discriminator_every: int = 4
     anchors: int = 4
     locality: float = 0.3
+    discriminator_form: str = "change"
     features: str = "random"
     ensemble: bool = False
 
@@ -64,11 +75,15 @@ class Tuning(Stage):
         preserve the generator priors", so what is minimised is by how much the outputs have changed since before the
         tuning, |D_i(G_i(·)) − D_i(G_i⁰(·))|, as the mean over the anchors, which makes λ independent of their number.
         (The generator's own loss in StyleGAN2, softplus(−D), would go on training the neighbours instead of holding
-        them.)
+        them. ``evaluate --methods local-sweep`` measures all three.)
 
         Raises:
-            JoinError: ``discriminator_missing`` when the bank holds none and the settings ask for the loss.
+            JoinError: ``discriminator_missing`` when the bank holds none and the settings ask for the loss;
+                ``settings_invalid`` for an unknown form of it.
         """
+        if self.discriminator_form not in FORMS:
+            message = f"There is no form '{self.discriminator_form}' of the local discriminator loss."
+            raise JoinError("settings_invalid", message, f"Known are: {', '.join(FORMS)}.")
         self._check_discriminators(state)
         of = len(state.target) * self.steps
         clock = Clock(of)
@@ -147,7 +162,7 @@ class _Item:
             with torch.no_grad():
                 before = component.discriminator(generate(component.generator, anchors))
             after = component.discriminator(generate(self._generators[name], anchors))
-            losses.append((after - before).abs().mean())
+            losses.append(FORMS[self._settings.discriminator_form](after, before))
         return torch.stack(losses).sum()
 
 
