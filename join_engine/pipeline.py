@@ -411,7 +411,7 @@ class _Work:
             }
             found = _decomposition(bank, state, index, layers, settings, metrics, seconds)
             if error is not None:
-                found = replace(found, confidence=shrunk(np.exp(-error), CONFIDENCE_SIDE))
+                found = replace(found, confidence=confidence_of(error))
             outcomes.append(Outcome(found, state.cancelled, show, error))
         return outcomes
 
@@ -466,6 +466,11 @@ def _frame(colour: np.ndarray, bank: Bank, face: FaceCrop | None) -> Frame:
     height, width = colour.shape[:2]
     resolution = bank.header.resolution
     return Frame(height, width, resolution) if face is None else FaceFrame(height, width, resolution, face)
+
+
+def confidence_of(error: np.ndarray) -> np.ndarray:
+    """As :class:`join_engine.layers.decomposition.Decomposition` stores it, of what :class:`Outcome` tells."""
+    return shrunk(np.exp(-error), CONFIDENCE_SIDE)
 
 
 def _mean_outputs(bank: Bank) -> dict[str, Tensor]:

@@ -34,7 +34,7 @@ from .inversion.presets import Preset
 from .inversion.progress import Monitor
 from .layers.albedo_level import BRIGHTEST
 from .memory import WHOLE_BYTES_PER_PIXEL
-from .pipeline import Layers, Outcome, PreviewCallback, decompose, shrunk
+from .pipeline import Layers, Outcome, PreviewCallback, confidence_of, decompose, shrunk
 
 _LEAST, _MOST = 16.0, 4.0  # pixels of a face's crop, and longer sides of the photo that it may measure
 _DARK = 1e-6  # keeps logarithms and quotients finite
@@ -172,6 +172,7 @@ def decompose_portrait(
         settings={**before.settings, "face": told},
         metrics={**before.metrics, "psnr": image_psnr(srgb_encode(recomposed), srgb_encode(opaque(image)))},
         seconds={**before.seconds, "rest": time.perf_counter() - start},
+        confidence=None if outcome.error is None else confidence_of(outcome.error),
     )
     return replace(outcome, decomposition=decomposition)
 

@@ -10,15 +10,14 @@ import bpy
 from ..engine.background import remove_left_behind
 from ..engine.process import kill_all
 from . import (
-    clean_up,
     compare,
     decompose,
     engine_state,
     image_editor,
     install,
     layers,
+    masked,
     panels,
-    paste,
     preferences,
     properties,
     relight,
@@ -38,9 +37,8 @@ CLASSES: tuple[type, ...] = (
     *compare.CLASSES,
     *panels.CLASSES,
     *together.CLASSES,
-    *clean_up.CLASSES,
+    *masked.CLASSES,
     *relight.CLASSES,
-    *paste.CLASSES,
     *layers.CLASSES,
 )
 

@@ -11,7 +11,6 @@ import torch
 
 from ..bank import Bank
 from ..color import srgb_encode
-from ..images.frame import Frame
 from ..images.metrics import mse, psnr
 from ..inversion.codebook import CodeBook
 from ..inversion.diffusion import component_codes
@@ -20,6 +19,7 @@ from ..layers.decomposition import Decomposition
 from ..networks.stylegan2 import generate
 from ..pipeline import decompose
 from ..relighting.pasting import ALBEDO, feathered, fitted, paste
+from ..relighting.relighter import frame_of
 from ..renders.samples import Sample
 from .confidence_scores import photographed
 from .tables import interval
@@ -125,8 +125,8 @@ def _fit(
     codes: dict[str, dict[str, list[float]]],
 ) -> None:
     """Put in how near the albedo's generator comes to the albedo with the patch."""
-    part, target = bank.components[ALBEDO], fitted(bank, pasted.layers[ALBEDO])
-    frame = Frame(*mine.size, bank.header.resolution)
+    part, frame = bank.components[ALBEDO], frame_of(mine, bank)
+    target = fitted(bank, pasted.layers[ALBEDO], frame)
     where = frame.fit(np.repeat(share[..., None], 3, axis=2))[:, :1].to(target)
     with torch.no_grad():
         seen = part.encode(srgb_encode(frame.fit(pasted.recomposed)).to(target))

@@ -26,7 +26,7 @@ from ..inversion.diffusion import component_codes
 from ..inversion.progress import Monitor
 from ..layers.decomposition import Decomposition
 from ..memory import WHOLE_BYTES_PER_PIXEL
-from .relighter import Relighter
+from .relighter import Relighter, frame_of
 
 ALBEDO = "albedo"
 STEPS, _RATE = 60, 0.05
@@ -152,15 +152,14 @@ def _codes(
     bank: Bank, mine: Decomposition, albedo: np.ndarray, steps: int, monitor: Monitor | None = None
 ) -> np.ndarray:
     """Of the albedo with the patch, [num_ws, w_dim]."""
-    target = fitted(bank, albedo)
+    target = fitted(bank, albedo, frame_of(mine, bank))
     start = torch.from_numpy(np.ascontiguousarray(mine.codes[ALBEDO])).to(target)[None]
     everywhere = torch.ones_like(target[:, :1])
     found = component_codes(bank, ALBEDO, start, target, everywhere, steps, _RATE, "pixels", monitor)
     return found[0].cpu().numpy().astype(np.float32)
 
 
-def fitted(bank: Bank, albedo: np.ndarray) -> Tensor:
+def fitted(bank: Bank, albedo: np.ndarray, frame: Frame) -> Tensor:
     """An albedo, linear [H, W, 3], as its generator would have to make it, [1, 3, R, R]."""
     part = bank.components[ALBEDO]
-    frame = Frame(albedo.shape[0], albedo.shape[1], bank.header.resolution)
     return part.transform.to_generator(frame.fit(albedo)).to(part.w_avg)

@@ -610,6 +610,9 @@ def _confidence(window: Window) -> None:
         time.sleep(1)
         _picture(window, name.lower(), aside=True)
         print(f"a click shows {window.state()['shown']}", flush=True)
+    window.tell("no sidebar")
+    time.sleep(1)
+    _picture(window, "legend", aside=True)
 
 
 def _paste(window: Window) -> None:
@@ -639,7 +642,9 @@ def _paste(window: Window) -> None:
     window.tell("recomposed")
     window.wait("the picture with it", lambda now: "recomposed" in now["shown"], 60)
     time.sleep(1)
+    window.tell("no sidebar")
     _picture(window, "after", aside=True)
+    window.tell("sidebar")
     xdotool("mousemove", "300", "300")
     xdotool("key", "ctrl+z")
     window.wait("the undo", lambda state: not set(layers) & set(state["images"]), 20)

@@ -95,9 +95,9 @@ def install() -> float | None:
     preferences.engine_python = os.environ["JOIN_GUI_ENGINE"]
     closed = {
         "together": ("ui.together", "JOIN_PT_together"),
-        "clean-up": ("ui.clean_up", "JOIN_PT_clean_up"),
+        "clean-up": ("ui.masked", "JOIN_PT_clean_up"),
         "mix": ("ui.relight", "JOIN_PT_mix"),
-        "paste": ("ui.paste", "JOIN_PT_paste"),
+        "paste": ("ui.masked", "JOIN_PT_paste"),
     }
     if os.environ["JOIN_GUI_ONLY"] in closed:  # a panel's header has no operator by which a hand could find it
         where, name = closed[os.environ["JOIN_GUI_ONLY"]]
@@ -339,6 +339,7 @@ def obey() -> float:
             "corners": tell_corners,
             "view mode": end_mask,
             "sidebar": show_sidebar,
+            "no sidebar": lambda: show_sidebar(False),
             "compare cleaned": compare_cleaned,
             "recomposed": lambda: view("RECOMPOSED"),
             "compare pasted": compare_pasted,
@@ -755,9 +756,9 @@ def end_mask() -> None:
         editor.spaces.active.mode = "VIEW"
 
 
-def show_sidebar() -> None:
-    """The panel again, which was out of the way."""
-    min(areas("IMAGE_EDITOR"), key=lambda area: area.x).spaces.active.show_region_ui = True
+def show_sidebar(shown: bool = True) -> None:
+    """The panel again, which was out of the way; or out of the way with it."""
+    min(areas("IMAGE_EDITOR"), key=lambda area: area.x).spaces.active.show_region_ui = shown
 
 
 def compare_cleaned() -> None:
