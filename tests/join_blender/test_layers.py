@@ -132,7 +132,7 @@ def test_another_material_is_pasted_into_this_light(tmp_path: Path, blender: Ble
     assert "into itself" in refused[0] and "No other material" in refused[1] and "No mask" in refused[2]
     assert report["new"] and report["told"].endswith("pasted") and report["left alone"]
     assert report["same"] == ["shading", "specular"] and not report["outside"] and report["inside"] > 0.9
-    assert report["paint"] < 0.1 and report["alpha"] and report["reopened"]
+    assert report["paint"] < 1e-4 and report["alpha"] and report["reopened"]
     assert "pasted into this layer" in report["repair"]
 
 

@@ -265,6 +265,41 @@ def test_another_material_is_mixed_in(client: Client, request_for: dict[str, Any
     assert set(client.until("result", "error")[-1]["layers"]) == {"albedo"}
 
 
+def test_another_material_is_pasted(client: Client, request_for: dict[str, Any]) -> None:
+    """The request of Paste Material: progress, a result like that of a decomposition, and refusals."""
+    client.send(**{**request_for, "steps": 3, "preview_every": 0}, id="made")
+    made = client.until("result", "error")[-1]
+    folder = Path(request_for["output"]).parent
+    mask = np.zeros((40, 56, 3), np.float32)
+    mask[10:20, 10:30] = 1.0
+    np.save(folder / "mask.npy", mask)
+    np.save(folder / "patch.npy", np.full((12, 12, 3), 0.25, np.float32))
+    held = {"decomposition": made["compact"], "layers": made["layers"], "bank": request_for["bank"]}
+    paste = {
+        "type": "paste",
+        "patch": str(folder / "patch.npy"),
+        "mask": str(folder / "mask.npy"),
+        "feather": 0.0,
+        "steps": 4,
+        "output": str(folder / "pasted"),
+        **held,
+    }
+    before = {name: np.load(path) for name, path in made["layers"].items()}
+    client.send(**paste, id="paste")
+    events = client.until("result", "error")
+    assert [event["step"] for event in events if event["type"] == "progress"] == [1, 2, 3, 4]
+    found = events[-1]
+    assert found["settings"]["pasted"]["share"] == pytest.approx(200 / (40 * 56)) and found["metrics"] == {}
+    after = {name: np.load(path) for name, path in found["layers"].items()}
+    assert np.array_equal(after["shading"], before["shading"]) and set(found) >= {"compact", "formula", "bank"}
+    assert np.allclose(after["albedo"][10:20, 10:30], 0.25, atol=1e-5)
+    changed = (after["albedo"] != before["albedo"]).any(axis=2)
+    assert not changed[mask[..., 0] == 0.0].any()
+    for wrong, code in (({"mask": None}, "request_invalid"), ({"scale": 1000.0}, "settings_invalid")):
+        client.send(**{**paste, **wrong}, id="wrong")
+        assert client.until("result", "error")[-1]["code"] == code
+
+
 @pytest.mark.parametrize("keep", [True, False])
 def test_cancel_while_running(client: Client, request_for: dict[str, Any], keep: bool) -> None:
     client.send(**{**request_for, "steps": 100_000, "preview_every": 0}, id=7)
