@@ -60,6 +60,7 @@ class Decomposition(Job):
         frame: the number of the file in an image sequence.
         mask: what shall go from the image, of the same size.
         pasting: the layers are not made of the image but of a set of it, with another material where the mask is.
+        face: where its face is, see :func:`.protocol.decompose`.
 
     Raises:
         Failure: ``disk``, when there is no place for the temporary folder.
@@ -78,6 +79,7 @@ class Decomposition(Job):
         skip_existing: bool = False,
         mask: Source | None = None,
         pasting: Pasting | None = None,
+        face: Message | None = None,
     ) -> None:
         sources = () if isinstance(source, Path) else (source,) if isinstance(source, Source) else tuple(source)
         self.name = name
@@ -112,7 +114,8 @@ class Decomposition(Job):
             request = protocol.paste(first.parent, _mask_beside(first), layers, pasting)
         else:
             covered = _mask_beside(self._images[0]) if mask is not None else None
-            request = protocol.decompose(self._images[0], layers, options, output is not None, skip_existing, covered)
+            image, to_files = self._images[0], output is not None
+            request = protocol.decompose(image, layers, options, to_files, skip_existing, covered, face)
         super().__init__(request, launch, write, folder)
 
     @property

@@ -115,13 +115,15 @@ def decompose(
     files: bool = False,
     skip_existing: bool = False,
     mask: Path | None = None,
+    face: Message | None = None,
 ) -> Message:
     """The request that splits ``image`` (.npy, or with ``files`` any image file) into layers under ``output``.
 
     With ``files`` the engine writes EXR, PNG and a report, as its command line does, and sends no previews; with
     ``skip_existing``, too, it leaves out what has a whole result of the same image, bank and settings. Photos stay
     turned as they are stored, because Blender shows them so: a folder's layers fit the photo in Blender like the
-    button's. What a ``mask`` (.npy) covers is left out and filled from around.
+    button's. What a ``mask`` (.npy) covers is left out and filled from around. ``face`` tells a bank of faces where the
+    face is: its ``points`` or a ``box`` in pixels of the image, from its upper left corner.
     """
     return {
         "type": "decompose",
@@ -137,6 +139,7 @@ def decompose(
         "skip_existing": skip_existing,
         "upright": False,
         "mask": None if mask is None else str(mask),
+        "face": face,
     }
 
 

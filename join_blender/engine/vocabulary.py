@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the add-on shares with the engine and the renderer: colour curves, components, how they make the image, names,
-memory, errors.
+memory, errors, the crop of a face.
 
-The seven modules of the engine's that are imported here are data and arithmetic, need nothing beyond Python, and lie
+The eight modules of the engine's that are imported here are data and arithmetic, need nothing beyond Python, and lie
 beside the add-on in a checkout as in the installed extension, where Blender gives both a longer name. Nothing else of
 the engine is ever imported.
 """
@@ -21,12 +21,13 @@ def beside(module: str) -> Any:
 
 
 if TYPE_CHECKING:
-    from join_engine import color, components, errors, forward_models, leftovers, memory, names
+    from join_engine import color, components, errors, face_crop, forward_models, leftovers, memory, names
     from join_engine.forward_models import Formula
 else:
     color = beside("color")
     components = beside("components")
     errors = beside("errors")
+    face_crop = beside("face_crop")
     forward_models = beside("forward_models")
     leftovers = beside("leftovers")
     memory = beside("memory")
@@ -39,6 +40,7 @@ __all__ = [
     "components_in",
     "compose",
     "errors",
+    "face_crop",
     "in_order",
     "leftovers",
     "memory",

@@ -13,6 +13,7 @@ from . import (
     compare,
     decompose,
     engine_state,
+    faces,
     image_editor,
     install,
     layers,
@@ -38,6 +39,7 @@ CLASSES: tuple[type, ...] = (
     *panels.CLASSES,
     *together.CLASSES,
     *masked.CLASSES,
+    *faces.CLASSES,
     *relight.CLASSES,
     *layers.CLASSES,
 )

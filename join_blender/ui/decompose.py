@@ -14,7 +14,7 @@ from ..engine.failure import Failure
 from ..engine.pixels import Source
 from ..engine.protocol import Options
 from ..engine.vocabulary import names
-from ..host import images, masks, sets
+from ..host import faces, images, masks, sets
 from ..host.layers import LayerSet
 from ..install import locate
 from . import running
@@ -129,7 +129,8 @@ class JOIN_OT_decompose(Decomposing, bpy.types.Operator):
         keep_in = Path(bpy.path.abspath(self.save_directory)) if self.save_directory else None
         scratch = bpy.app.tempdir or None
         options = options_of(self)
-        job = Decomposition(source, options, launch, image.name, scratch, keep_in=keep_in, frame=frame, mask=mask)
+        face = faces.request(image, source)
+        job = Decomposition(source, options, launch, image.name, scratch, None, keep_in, frame, mask=mask, face=face)
         running.add(job, LayerSet(job, image.session_uid, update))
         if shown is not None and context.scene.join_intrinsics.show == "LAYER":
             running.follow(job, context.area)
@@ -372,7 +373,8 @@ def begin_again(key: str) -> Decomposition:
         raise Failure("layers_missing", "Another material was pasted into this layer.", "Press Paste again.")
     image, source, options = as_made(layer)
     launch, scratch = make_launch("AUTO"), bpy.app.tempdir or None
-    job = Decomposition(source, options, launch, image.name, scratch, frame=layer.get("join_frame"))
+    frame, face = layer.get("join_frame"), faces.request(image, source)
+    job = Decomposition(source, options, launch, image.name, scratch, frame=frame, face=face)
     running.add(job, LayerSet(job, image.session_uid, key))
     return job
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the add-on puts into every Image Editor beside its panels: Esc, which ends the wipe, or else the decomposition
 that runs (the user's own keys can override it); and what is drawn over the image: readable light, the light while it
-moves, the wipe, the light's handle, the legend of a view, and the outline of the part that will be decomposed."""
+moves, the wipe, the light's handle, the legend of a view, the outline of the part that will be decomposed, and the face
+that a person has pointed at."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from ..overlay import drawing, legend, light_handle, live, readable, wipe
+from . import faces
 from .compare import JOIN_OT_wipe_end
 from .decompose import JOIN_OT_escape
 
@@ -29,7 +31,8 @@ def register() -> None:
     if not bpy.app.background:
         space: Any = bpy.types.SpaceImageEditor
         _drawn.append(space.draw_handler_add(readable.draw, (), "WINDOW", "POST_VIEW"))
-        for function in (live.draw, wipe.draw, light_handle.draw, readable.draw_words, legend.draw, _draw_outline):
+        over = (live.draw, wipe.draw, light_handle.draw, readable.draw_words, legend.draw, _draw_outline, faces.draw)
+        for function in over:
             _drawn.append(space.draw_handler_add(function, (), "WINDOW", "POST_PIXEL"))
     bpy.app.handlers.load_pre.append(forget_file)
 

@@ -60,6 +60,8 @@ def split(request: dict[str, Any]) -> dict[str, Any]:
     settings = {"preset": request["preset"]}
     if request.get("mask"):
         settings["cleaned"] = float((np.load(request["mask"]).max(axis=2) > 0.0).mean())
+    if request.get("face"):
+        settings["face"] = request["face"]
     return {
         "layers": paths,
         "recomposed": str(recomposed),

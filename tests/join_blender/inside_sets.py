@@ -613,6 +613,37 @@ def case_clean_up() -> Report:
     return report
 
 
+def case_face() -> Report:
+    """Points, a box, a part of the image, half its size; what is refused, and what is found again."""
+    faces = module("host.faces")
+    photo = picture("photo", 0.3, (40, 20))
+
+    def told(**arguments: Any) -> Any:
+        assert bpy.ops.join.decompose(image="photo", **arguments) == {"FINISHED"}
+        return json.loads(layers_of(set_key(photo))["albedo"]["join_settings"]).get("face")
+
+    report: Report = {"nothing": told()}
+    # Eyes and mouth in pixels, from above: (10, 5), (20, 6) and (15, 13).
+    places = (0.25, 0.75, 0.5, 0.7, 0.375, 0.35)
+    assert bpy.ops.join.face_points(image="photo", places=places) == {"FINISHED"}
+    report["points"] = told()
+    report["part"] = told(crop=(0.25, 0.0, 1.0, 0.8))
+    report["half"] = told(shrink=2)
+    report["outline"] = [list(corner) for corner in faces.outline(photo)]
+    assert bpy.ops.join.face_box(image="photo", places=(0.25, 0.1, 0.75, 0.9)) == {"FINISHED"}
+    report["box"] = told()
+    report["refused"] = error_of(bpy.ops.join.face_box, image="photo", places=(0.5, 0.5, 0.5, 0.9))
+    report["kept"] = told() == report["box"]
+    report["no image"] = error_of(bpy.ops.join.face_points, image="nobody", places=places)
+    key = set_key(photo)
+    bpy.data.images.remove(layers_of(key)["specular"])
+    assert bpy.ops.join.set_repair(key=key) == {"FINISHED"}
+    report["brought back"] = json.loads(layers_of(key)["albedo"]["join_settings"])["face"] == report["box"]
+    assert bpy.ops.join.face_forget(image="photo") == {"FINISHED"}
+    report["found again"] = told()
+    return report
+
+
 def _cleaned(layer: Any) -> float:
     return float(json.loads(layer["join_settings"])["cleaned"])
 

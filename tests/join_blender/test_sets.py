@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from join_engine.face_crop import crop_of_points
 from tests.join_blender.support import HERE, Blender, blender_python
 from tools.build_zip import build
 
@@ -128,6 +130,22 @@ def test_what_a_mask_covers_goes_to_the_engine(tmp_path: Path, blender: Blender,
     assert "No mask is chosen" in report["no mask"] and "no mask 'nobody'" in report["nobody"]
     assert "covers nothing" in report["black"] and "Press Clean Up again" in report["bring back"]
     assert "'small' is 4 × 4 and the image 40 × 20" in report["size"]
+
+
+def test_the_face_that_one_points_at_goes_to_the_engine(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    """In pixels of what the engine gets, from its upper left corner."""
+    report = blender.run("face", fake, folder=tmp_path)
+    assert report["nothing"] is report["found again"] is None
+    points = [[10.0, 5.0], [20.0, 6.0], [15.0, 13.0]]
+    assert np.array(report["points"]["points"]) == pytest.approx(np.array(points), abs=1e-4)
+    assert np.array(report["part"]["points"]) == pytest.approx(np.array(points) - (10.0, 4.0), abs=1e-4)
+    assert np.array(report["half"]["points"]) == pytest.approx(np.array(points) / 2.0, abs=1e-4)
+    crop = crop_of_points(*map(tuple, points))
+    outline = np.array(crop.corners) / (40.0, 20.0) * (1.0, -1.0) + (0.0, 1.0)
+    assert np.array(report["outline"]) == pytest.approx(outline, abs=1e-4)
+    assert report["box"]["box"] == pytest.approx([10.0, 2.0, 30.0, 18.0], abs=1e-4)
+    assert "make no face" in report["refused"] and report["kept"] and "no image 'nobody'" in report["no image"]
+    assert report["brought back"]
 
 
 def test_no_file_is_saved_with_previews(tmp_path: Path, blender: Blender, fake: Path) -> None:

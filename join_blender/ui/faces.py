@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Face: pointing at the face in a photo, for a bank of faces that does not find it, or finds another."""
+
+from typing import Any
+
+import bpy
+
+from ..engine.failure import Failure
+from ..host import faces
+from ..host.images import find_image
+from ..overlay import drawing
+from .decompose import shown_image
+from .running import Outcome, report
+
+_COLOUR = (0.3, 0.8, 1.0, 1.0)
+_ASKED = ("Click one eye", "Click the other eye", "Click the middle of the mouth")
+_DOT = 5.0  # pixels
+_picked: list[tuple[float, float]] = []
+"""While somebody points or drags: what there is so far."""
+
+
+class _Pointing:
+    """What the two ways have in common: they can be told the places, or take them from the mouse."""
+
+    def invoke(self: Any, context: Any, _event: Any) -> Outcome:
+        """Wait for the mouse."""
+        try:
+            shown_image(context)
+        except Failure as failure:
+            return report(self, failure)
+        _picked.clear()
+        self._say(context)
+        context.window.cursor_modal_set("CROSSHAIR")
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self: Any, context: Any) -> Outcome:
+        """Keep the places with the image."""
+        try:
+            image = find_image(self.image) if self.image else shown_image(context)
+            faces.mark(image, self.places)
+        except Failure as failure:
+            return report(self, failure)
+        return {"FINISHED"}
+
+    def cancel(self: Any, context: Any) -> None:
+        """Esc, or Blender takes the operator away."""
+        _picked.clear()
+        context.window.cursor_modal_restore()
+        context.area.header_text_set(None)
+        context.area.tag_redraw()
+
+    def _done(self: Any, context: Any) -> Outcome:
+        self.places = tuple(place for point in _picked for place in point)
+        self.cancel(context)
+        return self.execute(context)  # type: ignore[no-any-return]
+
+    def _say(self: Any, context: Any) -> None:
+        context.area.header_text_set(f"{self._words()}  (Esc: cancel)")
+        context.area.tag_redraw()
+
+
+def _under(context: Any, event: Any) -> tuple[float, float] | None:
+    """Where in the image the mouse is, which may be beyond its edges; None outside the editor's picture."""
+    region = next(region for region in context.area.regions if region.type == "WINDOW")
+    x, y = event.mouse_x - region.x, event.mouse_y - region.y
+    if not (0 <= x < region.width and 0 <= y < region.height):
+        return None
+    found = region.view2d.region_to_view(float(x), float(y))
+    return float(found[0]), float(found[1])
+
+
+def _image_property() -> Any:
+    return bpy.props.StringProperty(
+        name="Image", description="Name of the image; empty for the one in the Image Editor", options={"SKIP_SAVE"}
+    )
+
+
+class JOIN_OT_face_points(_Pointing, bpy.types.Operator):
+    """Click both eyes and the middle of the mouth in the image"""
+
+    bl_idname = "join.face_points"
+    bl_label = "Point at Eyes and Mouth"
+    bl_options = {"UNDO"}
+
+    image: _image_property()  # type: ignore[valid-type]
+    places: bpy.props.FloatVectorProperty(  # type: ignore[valid-type]
+        name="Places",
+        description="x and y of both eyes and of the mouth, 0 to 1 from the lower left corner",
+        size=6,
+        options={"SKIP_SAVE"},
+    )
+
+    def modal(self, context: Any, event: Any) -> Outcome:
+        """Three clicks; all else passes through, so that one can zoom."""
+        if event.type in ("ESC", "RIGHTMOUSE") and event.value == "PRESS":
+            self.cancel(context)
+            return {"CANCELLED"}
+        point = _under(context, event) if event.type == "LEFTMOUSE" and event.value == "PRESS" else None
+        if point is None:
+            return {"PASS_THROUGH"}
+        _picked.append(point)
+        if len(_picked) == len(_ASKED):
+            return self._done(context)
+        self._say(context)
+        return {"RUNNING_MODAL"}
+
+    def _words(self) -> str:
+        return _ASKED[len(_picked)]
+
+
+class JOIN_OT_face_box(_Pointing, bpy.types.Operator):
+    """Drag a box around the head, with hair and chin, in the image"""
+
+    bl_idname = "join.face_box"
+    bl_label = "Drag a Box around the Head"
+    bl_options = {"UNDO"}
+
+    image: _image_property()  # type: ignore[valid-type]
+    places: bpy.props.FloatVectorProperty(  # type: ignore[valid-type]
+        name="Places",
+        description="Left, bottom, right and top of the box, 0 to 1 from the lower left corner",
+        size=4,
+        options={"SKIP_SAVE"},
+    )
+
+    def modal(self, context: Any, event: Any) -> Outcome:
+        """From the press to the release."""
+        if event.type in ("ESC", "RIGHTMOUSE") and event.value == "PRESS":
+            self.cancel(context)
+            return {"CANCELLED"}
+        point = _under(context, event)
+        if event.type == "LEFTMOUSE" and event.value == "PRESS" and point is not None:
+            _picked[:] = [point, point]
+            return {"RUNNING_MODAL"}
+        if event.type == "MOUSEMOVE" and _picked and point is not None:
+            _picked[1] = point
+            context.area.tag_redraw()
+            return {"RUNNING_MODAL"}
+        if event.type == "LEFTMOUSE" and event.value == "RELEASE" and _picked:
+            (x, y), (other_x, other_y) = _picked
+            _picked[:] = [(min(x, other_x), min(y, other_y)), (max(x, other_x), max(y, other_y))]
+            return self._done(context)
+        return {"PASS_THROUGH"}
+
+    def _words(self) -> str:
+        return "Drag a box around the head"
+
+
+class JOIN_OT_face_forget(bpy.types.Operator):
+    """Let the engine find the face itself again"""
+
+    bl_idname = "join.face_forget"
+    bl_label = "Find It Again"
+    bl_options = {"UNDO"}
+
+    image: _image_property()  # type: ignore[valid-type]
+
+    def execute(self, context: Any) -> Outcome:
+        """Nothing is kept with the image any more."""
+        try:
+            faces.forget(find_image(self.image) if self.image else shown_image(context))
+        except Failure as failure:
+            return report(self, failure)
+        return {"FINISHED"}
+
+
+class JOIN_PT_face(bpy.types.Panel):
+    """Where the face is, for a bank of faces: it is found, unless one points at it"""
+
+    bl_idname = "JOIN_PT_face"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "JoIN"
+    bl_label = "Face"
+    bl_parent_id = "JOIN_PT_decompose"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """The default bank is not one of faces."""
+        return context.space_data.image is not None and bool(context.scene.join_intrinsics.bank.strip())
+
+    def draw(self, context: Any) -> None:
+        """Two ways to say it, and the way back."""
+        layout: Any = self.layout
+        given = bool(faces.marked(context.space_data.image))
+        layout.label(text="As you said" if given else "Found by itself", icon="USER")
+        column = layout.column(align=True)
+        column.operator(JOIN_OT_face_points.bl_idname, icon="EYEDROPPER")
+        column.operator(JOIN_OT_face_box.bl_idname, icon="SELECT_SET")
+        if given:
+            layout.operator(JOIN_OT_face_forget.bl_idname, icon="LOOP_BACK")
+
+
+def draw() -> None:
+    """Over the image: what the bank will look at, and what somebody points at just now."""
+    context: Any = bpy.context
+    image = context.space_data.image
+    if image is None:
+        return
+    for x, y in _picked:
+        at = drawing.place_of(context, (x, y, x, y))[:2]
+        drawing.fill((at[0] - _DOT, at[1] - _DOT, at[0] + _DOT, at[1] + _DOT), _COLOUR)
+    if _picked or "join_set" in image or not context.scene.join_intrinsics.bank.strip():
+        return
+    corners = faces.outline(image)
+    if corners:
+        places = [drawing.place_of(context, (x, y, x, y))[:2] for x, y in [*corners, corners[0]]]
+        drawing.draw_line(places, _COLOUR, 2.0)
+
+
+CLASSES: tuple[type, ...] = (JOIN_OT_face_points, JOIN_OT_face_box, JOIN_OT_face_forget, JOIN_PT_face)
