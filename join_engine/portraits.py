@@ -51,6 +51,50 @@ class Rest:
     codebook: CodeBook
 
 
+class Splitter:
+    """Splits one photo after the other by a bank, of faces or of anything else; what all have in common is loaded once.
+
+    Args:
+        bank: with its codes' book.
+        preset, seed: see :func:`join_engine.pipeline.decompose`.
+        given: where the face is, see :func:`face_in`.
+
+    Raises:
+        JoinError: ``face_unwanted`` where a face is given to a bank that knows none.
+    """
+
+    def __init__(self, bank: Bank, preset: Preset, seed: int = 0, given: Mapping[str, Any] | None = None) -> None:
+        if given and not bank.header.faces:
+            message = f"The bank '{bank.header.name}' is not one of faces."
+            raise JoinError("face_unwanted", message, "Choose one with --bank, or say nothing of a face.")
+        self.bank, self.preset, self.seed, self._given = bank, preset, seed, given
+        self._codebook = CodeBook(bank)
+        self._rest: Rest | None = None
+
+    @property
+    def decides(self) -> dict[str, Any] | None:
+        """What beside bank, preset and seed decides what the layers are; None for a bank of anything."""
+        return decides(self._given) if self.bank.header.faces else None
+
+    def split(self, image: np.ndarray, name: str, monitor: Monitor | None = None) -> tuple[Outcome, list[str]]:
+        """The layers of a linear image [H, W, 3 or 4], and what a person should know of its face.
+
+        Raises:
+            JoinError: as :func:`join_engine.pipeline.decompose`, :func:`face_in` and :func:`decompose_portrait`.
+        """
+        bank, settings = self.bank, (self.preset, self.seed, monitor)
+        if not bank.header.faces:
+            return decompose(image, bank, *settings, codebook=self._codebook), []
+        face, notes = face_in(image, name, self._given)
+        found = decompose_portrait(image, face, bank, self._around, *settings, codebook=self._codebook)
+        return found, notes
+
+    def _around(self) -> Rest:
+        if self._rest is None:
+            self._rest = load_rest(next(iter(self.bank.components.values())).w_avg.device)
+        return self._rest
+
+
 def load_rest(device: str | torch.device) -> Rest:
     """The default bank. Raises JoinError as :func:`join_engine.bank.load_bank`."""
     bank = load_bank(find_bank(), device, with_discriminators=True)

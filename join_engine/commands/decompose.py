@@ -34,12 +34,9 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..bank import Bank
-    from ..images.files import Picture
     from ..inversion.progress import Monitor
     from ..layers.decomposition import Decomposition
-    from ..layers.result_folder import Made
-    from ..pipeline import Outcome
-    from ..portraits import Rest
+    from ..portraits import Splitter
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,8 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from ..images.files import folder_of_ones_own
+    from ..portraits import Splitter
 
-    splitter = _Splitter(load_bank_named(options), options)
+    splitter = Splitter(load_bank_named(options), chosen_preset(options), options.seed, _given(options))
     images, problems = expand(options.images, options.out)
     status = BAD_INPUT if problems else 0
     for problem in problems:
@@ -86,54 +84,6 @@ def run(options: argparse.Namespace) -> int:
             else:
                 print(folders[-1], flush=True)
     return status
-
-
-class _Splitter:
-    """Splits one image after the other by a bank, of faces or of anything else.
-
-    Raises:
-        JoinError: ``face_unwanted`` where the options tell of a face and the bank knows none.
-    """
-
-    def __init__(self, bank: Bank, options: argparse.Namespace) -> None:
-        from ..inversion.codebook import CodeBook
-
-        self.bank, self.preset = bank, chosen_preset(options)
-        self._codebook, self._seed = CodeBook(bank), options.seed
-        self._rest: Rest | None = None
-        self._given = _given(options)
-        if self._given and not bank.header.faces:
-            message = f"The bank '{bank.header.name}' is not one of faces."
-            raise JoinError("face_unwanted", message, "Choose one with --bank, or say nothing of a face.")
-
-    def made(self, path: Path, options: argparse.Namespace) -> Made:
-        """What makes a result."""
-        from ..layers.result_folder import Made
-        from ..portraits import decides
-
-        face = decides(self._given) if self.bank.header.faces else None
-        layer, sure = options.layer, options.confidence
-        return Made.decomposing(path, self.bank, self.preset, self._seed, layer, confidence=sure, face=face)
-
-    def split(self, path: Path, picture: Picture, monitor: Monitor) -> tuple[Outcome, list[str]]:
-        """The layers, and what a person should know of them."""
-        from ..pipeline import decompose
-        from ..portraits import decompose_portrait, face_in
-
-        image, settings = picture.pixels, (self.preset, self._seed, monitor)
-        if not self.bank.header.faces:
-            return decompose(image, self.bank, *settings, codebook=self._codebook), []
-        face, notes = face_in(image, f"'{path}'", self._given)
-        for note in notes:
-            say(f"{path.name}: {note}")
-        return decompose_portrait(image, face, self.bank, self._around, *settings, codebook=self._codebook), notes
-
-    def _around(self) -> Rest:
-        from ..portraits import load_rest
-
-        if self._rest is None:
-            self._rest = load_rest(next(iter(self.bank.components.values())).w_avg.device)
-        return self._rest
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any] | None:
@@ -158,16 +108,24 @@ def _numbers(count: int) -> Callable[[str], list[float]]:
     return read
 
 
-def _decompose_one(path: Path, taken: Sequence[Path], splitter: _Splitter, options: argparse.Namespace) -> Path:
+def _decompose_one(path: Path, taken: Sequence[Path], splitter: Splitter, options: argparse.Namespace) -> Path:
     """The folder of the result; ``taken`` are those of the images before."""
     from ..images.files import read_picture
     from ..layers.layer_files import write_report, write_result
-    from ..layers.result_folder import folder_for, is_finished, read_marker, result_folder
+    from ..layers.result_folder import Made, folder_for, is_finished, read_marker, result_folder
 
     picture = read_picture(path, options.layer)
     for note in picture.notes:
         say(f"{path.name}: {note}")
-    made = splitter.made(path, options)
+    made = Made.decomposing(
+        path,
+        splitter.bank,
+        splitter.preset,
+        splitter.seed,
+        options.layer,
+        confidence=options.confidence,
+        face=splitter.decides,
+    )
     folder = folder_for(options.out, path.stem, made, taken)
     plain = options.out / safe_name(path.stem)
     if folder != plain and plain not in taken:  # something else has it
@@ -176,7 +134,9 @@ def _decompose_one(path: Path, taken: Sequence[Path], splitter: _Splitter, optio
         say(f"{path.name}: finished already.")
         return folder
     with progress_bar(path.name) as monitor:
-        outcome, notes = splitter.split(path, picture, monitor)
+        outcome, notes = splitter.split(picture.pixels, f"'{path}'", monitor)
+    for note in notes:
+        say(f"{path.name}: {note}")
     result = outcome.decomposition
     say_if_unusual(path, result, splitter.bank)
     if read_marker(folder) is not None:

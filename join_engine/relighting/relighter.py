@@ -201,7 +201,7 @@ class Relighter:
                 if key not in self._before:
                     self._before[key] = self._decoded(component, self.decomposition.codes[component], frame)
                 after = self._detailed(component, codes)(layers[component], self._before[key], after)
-            changed[component] = _shown(component, after)
+            changed[component] = _shown(component, _with_surroundings(component, layers[component], after, frame))
         return changed
 
     def _detailed(self, component: str, codes: Mapping[str, np.ndarray]) -> Detailed:
@@ -214,8 +214,10 @@ class Relighter:
         made = [self._synthesize(SPECULAR, each[SPECULAR]) for each in (self.decomposition.codes, codes)]
         transform = self._bank.components[SPECULAR].transform
         shown = [{SPECULAR: to_layer(transform.from_generator(self._frame.inner(output)))} for output in made]
-        before, after = (_binned(one, SPECULAR, *self._gloss.shape[:2]) for one in shown)
-        return MovedGloss.between(self._gloss, before, after).of
+        height, width = self._gloss.shape[:2]
+        known = _known(self._frame.at(height, width))
+        before, after = (known * _binned(one, SPECULAR, height, width) for one in shown)
+        return MovedGloss.between(known * self._gloss, before, after).of
 
     def _lit(self, layers: Strips, codes: Mapping[str, np.ndarray], edits: Sequence[Edit]) -> Strips:
         """The same as :meth:`_layers`, with those that stay, of layers that nobody holds as a whole."""
@@ -236,6 +238,7 @@ class Relighter:
                     new = after(rows)
                     if detail:
                         new = follow[component](part[component], before(rows), new)
+                    new = _with_surroundings(component, part[component], new, self._frame, rows)
                     lit[component] = _shown(component, new)
                 yield rows, lit
 
@@ -334,6 +337,20 @@ def frame_of(decomposition: Decomposition, bank: Bank) -> Frame:
         return FaceFrame(height, width, bank.header.resolution, FaceCrop.from_json(face["crop"]))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise _unfit("Where its face lies cannot be told.") from error
+
+
+def _known(frame: Frame, rows: slice | None = None) -> np.ndarray | float:
+    """How far the bank's square tells what is at a pixel, [H, W, 1] in [0, 1]: 1 but around a face."""
+    return frame.known(rows)[0, 0].numpy()[..., None] if isinstance(frame, FaceFrame) else 1.0
+
+
+def _with_surroundings(
+    component: str, layer: np.ndarray, lit: np.ndarray, frame: Frame, rows: slice | None = None
+) -> np.ndarray:
+    """A layer in its new light, with the highlights that it had around a face: of those no generator knows where they
+    go."""
+    known = _known(frame, rows) if component == SPECULAR else 1.0
+    return lit if isinstance(known, float) else (known * lit + (1.0 - known) * layer).astype(np.float32)
 
 
 def _shown(component: str, layer: np.ndarray) -> np.ndarray:

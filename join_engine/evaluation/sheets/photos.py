@@ -11,9 +11,8 @@ import numpy as np
 from ...bank import Bank
 from ...images.files import display_encode, opaque, read_image, validate_image
 from ...images.metrics import component_scores
-from ...inversion.codebook import CodeBook
 from ...inversion.presets import Preset
-from ...pipeline import decompose
+from ...portraits import Splitter
 from .sheet import Panel, write_sheet
 
 ERROR_GAIN = 4.0
@@ -36,21 +35,22 @@ def write_photo_sheet(
     Raises:
         JoinError: from reading the photos; ``output_unwritable``.
     """
-    codebook = CodeBook(bank)
-    rows = []
+    splitter, rows = Splitter(bank, preset, seed), []
     for photo in photos:
         say(photo.name)
-        rows.append(_row(photo, bank, preset, seed, codebook))
+        rows.append(_row(photo, splitter, say))
     write_sheet(path, rows)
 
 
-def _row(photo: Path, bank: Bank, preset: Preset, seed: int, codebook: CodeBook) -> list[Panel]:
-    colour = opaque(validate_image(read_image(photo)))
-    outcome = decompose(colour, bank, preset, seed, codebook=codebook)
+def _row(photo: Path, splitter: Splitter, say: Callable[[str], None]) -> list[Panel]:
+    colour, bank = opaque(validate_image(read_image(photo))), splitter.bank
+    outcome, notes = splitter.split(colour, f"'{photo}'")
+    for note in notes:
+        say(note)
     layers, alone = outcome.decomposition.layers, np.asarray(bank.forward_model.compose(outcome.generated))
     image, made = display_encode("image", colour), display_encode("image", alone)
     psnr = component_scores("image", alone, colour)["psnr"]
-    panels: list[Panel] = [(f"{photo.stem}\n{bank.header.name}, {preset.name}", image)]
+    panels: list[Panel] = [(f"{photo.stem}\n{bank.header.name}, {splitter.preset.name}", image)]
     panels += [(f"{name}\n", display_encode(name, pixels)) for name, pixels in layers.items()]
     panels.append((f"generators alone\n{psnr:.1f} dB to the photo", made))
     panels.append((f"error\n{ERROR_GAIN:g} times", np.abs(made - image) * ERROR_GAIN))
