@@ -199,7 +199,9 @@ def decompose_portrait(
     else:
         around = _matching(rest(), bank)
         silent = Monitor(cancelled=monitor.cancelled)
-        outside = decompose(image, around.bank, preset, seed, silent, codebook=around.codebook)
+        # What is tuned to a photo is tuned for its face.
+        untuned = replace(preset, stages=tuple(stage for stage in preset.stages if not stage.tunes))
+        outside = decompose(image, around.bank, untuned, seed, silent, codebook=around.codebook)
         told["rest"] = {"name": around.bank.header.name, "sha256": around.bank.sha256}
         layers = together(dict(found.decomposition.layers), dict(outside.decomposition.layers), known, rows, columns)
         outcome = Outcome(

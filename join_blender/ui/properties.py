@@ -13,7 +13,12 @@ from . import running
 PRESETS = (
     ("DRAFT", "Draft", "What the bank's encoders see at a glance, without a search"),
     ("STANDARD", "Standard", "A few steps of the search from there"),
-    ("BEST", "Best", "More steps, held near what the encoders see; takes the longest"),
+    ("BEST", "Best", "More steps, held near what the encoders see"),
+    (
+        "PORTRAIT",
+        "Portrait",
+        "For faces: as Best, and then the generators themselves are tuned to this one photo; takes the longest",
+    ),
 )
 DEVICES = (
     ("AUTO", "Automatic", "The graphics card where the engine can use it, else the processor"),

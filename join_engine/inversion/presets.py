@@ -101,6 +101,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     "draft": {"stages": [{"kind": "mirrored"}, {"kind": "encoder_start"}], "detail": {}},
     "standard": {"stages": [{"kind": "mirrored"}, _SEEN, {**_SEARCH, "steps": 15}], "detail": {}},
     "best": {"stages": [{"kind": "mirrored"}, _SEEN, {**_SEARCH, "steps": 60}], "detail": {}},
+    # The paper's way to real faces: pivotal tuning with the local discriminator loss after the search.
+    "portrait": {
+        "stages": [{"kind": "mirrored"}, _SEEN, {**_SEARCH, "steps": 60}, {"kind": "tuning"}],
+        "detail": {},
+    },
     "seeing": {"stages": [{"kind": "mirrored"}, {"kind": "seeing_start"}], "detail": {}},
     "seeing-search": {
         "stages": [{"kind": "mirrored"}, {"kind": "seeing_start"}, {**_SEARCH, "kind": "spatial", "steps": 15}],
