@@ -172,7 +172,7 @@ def decompose_portrait(
 
     Returns:
         As :func:`join_engine.pipeline.decompose`. Codes and metrics are the face's, but for ``psnr``; the settings tell
-        under ``face`` where it lies (``crop``) and what made the ``rest``.
+        under ``face`` where it lies (``crop``, in a photo of ``size``, height and width) and what made the ``rest``.
 
     Raises:
         JoinError: ``face_invalid``, ``image_too_large``, ``bank_unsuited`` for banks of different forward models, and
@@ -193,7 +193,7 @@ def decompose_portrait(
     found = decompose(part, bank, preset, seed, monitor, show, codebook, size, inside)
     if found.cancelled and not keep():
         return found
-    start, told = time.perf_counter(), {"crop": face.to_json()}
+    start, told = time.perf_counter(), {"crop": face.to_json(), "size": [height, width]}
     if known.min() >= 1.0:
         outcome, layers = found, dict(found.decomposition.layers)
     else:

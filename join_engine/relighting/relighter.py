@@ -334,7 +334,11 @@ def frame_of(decomposition: Decomposition, bank: Bank) -> Frame:
     if face is None:
         return Frame(height, width, bank.header.resolution)
     try:
-        return FaceFrame(height, width, bank.header.resolution, FaceCrop.from_json(face["crop"]))
+        whole_height, whole_width = (int(side) for side in face["size"])
+        if min(whole_height, whole_width) < 1:
+            raise ValueError("no picture is so small")
+        whole = FaceFrame(whole_height, whole_width, bank.header.resolution, FaceCrop.from_json(face["crop"]))
+        return whole.at(height, width)  # the layers may be a compact copy
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise _unfit("Where its face lies cannot be told.") from error
 

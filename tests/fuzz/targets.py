@@ -41,6 +41,7 @@ from tests.fuzz import mutate
 from tests.join_blender.broken_messages import broken
 from tests.join_engine import public_layouts
 from tests.join_engine.conftest import make_bank
+from tests.join_engine.test_faces import of_faces
 from tests.join_engine.test_untrusted import png
 
 PARTS = (("albedo", "srgb"), ("shading", "reinhard"))
@@ -291,6 +292,8 @@ class Messages(Target):
         bank = make_bank(folder / "bank.safetensors", "lambertian", PARTS)
         # Also where a request names none: the shipped ones take a while to begin with.
         bank_file.BANKS_FOLDER, bank_file.DEFAULT_BANK = folder, bank.stem
+        faces = make_bank(folder / "faces.safetensors", "lambertian", PARTS)
+        of_faces(load_bank(faces, with_discriminators=True), faces)
         np.save(folder / "a.npy", np.random.default_rng(0).random((20, 24, 3), np.float32))
         mask = np.zeros((20, 24, 3), np.float32)
         mask[8:12, 8:12] = 1.0
@@ -311,6 +314,8 @@ class Messages(Target):
             made,
             {**made, "files": True, "skip_existing": True, "preview_every": 0},
             {**made, "preview_every": 0, "mask": str(folder / "mask.npy")},
+            {**made, "bank": str(faces), "face": {"points": [[8, 6], [15, 6.5], [12, 13]]}},
+            {**made, "bank": str(faces), "face": {"box": [2, 1, 20, 18]}},
             {"type": "decompose_together", "id": 9, "images": [str(folder / "a.npy")] * 2, "names": ["a", "b"],
              "output": str(folder / "both"), "bank": str(bank), "preset": "standard", "steps": 1, "seed": 0},
             {"type": "relight", "id": 2, "edits": edits, "output": out, "preview": True, "store": False, **stored},

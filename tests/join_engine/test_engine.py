@@ -13,13 +13,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from join_engine import portraits
+from join_engine.bank import load_bank
 from join_engine.errors import JoinError
+from join_engine.inversion.codebook import CodeBook
 from join_engine.inversion.progress import Progress
 from join_engine.layers.decomposition import load_decomposition
 from join_engine.layers.result_folder import read_marker
 from join_engine.server import engine as engine_module
 from join_engine.server.engine import Engine
 from join_engine.server.requests import LONGEST_MESSAGE, check, parse, request_id
+from tests.join_engine.conftest import MakeBank
+from tests.join_engine.test_faces import of_faces
 
 
 class Answers:
@@ -85,6 +90,41 @@ def test_a_decomposition_from_the_request_to_its_files(ask: Ask, request_for: di
     stored = load_decomposition(result["decomposition"])
     assert all(np.array_equal(stored.layers[name], layers[name]) for name in layers)
     assert load_decomposition(result["compact"]).size == (40, 56)  # small enough already
+
+
+def test_a_face_from_the_request_to_its_files(
+    ask: Ask, request_for: dict[str, Any], tmp_path: Path, bank_maker: MakeBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head by the bank of the request, all around it by another; relit where it is."""
+    parts = (("albedo", "srgb"), ("shading", "reinhard"))
+    faces = bank_maker(tmp_path / "faces.safetensors", "lambertian", parts)
+    of_faces(load_bank(faces, with_discriminators=True), faces)
+    around = load_bank(request_for["bank"])
+    monkeypatch.setattr(portraits, "load_rest", lambda device: portraits.Rest(around, CodeBook(around)))
+    wanted = {**request_for, "bank": str(faces), "face": {"box": [8, 4, 36, 32]}, "preview_every": 2}
+    events = ask(**wanted, preview_size=16)
+    result = events[-1]
+    assert result["type"] == "result" and result["notes"] == [], result
+    previews = [event for event in events if event["type"] == "preview"]
+    assert len(previews) == 3 and np.load(previews[-1]["recomposed"]).shape == (11, 16, 3)
+    face = result["settings"]["face"]
+    assert face["size"] == [40, 56] and face["crop"] == {"center": [22.0, 18.0], "right": [14.0, 0.0]}
+    layers = {name: np.load(path) for name, path in result["layers"].items()}
+    image = np.load(request_for["image"])[..., :3]
+    np.testing.assert_allclose(layers["albedo"] * layers["shading"], image, atol=2e-3)
+    held = {"decomposition": result["compact"], "layers": result["layers"], "bank": str(faces)}
+    found = ask(type="directions", id=1, **held)[-1]["directions"]
+    edits = [{"component": "shading", "direction": found[0]["name"], "amount": 1.5}]
+    lit = ask(type="relight", id=2, edits=edits, output=str(tmp_path / "lit"), store=False, **held)[-1]
+    assert not np.allclose(np.load(lit["layers"]["shading"]), layers["shading"])
+    # Told of no face, it looks for one.
+    looked = ask(**{**wanted, "face": None})[-1]
+    assert looked["type"] == "error" and looked["code"] in ("face_missing", "face_finder_missing")
+    masked = ask(**{**wanted, "mask": request_for["image"]})[-1]
+    assert masked["code"] == "bank_unsuited"
+    assert ask(**{**wanted, "face": {"box": [1, 2]}})[-1]["code"] == "request_invalid"
+    together = {**wanted, "type": "decompose_together", "images": [request_for["image"]] * 2, "face": None}
+    assert ask(**together)[-1]["code"] == "bank_unsuited"
 
 
 def test_settings_of_a_decomposition_reach_it(ask: Ask, request_for: dict[str, Any], picture: np.ndarray) -> None:

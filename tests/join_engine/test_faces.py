@@ -8,6 +8,7 @@ import math
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,8 +25,9 @@ from join_engine.images.face_frame import FaceFrame
 from join_engine.images.files import read_picture
 from join_engine.images.frame import Frame
 from join_engine.inversion.codebook import CodeBook
-from join_engine.inversion.presets import get_preset
+from join_engine.inversion.presets import Preset, get_preset
 from join_engine.inversion.progress import Monitor
+from join_engine.inversion.stages.tuning import Tuning
 from join_engine.layers.decomposition import load_decomposition, save_decomposition
 from join_engine.networks.mtcnn import Mtcnn
 from join_engine.networks.stylegan2 import generate
@@ -419,7 +421,18 @@ def test_a_portrait_is_relit_around_the_face_and_stored(
     assert np.abs(small["shading"] / halved - 1.0).mean() < 0.05
 
 
-@pytest.mark.parametrize("spoiled", [{}, {"crop": 3}, {"crop": {"center": [0, 0], "right": [0, 0]}}, [1]])
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {},
+        [1],
+        {"crop": 3, "size": [120, 160]},
+        {"crop": {"center": [0, 0], "right": [0, 0]}, "size": [120, 160]},
+        {"crop": {"center": [9, 9], "right": [9, 0]}, "size": [120]},
+        {"crop": {"center": [9, 9], "right": [9, 0]}, "size": [0, 5]},
+        {"crop": {"center": [9, 9], "right": [9, 0]}, "size": ["x", 5]},
+    ],
+)
 def test_a_place_that_is_none_gets_a_sentence(
     portrait: tuple[np.ndarray, Outcome], banks: tuple[Bank, portraits.Rest], spoiled: object
 ) -> None:
@@ -427,6 +440,32 @@ def test_a_place_that_is_none_gets_a_sentence(
     broken = replace(found, settings={**found.settings, "face": spoiled})
     with pytest.raises(JoinError, match="face lies"):
         Relighter(broken, banks[0])
+
+
+def test_a_compact_copy_is_relit_at_the_same_place(
+    portrait: tuple[np.ndarray, Outcome], banks: tuple[Bank, portraits.Rest]
+) -> None:
+    found = portrait[1].decomposition
+    small = {name: layer.reshape(60, 2, 80, 2, 3).mean(axis=(1, 3)) for name, layer in found.layers.items()}
+    edit = [Edit("shading", 0, 2.0)]
+    compact, whole = (Relighter(one, banks[0]).preview(edit, 80) for one in (replace(found, layers=small), found))
+    assert np.abs(compact["shading"] / whole["shading"] - 1.0).max() < 0.05
+
+
+def test_only_the_face_is_tuned(
+    portrait: tuple[np.ndarray, Outcome], banks: tuple[Bank, portraits.Rest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def noted(image: np.ndarray, bank: Bank, preset: Preset, *rest: Any, **more: Any) -> Outcome:
+        seen.append((bank.header.name, [stage.kind for stage in preset.stages]))
+        return decompose(image, bank, preset, *rest, **more)
+
+    monkeypatch.setattr(portraits, "decompose", noted)
+    tuning = replace(DRAFT, stages=(*DRAFT.stages, Tuning(steps=1)))
+    found = portraits.decompose_portrait(portrait[0], CROP, banks[0], lambda: banks[1], tuning).decomposition
+    assert seen == [("faces", ["joint", "tuning"]), ("rest", ["joint"])] and found.tuned
+    assert [stage.kind for stage in get_preset("portrait").stages][-1] == "tuning"
 
 
 def test_a_portrait_can_be_stopped(banks: tuple[Bank, portraits.Rest]) -> None:
