@@ -47,10 +47,12 @@ class Handle:
     Attributes:
         item: the values of ``scene.join_relights``.
         box: where the set's picture is in the region, in its pixels.
+        seen: the part of the region that nothing covers.
     """
 
     item: Any
     box: drawing.Box
+    seen: drawing.Box
 
     @property
     def x(self) -> float:
@@ -61,6 +63,16 @@ class Handle:
     def y(self) -> float:
         """Pixels of the region."""
         return self._middle(1) + self._off(UP)
+
+    @property
+    def spot(self) -> tuple[float, float]:
+        """Where it is drawn: there, or at the edge of what one sees."""
+        left, bottom, right, top = self.seen
+        margin = _MARGIN * drawing.scale()
+        return (
+            max(min(self.x, right - margin), left + margin),
+            max(min(self.y, top - margin), bottom + margin),
+        )
 
     @property
     def ring(self) -> float:
@@ -134,7 +146,7 @@ def of(context: Any, put_away: bool = False) -> Handle | None:
     if not layers or any(value is None or value.unit <= 0.0 for value in values):
         return None
     part = drawing.within(sets.part_of(next(iter(layers.values()))), sets.part_of(space.image))
-    return Handle(item, drawing.place_of(context, part))
+    return Handle(item, drawing.place_of(context, part), drawing.visible(context))
 
 
 _SLOTS = ("_before", "_pressed", "_start")
@@ -205,7 +217,7 @@ class JOIN_GT_light(_Grabbed, bpy.types.Gizmo):
         """Whether the mouse is on the disk."""
         handle = of(context)
         reach = (DISK + 2.0) * drawing.scale()
-        return 0 if handle is not None and math.dist(location, (handle.x, handle.y)) <= reach else -1
+        return 0 if handle is not None and math.dist(location, handle.spot) <= reach else -1
 
     def amounts(self: Any, handle: Handle, right: float, up: float) -> dict[str, float]:
         """Of both sides."""
@@ -224,13 +236,13 @@ class JOIN_GT_light_distance(_Grabbed, bpy.types.Gizmo):
         handle = of(context)
         if handle is None or not handle.ring:
             return -1
-        off = abs(math.dist(location, (handle.x, handle.y)) - handle.ring)
+        off = abs(math.dist(location, handle.spot) - handle.ring)
         return 0 if off <= _REACH * drawing.scale() else -1
 
     def amounts(self: Any, handle: Handle, right: float, up: float) -> dict[str, float]:
         """The ring goes through the mouse."""
         at = self._pressed[0] + right, self._pressed[1] + up
-        return handle.amounts_of(math.dist(at, (handle.x, handle.y)))
+        return handle.amounts_of(math.dist(at, handle.spot))
 
 
 class JOIN_GGT_light(bpy.types.GizmoGroup):
@@ -261,8 +273,7 @@ def draw() -> None:
     if handle is None:
         return
     size, over = drawing.scale(), _held.get(context.space_data.as_pointer(), "")
-    shown = drawing.visible(context)
-    own, x, y = handle.own, handle.x, handle.y
+    own, (x, y) = handle.own, handle.spot
     if math.dist(own, (x, y)) > DISK * size:
         drawing.draw_line([own, (x, y)], _SHADE, 3.0 * size)
         drawing.draw_line([own, (x, y)], (*_LIGHT[:3], 0.6), 1.0 * size)
@@ -275,7 +286,7 @@ def draw() -> None:
     if over:
         words = "Distance" if over == "ring" else "Light"
         left = x + max(handle.ring, DISK * size) + 8.0 * size
-        drawing.draw_words(words, min(left, shown[2] - 60.0 * size), max(y - 4.0 * size, shown[1] + _MARGIN))
+        drawing.draw_words(words, min(left, handle.seen[2] - 60.0 * size), y - 4.0 * size)
 
 
 def forget() -> None:

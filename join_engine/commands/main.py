@@ -17,6 +17,7 @@ from .options import BAD_INPUT, complain
 COMMANDS = {
     "decompose": "join_engine.commands.decompose",
     "decompose-together": "join_engine.commands.decompose_together",
+    "decompose-sequence": "join_engine.commands.decompose_sequence",
     "clean-up": "join_engine.commands.clean_up",
     "relight": "join_engine.commands.relight",
     "mix": "join_engine.commands.mix",
@@ -53,6 +54,7 @@ COMMANDS = {
     "diffusion-scores": "join_engine.commands.diffusion_scores",
     "caution-choice": "join_engine.commands.caution_choice",
     "maps-scores": "join_engine.commands.maps_scores",
+    "sequence-scores": "join_engine.commands.sequence_scores",
     "tile-scores": "join_engine.commands.tile_scores",
     "tone-scores": "join_engine.commands.tone_scores",
     "detail-choice": "join_engine.commands.detail_choice",

@@ -31,9 +31,9 @@ from .split import ceiling_of, filled, into_bounds, readability, rest_of
 Layers = dict[str, np.ndarray]
 
 # Chosen on renders (docs/choices.md).
-_ERROR = 0.05  # natural logarithms: no photo is surer of its albedo than that
+ERROR = 0.05  # natural logarithms: no photo is surer of its albedo than that
 _LEVEL_ERROR = 0.1  # and of how bright it is on the whole
-_AGREES = 2.0  # expected errors that a photo may differ from the others before it weighs half
+AGREES = 2.0  # expected errors that a photo may differ from the others before it weighs half
 _ROUNDS = 3
 _DOUBT = 4  # power of the agreement: half of it is little beside a whole one
 _CHANGING = 0.5  # share of the variance between photos that is taken out of their mean
@@ -72,7 +72,7 @@ def fuse(photos: Sequence[Photo]) -> list[Layers]:
         As each photo's layers, float32 [H, W, 3] ≥ 0. Without a specular layer the shading takes up the rest and is not
         grey.
     """
-    views = [_View(photo) for photo in photos]
+    views = [View(photo) for photo in photos]
     paint = torch.cat([view.paint for view in views])
     base = torch.cat([view.weight for view in views])
     expected = torch.cat([view.error for view in views])
@@ -91,8 +91,15 @@ def fuse(photos: Sequence[Photo]) -> list[Layers]:
     return found
 
 
-class _View:
-    """A photo's planes, [1, C, H, W]."""
+class View:
+    """A photo's planes, [1, C, H, W].
+
+    Attributes:
+        image: linear.
+        paint: logarithm of its own albedo.
+        error: that is expected of that, [1, 1, H, W].
+        weight: how much it says, [1, 1, H, W].
+    """
 
     def __init__(self, photo: Photo) -> None:
         self.image = _planes(photo.colour)
@@ -103,12 +110,12 @@ class _View:
         self._ceiling = ceiling_of(photo.colour)
         self._shown = torch.from_numpy(photo.shown.astype(np.float32))[None, None]
         self._readable = readability(self.image, specular, self._ceiling, self._glossy) * (self._shown > 0.5)
-        error = torch.full_like(self._shown, _ERROR)
+        error = torch.full_like(self._shown, ERROR)
         if photo.error is not None:
             told = _planes(photo.error[..., :1])
             error = functional.interpolate(told, self.image.shape[2:], mode="bilinear", align_corners=False)
         self.error = error
-        self.weight = (self._readable + _LEAST) / (error.square() + _ERROR**2)
+        self.weight = (self._readable + _LEAST) / (error.square() + ERROR**2)
 
     def lit(self, albedo: Tensor, log_albedo: Tensor, agreement: Tensor, light: Tensor) -> Layers:
         """Shading and specular under the common albedo.
@@ -147,7 +154,7 @@ def _agreed(paint: Tensor, base: Tensor, expected: Tensor) -> tuple[Tensor, Tens
     for _ in range(_ROUNDS):
         offsets = (weights * (paint - mean)).sum(dim=(2, 3), keepdim=True) / weights.sum(dim=(2, 3), keepdim=True)
         mean = _mean(paint - offsets, weights)
-        apart = luminance(paint - offsets - mean) / (_AGREES * (expected + _ERROR))
+        apart = luminance(paint - offsets - mean) / (AGREES * (expected + ERROR))
         weights = base / (1.0 + apart.square())
     return _mean(paint - offsets, weights), offsets, weights
 

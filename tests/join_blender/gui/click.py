@@ -802,14 +802,14 @@ def _grab(window: Window) -> None:
     window.tell("input")
     x, y, ring = _handle_at(window)
     before = window.state()["lights"][0]
-    drag(x, y, 70)
+    drag(x, y, -70)
     moved = window.wait("the light to be where it was dragged", lambda now: _went(now, before, "Left / Right"), 60)
-    right = moved["lights"][0]["amounts"]["Left / Right"] - before["amounts"]["Left / Right"]
-    assert right > 0.2, f"dragged to the right, the light went {right}"
+    left = before["amounts"]["Left / Right"] - moved["lights"][0]["amounts"]["Left / Right"]
+    assert left > 0.2, f"dragged to the left, the light went {-left} to the right"
     moved = window.wait("the layers in that light", _is_lit, 60)["lights"][0]
     x, y, ring = _handle_at(window)
     _picture(window, "handle")
-    drag(x + ring, y, 25)
+    drag(x - ring, y, -25)
     far = window.wait("the light to be farther", lambda now: _went(now, moved, "Distance"), 60)["lights"][0]
     assert far["amounts"]["Distance"] > moved["amounts"]["Distance"], far
     time.sleep(1)
@@ -820,15 +820,15 @@ def _grab(window: Window) -> None:
     window.wait("the light of before", lambda now: now["lights"][0]["amounts"] == before["amounts"], 30)
     xdotool("key", "ctrl+shift+z")
     window.wait("the light again", lambda now: now["lights"][0]["amounts"] == moved["amounts"], 30)
-    drag(x, y, -90, cancel=True)
+    drag(x, y, -40, cancel=True)
     window.wait("Esc to put it back", lambda now: now["lights"][0]["amounts"] == moved["amounts"], 30)
     print(
         f"the light was dragged: {moved['amounts']}, its ring to {far['amounts']['Distance']}; undo, redo and Esc work"
     )
     scroll(window, 5)
     window.press(*find_button(window, "join.place_light(", column=0.3))
-    left, bottom, right_edge, top = window.state()["picture"]
-    place = left + (right_edge - left) // 4, screen_height() - (bottom + (top - bottom) * 3 // 4)
+    left, bottom, right, top = window.state()["picture"]
+    place = left + (right - left) // 4, screen_height() - (bottom + (top - bottom) * 3 // 4)
     xdotool("mousemove", *map(str, place))
     time.sleep(0.3)
     xdotool("mousedown", "1")

@@ -414,7 +414,7 @@ def tell_handle() -> None:
         box = module("overlay.drawing").place_of(bpy.context, (0.0, 0.0, 1.0, 1.0))
     x, y = window.x + region.x, window.y + region.y
     tell(
-        handle=[round(x + handle.x), round(y + handle.y), round(handle.ring)],
+        handle=[round(x + handle.spot[0]), round(y + handle.spot[1]), round(handle.ring)],
         picture=[round(at + (x, y)[index % 2]) for index, at in enumerate(box)],
     )
 

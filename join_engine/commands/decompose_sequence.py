@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decompose the frames of a sequence, one after the other, with an albedo that stays the same where the scene does.
+
+--out gets a folder for each layer with an EXR for each frame, under the frames' own names, as Blender and others
+open a sequence of images, and sequence.json. A run that was ended goes on where it was. The camera is thought to stand
+still. A movie is first made into frames, such as by `ffmpeg -i movie.mp4 frames/%05d.png`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import JoinError
+from .options import IMAGE_KINDS, add_inversion_options, as_json, expand, load_bank_named, say
+
+if TYPE_CHECKING:
+    from ..bank import Bank
+    from ..inversion.presets import Preset
+
+NAME, STATE = "sequence.json", "sequence.npz"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("frames", nargs="+", metavar="FRAME", help=f"{IMAGE_KINDS} in their order, or a folder of them")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the layers")
+    parser.add_argument("--fresh", action="store_true", help="forget what an earlier run has done in --out")
+    add_inversion_options(parser)
+    parser.set_defaults(preset="draft")
+
+
+def run(options: argparse.Namespace) -> None:
+    from ..forward_models import DETAILED
+    from ..images.files import folder_of_ones_own
+    from ..inversion.presets import get_preset
+
+    paths, problems = expand(options.frames, options.out)
+    if problems:
+        raise problems[0]
+    names = [path.stem for path in paths]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise JoinError("settings_invalid", f"Two frames are called '{twice}'.", "Name each frame once.")
+    bank, preset = load_bank_named(options), get_preset(options.preset)
+    if bank.forward_model.name not in DETAILED:
+        words = f"The bank '{bank.header.name}' has no albedo that could be followed."
+        raise JoinError("forward_model_unsuited", words, "Choose a bank of albedo and shading.")
+    with folder_of_ones_own(options.out):
+        _follow(paths, bank, preset, options)
+    print(options.out)
+
+
+def _follow(paths: Sequence[Path], bank: Bank, preset: Preset, options: argparse.Namespace) -> None:
+    import numpy as np
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    from ..images.files import opaque, read_picture, write_exr, write_text
+    from ..inversion.codebook import CodeBook
+    from ..layers.steady import Steady
+    from ..layers.together import Photo
+    from ..pipeline import decompose
+
+    made = {"bank": bank.sha256, **preset.to_json(), "seed": options.seed}
+    done, state = ([], {}) if options.fresh else _earlier(options.out, made, [path.name for path in paths])
+    if done:
+        say(f"{len(done)} of {len(paths)} frames are there: it goes on with {paths[len(done)].name}.") if len(
+            done
+        ) < len(paths) else say("All frames are there.")
+    steady, codebook = Steady(state), CodeBook(bank)
+    for path in tqdm(paths[len(done) :], desc="frames", initial=len(done), total=len(paths), disable=None):
+        picture = read_picture(path)
+        for note in picture.notes:
+            say(f"{path.name}: {note}")
+        found = decompose(picture.pixels, bank, preset, options.seed, codebook=codebook)
+        colour = opaque(picture.pixels)
+        shown = picture.pixels[..., 3] if picture.pixels.shape[2] == 4 else np.ones(colour.shape[:2], np.float32)
+        layers = steady.follow(Photo(colour, dict(found.decomposition.layers), found.error, shown))
+        for name, layer in layers.items():
+            write_exr(options.out / name / f"{path.stem}.exr", layer)
+        done.append({"frame": path.name, "psnr": found.decomposition.metrics["psnr"]})
+        _write_state(options.out / STATE, steady.state, len(done))
+        write_text(options.out / NAME, as_json({"made": made, "frames": done}))
+
+
+def _earlier(out: Path, made: dict[str, Any], names: Sequence[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The frames that an earlier run has done, and what it knew after them.
+
+    Raises:
+        JoinError: ``output_exists`` for one of other frames or with other settings.
+    """
+    import json
+
+    import numpy as np
+
+    from ..names import is_file
+
+    if not is_file(out / NAME) or not is_file(out / STATE):
+        return [], {}
+    try:
+        told = json.loads((out / NAME).read_text(encoding="utf-8"))
+        done = list(told["frames"])
+        with np.load(out / STATE, allow_pickle=False) as stored:
+            state = {name: stored[name] for name in stored.files}
+        known = int(state.pop("frames"))
+        before = [str(one["frame"]) for one in done]
+        same = told["made"] == json.loads(json.dumps(made))
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        words = f"What an earlier run left in '{out}' cannot be read ({error})."
+        raise JoinError("output_exists", words, "Add --fresh, or choose another folder.") from error
+    if not same or before != list(names[: len(before)]):
+        words = f"'{out}' holds the layers of other frames, or of other settings."
+        raise JoinError("output_exists", words, "Add --fresh, or choose another folder.")
+    # The state is written first: a run may have ended before it told of the last frame.
+    return (done, state) if known == len(done) else ([], {})
+
+
+def _write_state(path: Path, state: dict[str, Any], frames: int) -> None:
+    import numpy as np
+
+    from ..images.files import write_atomically
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.savez(file, frames=np.array(frames), **state)
+
+    write_atomically(path, write)
