@@ -46,21 +46,59 @@ def maps_request(key: str, relief: bool) -> tuple[dict[str, bytes], Message]:
     Raises:
         Failure: ``layers_missing``, ``layers_linked``.
     """
-    sets.refuse_linked(key)
-    relight.refuse_incomplete(key)
-    layers = {**sets.layers_of(key), **relight.originals(key)}
-    files = {f"{name}.exr": relight.layer_bytes(image) for name, image in layers.items()}
-    request: Message = {
-        "type": "maps",
-        "layers": {name: f"{{folder}}/{name}.exr" for name in layers},
-        "relief": _RELIEF if relief else 0.0,
-        "output": "{folder}",
-    }
+    layers = {**_own_layers(key), **relight.originals(key)}
+    files, request = _sent("maps", layers)
+    request["relief"] = _RELIEF if relief else 0.0
     first: bpy.types.Image = next(iter(layers.values()))
     if first.alpha_mode == "CHANNEL_PACKED":
         files["alpha.npy"] = relight.npy(np.ascontiguousarray(relight.layer_pixels(first)[..., 3]))
         request["alpha"] = "{folder}/alpha.npy"
     return files, request
+
+
+def tile_request(key: str) -> tuple[dict[str, bytes], Message]:
+    """The same for a tile of the layers of a set, as they are now.
+
+    Raises:
+        Failure: as :func:`maps_request`.
+    """
+    return _sent("tile", _own_layers(key))
+
+
+def _own_layers(key: str) -> Mapping[str, bpy.types.Image]:
+    sets.refuse_linked(key)
+    relight.refuse_incomplete(key)
+    return sets.layers_of(key)
+
+
+def _sent(kind: str, layers: Mapping[str, bpy.types.Image]) -> tuple[dict[str, bytes], Message]:
+    files = {f"{name}.exr": relight.layer_bytes(image) for name, image in layers.items()}
+    named = {name: f"{{folder}}/{name}.exr" for name in layers}
+    return files, {"type": kind, "layers": named, "output": "{folder}"}
+
+
+def encode_tile(answer: Message) -> dict[str, bytes]:
+    """The layers of the tile that the engine has made, as EXRs; for a thread.
+
+    Raises:
+        Failure: ``engine_answer``, ``layer_broken``.
+    """
+    told = answer.get("layers")
+    if not isinstance(told, dict) or not told:
+        raise Failure("engine_answer", "The engine's answer names no layers.", "Install the engine again.")
+    return {str(name): encode_exr(load_layer(str(path))) for name, path in told.items()}
+
+
+def write_tile(key: str, tile: Mapping[str, bytes]) -> dict[str, bpy.types.Image]:
+    """Images of a tile's layers, by component. They are textures of their own, which the set knows nothing of: of
+    another size, and made of texels from all over its picture."""
+    made = {}
+    for name, data in tile.items():
+        image: Any = images.new_layer(images.layer_name(f"{sets.label_of(key)} tile", name))
+        images.fill_layer(image, data, False)
+        image.use_fake_user = True
+        made[name] = image
+    return made
 
 
 def encode_maps(answer: Message) -> dict[str, bytes]:

@@ -25,7 +25,7 @@ DISK, _RING, _GROWTH = 8.0, 20.0, 1.35
 """Pixels: radius of the disk, of the ring at the photo's own distance, and how the ring grows with one standard
 deviation."""
 _LIGHT, _LIT, _SHADE = (1.0, 0.86, 0.45, 0.95), (1.0, 0.6, 0.1, 1.0), (0.0, 0.0, 0.0, 0.55)
-_MARGIN = 12.0
+_MARGIN, _WORDS = 12.0, 60.0
 
 _REACH = 7.0
 """Pixels from the ring's line at which it can be grabbed."""
@@ -285,8 +285,9 @@ def draw() -> None:
     drawing.fill_disk(x, y, DISK * size, _LIT if over == "disk" else _LIGHT)
     if over:
         words = "Distance" if over == "ring" else "Light"
-        left = x + max(handle.ring, DISK * size) + 8.0 * size
-        drawing.draw_words(words, min(left, handle.seen[2] - 60.0 * size), y - 4.0 * size)
+        off = max(handle.ring, DISK * size) + 8.0 * size
+        no_room = x + off > handle.seen[2] - _WORDS * size
+        drawing.draw_words(words, x - off if no_room else x + off, y - 4.0 * size, to_the_left=no_room)
 
 
 def forget() -> None:

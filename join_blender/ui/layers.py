@@ -150,31 +150,35 @@ class JOIN_OT_make_material(_OnSet, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class _ByEngine(_OnSet):
-    """An operator for which the engine works while Blender stays usable; a script and background mode wait."""
+class Waiting:
+    """An operator that waits for the engine while Blender stays usable; a script and background mode wait with it."""
 
-    _job: Job | None = None
-    _made: Future[Any] | None = None
     _timer: bpy.types.Timer | None = None
 
-    def ask(self: Any, context: Any, files: dict[str, bytes], request: Message, words: str) -> Outcome:
-        """Begin; raises Failure. ``words`` stand in Blender's status bar meanwhile."""
-        self._job = Job.with_files(files, request, decompose.make_launch("auto"), bpy.app.tempdir or None)
-        relight_updates.connection.add(self._job)
+    def wait(self: Any, context: Any, words: str = "") -> Outcome:
+        """Begin to wait. ``words`` stand in Blender's status bar meanwhile. Raises Failure."""
         if bpy.app.background or not context.window:
-            while not self._is_done():
+            while not self.is_done():
                 time.sleep(0.005)
-            return self._end(context)  # type: ignore[no-any-return]
+            return self.finish(context)  # type: ignore[no-any-return]
         self._timer = context.window_manager.event_timer_add(_TICK, window=context.window)
         context.window_manager.modal_handler_add(self)
-        context.workspace.status_text_set(words)
+        if words:
+            context.workspace.status_text_set(words)
         return {"RUNNING_MODAL"}
 
-    def modal(self, context: Any, event: Any) -> Outcome:
+    def modal(self: Any, context: Any, event: Any) -> Outcome:
         """Look at the engine; everything else passes through to Blender."""
-        if event.type != "TIMER" or self._job is None:
+        if event.type != "TIMER" or self._timer is None:
             return {"PASS_THROUGH"}
-        return self._end(context) if self._is_done() else {"PASS_THROUGH"}
+        try:
+            if not self.is_done():
+                return {"PASS_THROUGH"}
+            done: Outcome = self.finish(context)
+        except Failure as failure:
+            done = report(self, failure)
+        self.cancel(context)
+        return done
 
     def cancel(self, context: Any) -> None:
         """Blender takes the operator away, or it is done."""
@@ -183,15 +187,36 @@ class _ByEngine(_OnSet):
             context.workspace.status_text_set(None)
             self._timer = None
 
+    def is_done(self) -> bool:
+        """Whether there is an end to wait for any longer. Raises Failure."""
+        raise NotImplementedError
+
+    def finish(self, context: Any) -> Outcome:
+        """What is done then. Raises Failure."""
+        raise NotImplementedError
+
+
+class _ByEngine(_OnSet, Waiting):
+    """An operator for which the engine does a job."""
+
+    _job: Job | None = None
+    _made: Future[Any] | None = None
+
+    def ask(self, context: Any, files: dict[str, bytes], request: Message, words: str) -> Outcome:
+        """Begin; raises Failure. ``words`` stand in Blender's status bar meanwhile."""
+        self._job = Job.with_files(files, request, decompose.make_launch("auto"), bpy.app.tempdir or None)
+        relight_updates.connection.add(self._job)
+        return self.wait(context, words)
+
     def read(self, answer: Message) -> Any:
         """What is to be made of the engine's answer while its files are there; in a thread. Raises Failure."""
         return answer
 
-    def finish(self, context: Any, made: Any) -> Outcome:
+    def use(self, context: Any, made: Any) -> Outcome:
         """What is done with that. Raises Failure."""
         raise NotImplementedError
 
-    def _is_done(self) -> bool:
+    def is_done(self) -> bool:
         """Whether the engine has answered and :meth:`read` has read that."""
         assert self._job is not None
         if self._made is None:
@@ -201,13 +226,11 @@ class _ByEngine(_OnSet):
                 self._made = Future(lambda: self.read(job.answer()))
         return self._made is not None and self._made.done
 
-    def _end(self: Any, context: Any) -> Outcome:
-        self.cancel(context)
+    def finish(self, context: Any) -> Outcome:
+        """The job has ended."""
+        assert self._job is not None and self._made is not None
         self._job.close()
-        try:
-            return self.finish(context, self._made.result())  # type: ignore[no-any-return]
-        except Failure as failure:
-            return report(self, failure)
+        return self.use(context, self._made.result())
 
 
 class JOIN_OT_make_maps(_ByEngine, bpy.types.Operator):
@@ -244,7 +267,7 @@ class JOIN_OT_make_maps(_ByEngine, bpy.types.Operator):
         """The maps, ready to be packed."""
         return material.encode_maps(answer), float(answer.get("span") or 0.0)
 
-    def finish(self, context: Any, made: Any) -> Outcome:
+    def use(self, context: Any, made: Any) -> Outcome:
         """Images of the set, and a new material in the active slot; what was there stays in the file."""
         if not is_finished(self._key):
             raise Failure("layers_missing", "These layers are gone.", "Decompose the image again.")
@@ -258,6 +281,50 @@ class JOIN_OT_make_maps(_ByEngine, bpy.types.Operator):
         before = material.assign(new, thing)
         instead = f" instead of '{before}', which stays in the file" if before else ""
         self.report({"INFO"}, f"'{new.name}' is on '{thing.name}'{instead}, with maps: {', '.join(maps) or 'none'}")
+        return {"FINISHED"}
+
+
+class JOIN_OT_make_tile(_ByEngine, bpy.types.Operator):
+    """Make textures of the layers that can be repeated: what differs between opposite edges by large goes, and seams
+    are cut where all layers together differ least. They are smaller by a sixth of each side. With an object selected,
+    a material of them is put on it"""
+
+    bl_idname = "join.make_tile"
+    bl_label = "Make Tile"
+    bl_options = {"UNDO"}
+
+    image: image_property()  # type: ignore[valid-type]
+
+    def execute(self, context: Any) -> Outcome:
+        """The engine makes the tile."""
+        try:
+            self._key = self.chosen_set(context)
+            thing = context.view_layer.objects.active
+            self._thing = thing.name if thing is not None and material.is_suitable(thing) else ""
+            return self.ask(context, *material.tile_request(self._key), "Making a tile")
+        except Failure as failure:
+            return report(self, failure)
+
+    def read(self, answer: Message) -> Any:
+        """The layers, ready to be packed, and the seam energy."""
+        before, after = answer.get("seam") or (0.0, 0.0)
+        return material.encode_tile(answer), float(before), float(after)
+
+    def use(self, context: Any, made: Any) -> Outcome:
+        """New images, which the editor shows the first of; and a material of them."""
+        if not is_finished(self._key):
+            raise Failure("layers_missing", "These layers are gone.", "Decompose the image again.")
+        data, before, after = made
+        tile = material.write_tile(self._key, data)
+        said = f"Tile of {', '.join(tile)}: seam energy {before:.1f} before, {after:.1f} now; 1 cannot be seen"
+        thing = context.view_layer.objects.get(self._thing)
+        if thing is not None:
+            new = material.make_material(f"{label_of(self._key)} tile", tile)
+            material.assign(new, thing)
+            said += f". '{new.name}' is on '{thing.name}'"
+        if context.space_data is not None and context.space_data.type == "IMAGE_EDITOR":
+            context.space_data.image = tile.get("albedo") or next(iter(tile.values()))
+        self.report({"INFO"}, said)
         return {"FINISHED"}
 
 
@@ -315,7 +382,7 @@ class JOIN_OT_export(_ByEngine, bpy.types.Operator):
         except Failure as failure:
             return report(self, failure)
 
-    def finish(self, _context: Any, made: Any) -> Outcome:
+    def use(self, _context: Any, made: Any) -> Outcome:
         """Say where the files are."""
         files = made.get("files", [])
         more = f" and {len(files) - 1} more" if len(files) > 1 else ""
@@ -354,6 +421,7 @@ class JOIN_PT_use(bpy.types.Panel):
         settings = context.scene.join_intrinsics
         row.operator(JOIN_OT_make_maps.bl_idname, icon="NODE_TEXTURE").relief = settings.relief
         row.prop(settings, "relief", text="", icon="MOD_NORMALEDIT")
+        layout.operator(JOIN_OT_make_tile.bl_idname, icon="TEXTURE")
         layout.operator(JOIN_OT_export.bl_idname, icon="EXPORT")
 
 
@@ -367,6 +435,7 @@ CLASSES: tuple[type, ...] = (
     JOIN_OT_add_nodes,
     JOIN_OT_make_material,
     JOIN_OT_make_maps,
+    JOIN_OT_make_tile,
     JOIN_OT_export,
     JOIN_PT_use,
 )

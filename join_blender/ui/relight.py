@@ -15,10 +15,9 @@ from ..host import relight_values, undo
 from ..host.sets import set_of
 from ..overlay import drawing, light_handle, wipe
 from . import decompose, relight_updates
-from .layers import chosen_set, image_property
+from .layers import Waiting, chosen_set, image_property
 from .running import Outcome, redraw, report, undo_soon
 
-_TICK = 0.1
 _STILL = 6.0
 """Pixels that a hand moves without meaning to."""
 _PER_DEVIATION = 70.0
@@ -100,7 +99,28 @@ class JoinRelight(bpy.types.PropertyGroup):
     )
 
 
-class JOIN_OT_relight(bpy.types.Operator):
+class _ForSliders(Waiting):
+    """An operator that waits for the directions of a set, of which sliders are made."""
+
+    _set: str = ""
+
+    def is_done(self) -> bool:
+        """Whether the engine has told them, or nobody wants them any more."""
+        light = relight_updates.lights.get(self._set)
+        if light is not None and light.failure is not None:
+            raise light.failure
+        return light is None or light.directions is not None
+
+    def finish(self, context: Any) -> Outcome:
+        """The sliders."""
+        light = relight_updates.lights.get(self._set)
+        if light is None or light.directions is None:
+            return {"CANCELLED"}
+        relight_updates.touch(relight_values.add_item(context.scene, self._set, light.directions))
+        return {"FINISHED"}
+
+
+class JOIN_OT_relight(_ForSliders, bpy.types.Operator):
     """Get sliders that move the light in this image. The albedo stays as it is"""
 
     bl_idname = "join.relight"
@@ -108,8 +128,6 @@ class JOIN_OT_relight(bpy.types.Operator):
     bl_options = {"UNDO"}
 
     image: image_property()  # type: ignore[valid-type]
-    _set: str = ""
-    _timer: bpy.types.Timer | None = None
 
     def invoke(self, context: Any, _event: Any) -> Outcome:
         """From a button: the sliders come as soon as the engine has said which."""
@@ -118,26 +136,9 @@ class JOIN_OT_relight(bpy.types.Operator):
         try:
             self._set = chosen_set(self.image, context)
             relight_updates.begin(self._set)
+            return self.wait(context)
         except Failure as failure:
             return report(self, failure)
-        self._timer = context.window_manager.event_timer_add(_TICK, window=context.window)
-        context.window_manager.modal_handler_add(self)
-        return {"RUNNING_MODAL"}
-
-    def modal(self, context: Any, event: Any) -> Outcome:
-        """Wait for the directions; everything else passes through to Blender."""
-        if event.type != "TIMER":
-            return {"PASS_THROUGH"}
-        light = relight_updates.lights.get(self._set)
-        if light is not None and light.failure is None and light.directions is None:
-            return {"PASS_THROUGH"}
-        self.cancel(context)
-        if light is None or light.directions is None:
-            if light is not None and light.failure is not None:
-                return report(self, light.failure)
-            return {"CANCELLED"}
-        relight_updates.touch(relight_values.add_item(context.scene, self._set, light.directions))
-        return {"FINISHED"}
 
     def execute(self, context: Any) -> Outcome:
         """From a script or in background mode: wait."""
@@ -148,12 +149,6 @@ class JOIN_OT_relight(bpy.types.Operator):
             return report(self, failure)
         relight_values.add_item(context.scene, set_id, directions)
         return {"FINISHED"}
-
-    def cancel(self, context: Any) -> None:
-        """Blender takes the operator away, or it is done."""
-        if self._timer is not None:
-            context.window_manager.event_timer_remove(self._timer)
-            self._timer = None
 
 
 class JOIN_OT_relight_apply(bpy.types.Operator):
@@ -393,7 +388,7 @@ class JOIN_PT_relight_more(bpy.types.Panel):
         JOIN_PT_relight._draw_values(self.layout, [value for value in item.values if _is_more(value)])
 
 
-class JOIN_OT_mix(bpy.types.Operator):
+class JOIN_OT_mix(_ForSliders, bpy.types.Operator):
     """Get sliders that take over colour, pattern and layout of another material. The light stays as it is"""
 
     bl_idname = "join.mix"
@@ -406,10 +401,8 @@ class JOIN_OT_mix(bpy.types.Operator):
         description="Name of the other image, or of one of its layers; empty for the panel's",
         options={"SKIP_SAVE"},
     )
-    _set: str = ""
     _other: str = ""
     _job: Job | None = None
-    _timer: bpy.types.Timer | None = None
 
     def invoke(self, context: Any, _event: Any) -> Outcome:
         """From a button: the sliders come as soon as the engine has made them."""
@@ -417,38 +410,20 @@ class JOIN_OT_mix(bpy.types.Operator):
             return self.execute(context)
         try:
             self._begin(context)
+            relight_updates.connection.add(self._job)
+            return self.wait(context)
         except Failure as failure:
             return report(self, failure)
-        relight_updates.connection.add(self._job)
-        self._timer = context.window_manager.event_timer_add(_TICK, window=context.window)
-        context.window_manager.modal_handler_add(self)
-        return {"RUNNING_MODAL"}
 
-    def modal(self, context: Any, event: Any) -> Outcome:
-        """Wait for the codes, then for the directions; everything else passes through to Blender."""
-        if event.type != "TIMER":
-            return {"PASS_THROUGH"}
-        try:
-            if self._job is not None:
-                relight_updates.connection.step()
-                if not self._job.ended:
-                    return {"PASS_THROUGH"}
-                self._take()
-                relight_updates.begin(self._set)
-            light = relight_updates.lights.get(self._set)
-            if light is None:
-                self.cancel(context)
-                return {"CANCELLED"}
-            if light.failure is not None:
-                raise light.failure
-            if light.directions is None:
-                return {"PASS_THROUGH"}
-        except Failure as failure:
-            self.cancel(context)
-            return report(self, failure)
-        self.cancel(context)
-        relight_updates.touch(relight_values.add_item(context.scene, self._set, light.directions))
-        return {"FINISHED"}
+    def is_done(self) -> bool:
+        """First the codes, then the directions."""
+        if self._job is not None:
+            relight_updates.connection.step()
+            if not self._job.ended:
+                return False
+            self._take()
+            relight_updates.begin(self._set)
+        return super().is_done()
 
     def execute(self, context: Any) -> Outcome:
         """From a script or in background mode: wait."""
@@ -464,9 +439,7 @@ class JOIN_OT_mix(bpy.types.Operator):
 
     def cancel(self, context: Any) -> None:
         """Blender takes the operator away, or it is done."""
-        if self._timer is not None:
-            context.window_manager.event_timer_remove(self._timer)
-            self._timer = None
+        super().cancel(context)
         if self._job is not None:
             self._job.close()
             self._job = None

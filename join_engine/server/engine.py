@@ -444,13 +444,19 @@ class Engine:
         from ..layers.maps import maps_of
 
         message = job.message
-        layers = {name: load_array(path)[..., :3] for name, path in (message.get("layers") or {}).items()}
-        alpha = None if message.get("alpha") is None else load_array(message["alpha"])
-        shapes = {pixels.shape for pixels in layers.values()} | ({(*alpha.shape, 3)} if alpha is not None else set())
-        if len(shapes) != 1 or len(next(iter(shapes))) != 3 or next(iter(shapes))[2] != 3:
-            raise JoinError("layer_unreadable", "The layers are not images of one size.", "Decompose it again.")
+        layers, alpha = _sent(message)
         found, span = maps_of(layers, alpha, message.get("relief") or 0.0)
         return "result", {"maps": write_pixels(Path(message["output"]), found, ""), "span": span}
+
+    def _tile(self, job: Job) -> tuple[str, dict[str, Any]]:
+        """Layers that can be repeated, of the layers as they are in Blender now; and their seam energy, before and
+        after."""
+        from ..layers.tileable import seam, tileable
+
+        layers, _ = _sent(job.message)
+        tile = tileable(layers)
+        paths = write_pixels(Path(job.message["output"]), tile.layers, "tile ")
+        return "result", {"layers": paths, "seam": [seam(layers), seam(tile.layers, tile)]}
 
     # Requests that wait in the queue.
     _work: dict[str, Callable[[Engine, Job], tuple[str, dict[str, Any]]]] = {  # noqa: RUF012
@@ -460,6 +466,7 @@ class Engine:
         "directions": _directions,
         "export": _export,
         "maps": _maps,
+        "tile": _tile,
         "store": _store,
         "mix": _mix,
         "paste": _paste,
@@ -599,3 +606,13 @@ def _unusable(error: OSError) -> JoinError:
 
 def _out_of_memory() -> JoinError:
     return JoinError("out_of_memory", "There is not enough memory for this image.", "Close other programs.")
+
+
+def _sent(message: dict[str, Any]) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+    """Layers, linear [H, W, 3], and alpha [H, W] that a client sends. Raises JoinError ``layer_unreadable``."""
+    layers = {name: load_array(path)[..., :3] for name, path in (message.get("layers") or {}).items()}
+    alpha = None if message.get("alpha") is None else load_array(message["alpha"])
+    shapes = {pixels.shape for pixels in layers.values()} | ({(*alpha.shape, 3)} if alpha is not None else set())
+    if len(shapes) != 1 or len(next(iter(shapes))) != 3 or next(iter(shapes))[2] != 3:
+        raise JoinError("layer_unreadable", "The layers are not images of one size.", "Decompose it again.")
+    return layers, alpha

@@ -211,5 +211,6 @@ _FIELDS: dict[str, dict[str, _Field]] = {
         "formula": _FORMULA,
     },
     "maps": {"layers": _LAYERS, "relief": _NUMBER, "output": _PATH, "alpha": _PATH},
+    "tile": {"layers": _LAYERS, "output": _PATH},
 }
 _NEEDED = {"other", "patch", "image", "images", "output", "decomposition", "format", "depth"}

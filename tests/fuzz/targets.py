@@ -332,6 +332,7 @@ class Messages(Target):
             {"type": "export", "id": 6, "layers": result["layers"], "format": "png", "depth": 8,
              "output": str(folder / "out.png"), "formula": None},
             {"type": "maps", "id": 10, "layers": result["layers"], "relief": 1.0, "output": str(folder)},
+            {"type": "tile", "id": 11, "layers": result["layers"], "output": str(folder)},
             {"type": "cancel", "id": 7, "keep": True},
             {"type": "list_banks", "id": 8},
         ]  # fmt: skip

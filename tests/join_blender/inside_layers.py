@@ -492,6 +492,33 @@ def case_maps() -> Report:
     return report
 
 
+def case_tile() -> Report:
+    """Made by the real engine of the layers as they are; undone; a set whose picture is too small."""
+    folder, sets = Path(ARGUMENTS["folder"]), module("host.sets")
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "lit.blend"))
+    key = sets.latest_set(bpy.data.images["photo"])
+    known = {image.name for image in bpy.data.images}
+    bpy.ops.mesh.primitive_plane_add()
+    bpy.ops.ed.undo_push(message="Before")
+    assert bpy.ops.join.make_tile(image="photo") == {"FINISHED"}
+    made = sorted({image.name for image in bpy.data.images} - known)
+    report: Report = {
+        "made": made,
+        "sizes": [list(bpy.data.images[name].size) for name in made],
+        "of": list(next(iter(layers().values())).size),
+        "kept": all(bpy.data.images[name].use_fake_user for name in made),
+        "known": sorted(sets.layers_of(key)),
+        "shader": _links(bpy.context.object.active_material),
+    }
+    for name, image in layers().items():
+        np.save(folder / f"whole {name}.npy", pixels_of(image)[..., :3])
+        np.save(folder / f"tile {name}.npy", pixels_of(bpy.data.images[f"photo tile {name}"])[..., :3])
+    bpy.ops.ed.undo_push(message="Tile")
+    bpy.ops.ed.undo()
+    report["undone"] = sorted({image.name for image in bpy.data.images} - known)
+    return report
+
+
 def _links(material: Any) -> Report:
     """Where each input of the shader comes from; and where the estimates are put."""
     shader = next(node for node in material.node_tree.nodes if node.bl_idname == "ShaderNodeBsdfPrincipled")
@@ -501,7 +528,9 @@ def _links(material: Any) -> Report:
             node = socket.links[0].from_node
             image = node.image if node.bl_idname == "ShaderNodeTexImage" else None
             found[socket.name] = (
-                (image.get("join_component") or image["join_map"]) if image else node.label or node.name
+                (image.get("join_component") or image.get("join_map") or image.name)
+                if image
+                else node.label or node.name
             )
     frames = [node.label for node in material.node_tree.nodes if node.bl_idname == "NodeFrame"]
     generated = any(node.bl_idname == "ShaderNodeTexCoord" for node in material.node_tree.nodes)

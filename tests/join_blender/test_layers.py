@@ -14,6 +14,7 @@ import pytest
 from join_engine.commands.main import main
 from join_engine.layers.decomposition import load_decomposition
 from join_engine.layers.maps import maps_of
+from join_engine.layers.tileable import tileable
 from tests.join_blender.support import HERE, Blender, blender_python
 from tools.build_zip import build
 
@@ -194,6 +195,20 @@ def test_one_click_makes_a_material(blender: Blender, lit: tuple[Path, dict]) ->
     assert set(report["lambertian"]["inputs"]) == {"Base Color", "Alpha"} and not report["lambertian"]["frames"]
     assert "'Empty' cannot have a material" in report["empty"] and "No object is active" in report["nothing"]
     assert report["count"] == 0
+
+
+def test_one_click_makes_a_tile(blender: Blender, lit: tuple[Path, dict]) -> None:
+    """The same texels in all layers, of those that are shown."""
+    folder, _ = lit
+    report = blender.run("tile", sys.executable, folder=folder)
+    names = ("albedo", "shading", "specular")
+    assert report["made"] == [f"photo tile {name}" for name in names] and report["kept"] and report["undone"] == []
+    width, height = report["of"]
+    assert report["sizes"] == [[width - round(width / 6), height - round(height / 6)]] * 3
+    assert report["known"] == list(names) and report["shader"]["inputs"]["Base Color"] == "photo tile albedo"
+    expected = tileable({name: np.load(folder / f"whole {name}.npy") for name in names}).layers
+    for name in names:
+        np.testing.assert_allclose(np.load(folder / f"tile {name}.npy"), expected[name], atol=1e-5)
 
 
 def test_one_click_makes_a_material_with_maps(blender: Blender, lit: tuple[Path, dict]) -> None:

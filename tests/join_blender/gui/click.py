@@ -846,8 +846,13 @@ def _grab(window: Window) -> None:
     xdotool("mousemove", "300", "300")
     xdotool("key", "ctrl+z")
     window.wait("the light before the click", lambda now: now["lights"][0]["amounts"] == moved["amounts"], 30)
-    print(f"Place Light was clicked: {amounts}, {off} pixels from the click; an undo took it back", flush=True)
+    placed = _not_zero({"amounts": amounts})
+    print(f"Place Light was clicked: {placed}, {off} pixels from the click; an undo took it back", flush=True)
     scroll(window, -30)
+
+
+def _not_zero(light: dict[str, Any]) -> dict[str, float]:
+    return {name: amount for name, amount in light["amounts"].items() if amount}
 
 
 def _handle_at(window: Window) -> tuple[int, int, int]:
