@@ -35,6 +35,7 @@ def run(options: argparse.Namespace) -> None:
     from ..forward_models import DETAILED
     from ..images.files import folder_of_ones_own
     from ..inversion.presets import get_preset
+    from ..portraits import refuse_faces
 
     paths, problems = expand(options.frames, options.out)
     if problems:
@@ -44,6 +45,7 @@ def run(options: argparse.Namespace) -> None:
         twice = next(name for name in names if names.count(name) > 1)
         raise JoinError("settings_invalid", f"Two frames are called '{twice}'.", "Name each frame once.")
     bank, preset = load_bank_named(options), get_preset(options.preset)
+    refuse_faces(bank, "Decomposing a sequence")
     if bank.forward_model.name not in DETAILED:
         words = f"The bank '{bank.header.name}' has no albedo that could be followed."
         raise JoinError("forward_model_unsuited", words, "Choose a bank of albedo and shading.")
@@ -64,10 +66,8 @@ def _follow(paths: Sequence[Path], bank: Bank, preset: Preset, options: argparse
 
     made = {"bank": bank.sha256, **preset.to_json(), "seed": options.seed}
     done, state = ([], {}) if options.fresh else _earlier(options.out, made, [path.name for path in paths])
-    if done:
-        say(f"{len(done)} of {len(paths)} frames are there: it goes on with {paths[len(done)].name}.") if len(
-            done
-        ) < len(paths) else say("All frames are there.")
+    if 0 < len(done) < len(paths):
+        say(f"{len(done)} of {len(paths)} frames are there: it goes on with {paths[len(done)].name}.")
     steady, codebook = Steady(state), CodeBook(bank)
     for path in tqdm(paths[len(done) :], desc="frames", initial=len(done), total=len(paths), disable=None):
         picture = read_picture(path)
