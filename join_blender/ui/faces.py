@@ -178,8 +178,9 @@ class JOIN_PT_face(bpy.types.Panel):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        """The default bank is not one of faces."""
-        return context.space_data.image is not None and bool(context.scene.join_intrinsics.bank.strip())
+        """The default bank is not one of faces, and a layer may be of a part of its photo."""
+        image = context.space_data.image
+        return image is not None and "join_set" not in image and bool(context.scene.join_intrinsics.bank.strip())
 
     def draw(self, context: Any) -> None:
         """Two ways to say it, and the way back."""

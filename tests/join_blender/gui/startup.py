@@ -97,6 +97,7 @@ def install() -> float | None:
         "together": ("ui.together", "JOIN_PT_together"),
         "clean-up": ("ui.masked", "JOIN_PT_clean_up"),
         "mix": ("ui.relight", "JOIN_PT_mix"),
+        "face": ("ui.faces", "JOIN_PT_face"),
         "paste": ("ui.masked", "JOIN_PT_paste"),
     }
     if os.environ["JOIN_GUI_ONLY"] in closed:  # a panel's header has no operator by which a hand could find it
@@ -338,6 +339,7 @@ def obey() -> float:
             "mask mode": begin_mask,
             "corners": tell_corners,
             "view mode": end_mask,
+            "face": tell_face,
             "sidebar": show_sidebar,
             "no sidebar": lambda: show_sidebar(False),
             "compare cleaned": compare_cleaned,
@@ -724,6 +726,8 @@ def input_image() -> Any:
 
 CORNERS = ((0.36, 0.36), (0.64, 0.36), (0.64, 0.64), (0.36, 0.64))
 """Of what the mask is drawn around, as shares of the image from its lower left corner."""
+FACE = [(0.40, 0.80), (0.49, 0.795), (0.44, 0.72), (0.27, 0.96), (0.60, 0.63)]
+"""In samples/photos/astronaut.jpg: eyes, mouth, and the upper left and lower right corners of a box around the head."""
 
 
 def begin_mask() -> None:
@@ -748,6 +752,15 @@ def tell_corners() -> None:
     window, _, region = find_region("IMAGE_EDITOR", "WINDOW")
     corners = [region.view2d.view_to_region(x, y, clip=False) for x, y in CORNERS]
     tell(corners=[[window.x + region.x + x, window.y + region.y + y] for x, y in corners])
+
+
+def tell_face() -> None:
+    """What is kept of the face, and where on the screen a hand would point at eyes and mouth, and drag from and to."""
+    window, _, region = find_region("IMAGE_EDITOR", "WINDOW")
+    image = bpy.data.images[Path(os.environ["JOIN_GUI_IMAGE"]).name]
+    places = [region.view2d.view_to_region(x, y, clip=False) for x, y in FACE]
+    at = [[window.x + region.x + x, window.y + region.y + y] for x, y in places]
+    tell(face=[float(place) for place in image.get("join_face", ())], face_at=at, face_wanted=FACE)
 
 
 def end_mask() -> None:
