@@ -166,9 +166,9 @@ class BankHeader(Described):
 
     @property
     def faces(self) -> bool:
-        """Whether the generators know nothing but faces, cut as FFHQ cuts them: the last that each has seen in its
-        training are renders of heads."""
-        return all(_last_seen(component.training) == _FACES for component in self.components.values())
+        """Whether the bank's square is FFHQ's cut of a face: there is a generator whose last renders in its training
+        were heads, and nothing else."""
+        return any(_last_seen(component.training) == _FACES for component in self.components.values())
 
     @property
     def through_generators(self) -> dict[str, ThroughHeader[Any]]:

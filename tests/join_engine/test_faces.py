@@ -326,6 +326,13 @@ def portrait(banks: tuple[Bank, portraits.Rest]) -> tuple[np.ndarray, Outcome]:
 def test_a_bank_of_faces_is_known_by_what_it_has_seen(banks: tuple[Bank, portraits.Rest]) -> None:
     assert banks[0].header.faces and not banks[1].bank.header.faces
     assert not load_bank(find_bank()).header.faces
+    header = banks[0].header
+    heads, materials = header.components["albedo"], banks[1].bank.header.components["albedo"]
+    one = {**banks[1].bank.header.components, "shading": heads}
+    assert replace(header, components=one).faces and not replace(header, components=dict.fromkeys(one, materials)).faces
+    back = {"stretches": [{"packs": [{"dataset": "heads"}]}, {"packs": [{"dataset": "heads"}, {"dataset": "objects"}]}]}
+    mixed = {name: replace(part, training=back) for name, part in header.components.items()}
+    assert not replace(header, components=mixed).faces
 
 
 def test_the_layers_make_the_photo(portrait: tuple[np.ndarray, Outcome]) -> None:
