@@ -112,8 +112,9 @@ class Bench:
         return found
 
     def _pairs(self, name: str, plain: Do, ours: Do, pairs: int, per: int = 1) -> dict[str, Any]:
-        self._say(name)
-        return compared(*alternately(plain, ours, pairs), per)
+        found = compared(*alternately(plain, ours, pairs), per)
+        self._say(f"{name}: plain {_time(found['plain'])}, ours {_time(found['ours'])}, ratio {found['ratio']:.2f}")
+        return found
 
     def _steps(self, batch: int, frozen: bool) -> dict[str, Any]:
         steps, size, seed = _STEPS[batch], self._bank.header.resolution, self._settings.seed
@@ -130,7 +131,8 @@ class Bench:
             invert(self._bank, target, preset, seed, Monitor(), self._codebook)
             self._finish()
 
-        return self._pairs(f"{steps} steps of {batch}", plain, ours, self._settings.pairs, steps)
+        name = f"a step of {batch}{', plain weights frozen' if frozen else ''}"
+        return self._pairs(name, plain, ours, self._settings.pairs, steps)
 
     def _preset(self, preset: Preset, photo: np.ndarray) -> dict[str, Any]:
         steps = sum(stage.optimiser_steps for stage in preset.stages)

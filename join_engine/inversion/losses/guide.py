@@ -16,6 +16,8 @@ from torch.nn import functional
 from ...bank import Bank
 from ...images.orientation import Orientation, known_orientations
 
+_AT_ONCE = 32  # pictures that the encoders look at
+
 
 class Guide:
     """Distance of the components from what the encoders see in an image.
@@ -69,7 +71,12 @@ def encoders_see(bank: Bank, target: Tensor) -> dict[str, Tensor]:
 def _seen(bank: Bank, name: str, target: Tensor) -> Tensor:
     """[B, 3, R, R] in the generator's range."""
     component, views = bank.components[name], _views(bank, name)
-    made = [view.back(component.seen(view.of(target))) for view in views]
+    # Many views at once: small pictures one by one leave a processor idle most of the time.
+    at_once, made = max(1, _AT_ONCE // len(target)), []
+    for first in range(0, len(views), at_once):
+        some = views[first : first + at_once]
+        seen = component.seen(torch.cat([view.of(target) for view in some])).chunk(len(some))
+        made += [view.back(part) for view, part in zip(some, seen, strict=True)]
     return torch.stack(made).mean(dim=0)
 
 
