@@ -195,32 +195,38 @@ def decompose_portrait(
         return found
     start, told = time.perf_counter(), {"crop": face.to_json(), "size": [height, width]}
     if known.min() >= 1.0:
-        outcome, layers = found, dict(found.decomposition.layers)
-    else:
-        around = _matching(rest(), bank)
-        silent = Monitor(cancelled=monitor.cancelled)
-        # What is tuned to a photo is tuned for its face.
-        untuned = replace(preset, stages=tuple(stage for stage in preset.stages if not stage.tunes))
-        outside = decompose(image, around.bank, untuned, seed, silent, codebook=around.codebook)
-        told["rest"] = {"name": around.bank.header.name, "sha256": around.bank.sha256}
-        layers = together(dict(found.decomposition.layers), dict(outside.decomposition.layers), known, rows, columns)
-        outcome = Outcome(
-            found.decomposition,
-            found.cancelled,
-            lambda: together(found.generated, outside.generated, known, rows, columns),
-            _errors(found.error, outside.error, frame, rows, columns),
-        )
+        return _told(found, dict(found.decomposition.layers), found.error, image, told, start)
+    around = _matching(rest(), bank)
+    silent = Monitor(cancelled=monitor.cancelled)
+    # What is tuned to a photo is tuned for its face.
+    untuned = replace(preset, stages=tuple(stage for stage in preset.stages if not stage.tunes))
+    outside = decompose(image, around.bank, untuned, seed, silent, codebook=around.codebook)
+    told["rest"] = {"name": around.bank.header.name, "sha256": around.bank.sha256}
+    layers = together(dict(found.decomposition.layers), dict(outside.decomposition.layers), known, rows, columns)
+    both = replace(found, generate=lambda: together(found.generated, outside.generated, known, rows, columns))
+    return _told(both, layers, _errors(found.error, outside.error, frame, rows, columns), image, told, start)
+
+
+def _told(
+    outcome: Outcome,
+    layers: Layers,
+    error: np.ndarray | None,
+    image: np.ndarray,
+    face: Mapping[str, Any],
+    start: float,
+) -> Outcome:
+    """The outcome of the face with the layers of the whole photo, and what there is to know of them."""
     before = outcome.decomposition
     recomposed = np.asarray(before.model.compose(layers))
     decomposition = replace(
         before,
         layers=layers,
-        settings={**before.settings, "face": told},
+        settings={**before.settings, "face": face},
         metrics={**before.metrics, "psnr": image_psnr(srgb_encode(recomposed), srgb_encode(opaque(image)))},
         seconds={**before.seconds, "rest": time.perf_counter() - start},
-        confidence=None if outcome.error is None else confidence_of(outcome.error),
+        confidence=None if error is None else confidence_of(error),
     )
-    return replace(outcome, decomposition=decomposition)
+    return replace(outcome, decomposition=decomposition, error=error)
 
 
 def _matching(rest: Rest, bank: Bank) -> Rest:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..bank import Bank
+    from ..images.files import Picture
     from ..inversion.codebook import CodeBook
     from ..inversion.presets import Preset
     from ..inversion.progress import Progress
@@ -223,10 +224,8 @@ class Engine:
         from ..images.files import read_picture
         from ..inversion.presets import DEFAULT_PRESET, get_preset
         from ..inversion.progress import Monitor
-        from ..layers.clean_up import mask_of
         from ..layers.result_folder import Made
-        from ..pipeline import clean_up, decompose
-        from ..portraits import decides, decompose_portrait, face_in, refuse_faces
+        from ..portraits import decides
 
         message = job.message
         if message.get("mask") and message.get("files"):
@@ -260,15 +259,8 @@ class Engine:
             on_finish=lambda: self._enter(job, Tail("Making the layers", after)),
         )
         show = self._report_preview(job, output, bank) if preview_every else None
-        split: Callable[..., Outcome] = decompose
-        notes = list(picture.notes)
-        if message.get("mask"):
-            refuse_faces(bank, "Cleaning up")
-            split = partial(clean_up, mask=mask_of(read_picture(message["mask"]).pixels))
-        elif bank.header.faces:
-            crop, told = face_in(picture.pixels, "the image", message.get("face"))
-            notes += told
-            split = partial(decompose_portrait, face=crop, rest=self._load_rest, keep=lambda: job.keep)
+        split, told = self._way(job, bank, picture)
+        notes = [*picture.notes, *told]
         outcome = split(
             picture.pixels,
             bank=bank,
@@ -291,6 +283,22 @@ class Engine:
         self._paces.learn(kind, pixels, time.monotonic() - begun)
         result["notes"] = notes
         return ("cancelled", {"result": result}) if outcome.cancelled else ("result", result)
+
+    def _way(self, job: Job, bank: Bank, picture: Picture) -> tuple[Callable[..., Outcome], list[str]]:
+        """What splits a picture: as it is, without what a mask covers, or a face apart from all around it; and what a
+        person should know of the face."""
+        from ..images.files import read_picture
+        from ..layers.clean_up import mask_of
+        from ..pipeline import clean_up, decompose
+        from ..portraits import decompose_portrait, face_in, refuse_faces
+
+        if job.message.get("mask"):
+            refuse_faces(bank, "Cleaning up")
+            return partial(clean_up, mask=mask_of(read_picture(job.message["mask"]).pixels)), []
+        if not bank.header.faces:
+            return decompose, []
+        crop, notes = face_in(picture.pixels, "the image", job.message.get("face"))
+        return partial(decompose_portrait, face=crop, rest=self._load_rest, keep=lambda: job.keep), notes
 
     def _decompose_together(self, job: Job) -> tuple[str, dict[str, Any]]:
         """Photos of one thing under other light: a result of each, whose albedos are one and the same file."""
