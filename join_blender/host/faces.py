@@ -6,6 +6,7 @@ Places are fractions of the image from its lower left corner, as everywhere in B
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..engine.failure import Failure
 from ..engine.pixels import Source
 from ..engine.vocabulary import face_crop
 from . import images
+from .sets import mapping
 
 FACE = "join_face"
 """On an image: x and y of both eyes and of the mouth, or left, bottom, right and top of a box around the head."""
@@ -54,6 +56,19 @@ def outline(image: bpy.types.Image) -> list[tuple[float, float]]:
     except Failure:  # of a file that somebody else has changed
         return []
     return [(x / width, 1.0 - y / height) for x, y in corners]
+
+
+def of_layer(layer: Any) -> tuple[float, float, float, float] | None:
+    """Left, bottom, right, top of the upright square around a portrait's face, in fractions of the layer; None of a
+    layer that was made without a bank of faces."""
+    told = mapping(mapping(json.loads(str(layer.get("join_settings", "{}")))).get("face"))
+    try:
+        crop = face_crop.FaceCrop.from_json(told["crop"])
+        height, width = (float(side) for side in told["size"])
+        (x, y), half = crop.center, 0.5 * crop.side
+        return (x - half) / width, 1.0 - (y + half) / height, (x + half) / width, 1.0 - (y - half) / height
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
 
 
 def request(image: bpy.types.Image, source: Source) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@
 The values of the sliders *Left / Right*, *Up / Down* and *Distance* are all that is known of it, so that a slider moves
 the handle as the handle moves the sliders. It stands where a photo's light seems to be as the engine tells it, moved by
 the values: a light beside the picture's middle by the sine s of an angle is drawn s of the picture's longer side away.
+Of a portrait it is the key light, about the middle of the face's crop, in sides of that.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import bpy
 
-from ..host import relight_values, sets
+from ..host import faces, relight_values, sets
 from . import drawing, wipe
 
 ACROSS, UP, DISTANCE = "left_right", "up_down", "distance"
@@ -145,7 +146,13 @@ def of(context: Any, put_away: bool = False) -> Handle | None:
     layers = sets.layers_of(str(key))
     if not layers or any(value is None or value.unit <= 0.0 for value in values):
         return None
-    part = drawing.within(sets.part_of(next(iter(layers.values()))), sets.part_of(space.image))
+    layer = next(iter(layers.values()))
+    part = drawing.within(sets.part_of(layer), sets.part_of(space.image))
+    face = faces.of_layer(layer)
+    if face is not None:  # whose key light it is
+        width, height = part[2] - part[0], part[3] - part[1]
+        left, bottom = part[0] + face[0] * width, part[1] + face[1] * height
+        part = (left, bottom, left + (face[2] - face[0]) * width, bottom + (face[3] - face[1]) * height)
     return Handle(item, drawing.place_of(context, part), drawing.visible(context))
 
 

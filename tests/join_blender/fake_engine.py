@@ -61,7 +61,9 @@ def split(request: dict[str, Any]) -> dict[str, Any]:
     if request.get("mask"):
         settings["cleaned"] = float((np.load(request["mask"]).max(axis=2) > 0.0).mean())
     if request.get("face"):
-        settings["face"] = request["face"]
+        height, width = image.shape[:2]
+        crop = {"center": [width / 4, height / 2], "right": [0.0, height / 4]}
+        settings["face"] = {**request["face"], "crop": crop, "size": [height, width]}
     return {
         "layers": paths,
         "recomposed": str(recomposed),

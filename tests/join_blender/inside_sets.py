@@ -627,6 +627,7 @@ def case_face() -> Report:
     places = (0.25, 0.75, 0.5, 0.7, 0.375, 0.35)
     assert bpy.ops.join.face_points(image="photo", places=places) == {"FINISHED"}
     report["points"] = told()
+    report["of layer"] = faces.of_layer(layers_of(set_key(photo))["albedo"])
     report["part"] = told(crop=(0.25, 0.0, 1.0, 0.8))
     report["half"] = told(shrink=2)
     report["outline"] = [list(corner) for corner in faces.outline(photo)]
@@ -641,6 +642,7 @@ def case_face() -> Report:
     report["brought back"] = json.loads(layers_of(key)["albedo"]["join_settings"])["face"] == report["box"]
     assert bpy.ops.join.face_forget(image="photo") == {"FINISHED"}
     report["found again"] = told()
+    report["of no face"] = faces.of_layer(layers_of(set_key(photo))["albedo"])
     return report
 
 

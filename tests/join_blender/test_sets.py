@@ -135,7 +135,9 @@ def test_what_a_mask_covers_goes_to_the_engine(tmp_path: Path, blender: Blender,
 def test_the_face_that_one_points_at_goes_to_the_engine(tmp_path: Path, blender: Blender, fake: Path) -> None:
     """In pixels of what the engine gets, from its upper left corner."""
     report = blender.run("face", fake, folder=tmp_path)
-    assert report["nothing"] is report["found again"] is None
+    assert report["nothing"] is report["found again"] is report["of no face"] is None
+    # Half of 20 pixels to each side of (10, 10), of 40 by 20.
+    assert report["of layer"] == pytest.approx([0.125, 0.25, 0.375, 0.75])
     points = [[10.0, 5.0], [20.0, 6.0], [15.0, 13.0]]
     assert np.array(report["points"]["points"]) == pytest.approx(np.array(points), abs=1e-4)
     assert np.array(report["part"]["points"]) == pytest.approx(np.array(points) - (10.0, 4.0), abs=1e-4)
