@@ -40,7 +40,7 @@ def edits_of(item: Any) -> Edits:
 
 
 def _amount_of(value: Any) -> float:
-    return float(value.share if value.mixes else value.amount)
+    return float(value.share if value.mixes or value.restyles else value.amount)
 
 
 def components_of(item: Any) -> list[str]:
@@ -83,7 +83,7 @@ def forget(set_id: str) -> None:
 
 
 def set_amounts(item: Any, amounts: Sequence[float]) -> None:
-    """All values of the light at once; those that mix with another set stay."""
+    """All values of the light at once; those of the material, and that mix with another set, stay."""
     with _quietly():
         for value, amount in zip(item.values, amounts, strict=True):
             value.amount = amount
@@ -133,5 +133,6 @@ def _add_values(item: Any, directions: list[dict[str, Any]], before: Mapping[str
         value.direction, value.components = direction["name"], direction["component"]
         value.label, value.about = direction["label"], direction["description"]
         value.mixes = direction["name"].startswith("mix.")
+        value.restyles = direction["name"].startswith("material.")
         value.unit, value.at = direction.get("unit") or 0.0, direction.get("at") or 0.0
         value.amount, value.share = before.get(key, (0.0, 0.0))

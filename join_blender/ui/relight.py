@@ -46,11 +46,12 @@ class JoinRelightValue(bpy.types.PropertyGroup):
     about: bpy.props.StringProperty()  # type: ignore[valid-type]
     named: bpy.props.BoolProperty()  # type: ignore[valid-type]
     mixes: bpy.props.BoolProperty()  # type: ignore[valid-type]
+    restyles: bpy.props.BoolProperty()  # type: ignore[valid-type]
     unit: bpy.props.FloatProperty()  # type: ignore[valid-type]
     at: bpy.props.FloatProperty()  # type: ignore[valid-type]
     share: bpy.props.FloatProperty(  # type: ignore[valid-type]
         name="Share",
-        description="How much of the other material's is taken over. Can be animated: press I over it",
+        description="How far the material is changed; 0 leaves it as it is. Can be animated: press I over it",
         min=0.0,
         max=1.0,
         step=5,
@@ -340,7 +341,7 @@ class JOIN_PT_relight(bpy.types.Panel):
         # Room for the picture from the first moment on: else the sliders would jump from under the mouse when it comes.
         layout.template_icon(icon_value=relight_updates.icon_of(item.set_id, item.preview) or _blank(), scale=8.0)
         layout.row().prop(item, "preview", expand=True)
-        named = [value for value in item.values if value.named and not value.mixes]
+        named = [value for value in item.values if value.named and not value.mixes and not value.restyles]
         if any(value.unit for value in named):
             row = layout.row(align=True)
             row.operator(JOIN_OT_place_light.bl_idname, icon="PIVOT_CURSOR")
@@ -460,6 +461,37 @@ class JOIN_OT_mix(_ForSliders, bpy.types.Operator):
             job.close()
 
 
+class JOIN_PT_material(bpy.types.Panel):
+    """Sliders that change the material, in its own light"""
+
+    bl_idname = "JOIN_PT_material"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "JoIN"
+    bl_label = "Material"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Where the layers of the image know how they were made."""
+        return host.can_relight(shown_set(context))
+
+    def draw(self, context: Any) -> None:
+        """The button, or what it brings."""
+        layout: Any = self.layout
+        item = relight_values.find(context.scene, shown_set(context))
+        if item is None or not item.values:
+            layout.operator(JOIN_OT_relight.bl_idname, text="Get Sliders", icon="MATERIAL")
+            return
+        values = [value for value in item.values if value.restyles]
+        if not values:
+            layout.label(text="The bank knows no such sliders", icon="INFO")
+        column = layout.column(align=True)
+        column.use_property_split = column.use_property_decorate = True
+        for value in values:
+            column.prop(value, "share", text=value.label, slider=True)
+
+
 class JOIN_PT_mix(bpy.types.Panel):
     """Another material's colours, pattern or layout, in the light of this one"""
 
@@ -539,6 +571,7 @@ CLASSES: tuple[type, ...] = (
     JOIN_OT_relight_random,
     JOIN_PT_relight,
     JOIN_PT_relight_more,
+    JOIN_PT_material,
     JOIN_OT_mix,
     JOIN_PT_mix,
 )

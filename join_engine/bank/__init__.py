@@ -3,6 +3,7 @@
 
 from .bank_wide import BrightnessHeader, InvertibilityHeader, SeeingHeader, SplitHeader, TrunkHeader
 from .file import (
+    MATERIAL,
     Bank,
     BankComponent,
     DirectionVectors,
@@ -19,6 +20,7 @@ from .header import FORMAT_VERSION, BankHeader, ComponentHeader, DirectionsHeade
 
 __all__ = [
     "FORMAT_VERSION",
+    "MATERIAL",
     "Bank",
     "BankComponent",
     "BankHeader",

@@ -6,7 +6,7 @@ The tool's part of the file lies between two markers; what people write around t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,8 @@ def card(header: BankHeader, size: int) -> str:
     ]
     if header.directions is not None:
         lines += ["", "## Directions of the light", "", *_directions(header.directions)]
+    if header.materials is not None:
+        lines += ["", "## Directions of materials", "", *materials_table(header.materials)]
     for title, training, stretches in _trainings(header):
         lines += ["", f"## {title}", "", *_own_scores(training), *stretches]
     lines += encoders_alone(header) + ten_times(header)
@@ -109,6 +111,30 @@ def directions_table(header: DirectionsHeader) -> list[str]:
             cells += [f"{r2:.2f}", f"{moves:.2f} SD", f"{alike:.2f}"]
         lines.append(f"| {attribute} | {' | '.join(cells)} |")
     return lines
+
+
+def materials_table(header: DirectionsHeader) -> list[str]:
+    """What the named directions of materials gain, in dB, and which were left out."""
+    rows = {**header.attributes, **header.training.get("left_out", {})}
+    parts = [name.removeprefix("gain_") for name in next(iter(rows.values())) if name.startswith("gain_")]
+    parts = [name for name in parts if name != "image"]
+    lines = [
+        f"Learned from {header.training['scenes']} scenes, each rendered as it is and with a property of its materials "
+        "moved. In dB, mean ± half the 95 % interval: how much nearer an edit brings the true layers of a scene to the "
+        "true render, by what was learned of all other scenes; of the image by the components that are moved.",
+        "",
+        f"| property | pairs | {' | '.join(parts)} | moves | image |",
+        "|---" * (len(parts) + 4) + "|",
+    ]
+    for name, figures in rows.items():
+        cells = [_gained(figures.get(f"gain_{part}")) for part in (*parts, "image")]
+        moves = ", ".join(figures["moves"]) or "nothing: left out"
+        lines.append(f"| {name} | {figures['pairs']} | {' | '.join(cells[:-1])} | {moves} | {cells[-1]} |")
+    return lines
+
+
+def _gained(figure: Sequence[float] | None) -> str:
+    return "" if figure is None else f"{figure[0]:+.2f} ± {figure[1]:.2f}"
 
 
 def _directions(header: DirectionsHeader) -> list[str]:

@@ -2,7 +2,8 @@
 """The bank file: the generators of one forward model in a single ``.safetensors``, with a JSON header.
 
 Tensors are named ``{component}.generator.{param}``, ``{component}.discriminator.{param}``,
-``{component}.encoder.{param}``, ``{component}.directions.vectors``, ``{component}.w_avg``, ``trunk.{param}``,
+``{component}.encoder.{param}``, ``{component}.directions.vectors``, ``{component}.materials.vectors``,
+``{component}.w_avg``, ``trunk.{param}``,
 ``brightness.{param}``, ``seeing.{param}``,
 ``invertibility.{param}`` and ``split.{param}``. The header is JSON under the key ``join_bank`` of the
 file's metadata; ``weights_sha256`` in it is the hash of all tensors. Nothing in the file is ever executed.
@@ -53,6 +54,9 @@ BANKS_FOLDER = Path(__file__).parents[1] / "banks"
 # Half precision keeps 11 bits, far below what an image shows; but the noise and the mean code are added up often,
 # weights stored with a learning-rate multiplier of 0.01 are too large for comfort, and running variances have no bound.
 _FULL_PRECISION = ("noise_const", "noise_strength", "w_avg", "mapping.", "running_", "vectors")
+MATERIAL = "material."
+"""Begins the names of directions of materials."""
+_PREFIXES = {"directions": "", "materials": MATERIAL}
 # A counter of training that no inference needs.
 _NOT_STORED = "num_batches_tracked"
 _DRAWN_AT_ONCE = 10_000
@@ -83,7 +87,8 @@ class BankComponent:
         w_avg: mean code, [w_dim] float32.
         encoder: likewise, or None when not in the file.
         directions: by name, vectors in W, [w_dim] float32, or in W+, [num_ws, w_dim]: what one standard deviation of
-            that attribute of the light, in the bank's renders, changes; empty when there are none in the file.
+            that attribute of the light, in the bank's renders, changes; and under :data:`MATERIAL` and their names
+            those of materials that move this component. Empty when there are none in the file.
     """
 
     name: str
@@ -171,17 +176,19 @@ class Bank:
             for name, part in parts.items()
         }
 
-    @property
-    def direction_vectors(self) -> dict[str, DirectionVectors]:
-        """The named directions of the components that have any, as :func:`save_bank` takes them."""
+    def direction_vectors(self, kind: str = "directions") -> dict[str, DirectionVectors]:
+        """The named directions of the light, or for "materials" of these, of the components that have any, as
+        :func:`save_bank` takes them."""
+        described = self.header.named_directions.get(kind)
         found = {}
-        for name, component in self.components.items():
-            if component.directions:
-                stacked = torch.stack(
-                    [vector.reshape(-1, vector.shape[-1]) for vector in component.directions.values()]
-                )
-                found[name] = DirectionVectors(*stacked.shape)
-                found[name].vectors.copy_(stacked)
+        for name, layers in ({} if described is None else described.layers).items():
+            assert described is not None
+            component = self.components[name]
+            found[name] = DirectionVectors(len(described.attributes), layers, component.generator.config.w_dim)
+            for row, attribute in zip(found[name].vectors, described.attributes, strict=True):
+                vector = component.directions.get(_PREFIXES[kind] + attribute)
+                if vector is not None:
+                    row.copy_(vector.reshape(row.shape))
         return found
 
     @cached_property
@@ -222,6 +229,7 @@ def save_bank(
     modules: Mapping[str, tuple[Generator, Discriminator | None]],
     encoders: Mapping[str, Encoder] | None = None,
     directions: Mapping[str, DirectionVectors] | None = None,
+    materials: Mapping[str, DirectionVectors] | None = None,
     **bank_wide: nn.Module | None,
 ) -> None:
     """Write a bank: complete under its name, or not at all.
@@ -231,7 +239,8 @@ def save_bank(
         header: describes the networks.
         modules: generator (with its ``w_avg``) and discriminator of every component of ``header``.
         encoders: of the components that have one.
-        directions: of the components that have any.
+        directions: of the light, of the components that have any.
+        materials: of materials, likewise; zeros where one does not move the component.
         bank_wide: by its name in ``BANK_WIDE``, each network that belongs to no component.
 
     Raises:
@@ -239,15 +248,15 @@ def save_bank(
         JoinError: ``weights_not_finite`` when a weight is no number (or too large for half precision),
             ``output_unwritable``.
     """
-    encoders, directions = encoders or {}, directions or {}
+    encoders, vectors = encoders or {}, {"directions": directions or {}, "materials": materials or {}}
     _check_described(header, modules, encoders, bank_wide)
-    _check_directions(header, modules, directions)
+    _check_directions(header, modules, vectors)
     networks: dict[str, nn.Module] = {}
     for name, (generator, discriminator) in ((name, modules[name]) for name in header.components):
         networks[f"{name}.generator"] = generator
         networks |= {} if discriminator is None else {f"{name}.discriminator": discriminator}
         networks |= {f"{name}.encoder": encoders[name]} if name in encoders else {}
-        networks |= {f"{name}.directions": directions[name]} if name in directions else {}
+        networks |= {f"{name}.{kind}": found[name] for kind, found in vectors.items() if name in found}
     networks |= {name: network for name, network in bank_wide.items() if network is not None}
     tensors = {
         name: _for_storage(name, value)
@@ -307,9 +316,9 @@ def load_bank(
         generator = cast(Generator, networks[f"{name}.generator"])
         if component.encoder is not None and component.encoder.generator != fingerprint(generator):
             raise _broken(path, f"has an encoder of '{name}' that was trained for another generator")
-        learned_for = None if header.directions is None else header.directions.generators.get(name)
-        if learned_for is not None and learned_for != fingerprint(generator):
-            raise _broken(path, f"has directions of '{name}' that were learned for another generator")
+        for kind, described in header.named_directions.items():
+            if described.generators.get(name) not in (None, fingerprint(generator)):
+                raise _broken(path, f"has {kind} of '{name}' that were learned for another generator")
         for kind, through in header.through_generators.items():
             if through.generators.get(name) != fingerprint(generator):
                 title = BANK_WIDE[kind].title
@@ -321,7 +330,7 @@ def load_bank(
             cast(Discriminator | None, networks.get(f"{name}.discriminator") if with_discriminators else None),
             generator.w_avg,
             cast(Encoder | None, networks.get(f"{name}.encoder")),
-            _named_vectors(header, cast(DirectionVectors | None, networks.get(f"{name}.directions"))),
+            _named_vectors(header, {kind: networks.get(f"{name}.{kind}") for kind in _PREFIXES}),
         )
     bank_wide: dict[str, Any] = {name: networks.get(name) for name in BANK_WIDE}
     return Bank(header, path, components, **bank_wide)
@@ -413,22 +422,30 @@ def _check_described(
 def _check_directions(
     header: BankHeader,
     modules: Mapping[str, tuple[Generator, Discriminator | None]],
-    directions: Mapping[str, DirectionVectors],
+    vectors: Mapping[str, Mapping[str, DirectionVectors]],
 ) -> None:
-    described = {} if header.directions is None else header.directions.generators
-    if set(described) != set(directions):
-        raise ValueError(f"the header does not describe the directions of {sorted(directions)}")
-    for name, generator in described.items():
-        if generator != fingerprint(modules[name][0]):
-            raise ValueError(f"the directions of {name!r} were learned for another generator")
+    for kind, found in vectors.items():
+        described = header.named_directions.get(kind)
+        generators = {} if described is None else described.generators
+        if set(generators) != set(found):
+            raise ValueError(f"the header does not describe the {kind} of {sorted(found)}")
+        for name, generator in generators.items():
+            if generator != fingerprint(modules[name][0]):
+                raise ValueError(f"the {kind} of {name!r} were learned for another generator")
 
 
-def _named_vectors(header: BankHeader, found: DirectionVectors | None) -> dict[str, torch.Tensor]:
-    """Name → [w_dim], or [num_ws, w_dim] in W+."""
-    if found is None or header.directions is None:
-        return {}
-    vectors = found.vectors[:, 0] if found.vectors.shape[1] == 1 else found.vectors
-    return dict(zip(header.directions.attributes, vectors, strict=True))
+def _named_vectors(header: BankHeader, networks: Mapping[str, nn.Module | None]) -> dict[str, torch.Tensor]:
+    """Name → [w_dim], or [num_ws, w_dim] in W+; of materials those that move the component."""
+    named: dict[str, torch.Tensor] = {}
+    for kind, described in header.named_directions.items():
+        found = cast(DirectionVectors | None, networks[kind])
+        if found is None:
+            continue
+        vectors = found.vectors[:, 0] if found.vectors.shape[1] == 1 else found.vectors
+        for attribute, vector in zip(described.attributes, vectors, strict=True):
+            if kind == "directions" or bool(vector.any()):
+                named[_PREFIXES[kind] + attribute] = vector
+    return named
 
 
 def _networks(header: BankHeader) -> dict[str, nn.Module]:
@@ -440,9 +457,10 @@ def _networks(header: BankHeader) -> dict[str, nn.Module]:
             networks[f"{name}.discriminator"] = Discriminator(component.architecture)
         if component.encoder is not None:
             networks[f"{name}.encoder"] = Encoder(component.encoder.architecture)
-        if header.directions is not None and name in header.directions.layers:
-            shape = len(header.directions.attributes), header.directions.layers[name], component.architecture.w_dim
-            networks[f"{name}.directions"] = DirectionVectors(*shape)
+        for kind, described in header.named_directions.items():
+            if name in described.layers:
+                shape = len(described.attributes), described.layers[name], component.architecture.w_dim
+                networks[f"{name}.{kind}"] = DirectionVectors(*shape)
     return networks | {name: kind.network(found.architecture) for name, kind, found in present(header)}
 
 

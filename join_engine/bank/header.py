@@ -51,12 +51,14 @@ class EncoderHeader(Described):
 
 @dataclass(frozen=True)
 class DirectionsHeader(Described):
-    """What a bank says about the named directions of its light, of which each component here holds one vector per name.
+    """What a bank says about the named directions of its light, or of its materials, of which each component here holds
+    one vector per name.
 
     Attributes:
         attributes: by name, in the vectors' order, figures: ``unit`` (of one standard deviation, in the attribute's own
-            measure: see ``dataset_tools/specs/relighting.py``) and how well validation renders' codes tell the
-            attribute (``r2`` and others); plain JSON values.
+            measure: see ``dataset_tools/specs/relighting.py``; of a material how far the renders' was moved: see
+            ``dataset_tools/specs/restyling.py``) and how well validation renders' codes tell the attribute (``r2`` and
+            others); plain JSON values.
         generators: by component, :func:`join_engine.bank.fingerprint` of the generator that they were learned for.
         layers: by component, 1 for vectors in W, or the number of codes that the generator takes.
         training: what they were learned from; plain JSON values.
@@ -119,6 +121,7 @@ class BankHeader(Described):
         trunk: of the perceptual trunk, None when the file holds none.
         machine: where it was trained, in plain words; empty when nobody said.
         directions: of the light's named directions, None when the file holds none.
+        materials: of the named directions of materials, likewise; they move the albedo, too.
         detail_share: how much of the smooth grey difference that the generators leave is light, as chosen on validation
             renders (:class:`join_engine.inversion.presets.Detail`).
         detail_radius: what of it counts as smooth, likewise, in pixels of the bank.
@@ -138,6 +141,7 @@ class BankHeader(Described):
     trunk: TrunkHeader | None = field(default=None, metadata=LATER)
     machine: str = field(default="", metadata=LATER)
     directions: DirectionsHeader | None = field(default=None, metadata=LATER)
+    materials: DirectionsHeader | None = field(default=None, metadata=LATER)
     detail_share: float = field(default=DETAIL_SHARE, metadata=LATER)
     detail_radius: float = field(default=DETAIL_RADIUS, metadata=LATER)
     brightness: BrightnessHeader | None = field(default=None, metadata=LATER)
@@ -160,15 +164,22 @@ class BankHeader(Described):
                 raise ValueError(f"component {name!r} has another resolution than the bank")
         for network in self.through_generators.values():
             network.architecture.check_fits({name: part.architecture for name, part in self.components.items()})
-        for name, layers in ({} if self.directions is None else self.directions.layers).items():
-            if name not in self.components or layers not in (1, self.components[name].architecture.num_ws):
-                raise ValueError(f"the directions of {name!r} do not fit its generator")
+        for kind, described in self.named_directions.items():
+            for name, layers in described.layers.items():
+                if name not in self.components or layers not in (1, self.components[name].architecture.num_ws):
+                    raise ValueError(f"the {kind} of {name!r} do not fit its generator")
 
     @property
     def faces(self) -> bool:
         """Whether the bank's square is FFHQ's cut of a face: there is a generator whose last renders in its training
         were heads, and nothing else."""
         return any(_last_seen(component.training) == _FACES for component in self.components.values())
+
+    @property
+    def named_directions(self) -> dict[str, DirectionsHeader]:
+        """Those that there are, by the field that tells of them."""
+        found = {"directions": self.directions, "materials": self.materials}
+        return {kind: described for kind, described in found.items() if described is not None}
 
     @property
     def through_generators(self) -> dict[str, ThroughHeader[Any]]:

@@ -39,6 +39,7 @@ COMMANDS = {
     "train-seeing": "join_engine.commands.train_seeing",
     "train-unet": "join_engine.commands.train_unet",
     "learn-directions": "join_engine.commands.learn_directions",
+    "learn-materials": "join_engine.commands.learn_materials",
     "make-bank": "join_engine.commands.make_bank",
     "import-checkpoint": "join_engine.commands.import_checkpoint",
     "evaluate": "join_engine.commands.evaluate",

@@ -11,9 +11,9 @@ Encoders are trained for the generators of a bank, and put into it afterwards:
     make-bank --bank build/primeshapes.safetensors --encoder albedo=runs/encoder-albedo
     --encoder shading=runs/encoder-shading --out primeshapes.safetensors
 
-And so are directions of the light, by --directions, the network that tells how bright an albedo is, by --brightness,
-the one that tells paint, light and gloss apart, by --split, the encoder of all components at once, by --seeing, and
-the one that tells in which latent space what can be inverted, by --invertibility.
+And so are directions of the light, by --directions, those of materials, by --materials, the network that tells how
+bright an albedo is, by --brightness, the one that tells paint, light and gloss apart, by --split, the encoder of all
+components at once, by --seeing, and the one that tells in which latent space what can be inverted, by --invertibility.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trunk", type=Path, metavar="RUN", help="trained perceptual trunk")
     parser.add_argument("--encoder", action="append", default=[], type=named("RUN"), metavar="NAME=RUN")
     parser.add_argument("--directions", type=Path, metavar="FILE", help="learned directions of the light")
+    parser.add_argument("--materials", type=Path, metavar="FILE", help="learned directions of materials")
     parser.add_argument("--brightness", type=Path, metavar="RUN", help="trained brightness network")
     parser.add_argument("--split", type=Path, metavar="RUN", help="trained split network")
     parser.add_argument("--invertibility", type=Path, metavar="RUN", help="trained invertibility network")
@@ -74,6 +75,8 @@ def run(options: argparse.Namespace) -> None:
         parts.add_encoder(name, Path(run))
     if options.directions is not None:
         parts.add_directions(options.directions)
+    if options.materials is not None:
+        parts.add_directions(options.materials, "materials")
     if options.detail_share is not None:
         share = options.detail_share
     if options.detail_radius is not None:

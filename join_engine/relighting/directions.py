@@ -11,7 +11,7 @@ list tells. The unit of both is one standard deviation of the bank's codes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..bank import BankComponent
+from ..bank import MATERIAL, BankComponent
 from ..errors import JoinError
 from ..inversion.codebook import Whitening
 from ..networks.stylegan2 import Generator
@@ -42,6 +42,17 @@ _NAMED = {
     "intensity": ("Intensity", "Makes the light weaker (below 0) or stronger (above 0)"),
     "warmth": ("Warmth", "Makes the light cold and blue (below 0), or warm and yellow (above 0)"),
     "fill": ("Fill", "Leaves the shadows dark (below 0), or lets light from all around into them (above 0)"),
+}
+
+# The same of materials: what an amount of 1 does.
+_MATERIALS = {
+    "wet": ("Wet", "Lets the surface look wet"),
+    "worn": ("Worn", "Lets the surface look worn"),
+    "dusty": ("Dusty", "Lets dust lie on the surface"),
+    "rusty": ("Rusty", "Lets the surface rust"),
+    "roughness": ("Rougher", "Makes the surface rougher, its highlights duller"),
+    "relief": ("Deeper Relief", "Makes the surface's relief deeper"),
+    "hue": ("Hue", "Turns the colours"),
 }
 
 
@@ -86,11 +97,12 @@ class Directions:
         self._sefa, _ = sefa_directions(style_weights(generator))
         self._vectors: dict[str, Tensor] = {}
 
-    def list(self, sefa: int) -> list[Direction]:
-        """Named directions first, those that everybody knows before others; then the ``sefa`` strongest of SeFa's."""
+    def list(self, sefa: int) -> Sequence[Direction]:
+        """The light's named directions first, those that everybody knows before others; then the ``sefa`` strongest of
+        SeFa's."""
         owner = self._component.name
         names = [name for name in _NAMED if name in self._named]
-        names += [name for name in self._named if name not in _NAMED]
+        names += [name for name in self._named if name not in _NAMED and not name.startswith(MATERIAL)]
         found = []
         for name in names:
             fallback = (name.replace("_", " ").capitalize(), f"Changes the {owner} along '{name}'")
@@ -101,6 +113,17 @@ class Directions:
                 "What it does depends on the bank: try it"
             )
             found.append(Direction(owner, f"{SEFA}{index}", f"{owner.capitalize()} {index + 1}", words))
+        return found
+
+    def materials(self) -> Sequence[Direction]:
+        """Named directions of materials, from 0 to 1, in the order of those that everybody knows."""
+        owner, known = self._component.name, [f"{MATERIAL}{name}" for name in _MATERIALS]
+        found: Any = []
+        for name in [name for name in (*known, *self._named) if name in self._named and name.startswith(MATERIAL)]:
+            plain = name.removeprefix(MATERIAL)
+            words = _MATERIALS.get(plain, (plain.replace("_", " ").capitalize(), f"Changes the {owner}"))
+            if name not in [one.name for one in found]:
+                found.append(Direction(owner, name, *words, minimum=0.0, maximum=1.0))
         return found
 
     def has(self, name: str) -> bool:

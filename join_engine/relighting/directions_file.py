@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Learned directions of the light on their way from the training to a bank, in a safetensors file."""
+"""Learned directions of the light, or of materials, on their way from the training to a bank, in a safetensors file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,29 +25,39 @@ _KEY = "join_directions"
 
 @dataclass(frozen=True)
 class Learned:
-    """Directions of a bank's light.
+    """Directions of a bank's light, or of its materials.
 
     Attributes:
         header: what a bank says about them.
         vectors: by component.
-        reading: of the attributes, in standard deviations, off the codes of all these components side by side.
+        reading: of the attributes, in standard deviations, off the codes of all these components side by side; None of
+            materials, which nothing reads.
     """
 
     header: DirectionsHeader
     vectors: Mapping[str, DirectionVectors]
-    reading: Reading
+    reading: Reading | None = None
 
     def read(self, codes: Mapping[str, Tensor]) -> Tensor:
-        """Codes by component, [N, L, w_dim] each → attributes [N, K] in standard deviations."""
+        """Codes by component, [N, L, w_dim] each → attributes [N, K] in standard deviations.
+
+        Raises:
+            JoinError: ``directions_broken`` for directions that no light is read with.
+        """
+        if self.reading is None:
+            raise JoinError("directions_broken", "These directions are not of the light.", "Learn such ones.")
         return self.reading(torch.cat([codes[name].flatten(1) for name in self.vectors], dim=1))
 
 
 def write_directions(path: Path, learned: Learned) -> None:
-    """Write the file that ``make-bank --directions`` reads. Raises JoinError ``output_unwritable``."""
+    """Write the file that ``make-bank --directions`` or ``--materials`` reads. Raises JoinError
+    ``output_unwritable``."""
     tensors = {f"{name}.vectors": part.vectors.contiguous() for name, part in learned.vectors.items()}
-    reading = learned.reading
-    tensors |= {"weights": reading.weights.contiguous(), "offsets": reading.offsets, "r2": reading.r2}
-    text = json.dumps({"header": learned.header.to_dict(), "penalty": reading.penalty}, ensure_ascii=False)
+    told: dict[str, Any] = {"header": learned.header.to_dict()}
+    if (reading := learned.reading) is not None:
+        tensors |= {"weights": reading.weights.contiguous(), "offsets": reading.offsets, "r2": reading.r2}
+        told["penalty"] = reading.penalty
+    text = json.dumps(told, ensure_ascii=False)
     data = safetensors_bytes(tensors, metadata={_KEY: text})
     write_atomically(path, lambda temporary: temporary.write_bytes(data))
 
@@ -62,6 +73,8 @@ def read_directions(path: Path) -> Learned:
                 found = file.get_tensor(f"{name}.vectors")
                 vectors[name] = DirectionVectors(len(header.attributes), layers, found.shape[-1])
                 vectors[name].load_state_dict({"vectors": found})
+            if "penalty" not in values:
+                return Learned(header, vectors)
             parts = [file.get_tensor(name) for name in ("weights", "offsets", "r2")]
         return Learned(header, vectors, Reading(parts[0], parts[1], float(values["penalty"]), parts[2]))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:

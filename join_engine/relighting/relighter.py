@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..bank import Bank
+from ..bank import MATERIAL, Bank
 from ..errors import JoinError
 from ..face_crop import FaceCrop
 from ..images.face_frame import FaceFrame
@@ -38,6 +38,8 @@ Detailed = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 SPECULAR = "specular"
 # Stands for every component that has the direction: they all show the same light.
 LIGHT = "light"
+# Likewise of a material, whose directions are called by their plain names.
+MATERIALS = "material"
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Edit:
     """Move one component's code along one of its directions.
 
     Args:
-        component: such as "shading"; or "light" for all components that know a direction by this name.
+        component: such as "shading"; or "light" for all components that know a direction by this name, and "material"
+            for those that know such a one of materials.
         direction: a name ("left_right", "sefa.0"), or the number of one of SeFa's, 0 being the one that changes most.
         amount: in standard deviations of the bank's renders (of SeFa's, of its codes); about −3 to 3 stays plausible.
     """
@@ -105,13 +108,14 @@ class Relighter:
         self._gloss: np.ndarray | None = None  # the specular layer, small
 
     def directions(self, sefa: int = 8) -> list[Direction]:
-        """What can be edited: what is mixed with another decomposition, then the light's components (all but the
-        albedo), named directions before SeFa's."""
+        """What can be edited: what is mixed with another decomposition, the materials' directions, then the light's
+        components (all but the albedo), named directions before SeFa's."""
         mixed = [
             Direction(component, f"{MIX}{group}", *words, minimum=0.0, maximum=1.0)
             for component in self.decomposition.other
             for group, words in GROUPS.items()
         ]
+        mixed += [one for name in self.decomposition.codes for one in self._directions_of(name).materials()]
         found = [
             self._placed(direction)
             for component in self.decomposition.codes
@@ -249,10 +253,12 @@ class Relighter:
         expanded = []
         for edit in edits:
             owners = [edit.component]
+            if edit.component == MATERIALS:
+                edit = replace(edit, component=LIGHT, direction=f"{MATERIAL}{edit.name.removeprefix(MATERIAL)}")
             if edit.component == LIGHT:
                 owners = [name for name in self.decomposition.codes if self._directions_of(name).has(edit.name)]
             if not owners:
-                message = f"The bank '{self._bank.header.name}' has learned no direction '{edit.name}' of the light."
+                message = f"The bank '{self._bank.header.name}' has learned no direction '{edit.name}'."
                 raise JoinError("edit_invalid", message, "Ask for those that there are, or use another bank.")
             expanded += [replace(edit, component=owner) for owner in owners]
         return expanded

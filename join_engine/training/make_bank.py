@@ -99,6 +99,7 @@ class Parts:
         headers, modules: of each component, in the forward model's order.
         encoders: of the components that have one.
         directions: of the light: header, and vectors by component; or None.
+        materials: of materials, likewise.
         bank_wide: header and network, by the name in ``BANK_WIDE``.
     """
 
@@ -106,6 +107,7 @@ class Parts:
     modules: dict[str, tuple[Generator, Discriminator | None]]
     encoders: dict[str, Encoder] = field(default_factory=dict)
     directions: tuple[DirectionsHeader, Mapping[str, DirectionVectors]] | None = None
+    materials: tuple[DirectionsHeader, Mapping[str, DirectionVectors]] | None = None
     bank_wide: dict[str, tuple[NetworkHeader[Any], nn.Module]] = field(default_factory=dict)
 
     @classmethod
@@ -133,18 +135,19 @@ class Parts:
             dict(header.components),
             {name: (part.generator, part.discriminator) for name, part in found.items()},
             {name: part.encoder for name, part in found.items() if part.encoder is not None},
-            None if header.directions is None else (header.directions, bank.direction_vectors),
-            {name: (described, getattr(bank, name)) for name, _, described in present(header)},
+            bank_wide={name: (described, getattr(bank, name)) for name, _, described in present(header)},
+            **{kind: (found, bank.direction_vectors(kind)) for kind, found in header.named_directions.items()},
         )
 
-    def add_directions(self, path: Path) -> None:
-        """Put learned directions in. Raises JoinError ``bank_incomplete`` when they belong to other generators."""
+    def add_directions(self, path: Path, kind: str = "directions") -> None:
+        """Put learned directions of the light, or for "materials" of these, in. Raises JoinError ``bank_incomplete``
+        when they belong to other generators."""
         learned = read_directions(path)
         for name, generator in learned.header.generators.items():
             if name not in self.modules or generator != fingerprint(self.modules[name][0]):
                 message = f"The directions '{path}' were learned for another generator of {name}."
                 raise JoinError("bank_incomplete", message, "Learn them for this one.")
-        self.directions = learned.header, learned.vectors
+        setattr(self, kind, (learned.header, learned.vectors))
 
     def add_bank_wide(self, kind: str, run: Path) -> None:
         """Put the trained network of a row of ``BANK_WIDE`` in. Raises JoinError as :func:`load_bank_wide`, and
@@ -192,6 +195,7 @@ def make_bank(
     """
     resolution = next(iter(parts.headers.values())).architecture.resolution
     described, directions = parts.directions or (None, None)
+    restyled, materials = parts.materials or (None, None)
     bank_wide: dict[str, Any] = {name: described for name, (described, _) in parts.bank_wide.items()}
     try:
         header = BankHeader(
@@ -202,6 +206,7 @@ def make_bank(
             scores,
             machine=machine,
             directions=described,
+            materials=restyled,
             detail_share=detail_share,
             detail_radius=detail_radius,
             **bank_wide,
@@ -211,7 +216,7 @@ def make_bank(
             "settings_invalid", f"Such a bank is not possible: {error}.", "Change that and repeat."
         ) from error
     networks = {name: network for name, (_, network) in parts.bank_wide.items()}
-    save_bank(out, header, parts.modules, parts.encoders, directions, **networks)
+    save_bank(out, header, parts.modules, parts.encoders, directions, materials, **networks)
     write_card(out.with_suffix(".md"), header, out.stat().st_size)
     return header
 
