@@ -30,11 +30,13 @@ def draw() -> None:
     if width < _NARROWEST * size:
         return
     x, y = left + 2.0 * edge, bottom + 2.0 * edge
-    drawing.fill((x - edge, y - edge, x + width + edge, y + 3.0 * line + height + edge), _BACK)
+    lines = 2.0 if width >= _WIDTH * size else 3.0  # both ends of the bar beside each other, or one below the other
+    drawing.fill((x - edge, y - edge, x + width + edge, y + lines * line + height + edge), _BACK)
     drawing.draw_words(confidence.SCALES[component].most_in_words, x + width, y, to_the_left=True)
-    drawing.draw_words("certain", x, y + line)
-    y += 2.0 * line
+    y += (lines - 2.0) * line
+    drawing.draw_words("certain", x, y)
+    y += line
     for number, colour in enumerate(confidence.coloured(np.linspace(0.0, 1.0, _PIECES)).tolist()):
         start, stop = (x + width * place / _PIECES for place in (number, number + 1))
         drawing.fill((start, y, stop, y + height), (*colour, 1.0))
-    drawing.draw_words(f"{component.capitalize()}: off", x, y + height + 0.4 * line)
+    drawing.draw_words(f"{component.capitalize()}: expected error", x, y + height + 0.4 * line)

@@ -275,6 +275,31 @@ def case_paste() -> Report:
     return report
 
 
+def case_restyled() -> Report:
+    """The material's sliders: only what they move, back again, and left alone by the light's buttons."""
+    folder = Path(ARGUMENTS["folder"])
+    before = {name: pixels_of(image).copy() for name, image in made(folder).items()}
+    assert bpy.ops.join.relight(image="photo") == {"FINISHED"}
+    values = item().values
+    report: Report = {"values": [[v.label, v.components, v.named] for v in values if v.restyles]}
+    values["material.wet"].share = 0.8
+    assert bpy.ops.join.relight_apply() == {"FINISHED"}
+    after = {name: pixels_of(image).copy() for name, image in layers().items()}
+    report["same"] = sorted(name for name in before if np.array_equal(after[name], before[name]))
+    report["moved"] = float(np.abs(after["albedo"] - before["albedo"])[..., :3].max())
+    bpy.ops.join.relight_random(image="photo", seed=1)
+    bpy.ops.join.relight_reset(image="photo")
+    bpy.ops.join.relight_apply()
+    report["left alone"] = all(np.array_equal(pixels_of(image), after[name]) for name, image in layers().items())
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "wet.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "wet.blend"))
+    report["reopened"] = round(item().values["material.wet"].share, 3)
+    item().values["material.wet"].share = 0.0
+    bpy.ops.join.relight_apply()
+    report["back"] = all(np.array_equal(pixels_of(image), before[name]) for name, image in layers().items())
+    return report
+
+
 def case_mix_undone() -> Report:
     """An undo of the button and of a slider: values, codes and pixels go back together."""
     made(Path(ARGUMENTS["folder"]))

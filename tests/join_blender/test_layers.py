@@ -11,10 +11,12 @@ import numpy as np
 import OpenEXR
 import pytest
 
+from join_engine.bank import DirectionsHeader, DirectionVectors, fingerprint, load_bank
 from join_engine.commands.main import main
 from join_engine.layers.decomposition import load_decomposition
 from join_engine.layers.maps import maps_of
 from join_engine.layers.tileable import tileable
+from join_engine.training.make_bank import Parts, make_bank
 from tests.join_blender.support import HERE, Blender, blender_python
 from tools.build_zip import build
 
@@ -135,6 +137,28 @@ def test_another_material_is_pasted_into_this_light(tmp_path: Path, blender: Ble
     assert report["same"] == ["shading", "specular"] and not report["outside"] and report["inside"] > 0.9
     assert report["paint"] < 1e-4 and report["alpha"] and report["reopened"]
     assert "pasted into this layer" in report["repair"]
+
+
+@pytest.fixture(scope="module")
+def wet_bank(bank: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That of random weights with a direction *wet*, which moves the albedo."""
+    loaded = load_bank(bank, with_discriminators=True)
+    parts, part = Parts.of_bank(loaded), loaded.components["albedo"]
+    vectors = DirectionVectors(1, 1, part.generator.config.w_dim)
+    vectors.vectors.copy_(part.sample_codes()[:200].std(dim=0)[None, None] * 3.0)
+    told = {"unit": 0.7, "pairs": 4, "moves": ["albedo"], "gain_albedo": [1.0, 0.5], "gain_image": [1.0, 0.5]}
+    header = DirectionsHeader({"wet": told}, {"albedo": fingerprint(part.generator)}, {"albedo": 1}, {"scenes": 4})
+    parts.materials = header, {"albedo": vectors}
+    path = tmp_path_factory.mktemp("wet") / "wet.safetensors"
+    make_bank(path, "wet", loaded.header.forward_model, parts, {})
+    return path
+
+
+def test_a_slider_changes_the_material_and_not_its_light(tmp_path: Path, blender: Blender, wet_bank: Path) -> None:
+    report = blender.run("restyled", sys.executable, folder=tmp_path, bank=wet_bank)
+    assert report["values"] == [["Wet", "albedo", True]]
+    assert report["same"] == ["shading", "specular"] and report["moved"] > 1e-3
+    assert report["left alone"] and report["reopened"] == 0.8 and report["back"]
 
 
 def test_undo_takes_a_mixture_back(tmp_path: Path, blender: Blender, bank: Path) -> None:

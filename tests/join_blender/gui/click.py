@@ -603,7 +603,7 @@ def _confidence(window: Window) -> None:
     window.wait("the layers", lambda state: state["runs"] == 1, 300)
     window.wait("the editor to show a layer by itself", lambda state: "albedo" in state.get("shown", ""), 20)
     time.sleep(1)
-    for name in ("ALBEDO", "SHADING", "SPECULAR"):
+    for name in ("SPECULAR", "SHADING", "ALBEDO"):
         window.press(*find_button(window, f"CONFIDENCE_{name}", column={"ALBEDO": 0.2, "SHADING": 0.5}.get(name, 0.8)))
         view = f"confidence {name.lower()}"
         window.wait(f"the view {view}", lambda now, view=view: view in now["shown"], 60)
@@ -654,6 +654,40 @@ def _paste(window: Window) -> None:
     window.tell("save")
     state = window.wait("the file to be open again", lambda now: "reopened" in now, 60)
     assert state["reopened"] == state["saved"] and len(state["saved"]) >= 9, "saving lost layers"
+    print(f"saved and reopened: {len(state['saved'])} layers are the same", flush=True)
+
+
+def _material(window: Window) -> None:
+    """Decompose, get the sliders of the material, type an amount of the first, look, undo and redo, save and reopen."""
+    window.press(*find_button(window, "join.decompose("))
+    window.wait("the layers", lambda state: state["runs"] == 1, 300)
+    window.wait("the editor to show a layer by itself", lambda state: "albedo" in state.get("shown", ""), 20)
+    window.tell("relight")
+    window.wait("the sliders", lambda now: bool(now.get("lights") and now["lights"][0]["restyles"]), 120)
+    window.tell("input")
+    scroll(window, 30)
+    time.sleep(2)
+    _picture(window, "before", aside=True)
+    window.press(*find_button(window, ".share"))
+    time.sleep(2)
+    xdotool("key", "ctrl+a")
+    xdotool("type", "1")
+    xdotool("key", "Return")
+    moved = window.wait("the changed layers", lambda now: _is_lit(now), 120)["lights"][0]
+    assert sorted(moved["restyles"].values())[-1] == 1.0 and not any(moved["amounts"].values()), moved
+    print(f"an amount was typed: {moved['wanted']}", flush=True)
+    window.wait("the recomposed view", lambda now: "recomposed" in now["shown"] and not now["live"], 60)
+    time.sleep(1)
+    _picture(window, "after", aside=True)
+    xdotool("mousemove", "300", "300")
+    xdotool("key", "ctrl+z")
+    window.wait("the layers before", _is_dark, 60)
+    xdotool("key", "ctrl+shift+z")
+    window.wait("the changed layers again", lambda now: _is_lit(now) and now["lights"][0] == moved, 60)
+    print("undo and redo: the slider and the layers went back and came again", flush=True)
+    window.tell("save")
+    state = window.wait("the file to be open again", lambda now: "reopened" in now, 60)
+    assert state["reopened"] == state["saved"] and len(state["saved"]) >= 2, "saving lost layers"
     print(f"saved and reopened: {len(state['saved'])} layers are the same", flush=True)
 
 
@@ -1064,6 +1098,7 @@ ONLY = {
     "confidence": _confidence,
     "paste": _paste,
     "face": _face,
+    "material": _material,
 }
 """Steps by themselves."""
 

@@ -99,6 +99,7 @@ def install() -> float | None:
         "mix": ("ui.relight", "JOIN_PT_mix"),
         "face": ("ui.faces", "JOIN_PT_face"),
         "paste": ("ui.masked", "JOIN_PT_paste"),
+        "material": ("ui.relight", "JOIN_PT_material"),
     }
     if os.environ["JOIN_GUI_ONLY"] in closed:  # a panel's header has no operator by which a hand could find it
         where, name = closed[os.environ["JOIN_GUI_ONLY"]]
@@ -268,6 +269,7 @@ def lights() -> list[dict[str, Any]]:
             {
                 "amounts": {value.label: round(value.amount, 4) for value in item.values},
                 "shares": {value.label: round(value.share, 4) for value in item.values if value.mixes},
+                "restyles": {value.label: round(value.share, 4) for value in item.values if value.restyles},
                 "pictured": item.set_id in module("ui.relight_updates")._pictured,
                 "warm": getattr(module("ui.relight_updates").lights.get(item.set_id), "directions", None) is not None,
                 "wanted": module("host.relight_values").edits_of(item),
