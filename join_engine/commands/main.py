@@ -59,6 +59,7 @@ COMMANDS = {
     "tile-scores": "join_engine.commands.tile_scores",
     "tone-scores": "join_engine.commands.tone_scores",
     "detail-choice": "join_engine.commands.detail_choice",
+    "domain-scores": "join_engine.commands.domain_scores",
     "distance": "join_engine.commands.distance",
     "landscape": "join_engine.commands.landscape",
     "bench": "join_engine.commands.bench",
