@@ -37,6 +37,7 @@ $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or 3.13 was found. Install one, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install -q --disable-pip-version-check -e ".[blender,dev]"
+	$(RUN) -m pip install -q --disable-pip-version-check --no-deps facenet-pytorch==2.6.0  # see pyproject.toml
 	touch $@
 
 demo: $(READY)

@@ -173,6 +173,13 @@ def test_networks_are_those_of_the_published_weights() -> None:
     assert counts == [6632, 100178, 389040]  # as their authors' models have
 
 
+def test_every_engine_gets_the_package_that_is_named() -> None:
+    locks = sorted((ROOT / "join_blender" / "engine_requirements").glob("*.txt"))
+    assert len(locks) >= 9
+    for path in (*locks, ROOT / "Makefile"):
+        assert f"{face_finder.PACKAGE} " in path.read_text("utf-8"), path.name
+
+
 @needs_finder
 def test_weights_are_read_as_data() -> None:
     face_finder._network.cache_clear()
