@@ -103,8 +103,11 @@ def plain_codes(component: BankComponent, seed: int = 0) -> Tensor:
 
 
 def plain_knn(w: Tensor, codes: Tensor) -> Tensor:
-    """Eq. 8 to 10 with the distances to all codes: [B, w_dim] and [N, w_dim] → [B]."""
-    nearest = torch.cdist(w, codes).topk(NEIGHBOURS, dim=1, largest=False).values
+    """Eq. 8 to 10, the nearest of all codes looked for anew: [B, w_dim] and [N, w_dim] → [B]. Only their distances
+    get gradients, as anybody would notice who waits for those of all."""
+    with torch.no_grad():
+        found = torch.cdist(w, codes).topk(NEIGHBOURS, dim=1, largest=False).indices
+    nearest = torch.linalg.vector_norm(w[:, None] - codes[found], dim=2)
     weights = torch.softmax(-0.5 * nearest / nearest.mean(dim=1, keepdim=True), dim=1)
     return (nearest * weights).sum(dim=1)
 
@@ -131,7 +134,7 @@ class PlainLoop:
         frozen: bool = False,
     ) -> None:
         self._bank, self._target, self._codes, self._of = bank, target, codes, steps
-        self._features = features
+        self._features = make_features(features, bank)
         self._generators = {name: copy.deepcopy(bank.components[name].generator) for name in codes}
         for generator in self._generators.values():
             generator.to(memory_format=torch.contiguous_format).requires_grad_(not frozen)  # type: ignore[call-overload,unused-ignore]
@@ -147,7 +150,7 @@ class PlainLoop:
             group["lr"] = LEARNING_RATE * ramped((self._done + 0.5) / self._of)
         outputs = {name: plain_synthesis(generator, self.w[name]) for name, generator in self._generators.items()}
         linear = {name: self._bank.components[name].transform.from_generator(out) for name, out in outputs.items()}
-        loss = PerceptualLoss(self._target, features=make_features(self._features, self._bank))
+        loss = PerceptualLoss(self._target, features=self._features)
         total = loss(self._bank.forward_model.render(linear)).sum()
         for name, w in self.w.items():
             total = total + KNN_WEIGHT * plain_knn(w, self._codes[name]).sum()
