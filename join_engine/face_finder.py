@@ -31,7 +31,10 @@ _SURE = 0.9
 # How far the nose is off the middle of the eyes, in distances between them, and how short that is against the way down
 # to the mouth. Of 120 renders of heads, whose yaw has a standard deviation of 16°, none is beyond either.
 _NOSE_ASIDE, _NARROW = 0.45, 0.6
-_BY_HAND = "Say where it is: a box around the head, or three points, the eyes and the middle of the mouth."
+_BY_HAND = (
+    "Say where it is, by a box around the head or three points, the eyes and the middle of the mouth: on a shell with "
+    "--face-box or --face-points, in Blender in the panel Face."
+)
 
 
 @dataclass(frozen=True)
