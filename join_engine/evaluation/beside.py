@@ -150,7 +150,7 @@ class Bench:
         preset = get_preset(self._settings.presets[0])
         found = decompose(photo, self._bank, preset, codebook=self._codebook).decomposition
         relighter = Relighter(found, self._bank)
-        direction = next(iter(relighter.directions()), None)
+        direction = next((one for one in relighter.directions() if one.component == "shading"), None)
         if direction is None:
             return {"missing": "the bank knows no direction of the light"}
         owners = [name for name in found.codes if direction.name in self._bank.components[name].directions]

@@ -36,6 +36,7 @@ Layers = dict[str, np.ndarray]
 Detailed = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 SPECULAR = "specular"
+_OUTPUTS = 6  # of generators
 # Stands for every component that has the direction: they all show the same light.
 LIGHT = "light"
 # Likewise of a material, whose directions are called by their plain names.
@@ -106,6 +107,7 @@ class Relighter:
         self._frame = frame_of(decomposition, bank)
         self._small: tuple[int | None, Layers] | None = None
         self._gloss: np.ndarray | None = None  # the specular layer, small
+        self._outputs: dict[tuple[str, bytes], Tensor] = {}
 
     def directions(self, sefa: int = 8) -> list[Direction]:
         """What can be edited: what is mixed with another decomposition, the materials' directions, then the light's
@@ -294,9 +296,17 @@ class Relighter:
         restored = self._frame.restored_rows(self._synthesize(component, codes))
         return lambda rows: to_layer(transform.from_generator(restored(rows)))
 
-    @torch.no_grad()
     def _synthesize(self, component: str, codes: np.ndarray) -> Tensor:
-        """Codes [L, w_dim] → generator output [1, 3, R, R]."""
+        """Codes [L, w_dim] → generator output [1, 3, R, R]; the last few are kept."""
+        key = component, codes.tobytes()
+        if key not in self._outputs:
+            while len(self._outputs) >= _OUTPUTS:
+                del self._outputs[next(iter(self._outputs))]
+            self._outputs[key] = self._made(component, codes)
+        return self._outputs[key]
+
+    @torch.no_grad()
+    def _made(self, component: str, codes: np.ndarray) -> Tensor:
         generator = self._generator(component)
         features = self.decomposition.features.get(component)
         if features is None:
