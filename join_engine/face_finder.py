@@ -104,9 +104,7 @@ def the_face(image: np.ndarray, name: str) -> tuple[FaceCrop, list[str]]:
     if len(faces) > 1:
         notes.append(f"{len(faces)} faces were found: the largest is taken for one, the others belong to the rest.")
     if first.aside:
-        notes.append(
-            "The face looks to the side: the bank knows faces from the front better. Look at its layers first."[:]
-        )
+        notes.append("The face looks to the side, and the bank knows it better from the front: look at its layers.")
     return first.crop, notes
 
 
