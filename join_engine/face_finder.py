@@ -102,7 +102,7 @@ def the_face(image: np.ndarray, name: str) -> tuple[FaceCrop, list[str]]:
         raise JoinError("face_missing", f"No face was found in {name}.", f"{_BY_HAND} Or choose another bank.")
     first, notes = faces[0], []
     if len(faces) > 1:
-        notes.append(f"{len(faces)} faces were found: the largest is taken for one, the others belong to the rest.")
+        notes.append(f"{len(faces)} faces were found: the largest is decomposed as one, the others with the rest.")
     if first.aside:
         notes.append("The face looks to the side, and the bank knows it better from the front: look at its layers.")
     return first.crop, notes
