@@ -42,9 +42,11 @@ class Scale:
             mean: of the expected error.
             share: of the pixels that have the last colour.
         """
-        off = f"by {math.expm1(mean):.0%}" if self.most == _FACTOR else f"by {mean:.0%} of white"
         red = f"; {share:.0%} of it is a guess" if share >= 0.005 else ""
-        return f"The {component} is expected to be off {off} on average{red}"
+        if self.most == _FACTOR:
+            off = f"{math.expm1(mean):.0%}"
+            return f"But for its brightness, the {component} is expected to be off by {off} on average{red}"
+        return f"The {component} is expected to be off by {mean:.0%} of white on average{red}"
 
 
 _FACTOR = math.log(2.0)

@@ -47,6 +47,7 @@ COMMANDS = {
     "method-layers": "join_engine.commands.method_layers",
     "relighting-scores": "join_engine.commands.relighting_scores",
     "confidence-scores": "join_engine.commands.confidence_scores",
+    "confidence-map-scores": "join_engine.commands.confidence_map_scores",
     "layer-scores": "join_engine.commands.layer_scores",
     "together-scores": "join_engine.commands.together_scores",
     "clean-up-scores": "join_engine.commands.clean_up_scores",

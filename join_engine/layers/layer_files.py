@@ -154,12 +154,12 @@ def write_confidence(folder: Path, error: np.ndarray, size: tuple[int, int]) -> 
         png_writer(folder / "confidence.png", size, 3) as write_png_rows,
     ):
         for rows in strips(*size):
-            grown = _grown(sure, size, rows)
-            write_exr_rows(grown)
-            write_png_rows(grown)
+            part = grown(sure, size, rows)
+            write_exr_rows(part)
+            write_png_rows(part)
 
 
-def _grown(image: np.ndarray, size: tuple[int, int], rows: slice) -> np.ndarray:
+def grown(image: np.ndarray, size: tuple[int, int], rows: slice) -> np.ndarray:
     """Some rows of [h, w, C] brought to a larger size, linearly in between."""
     at = [
         (np.arange(wanted) + 0.5) * (given / wanted) - 0.5 for wanted, given in zip(size, image.shape[:2], strict=True)

@@ -73,7 +73,8 @@ def test_the_picture_shows_where_the_split_is_a_guess() -> None:
 
 def test_it_says_so_in_a_sentence() -> None:
     assert (
-        SCALES["albedo"].sentence("albedo", math.log(1.25), 0.0) == "The albedo is expected to be off by 25% on average"
+        SCALES["albedo"].sentence("albedo", math.log(1.25), 0.0)
+        == "But for its brightness, the albedo is expected to be off by 25% on average"
     )
     words = SCALES["specular"].sentence("specular", 0.05, 0.12)
     assert words == "The specular is expected to be off by 5% of white on average; 12% of it is a guess"

@@ -12,6 +12,8 @@ import pytest
 
 from join_engine.bank import Bank, SplitHeader
 from join_engine.commands.main import main
+from join_engine.evaluation import confidence_maps
+from join_engine.evaluation.confidence_maps import errors_of
 from join_engine.evaluation.confidence_scores import area_under_curve, photograph_of
 from join_engine.images.files import write_png
 from join_engine.training import make_bank
@@ -35,6 +37,39 @@ def test_renders_are_metered_and_cut_out(tiny_bank: Bank) -> None:
     assert photo.shape == (16, 16, 4) and not photo[:4].any() and photo[4:, :, 3].min() == 1.0
     light = photo[4:, :, :3] @ np.array((0.2126, 0.7152, 0.0722), np.float32)
     assert light.mean() == pytest.approx(0.18, rel=0.05) and photo.max() <= 1.0
+
+
+def test_errors_are_those_of_the_layers_but_for_the_brightness() -> None:
+    rng = np.random.default_rng(0)
+    truth = {name: rng.random((8, 8, 3), dtype=np.float32) * 0.5 + 0.3 for name in ("albedo", "shading", "specular")}
+    where = np.ones((8, 8), bool)
+    same = errors_of({**truth, "albedo": truth["albedo"] * 2.0}, truth, where)
+    assert same["albedo"].max() < 0.02 and same["shading"].max() == same["specular"].max() == 0.0
+    half = truth["albedo"].copy()
+    half[:4] *= 2.0
+    found = errors_of({**truth, "albedo": half}, truth, where)["albedo"]
+    assert np.allclose(found, np.log(2.0) / 2.0, atol=0.02)
+
+
+def test_a_map_that_knows_its_errors_correlates_with_them(
+    seeing_bank: Bank, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = np.random.default_rng(0).random((8, 8, 3))
+    where = np.ones((8, 8), bool)
+    row = confidence_maps._row(expected, {"albedo": expected[..., 0], "shading": -expected[..., 1]}, where)
+    assert row["albedo correlation"] == pytest.approx(1.0) and row["shading correlation"] == pytest.approx(-1.0)
+    header = SplitHeader(replace(SMALL, specular=False), {})
+    bank = replace(seeing_bank, split=wild(header.architecture), header=replace(seeing_bank.header, split=header))
+    make_bank.make_bank(tmp_path / "x.safetensors", "x", "lambertian", make_bank.Parts.of_bank(bank), {})
+    pack = write_renders(tmp_path / "val.tar", 3, seed=1)
+    command = ["confidence-map-scores", "--data", f"renders={pack}", "--device", "cpu"]
+    assert main([*command, "--bank", str(tmp_path / "x.safetensors")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[:3] for line in lines[2:4]] == [
+        ["| renders", "3", "albedo"],
+        ["| renders", "3", "shading"],
+    ]
+    assert main([*command, "--bank", str(seeing_bank.path)]) == 2
 
 
 def test_the_command_tells_sets_apart(seeing_bank: Bank, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
