@@ -51,6 +51,7 @@ def run(options: argparse.Namespace) -> None:
     config = architecture(bank, options.component, {key: value for key, value in given.items() if value is not None})
     component = bank.components[options.component]
     learner = EncoderLearner(
+        bank,
         component,
         bank.trunk or RandomFeatures().to(device),
         config,

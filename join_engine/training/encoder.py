@@ -20,7 +20,7 @@ from ..errors import JoinError
 from ..inversion.losses.perceptual import FeatureDistance
 from ..networks.encoder import Encoder, EncoderConfig
 from ..networks.features import Features
-from ..networks.stylegan2 import Generator
+from ..networks.stylegan2 import Generator, generate
 from ..renders.compose import (
     ComponentSets,
     mirrored,
@@ -48,6 +48,9 @@ class EncoderSettings(LearnerSettings):
         code: weight of the squared offset from the mean code, per dimension, in units of the codes' own variance.
         flip: mirror half of the samples.
         turns: turn them by quarter turns, for renders that have no up and down.
+        conventional: learn from what the bank's generators make of codes that are drawn, and compare codes instead of
+            components: the baseline of in-domain inversion (Zhu et al., ECCV 2020), which has never seen a picture of
+            the world. The renders then serve for validation alone.
     """
 
     batch: int = 16
@@ -56,12 +59,14 @@ class EncoderSettings(LearnerSettings):
     code: float = 0.005
     flip: bool = True
     turns: bool = False
+    conventional: bool = False
 
 
 class EncoderLearner(Learner):
     """See the module.
 
     Args:
+        bank: the generators.
         component: of the bank, with the frozen generator.
         features: for the perceptual loss.
         config: the encoder's architecture.
@@ -75,6 +80,7 @@ class EncoderLearner(Learner):
 
     def __init__(
         self,
+        bank: Bank,
         component: BankComponent,
         features: Features,
         config: EncoderConfig,
@@ -83,6 +89,7 @@ class EncoderLearner(Learner):
     ) -> None:
         torch.manual_seed(settings.seed)
         super().__init__(Encoder(config), settings, component.w_avg.device)
+        self.bank = bank
         self.component = component
         self.features = features
         self.ranges = ranges
@@ -90,6 +97,8 @@ class EncoderLearner(Learner):
 
     def loss(self, data: ComponentSets) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch."""
+        if self.settings.conventional:
+            return self._of_samples()
         seed, step = self.settings.seed, self.steps
         rng = draws(seed, step)
         components = data.batch(random_indices(len(data), self.settings.batch, rng))
@@ -110,6 +119,24 @@ class EncoderLearner(Learner):
         weights = self.settings
         loss = weights.pixel * pixel + weights.perceptual * perceptual + weights.code * code
         return loss, {"pixel": pixel.detach(), "perceptual": perceptual.detach(), "code": code.detach()}
+
+    def _of_samples(self) -> tuple[Tensor, dict[str, Tensor]]:
+        """The same where codes are known, since they were drawn: their squared error in units of their variance."""
+        seed, step = self.settings.seed, self.steps
+        rng, linear, wanted = draws(seed, step), {}, torch.zeros(())
+        for name in self.bank.forward_model.components:
+            part = self.bank.components[name]
+            codes = part.sample_codes(_SPREAD_CODES)
+            codes = codes[torch.randint(len(codes), (self.settings.batch,), generator=rng).to(codes.device)]
+            with torch.no_grad():
+                linear[name] = part.transform.from_generator(generate(part.generator, codes[:, None])).clamp_min(0.0)
+            wanted = codes - part.w_avg if name == self.component.name else wanted
+        composed = self.bank.forward_model.compose(linear).cpu()
+        images = augment(composed, seed, step, self.ranges).to(self.device)
+        with self.precision():
+            offsets = self.network(images)
+        code = (offsets.float() - wanted[:, None]).square().mean() / self._variance
+        return code, {"code": code.detach()}
 
     @torch.no_grad()
     def validate(self, data: ComponentSets) -> dict[str, float]:

@@ -21,7 +21,8 @@ from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.inversion.stages.joint import Joint
 from join_engine.networks.encoder import Encoder, EncoderConfig
 from join_engine.networks.features import RandomFeatures
-from join_engine.renders.compose import ComponentSets, read_component_sets, turned
+from join_engine.networks.stylegan2 import generate
+from join_engine.renders.compose import ComponentSets, photograph, read_component_sets, turned
 from join_engine.renders.photo_augment import PhotoRanges
 from join_engine.training import make_bank
 from join_engine.training.checkpoint import CHECKPOINT_NAME, read_checkpoint
@@ -64,7 +65,7 @@ def packs(lively_bank: Bank, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
 def learner_of(bank: Bank, space: str = "w", **settings: float | bool) -> EncoderLearner:
     made = EncoderSettings(**{"batch": 8, "flip": False, **settings})  # type: ignore[arg-type]
-    return EncoderLearner(bank.components["albedo"], RandomFeatures(), small(space), made, PhotoRanges())
+    return EncoderLearner(bank, bank.components["albedo"], RandomFeatures(), small(space), made, PhotoRanges())
 
 
 @pytest.mark.parametrize("space", ["w", "w+"])
@@ -104,6 +105,30 @@ def test_samples_are_turned_whole(data: ComponentSets) -> None:
         ]
         found += fits[:1]
     assert len(found) == 12 and set(found) == {0, 1, 2, 3}
+
+
+def test_the_conventional_encoder_learns_the_codes_of_samples(lively_bank: Bank, data: ComponentSets) -> None:
+    """Of drawn codes alone: the renders that it gets change nothing, and codes that it has not seen are told better."""
+    learners = [learner_of(lively_bank, conventional=True, lr=3e-3, batch=16) for _ in range(2)]
+    other = ComponentSets(data.model, dict.fromkeys(data.sets, next(iter(data.sets.values()))))
+    losses = [float(learners[0].step(data)["code"]) for _ in range(140)]
+    for _ in range(3):
+        learners[1].step(other)
+    again = learner_of(lively_bank, conventional=True, lr=3e-3, batch=16)
+    for _ in range(3):
+        again.step(data)
+    mine, theirs = (one.network.state_dict() for one in (again, learners[1]))
+    assert all(torch.equal(mine[key], theirs[key]) for key in mine)
+    assert np.mean(losses[-40:]) < 0.9 * np.mean(losses[:20])
+    codes = {name: part.sample_codes(64, seed=5) for name, part in lively_bank.components.items()}
+    linear = {
+        name: part.transform.from_generator(generate(part.generator, codes[name][:, None])).clamp_min(0.0)
+        for name, part in lively_bank.components.items()
+    }
+    wanted = codes["albedo"] - lively_bank.components["albedo"].w_avg
+    with torch.no_grad():
+        found = learners[0].average.eval()(photograph(lively_bank.forward_model.compose(linear)))[:, 0]
+    assert float((found - wanted).square().mean()) < 0.95 * float(wanted.square().mean())
 
 
 @pytest.mark.parametrize("turns", [False, True])
