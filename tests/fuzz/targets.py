@@ -24,8 +24,8 @@ from PIL import Image
 
 from dataset_tools.storage import passes, shards
 from join_engine import exr_codec
+from join_engine.bank import DirectionsHeader, DirectionVectors, fingerprint, load_bank, verify_bank
 from join_engine.bank import file as bank_file
-from join_engine.bank import load_bank, verify_bank
 from join_engine.errors import JoinError
 from join_engine.images.files import read_image
 from join_engine.layers.decomposition import Features, load_decomposition, save_decomposition
@@ -37,6 +37,8 @@ from join_engine.renders.samples import read_samples
 from join_engine.server.engine import Engine
 from join_engine.server.pixels import load_array
 from join_engine.training.checkpoint import read_checkpoint, write_checkpoint
+from join_engine.training.make_bank import Parts
+from join_engine.training.make_bank import make_bank as put_together
 from tests.fuzz import mutate
 from tests.join_blender.broken_messages import broken
 from tests.join_engine import public_layouts
@@ -156,6 +158,15 @@ class Banks(Files):
         super().__init__(folder)
         data = make_bank(folder / "bank.safetensors", "lambertian", PARTS).read_bytes()
         self.seeds = [(".safetensors", data, None, "join_bank")]
+        loaded = load_bank(folder / "bank.safetensors", with_discriminators=True)
+        parts, part = Parts.of_bank(loaded), loaded.components["albedo"]
+        vectors = DirectionVectors(1, 1, part.generator.config.w_dim)
+        vectors.vectors.fill_(0.5)
+        told = {"unit": 0.7, "pairs": 4, "moves": ["albedo"], "gain_albedo": [1.0, 0.5]}
+        header = DirectionsHeader({"wet": told}, {"albedo": fingerprint(part.generator)}, {"albedo": 1}, {"scenes": 4})
+        parts.materials = header, {"albedo": vectors}
+        put_together(folder / "wet.safetensors", "wet", "lambertian", parts, {})
+        self.seeds.append((".safetensors", (folder / "wet.safetensors").read_bytes(), None, "join_bank"))
 
     def read_file(self, path: Path) -> None:
         verify_bank(load_bank(path, with_discriminators=True))
@@ -179,7 +190,8 @@ class Decompositions(Files):
         features = {"shading": Features(found.codes["shading"], {8: delta}, {8: mask})}
         seen = replace(found, features=features)
         mixed = replace(found, other={"albedo": found.codes["albedo"] + 0.5})
-        for number, each in enumerate((found, relight(found, self.bank, EDITS), tuned, seen, mixed)):
+        sure = replace(found, confidence=np.full((5, 6, 3), 0.5, np.float32))
+        for number, each in enumerate((found, relight(found, self.bank, EDITS), tuned, seen, mixed, sure)):
             save_decomposition(folder / f"{number}.join", each)
             self.seeds.append((".join", (folder / f"{number}.join").read_bytes(), None, "join"))
 
