@@ -834,6 +834,8 @@ def _relight(window: Window, turns: int = 5) -> None:
 def _grab(window: Window) -> None:
     """Drag the light's disk over the picture, then its ring; undo and redo; press *Place Light* and click."""
     window.tell("input")
+    window.tell("reset light")
+    window.wait("the light of the photo", lambda now: not _not_zero(now["lights"][0]), 20)
     x, y, ring = _handle_at(window)
     before = window.state()["lights"][0]
     drag(x, y, -70)
@@ -901,10 +903,9 @@ def _went(state: dict[str, Any], before: dict[str, Any], name: str) -> bool:
 
 
 def _handle(window: Window) -> None:
-    """The light's handle by itself."""
+    """The light's handle, after a slider."""
     _decompose(window, window.state()["images"])
-    window.tell("relight")
-    window.wait("the sliders", lambda now: bool(now.get("lights") and now["lights"][0]["pictured"]), 60)
+    _relight(window)
     _grab(window)
 
 

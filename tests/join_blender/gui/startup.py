@@ -330,6 +330,7 @@ def obey() -> float:
             "check": check_engine,
             "no engine": no_engine,
             "relight": lambda: in_editor(lambda: bpy.ops.join.relight("INVOKE_DEFAULT")),
+            "reset light": lambda: in_editor(lambda: bpy.ops.join.relight_reset("EXEC_DEFAULT", True)),
             "viewer": make_viewer,
             "backdrop": show_backdrop,
             "compare viewer": compare_viewer,
