@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -42,6 +42,12 @@ _CELLS = (1, 1, 2, 4)
 _SHALLOW, _DEEP = 0.1, 0.6
 _AWAY, _TOWARDS = 0.1, 2.5
 _LEFT = 0.7  # square root of the most contrast that paint keeps where it loses some
+# Of flat colours: the most of a picture, cells of the noise whose level lines are their borders, their darkest and
+# brightest channel, and how much less at most the logarithm of the other channels is.
+_COLOURS = 6
+_BLOBS = (3, 4, 6, 9, 14, 22)
+_DARKEST_PAINT, _BRIGHTEST_PAINT = 0.015, 0.9
+_SATURATED = 3.0
 _VALIDATED = 16  # samples at a time
 
 
@@ -54,6 +60,7 @@ class PhotographSettings(LearnerSettings):
         dark: share of the samples whose paint is darkened, up to a seventh.
         plain: share of the samples whose paint loses contrast, as on plaster, leather or plastic: what remains of
             their grain is relief.
+        flat: share of the samples that are painted with a few flat colours, as toys, pottery and prints are.
         paint: standard deviation of the logarithm of each channel of the albedo.
         tint: that of the light's red and blue against its green.
         gloss: that of the specular's strength.
@@ -69,6 +76,7 @@ class PhotographSettings(LearnerSettings):
     repaint: float = 0.25
     dark: float = 0.35
     plain: float = 0.3
+    flat: float = 0.25
     paint: float = 0.15
     tint: float = 0.06
     gloss: float = 0.5
@@ -77,6 +85,9 @@ class PhotographSettings(LearnerSettings):
     falloff: float = 0.35
     dimmest: float = 0.06
     brightest: float = 0.38
+
+
+_Settings = TypeVar("_Settings", bound=PhotographSettings)
 
 
 @dataclass(frozen=True)
@@ -100,6 +111,12 @@ class SplitSettings(PhotographSettings):
     specular: float = 2.0
     diffuse: float = 0.5
     unsure: float = 0.05
+
+
+def as_rendered(settings: _Settings) -> _Settings:
+    """The same, but that paint and light stay as they are; exposure alone is drawn."""
+    settings = replace(settings, dark=0.0, plain=0.0, flat=0.0, paint=0.0)
+    return replace(settings, tint=0.0, gloss=0.0, hard=0.0, relief=0.0, falloff=0.0)
 
 
 @dataclass(frozen=True)
@@ -191,7 +208,8 @@ class SplitLearner(Learner):
         """What the averaged network says of whole, metered renders without other faults.
 
         Mean absolute errors, ``albedo`` and ``shading`` of the logarithm but for a constant, ``specular`` sRGB-encoded;
-        ``one_paint``: the shading's where all paint of a picture has its mean colour, told nothing of the generators.
+        ``one_paint``: the shading's where all paint of a picture has its mean colour, ``flat`` where it is a few flat
+        colours on a relief; both told nothing of the generators.
         ``no_shading``, ``no_specular``: of saying that there is none. ``loss``, and ``alone`` when nothing is told of
         the generators. How sure it is: ``expected`` is the mean of the albedo errors that it expects, ``correlation``
         that of expected and true errors over the renders; ``usual`` is what 95 of a hundred stay below, and
@@ -200,12 +218,11 @@ class SplitLearner(Learner):
         rows: list[dict[str, Tensor]] = []
         unfamiliar: list[Tensor] = []
         self.average.eval()
-        as_rendered = replace(self.settings, dark=0.0, plain=0.0, paint=0.0, tint=0.0, gloss=0.0)
-        as_rendered = replace(as_rendered, hard=0.0, relief=0.0, falloff=0.0)
-        as_rendered = replace(as_rendered, dimmest=0.18, brightest=0.18)
+        metered = replace(as_rendered(self.settings), dimmest=0.18, brightest=0.18)
+        toy = replace(metered, flat=1.0, relief=1.0)
         for indices in torch.arange(len(data)).split(_VALIDATED):
             linear = data.linear(data.batch(indices))
-            albedo, shading, specular = another_light(linear, as_rendered, draws(0, 0))
+            albedo, shading, specular = another_light(linear, metered, draws(0, 0))
             diffuse = albedo * shading
             truth, seen = truth_of(albedo, shading), visible(linear)
             photo = filled_behind((diffuse + specular).clamp(0.0, 1.0), seen)
@@ -219,14 +236,18 @@ class SplitLearner(Learner):
             one = less_contrast(albedo, torch.zeros(len(indices), 1, 1, 1))
             photo_of_one = filled_behind((one * shading + specular).clamp(0.0, 1.0), seen)
             one_paint = self._compare(self.average, photo_of_one, seen, truth_of(one, shading), None)
-            flat = _centred(log_light(truth.shading), truth.valid) * truth.valid
+            painted, deep, gloss = another_light(linear, toy, draws(0, int(indices[0])))
+            photo_of_flat = filled_behind((painted * deep + gloss).clamp(0.0, 1.0), seen)
+            flat = self._compare(self.average, photo_of_flat, seen, truth_of(painted, deep), None)
+            light = _centred(log_light(truth.shading), truth.valid) * truth.valid
             rows.append(
                 {
                     "loss": _total(parts, self.settings).expand(len(indices)),
                     "alone": _total(alone, self.settings).expand(len(indices)),
                     **{name: parts[-1][name] for name in ("albedo", "shading", "specular", "expected")},
                     "one_paint": one_paint[-1]["shading"],
-                    "no_shading": flat.abs().mean(dim=(1, 2, 3)),
+                    "flat": flat[-1]["shading"],
+                    "no_shading": light.abs().mean(dim=(1, 2, 3)),
                     "no_specular": srgb_encode(_left(photo, truth.diffuse)).mean(dim=(1, 2, 3)),
                 }
             )
@@ -344,6 +365,9 @@ def another_light(
     if settings.plain:
         chosen = uniform(rng, count, 0.0, 1.0) < settings.plain
         albedo = torch.where(chosen, less_contrast(albedo, uniform(rng, count, 0.0, _LEFT).square()), albedo)
+    if settings.flat:
+        chosen = uniform(rng, count, 0.0, 1.0) < settings.flat
+        albedo = torch.where(chosen, flat_colours(albedo, rng), albedo)
     if settings.paint:
         albedo = albedo * (settings.paint * _normal(rng, count, 3)).exp()
         darker = uniform(rng, count, math.log(1.0 / 7.0), 0.0).exp()
@@ -383,6 +407,36 @@ def less_contrast(albedo: Tensor, left: Tensor) -> Tensor:
     logarithm = albedo.clamp_min(_LEAST_ALBEDO).log()
     mean = _mean(logarithm, where, (2, 3))
     return torch.where(where > 0.5, (mean + left * (logarithm - mean)).exp(), albedo)
+
+
+def flat_colours(albedo: Tensor, rng: torch.Generator) -> Tensor:
+    """A few flat colours instead of the paint, of whose grain little is left, [B, 3, H, W].
+
+    Args:
+        albedo: linear [B, 3, H, W]; what is too dark for paint stays as it is.
+    """
+    count, _, height, width = albedo.shape
+    where = valid(albedo)
+    grain = less_contrast(albedo, uniform(rng, count, 0.0, 1.0).square() * _LEFT**2).clamp_min(_LEAST_ALBEDO).log()
+    grain = grain - _mean(grain, where, (2, 3))
+    cells = _BLOBS[int(torch.randint(len(_BLOBS), (), generator=rng))]
+    noise = torch.randn(count, 1, cells, cells, generator=rng)
+    noise = functional.interpolate(noise, size=(height, width), mode="bicubic")
+    across, down = torch.gradient(noise, dim=(3, 2))
+    step = (across.square() + down.square()).sqrt().clamp_min(1e-4)
+    colours = int(torch.randint(1, _COLOURS + 1, (), generator=rng))
+    painted = _flat_colour(count, rng).expand_as(albedo)
+    for border in torch.randn(colours - 1, generator=rng).sort().values:
+        # A pixel that a border runs through shows both colours.
+        painted = torch.lerp(painted, _flat_colour(count, rng), ((noise - border) / step + 0.5).clamp(0.0, 1.0))
+    return torch.where(where > 0.5, (painted * grain.exp()).clamp_min(_LEAST_ALBEDO), albedo)
+
+
+def _flat_colour(count: int, rng: torch.Generator) -> Tensor:
+    """[B, 3, 1, 1], linear."""
+    brightest = uniform(rng, count, math.log(_DARKEST_PAINT), math.log(_BRIGHTEST_PAINT))
+    less = torch.rand(count, 3, 1, 1, generator=rng) * uniform(rng, count, 0.0, _SATURATED)
+    return (brightest - (less - less.amin(dim=1, keepdim=True))).exp()
 
 
 def harder(shading: Tensor, albedo: Tensor, contrast: Tensor) -> Tensor:

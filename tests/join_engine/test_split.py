@@ -37,6 +37,8 @@ from join_engine.training.split import (
     SplitLearner,
     SplitSettings,
     another_light,
+    as_rendered,
+    flat_colours,
     harder,
     less_contrast,
     valid,
@@ -344,6 +346,9 @@ def learner_of(**settings: float | bool) -> SplitLearner:
     return SplitLearner(None, config, SplitSettings(crop=16, **settings), ranges, kimg=1.0)  # type: ignore[arg-type]
 
 
+AS_RENDERED = as_rendered(SplitSettings())
+
+
 def test_another_light_and_paint_make_a_metered_photo(data: ComponentSets) -> None:
     linear = data.linear(data.batch(torch.arange(16)))
     rng = torch.Generator().manual_seed(0)
@@ -357,7 +362,7 @@ def test_another_light_and_paint_make_a_metered_photo(data: ComponentSets) -> No
 
 def test_paint_loses_contrast_and_nothing_else_changes(data: ComponentSets) -> None:
     linear = data.linear(data.batch(torch.arange(16)))
-    settings = SplitSettings(plain=1.0, paint=0.0, dark=0.0, tint=0.0, gloss=0.0, hard=0.0, relief=0.0, falloff=0.0)
+    settings = replace(AS_RENDERED, plain=1.0)
     albedo, shading, _ = another_light(linear, settings, torch.Generator().manual_seed(0))
     where = (linear["albedo"].amin(dim=1) >= 0.004).all(dim=2).all(dim=1)
     assert where.sum() > 8
@@ -370,20 +375,29 @@ def test_paint_loses_contrast_and_nothing_else_changes(data: ComponentSets) -> N
     assert torch.equal(less_contrast(torch.zeros(1, 3, 4, 4), torch.zeros(1, 1, 1, 1)), torch.zeros(1, 3, 4, 4))
 
 
+def test_a_few_flat_colours_replace_the_paint_and_leave_the_light(data: ComponentSets) -> None:
+    linear = data.linear(data.batch(torch.arange(16)))
+    where = valid(linear["albedo"]) > 0.5
+    painted = flat_colours(linear["albedo"], torch.Generator().manual_seed(0))
+    assert torch.equal(torch.where(where, 0.0, painted), torch.where(where, 0.0, linear["albedo"]))
+    assert float(painted[where.expand_as(painted)].min()) >= 0.004 and torch.isfinite(painted).all()
+    crossed = []
+    for seed in range(24):
+        wall = flat_colours(torch.full((2, 3, 128, 128), 0.3), torch.Generator().manual_seed(seed)).log()
+        steps = torch.stack([wall.diff(dim=2)[..., 1:], wall.diff(dim=3)[:, :, 1:]]).abs().amax(dim=(0, 2))
+        crossed.append(float((steps > 1e-4).float().mean()))
+    assert max(crossed) < 0.7 and min(crossed) == 0.0 and max(crossed) > 0.05, "flat but for the borders of several"
+    settings = replace(AS_RENDERED, flat=1.0, dimmest=0.2, brightest=0.2)
+    albedo, shading, _ = another_light(linear, settings, torch.Generator().manual_seed(0))
+    assert not torch.equal(albedo, linear["albedo"])
+    lit = (linear["shading"] > 1e-3).all(dim=1)
+    for exposure, seen in zip((shading / linear["shading"].clamp_min(1e-6))[:, 0], lit, strict=True):
+        assert float(exposure[seen].max() / exposure[seen].min()) < 1.001
+
+
 def test_a_lamp_near_by_changes_the_light_smoothly_and_the_paint_not_at_all(data: ComponentSets) -> None:
     linear = data.linear(data.batch(torch.arange(16)))
-    settings = SplitSettings(
-        plain=0.0,
-        paint=0.0,
-        dark=0.0,
-        tint=0.0,
-        gloss=0.0,
-        hard=0.0,
-        relief=0.0,
-        falloff=1.0,
-        dimmest=0.2,
-        brightest=0.2,
-    )
+    settings = replace(AS_RENDERED, falloff=1.0, dimmest=0.2, brightest=0.2)
     linear["specular"] = linear["shading"] / 2.0
     albedo, shading, specular = another_light(linear, settings, torch.Generator().manual_seed(0))
     assert torch.equal(albedo, linear["albedo"]) and torch.allclose(specular, shading / 2.0)
@@ -405,7 +419,7 @@ def test_harder_light_keeps_its_mean_and_its_colours(data: ComponentSets) -> Non
     for one, other, seen in zip(before, after, where, strict=True):
         assert torch.allclose((other - one[seen].mean())[seen], 2.0 * (one - one[seen].mean())[seen], atol=1e-3)
     assert torch.allclose(twice / luminance(twice), shading / luminance(shading), rtol=1e-4)
-    settings = SplitSettings(plain=0.0, paint=0.0, dark=0.0, tint=0.0, gloss=0.0, hard=1.0, relief=0.0, falloff=0.0)
+    settings = replace(AS_RENDERED, hard=1.0)
     _, drawn, _ = another_light(linear, settings, torch.Generator().manual_seed(0))
     wider, usual = (
         luminance(light).clamp_min(1e-4).log().flatten(1).std(dim=1) for light in (drawn, linear["shading"])
@@ -415,7 +429,7 @@ def test_harder_light_keeps_its_mean_and_its_colours(data: ComponentSets) -> Non
 
 def test_a_relief_is_lit_from_one_side_and_keeps_the_mean_of_the_light(data: ComponentSets) -> None:
     linear = data.linear(data.batch(torch.arange(8)))
-    settings = SplitSettings(plain=0.0, paint=0.0, dark=0.0, tint=0.0, gloss=0.0, hard=0.0, relief=1.0, falloff=0.0)
+    settings = replace(AS_RENDERED, relief=1.0)
     albedo, lit, _ = another_light(linear, settings, torch.Generator().manual_seed(0))
     assert torch.equal(albedo, linear["albedo"])
     where = (linear["shading"] > 0.0).all(dim=1)
