@@ -188,13 +188,15 @@ class SplitLearner(Learner):
         return _total(parts, settings), shown
 
     def grows_from(self, stored: Any, own: Mapping[str, Any]) -> bool:
-        """From a network that lacks blocks at the finer levels, the U-Net inside them or the sight of Retinex."""
+        """From a network that lacks blocks at the finer levels, the U-Net inside them or the sight of Retinex, and from
+        one that was told of another bank's generators."""
         try:
             few, many = SplitConfig.from_dict(stored["architecture"]), self.network.config
         except (KeyError, TypeError, ValueError):
             return False
         grown = replace(few, blocks=many.blocks, inner=few.inner or many.inner, retinex=few.retinex or many.retinex)
-        return few.blocks <= many.blocks and grown == many and {**stored, "architecture": own["architecture"]} == own
+        now = {key: own[key] for key in ("architecture", "bank")}
+        return few.blocks <= many.blocks and grown == many and {**stored, **now} == own
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Also of a smaller network: what it lacks changes nothing at first, and Adam begins anew."""

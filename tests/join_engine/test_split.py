@@ -461,11 +461,12 @@ GROWN = {"blocks": 3, "inner": (10, 12), "retinex": True}
 def test_a_training_goes_on_as_a_larger_network_which_changes_nothing_at_first(
     tmp_path: Path, data: ComponentSets
 ) -> None:
-    def run(**other: Any) -> Run:
+    def run(bank: str = "one", **other: Any) -> Run:
         config = replace(SMALL, specular=False, **other)
         settings = SplitSettings(batch=4, crop=16)
         learner = SplitLearner(None, config, settings, PhotoRanges(share=0.0), kimg=1.0)
-        return Run(learner, {"kind": "split", "architecture": config.to_dict()}, data, None, tmp_path)
+        identity = {"kind": "split", "architecture": config.to_dict(), "bank": bank}
+        return Run(learner, identity, data, None, tmp_path)
 
     small = run()
     small.resume()
@@ -488,6 +489,9 @@ def test_a_training_goes_on_as_a_larger_network_which_changes_nothing_at_first(
     again = run(**GROWN)
     again.resume()
     assert again.learner.optimizer.state_dict()["state"]
+    other = run("another", **GROWN)
+    other.resume()
+    assert other.learner.optimizer.state_dict()["state"], "told of another bank's generators, all else goes on"
     for other in ({}, GROWN | {"width": SMALL.width + 1}, GROWN | {"inner": (10,)}, GROWN | {"retinex": False}):
         with pytest.raises(JoinError, match="another training or architecture"):
             run(**other).resume()
