@@ -2,8 +2,8 @@
 """What a camera does to light, so that composed renders come nearer to photos.
 
 Applied to the composed input of an encoder only, never to the components that it has to find. The steps follow the
-light's way: lens (vignetting, blur), exposure and white balance, sensor (noise), then the camera's picture (sRGB
-curve, tone curve, JPEG). Each step draws from a generator of its own: the same seed gives the same result, and
+light's way: lens (vignetting, blur), exposure and white balance, sensor (noise), then the camera's picture (shoulder,
+sRGB curve, tone curve, JPEG). Each step draws from a generator of its own: the same seed gives the same result, and
 leaving one step out changes nothing in the others.
 """
 
@@ -39,6 +39,8 @@ class PhotoRanges:
         white_balance: stops between red and blue, up to this much to either side, at the same luminance.
         read_noise: standard deviation of the sensor's noise in the dark, up to this (linear, white is 1).
         shot_noise: that of the noise which grows with the root of the light, at white.
+        shoulder: the brightest light is bent below white, from up to this far below it on, each channel for itself:
+            highlights bleach the paint around them.
         contrast: exponent 2^±contrast of the tone curve around middle grey, in encoded values.
         jpeg: lowest quality; drawn from there to 100.
     """
@@ -50,6 +52,7 @@ class PhotoRanges:
     white_balance: float = 0.3
     read_noise: float = 0.01
     shot_noise: float = 0.03
+    shoulder: float = 0.0
     contrast: float = 0.3
     jpeg: int = 50
 
@@ -71,9 +74,12 @@ def augment(linear: Tensor, seed: int, step: int, ranges: PhotoRanges) -> Tensor
         noise,
     ]
     after: list[Callable[[Tensor, torch.Generator, PhotoRanges], Tensor]] = [tone_curve, jpeg]
+    count = len(before) + len(after)
     images = linear.clamp_min(0.0)
     for index, apply in enumerate(before):
         images = _some(images, apply, draws(seed, step, index), ranges)
+    if ranges.shoulder:
+        images = _some(images, shoulder, draws(seed, step, count), ranges)
     images = photograph(images)
     for index, apply in enumerate(after, len(before)):
         images = _some(images, apply, draws(seed, step, index), ranges)
@@ -124,6 +130,17 @@ def noise(linear: Tensor, rng: torch.Generator, ranges: PhotoRanges) -> Tensor:
     shot = uniform(rng, count, 0.0, ranges.shot_noise)
     deviation = (read.square() + shot.square() * linear).sqrt()
     return (linear + deviation * torch.randn(linear.shape, generator=rng)).clamp_min(0.0)
+
+
+def shoulder(linear: Tensor, rng: torch.Generator, ranges: PhotoRanges) -> Tensor:
+    """Light near white and above comes ever nearer to white, in each channel."""
+    return bent(linear, 1.0 - uniform(rng, len(linear), 0.0, ranges.shoulder))
+
+
+def bent(linear: Tensor, start: Tensor) -> Tensor:
+    """Linear light [B, 3, H, W], bent smoothly below 1 from ``start`` in (0, 1] on."""
+    room = (1.0 - start).clamp_min(1e-4)
+    return torch.where(linear > start, start + room * -torch.expm1(-(linear - start) / room), linear)
 
 
 def tone_curve(encoded: Tensor, rng: torch.Generator, ranges: PhotoRanges) -> Tensor:

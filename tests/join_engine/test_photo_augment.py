@@ -16,7 +16,7 @@ from join_engine.renders.draws import draws
 from join_engine.renders.photo_augment import PhotoRanges, augment
 
 ALWAYS = PhotoRanges(share=1.0)
-NOTHING = PhotoRanges(1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 100)
+NOTHING = PhotoRanges(1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 100)
 Step = Callable[[Tensor, torch.Generator, PhotoRanges], Tensor]
 
 
@@ -101,6 +101,17 @@ def test_noise_has_the_documented_strength_and_no_bias() -> None:
     assert float(deviation.max()) > 0.015 and float(deviation.min()) < 0.005
     dark = photo_augment.noise(torch.zeros(300, 3, 8, 8), rng(), replace(ranges, read_noise=0.0))
     assert torch.equal(dark, torch.zeros_like(dark))
+
+
+def test_a_shoulder_bends_what_is_bright_and_keeps_order_and_all_else() -> None:
+    ramp = torch.linspace(0.0, 4.0, 401)[None, None, None].expand(8, 3, 1, 401)
+    shown = photo_augment.shoulder(ramp, torch.Generator().manual_seed(0), PhotoRanges(shoulder=0.7))[:, 0, 0]
+    assert torch.equal(shown[:, :30], ramp[:, 0, 0, :30]), "below 1 - 0.7 nothing changes"
+    assert (shown.diff(dim=1) >= 0.0).all() and (shown <= 1.0).all() and (shown <= ramp[:, 0, 0]).all()
+    assert shown.diff(dim=1).diff(dim=1).max() < 1e-5, "no step where it begins"
+    assert shown[:, 100].std() > 0.01, "each image has its own"
+    orange = photo_augment.bent(torch.tensor([0.9, 0.3, 0.1])[None, :, None, None] + 0.5, torch.tensor(0.5))
+    assert float(orange.amin() / orange.amax()) > 0.6, "a highlight bleaches"
 
 
 def test_tone_curve_keeps_black_white_and_middle_and_order() -> None:
