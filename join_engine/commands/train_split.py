@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_settings(parser, SplitSettings())
     # What changes the light itself is drawn with the components: the layers that are to be found change with it.
-    add_settings(parser, PhotoRanges(vignetting=0.0, exposure=0.0, white_balance=0.0, contrast=0.0, shoulder=0.7))
+    add_settings(parser, PhotoRanges(vignetting=0.0, exposure=0.0, white_balance=0.0, contrast=0.0))
 
 
 def run(options: argparse.Namespace) -> None:

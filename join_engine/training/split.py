@@ -76,12 +76,12 @@ class PhotographSettings(LearnerSettings):
     repaint: float = 0.25
     dark: float = 0.35
     plain: float = 0.3
-    flat: float = 0.25
+    flat: float = 0.15
     paint: float = 0.15
     tint: float = 0.06
     gloss: float = 0.5
-    hard: float = 0.35
-    relief: float = 0.35
+    hard: float = 0.25
+    relief: float = 0.1
     falloff: float = 0.35
     dimmest: float = 0.06
     brightest: float = 0.38
