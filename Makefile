@@ -14,7 +14,7 @@ PRESET ?= standard
 export IMAGE PRESET
 
 .PHONY: demo test test-quick fuzz mutants lint package package-full test-blenders test-gui kills heldout scorecard \
-	train-materials train-primeshapes train-smoke clean help
+	train-materials train-primeshapes train-faces train-smoke clean help
 
 help:
 	@echo "make demo [IMAGE=photo.png] - decompose the sample (or your image) in Blender, into $(OUT)/"
@@ -28,7 +28,7 @@ help:
 	@echo "make test-blenders          - the zip and the renderer in Blender 4.2, 4.5, 5.0, 5.1 and 5.2"
 	@echo "make test-gui BLENDER=5.2   - a real click in a real window"
 	@echo "make kills [COUNT=2]        - engine, Blender, renderer and a folder run killed at random moments (half an hour)"
-	@echo "make train-materials        - renders, trains and installs the bank; also train-primeshapes (hours)"
+	@echo "make train-materials        - renders, trains and installs the bank; also train-primeshapes, train-faces (hours)"
 	@echo "make train-smoke            - the same at 32 pixels in minutes: does everything run?"
 	@echo "make heldout BANK=materials - render 50 held-out scenes and print their table; also primeshapes"
 	@echo "make scorecard [COUNT=100]  - every method and baseline for the shipped banks, into their cards (hours)"
@@ -128,6 +128,10 @@ scorecard: $(READY)
 RUNS ?= runs
 train-materials train-primeshapes: train-%: $(READY)
 	$(RUN) samples/train_bank.py $* --out "$(RUNS)/$*" --bank join_engine/banks/$*.safetensors $(TRAIN)
+
+# Of heads, whose shapes are in a folder of their own (dataset_tools/README.md): TRAIN="--packages SHAPES --start-from materials".
+train-faces: $(READY)
+	$(RUN) samples/train_bank.py heads --name faces --out "$(RUNS)/heads" --bank join_engine/banks/faces.safetensors $(TRAIN)
 
 # The same at 32 pixels with a few hundred images: everything runs, nothing is learned.
 SMOKE := out/train-smoke

@@ -28,6 +28,7 @@ from .images.files import opaque, validate_image
 from .images.frame import Frame
 from .images.frame import shrunk as shrunk_planes
 from .images.metrics import image_psnr, mse, psnr
+from .images.orientation import is_upright
 from .images.room import refuse_too_large
 from .inversion.codebook import CodeBook
 from .inversion.invert import Reached, invert
@@ -40,7 +41,7 @@ from .layers.caution import caution, unfamiliarity
 from .layers.clean_up import covered, with_grain, without
 from .layers.decomposition import CONFIDENCE_SIDE, Decomposition, Features
 from .layers.detail import add_detail, detail_for
-from .layers.split import encoders_say, fit_error, split
+from .layers.split import encoders_say, fit_error, look, split
 from .layers.strips import Strips, rows_of
 from .layers.together import Photo, fuse
 from .memory import WHOLE_BYTES_PER_PIXEL
@@ -341,7 +342,9 @@ class _Canvas:
         level = self.level if self.detail.brightness else None
         if self.bank.split is not None:
             told = {name: linear.clamp_min(0.0) for name, linear in self._linear(outputs).items()}
-            layers, error = split(self.bank.split, self.colour, self.alpha, told, self.frame, level)
+            header = self.bank.header.split
+            looks = partial(look, upright=header is not None and is_upright(header.training))
+            layers, error = split(self.bank.split, self.colour, self.alpha, told, self.frame, level, looks=looks)
             small = self.colour.shape[0] * self.colour.shape[1] <= strips.KEPT
             return layers.whole() if small else layers, error
         return add_detail(self.detail, self.colour, self.generated(outputs), self.frame, level), None

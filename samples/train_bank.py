@@ -6,7 +6,14 @@
 Renders a dataset, packs it, trains a generator per component, the perceptual trunk, an encoder per component, the
 network that tells how bright an albedo is and the one that tells paint, light and gloss apart, learns the light's named
 directions, puts all together, evaluates the encoders on the test split, writes the card, draws samples of each
-generator beside real images, measures relighting against renders under a moved light, and decomposes one test image.
+generator beside real images, measures relighting against renders under a moved light and, of heads, the error by the
+tone of skin, and decomposes one test image.
+
+Heads become a bank of faces, and need the shapes that `--packages` names (dataset_tools/README.md):
+
+    python samples/train_bank.py heads --name faces --packages SHAPES --start-from materials --out runs/heads
+        --bank join_engine/banks/faces.safetensors
+
 Each step is a command that goes on from where it was; a step that ended well is not run again unless its command
 changes.
 """
@@ -29,9 +36,14 @@ RENDER = ROOT / "dataset_tools" / "render.py"
 DATASETS = {
     "primeshapes": (("albedo", "shading"), "lambertian"),
     "materials": (("albedo", "shading", "specular"), "lambertian_specular"),
+    "heads": (("albedo", "shading", "specular"), "lambertian_specular"),
 }
 # Datasets whose renders may be turned: there is no floor in them.
 _WITHOUT_UP = ("materials",)
+# Those that tell the tone of skin; their square is a face.
+_FACES = ("heads",)
+# Options of the renderer that are handed on as they are given.
+_SOURCES = ("packages", "skins", "environments")
 # Renders are larger than what is trained on: their area average is free of grain and of steps at edges.
 _OVERSAMPLING = 2
 
@@ -73,17 +85,19 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
         common = ["--resolution", options.resolution * _OVERSAMPLING, "--components", *components, "--split", split]
         return Step(f"pack {split}, large", render("export", data, *common, "--out", large[split]))
 
-    turns = ["--turns"] if options.dataset in _WITHOUT_UP else []
+    turns = "--turns" if options.dataset in _WITHOUT_UP else "--no-turns"
 
     def encoder(component: str, how: str, kimg: float, *words: object) -> Step:
-        common = ["--bank", build, "--component", component, *judged, "--out", out / f"encoder-{component}", *turns]
+        common = ["--bank", build, "--component", component, *judged, "--out", out / f"encoder-{component}", turns]
         return Step(f"encoder of {component}{how}", join("train-encoder", *common, "--kimg", kimg, *words))
 
     def brightness(how: str, kimg: float, *words: object) -> Step:
-        common = [*judged, "--forward-model", model, "--relight", 0.5, "--out", out / "brightness", *turns]
+        common = [*judged, "--forward-model", model, "--relight", 0.5, "--out", out / "brightness", turns]
         return Step(f"brightness network{how}", join("train-brightness", *common, "--kimg", kimg, *words))
 
     quality = ["--resolution", options.resolution * _OVERSAMPLING, "--samples", options.samples, "--denoise"]
+    given = {name: getattr(options, name) for name in _SOURCES}
+    quality += [word for name, folder in given.items() if folder is not None for word in (f"--{name}", folder)]
     size = _architecture(options)
     size += ["--batch", options.batch, "--lr", 0.003, "--r1-gamma", 0.1, "--no-noise", "--ada"]
     size += ["--start-from", options.start_from] if options.start_from else []
@@ -110,7 +124,7 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
         [Step("bank that sees", join("make-bank", "--bank", build, *encoders, "--brightness", out / "brightness",
                                      *whole, "--out", seeing))],
         [Step("split network", join("train-split", "--bank", seeing, "--data", large["train"], "--validation",
-                                    large["val"], "--kimg", options.split_kimg, "--out", out / "split"))],
+                                    large["val"], turns, "--kimg", options.split_kimg, "--out", out / "split"))],
         [Step("bank", join("make-bank", "--bank", seeing, "--split", out / "split", *whole, "--out", finished))],
         [Step("encoders alone", join("evaluate", "--preset", "draft", "--bank", finished, "--data", packs["test"],
                                      "--count", options.evaluated, "--out", out / "scores"))],
@@ -125,6 +139,9 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
                                      relit))],
         [Step("relighting", join("relighting-scores", "--bank", options.bank, "--data", relit, "--directions",
                                  directions, "--card", "--out", out / "relighting"))],
+        *([[Step("error by the tone of skin", join("tone-scores", "--bank", options.bank, "--data", packs["test"],
+                                                   "--count", options.evaluated, "--out", out / "tones"))]]
+          if options.dataset in _FACES else []),
     ]  # fmt: skip
 
 
@@ -185,6 +202,8 @@ def decompose_one(options: argparse.Namespace) -> None:
     sample += ["--resolution", str(options.resolution), "--out", str(folder)]
     subprocess.run([sys.executable, *sample], check=True, cwd=ROOT)
     image = [str(folder / "image.png"), "--out", str(folder / "layers")]
+    # The render is the face's crop already, and not every small face is found.
+    image += ["--face-box", f"0,0,{options.resolution},{options.resolution}"] if options.dataset in _FACES else []
     subprocess.run([sys.executable, "-m", "join_engine", "decompose", *with_bank, *image], check=True, cwd=ROOT)
 
 
@@ -215,6 +234,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=10000, help="samples to render")
     parser.add_argument("--resolution", type=int, default=64, help="of the bank; renders are twice as large")
     parser.add_argument("--samples", type=int, default=9, help="light paths a pixel of the renders")
+    parser.add_argument("--packages", type=Path, metavar="DIR", help="of the renderer; for heads, with the shapes")
+    parser.add_argument("--skins", type=Path, metavar="DIR", help="of heads: folder with pictures in skins/ and eyes/")
+    parser.add_argument("--environments", type=Path, metavar="DIR", help="of heads: pictures to light with")
     parser.add_argument("--start-from", metavar="BANK", help="name or path: the GANs go on from those of this bank")
     shown = "thousand images shown to each GAN, with those that a bank to start from has seen (default: 400)"
     parser.add_argument("--kimg", type=float, default=400.0, help=shown)

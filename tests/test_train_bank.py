@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from join_engine.commands import main as main_command
+
 SCRIPT = Path(__file__).resolve().parents[1] / "samples" / "train_bank.py"
 
 
@@ -51,7 +53,7 @@ def test_a_step_that_fails_is_named_and_done_again(train_bank: ModuleType, tmp_p
     assert log.read_text("utf-8").split() == ["a", "b", "b"]
 
 
-@pytest.mark.parametrize("dataset", ["materials", "primeshapes"])
+@pytest.mark.parametrize("dataset", ["materials", "primeshapes", "heads"])
 def test_the_plan_reaches_the_bank_with_every_component(
     train_bank: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: str
 ) -> None:
@@ -88,3 +90,36 @@ def test_the_gans_go_on_from_a_bank(train_bank: ModuleType, tmp_path: Path, monk
         assert "--start-from primeshapes" in text
         assert "--channel-base" not in text and "--mapping-layers" not in text  # as in the bank
     assert all("--channel-max 64" in " ".join(words) for words in gans("--start-from", "b", "--channel-max", "64"))
+
+
+def test_what_has_an_up_is_not_turned_and_heads_are_told_by_tone(
+    train_bank: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plan(*words: str) -> dict[str, tuple[str, ...]]:
+        out = ["--out", str(tmp_path), "--bank", str(tmp_path / "b.safetensors")]
+        monkeypatch.setattr(sys, "argv", ["train_bank.py", *words, *out])
+        return {step.name: step.command for group in train_bank.plan(train_bank._options()) for step in group}
+
+    heads, materials = plan("heads", "--packages", "SHAPES", "--skins", "SKINS"), plan("materials")
+    turned = ("brightness network", "encoder of albedo", "encoder of specular, slower", "split network")
+    for name in turned:
+        assert "--no-turns" in heads[name] and "--turns" in materials[name]
+    rendering = " ".join(heads["render"])
+    assert "render.py heads " in rendering and "--packages SHAPES --skins SKINS" in rendering
+    assert "--packages SHAPES" in " ".join(heads["moved lights"]) and "--packages" not in materials["render"]
+    tones = " ".join(heads["error by the tone of skin"])
+    assert f"--bank {tmp_path / 'b.safetensors'} --data {tmp_path / 'test.tar'}" in tones
+    assert "error by the tone of skin" not in materials
+
+
+def test_every_command_of_the_plan_is_one(
+    train_bank: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The options are those that the commands have; nothing is run."""
+    words = ["train_bank.py", "heads", "--out", str(tmp_path), "--bank", "b.safetensors", "--start-from", "materials"]
+    monkeypatch.setattr(sys, "argv", words)
+    steps = [step for group in train_bank.plan(train_bank._options()) for step in group]
+    engine = [step.command[3:] for step in steps if step.command[1:3] == ("-m", "join_engine")]
+    assert len(engine) == len(steps) - 7  # the renderer's
+    for command in engine:
+        main_command._parser(command).parse_args(command)

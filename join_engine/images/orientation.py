@@ -40,6 +40,11 @@ def known_orientations(training: Mapping[str, Any]) -> tuple[Orientation, ...]:
     return tuple(Orientation(flip, quarters) for flip in flips for quarters in turns)
 
 
+def is_upright(training: Mapping[str, Any]) -> bool:
+    """Whether a network, which otherwise has seen samples turned, was shown them the right way up alone in the end."""
+    return not _settings(training).get("turns", True)
+
+
 def _settings(training: Mapping[str, Any]) -> Mapping[str, Any]:
     stretches = training.get("stretches", [])
     return stretches[-1]["settings"] if stretches else {}

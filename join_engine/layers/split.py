@@ -82,20 +82,23 @@ class Shares:
 
 
 @torch.no_grad()
-def look(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tensor] | None) -> Shares:
+def look(
+    network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tensor] | None, upright: bool = False
+) -> Shares:
     """Let the network look at a photo: in bfloat16, in which it was trained, where the device is made for that.
 
     Args:
         image: linear [1, 3, H, W], at most :data:`SEEN_AT_MOST` a side.
         visible: [1, 1, H, W].
         told: linear components of the generators, [1, 3, h, w] each, showing the same; None for none.
+        upright: see :func:`looked_at`.
     """
     told = told or {}
     hints = cues(told.get("albedo"), told.get("shading"), told.get("specular"), image)
     clipped = image.clamp(0.0, 1.0)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
     found = []
-    for orientation in looked_at(image):
+    for orientation in looked_at(image, upright):
         seen = [
             orientation.of(part).contiguous(memory_format=torch.channels_last) for part in (clipped, visible, hints)
         ]
@@ -106,10 +109,11 @@ def look(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tens
     return Shares(image, visible, mean.share, mean.shading, mean.gloss, mean.specular, mean.error)
 
 
-def looked_at(image: Tensor) -> tuple[Orientation, ...]:
-    """The orientations in which the network looks at a photo [1, 3, H, W]: the fewer, the larger it is."""
-    count = max(1, min(len(_ORIENTATIONS), _LOOKED_AT // (image.shape[2] * image.shape[3])))
-    return _ORIENTATIONS[:count]
+def looked_at(image: Tensor, upright: bool = False) -> tuple[Orientation, ...]:
+    """The orientations in which the network looks at a photo [1, 3, H, W]: the fewer, the larger it is; ``upright``
+    leaves out those that one that knows up from down has not seen."""
+    known = [orientation for orientation in _ORIENTATIONS if not (upright and orientation.quarters)]
+    return tuple(known[: max(1, _LOOKED_AT // (image.shape[2] * image.shape[3]))])
 
 
 @torch.no_grad()

@@ -98,6 +98,7 @@ class SplitSettings(PhotographSettings):
         crop: side of what is looked at in most steps, in pixels.
         whole: share of the steps that look at whole renders, a quarter of ``batch`` at a time.
         without_cues: share of the steps in which nothing is told of the generators.
+        turns: turn samples by quarter turns; not those of renders that have an up and a down, as heads have.
         edges: weight of the shading's edges against the shading itself.
         specular, diffuse, unsure: weights of the other parts of the loss.
     """
@@ -107,6 +108,7 @@ class SplitSettings(PhotographSettings):
     crop: int = 64
     whole: float = 0.35
     without_cues: float = 0.5
+    turns: bool = True
     edges: float = 2.0
     specular: float = 2.0
     diffuse: float = 0.5
@@ -268,7 +270,7 @@ class SplitLearner(Learner):
         settings = self.settings
         whole = draw(rng) < settings.whole or data.resolution <= settings.crop
         count = max(1, settings.batch // 4) if whole else settings.batch
-        linear = repainted(data, count, settings.repaint, rng)
+        linear = repainted(data, count, settings.repaint, rng, settings.turns)
         if whole:
             return linear
         small = draw(rng) < 0.5 and data.resolution >= 2 * settings.crop
@@ -344,11 +346,15 @@ def _total(parts: Sequence[Mapping[str, Tensor]], settings: SplitSettings) -> Te
     )
 
 
-def repainted(data: ComponentSets, count: int, share: float, rng: torch.Generator) -> dict[str, Tensor]:
-    """Linear components of ``count`` samples, turned, mirrored, each [B, 3, H, W]; a share has the albedo of others."""
+def repainted(
+    data: ComponentSets, count: int, share: float, rng: torch.Generator, turns: bool = True
+) -> dict[str, Tensor]:
+    """Linear components of ``count`` samples, mirrored, turned where they may be, each [B, 3, H, W]; a share has the
+    albedo of others."""
     components = data.batch(random_indices(len(data), count, rng))
     others = data.batch(random_indices(len(data), count, rng))
-    components = turned(mirrored(components, rng), rng)
+    components = mirrored(components, rng)
+    components = turned(components, rng) if turns else components
     chosen = (torch.rand(count, generator=rng) < share)[:, None, None, None]
     components["albedo"] = torch.where(chosen, others["albedo"], components["albedo"])
     linear = data.linear(components)

@@ -20,12 +20,13 @@ from join_engine.errors import JoinError
 from join_engine.images import files
 from join_engine.images.files import read_image, write_png
 from join_engine.images.frame import Frame
+from join_engine.images.orientation import Orientation
 from join_engine.inversion.presets import Detail, Preset
 from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.layers import split as layers_split
 from join_engine.layers.caution import RETINEX_ERROR, caution, with_caution
-from join_engine.layers.split import BLACKEST, encoders_say, split
+from join_engine.layers.split import BLACKEST, encoders_say, looked_at, split
 from join_engine.networks.retinex import log_shading
 from join_engine.networks.split import Split, SplitConfig, cues, halved, luminance
 from join_engine.pipeline import decompose
@@ -41,6 +42,7 @@ from join_engine.training.split import (
     flat_colours,
     harder,
     less_contrast,
+    repainted,
     valid,
 )
 
@@ -449,6 +451,32 @@ def test_it_learns_what_holds_for_renders_that_it_has_not_seen(packs: tuple[Path
     scores = learner.validate(unseen)
     assert scores["samples"] == 48 and "familiar" not in scores
     assert scores["shading"] < 0.8 * before["shading"] and scores["shading"] < 0.8 * scores["no_shading"]
+
+
+def test_what_has_an_up_is_neither_learned_nor_looked_at_turned(
+    data: ComponentSets, seeing_bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drawn(turns: bool) -> torch.Tensor:
+        return repainted(data, 32, 0.0, torch.Generator().manual_seed(3), turns)["albedo"]
+
+    free, upright = drawn(True), drawn(False)
+    ways = [torch.rot90(upright, quarters, (2, 3)) for quarters in range(4)]
+    same = torch.stack([(way - free).abs().amax(dim=(1, 2, 3)) == 0.0 for way in ways])
+    assert bool(same.any(dim=0).all()) and not bool(same[0].all())
+    seen: list[tuple[Orientation, ...]] = []
+
+    def noted(image: torch.Tensor, upright: bool = False) -> tuple[Orientation, ...]:
+        seen.append(looked_at(image, upright))
+        return seen[-1]
+
+    monkeypatch.setattr(layers_split, "looked_at", noted)
+    photo = np.random.default_rng(6).random((40, 56, 3), dtype=np.float32)
+    for settings, ways_looked_at in (({}, 8), ({"turns": True}, 8), ({"turns": False}, 2)):
+        header = SplitHeader(replace(SMALL, specular=False), {"stretches": [{"settings": settings}]})
+        bank = replace(seeing_bank, split=wild(header.architecture), header=replace(seeing_bank.header, split=header))
+        decompose(photo, bank, Preset("x", (EncoderStart(),), Detail()))
+        assert len(set(seen[-1])) == ways_looked_at
+    assert seen[-1] == (Orientation(False), Orientation(True))
 
 
 def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets) -> None:
