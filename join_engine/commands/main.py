@@ -44,6 +44,7 @@ COMMANDS = {
     "import-checkpoint": "join_engine.commands.import_checkpoint",
     "evaluate": "join_engine.commands.evaluate",
     "scorecard": "join_engine.commands.scorecard",
+    "paper-tables": "join_engine.commands.paper_tables",
     "method-layers": "join_engine.commands.method_layers",
     "relighting-scores": "join_engine.commands.relighting_scores",
     "confidence-scores": "join_engine.commands.confidence_scores",

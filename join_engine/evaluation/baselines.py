@@ -4,17 +4,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import torch
 
+from ..color import LUMINANCE_WEIGHTS
 from ..networks.retinex import CHROMATICITY_THRESHOLD, INTENSITY_THRESHOLD, log_shading
 
 Components = dict[str, np.ndarray]
 
-# Retinex knows the albedo up to a factor: the geometric mean of its intensity, where nothing better is known.
+# Some know the albedo up to a factor: the geometric mean of its intensity, where nothing better is known.
 ALBEDO_LEVEL = 0.3
+_DARK = 1e-3
+# Standard deviation of a Gaussian, in shorter sides of the image: what is broader is light.
+_BROAD = 1.0 / 8.0
 
 
 def all_albedo(image: np.ndarray) -> Components:
@@ -33,18 +38,49 @@ def square_root(image: np.ndarray) -> Components:
     return _with_specular({"albedo": root, "shading": root})
 
 
-def retinex(image: np.ndarray) -> Components:
+def retinex(image: np.ndarray, level: float = ALBEDO_LEVEL) -> Components:
     """Colour Retinex (:func:`colour_retinex`)."""
-    albedo, shading = colour_retinex(image)
+    albedo, shading = colour_retinex(image, level)
     return _with_specular({"albedo": albedo, "shading": shading})
 
 
-BASELINES: dict[str, Callable[[np.ndarray], Components]] = {
+def constant_albedo(image: np.ndarray, level: float = ALBEDO_LEVEL) -> Components:
+    """All paint is one grey, the image over it is the shading."""
+    albedo = np.full_like(image, level)
+    return _with_specular({"albedo": albedo, "shading": image / albedo})
+
+
+def blurred_light(image: np.ndarray, level: float = ALBEDO_LEVEL) -> Components:
+    """Homomorphic filtering: what is broad in the logarithm of the luminance is grey light, the rest is paint, whose
+    intensity has the geometric mean ``level``."""
+    logarithm = np.log(np.maximum(image @ np.array(LUMINANCE_WEIGHTS, np.float32), _DARK))
+    broad = _blurred(logarithm, _BROAD * min(image.shape[:2]))
+    light = np.exp(broad - broad.mean() + logarithm.mean() - math.log(level))[..., None].repeat(3, axis=2)
+    light = light.astype(np.float32)
+    return _with_specular({"albedo": image / light, "shading": light})
+
+
+BASELINES: dict[str, Callable[..., Components]] = {
     "colour Retinex": retinex,
     "all albedo": all_albedo,
     "all shading": all_shading,
     "square root": square_root,
+    "constant albedo": constant_albedo,
+    "blurred light": blurred_light,
 }
+# Those that may be told the level of the albedo.
+LEVELLED = ("colour Retinex", "constant albedo", "blurred light")
+
+
+def _blurred(plane: np.ndarray, sigma: float) -> np.ndarray:
+    """A plane [H, W], blurred by a Gaussian of so many pixels; repeated beyond its edges."""
+    reach = max(1, math.ceil(3.0 * sigma))
+    window = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma, 1e-6)) ** 2)
+    window /= window.sum()
+    for axis in (0, 1):
+        padded = np.pad(plane, [(reach, reach) if axis == one else (0, 0) for one in (0, 1)], mode="edge")
+        plane = np.lib.stride_tricks.sliding_window_view(padded, len(window), axis=axis) @ window
+    return plane
 
 
 def _with_specular(components: Components) -> Components:

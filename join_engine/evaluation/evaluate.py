@@ -30,7 +30,7 @@ from ..networks.trunk import Trunk
 from ..pipeline import Outcome, decompose_batch
 from ..renders.samples import Sample
 from ..single_gan import base_model
-from .baselines import ALBEDO_LEVEL, BASELINES, colour_retinex
+from .baselines import ALBEDO_LEVEL, BASELINES, LEVELLED
 from .methods import Method
 from .results import RESULTS_NAME, Results
 from .sheets.sheet import Panel, write_sheet
@@ -146,7 +146,7 @@ class _Decomposer:
         self._bank = single if method.single and single is not None else bank
         self._codebook = CodeBook(self._bank)
         self._run = run
-        self._level = _albedo_level(bank) if method.title == "colour Retinex" else ALBEDO_LEVEL
+        self._level = {"level": _albedo_level(bank)} if method.title in LEVELLED else {}
 
     def __call__(self, images: Sequence[np.ndarray], first: int) -> tuple[dict[str, list[Layers]], float]:
         """Row's title → linear components of each image; and the seconds that it takes. ``first`` names the batch."""
@@ -156,7 +156,7 @@ class _Decomposer:
             exact = [made_exact(layers, image) for layers, image in zip(made, images, strict=True)]
             return dict(zip(self._method.titles, (made, exact), strict=True)), time.perf_counter() - start
         if preset is None:
-            estimates = {self._method.title: [self._baseline(image) for image in images]}
+            estimates = {self._method.title: [BASELINES[self._method.title](image, **self._level) for image in images]}
             return estimates, time.perf_counter() - start
         reached = self._shared.setdefault((self._bank.sha256, first), {})
         found = invert_images(self._bank, images, preset, self._run, self._codebook, reached)
@@ -164,12 +164,6 @@ class _Decomposer:
         if detail_for(preset, self._bank.header) is not None:
             estimates[self._method.titles[1]] = [dict(outcome.decomposition.layers) for outcome in found]
         return estimates, sum(found[0].decomposition.seconds.values())
-
-    def _baseline(self, image: np.ndarray) -> Layers:
-        layers = BASELINES[self._method.title](image)
-        if self._method.title == "colour Retinex":
-            layers["albedo"], layers["shading"] = colour_retinex(image, self._level)
-        return layers
 
 
 def invert_images(
@@ -264,7 +258,8 @@ def _duration(seconds: float) -> str:
 
 @torch.no_grad()
 def _albedo_level(bank: Bank, count: int = 64) -> float:
-    """Geometric mean of the intensity of the albedos that the bank knows: what Retinex may assume to be fair."""
+    """Geometric mean of the intensity of the albedos that the bank knows: what a method that tells no level may assume
+    to be fair."""
     component = bank.components.get("albedo")
     if component is None:
         return ALBEDO_LEVEL

@@ -87,6 +87,15 @@ class Results:
         self.found.setdefault(str(entry["method"]), {})[str(entry["sample"])] = values
 
 
+def read_results(path: Path) -> Found:
+    """The figures that a run has kept. Empty where there are none."""
+    found: Found = {}
+    for entry in _complete_lines(path)[1:]:
+        values = {"seconds": entry["seconds"], "scores": entry["scores"]}
+        found.setdefault(str(entry["method"]), {})[str(entry["sample"])] = values
+    return found
+
+
 def _line(entry: Mapping[str, Any]) -> str:
     return json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n"
 

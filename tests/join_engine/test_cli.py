@@ -150,7 +150,7 @@ def test_evaluate(tmp_path: Path, tiny_bank_path: Path) -> None:
     assert all(table["methods"][name]["image"]["psnr"]["mean"] > 60 for name in BASELINES)
     lines = (tmp_path / "table" / "table.md").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "### albedo"
-    assert [line.split("|")[1].strip() for line in lines[4:10]] == ["JoIN", "JoIN + detail", *BASELINES]
+    assert [line.split("|")[1].strip() for line in lines[4:12]] == ["JoIN", "JoIN + detail", *BASELINES]
 
 
 def test_evaluate_refuses_what_is_no_set(tmp_path: Path, tiny_bank_path: Path) -> None:

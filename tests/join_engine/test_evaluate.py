@@ -71,7 +71,7 @@ def test_every_row_of_table_2(seeing_bank: Bank, single_bank: Bank, tmp_path: Pa
     table = evaluate(
         seeing_bank, _own_samples(seeing_bank), methods, Run(figures=1), tmp_path, single_bank, said.append
     )
-    assert list(table["methods"]) == [title for method in methods for title in method.titles] and len(methods) == 12
+    assert list(table["methods"]) == [title for method in methods for title in method.titles] and len(methods) == 14
     assert table["reference"] == "Inversion with a single GAN"
     for scores in table["methods"].values():
         for component in ("albedo", "shading", "image"):
@@ -80,7 +80,7 @@ def test_every_row_of_table_2(seeing_bank: Bank, single_bank: Bank, tmp_path: Pa
                 assert metric["interval"][0] <= metric["mean"] <= metric["interval"][1]
     assert "trunk" in table["elpips"] and len(said) >= len(methods) and "100 % of all, 0 s left" in said[-1]
     sheet = Image.open(tmp_path / "sheets" / "own-0.png")
-    assert sheet.height > 12 * 200 and not (tmp_path / "sheets" / "own-1.png").exists()
+    assert sheet.height > 14 * 200 and not (tmp_path / "sheets" / "own-1.png").exists()
     tuned, guarded = (table["methods"][m.title] for m in methods if m.key.startswith("encoder-opt-pti"))
     assert tuned["image"]["mse"] != guarded["image"]["mse"]
 
@@ -95,7 +95,7 @@ def test_markdown_parses_back(tiny_bank: Bank) -> None:
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("| ") and cells[0] in table["methods"] and column != "Time":
             parsed[cells[0], column] = [tuple(map(float, cell.split(" ± "))) for cell in cells[1:7]]
-    assert len(parsed) == 4 * 3
+    assert len(parsed) == 6 * 3
     for (title, column), cells in parsed.items():
         for metric, (mean, half), decimals in zip(
             ("psnr", "mse", "ssim", "elpips", "si_mse", "lmse"), cells, (2, 4, 3, 4, 4, 4), strict=True

@@ -12,7 +12,7 @@ from PIL import Image
 
 from join_engine.bank import Bank
 from join_engine.errors import JoinError
-from join_engine.evaluation.baselines import colour_retinex, square_root
+from join_engine.evaluation.baselines import blurred_light, colour_retinex, constant_albedo, square_root
 from join_engine.evaluation.landscape import landscapes, planar_codes, write_landscape
 from join_engine.images.metrics import all_scores, lmse, si_mse, ssim
 from join_engine.networks.retinex import integrate
@@ -22,6 +22,22 @@ def _pair(size: int = 24) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     truth = rng.random((size, size, 3))
     return (truth + rng.normal(0, 0.1, truth.shape)).clip(0, 1), truth
+
+
+def test_what_is_broad_is_light_and_what_is_fine_is_paint() -> None:
+    y, x = np.mgrid[:64, :64] / 63.0
+    light = np.exp(1.5 * x + y)[..., None].repeat(3, axis=2).astype(np.float32)
+    checks = np.where((np.mgrid[:64, :64].sum(axis=0) % 2)[..., None] == 0, (0.2, 0.1, 0.05), (0.6, 0.5, 0.4))
+    image = (checks * light).astype(np.float32)
+    layers = blurred_light(image, 0.25)
+    grey = layers["albedo"] @ np.array((0.2126, 0.7152, 0.0722))
+    assert np.exp(np.log(grey).mean()) == pytest.approx(0.25, rel=0.01)
+    inside = np.s_[16:48, 16:48]
+    flat = (layers["albedo"] / checks)[inside]
+    assert np.log(flat).std() < 0.1 * np.log(light[inside]).std()  # the light is gone from the paint
+    assert np.ptp(layers["shading"], axis=2).max() == 0.0
+    alone = constant_albedo(image, 0.25)
+    assert np.ptp(alone["albedo"]) == 0.0 and np.allclose(alone["shading"] * 0.25, image)
 
 
 def test_ssim_against_the_formula_window_by_window() -> None:
