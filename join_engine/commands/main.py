@@ -45,6 +45,7 @@ COMMANDS = {
     "evaluate": "join_engine.commands.evaluate",
     "scorecard": "join_engine.commands.scorecard",
     "paper-tables": "join_engine.commands.paper_tables",
+    "paper-figures": "join_engine.commands.paper_figures",
     "method-layers": "join_engine.commands.method_layers",
     "relighting-scores": "join_engine.commands.relighting_scores",
     "confidence-scores": "join_engine.commands.confidence_scores",

@@ -33,6 +33,15 @@ if TYPE_CHECKING:
 def add_evaluation_options(parser: argparse.ArgumentParser, count: int) -> None:
     parser.add_argument("--count", type=positive, default=count, help=f"how many samples (default {count})")
     parser.add_argument("--batch", type=positive, default=10, help="images at a time (default 10)")
+    add_row_options(parser)
+    add_bf16_option(parser)
+    parser.add_argument("--metric-features", help="that the metric E-LPIPS compares (default: the bank's trunk)")
+    parser.add_argument("--figures", type=natural, default=4, help="samples that get a sheet (default 4)")
+    parser.add_argument("--fresh", action="store_true", help="forget the results of an earlier run in --out")
+
+
+def add_row_options(parser: argparse.ArgumentParser) -> None:
+    """What the rows of the paper's tables are (:func:`rows_of`), and the U-Net's weights (:func:`unet_of`)."""
     parser.add_argument("--unet", type=Path, metavar="FILE", help="of train-unet, for the method 'u-net'")
     parser.add_argument("--loss", choices=("elpips", "lpips"), default="elpips", help="of the paper's rows")
     parser.add_argument("--features", help="that this loss compares (default: the bank's trunk, else random ones)")
@@ -42,10 +51,6 @@ def add_evaluation_options(parser: argparse.ArgumentParser, count: int) -> None:
     parser.add_argument(
         "--steps-scale", type=float, default=1.0, metavar="PART", help="of all steps of every row, for a quick look"
     )
-    add_bf16_option(parser)
-    parser.add_argument("--metric-features", help="that the metric E-LPIPS compares (default: the bank's trunk)")
-    parser.add_argument("--figures", type=natural, default=4, help="samples that get a sheet (default 4)")
-    parser.add_argument("--fresh", action="store_true", help="forget the results of an earlier run in --out")
 
 
 def run_settings(options: argparse.Namespace, settings: dict[str, Any]) -> Run:

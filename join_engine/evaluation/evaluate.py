@@ -276,6 +276,15 @@ def at_resolution(sample: Mapping[str, np.ndarray], resolution: int) -> Layers:
     return resized
 
 
+def stored_layers(out: Path, title: str, name: str) -> Layers | None:
+    """The linear layers [R, R, 3] that a run in ``out`` has kept of a row's sample; None where it has kept none."""
+    file = _layer_file(out, title, name)
+    if not file.is_file():
+        return None
+    with np.load(file) as stored:
+        return {component: stored[component].astype(np.float32) for component in stored.files}
+
+
 def _layer_file(out: Path, title: str, name: str) -> Path:
     return out / "layers" / re.sub(r"[^\w.+-]+", "-", title) / f"{name}.npz"
 
@@ -309,11 +318,9 @@ def _write_sheets(
         rows = [[(f"{column}\nground truth", display_encode(column, pixels)) for column, pixels in truth.items()]]
         labels = {title: method.key for method in methods for title in method.titles}
         for title, key in labels.items():
-            file = _layer_file(out, title, name)
-            if not file.is_file():
+            layers = stored_layers(out, title, name)
+            if layers is None:
                 continue
-            with np.load(file) as stored:
-                layers = {component: stored[component].astype(np.float32) for component in stored.files}
             scores = results.found[title][name]["scores"]
             label = f"{key} + detail" if title.endswith("+ detail") else key
             rows.append([_panel(label, column, judge.pixels(column, layers), scores) for column in judge.columns])
