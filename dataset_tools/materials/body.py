@@ -38,7 +38,7 @@ def skin(graph: Graph, described: Skin, hair: Color, covered: float, mean: Color
     color = _tinted(graph, color, _share(graph, "sockets", 0.35), (0.80, 0.72, 0.76))
     if described.freckles > 0.0:
         spots = graph.voronoi(at, 330.0).outputs["Distance"]
-        spots = graph.math("MULTIPLY", graph.ramp(spots, 0.22, 0.36, 1.0, 0.0), graph.ramp(mottled, 0.42, 0.6))
+        spots = graph.ramp(spots, 0.22, 0.36, 1.0, 0.0) * graph.ramp(mottled, 0.42, 0.6)
         color = _tinted(graph, color, _share(graph, "freckles", described.freckles, spots), (0.62, 0.44, 0.34))
     if described.spots > 0.0:
         marks = graph.ramp(graph.voronoi(at, 55.0).outputs["Distance"], 0.05, 0.09, described.spots, 0.0)
@@ -49,12 +49,12 @@ def skin(graph: Graph, described: Skin, hair: Color, covered: float, mean: Color
     speckled = graph.ramp(graph.noise(at, 900.0, detail=1.0), 0.35, 0.65, 0.55, 1.0)
     shadow = tuple(0.55 * c for c in hair)
     if described.stubble > 0.0:
-        shaven = graph.math("MULTIPLY", _share(graph, "beard", described.stubble), speckled)
+        shaven = _share(graph, "beard", described.stubble) * speckled
         color = graph.mix(shaven, color, graph.mix(0.45, graph.shade(color, 0.7), shadow))
     if covered > 0.0:
-        color = graph.mix(graph.math("MULTIPLY", _share(graph, "scalp", covered), speckled), color, shadow)
+        color = graph.mix(_share(graph, "scalp", covered) * speckled, color, shadow)
     rough = graph.ramp(mottled, 0.25, 0.75, described.roughness - 0.07, described.roughness + 0.07)
-    rough = graph.math("SUBTRACT", rough, _share(graph, "lips", 0.08))
+    rough = rough - _share(graph, "lips", 0.08)
     inputs = {
         "Base Color": graph.vector("MINIMUM", graph.vector("MAXIMUM", color, (0.006,) * 3), (0.85,) * 3),
         "Roughness": rough,
@@ -82,7 +82,7 @@ def _toned(graph: Graph, described: Skin, mean: Color | None) -> Value:
 
 def _share(graph: Graph, mask: str, strength: float, pattern: Value = 1.0) -> Socket:
     found = graph.node("ShaderNodeAttribute", attribute_name=mask).outputs["Fac"]
-    return graph.math("MULTIPLY", graph.math("MULTIPLY", found, strength), pattern)
+    return found * strength * pattern
 
 
 def _tinted(graph: Graph, color: Value, factor: Value, tint: Color) -> Socket:
@@ -90,10 +90,10 @@ def _tinted(graph: Graph, color: Value, factor: Value, tint: Color) -> Socket:
 
 
 def _relief(graph: Graph, described: Skin, at: Socket) -> Socket:
-    pores = graph.math("MULTIPLY", graph.noise(at, 700.0, detail=2.0), 2.2e-4 * described.pores)
+    pores = graph.noise(at, 700.0, detail=2.0) * (2.2e-4 * described.pores)
     lines = graph.wave(graph.vector("MULTIPLY", at, (0.25, 0.25, 1.0)), 55.0, 3.0, 2.0, bands_direction="Z")
-    folds = graph.math("MULTIPLY", _share(graph, "folds", 9e-4 * described.wrinkles), lines)
-    inputs = {"Height": graph.math("ADD", pores, folds), "Distance": 1.0, "Strength": 1.0}
+    folds = _share(graph, "folds", 9e-4 * described.wrinkles) * lines
+    inputs = {"Height": pores + folds, "Distance": 1.0, "Strength": 1.0}
     return graph.node("ShaderNodeBump", inputs, optional={"Filter Width": 1.0}).outputs[0]
 
 
@@ -104,7 +104,7 @@ def hair(graph: Graph, described: Hair) -> None:
     # Roots lie in each other's shadow and grow darker; tips have seen the sun.
     varied = graph.shade(varied, graph.ramp(info["Intercept"], 0.0, 1.0, 0.85, 1.12))
     if described.grey > 0.0:
-        other = graph.math("FRACT", graph.math("MULTIPLY", info["Random"], 37.0))
+        other = graph.math("FRACT", info["Random"] * 37.0)
         varied = graph.mix(
             graph.ramp(other, described.grey - 1e-3, described.grey, 1.0, 0.0), varied, (0.52, 0.51, 0.49)
         )
@@ -122,7 +122,7 @@ def eye(graph: Graph, described: Eyes) -> None:
     uv = graph.node("ShaderNodeTexCoord").outputs["UV"]
     from_axis = graph.vector("SUBTRACT", uv, (0.5, 0.5, 0.0))
     # The iris's rim is at 1.
-    radius = graph.math("MULTIPLY", graph.length(from_axis), _UNIT / float(np.radians(28.5)))
+    radius = graph.length(from_axis) * (_UNIT / float(np.radians(28.5)))
     if described.textures:
         color: Value = _pictured(graph, described, from_axis, radius)
     else:
@@ -141,7 +141,7 @@ def _painted(graph: Graph, described: Eyes, from_axis: Socket, radius: Socket) -
     outer, inner = described.iris
     x, y, _ = graph.xyz(from_axis)
     angle = graph.math("ARCTAN2", y, x)
-    around = graph.combine(graph.math("COSINE", angle), graph.math("SINE", angle), graph.math("MULTIPLY", radius, 0.15))
+    around = graph.combine(graph.math("COSINE", angle), graph.math("SINE", angle), radius * 0.15)
     fibres = graph.noise(around, 9.0, detail=3.0)
     iris = graph.mix(graph.ramp(radius, described.pupil, 0.8), inner, outer)
     iris = graph.shade(iris, graph.ramp(fibres, 0.3, 0.7, 0.6, 1.4))
@@ -150,7 +150,7 @@ def _painted(graph: Graph, described: Eyes, from_axis: Socket, radius: Socket) -
     iris = graph.shade(iris, graph.ramp(radius, described.pupil, described.pupil + 0.08, 0.03, 1.0))
     veins = graph.ramp(graph.noise(from_axis, 14.0, detail=5.0, distortion=2.0), 0.5, 0.68)
     white = graph.mix(0.55 * described.redness, (0.62, 0.58, 0.54), (0.60, 0.34, 0.30))
-    white = graph.mix(graph.math("MULTIPLY", veins, 0.4 * described.redness), white, (0.45, 0.12, 0.10))
+    white = graph.mix(veins * (0.4 * described.redness), white, (0.45, 0.12, 0.10))
     # Towards the corners flesh shines through.
     white = graph.mix(graph.ramp(radius, 1.6, 2.6, 0.0, 0.5), white, (0.50, 0.28, 0.24))
     return graph.mix(graph.ramp(radius, 0.94, 1.06), iris, white)
@@ -163,10 +163,8 @@ _RIM = 0.112
 
 def _pictured(graph: Graph, described: Eyes, from_axis: Socket, radius: Socket) -> Value:
     """A picture laid on so that its iris has the eye's size; what it does not show of the white is held."""
-    unit = graph.vector(
-        "SCALE", from_axis, graph.math("DIVIDE", 1.0, graph.math("MAXIMUM", graph.length(from_axis), 1e-4))
-    )
-    held = graph.math("MULTIPLY", graph.math("MINIMUM", radius, 2.3), _RIM)
+    unit = graph.vector("SCALE", from_axis, 1.0 / graph.math("MAXIMUM", graph.length(from_axis), 1e-4))
+    held = graph.math("MINIMUM", radius, 2.3) * _RIM
     place = graph.vector("ADD", graph.vector("SCALE", unit, held), _MIDDLE)
     return graph.picture(described.textures["color"], place, data=False)
 

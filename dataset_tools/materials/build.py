@@ -76,7 +76,7 @@ def _surface(graph: Graph, material: Material, flat: bool) -> Surface:
         specular=material.specular if made.specular is None else made.specular,
     )
     if material.finish is not None and material.finish.waves:
-        height = graph.math("ADD", height, uneven(graph, at, material.finish))
+        height = height + uneven(graph, at, material.finish)
     whole = weathered(graph, at, material, finished(graph, at, material, whole))
     return replace(whole, height=height)
 

@@ -35,13 +35,13 @@ def finished(graph: Graph, at: Coordinates, material: Material, made: Surface) -
         return made
     if finish.contrast != 1.0:
         bright = graph.node("ShaderNodeRGBToBW", {"Color": made.color}).outputs[0]
-        relative = graph.math("DIVIDE", graph.math("MAXIMUM", bright, 0.001), _KEPT)
-        factor = graph.math("MAXIMUM", graph.math("POWER", relative, finish.contrast - 1.0), _DARKENED)
+        relative = graph.math("MAXIMUM", bright, 0.001) / _KEPT
+        factor = graph.math("MAXIMUM", relative ** (finish.contrast - 1.0), _DARKENED)
         made = replace(made, color=graph.shade(made.color, factor))
     if finish.gloss:
         made = replace(made, roughness=material.roughness)
     if finish.variation:
-        worn = graph.math("MULTIPLY", _wear(graph, at, finish), finish.variation)
+        worn = _wear(graph, at, finish) * finish.variation
         roughness = graph.math("SUBTRACT" if finish.wear == "polish" else "ADD", made.roughness, worn)
         made = replace(made, roughness=graph.math("MINIMUM", graph.math("MAXIMUM", roughness, _SMOOTHEST), 1.0))
     if finish.coat:
@@ -58,7 +58,7 @@ def finished(graph: Graph, at: Coordinates, material: Material, made: Surface) -
 def uneven(graph: Graph, at: Coordinates, finish: Finish) -> Socket:
     """The height of the finish's waves in metres."""
     noise = graph.noise(at.uv, 1.0 / finish.wave_scale, detail=2.5, roughness=0.45)
-    return graph.math("MULTIPLY", noise, finish.waves)
+    return noise * finish.waves
 
 
 def _wear(graph: Graph, at: Coordinates, finish: Finish) -> Socket:
@@ -73,7 +73,7 @@ def _wear(graph: Graph, at: Coordinates, finish: Finish) -> Socket:
         # Prints: patches in which fine ridges show.
         patches = graph.noise(at.uv, 1.3 / scale, detail=2.0, distortion=0.4)
         ridges = graph.noise(at.uv, 9.0 / scale, detail=3.0, roughness=0.7)
-        return graph.math("MULTIPLY", graph.ramp(patches, 0.48, 0.66), graph.ramp(ridges, 0.3, 0.62, 0.35, 1.0))
+        return graph.ramp(patches, 0.48, 0.66) * graph.ramp(ridges, 0.3, 0.62, 0.35, 1.0)
     rubbed = graph.noise(at.uv, 0.8 / scale, detail=5.0, roughness=0.65)
     return graph.ramp(rubbed, 0.38, 0.66)
 
@@ -81,8 +81,8 @@ def _wear(graph: Graph, at: Coordinates, finish: Finish) -> Socket:
 def _coat_roughness(graph: Graph, at: Coordinates, finish: Finish) -> Value:
     if not finish.variation or finish.wear == "polish":
         return finish.coat_roughness
-    worn = graph.math("MULTIPLY", _wear(graph, at, finish), 0.5 * finish.variation)
-    return graph.math("MINIMUM", graph.math("ADD", finish.coat_roughness, worn), 0.6)
+    worn = _wear(graph, at, finish) * (0.5 * finish.variation)
+    return graph.math("MINIMUM", finish.coat_roughness + worn, 0.6)
 
 
 def _wet(graph: Graph, at: Coordinates, material: Material, finish: Finish, made: Surface) -> Surface:
@@ -90,7 +90,7 @@ def _wet(graph: Graph, at: Coordinates, material: Material, finish: Finish, made
     patches = graph.noise(at.uv, 0.7 / finish.wear_scale, detail=4.0, roughness=0.6)
     low = graph.math("MULTIPLY", graph.math("SUBTRACT", 1.0, made.height), 0.12)
     level = 0.56 + 0.34 * (0.5 - finish.wetness)
-    wet = graph.ramp(graph.math("ADD", patches, low), level - 0.05, level + 0.05)
+    wet = graph.ramp(patches + low, level - 0.05, level + 0.05)
     # Dark and more saturated: what comes back has gone through the matter more often.
     soaked = graph.vector("MULTIPLY", made.color, graph.mix(0.35, made.color, (LIGHTEST,) * 3))
     darker = graph.mix(0.5, graph.vector("SCALE", made.color, _SOAKED), soaked)

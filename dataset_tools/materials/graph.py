@@ -12,10 +12,54 @@ Key = int | str
 
 @dataclass(frozen=True)
 class Socket:
-    """An output of a node, which is named by its place in the graph."""
+    """An output of a node, which is named by its place in the graph.
+
+    Numbers reckon as Python's do, each operation a node: ``0.5 * noise + 0.2``, and 1 where ``noise < 0.3``, 0
+    elsewhere. One side of it must be a socket. Vectors and colours have :meth:`Graph.vector`.
+    """
 
     node: int
     key: Key
+    graph: Graph = field(repr=False, compare=False)
+
+    def __add__(self, other: Value) -> Socket:
+        return self.graph.math("ADD", self, other)
+
+    def __radd__(self, other: float) -> Socket:
+        return self.graph.math("ADD", other, self)
+
+    def __sub__(self, other: Value) -> Socket:
+        return self.graph.math("SUBTRACT", self, other)
+
+    def __rsub__(self, other: float) -> Socket:
+        return self.graph.math("SUBTRACT", other, self)
+
+    def __mul__(self, other: Value) -> Socket:
+        return self.graph.math("MULTIPLY", self, other)
+
+    def __rmul__(self, other: float) -> Socket:
+        return self.graph.math("MULTIPLY", other, self)
+
+    def __truediv__(self, other: Value) -> Socket:
+        return self.graph.math("DIVIDE", self, other)
+
+    def __rtruediv__(self, other: float) -> Socket:
+        return self.graph.math("DIVIDE", other, self)
+
+    def __mod__(self, other: Value) -> Socket:
+        return self.graph.math("FLOORED_MODULO", self, other)
+
+    def __pow__(self, other: Value) -> Socket:
+        return self.graph.math("POWER", self, other)
+
+    def __lt__(self, other: Value) -> Socket:
+        return self.graph.math("LESS_THAN", self, other)
+
+    def __gt__(self, other: Value) -> Socket:
+        return self.graph.math("GREATER_THAN", self, other)
+
+    def __abs__(self) -> Socket:
+        return self.graph.math("ABSOLUTE", self)
 
 
 Value = Any  # a socket, a number or a tuple of numbers
@@ -24,9 +68,10 @@ Value = Any  # a socket, a number or a tuple of numbers
 @dataclass(frozen=True)
 class _Outputs:
     node: int
+    graph: Graph
 
     def __getitem__(self, key: Key) -> Socket:
-        return Socket(self.node, key)
+        return Socket(self.node, key, self.graph)
 
 
 @dataclass(frozen=True)
@@ -37,6 +82,7 @@ class Node:
     ``optional`` are inputs that not every Blender has.
     """
 
+    graph: Graph = field(repr=False, compare=False)
     number: int
     kind: str
     settings: Mapping[str, Any]
@@ -47,7 +93,7 @@ class Node:
     @property
     def outputs(self) -> _Outputs:
         """Its outputs by name or number."""
-        return _Outputs(self.number)
+        return _Outputs(self.number, self.graph)
 
 
 class Graph:
@@ -68,12 +114,12 @@ class Graph:
         **settings: Any,
     ) -> Node:
         """A node of ``kind`` with its properties set and its inputs linked or given values; see :class:`Node`."""
-        made = Node(len(self.nodes), kind, settings, dict(inputs or {}), dict(optional or {}), tuple(stops))
+        made = Node(self, len(self.nodes), kind, settings, dict(inputs or {}), dict(optional or {}), tuple(stops))
         self.nodes.append(made)
         return made
 
     def math(self, operation: str, a: Value, b: Value = 0.0, *, clamp: bool = False) -> Socket:
-        """Arithmetic on numbers."""
+        """Arithmetic on numbers that no operator of :class:`Socket` writes, or on constants alone."""
         return self.node("ShaderNodeMath", {0: a, 1: b}, operation=operation, use_clamp=clamp).outputs[0]
 
     def vector(self, operation: str, a: Value, b: Value) -> Socket:
@@ -169,8 +215,7 @@ class Graph:
 
     def step(self, value: Socket, edge: Value, softness: float) -> Socket:
         """0 below ``edge``, 1 above it, straight in between over ``softness``."""
-        scaled = self.math("DIVIDE", self.math("SUBTRACT", value, edge), softness)
-        return self.math("ADD", scaled, 0.5, clamp=True)
+        return self.math("ADD", (value - edge) / softness, 0.5, clamp=True)
 
     def noise(
         self, vector: Socket, scale: float, detail: float = 2.0, roughness: float = 0.5, distortion: float = 0.0

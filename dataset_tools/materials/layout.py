@@ -22,11 +22,11 @@ class Blocks:
 def blocks(graph: Graph, uv: Socket, width: float, height: float, shift: Value = 0.0) -> Blocks:
     """Rows of blocks; every row is shifted against the one below by ``shift`` widths."""
     u, v, _ = graph.xyz(uv)
-    row = graph.math("FLOOR", graph.math("DIVIDE", v, height))
-    moved = graph.math("ADD", graph.math("DIVIDE", u, width), graph.math("MULTIPLY", row, shift))
+    row = graph.math("FLOOR", v / height)
+    moved = u / width + row * shift
     column = graph.math("FLOOR", moved)
-    x = graph.math("MULTIPLY", graph.math("SUBTRACT", moved, column), width)
-    y = graph.math("SUBTRACT", v, graph.math("MULTIPLY", row, height))
-    across = graph.math("MINIMUM", x, graph.math("SUBTRACT", width, x))
-    along = graph.math("MINIMUM", y, graph.math("SUBTRACT", height, y))
+    x = (moved - column) * width
+    y = v - row * height
+    across = graph.math("MINIMUM", x, width - x)
+    along = graph.math("MINIMUM", y, height - y)
     return Blocks(graph.combine(column, row), x, y, graph.math("MINIMUM", across, along))

@@ -50,36 +50,36 @@ def _patches(graph: Graph, at: Coordinates, place: float, features: float, detai
 
 def _covered(graph: Graph, made: Surface, cover: Socket, color: Value, roughness: float) -> Surface:
     """Matter of another kind lies over the surface, dull and without metal or coat."""
-    bare = graph.math("SUBTRACT", 1.0, cover)
+    bare = 1.0 - cover
     return replace(
         made,
         color=graph.mix(cover, made.color, color),
         roughness=graph.mix_number(cover, made.roughness, roughness),
         specular=graph.mix_number(cover, made.specular, _DULL),
-        metallic=graph.math("MULTIPLY", made.metallic, bare),
-        coat=graph.math("MULTIPLY", made.coat, bare),
+        metallic=made.metallic * bare,
+        coat=made.coat * bare,
     )
 
 
 def _worn(graph: Graph, at: Coordinates, weather: Weather, made: Surface) -> Surface:
     """Rubbed in patches, first what stands out, and scratched: pale, its gloss and its coat gone."""
     high = graph.math("MULTIPLY", graph.math("SUBTRACT", made.height, 0.5), 0.14)
-    rubbed = graph.math("ADD", _patches(graph, at, 11.0, 1.2 / weather.scale, 6.0), high)
+    rubbed = _patches(graph, at, 11.0, 1.2 / weather.scale, 6.0) + high
     level = 0.5 + 0.36 * (0.5 - weather.worn)
     fine = graph.vector("MULTIPLY", graph.warp(at.uv, 1.0 / weather.scale, 0.25 * weather.scale), (1.0, 24.0, 1.0))
     scratches = graph.ramp(graph.noise(fine, 2.0 / weather.scale, detail=3.0, roughness=0.75), 0.58, 0.7, 0.0, 0.8)
-    scratched = graph.math("MULTIPLY", scratches, weather.worn)
+    scratched = scratches * weather.worn
     worn = graph.math("MAXIMUM", graph.ramp(rubbed, level - 0.05, level + 0.07), scratched)
     inputs = {0: made.color, 1: LUMINANCE_WEIGHTS}
     grey = graph.node("ShaderNodeVectorMath", inputs, operation="DOT_PRODUCT").outputs[1]
     # A third of the way to white, and half of its colour lost.
-    pale = graph.math("ADD", graph.math("MULTIPLY", grey, 0.67), 0.16)
+    pale = grey * 0.67 + 0.16
     faded = graph.mix(0.5, made.color, graph.combine(pale, pale, pale))
     return replace(
         made,
         color=graph.mix(worn, made.color, faded),
         roughness=graph.mix_number(worn, made.roughness, _RUBBED),
-        coat=graph.math("MULTIPLY", made.coat, graph.math("SUBTRACT", 1.0, worn)),
+        coat=made.coat * (1.0 - worn),
     )
 
 
@@ -93,9 +93,9 @@ def _rusty(graph: Graph, at: Coordinates, weather: Weather, made: Surface) -> Su
 def _dusty(graph: Graph, at: Coordinates, weather: Weather, made: Surface) -> Surface:
     """A film of dust, thicker in patches and where it is low."""
     low = graph.math("MULTIPLY", graph.math("SUBTRACT", 0.5, made.height), 0.2)
-    broad = graph.math("MULTIPLY", _patches(graph, at, 37.0, 0.8 / weather.scale, 4.0), 0.75)
-    grains = graph.math("MULTIPLY", _patches(graph, at, 41.0, 30.0 / weather.scale, 2.0), 0.25)
-    lies = graph.math("ADD", graph.math("ADD", broad, grains), low)
+    broad = _patches(graph, at, 37.0, 0.8 / weather.scale, 4.0) * 0.75
+    grains = _patches(graph, at, 41.0, 30.0 / weather.scale, 2.0) * 0.25
+    lies = broad + grains + low
     thin, thick = (_HIDES * (1.3 * weather.dusty - gap) for gap in (0.75, 0.3))
     film = graph.ramp(lies, 0.35, 0.65, thin, thick)
     cover = graph.math("MINIMUM", graph.math("MAXIMUM", film, 0.0), _HIDES)

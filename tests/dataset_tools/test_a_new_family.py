@@ -37,9 +37,8 @@ NAME = "targets"
 def rings(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Rings of two colours around one point, the darker ones cut in."""
     u, v, _ = graph.xyz(at.uv)
-    squared = graph.math("ADD", graph.math("MULTIPLY", u, u), graph.math("MULTIPLY", v, v))
-    across = graph.math("DIVIDE", graph.math("SQRT", squared), material.scale)
-    band = graph.math("LESS_THAN", graph.math("FRACT", across), material.parameters["share"])
+    across = graph.math("SQRT", u * u + v * v) / material.scale
+    band = graph.math("FRACT", across) < material.parameters["share"]
     return Surface(graph.mix(band, material.colors[0], material.colors[1]), height=band)
 
 

@@ -14,7 +14,7 @@ from dataset_tools.materials.surface import Coordinates, Surface
 
 def _threadlike(graph: Graph, noise: Socket, width: float) -> Socket:
     """1 on the lines where a noise passes through its mean, falling to 0 at ``width`` from it."""
-    return graph.ramp(graph.math("ABSOLUTE", graph.math("SUBTRACT", noise, 0.5)), 0.0, width, 1.0, 0.0)
+    return graph.ramp(abs(noise - 0.5), 0.0, width, 1.0, 0.0)
 
 
 def _leather_colors(rng: np.random.Generator) -> tuple[Color, ...]:
@@ -50,18 +50,16 @@ def leather(graph: Graph, at: Coordinates, material: Material) -> Surface:
     pebble = graph.voronoi(plan, 1.0 / scale).outputs
     dome = graph.ramp(pebble[0], 0.15, 0.75, 1.0, 0.0)
     bends = graph.noise(plan, 0.16 / scale, detail=3.0, roughness=0.55)
-    crease = graph.math("MULTIPLY", _threadlike(graph, bends, 0.028), parameters["creases"])
+    crease = _threadlike(graph, bends, 0.028) * parameters["creases"]
     hide = graph.noise(at.solid, 0.12 / scale, detail=5.0, roughness=0.65)
-    worn = graph.math("MULTIPLY", graph.ramp(hide, 0.42, 0.68), parameters["wear"])
-    color = graph.mix(
-        graph.math("MULTIPLY", worn, graph.ramp(dome, 0.0, 0.8, 0.4, 1.0)), material.colors[0], material.colors[1]
-    )
+    worn = graph.ramp(hide, 0.42, 0.68) * parameters["wear"]
+    color = graph.mix(worn * graph.ramp(dome, 0.0, 0.8, 0.4, 1.0), material.colors[0], material.colors[1])
     color = graph.shade(color, graph.ramp(graph.xyz(pebble[1])[0], 0.0, 1.0, 0.9, 1.06))
     # Dye gathers in the furrows.
     color = graph.shade(color, graph.ramp(dome, 0.0, 0.4, 0.78, 1.0))
     color = graph.shade(color, graph.ramp(crease, 0.0, 1.0, 1.0, 0.75))
-    height = graph.math("MULTIPLY", dome, graph.ramp(crease, 0.0, 1.0, 0.75, 0.25))
-    height = graph.math("ADD", height, graph.math("MULTIPLY", graph.math("SUBTRACT", 1.0, crease), 0.25))
+    height = dome * graph.ramp(crease, 0.0, 1.0, 0.75, 0.25)
+    height = height + (1.0 - crease) * 0.25
     rough = graph.mix_number(worn, material.roughness, min(1.0, 1.3 * material.roughness))
     return Surface(color, height=height, roughness=rough, coat=parameters["coat"], coat_roughness=0.3)
 
@@ -103,29 +101,27 @@ def paper(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A sheet with fibres, yellowed and stained, plain, lined or squared, smooth or crumpled and folded flat again."""
     parameters, scale = material.parameters, material.scale
     cloud = graph.noise(at.solid, 3.0 / scale, detail=4.0, roughness=0.6)
-    aged = graph.math("MULTIPLY", graph.ramp(cloud, 0.4, 0.75), parameters["stains"])
+    aged = graph.ramp(cloud, 0.4, 0.75) * parameters["stains"]
     color: Value = graph.mix(aged, material.colors[0], material.colors[1])
     # A spill dries with a dark rim.
     spill = graph.noise(at.solid, 1.1 / scale, detail=3.0, roughness=0.45)
-    rim = graph.math("MULTIPLY", graph.ramp(spill, 0.56, 0.6), graph.ramp(spill, 0.6, 0.68, 1.0, 0.35))
-    color = graph.mix(graph.math("MULTIPLY", rim, 0.7 * parameters["stains"]), color, material.colors[1])
+    rim = graph.ramp(spill, 0.56, 0.6) * graph.ramp(spill, 0.6, 0.68, 1.0, 0.35)
+    color = graph.mix(rim * (0.7 * parameters["stains"]), color, material.colors[1])
     hair = graph.noise(at.solid, 9.0 / scale, detail=1.0, distortion=2.0)
-    lines = graph.math(
-        "MULTIPLY", _threadlike(graph, hair, 0.02), graph.ramp(graph.noise(at.solid, 8.0 / scale), 0.5, 0.56)
-    )
-    color = graph.mix(graph.math("MULTIPLY", lines, parameters["fibres"]), color, graph.shade(material.colors[1], 0.75))
+    lines = _threadlike(graph, hair, 0.02) * graph.ramp(graph.noise(at.solid, 8.0 / scale), 0.5, 0.56)
+    color = graph.mix(lines * parameters["fibres"], color, graph.shade(material.colors[1], 0.75))
     if parameters["ruling"]:
         color = graph.mix(_ruled(graph, at, material), color, material.colors[2])
     grain = graph.noise(at.solid, 45.0 / scale, detail=3.0, roughness=0.65)
     color = graph.shade(color, graph.ramp(grain, 0.3, 0.7, 0.9, 1.04))
-    height: Value = graph.math("MULTIPLY", grain, 0.05)
+    height: Value = grain * 0.05
     if parameters["folds"]:
         # Facets between sharp folds: cones of two sizes, one upon the other.
         large = graph.voronoi(at.solid, 3.0 / scale).outputs[0]
         moved = graph.vector("ADD", at.solid, graph.vector("SCALE", graph.combine(large, 0.0), 0.25 * scale))
         small = graph.voronoi(moved, 7.0 / scale).outputs[0]
-        folds = graph.math("ADD", graph.math("MULTIPLY", large, 0.6), graph.math("MULTIPLY", small, 0.25))
-        height = graph.math("ADD", height, graph.math("MULTIPLY", folds, parameters["folds"]))
+        folds = large * 0.6 + small * 0.25
+        height = height + folds * parameters["folds"]
     return Surface(color, height=height)
 
 
@@ -154,7 +150,7 @@ def cardboard(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Corrugated board: kraft liner with light and dark fibres through which the flutes show; torn open on some."""
     parameters, scale = material.parameters, material.scale
     u, _, _ = graph.xyz(at.uv)
-    flute = graph.math("SINE", graph.math("MULTIPLY", u, 2.0 * np.pi / scale))
+    flute = graph.math("SINE", u * (2.0 * np.pi / scale))
     flute = graph.ramp(flute, -1.0, 1.0)
     drawn = graph.vector("MULTIPLY", at.uv, (1.0, 0.3, 1.0))
     dark = graph.ramp(graph.noise(drawn, 5.0 / scale, detail=2.0, distortion=1.2), 0.57, 0.66)
@@ -167,17 +163,15 @@ def cardboard(graph: Graph, at: Coordinates, material: Material) -> Surface:
     if parameters["torn"]:
         tear = graph.noise(at.uv, 0.16 / scale, detail=5.0, roughness=0.62, distortion=0.4)
         open_ = graph.ramp(tear, parameters["level"], parameters["level"] + 0.012)
-        fringe = graph.math("MULTIPLY", graph.ramp(tear, parameters["level"] - 0.02, parameters["level"]), 0.8)
+        fringe = graph.ramp(tear, parameters["level"] - 0.02, parameters["level"]) * 0.8
         color = graph.mix(fringe, color, graph.shade(material.colors[1], 1.12))
         inner = graph.shade(material.colors[1], graph.ramp(flute, 0.0, 1.0, 0.75, 1.0))
         color = graph.mix(open_, color, inner)
-        height = graph.mix_number(open_, height, graph.math("MULTIPLY", flute, 0.72))
+        height = graph.mix_number(open_, height, flute * 0.72)
     color = graph.shade(color, graph.ramp(dark, 0.0, 1.0, 1.0, 1.0 - 0.45 * parameters["specks"]))
-    color = graph.mix(
-        graph.math("MULTIPLY", light, 0.5 * parameters["specks"]), color, graph.shade(material.colors[1], 1.15)
-    )
+    color = graph.mix(light * (0.5 * parameters["specks"]), color, graph.shade(material.colors[1], 1.15))
     grain = graph.noise(at.uv, 12.0 / scale, detail=3.0, roughness=0.65)
-    height = graph.math("ADD", height, graph.ramp(grain, 0.25, 0.75, 0.0, 0.04))
+    height = height + graph.ramp(grain, 0.25, 0.75, 0.0, 0.04)
     return Surface(color, height=height)
 
 
@@ -204,18 +198,16 @@ def cork(graph: Graph, at: Coordinates, material: Material) -> Surface:
     grains = graph.voronoi(plan, 1.0 / scale).outputs
     pick, light, deep = graph.xyz(grains[1])
     fine = graph.noise(plan, 6.0 / scale, detail=4.0, roughness=0.7)
-    color = graph.mix(graph.math("MULTIPLY", pick, parameters["variation"]), material.colors[0], material.colors[1])
-    color = graph.shade(
-        color, graph.math("MULTIPLY", graph.ramp(light, 0.0, 1.0, 0.82, 1.1), graph.ramp(fine, 0.3, 0.7, 0.8, 1.12))
-    )
+    color = graph.mix(pick * parameters["variation"], material.colors[0], material.colors[1])
+    color = graph.shade(color, graph.ramp(light, 0.0, 1.0, 0.82, 1.1) * graph.ramp(fine, 0.3, 0.7, 0.8, 1.12))
     crumbs = graph.noise(plan, 2.6 / scale, detail=3.0, roughness=0.6)
     dark = graph.ramp(crumbs, parameters["specks"], parameters["specks"] + 0.04)
     # Some whole granules are of dark outer bark.
-    dark = graph.math("MAXIMUM", dark, graph.math("MULTIPLY", graph.math("GREATER_THAN", deep, 0.93), 0.75))
-    color = graph.mix(graph.math("MULTIPLY", dark, 0.85), color, material.colors[2])
+    dark = graph.math("MAXIMUM", dark, (deep > 0.93) * 0.75)
+    color = graph.mix(dark * 0.85, color, material.colors[2])
     dome = graph.ramp(grains[0], 0.3, 0.8, 1.0, 0.55)
-    height = graph.math("MULTIPLY", dome, graph.ramp(fine, 0.25, 0.75, 0.75, 1.0))
-    height = graph.math("SUBTRACT", height, graph.math("MULTIPLY", dark, 0.5 * parameters["pits"]), clamp=True)
+    height = dome * graph.ramp(fine, 0.25, 0.75, 0.75, 1.0)
+    height = graph.math("SUBTRACT", height, dark * (0.5 * parameters["pits"]), clamp=True)
     return Surface(color, height=height)
 
 

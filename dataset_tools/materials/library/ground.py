@@ -17,14 +17,14 @@ from dataset_tools.materials.surface import Coordinates, Surface
 def _pebble(graph: Graph, vector: Socket, scale: float, radius: float = 0.75) -> tuple[Socket, Socket]:
     """Rounded lumps side by side: the height of each, 0 beyond ``radius`` cells, and a random colour for each."""
     cell = graph.voronoi(vector, scale)
-    return graph.math("POWER", graph.ramp(cell.outputs[0], 0.05, radius, 1.0, 0.0), 0.6), cell.outputs[1]
+    return graph.ramp(cell.outputs[0], 0.05, radius, 1.0, 0.0) ** 0.6, cell.outputs[1]
 
 
 def _strewn(graph: Graph, cells: Any, share: Value, radius: float) -> tuple[Socket, Socket]:
     """Small round bits in a ``share`` of a Voronoi diagram's cells: where they are, and a random number for each."""
     present, light, _ = graph.xyz(cells.outputs[1])
     inside = graph.ramp(cells.outputs[0], radius * 0.85, radius, 1.0, 0.0)
-    return graph.math("MULTIPLY", graph.math("LESS_THAN", present, share), inside), light
+    return (present < share) * inside, light
 
 
 def _asphalt_colors(rng: np.random.Generator) -> tuple[Color, ...]:
@@ -54,21 +54,19 @@ def asphalt(graph: Graph, at: Coordinates, material: Material) -> Surface:
     chip, chip_tint = _pebble(graph, at.solid, 2.1 / size)
     kind, light, bare = graph.xyz(tint)
     wear = graph.noise(at.solid, 0.06 / size, detail=4.0, roughness=0.6)
-    level = graph.math("ADD", parameters["bare"], graph.ramp(wear, 0.35, 0.65, -0.3, 0.3))
-    shows = graph.math("MULTIPLY", graph.math("LESS_THAN", bare, level), graph.ramp(dome, 0.35, 0.55))
+    level = parameters["bare"] + graph.ramp(wear, 0.35, 0.65, -0.3, 0.3)
+    shows = (bare < level) * graph.ramp(dome, 0.35, 0.55)
     _, chip_light, chip_bare = graph.xyz(chip_tint)
-    fines = graph.math("MULTIPLY", graph.math("LESS_THAN", chip_bare, level), graph.ramp(chip, 0.35, 0.55))
+    fines = (chip_bare < level) * graph.ramp(chip, 0.35, 0.55)
     stone = graph.shade(graph.mix(kind, material.colors[1], material.colors[2]), graph.ramp(light, 0.0, 1.0, 0.7, 1.25))
     grit = graph.noise(at.solid, 2.6 / size, detail=3.0, roughness=0.7)
     binder = graph.shade(material.colors[0], graph.ramp(grit, 0.3, 0.7, 0.75, 1.25))
     sand_grain = graph.shade(material.colors[1], graph.ramp(chip_light, 0.0, 1.0, 0.6, 1.1))
     color = graph.mix(shows, graph.mix(fines, binder, sand_grain), stone)
     oil = graph.ramp(graph.noise(at.solid, 0.035 / size, detail=4.0, roughness=0.55), 0.56, 0.68)
-    oil = graph.math("MULTIPLY", oil, parameters["stains"])
+    oil = oil * parameters["stains"]
     color = graph.shade(color, graph.ramp(oil, 0.0, 1.0, 1.0, 0.5))
-    height = graph.math(
-        "ADD", graph.math("MULTIPLY", graph.math("MAXIMUM", dome, chip), 0.7), graph.math("MULTIPLY", grit, 0.3)
-    )
+    height = graph.math("MAXIMUM", dome, chip) * 0.7 + grit * 0.3
     roughness: Value = graph.mix_number(oil, material.roughness, material.roughness - 0.25)
     if parameters["cracks"]:
         far = graph.warp(at.uv, 0.12 / size, 2.0 * size)
@@ -102,19 +100,19 @@ def gravel(graph: Graph, at: Coordinates, material: Material) -> Surface:
     fine, fine_tint = _pebble(graph, bent, 1.0 / size, 0.8)
     coarse, coarse_tint = _pebble(graph, graph.vector("ADD", bent, (5.0, 3.0, 0.0)), 0.42 / size, 0.55)
     present, _, _ = graph.xyz(coarse_tint)
-    on_top = graph.math("LESS_THAN", present, parameters["coarse"])
-    on_top = graph.math("MULTIPLY", on_top, graph.math("GREATER_THAN", coarse, 0.02))
+    on_top = present < parameters["coarse"]
+    on_top = on_top * (coarse > 0.02)
     tint = graph.mix(on_top, fine_tint, coarse_tint)
     _, kind, light = graph.xyz(tint)
     stone = graph.shade(graph.palette(kind, material.colors), graph.ramp(light, 0.0, 1.0, 0.7, 1.25))
     veins = graph.noise(graph.vector("ADD", at.solid, tint), 3.5 / size, detail=3.0, roughness=0.65)
     stone = graph.shade(stone, graph.ramp(veins, 0.3, 0.7, 0.8, 1.18))
-    small = graph.math("MULTIPLY", fine, graph.ramp(light, 0.0, 1.0, 0.3, 0.62))
-    large = graph.math("ADD", graph.math("MULTIPLY", coarse, 0.55), 0.35)
+    small = fine * graph.ramp(light, 0.0, 1.0, 0.3, 0.62)
+    large = coarse * 0.55 + 0.35
     height = graph.mix_number(on_top, small, large)
     dust = graph.ramp(height, 0.05, 0.3, parameters["dust"], 0.0)
     color = graph.mix(dust, stone, graph.shade(material.colors[0], 0.8))
-    return Surface(color, height=graph.math("ADD", height, graph.math("MULTIPLY", veins, 0.06)))
+    return Surface(color, height=height + veins * 0.06)
 
 
 def _sand_colors(rng: np.random.Generator) -> tuple[Color, ...]:
@@ -145,27 +143,23 @@ def sand(graph: Graph, at: Coordinates, material: Material) -> Surface:
     bent = graph.warp(at.solid, 0.35 / size, 0.16 * size * parameters["bend"])
     # A period of the wave is 0.314 metres at scale 1; the size is one ripple.
     ripple = graph.wave(bent, 0.314 / size, distortion=1.2, detail=2.0, wave_profile="SIN")
-    ripple = graph.math("POWER", ripple, 1.4)
+    ripple = ripple**1.4
     dunes = graph.noise(at.solid, 0.5 / size, detail=4.0, roughness=0.6)
     grain = graph.noise(at.solid, 24.0 / size, detail=2.0, roughness=0.7)
-    calm = graph.math("MULTIPLY", graph.ramp(dunes, 0.3, 0.6, 0.4, 1.0), parameters["ripples"])
-    height = graph.math(
-        "ADD", graph.math("MULTIPLY", ripple, graph.math("MULTIPLY", calm, 0.5)), graph.math("MULTIPLY", dunes, 0.35)
-    )
-    height = graph.math("ADD", height, graph.math("MULTIPLY", grain, 0.13))
-    lee = graph.math("MULTIPLY", graph.math("SUBTRACT", 1.0, ripple), graph.math("MULTIPLY", calm, 0.6))
-    share = graph.math("ADD", lee, graph.ramp(dunes, 0.3, 0.7, 0.0, 0.4))
+    calm = graph.ramp(dunes, 0.3, 0.6, 0.4, 1.0) * parameters["ripples"]
+    height = ripple * (calm * 0.5) + dunes * 0.35
+    height = height + grain * 0.13
+    lee = (1.0 - ripple) * (calm * 0.6)
+    share = lee + graph.ramp(dunes, 0.3, 0.7, 0.0, 0.4)
     color = graph.shade(
         graph.mix(share, material.colors[0], material.colors[1]), graph.ramp(grain, 0.3, 0.7, 0.84, 1.14)
     )
     shell, light = _strewn(graph, graph.voronoi(at.solid, 7.0 / size), parameters["shells"], 0.4)
     color = graph.mix(shell, color, graph.palette(light, ((0.6, 0.54, 0.45), (0.12, 0.1, 0.09), (0.3, 0.2, 0.13))))
-    height = graph.math("ADD", height, graph.math("MULTIPLY", shell, 0.06))
+    height = height + shell * 0.06
     roughness: Value = material.roughness
     if parameters["damp"]:
-        wet = graph.math(
-            "MULTIPLY", graph.ramp(graph.noise(at.solid, 0.22 / size, detail=3.0), 0.42, 0.56), parameters["damp"]
-        )
+        wet = graph.ramp(graph.noise(at.solid, 0.22 / size, detail=3.0), 0.42, 0.56) * parameters["damp"]
         color = graph.shade(color, graph.ramp(wet, 0.0, 1.0, 1.0, 0.55))
         roughness = graph.mix_number(wet, material.roughness, 0.45)
     return Surface(color, height=height, roughness=roughness)
@@ -196,24 +190,24 @@ def soil(graph: Graph, at: Coordinates, material: Material) -> Surface:
     tall, tone, _ = graph.xyz(tint)
     _, light, _ = graph.xyz(crumb_tint)
     crumbs = graph.noise(at.solid, 7.0 / size, detail=5.0, roughness=0.72)
-    clods = graph.math("MULTIPLY", clod, graph.ramp(tall, 0.0, 1.0, 0.1, 1.0))
-    height = graph.math("ADD", graph.math("MULTIPLY", clods, 0.45), graph.math("MULTIPLY", crumb, 0.17))
-    height = graph.math("ADD", height, graph.math("MULTIPLY", crumbs, 0.32))
+    clods = clod * graph.ramp(tall, 0.0, 1.0, 0.1, 1.0)
+    height = clods * 0.45 + crumb * 0.17
+    height = height + crumbs * 0.32
     damp = graph.noise(at.solid, 0.4 / size, detail=4.0, roughness=0.6)
-    dry = graph.math("ADD", graph.ramp(damp, 0.35, 0.65, 0.0, 0.6), graph.ramp(tone, 0.0, 1.0, -0.2, 0.5))
+    dry = graph.ramp(damp, 0.35, 0.65, 0.0, 0.6) + graph.ramp(tone, 0.0, 1.0, -0.2, 0.5)
     color = graph.mix(dry, material.colors[0], material.colors[1])
     color = graph.shade(color, graph.ramp(light, 0.0, 1.0, 0.82, 1.15))
     color = graph.shade(color, graph.ramp(crumbs, 0.3, 0.7, 0.72, 1.25))
     pebble, light = _strewn(graph, graph.voronoi(bent, 3.6 / size), parameters["stones"], 0.45)
     color = graph.mix(pebble, color, graph.shade(material.colors[2], graph.ramp(light, 0.0, 1.0, 0.65, 1.2)))
-    height = graph.math("ADD", height, graph.math("MULTIPLY", pebble, 0.06))
+    height = height + pebble * 0.06
     lying = graph.vector("MULTIPLY", _turned(graph, at.uv, 0.4 / size, 1.2 * size), (0.8, 8.0, 1.0))
     stalks = graph.voronoi(lying, 1.0 / size, voronoi_dimensions="2D")
     stalk, light = _strewn(graph, stalks, parameters["straw"], 0.32)
     color = graph.mix(stalk, color, graph.shade(material.colors[3], graph.ramp(light, 0.0, 1.0, 0.6, 1.15)))
-    height = graph.math("ADD", height, graph.math("MULTIPLY", stalk, 0.06))
-    wet = graph.math("MULTIPLY", graph.ramp(damp, 0.35, 0.5, 1.0, 0.0), 0.35 * parameters["damp"])
-    return Surface(color, height=height, roughness=graph.math("SUBTRACT", material.roughness, wet))
+    height = height + stalk * 0.06
+    wet = graph.ramp(damp, 0.35, 0.5, 1.0, 0.0) * (0.35 * parameters["damp"])
+    return Surface(color, height=height, roughness=material.roughness - wet)
 
 
 def _turned(graph: Graph, uv: Socket, scale: float, bend: float, angle: float = 0.0) -> Socket:
@@ -249,14 +243,14 @@ def cracked_mud(graph: Graph, at: Coordinates, material: Material) -> Surface:
     gap = parameters["gap"]
     depth = graph.ramp(edge, gap * 0.6, gap * 1.4)
     hair = graph.ramp(second, 0.008, 0.03, 1.0 - 0.7 * parameters["fine"], 1.0)
-    plate = graph.math("MULTIPLY", depth, hair)
-    share = graph.math("ADD", graph.ramp(clouds, 0.35, 0.65), graph.ramp(tone, 0.0, 1.0, -0.25, 0.25))
+    plate = depth * hair
+    share = graph.ramp(clouds, 0.35, 0.65) + graph.ramp(tone, 0.0, 1.0, -0.25, 0.25)
     top = graph.shade(graph.mix(share, material.colors[0], material.colors[1]), graph.ramp(light, 0.0, 1.0, 0.93, 1.06))
     color = graph.mix(plate, material.colors[2], top)
     color = graph.shade(color, graph.ramp(grain, 0.3, 0.7, 0.88, 1.1))
     rim = graph.ramp(edge, gap, gap + 0.2, 0.3 * parameters["curl"], 0.0)
-    body = graph.math("ADD", graph.math("ADD", 0.55, rim), graph.ramp(clouds, 0.3, 0.7, 0.0, 0.15))
-    height = graph.math("ADD", graph.math("MULTIPLY", plate, body), graph.math("MULTIPLY", grain, 0.12))
+    body = 0.55 + rim + graph.ramp(clouds, 0.3, 0.7, 0.0, 0.15)
+    height = plate * body + grain * 0.12
     return Surface(color, height=height)
 
 
@@ -280,7 +274,7 @@ def grass(graph: Graph, at: Coordinates, material: Material) -> Surface:
     parameters, size = material.parameters, material.scale
     patches = graph.noise(at.solid, 0.35 / size, detail=4.0, roughness=0.6)
     grain = graph.noise(at.solid, 12.0 / size, detail=3.0, roughness=0.7)
-    height: Value = graph.math("MULTIPLY", grain, 0.3)
+    height: Value = grain * 0.3
     color: Value = graph.shade(material.colors[3], graph.ramp(grain, 0.3, 0.7, 0.7, 1.3))
     for layer in range(3):
         turned = _turned(graph, at.uv, (0.55 + 0.2 * layer) / size, 0.55 * size, 1.05 * layer + 0.4)
@@ -290,12 +284,12 @@ def grass(graph: Graph, at: Coordinates, material: Material) -> Surface:
         profile = graph.ramp(blade.outputs[0], 0.1, 0.5, 0.3, 0.0)
         base = graph.ramp(lift, 0.0, 1.0, 0.15 + 0.05 * layer, 0.55 + 0.05 * layer)
         sparse = graph.ramp(patches, 0.3, 0.5, parameters["bald"], 0.0)
-        tall = graph.math("SUBTRACT", graph.math("ADD", base, profile), sparse)
-        tall = graph.math("MULTIPLY", tall, graph.math("LESS_THAN", blade.outputs[0], 0.5))
+        tall = base + profile - sparse
+        tall = tall * (blade.outputs[0] < 0.5)
         green = graph.mix(light, material.colors[0], material.colors[1])
-        dry = graph.math("LESS_THAN", hue, graph.ramp(patches, 0.35, 0.65, parameters["dry"], 0.0))
+        dry = hue < graph.ramp(patches, 0.35, 0.65, parameters["dry"], 0.0)
         green = graph.shade(graph.mix(dry, green, material.colors[2]), graph.ramp(hue, 0.0, 1.0, 0.72, 1.2))
-        above = graph.math("GREATER_THAN", tall, height)
+        above = tall > height
         color = graph.mix(above, color, green)
         height = graph.math("MAXIMUM", tall, height)
     return Surface(color, height=height)
@@ -324,18 +318,18 @@ def moss(graph: Graph, at: Coordinates, material: Material) -> Surface:
     _, own, _ = graph.xyz(tint)
     clouds = graph.noise(at.solid, 0.6 / size, detail=5.0, roughness=0.65)
     fuzz = graph.noise(at.solid, 20.0 / size, detail=3.0, roughness=0.75)
-    cover = graph.math("ADD", graph.math("MULTIPLY", puff, 0.4), graph.ramp(clouds, 0.3, 0.7, 0.0, 1.0))
+    cover = puff * 0.4 + graph.ramp(clouds, 0.3, 0.7, 0.0, 1.0)
     bald = parameters["bald"]
     grown = graph.ramp(cover, bald - 0.05, bald + 0.12)
     color = graph.mix(graph.ramp(clouds, 0.35, 0.65), material.colors[0], material.colors[1])
-    tips = graph.math("MULTIPLY", graph.ramp(tufts, 0.45, 0.9), graph.ramp(own, 0.0, 1.0, 0.1, 0.55))
-    tips = graph.math("MULTIPLY", tips, graph.ramp(fuzz, 0.35, 0.6))
+    tips = graph.ramp(tufts, 0.45, 0.9) * graph.ramp(own, 0.0, 1.0, 0.1, 0.55)
+    tips = tips * graph.ramp(fuzz, 0.35, 0.6)
     color = graph.mix(tips, color, material.colors[2])
     color = graph.shade(color, graph.ramp(fuzz, 0.3, 0.7, 0.72, 1.25))
     earth = graph.shade(material.colors[3], graph.ramp(fuzz, 0.3, 0.7, 0.75, 1.2))
-    height = graph.math("ADD", graph.math("MULTIPLY", puff, 0.4), graph.math("MULTIPLY", tufts, 0.25))
-    height = graph.math("ADD", graph.math("MULTIPLY", height, grown), graph.math("MULTIPLY", grown, 0.1))
-    return Surface(graph.mix(grown, earth, color), height=graph.math("ADD", height, graph.math("MULTIPLY", fuzz, 0.2)))
+    height = puff * 0.4 + tufts * 0.25
+    height = height * grown + grown * 0.1
+    return Surface(graph.mix(grown, earth, color), height=height + fuzz * 0.2)
 
 
 FAMILIES = (

@@ -16,7 +16,7 @@ from dataset_tools.materials.surface import Coordinates, Surface
 def _roughened(graph: Graph, at: Coordinates, material: Material, height: Socket, share: float) -> Socket:
     """A height with fine noise over it, still in [0, 1]."""
     grain = graph.noise(at.solid, 9.0 / material.scale, detail=4.0, roughness=0.65)
-    return graph.math("ADD", graph.math("MULTIPLY", height, 1.0 - share), graph.math("MULTIPLY", grain, share))
+    return height * (1.0 - share) + grain * share
 
 
 def _brick_colors(rng: np.random.Generator) -> tuple[Color, ...]:
@@ -41,11 +41,9 @@ def bricks(graph: Graph, at: Coordinates, material: Material) -> Surface:
     plan = graph.warp(at.uv, 4.0 / material.scale, 0.04 * material.scale)
     found = blocks(graph, plan, material.scale * parameters["aspect"], material.scale, shift=0.5)
     tone, light, _ = graph.xyz(graph.random(found.name))
-    face = graph.mix(graph.math("MULTIPLY", tone, parameters["variation"]), material.colors[0], material.colors[1])
+    face = graph.mix(tone * parameters["variation"], material.colors[0], material.colors[1])
     stains = graph.noise(at.solid, 2.5 / material.scale, detail=5.0, roughness=0.65)
-    face = graph.shade(
-        face, graph.math("MULTIPLY", graph.ramp(light, 0.0, 1.0, 0.85, 1.15), graph.ramp(stains, 0.2, 0.8, 0.75, 1.2))
-    )
+    face = graph.shade(face, graph.ramp(light, 0.0, 1.0, 0.85, 1.15) * graph.ramp(stains, 0.2, 0.8, 0.75, 1.2))
     gap = material.scale * parameters["mortar"]
     inside = graph.ramp(found.edge, gap, gap * 1.6)
     grain = graph.noise(at.solid, 20.0 / material.scale, detail=2.0)
@@ -94,28 +92,28 @@ def tiles(graph: Graph, at: Coordinates, material: Material) -> Surface:
     cloud = graph.noise(at.solid, 2.0 / size, detail=4.0, roughness=0.6)
     if parameters["chess"]:
         column, row, _ = graph.xyz(found.name)
-        share = graph.math("FLOORED_MODULO", graph.math("ADD", column, row), 2.0)
+        share = (column + row) % 2.0
     else:
-        share = graph.math("MULTIPLY", tone, parameters["variation"])
-        share = graph.math("ADD", share, graph.ramp(cloud, 0.3, 0.7, -0.15, 0.25))
+        share = tone * parameters["variation"]
+        share = share + graph.ramp(cloud, 0.3, 0.7, -0.15, 0.25)
     shown = graph.mix(share, material.colors[0], material.colors[1])
     shown = graph.shade(shown, graph.ramp(light, 0.0, 1.0, 0.95, 1.05))
     gap = size * parameters["joint"]
     inside = graph.ramp(found.edge, gap * 0.8, gap * 1.2)
     dirt = graph.noise(at.solid, 1.1 / size, detail=5.0, roughness=0.65)
-    grey = graph.math("MULTIPLY", graph.ramp(dirt, 0.35, 0.65), parameters["dirt"])
+    grey = graph.ramp(dirt, 0.35, 0.65) * parameters["dirt"]
     joint = graph.shade(material.colors[2], graph.ramp(grey, 0.0, 1.0, 1.05, 0.55))
     # The cushion falls off over the glaze's rounded rim; the tilt turns the whole face by a degree or two.
-    rim = graph.math("POWER", graph.ramp(found.edge, gap * 0.8, gap * 0.8 + 0.06 * size), 0.4)
-    slope_x = graph.math("MULTIPLY", found.x, graph.ramp(lean, 0.0, 1.0, -1.0 / width, 1.0 / width))
-    slope_y = graph.math("MULTIPLY", found.y, graph.ramp(tone, 0.0, 1.0, -1.0 / size, 1.0 / size))
-    tilt = graph.math("MULTIPLY", graph.math("ADD", slope_x, slope_y), 0.25 * parameters["tilt"])
+    rim = graph.ramp(found.edge, gap * 0.8, gap * 0.8 + 0.06 * size) ** 0.4
+    slope_x = found.x * graph.ramp(lean, 0.0, 1.0, -1.0 / width, 1.0 / width)
+    slope_y = found.y * graph.ramp(tone, 0.0, 1.0, -1.0 / size, 1.0 / size)
+    tilt = (slope_x + slope_y) * (0.25 * parameters["tilt"])
     waves = graph.noise(at.solid, 5.0 / size, detail=1.0)
-    face = graph.math("ADD", graph.math("ADD", tilt, 0.65), graph.math("MULTIPLY", waves, 0.12))
-    dull = graph.math("ADD", material.roughness, graph.math("MULTIPLY", grey, 0.12))
+    face = tilt + 0.65 + waves * 0.12
+    dull = material.roughness + grey * 0.12
     return Surface(
         graph.mix(inside, joint, shown),
-        height=graph.math("MULTIPLY", face, rim),
+        height=face * rim,
         roughness=graph.mix_number(inside, 0.9, dull),
         specular=graph.mix_number(inside, 0.15, material.specular),
     )
@@ -150,7 +148,7 @@ def _stones(graph: Graph, plan: Socket, material: Material, shift: float, loose:
     size = material.scale
     if material.parameters["rows"]:
         found = blocks(graph, plan, size * material.parameters["aspect"], size, shift=shift)
-        return graph.math("DIVIDE", found.edge, size), graph.random(found.name)
+        return found.edge / size, graph.random(found.name)
     edge = graph.voronoi(plan, 1.0 / size, "DISTANCE_TO_EDGE", randomness=loose, voronoi_dimensions="2D").outputs[0]
     return edge, graph.voronoi(plan, 1.0 / size, randomness=loose, voronoi_dimensions="2D").outputs[1]
 
@@ -162,9 +160,7 @@ def cobbles(graph: Graph, at: Coordinates, material: Material) -> Surface:
     edge, tint = _stones(graph, plan, material, shift=0.43, loose=parameters["randomness"])
     tone, light, top = graph.xyz(tint)
     grain = graph.noise(at.solid, 6.0 / size, detail=5.0, roughness=0.7)
-    share = graph.math(
-        "ADD", graph.math("MULTIPLY", tone, parameters["variation"]), graph.ramp(grain, 0.3, 0.7, -0.3, 0.3)
-    )
+    share = tone * parameters["variation"] + graph.ramp(grain, 0.3, 0.7, -0.3, 0.3)
     stone = graph.mix(share, material.colors[0], material.colors[1])
     stone = graph.shade(stone, graph.ramp(light, 0.0, 1.0, 0.78, 1.15))
     speckles = graph.noise(at.solid, 30.0 / size, detail=1.0)
@@ -173,16 +169,16 @@ def cobbles(graph: Graph, at: Coordinates, material: Material) -> Surface:
     crumbs = graph.noise(at.solid, 14.0 / size, detail=3.0, roughness=0.6)
     soil = graph.shade(material.colors[2], graph.ramp(crumbs, 0.3, 0.7, 0.7, 1.15))
     # The seam between soil and stone frays.
-    seam = graph.math("ADD", edge, graph.ramp(crumbs, 0.3, 0.7, -0.03, 0.03))
+    seam = edge + graph.ramp(crumbs, 0.3, 0.7, -0.03, 0.03)
     inside = graph.ramp(seam, gap * 0.8, gap * 1.2)
-    dome = graph.math("POWER", graph.ramp(edge, gap * 0.7, 0.36), 0.55)
-    body = graph.math("MULTIPLY", dome, graph.ramp(top, 0.0, 1.0, 0.66, 0.84))
-    relief = graph.math("ADD", graph.math("MULTIPLY", grain, 0.13), graph.math("MULTIPLY", crumbs, 0.03))
-    worn = graph.math("MULTIPLY", graph.ramp(dome, 0.6, 1.0), 0.4 * parameters["worn"])
+    dome = graph.ramp(edge, gap * 0.7, 0.36) ** 0.55
+    body = dome * graph.ramp(top, 0.0, 1.0, 0.66, 0.84)
+    relief = grain * 0.13 + crumbs * 0.03
+    worn = graph.ramp(dome, 0.6, 1.0) * (0.4 * parameters["worn"])
     return Surface(
         graph.mix(inside, soil, stone),
-        height=graph.math("ADD", body, relief),
-        roughness=graph.mix_number(inside, 0.95, graph.math("SUBTRACT", material.roughness, worn)),
+        height=body + relief,
+        roughness=graph.mix_number(inside, 0.95, material.roughness - worn),
         specular=graph.mix_number(inside, 0.1, material.specular),
     )
 
@@ -218,24 +214,22 @@ def flagstones(graph: Graph, at: Coordinates, material: Material) -> Surface:
     # Each slab is split from another depth of the quarry: its noise is its own.
     place = graph.vector("ADD", at.solid, graph.vector("SCALE", tint, 7.0 * size))
     rock = graph.noise(place, 1.5 / size, detail=5.0, roughness=0.6)
-    share = graph.math(
-        "ADD", graph.math("MULTIPLY", tone, parameters["variation"]), graph.ramp(rock, 0.3, 0.7, -0.3, 0.3)
-    )
+    share = tone * parameters["variation"] + graph.ramp(rock, 0.3, 0.7, -0.3, 0.3)
     stone = graph.mix(share, material.colors[0], material.colors[1])
     stains = graph.noise(place, 3.0 / size, detail=5.0, roughness=0.7)
-    rust = graph.math("MULTIPLY", graph.ramp(stains, 0.45, 0.65), graph.ramp(rusty, 0.3, 0.9, 0.1, 0.9))
+    rust = graph.ramp(stains, 0.45, 0.65) * graph.ramp(rusty, 0.3, 0.9, 0.1, 0.9)
     stone = graph.mix(rust, stone, material.colors[2])
     grain = graph.noise(at.solid, 22.0 / size, detail=3.0, roughness=0.6)
-    factor = graph.math("MULTIPLY", graph.ramp(light, 0.0, 1.0, 0.82, 1.12), graph.ramp(grain, 0.3, 0.7, 0.85, 1.12))
+    factor = graph.ramp(light, 0.0, 1.0, 0.82, 1.12) * graph.ramp(grain, 0.3, 0.7, 0.85, 1.12)
     gap = parameters["gap"]
     inside = graph.ramp(edge, gap * 0.8, gap * 1.3)
     joint = graph.shade(material.colors[3], graph.ramp(grain, 0.3, 0.7, 0.7, 1.15))
-    terraces = graph.math("SNAP", graph.math("ADD", rock, graph.math("MULTIPLY", grain, 0.04)), 0.06)
+    terraces = graph.math("SNAP", rock + grain * 0.04, 0.06)
     riven = graph.mix_number(parameters["layers"], rock, terraces)
-    face = graph.math("ADD", graph.ramp(riven, 0.2, 0.8, 0.55, 0.9), graph.math("MULTIPLY", grain, 0.1))
+    face = graph.ramp(riven, 0.2, 0.8, 0.55, 0.9) + grain * 0.1
     return Surface(
         graph.mix(inside, joint, graph.shade(stone, factor)),
-        height=graph.math("MULTIPLY", face, graph.ramp(edge, gap * 0.7, gap * 2.2)),
+        height=face * graph.ramp(edge, gap * 0.7, gap * 2.2),
         roughness=graph.mix_number(
             inside, 0.95, graph.ramp(stains, 0.3, 0.7, material.roughness - 0.12, material.roughness)
         ),

@@ -35,10 +35,10 @@ def painted_metal(graph: Graph, at: Coordinates, material: Material) -> Surface:
     chipped = graph.ramp(coarse, level, level + 0.012)
     rim = graph.ramp(coarse, level - 0.06, level)
     drawn = graph.noise(graph.vector("MULTIPLY", at.solid, (7.0, 0.6, 7.0)), 1.0 / scale, detail=3.0)
-    streaks = graph.math("MULTIPLY", graph.ramp(drawn, 0.52, 0.75), material.parameters["streaks"])
+    streaks = graph.ramp(drawn, 0.52, 0.75) * material.parameters["streaks"]
     fade = graph.noise(at.solid, 0.8 / scale, detail=2.0)
     paint = graph.shade(material.colors[0], graph.ramp(fade, 0.3, 0.7, 0.88, 1.08))
-    stained = graph.mix(graph.math("MULTIPLY", graph.math("MAXIMUM", streaks, rim), 0.5), paint, _PALE_RUST)
+    stained = graph.mix(graph.math("MAXIMUM", streaks, rim) * 0.5, paint, _PALE_RUST)
     grain = graph.noise(at.solid, 40.0 / scale, detail=2.0)
     return Surface(
         graph.mix(chipped, stained, rust_color(graph, at, scale)),
@@ -61,7 +61,7 @@ def rusted_metal(graph: Graph, at: Coordinates, material: Material) -> Surface:
     steel = graph.shade(material.colors[0], graph.ramp(scratches, 0.3, 0.7, 0.8, 1.1))
     return Surface(
         graph.mix(bare, rust_color(graph, at, scale), steel),
-        height=graph.math("SUBTRACT", 1.0, bare),
+        height=1.0 - bare,
         roughness=graph.ramp(bare, 0.0, 1.0, 0.95, material.roughness),
         metallic=bare,
     )
@@ -79,7 +79,7 @@ def brushed_metal(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(
         graph.shade(material.colors[0], graph.ramp(lines, 0.3, 0.7, 0.85, 1.1)),
         height=lines,
-        roughness=graph.math("ADD", material.roughness, graph.ramp(smudges, 0.4, 0.7, 0.0, 0.2)),
+        roughness=material.roughness + graph.ramp(smudges, 0.4, 0.7, 0.0, 0.2),
         metallic=1.0,
     )
 
@@ -94,18 +94,18 @@ def tread_plate(graph: Graph, at: Coordinates, material: Material) -> Surface:
     size = material.scale
     found = blocks(graph, at.uv, size, size)
     column, row, _ = graph.xyz(found.name)
-    turned = graph.math("FLOORED_MODULO", graph.math("ADD", column, row), 2.0)
-    x, y = (graph.math("SUBTRACT", axis, 0.5 * size) for axis in (found.x, found.y))
-    along = graph.mix_number(turned, graph.math("ADD", x, y), graph.math("SUBTRACT", x, y))
-    across = graph.mix_number(turned, graph.math("SUBTRACT", x, y), graph.math("ADD", x, y))
+    turned = (column + row) % 2.0
+    x, y = (axis - 0.5 * size for axis in (found.x, found.y))
+    along = graph.mix_number(turned, x + y, x - y)
+    across = graph.mix_number(turned, x - y, x + y)
     # A lozenge: half as wide as long would be 0.5; the ridge of a real one is slimmer.
-    shape = graph.length(graph.combine(along, graph.math("MULTIPLY", across, 3.2)))
+    shape = graph.length(graph.combine(along, across * 3.2))
     ridge = graph.ramp(shape, 0.62 * size, 0.4 * size)
     dirt = graph.noise(at.solid, 3.0 / size, detail=5.0, roughness=0.7)
-    worn = graph.math("MULTIPLY", graph.math("SUBTRACT", 1.0, ridge), graph.ramp(dirt, 0.35, 0.75))
+    worn = (1.0 - ridge) * graph.ramp(dirt, 0.35, 0.75)
     return Surface(
-        graph.mix(graph.math("MULTIPLY", worn, 0.55), material.colors[0], (0.12, 0.1, 0.08)),
-        height=graph.math("ADD", graph.math("MULTIPLY", ridge, 0.9), graph.math("MULTIPLY", dirt, 0.1)),
+        graph.mix(worn * 0.55, material.colors[0], (0.12, 0.1, 0.08)),
+        height=ridge * 0.9 + dirt * 0.1,
     )
 
 

@@ -15,8 +15,8 @@ from dataset_tools.materials.surface import Coordinates, Surface
 
 def _line(graph: Graph, noise: Socket, width: Value) -> Socket:
     """1 where a noise passes its middle, falling to 0 within ``width``: winding lines, as veins and cracks are."""
-    off = graph.math("ABSOLUTE", graph.math("SUBTRACT", noise, 0.5))
-    return graph.math("SUBTRACT", 1.0, graph.math("DIVIDE", off, width), clamp=True)
+    off = abs(noise - 0.5)
+    return graph.math("SUBTRACT", 1.0, off / width, clamp=True)
 
 
 def _stone_colors(rng: np.random.Generator) -> tuple[Color, ...]:
@@ -55,14 +55,14 @@ def stone(graph: Graph, at: Coordinates, material: Material) -> Surface:
     # Cracks run where a noise passes its middle, and only in some places.
     seams = graph.noise(graph.warp(at.solid, 3.0 / size, 0.1 * size), 0.7 / size, detail=1.0)
     some = graph.ramp(graph.noise(at.solid, 0.9 / size, detail=2.0), 0.48, 0.62, 0.0, parameters["cracks"])
-    crack = graph.math("MULTIPLY", _line(graph, seams, 0.005), some)
+    crack = _line(graph, seams, 0.005) * some
     color = graph.shade(color, graph.ramp(crack, 0.0, 1.0, 1.0, 0.6))
     broken = graph.noise(bent, 3.5 / size, detail=5.0, roughness=0.72)
-    body = graph.math("ADD", graph.math("MULTIPLY", clouds, 0.5), graph.math("MULTIPLY", broken, 0.36))
-    body = graph.math("ADD", body, graph.math("MULTIPLY", grain, 0.08 * parameters["grain"]))
+    body = clouds * 0.5 + broken * 0.36
+    body = body + grain * (0.08 * parameters["grain"])
     return Surface(
         color,
-        height=graph.math("SUBTRACT", body, graph.math("MULTIPLY", crack, 0.05)),
+        height=body - crack * 0.05,
         roughness=graph.ramp(patches, 0.35, 0.65, material.roughness - 0.1, material.roughness),
     )
 
@@ -107,12 +107,12 @@ def marble(graph: Graph, at: Coordinates, material: Material) -> Surface:
     strength = graph.noise(solid, 1.3 / size, detail=2.0)
     wide = graph.noise(bent, 0.7 / size, detail=3.0, roughness=0.45)
     fine = graph.noise(bent, 2.3 / size, detail=4.0, roughness=0.5)
-    main = graph.math("POWER", _line(graph, wide, graph.ramp(strength, 0.35, 0.65, 0.008, 0.06)), 1.6)
-    main = graph.math("MULTIPLY", main, graph.ramp(graph.noise(bent, 5.0 / size, detail=3.0), 0.35, 0.6, 0.3, 1.0))
-    side = graph.math("MULTIPLY", _line(graph, fine, 0.02), graph.ramp(strength, 0.42, 0.62, 0.0, 0.6))
-    halo = graph.math("MULTIPLY", _line(graph, wide, 0.12), graph.ramp(strength, 0.35, 0.65, 0.02, 0.22))
+    main = _line(graph, wide, graph.ramp(strength, 0.35, 0.65, 0.008, 0.06)) ** 1.6
+    main = main * graph.ramp(graph.noise(bent, 5.0 / size, detail=3.0), 0.35, 0.6, 0.3, 1.0)
+    side = _line(graph, fine, 0.02) * graph.ramp(strength, 0.42, 0.62, 0.0, 0.6)
+    halo = _line(graph, wide, 0.12) * graph.ramp(strength, 0.35, 0.65, 0.02, 0.22)
     vein = graph.math("MAXIMUM", graph.math("MAXIMUM", main, side), halo)
-    vein = graph.math("MULTIPLY", vein, parameters["veins"])
+    vein = vein * parameters["veins"]
     color = graph.mix(graph.ramp(clouds, 0.35, 0.65), material.colors[0], material.colors[1])
     color = graph.mix(vein, color, material.colors[2])
     crystals = graph.noise(solid, 40.0 / size, detail=2.0)
@@ -122,7 +122,7 @@ def marble(graph: Graph, at: Coordinates, material: Material) -> Surface:
     scuffs = graph.noise(solid, 3.0 / size, detail=4.0, roughness=0.65)
     return Surface(
         color,
-        height=graph.math("SUBTRACT", 1.0, joint) if parameters["slabs"] else 0.0,
+        height=1.0 - joint if parameters["slabs"] else 0.0,
         roughness=graph.ramp(scuffs, 0.4, 0.7, material.roughness, material.roughness + 0.1),
     )
 
@@ -150,8 +150,8 @@ def _chips(graph: Graph, at: Coordinates, scale: float, share: float, binder: fl
     tint = graph.voronoi(at.uv, scale, voronoi_dimensions="2D").outputs[1]
     present, smaller, _ = graph.xyz(tint)
     margin = graph.ramp(smaller, 0.0, 1.0, binder, binder + 0.12)
-    inside = graph.step(graph.math("SUBTRACT", edge, margin), 0.0, 0.02)
-    return graph.math("MULTIPLY", inside, graph.math("LESS_THAN", present, share)), tint
+    inside = graph.step(edge - margin, 0.0, 0.02)
+    return inside * (present < share), tint
 
 
 def terrazzo(graph: Graph, at: Coordinates, material: Material) -> Surface:
@@ -172,8 +172,8 @@ def terrazzo(graph: Graph, at: Coordinates, material: Material) -> Surface:
         color = graph.mix(inside, color, chip)
     solid_stone = graph.math("MAXIMUM", small, large)
     worn = graph.ramp(clouds, 0.35, 0.65, 0.0, 0.12)
-    cement = graph.math("ADD", graph.math("ADD", worn, 0.1), material.roughness)
-    return Surface(color, roughness=graph.mix_number(solid_stone, cement, graph.math("ADD", worn, material.roughness)))
+    cement = worn + 0.1 + material.roughness
+    return Surface(color, roughness=graph.mix_number(solid_stone, cement, worn + material.roughness))
 
 
 def _granite_colors(rng: np.random.Generator) -> tuple[Color, ...]:
@@ -204,14 +204,12 @@ def granite(graph: Graph, at: Coordinates, material: Material) -> Surface:
     crystals = graph.voronoi(frayed, 1.3 / size).outputs[1]
     kind, light, _ = graph.xyz(crystals)
     clusters = graph.noise(at.solid, 0.22 / size, detail=3.0)
-    kind = graph.math(
-        "ADD", kind, graph.math("MULTIPLY", graph.math("SUBTRACT", clusters, 0.5), 4.0 * parameters["clusters"])
-    )
+    kind = kind + (clusters - 0.5) * (4.0 * parameters["clusters"])
     color = graph.palette(kind, material.colors[:3])
     color = graph.shade(color, graph.ramp(light, 0.0, 1.0, 0.78, 1.18))
     specks = graph.voronoi(frayed, 3.0 / size)
     present, glint, _ = graph.xyz(specks.outputs[1])
-    mica = graph.math("LESS_THAN", present, parameters["mica"])
+    mica = present < parameters["mica"]
     color = graph.mix(mica, color, graph.shade(material.colors[3], graph.ramp(glint, 0.0, 1.0, 0.7, 1.3)))
     roughness: Value = graph.mix_number(mica, material.roughness, material.roughness + 0.08)
     scuffs = graph.noise(at.solid, 0.35 / size, detail=5.0, roughness=0.7)
@@ -219,11 +217,11 @@ def granite(graph: Graph, at: Coordinates, material: Material) -> Surface:
         # What hard water leaves: pale rings around dried puddles.
         level = graph.noise(graph.warp(at.solid, 0.5 / size, 0.5 * size), 0.14 / size, detail=2.0)
         dried = graph.ramp(level, 0.57, 0.6)
-        rings = graph.math("PINGPONG", graph.math("ADD", level, graph.math("MULTIPLY", scuffs, 0.02)), 0.012)
-        chalk = graph.math("MULTIPLY", dried, graph.ramp(rings, 0.0, 0.012, 0.25, 0.75))
+        rings = graph.math("PINGPONG", level + scuffs * 0.02, 0.012)
+        chalk = dried * graph.ramp(rings, 0.0, 0.012, 0.25, 0.75)
         color = graph.mix(chalk, color, (0.36, 0.33, 0.29))
         roughness = graph.mix_number(chalk, roughness, 0.9)
-    return Surface(color, roughness=graph.math("ADD", roughness, graph.ramp(scuffs, 0.45, 0.7, 0.0, 0.12)))
+    return Surface(color, roughness=roughness + graph.ramp(scuffs, 0.45, 0.7, 0.0, 0.12))
 
 
 def _concrete_colors(rng: np.random.Generator) -> tuple[Color, ...]:
@@ -253,9 +251,9 @@ def concrete(graph: Graph, at: Coordinates, material: Material) -> Surface:
     clouds = graph.noise(graph.warp(at.solid, 0.9 / size, 0.25 * size), 0.9 / size, detail=5.0, roughness=0.62)
     runs = graph.noise(graph.vector("MULTIPLY", at.solid, (3.0, 0.5, 3.0)), 1.1 / size, detail=4.0, roughness=0.6)
     grain = graph.noise(at.solid, 26.0 / size, detail=3.0, roughness=0.65)
-    share = graph.math("ADD", graph.ramp(clouds, 0.35, 0.65, 0.0, 0.9), graph.ramp(runs, 0.48, 0.68, 0.0, 0.35))
-    share = graph.math("MULTIPLY", share, parameters["stains"])
-    height: Value = graph.math("ADD", 0.6, graph.math("MULTIPLY", clouds, 0.12))
+    share = graph.ramp(clouds, 0.35, 0.65, 0.0, 0.9) + graph.ramp(runs, 0.48, 0.68, 0.0, 0.35)
+    share = share * parameters["stains"]
+    height: Value = 0.6 + clouds * 0.12
     if parameters["form"]:
         boards = parameters["form"] > 1.5
         width, length = (0.16, 1.6) if boards else (1.3, 0.9)
@@ -263,24 +261,24 @@ def concrete(graph: Graph, at: Coordinates, material: Material) -> Surface:
             graph, graph.combine(*reversed(graph.xyz(at.uv)[:2])), length * size, width * size, 0.37 * boards
         )
         tone, level, _ = graph.xyz(graph.random(found.name))
-        share = graph.math("ADD", share, graph.ramp(tone, 0.0, 1.0, -0.1, 0.2))
-        height = graph.math("ADD", height, graph.ramp(level, 0.0, 1.0, -0.2, 0.12 if boards else -0.1))
+        share = share + graph.ramp(tone, 0.0, 1.0, -0.1, 0.2)
+        height = height + graph.ramp(level, 0.0, 1.0, -0.2, 0.12 if boards else -0.1)
         seam = graph.ramp(found.edge, 0.003 * size, 0.012 * size, 1.0, 0.0)
-        share = graph.math("ADD", share, graph.math("MULTIPLY", seam, 0.35))
-        height = graph.math("SUBTRACT", height, graph.math("MULTIPLY", seam, 0.25))
+        share = share + seam * 0.35
+        height = height - seam * 0.25
         if boards:
             along = graph.vector("MULTIPLY", graph.combine(found.x, found.y, level), (2.0, 36.0, 90.0))
             veins = graph.noise(along, 1.0 / size, detail=3.0, roughness=0.6, distortion=0.4)
-            height = graph.math("ADD", height, graph.math("MULTIPLY", veins, 0.3))
+            height = height + veins * 0.3
     pits = graph.voronoi(at.solid, 19.0 / size)
     present, radius, _ = graph.xyz(pits.outputs[1])
-    reach = graph.math("MULTIPLY", graph.math("LESS_THAN", present, parameters["pores"]), radius)
-    pore = graph.ramp(graph.math("SUBTRACT", graph.math("MULTIPLY", reach, 0.4), pits.outputs[0]), 0.0, 0.1)
-    height = graph.math("SUBTRACT", height, graph.math("MULTIPLY", pore, 0.35))
-    height = graph.math("ADD", height, graph.math("MULTIPLY", grain, 0.06))
+    reach = (present < parameters["pores"]) * radius
+    pore = graph.ramp(reach * 0.4 - pits.outputs[0], 0.0, 0.1)
+    height = height - pore * 0.35
+    height = height + grain * 0.06
     color = graph.mix(share, material.colors[0], material.colors[1])
     # Dirt settles in the pores.
-    factor = graph.math("MULTIPLY", graph.ramp(grain, 0.3, 0.7, 0.9, 1.08), graph.ramp(pore, 0.0, 1.0, 1.0, 0.72))
+    factor = graph.ramp(grain, 0.3, 0.7, 0.9, 1.08) * graph.ramp(pore, 0.0, 1.0, 1.0, 0.72)
     return Surface(
         graph.shade(color, factor),
         height=height,
@@ -316,13 +314,11 @@ def plaster(graph: Graph, at: Coordinates, material: Material) -> Surface:
     waves = graph.noise(at.solid, 1.4 / size, detail=2.0)
     sand = graph.noise(at.solid, 13.0 / size, detail=3.0, roughness=0.75)
     some = graph.ramp(waves, 0.35, 0.65, 0.35, 1.0)
-    lumps = graph.math(
-        "MULTIPLY", graph.ramp(sand, 0.25, 0.75), graph.math("MULTIPLY", some, 0.32 * parameters["sand"])
-    )
-    height = graph.math("ADD", graph.math("MULTIPLY", waves, 0.35), lumps)
-    height = graph.math("ADD", height, graph.math("MULTIPLY", drag, 0.3 * parameters["strokes"]))
+    lumps = graph.ramp(sand, 0.25, 0.75) * (some * (0.32 * parameters["sand"]))
+    height = waves * 0.35 + lumps
+    height = height + drag * (0.3 * parameters["strokes"])
     torn = graph.noise(bent, 9.0 / size, detail=4.0, roughness=0.65)
-    height = graph.math("SUBTRACT", height, graph.ramp(torn, 0.6, 0.7, 0.0, 0.3 * parameters["pits"]))
+    height = height - graph.ramp(torn, 0.6, 0.7, 0.0, 0.3 * parameters["pits"])
     tone = graph.ramp(graph.noise(at.solid, 0.5 / size, detail=3.0), 0.3, 0.7, 0.95, 1.04)
     return Surface(graph.shade(material.colors[0], tone), height=graph.math("MAXIMUM", height, 0.0))
 
@@ -355,18 +351,18 @@ def roughcast(graph: Graph, at: Coordinates, material: Material) -> Surface:
     for scale, part in ((1.0 / size, 1.0), (2.6 / size, 0.5)):
         lump = graph.voronoi(bent, scale)
         present, tall, _ = graph.xyz(lump.outputs[1])
-        dome = graph.math("POWER", graph.ramp(lump.outputs[0], 0.05, 0.62, 1.0, 0.0), 0.7)
-        dome = graph.math("MULTIPLY", dome, graph.ramp(tall, 0.0, 1.0, 0.35 * part, part))
-        dome = graph.math("MULTIPLY", dome, graph.math("LESS_THAN", present, parameters["density"]))
+        dome = graph.ramp(lump.outputs[0], 0.05, 0.62, 1.0, 0.0) ** 0.7
+        dome = dome * graph.ramp(tall, 0.0, 1.0, 0.35 * part, part)
+        dome = dome * (present < parameters["density"])
         height = graph.math("MAXIMUM", height, dome)
     grain = graph.noise(at.solid, 5.0 / size, detail=5.0, roughness=0.7)
     if parameters["flat"]:
-        height = graph.math("DIVIDE", graph.math("MINIMUM", height, 0.4), 0.4)
-    height = graph.math("ADD", graph.math("MULTIPLY", height, 0.8), graph.math("MULTIPLY", grain, 0.2))
+        height = graph.math("MINIMUM", height, 0.4) / 0.4
+    height = height * 0.8 + grain * 0.2
     dirt = graph.noise(graph.vector("MULTIPLY", at.solid, (1.0, 0.35, 1.0)), 0.5 / size, detail=5.0, roughness=0.65)
     # Dirt keeps to the hollows, where rain does not wash it off.
-    low = graph.math("MULTIPLY", graph.ramp(dirt, 0.42, 0.68), graph.ramp(height, 0.1, 0.6, 1.0, 0.35))
-    color = graph.mix(graph.math("MULTIPLY", low, parameters["dirt"]), material.colors[0], material.colors[1])
+    low = graph.ramp(dirt, 0.42, 0.68) * graph.ramp(height, 0.1, 0.6, 1.0, 0.35)
+    color = graph.mix(low * parameters["dirt"], material.colors[0], material.colors[1])
     return Surface(graph.shade(color, graph.ramp(grain, 0.3, 0.7, 0.95, 1.04)), height=height)
 
 

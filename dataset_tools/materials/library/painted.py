@@ -63,14 +63,14 @@ def fruit_skin(graph: Graph, at: Coordinates, material: Material) -> Surface:
     place = _unit(graph, at, material)
     x, y, z = graph.xyz(place)
     clouds = graph.noise(place, 2.2, detail=4.0, roughness=0.6)
-    lean = graph.math("MULTIPLY", x, math.cos(parameters["side"]))
-    lean = graph.math("ADD", lean, graph.math("MULTIPLY", y, math.sin(parameters["side"])))
-    side = graph.math("ADD", graph.math("MULTIPLY", lean, 0.8), clouds)
+    lean = x * math.cos(parameters["side"])
+    lean = lean + y * math.sin(parameters["side"])
+    side = lean * 0.8 + clouds
     color: Value = graph.mix(graph.ramp(side, 0.35, 0.75, 0.0, parameters["blush"]), ground, blush)
     if parameters["streaks"]:
         # Around the axis in short steps, along it in long ones.
         turn = graph.math("ARCTAN2", y, x)
-        around = graph.combine(graph.math("MULTIPLY", turn, 7.0), graph.math("MULTIPLY", z, 1.2), 0.0)
+        around = graph.combine(turn * 7.0, z * 1.2, 0.0)
         streak = graph.noise(around, 1.6, detail=4.0, roughness=0.7)
         color = graph.mix(graph.ramp(streak, 0.5, 0.68, 0.0, parameters["streaks"]), color, speck)
     if parameters["specks"]:
@@ -78,7 +78,7 @@ def fruit_skin(graph: Graph, at: Coordinates, material: Material) -> Surface:
         color = graph.mix(graph.ramp(dots, 0.1, 0.2, parameters["specks"], 0.0), color, speck)
     if parameters["ends"]:
         pole = graph.length(graph.combine(x, y))
-        near = graph.math("ADD", pole, graph.math("MULTIPLY", graph.math("SUBTRACT", clouds, 0.5), 0.3))
+        near = pole + (clouds - 0.5) * 0.3
         color = graph.mix(graph.ramp(near, 0.08, 0.26, parameters["ends"], 0.0), color, end)
     color = graph.shade(color, graph.ramp(graph.noise(place, 9.0, detail=4.0), 0.3, 0.7, 0.92, 1.06))
     return Surface(color, height=graph.noise(place, parameters["pores"], detail=2.0))
@@ -120,23 +120,17 @@ def painted_figure(graph: Graph, at: Coordinates, material: Material) -> Surface
     back, belly, mark = material.colors
     place = _unit(graph, at, material)
     _, y, z = graph.xyz(place)
-    wobble = graph.math("SUBTRACT", graph.noise(place, 4.0, detail=3.0), 0.5)
-    height = graph.math(
-        "ADD", graph.math("ADD", z, graph.math("MULTIPLY", y, 0.3)), graph.math("MULTIPLY", wobble, 0.5)
-    )
+    wobble = graph.noise(place, 4.0, detail=3.0) - 0.5
+    height = z + y * 0.3 + wobble * 0.5
     color: Value = graph.mix(graph.step(height, parameters["edge"], parameters["softness"]), belly, back)
     if parameters["marks"]:
         if parameters["stripes"]:
-            bent = graph.math(
-                "ADD", graph.math("MULTIPLY", y, parameters["mark_size"]), graph.math("MULTIPLY", wobble, 3.0)
-            )
-            spots = graph.math(
-                "ADD", 0.5, graph.math("MULTIPLY", graph.math("SINE", graph.math("MULTIPLY", bent, 6.0)), 0.2)
-            )
+            bent = y * parameters["mark_size"] + wobble * 3.0
+            spots = 0.5 + graph.math("SINE", bent * 6.0) * 0.2
         else:
             spots = graph.noise(place, parameters["mark_size"], detail=1.0, distortion=0.3)
-        painted = graph.math("MULTIPLY", graph.ramp(spots, 0.57, 0.6), parameters["marks"])
-        color = graph.mix(graph.math("MULTIPLY", painted, graph.step(height, parameters["edge"], 0.1)), color, mark)
+        painted = graph.ramp(spots, 0.57, 0.6) * parameters["marks"]
+        color = graph.mix(painted * graph.step(height, parameters["edge"], 0.1), color, mark)
     hairs = graph.noise(graph.vector("MULTIPLY", place, (1.0, 0.35, 1.0)), 40.0, detail=3.0, roughness=0.7)
     depth = parameters["brush"]
     color = graph.shade(color, graph.ramp(hairs, 0.3, 0.7, 1.0 - depth, 1.0 + depth))
@@ -178,20 +172,18 @@ def strokes(graph: Graph, at: Coordinates, material: Material) -> Surface:
     for number, ink in enumerate(material.colors[1:]):
         moved = graph.vector("ADD", place, (3.7 * number + 1.3, 11.1 * number, 5.9 * number))
         field = graph.noise(moved, parameters["density"], detail=0.5)
-        away = graph.math("ABSOLUTE", graph.math("SUBTRACT", field, 0.5))
+        away = abs(field - 0.5)
         line = graph.ramp(away, parameters["width"] * 0.7, parameters["width"], 1.0, 0.0)
         somewhere = graph.noise(graph.vector("ADD", moved, (0.0, 0.0, 31.0)), 1.5 * parameters["density"], detail=0.0)
         color = graph.mix(
-            graph.math("MULTIPLY", line, graph.ramp(somewhere, parameters["gaps"], parameters["gaps"] + 0.02)),
+            line * graph.ramp(somewhere, parameters["gaps"], parameters["gaps"] + 0.02),
             color,
             ink,
         )
     if parameters["stars"]:
         dots = graph.voronoi(place, 1.6 * parameters["density"])
         chance, _, _ = graph.xyz(dots.outputs["Color"])
-        drawn = graph.math(
-            "MULTIPLY", graph.math("LESS_THAN", dots.outputs["Distance"], 0.22), graph.math("LESS_THAN", chance, 0.4)
-        )
+        drawn = (dots.outputs["Distance"] < 0.22) * (chance < 0.4)
         color = graph.mix(drawn, color, material.colors[1])
     grain = graph.noise(at.solid, 60.0 / material.scale, detail=3.0)
     return Surface(graph.shade(color, graph.ramp(grain, 0.3, 0.7, 0.96, 1.03)), height=grain)
@@ -233,29 +225,27 @@ def glaze(graph: Graph, at: Coordinates, material: Material) -> Surface:
     _, _, z = graph.xyz(place)
     clouds = graph.noise(place, 3.0, detail=4.0, roughness=0.6)
     ran = graph.noise(graph.vector("MULTIPLY", place, (1.0, 1.0, 0.12)), 7.0, detail=2.0)
-    edge = graph.math("ADD", z, graph.math("MULTIPLY", graph.math("SUBTRACT", ran, 0.5), 3.0 * parameters["drips"]))
+    edge = z + (ran - 0.5) * (3.0 * parameters["drips"])
     mottle = parameters["mottle"]
     color: Value = graph.shade(first, graph.ramp(clouds, 0.3, 0.7, 1.0 - mottle, 1.0 + 0.6 * mottle))
     color = graph.mix(graph.step(edge, parameters["second"], 0.05), color, second)
     if parameters["bands"]:
-        ring = graph.math("FRACT", graph.math("MULTIPLY", z, parameters["bands"]))
-        wobble = graph.math("MULTIPLY", graph.math("SUBTRACT", clouds, 0.5), 0.25)
-        some = graph.math("GREATER_THAN", graph.math("SINE", graph.math("MULTIPLY", z, 9.0)), 0.0)
-        line = graph.math("LESS_THAN", graph.math("ADD", ring, wobble), parameters["duty"])
-        color = graph.mix(graph.math("MULTIPLY", line, some), color, band)
+        ring = graph.math("FRACT", z * parameters["bands"])
+        wobble = (clouds - 0.5) * 0.25
+        some = graph.math("SINE", z * 9.0) > 0.0
+        line = ring + wobble < parameters["duty"]
+        color = graph.mix(line * some, color, band)
     if parameters["specks"]:
         dots = graph.voronoi(place, 45.0)
         chance, _, _ = graph.xyz(dots.outputs["Color"])
-        speck = graph.math(
-            "MULTIPLY", graph.ramp(dots.outputs["Distance"], 0.15, 0.3, 1.0, 0.0), graph.math("LESS_THAN", chance, 0.3)
-        )
-        color = graph.mix(graph.math("MULTIPLY", speck, parameters["specks"]), color, graph.shade(clay, 0.35))
+        speck = graph.ramp(dots.outputs["Distance"], 0.15, 0.3, 1.0, 0.0) * (chance < 0.3)
+        color = graph.mix(speck * parameters["specks"], color, graph.shade(clay, 0.35))
     glazed = graph.step(edge, parameters["bare"], 0.012)
     grain = graph.noise(place, 40.0, detail=3.0)
     raw = graph.shade(clay, graph.ramp(grain, 0.3, 0.7, 0.88, 1.08))
     return Surface(
         graph.mix(glazed, raw, color),
-        height=graph.math("ADD", graph.math("MULTIPLY", glazed, 0.4), graph.math("MULTIPLY", grain, 0.3)),
+        height=glazed * 0.4 + grain * 0.3,
         roughness=graph.mix_number(glazed, 0.85, material.roughness),
     )
 
@@ -304,11 +294,11 @@ def _words(graph: Graph, x: Socket, y: Socket, height: float, seed: float) -> So
     name = graph.vector("ADD", found.name, (seed, 0.0, seed))
     space, _, _ = graph.xyz(graph.random(graph.vector("ADD", name, (0.5, 0.5, 3.0))))
     letter = emblem(graph, inner_x, inner_y, 0.75 * height, name)
-    return graph.math("MULTIPLY", letter, graph.math("GREATER_THAN", space, 0.12))
+    return letter * (space > 0.12)
 
 
 def _between(graph: Graph, value: Socket, middle: float, half: float) -> Socket:
-    return graph.math("LESS_THAN", graph.math("ABSOLUTE", graph.math("SUBTRACT", value, middle)), half)
+    return abs(value - middle) < half
 
 
 def label(graph: Graph, at: Coordinates, material: Material) -> Surface:
@@ -318,35 +308,35 @@ def label(graph: Graph, at: Coordinates, material: Material) -> Surface:
     aspect = parameters["aspect"]
     u, v, _ = graph.xyz(graph.vector("SCALE", at.uv, 1.0 / material.scale))
     # Around a tin the same label comes again.
-    u = graph.math("SUBTRACT", graph.math("FLOORED_MODULO", graph.math("ADD", u, 0.5 * aspect), aspect), 0.5 * aspect)
+    u = (u + 0.5 * aspect) % aspect - 0.5 * aspect
     color: Value = ground
     if parameters["picture"]:
         figure = graph.noise(graph.combine(u, v, parameters["title"] * 50.0), 2.2, detail=2.0, distortion=0.6)
-        shown = graph.math("MULTIPLY", graph.ramp(figure, 0.54, 0.56), graph.math("LESS_THAN", v, 0.1))
+        shown = graph.ramp(figure, 0.54, 0.56) * (v < 0.1)
         color = graph.mix(shown, color, second)
     for limit, sign in ((parameters["band"], 1.0), (parameters["foot"], -1.0)):
         if limit:
-            color = graph.mix(graph.math("GREATER_THAN", graph.math("MULTIPLY", v, sign), 0.5 - limit), color, band)
+            color = graph.mix(v * sign > 0.5 - limit, color, band)
     middle = parameters["badge_at"]
     if parameters["badge"]:
         reach = parameters["badge"]
         wide = min(reach * parameters["badge_wide"], 0.46 * aspect)
         power = parameters["round"]
-        across = graph.math("POWER", graph.math("ABSOLUTE", graph.math("DIVIDE", u, wide)), power)
-        along = graph.math("DIVIDE", graph.math("SUBTRACT", v, middle), 0.6 * reach)
-        along = graph.math("POWER", graph.math("ABSOLUTE", along), power)
-        inside = graph.math("ADD", across, along)
-        color = graph.mix(graph.math("LESS_THAN", inside, (1.0 + parameters["border"]) ** power), color, second)
-        color = graph.mix(graph.math("LESS_THAN", inside, 1.0), color, badge)
+        across = abs(u / wide) ** power
+        along = (v - middle) / (0.6 * reach)
+        along = abs(along) ** power
+        inside = across + along
+        color = graph.mix(inside < (1.0 + parameters["border"]) ** power, color, second)
+        color = graph.mix(inside < 1.0, color, badge)
     high = parameters["title"]
     length = min(0.42 * aspect, max(0.7 * parameters["badge"] * parameters["badge_wide"], 0.2))
-    lifted = graph.math("SUBTRACT", v, middle - 0.5 * high)
-    title = graph.math("MULTIPLY", _words(graph, u, lifted, high, 3.0), _between(graph, v, middle, 0.5 * high))
-    color = graph.mix(graph.math("MULTIPLY", title, _between(graph, u, 0.0, length)), color, ink)
+    lifted = v - (middle - 0.5 * high)
+    title = _words(graph, u, lifted, high, 3.0) * _between(graph, v, middle, 0.5 * high)
+    color = graph.mix(title * _between(graph, u, 0.0, length), color, ink)
     if parameters["small"]:
         lines = _words(graph, u, v, 0.035, 9.0)
-        block = graph.math("MULTIPLY", _between(graph, v, -0.33, 0.1), _between(graph, u, 0.0, 0.38 * aspect))
-        color = graph.mix(graph.math("MULTIPLY", lines, block), color, graph.mix(0.5, ink, band))
+        block = _between(graph, v, -0.33, 0.1) * _between(graph, u, 0.0, 0.38 * aspect)
+        color = graph.mix(lines * block, color, graph.mix(0.5, ink, band))
     worn = graph.noise(at.solid, 3.0 / material.scale, detail=5.0, roughness=0.7)
     color = graph.mix(
         graph.ramp(worn, 0.6, 0.75, 0.0, parameters["wear"]), color, graph.mix(0.5, ground, (0.5, 0.47, 0.42))

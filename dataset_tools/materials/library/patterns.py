@@ -20,15 +20,15 @@ def paint(graph: Graph, at: Coordinates, material: Material) -> Surface:
 def checker(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Squares of two colours; on round shapes as on a globe."""
     u, v, _ = graph.xyz(at.uv)
-    across = graph.math("FLOOR", graph.math("DIVIDE", u, material.scale))
-    along = graph.math("FLOOR", graph.math("DIVIDE", v, material.scale))
-    parity = graph.math("FLOORED_MODULO", graph.math("ADD", across, along), 2.0)
+    across = graph.math("FLOOR", u / material.scale)
+    along = graph.math("FLOOR", v / material.scale)
+    parity = (across + along) % 2.0
     return Surface(graph.mix(parity, material.colors[0], material.colors[1]))
 
 
 def _fraction(graph: Graph, value: Socket, period: float) -> Socket:
     """Position inside the current period, [0, 1)."""
-    return graph.math("FRACT", graph.math("DIVIDE", value, period))
+    return graph.math("FRACT", value / period)
 
 
 def _duty(rng: np.random.Generator) -> dict[str, float]:
@@ -38,7 +38,7 @@ def _duty(rng: np.random.Generator) -> dict[str, float]:
 def stripes(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Even bands of two colours."""
     u, _, _ = graph.xyz(at.uv)
-    band = graph.math("LESS_THAN", _fraction(graph, u, material.scale), material.parameters["duty"])
+    band = _fraction(graph, u, material.scale) < material.parameters["duty"]
     return Surface(graph.mix(band, material.colors[0], material.colors[1]))
 
 
@@ -49,13 +49,13 @@ def _dots(rng: np.random.Generator) -> dict[str, float]:
 def dots(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Round dots in a grid, staggered or not."""
     u, v, _ = graph.xyz(at.uv)
-    row = graph.math("FLOOR", graph.math("DIVIDE", v, material.scale))
-    shift = graph.math("MULTIPLY", graph.math("FLOORED_MODULO", row, 2.0), 0.5 * material.parameters["stagger"])
-    moved = graph.math("ADD", graph.math("DIVIDE", u, material.scale), shift)
-    x = graph.math("SUBTRACT", graph.math("FRACT", moved), 0.5)
-    y = graph.math("SUBTRACT", _fraction(graph, v, material.scale), 0.5)
-    squared = graph.math("ADD", graph.math("MULTIPLY", x, x), graph.math("MULTIPLY", y, y))
-    inside = graph.math("LESS_THAN", squared, material.parameters["radius"] ** 2)
+    row = graph.math("FLOOR", v / material.scale)
+    shift = row % 2.0 * (0.5 * material.parameters["stagger"])
+    moved = u / material.scale + shift
+    x = graph.math("FRACT", moved) - 0.5
+    y = _fraction(graph, v, material.scale) - 0.5
+    squared = x * x + y * y
+    inside = squared < material.parameters["radius"] ** 2
     return Surface(graph.mix(inside, material.colors[0], material.colors[1]))
 
 
@@ -67,8 +67,8 @@ def zigzag(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Stripes folded into chevrons."""
     u, v, _ = graph.xyz(at.uv)
     fold = graph.math("PINGPONG", v, material.scale)
-    shifted = graph.math("ADD", u, graph.math("MULTIPLY", fold, material.parameters["amplitude"]))
-    band = graph.math("LESS_THAN", _fraction(graph, shifted, material.scale), material.parameters["duty"])
+    shifted = u + fold * material.parameters["amplitude"]
+    band = _fraction(graph, shifted, material.scale) < material.parameters["duty"]
     return Surface(graph.mix(band, material.colors[0], material.colors[1]))
 
 

@@ -17,7 +17,7 @@ from dataset_tools.materials.surface import Coordinates, Surface
 
 def centred(graph: Graph, found: Blocks, width: float, height: float) -> tuple[Socket, Socket]:
     """Position from the middle of the block."""
-    return graph.math("SUBTRACT", found.x, 0.5 * width), graph.math("SUBTRACT", found.y, 0.5 * height)
+    return found.x - 0.5 * width, found.y - 0.5 * height
 
 
 def _polygon(graph: Graph, x: Socket, y: Socket, corners: float) -> Socket:
@@ -30,30 +30,30 @@ def _polygon(graph: Graph, x: Socket, y: Socket, corners: float) -> Socket:
         return length
     angle = graph.math("ARCTAN2", x, y)
     side = 2.0 * math.pi / corners
-    from_corner = graph.math("FLOORED_MODULO", angle, side)
-    return graph.math("MULTIPLY", length, graph.math("COSINE", graph.math("SUBTRACT", from_corner, 0.5 * side)))
+    from_corner = angle % side
+    return length * graph.math("COSINE", from_corner - 0.5 * side)
 
 
 def emblem(graph: Graph, x: Socket, y: Socket, size: float, name: Socket) -> Socket:
     """1 on a figure of 5 × 7 random dots about (0, 0), alike left and right; every ``name`` has its own."""
     step = size / 7.0
-    column = graph.math("FLOOR", graph.math("ADD", graph.math("DIVIDE", graph.math("ABSOLUTE", x), step), 0.5))
-    row = graph.math("FLOOR", graph.math("DIVIDE", graph.math("ADD", y, 0.5 * size), step))
+    column = graph.math("FLOOR", abs(x) / step + 0.5)
+    row = graph.math("FLOOR", (y + 0.5 * size) / step)
     key = graph.vector("ADD", graph.vector("SCALE", name, 17.0), graph.combine(column, row, 5.0))
     chance, _, _ = graph.xyz(graph.random(key))
-    dot = graph.math("GREATER_THAN", chance, 0.45)
-    inside = graph.math("LESS_THAN", column, 2.5)
-    for bound in (graph.math("GREATER_THAN", row, -0.5), graph.math("LESS_THAN", row, 6.5)):
-        inside = graph.math("MULTIPLY", inside, bound)
-    return graph.math("MULTIPLY", dot, inside)
+    dot = chance > 0.45
+    inside = column < 2.5
+    for bound in (row > -0.5, row < 6.5):
+        inside = inside * bound
+    return dot * inside
 
 
 def _scuffed(graph: Graph, at: Coordinates, material: Material, color: Socket) -> Surface:
     """A printed or enamelled sheet with a little wear."""
     wear = graph.noise(at.solid, 2.5 / material.scale, detail=5.0, roughness=0.7)
-    worn = graph.math("MULTIPLY", graph.ramp(wear, 0.55, 0.8), material.parameters["wear"])
+    worn = graph.ramp(wear, 0.55, 0.8) * material.parameters["wear"]
     return Surface(
-        graph.mix(graph.math("MULTIPLY", worn, 0.6), color, (0.25, 0.23, 0.2)),
+        graph.mix(worn * 0.6, color, (0.25, 0.23, 0.2)),
         height=wear,
         roughness=graph.ramp(worn, 0.0, 1.0, material.roughness, 0.85),
     )
@@ -91,11 +91,11 @@ def sign(graph: Graph, at: Coordinates, material: Material) -> Surface:
     x, y = centred(graph, found, size, size)
     radius = size * parameters["radius"]
     reach = _polygon(graph, x, y, parameters["corners"])
-    plate = graph.math("LESS_THAN", reach, radius)
-    field = graph.math("LESS_THAN", reach, radius * (1.0 - parameters["border"]))
+    plate = reach < radius
+    field = reach < radius * (1.0 - parameters["border"])
     figure = emblem(graph, x, y, radius * parameters["glyph"], found.name)
     panel, border, ground, ink = material.colors
-    drawn = graph.mix(graph.math("MULTIPLY", figure, field), graph.mix(field, border, ground), ink)
+    drawn = graph.mix(figure * field, graph.mix(field, border, ground), ink)
     return _scuffed(graph, at, material, graph.mix(plate, panel, drawn))
 
 
@@ -124,11 +124,11 @@ def lettering(graph: Graph, at: Coordinates, material: Material) -> Surface:
     _, space, _ = graph.xyz(graph.random(graph.vector("ADD", found.name, (0.5, 0.5, 3.0))))
     written, _, _ = graph.xyz(graph.random(word))
     high = line * material.parameters["lines"]
-    x = graph.math("SUBTRACT", found.x, 0.5 * letter)
-    y = graph.math("SUBTRACT", found.y, 0.5 * line)
+    x = found.x - 0.5 * letter
+    y = found.y - 0.5 * line
     dots = emblem(graph, x, y, high, found.name)
-    ink = graph.math("MULTIPLY", dots, graph.math("GREATER_THAN", space, 0.14))
-    ink = graph.math("MULTIPLY", ink, graph.math("GREATER_THAN", written, 0.12))
+    ink = dots * (space > 0.14)
+    ink = ink * (written > 0.12)
     return _scuffed(graph, at, material, graph.mix(ink, material.colors[0], material.colors[1]))
 
 
@@ -139,7 +139,7 @@ def emblems(graph: Graph, at: Coordinates, material: Material) -> Surface:
     x, y = centred(graph, found, size, size)
     figure = emblem(graph, x, y, 0.72 * size, found.name)
     _, which, _ = graph.xyz(graph.random(found.name))
-    ink = graph.mix(graph.math("GREATER_THAN", which, 0.6), material.colors[1], material.colors[2])
+    ink = graph.mix(which > 0.6, material.colors[1], material.colors[2])
     return _scuffed(graph, at, material, graph.mix(figure, material.colors[0], ink))
 
 
@@ -175,15 +175,15 @@ def hazard_stripes(graph: Graph, at: Coordinates, material: Material) -> Surface
     """Broad painted bars, worn off in places down to a rough dark ground."""
     size = material.scale
     u, v, _ = graph.xyz(at.uv)
-    slanted = graph.math("ADD", u, graph.math("MULTIPLY", v, material.parameters["slant"]))
-    bar = graph.math("LESS_THAN", graph.math("FRACT", graph.math("DIVIDE", slanted, size)), material.parameters["duty"])
+    slanted = u + v * material.parameters["slant"]
+    bar = graph.math("FRACT", slanted / size) < material.parameters["duty"]
     grain = graph.noise(at.solid, 12.0 / size, detail=5.0, roughness=0.75)
     level = 0.72 - 0.22 * material.parameters["wear"]
-    paint = graph.math("MULTIPLY", bar, graph.ramp(grain, level + 0.02, level))
+    paint = bar * graph.ramp(grain, level + 0.02, level)
     ground = graph.shade(material.colors[0], graph.ramp(grain, 0.3, 0.7, 0.75, 1.3))
     return Surface(
         graph.mix(paint, ground, material.colors[1]),
-        height=graph.math("MULTIPLY", grain, graph.ramp(paint, 0.0, 1.0, 1.0, 0.6)),
+        height=grain * graph.ramp(paint, 0.0, 1.0, 1.0, 0.6),
         roughness=graph.ramp(paint, 0.0, 1.0, 0.95, material.roughness),
     )
 

@@ -46,7 +46,7 @@ def _supplied(graph: Graph, at: Coordinates, material: Material, made: Surface) 
     if "luminance" in given:
         share = abs(given["luminance"])
         noise = graph.noise(at.uv, given["grain"] / material.scale, detail=5.0, roughness=0.6)
-        seen = bright if given["luminance"] >= 0.0 else graph.math("SUBTRACT", 1.0, bright)
+        seen = bright if given["luminance"] >= 0.0 else 1.0 - bright
         found["height"] = graph.mix_number(share, noise, seen)
     if "spread" in given:
         low, high = material.roughness - given["spread"], material.roughness + given["spread"]

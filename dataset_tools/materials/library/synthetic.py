@@ -21,10 +21,10 @@ def plastic(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A moulded sheet with a fine pebbled grain, duller where it is scuffed."""
     cells = graph.voronoi(at.solid, 14.0 / material.scale, feature="SMOOTH_F1").outputs["Distance"]
     scuffs = graph.noise(graph.vector("MULTIPLY", at.solid, (1.0, 2.5, 1.0)), 1.5 / material.scale, detail=5.0)
-    worn = graph.math("MULTIPLY", graph.ramp(scuffs, 0.5, 0.72), material.parameters["scuffs"])
+    worn = graph.ramp(scuffs, 0.5, 0.72) * material.parameters["scuffs"]
     return Surface(
-        graph.mix(graph.math("MULTIPLY", worn, 0.1), material.colors[0], (0.6, 0.6, 0.6)),
-        height=graph.math("MULTIPLY", graph.math("SUBTRACT", 1.0, cells), material.parameters["grain"]),
+        graph.mix(worn * 0.1, material.colors[0], (0.6, 0.6, 0.6)),
+        height=(1.0 - cells) * material.parameters["grain"],
         roughness=graph.ramp(worn, 0.0, 1.0, material.roughness, min(material.roughness + 0.35, 0.9)),
     )
 
@@ -41,15 +41,15 @@ def rubber(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A studded mat, dusty between the studs."""
     size = material.scale
     found = blocks(graph, at.uv, size, size, shift=material.parameters["stagger"])
-    x, y = (graph.math("SUBTRACT", axis, 0.5 * size) for axis in (found.x, found.y))
+    x, y = (axis - 0.5 * size for axis in (found.x, found.y))
     distance = graph.length(graph.combine(x, y))
     radius = size * material.parameters["radius"]
     stud = graph.ramp(distance, radius, radius * 0.75)
     specks = graph.noise(at.solid, 30.0 / size, detail=3.0)
-    dust = graph.math("MULTIPLY", graph.math("SUBTRACT", 1.0, stud), graph.ramp(specks, 0.35, 0.75))
+    dust = (1.0 - stud) * graph.ramp(specks, 0.35, 0.75)
     return Surface(
-        graph.mix(graph.math("MULTIPLY", dust, material.parameters["dust"]), material.colors[0], (0.32, 0.3, 0.27)),
-        height=graph.math("ADD", graph.math("MULTIPLY", stud, 0.9), graph.math("MULTIPLY", specks, 0.1)),
+        graph.mix(dust * material.parameters["dust"], material.colors[0], (0.32, 0.3, 0.27)),
+        height=stud * 0.9 + specks * 0.1,
     )
 
 
@@ -103,10 +103,10 @@ def ceramic(graph: Graph, at: Coordinates, material: Material) -> Surface:
     pools = graph.noise(at.solid, 1.0 / material.scale, detail=4.0, distortion=0.5)
     glaze = graph.mix(graph.ramp(pools, 0.35, 0.7), material.colors[0], material.colors[1])
     edge = graph.voronoi(at.solid, 5.0 / material.scale, feature="DISTANCE_TO_EDGE").outputs["Distance"]
-    crack = graph.math("MULTIPLY", graph.ramp(edge, 0.03, 0.01), material.parameters["crackle"])
+    crack = graph.ramp(edge, 0.03, 0.01) * material.parameters["crackle"]
     specks = graph.noise(at.solid, 26.0 / material.scale, detail=1.0)
-    iron = graph.math("MULTIPLY", graph.ramp(specks, 0.7, 0.76), material.parameters["speckle"])
-    marked = graph.mix(graph.math("MULTIPLY", crack, 0.6), glaze, material.colors[2])
+    iron = graph.ramp(specks, 0.7, 0.76) * material.parameters["speckle"]
+    marked = graph.mix(crack * 0.6, glaze, material.colors[2])
     return Surface(graph.mix(iron, marked, material.colors[2]), height=pools)
 
 
@@ -117,14 +117,14 @@ def _car_paint(rng: np.random.Generator) -> dict[str, float]:
 def car_paint(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A coat of clear lacquer over a colour with flakes, with or without road dirt."""
     flakes, _, _ = graph.xyz(graph.voronoi(at.solid, 60.0 / material.scale).outputs["Color"])
-    strength = graph.math("MULTIPLY", graph.ramp(flakes, 0.6, 1.0), material.parameters["flakes"])
-    base = graph.mix(graph.math("MULTIPLY", strength, 0.5), material.colors[0], material.colors[1])
+    strength = graph.ramp(flakes, 0.6, 1.0) * material.parameters["flakes"]
+    base = graph.mix(strength * 0.5, material.colors[0], material.colors[1])
     stains = graph.noise(at.solid, 2.0 / material.scale, detail=5.0, roughness=0.7)
-    dirt = graph.math("MULTIPLY", graph.ramp(stains, 0.48, 0.75), material.parameters["dirt"])
+    dirt = graph.ramp(stains, 0.48, 0.75) * material.parameters["dirt"]
     return Surface(
-        graph.mix(graph.math("MULTIPLY", dirt, 0.7), base, (0.2, 0.17, 0.13)),
+        graph.mix(dirt * 0.7, base, (0.2, 0.17, 0.13)),
         height=graph.noise(at.solid, 10.0 / material.scale, detail=1.0),
-        coat=graph.math("SUBTRACT", 1.0, dirt),
+        coat=1.0 - dirt,
         coat_roughness=graph.ramp(dirt, 0.0, 1.0, 0.03, 0.5),
     )
 

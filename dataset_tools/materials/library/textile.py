@@ -34,21 +34,19 @@ def _interlaced(graph: Graph, u: Socket, v: Socket, float_length: float, group: 
     plain weave, 2 or 3 is twill. ``group`` threads lie side by side as one.
     """
     period = float_length + 1.0
-    bundle_u = graph.math("DIVIDE", u, group)
-    step = graph.math(
-        "FLOORED_MODULO", graph.math("ADD", graph.math("DIVIDE", v, group), graph.math("FLOOR", bundle_u)), period
-    )
-    warp = graph.math("LESS_THAN", step, float_length)
-    across_u = graph.math("SUBTRACT", graph.math("FRACT", u), 0.5)
-    across_v = graph.math("SUBTRACT", graph.math("FRACT", v), 0.5)
-    along_warp = graph.math("SUBTRACT", graph.math("DIVIDE", step, float_length), 0.5)
-    along_weft = graph.math("SUBTRACT", graph.math("FRACT", bundle_u), 0.5)
+    bundle_u = u / group
+    step = (v / group + graph.math("FLOOR", bundle_u)) % period
+    warp = step < float_length
+    across_u = graph.math("FRACT", u) - 0.5
+    across_v = graph.math("FRACT", v) - 0.5
+    along_warp = step / float_length - 0.5
+    along_weft = graph.math("FRACT", bundle_u) - 0.5
     across = graph.mix_number(warp, across_v, across_u)
     along = graph.mix_number(warp, along_weft, along_warp)
     # A thread is round, and dives at the ends of its float.
-    roundness = graph.math("SUBTRACT", 1.0, graph.math("MULTIPLY", graph.math("MULTIPLY", across, across), 3.0))
-    squared = graph.math("MULTIPLY", along, along)
-    bulge = graph.math("SUBTRACT", 1.0, graph.math("MULTIPLY", graph.math("MULTIPLY", squared, squared), 10.0))
+    roundness = 1.0 - across * across * 3.0
+    squared = along * along
+    bulge = 1.0 - squared * squared * 10.0
     height = graph.math("MULTIPLY", roundness, bulge, clamp=True)
     number = graph.mix_number(warp, graph.math("FLOOR", v), graph.math("FLOOR", u))
     run = graph.mix_number(warp, u, v)
@@ -59,13 +57,13 @@ def _yarn_tone(graph: Graph, threads: _Threads, spread: float) -> Socket:
     """How light a thread is: each of its own tone, and thick and thin along its length."""
     own = graph.ramp(graph.xyz(graph.random(threads.name))[0], 0.0, 1.0, 1.0 - spread, 1.0 + 0.6 * spread)
     slub = graph.noise(graph.vector("MULTIPLY", threads.strand, (0.22, 0.0, 7.3)), 1.0, detail=2.0)
-    return graph.math("MULTIPLY", own, graph.ramp(slub, 0.3, 0.7, 1.0 - 0.7 * spread, 1.0 + 0.4 * spread))
+    return own * graph.ramp(slub, 0.3, 0.7, 1.0 - 0.7 * spread, 1.0 + 0.4 * spread)
 
 
 def _fibres(graph: Graph, threads: _Threads) -> Socket:
     """Spun fibres that twist around their thread: a height, or a tone, in [0, 1]."""
     run, across, number = graph.xyz(threads.strand)
-    twisted = graph.combine(graph.math("ADD", run, graph.math("MULTIPLY", across, 0.8)), across, number)
+    twisted = graph.combine(run + across * 0.8, across, number)
     return graph.noise(graph.vector("MULTIPLY", twisted, (3.0, 3.0, 7.3)), 1.6, detail=2.0, roughness=0.6)
 
 
@@ -86,11 +84,9 @@ def _counts(graph: Graph, at: Coordinates, width: float, sag: float) -> tuple[So
 def _woven_surface(graph: Graph, at: Coordinates, material: Material, threads: _Threads, color: Socket) -> Surface:
     parameters = material.parameters
     fibres = _fibres(graph, threads)
-    tone = graph.math(
-        "MULTIPLY", _yarn_tone(graph, threads, parameters["variation"]), graph.ramp(fibres, 0.3, 0.7, 0.75, 1.12)
-    )
-    color = graph.shade(color, graph.math("MULTIPLY", tone, _soiled(graph, at, 8.0 * material.scale)))
-    height = graph.math("MULTIPLY", threads.height, graph.ramp(fibres, 0.25, 0.75, 0.78, 1.0))
+    tone = _yarn_tone(graph, threads, parameters["variation"]) * graph.ramp(fibres, 0.3, 0.7, 0.75, 1.12)
+    color = graph.shade(color, tone * _soiled(graph, at, 8.0 * material.scale))
+    height = threads.height * graph.ramp(fibres, 0.25, 0.75, 0.78, 1.0)
     return Surface(color, height=height)
 
 
@@ -151,9 +147,9 @@ def denim(graph: Graph, at: Coordinates, material: Material) -> Surface:
     u, v = _counts(graph, at, material.scale, material.parameters["sag"])
     threads = _interlaced(graph, u, v, material.parameters["float"])
     wash = graph.noise(at.solid, 0.07 / material.scale, detail=4.0, roughness=0.6)
-    worn = graph.math("MULTIPLY", graph.ramp(wash, 0.4, 0.7), material.parameters["wash"])
+    worn = graph.ramp(wash, 0.4, 0.7) * material.parameters["wash"]
     # What stands out is rubbed off first.
-    dyed = graph.mix(graph.math("MULTIPLY", worn, threads.height), material.colors[0], material.colors[1])
+    dyed = graph.mix(worn * threads.height, material.colors[0], material.colors[1])
     color = graph.mix(threads.warp, material.colors[1], dyed)
     return _woven_surface(graph, at, material, threads, color)
 
@@ -186,20 +182,20 @@ def _tartan(rng: np.random.Generator) -> dict[str, float]:
 def _sett(graph: Graph, count: Socket, material: Material) -> Socket:
     """The colour of a thread: broad bands, mirrored about their middles, with narrow stripes in them."""
     parameters = material.parameters
-    middle = graph.math("ADD", graph.math("FLOOR", count), 0.5)
-    x = graph.math("DIVIDE", graph.math("PINGPONG", middle, parameters["threads"]), parameters["threads"])
+    middle = graph.math("FLOOR", count) + 0.5
+    x = graph.math("PINGPONG", middle, parameters["threads"]) / parameters["threads"]
     broad = parameters["broad"]
-    color = graph.mix(graph.math("GREATER_THAN", x, broad), material.colors[0], material.colors[1])
+    color = graph.mix(x > broad, material.colors[0], material.colors[1])
     inner = _stripe(graph, x, broad + parameters["inner"] * (1.0 - broad), 0.07)
     color = graph.mix(inner, color, material.colors[2])
     line = _stripe(graph, x, 0.5 * broad, 0.5 * parameters["line"])
-    line = graph.math("MAXIMUM", line, graph.math("LESS_THAN", x, 0.5 * parameters["middle"]))
+    line = graph.math("MAXIMUM", line, x < 0.5 * parameters["middle"])
     return graph.mix(line, color, material.colors[3])
 
 
 def _stripe(graph: Graph, x: Socket, middle: float, half: float) -> Socket:
-    distance = graph.math("ABSOLUTE", graph.math("SUBTRACT", x, middle))
-    return graph.math("LESS_THAN", distance, half)
+    distance = abs(x - middle)
+    return distance < half
 
 
 def tartan(graph: Graph, at: Coordinates, material: Material) -> Surface:
@@ -207,10 +203,10 @@ def tartan(graph: Graph, at: Coordinates, material: Material) -> Surface:
     u, v = _counts(graph, at, material.scale / material.parameters["threads"], material.parameters["sag"])
     warp, weft = _sett(graph, u, material), _sett(graph, v, material)
     # Two over, two under, one step later each thread.
-    step = graph.math("FLOORED_MODULO", graph.math("ADD", graph.math("FLOOR", u), graph.math("FLOOR", v)), 4.0)
-    top = graph.math("LESS_THAN", step, 1.5)
-    across = graph.math("SUBTRACT", graph.math("FRACT", graph.mix_number(top, v, u)), 0.5)
-    height = graph.math("SUBTRACT", 1.0, graph.math("MULTIPLY", graph.math("MULTIPLY", across, across), 3.0))
+    step = (graph.math("FLOOR", u) + graph.math("FLOOR", v)) % 4.0
+    top = step < 1.5
+    across = graph.math("FRACT", graph.mix_number(top, v, u)) - 0.5
+    height = 1.0 - across * across * 3.0
     number = graph.mix_number(top, graph.math("FLOOR", v), graph.math("FLOOR", u))
     run = graph.mix_number(top, u, v)
     threads = _Threads(top, across, height, graph.combine(number, top), graph.combine(run, across, number))
@@ -242,19 +238,17 @@ def wicker(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Rattan or willow rods around stakes, dark where one sees through; each rod with streaks of its own."""
     parameters = material.parameters
     u, v = _counts(graph, at, material.scale, 0.6)
-    threads = _interlaced(graph, graph.math("DIVIDE", u, parameters["stakes"]), v, 1.0, 1.0)
+    threads = _interlaced(graph, u / parameters["stakes"], v, 1.0, 1.0)
     streaks = graph.noise(graph.vector("MULTIPLY", threads.strand, (0.35, 5.0, 7.3)), 1.3, detail=3.0, roughness=0.6)
     tone = graph.xyz(graph.random(threads.name))[0]
-    mixed = graph.math(
-        "ADD", graph.math("MULTIPLY", tone, parameters["variation"]), graph.ramp(streaks, 0.3, 0.7, -0.15, 0.6)
-    )
+    mixed = tone * parameters["variation"] + graph.ramp(streaks, 0.3, 0.7, -0.15, 0.6)
     rod = graph.shade(
         graph.mix(mixed, material.colors[0], material.colors[1]), _soiled(graph, at, 6.0 * material.scale, 0.25)
     )
-    inside = graph.math("ABSOLUTE", threads.across)
+    inside = abs(threads.across)
     hole = graph.ramp(inside, parameters["gap"], parameters["gap"] + 0.04)
-    height = graph.math("MULTIPLY", threads.height, graph.ramp(streaks, 0.3, 0.7, 0.9, 1.0))
-    height = graph.math("MULTIPLY", height, graph.math("SUBTRACT", 1.0, hole))
+    height = threads.height * graph.ramp(streaks, 0.3, 0.7, 0.9, 1.0)
+    height = height * (1.0 - hole)
     return Surface(graph.mix(hole, rod, material.colors[2]), height=height)
 
 
@@ -288,16 +282,16 @@ def _motif(graph: Graph, column: Socket, row: Socket, material: Material) -> Val
     if parameters["motif"] == 0.0:
         return colors[0]
     repeat = parameters["repeat"]
-    band = graph.math("FLOOR", graph.math("DIVIDE", row, repeat))
-    kind = graph.math("FLOORED_MODULO", band, 3.0)
-    second = graph.math("GREATER_THAN", kind, 0.5)
-    third = graph.math("GREATER_THAN", kind, 1.5)
+    band = graph.math("FLOOR", row / repeat)
+    kind = band % 3.0
+    second = kind > 0.5
+    third = kind > 1.5
     if parameters["motif"] == 2.0:
         half = 0.5 * repeat
-        x = graph.math("ABSOLUTE", graph.math("SUBTRACT", graph.math("FLOORED_MODULO", column, repeat), half))
-        y = graph.math("ABSOLUTE", graph.math("SUBTRACT", graph.math("FLOORED_MODULO", row, repeat), half))
-        lozenge = graph.math("LESS_THAN", graph.math("ADD", x, y), half - 0.5)
-        return graph.mix(graph.math("MULTIPLY", lozenge, second), graph.mix(third, colors[0], colors[2]), colors[1])
+        x = abs(column % repeat - half)
+        y = abs(row % repeat - half)
+        lozenge = x + y < half - 0.5
+        return graph.mix(lozenge * second, graph.mix(third, colors[0], colors[2]), colors[1])
     return graph.mix(third, graph.mix(second, colors[0], colors[1]), colors[2])
 
 
@@ -306,30 +300,26 @@ def knit(graph: Graph, at: Coordinates, material: Material) -> Surface:
     parameters = material.parameters
     u, v = _counts(graph, at, material.scale, 0.7)
     column = graph.math("FLOOR", u)
-    side = graph.math("ABSOLUTE", graph.math("SUBTRACT", graph.math("FRACT", u), 0.5))
+    side = abs(graph.math("FRACT", u) - 0.5)
     # The legs rise outwards from the middle of their column.
-    climbed = graph.math(
-        "SUBTRACT", graph.math("DIVIDE", v, parameters["aspect"]), graph.math("MULTIPLY", side, parameters["slope"])
-    )
+    climbed = v / parameters["aspect"] - side * parameters["slope"]
     row = graph.math("FLOOR", climbed)
-    y = graph.math("SUBTRACT", graph.math("FRACT", climbed), 0.5)
-    x = graph.math("MULTIPLY", graph.math("SUBTRACT", side, 0.25), 4.0)
-    hollow = graph.math("MULTIPLY", graph.math("MULTIPLY", y, y), 2.9)
-    ends = graph.math("MULTIPLY", graph.math("MULTIPLY", x, x), 0.8)
-    leg = graph.math("SUBTRACT", graph.math("SUBTRACT", 1.0, hollow), ends, clamp=True)
+    y = graph.math("FRACT", climbed) - 0.5
+    x = (side - 0.25) * 4.0
+    hollow = y * y * 2.9
+    ends = x * x * 0.8
+    leg = graph.math("SUBTRACT", 1.0 - hollow, ends, clamp=True)
     # The plies of the yarn run along the leg, which leans against the row.
-    plies = graph.noise(
-        graph.combine(graph.math("MULTIPLY", u, 1.5), graph.math("MULTIPLY", climbed, 6.0), row), 1.0, detail=2.0
-    )
+    plies = graph.noise(graph.combine(u * 1.5, climbed * 6.0, row), 1.0, detail=2.0)
     fuzz = graph.noise(at.uv, 7.0 / material.scale, detail=3.0, roughness=0.7)
     yarn = _motif(graph, column, row, material)
     own = graph.xyz(graph.random(graph.combine(column, row)))[0]
     tone = graph.ramp(own, 0.0, 1.0, 1.0 - parameters["variation"], 1.0 + 0.4 * parameters["variation"])
-    tone = graph.math("MULTIPLY", tone, graph.ramp(fuzz, 0.3, 0.7, 0.76, 1.12))
-    tone = graph.math("MULTIPLY", tone, graph.ramp(plies, 0.3, 0.7, 0.8, 1.08))
-    color = graph.shade(yarn, graph.math("MULTIPLY", tone, _soiled(graph, at, 8.0 * material.scale)))
-    rough = graph.math("ADD", graph.ramp(plies, 0.3, 0.7, 0.6, 0.8), graph.math("MULTIPLY", fuzz, 0.2))
-    return Surface(color, height=graph.math("MULTIPLY", leg, rough))
+    tone = tone * graph.ramp(fuzz, 0.3, 0.7, 0.76, 1.12)
+    tone = tone * graph.ramp(plies, 0.3, 0.7, 0.8, 1.08)
+    color = graph.shade(yarn, tone * _soiled(graph, at, 8.0 * material.scale))
+    rough = graph.ramp(plies, 0.3, 0.7, 0.6, 0.8) + fuzz * 0.2
+    return Surface(color, height=leg * rough)
 
 
 def _felt_colors(rng: np.random.Generator) -> tuple[Color, ...]:
@@ -365,11 +355,7 @@ def felt(graph: Graph, at: Coordinates, material: Material) -> Surface:
     third = _strands(graph, at, scale, 1.2)
     hairs = graph.math("MAXIMUM", first, graph.math("MAXIMUM", second, third))
     cloud = graph.noise(at.solid, 1.1 / scale, detail=4.0, roughness=0.6)
-    mixed = graph.math(
-        "MULTIPLY",
-        graph.math("ADD", graph.ramp(hairs, 0.5, 0.7), graph.ramp(cloud, 0.35, 0.7, -0.3, 0.5)),
-        parameters["mottling"],
-    )
+    mixed = (graph.ramp(hairs, 0.5, 0.7) + graph.ramp(cloud, 0.35, 0.7, -0.3, 0.5)) * parameters["mottling"]
     color = graph.mix(mixed, material.colors[0], material.colors[1])
     color = graph.shade(color, graph.ramp(third, 0.3, 0.7, 1.0 - parameters["fuzz"], 1.0 + 0.5 * parameters["fuzz"]))
     height = graph.mix_number(parameters["dents"], graph.ramp(hairs, 0.4, 0.75), cloud)
@@ -410,24 +396,20 @@ def carpet(graph: Graph, at: Coordinates, material: Material) -> Surface:
         # Every tuft is of one colour, that of the design at its middle.
         x, _, _ = graph.xyz(found[2])
         if parameters["design"] == 1.0:
-            chosen = graph.math(
-                "GREATER_THAN",
-                graph.math("PINGPONG", x, parameters["period"] * scale),
-                0.6 * parameters["period"] * scale,
-            )
+            chosen = graph.math("PINGPONG", x, parameters["period"] * scale) > 0.6 * parameters["period"] * scale
         else:
             blotch = graph.noise(found[2], 1.6 / (parameters["period"] * scale), detail=2.0, distortion=0.8)
-            chosen = graph.math("GREATER_THAN", blotch, 0.53)
+            chosen = blotch > 0.53
         color = graph.mix(chosen, color, material.colors[2])
-    flecked = graph.math("MULTIPLY", graph.math("GREATER_THAN", pick, 0.6), parameters["speckle"])
+    flecked = (pick > 0.6) * parameters["speckle"]
     color = graph.mix(flecked, color, material.colors[1])
     fuzz = graph.noise(at.uv, 4.0 / scale, detail=3.0, roughness=0.75)
     trodden = graph.noise(at.uv, 0.09 / scale, detail=3.0)
-    tone = graph.math("MULTIPLY", graph.ramp(light, 0.0, 1.0, 0.85, 1.08), graph.ramp(fuzz, 0.32, 0.68, 0.66, 1.15))
-    color = graph.shade(color, graph.math("MULTIPLY", tone, graph.ramp(trodden, 0.35, 0.65, 0.85, 1.06)))
+    tone = graph.ramp(light, 0.0, 1.0, 0.85, 1.08) * graph.ramp(fuzz, 0.32, 0.68, 0.66, 1.15)
+    color = graph.shade(color, tone * graph.ramp(trodden, 0.35, 0.65, 0.85, 1.06))
     dome = graph.ramp(found[0], 0.05, 0.65, 1.0, 0.0)
-    height = graph.math("MULTIPLY", dome, graph.ramp(third, 0.0, 1.0, 0.65, 1.0))
-    return Surface(color, height=graph.math("MULTIPLY", height, graph.ramp(fuzz, 0.25, 0.75, 0.6, 1.0)))
+    height = dome * graph.ramp(third, 0.0, 1.0, 0.65, 1.0)
+    return Surface(color, height=height * graph.ramp(fuzz, 0.25, 0.75, 0.6, 1.0))
 
 
 FAMILIES = (

@@ -62,31 +62,31 @@ def _sawn(graph: Graph, point: Socket, material: Material, width: float) -> _Gra
     parameters = material.parameters
     trunk = graph.vector("MULTIPLY", point, (0.11, 1.0, 1.0))
     fibres = graph.noise(graph.vector("MULTIPLY", point, (0.03, 1.0, 1.0)), 26.0 / width, detail=4.0, roughness=0.6)
-    growth = graph.math("MULTIPLY", graph.noise(trunk, 1.1 / width, detail=1.0), parameters["figure"] * 2.5)
-    across = graph.math("MULTIPLY", graph.xyz(point)[1], 0.6 / width)
-    phase = graph.math("ADD", graph.math("ADD", growth, across), graph.math("MULTIPLY", fibres, 0.2))
+    growth = graph.noise(trunk, 1.1 / width, detail=1.0) * (parameters["figure"] * 2.5)
+    across = graph.xyz(point)[1] * (0.6 / width)
+    phase = growth + across + fibres * 0.2
     knot: Value = 0.0
     if parameters["knots"]:
         found = graph.voronoi(graph.vector("MULTIPLY", point, (0.7, 1.0, 1.0)), 0.55 / width).outputs
-        exists = graph.math("GREATER_THAN", graph.xyz(found[1])[0], 0.35)
+        exists = graph.xyz(found[1])[0] > 0.35
         # The rings bend around a knot.
-        near = graph.math("MULTIPLY", graph.math("POWER", graph.ramp(found[0], 0.0, 0.4, 1.0, 0.0), 3.0), exists)
-        phase = graph.math("ADD", phase, graph.math("MULTIPLY", near, 1.6))
+        near = graph.ramp(found[0], 0.0, 0.4, 1.0, 0.0) ** 3.0 * exists
+        phase = phase + near * 1.6
         knot = graph.ramp(near, 0.35, 0.6)
-    ring = graph.math("FRACT", graph.math("MULTIPLY", phase, parameters["rings"]))
+    ring = graph.math("FRACT", phase * parameters["rings"])
     # Late wood darkens slowly and ends at once, with the winter.
-    late = graph.math("MULTIPLY", graph.math("POWER", ring, 2.0), graph.ramp(ring, 0.88, 1.0, 1.0, 0.0))
-    tone = graph.math("MULTIPLY", late, parameters["contrast"])
-    tone = graph.math("ADD", tone, graph.ramp(fibres, 0.35, 0.7, -0.1, 0.45))
+    late = ring**2.0 * graph.ramp(ring, 0.88, 1.0, 1.0, 0.0)
+    tone = late * parameters["contrast"]
+    tone = tone + graph.ramp(fibres, 0.35, 0.7, -0.1, 0.45)
     color = graph.mix(tone, material.colors[0], material.colors[1])
     pores = graph.noise(graph.vector("MULTIPLY", point, (0.05, 1.0, 1.0)), 75.0 / width, detail=1.0)
-    dark = graph.math("MULTIPLY", graph.ramp(pores, 0.58, 0.72), parameters["pores"])
+    dark = graph.ramp(pores, 0.58, 0.72) * parameters["pores"]
     color = graph.mix(graph.math("MAXIMUM", dark, graph.math("MULTIPLY", knot, 0.85)), color, material.colors[2])
     broad = graph.noise(trunk, 0.7 / width, detail=2.0)
     color = graph.shade(color, graph.ramp(broad, 0.3, 0.7, 0.86, 1.1))
-    height = graph.math("SUBTRACT", graph.ramp(fibres, 0.25, 0.75), graph.math("MULTIPLY", dark, 0.6), clamp=True)
+    height = graph.math("SUBTRACT", graph.ramp(fibres, 0.25, 0.75), dark * 0.6, clamp=True)
     # Varnish fills the grain.
-    height = graph.math("MULTIPLY", height, 0.2 if parameters["coat"] else 1.0)
+    height = height * (0.2 if parameters["coat"] else 1.0)
     return _Grain(color, height)
 
 
@@ -94,7 +94,7 @@ def _laid(graph: Graph, material: Material, piece: Socket, along: Socket, across
     """Sawn wood that differs from piece to piece: each is cut from another place and is of its own tone."""
     random = graph.random(piece)
     x, y, z = graph.xyz(graph.vector("SCALE", random, 40.0))
-    cut = graph.combine(graph.math("ADD", along, x), graph.math("ADD", across, y), z)
+    cut = graph.combine(along + x, across + y, z)
     grain = _sawn(graph, cut, material, width)
     spread = 0.3 * material.parameters["variation"]
     tone = graph.ramp(graph.xyz(random)[1], 0.0, 1.0, 1.0 - spread, 1.0 + 0.45 * spread)
@@ -109,14 +109,14 @@ def _gap_and_wear(
     soil = graph.shade(material.colors[2], 0.6)
     scuffs = graph.noise(at.uv, 1.6 / material.scale, detail=5.0, roughness=0.65)
     color = graph.shade(grain.color, graph.ramp(scuffs, 0.3, 0.7, 0.88, 1.08))
-    height = graph.math("MULTIPLY", graph.ramp(edge, 0.3 * gap, 3.0 * gap), 1.0 - grain_share)
-    height = graph.math("ADD", height, graph.math("MULTIPLY", grain.height, grain_share))
+    height = graph.ramp(edge, 0.3 * gap, 3.0 * gap) * (1.0 - grain_share)
+    height = height + grain.height * grain_share
     worn = graph.ramp(scuffs, 0.3, 0.7, material.roughness * 0.85, min(material.roughness * 1.25, 1.0))
     return Surface(
         graph.mix(inside, soil, color),
         height=height,
         roughness=worn,
-        coat=graph.math("MULTIPLY", inside, material.parameters["coat"]) if material.parameters["coat"] else 0.0,
+        coat=inside * material.parameters["coat"] if material.parameters["coat"] else 0.0,
         coat_roughness=material.parameters["coat_roughness"],
     )
 
@@ -140,17 +140,17 @@ def planks(graph: Graph, at: Coordinates, material: Material) -> Surface:
     made = _gap_and_wear(graph, at, material, grain, found.edge, material.scale * parameters["gap"], 0.3)
     if not parameters["nails"]:
         return made
-    end = graph.math("MINIMUM", found.x, graph.math("SUBTRACT", length, found.x))
+    end = graph.math("MINIMUM", found.x, length - found.x)
     side = graph.math("PINGPONG", found.y, 0.5 * material.scale)
-    x = graph.math("SUBTRACT", end, 0.13 * material.scale)
-    y = graph.math("SUBTRACT", side, 0.22 * material.scale)
+    x = end - 0.13 * material.scale
+    y = side - 0.22 * material.scale
     distance = graph.length(graph.combine(x, y))
     nail = graph.ramp(distance, 0.026 * material.scale, 0.034 * material.scale, 1.0, 0.0)
     rust = graph.ramp(distance, 0.03 * material.scale, 0.1 * material.scale, 0.55, 0.0)
     color = graph.mix(rust, made.color, material.colors[2])
     return Surface(
         graph.mix(nail, color, (0.055, 0.05, 0.047)),
-        height=graph.math("SUBTRACT", made.height, graph.math("MULTIPLY", nail, 0.3), clamp=True),
+        height=graph.math("SUBTRACT", made.height, nail * 0.3, clamp=True),
         roughness=made.roughness,
         coat=made.coat,
         coat_roughness=made.coat_roughness,
@@ -162,7 +162,7 @@ def veneer(graph: Graph, at: Coordinates, material: Material) -> Surface:
     grain = _sawn(graph, at.solid, material, material.scale)
     # Rays: short light flecks across the fibres, seen where the saw met them.
     flecks = graph.noise(graph.vector("MULTIPLY", at.solid, (0.5, 1.6, 1.0)), 24.0 / material.scale, detail=2.0)
-    rays = graph.math("MULTIPLY", graph.ramp(flecks, 0.58, 0.68), material.parameters["rays"])
+    rays = graph.ramp(flecks, 0.58, 0.68) * material.parameters["rays"]
     color = graph.mix(rays, grain.color, graph.shade(material.colors[0], 1.1))
     return Surface(
         color,
@@ -199,26 +199,26 @@ def _herringbone(graph: Graph, x: Socket, y: Socket, count: float) -> _Stave:
     """Staves of one by ``count``, laid upon one another's ends at right angles."""
     column, row = graph.math("FLOOR", x), graph.math("FLOOR", y)
     # Along a row, and down a column, staves of both directions alternate every ``count`` squares.
-    step = graph.math("FLOORED_MODULO", graph.math("SUBTRACT", column, row), 2.0 * count)
-    upright = graph.math("GREATER_THAN", step, count - 0.5)
-    u, v = graph.math("SUBTRACT", x, column), graph.math("SUBTRACT", y, row)
-    back = graph.mix_number(upright, step, graph.math("SUBTRACT", 2.0 * count - 1.0, step))
-    along = graph.math("ADD", back, graph.mix_number(upright, u, v))
-    start_x = graph.math("SUBTRACT", column, graph.mix_number(upright, back, 0.0))
-    start_y = graph.math("SUBTRACT", row, graph.mix_number(upright, 0.0, back))
+    step = (column - row) % (2.0 * count)
+    upright = step > count - 0.5
+    u, v = x - column, y - row
+    back = graph.mix_number(upright, step, 2.0 * count - 1.0 - step)
+    along = back + graph.mix_number(upright, u, v)
+    start_x = column - graph.mix_number(upright, back, 0.0)
+    start_y = row - graph.mix_number(upright, 0.0, back)
     return _Stave(graph.combine(start_x, start_y, upright), along, graph.mix_number(upright, v, u))
 
 
 def _mosaic(graph: Graph, x: Socket, y: Socket, count: float) -> _Stave:
     """Squares of ``count`` staves, lying and standing by turns."""
-    column = graph.math("FLOOR", graph.math("DIVIDE", x, count))
-    row = graph.math("FLOOR", graph.math("DIVIDE", y, count))
-    upright = graph.math("FLOORED_MODULO", graph.math("ADD", column, row), 2.0)
-    u, v = graph.math("FLOORED_MODULO", x, count), graph.math("FLOORED_MODULO", y, count)
+    column = graph.math("FLOOR", x / count)
+    row = graph.math("FLOOR", y / count)
+    upright = (column + row) % 2.0
+    u, v = x % count, y % count
     side = graph.mix_number(upright, v, u)
     stave = graph.math("FLOOR", side)
-    name = graph.combine(column, row, graph.math("ADD", stave, 0.5))
-    return _Stave(name, graph.mix_number(upright, u, v), graph.math("SUBTRACT", side, stave))
+    name = graph.combine(column, row, stave + 0.5)
+    return _Stave(name, graph.mix_number(upright, u, v), side - stave)
 
 
 def parquet(graph: Graph, at: Coordinates, material: Material) -> Surface:
@@ -227,9 +227,9 @@ def parquet(graph: Graph, at: Coordinates, material: Material) -> Surface:
     count = parameters["count"]
     x, y, _ = graph.xyz(graph.vector("SCALE", at.uv, 1.0 / width))
     stave = (_herringbone if parameters["herringbone"] else _mosaic)(graph, x, y, count)
-    end = graph.math("MINIMUM", stave.along, graph.math("SUBTRACT", count, stave.along))
-    side = graph.math("MINIMUM", stave.across, graph.math("SUBTRACT", 1.0, stave.across))
-    along, across = graph.math("MULTIPLY", stave.along, width), graph.math("MULTIPLY", stave.across, width)
+    end = graph.math("MINIMUM", stave.along, count - stave.along)
+    side = graph.math("MINIMUM", stave.across, 1.0 - stave.across)
+    along, across = stave.along * width, stave.across * width
     grain = _laid(graph, material, stave.name, along, across, 1.6 * width)
     return _gap_and_wear(graph, at, material, grain, graph.math("MINIMUM", end, side), parameters["gap"], 0.3)
 
@@ -266,31 +266,31 @@ def logs(graph: Graph, at: Coordinates, material: Material) -> Surface:
     tone, light, _ = graph.xyz(found[1])
     radius = found[0]
     # Round logs, flattened a little where they touch.
-    edge = graph.math("MINIMUM", border, graph.math("SUBTRACT", graph.ramp(tone, 0.0, 1.0, 0.48, 0.64), radius))
+    edge = graph.math("MINIMUM", border, graph.ramp(tone, 0.0, 1.0, 0.48, 0.64) - radius)
     ends = graph.ramp(edge, 0.06, 0.08)
     bark = graph.ramp(edge, 0.005, 0.02)
     around = graph.vector("NORMALIZE", graph.vector("SUBTRACT", plan, found[2]), (0.0, 0.0, 0.0))
-    ring = graph.math("FRACT", graph.math("MULTIPLY", radius, parameters["rings"] * 2.0))
-    late = graph.math("MULTIPLY", graph.math("POWER", ring, 2.0), parameters["contrast"])
-    heart = graph.ramp(graph.math("ADD", radius, graph.math("MULTIPLY", tone, 0.15)), 0.25, 0.33, 0.45, 0.0)
+    ring = graph.math("FRACT", radius * (parameters["rings"] * 2.0))
+    late = ring**2.0 * parameters["contrast"]
+    heart = graph.ramp(radius + tone * 0.15, 0.25, 0.33, 0.45, 0.0)
     saw = graph.noise(graph.vector("MULTIPLY", at.uv, (1.0, 0.12, 1.0)), 30.0 / scale, detail=3.0)
-    face = graph.mix(graph.math("ADD", late, heart), material.colors[0], material.colors[1])
+    face = graph.mix(late + heart, material.colors[0], material.colors[1])
     face = graph.shade(face, graph.ramp(saw, 0.3, 0.7, 0.85, 1.1))
     face = graph.shade(face, graph.ramp(light, 0.0, 1.0, 0.75, 1.1))
     # A crack lies where the direction from the pith falls into a thin band of a noise over directions.
     direction = graph.vector("ADD", around, graph.vector("SCALE", found[1], 30.0))
-    split = graph.math("ABSOLUTE", graph.math("SUBTRACT", graph.noise(direction, 1.4, detail=2.0), 0.5))
+    split = abs(graph.noise(direction, 1.4, detail=2.0) - 0.5)
     width = graph.ramp(radius, 0.05, 0.5, 0.2, 1.0)
-    crack = graph.math("LESS_THAN", split, graph.math("MULTIPLY", width, 0.5 * parameters["cracks"]))
+    crack = split < width * (0.5 * parameters["cracks"])
     rough = graph.noise(at.uv, 14.0 / scale, detail=4.0, roughness=0.65)
     rind = graph.shade(material.colors[2], graph.ramp(rough, 0.3, 0.7, 0.7, 1.25))
     soil = graph.shade(material.colors[2], 0.45)
-    face = graph.mix(graph.math("MULTIPLY", crack, 0.8), face, soil)
+    face = graph.mix(crack * 0.8, face, soil)
     depth = graph.ramp(light, 0.0, 1.0, 0.65, 0.9)
-    top = graph.math("SUBTRACT", depth, graph.math("MULTIPLY", crack, 0.25))
-    top = graph.math("ADD", top, graph.math("MULTIPLY", saw, 0.08))
-    rim = graph.math("ADD", graph.math("MULTIPLY", depth, 0.8), graph.math("MULTIPLY", rough, 0.2))
-    height = graph.math("MULTIPLY", graph.mix_number(ends, rim, top), graph.ramp(edge, -0.02, 0.03))
+    top = depth - crack * 0.25
+    top = top + saw * 0.08
+    rim = depth * 0.8 + rough * 0.2
+    height = graph.mix_number(ends, rim, top) * graph.ramp(edge, -0.02, 0.03)
     return Surface(graph.mix(bark, soil, graph.mix(ends, rind, face)), height=height)
 
 
@@ -328,9 +328,9 @@ def bark(graph: Graph, at: Coordinates, material: Material) -> Surface:
     color = graph.mix(graph.ramp(ridge, 0.1, 0.65, 0.9, 0.0), color, material.colors[2])
     if parameters["lichen"]:
         patches = graph.noise(at.solid, 2.2 / scale, detail=5.0, roughness=0.75)
-        grows = graph.math("MULTIPLY", graph.ramp(patches, 0.55, 0.62), graph.ramp(ridge, 0.4, 0.9))
-        color = graph.mix(graph.math("MULTIPLY", grows, 0.8 * parameters["lichen"]), color, material.colors[3])
-    height = graph.math("MULTIPLY", graph.math("POWER", ridge, 0.7), graph.ramp(flakes, 0.25, 0.75, 0.55, 1.0))
+        grows = graph.ramp(patches, 0.55, 0.62) * graph.ramp(ridge, 0.4, 0.9)
+        color = graph.mix(grows * (0.8 * parameters["lichen"]), color, material.colors[3])
+    height = ridge**0.7 * graph.ramp(flakes, 0.25, 0.75, 0.55, 1.0)
     return Surface(color, height=height)
 
 
