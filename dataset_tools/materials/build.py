@@ -68,7 +68,7 @@ def _layered(graph: Graph, covering: Covering, flat: bool) -> Surface:
 def _surface(graph: Graph, material: Material, flat: bool) -> Surface:
     """One material's surface, with its height in metres and nothing left open."""
     at = _coordinates(graph, material, flat)
-    made = FAMILIES[material.family].nodes(graph, at, material)
+    made = FAMILIES[material.family](graph, at, material)
     height = graph.math("MULTIPLY", made.height, material.scale * material.relief) if material.relief else 0.0
     whole = replace(
         made,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -46,3 +47,12 @@ class Family:
     displaced: bool = False
     weight: float = 1.0
     metal: bool = False
+
+    def __call__(self, graph: Graph, at: Coordinates, material: Material) -> Surface:
+        """Its surface; so one family can be made of another."""
+        return self.nodes(graph, at, material)
+
+
+def family(colors: int, size: Range, **more: Any) -> Callable[[NodeFunction], Family]:
+    """Makes a family of a node function, of its name; the arguments are :class:`Family`'s."""
+    return lambda nodes: Family(nodes.__name__, nodes, colors, size, **more)

@@ -15,7 +15,10 @@ import pytest
 
 from dataset_tools.materials.library import FAMILIES
 
-pytestmark = pytest.mark.skipif(not importlib.util.find_spec("bpy"), reason="needs the bpy package")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not importlib.util.find_spec("bpy"), reason="needs the bpy package"),
+]
 
 DRAWN = sorted(name for name, family in FAMILIES.items() if family.weight > 0.0)
 METALS = {name for name in DRAWN if FAMILIES[name].metal}
@@ -31,7 +34,6 @@ def measured() -> dict[str, Any]:
     return found
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAWN)
 def test_light_moves_shading_and_leaves_albedo(measured: dict[str, Any], name: str) -> None:
     found = measured["families"][name]
@@ -40,7 +42,6 @@ def test_light_moves_shading_and_leaves_albedo(measured: dict[str, Any], name: s
     assert found["shading_moves"] > 0.02 or found["no_albedo"] == 1.0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAWN)
 def test_albedo_is_a_real_surfaces(measured: dict[str, Any], name: str) -> None:
     found = measured["families"][name]
@@ -68,7 +69,6 @@ def test_a_mask_lays_one_material_over_another(measured: dict[str, Any]) -> None
     assert 0.0 < covered_little < covered
 
 
-@pytest.mark.slow
 def test_a_copy_of_a_template_is_what_would_have_been_built() -> None:
     script = Path(__file__).with_name("templates_check.py")
     result = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300)

@@ -28,6 +28,7 @@ def test_normals_are_turned_into_the_cameras_axes() -> None:
     np.testing.assert_allclose(seen_by(camera, world)[0], [(0, 0, 1), (0, 1, 0), (-1, 0, 0), (0, 0, 0)], atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not importlib.util.find_spec("bpy"), reason="needs the bpy package")
 def test_a_pack_of_true_maps(tmp_path: Path) -> None:
     packs = {}

@@ -42,14 +42,14 @@ def test_the_plain_neighbours_are_ours(tiny_bank: Bank) -> None:
 
 def test_the_plain_loop_finds_images(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
     codes = {name: component.sample_codes()[:2000] for name, component in tiny_bank.components.items()}
-    loop = PlainLoop(tiny_bank, own_targets, "random", codes, steps=40)
+    loop = PlainLoop(tiny_bank, own_targets, "random", codes, steps=20)
 
     def missed() -> float:
         image = tiny_bank.forward_model.render(loop.components())
         return float((image - own_targets).square().mean())
 
     before = missed()
-    for _ in range(40):
+    for _ in range(20):
         loop.step()
     assert missed() < 0.5 * before
 

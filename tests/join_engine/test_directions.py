@@ -131,7 +131,7 @@ def files(tiny_bank: Bank, known: Tensor, tmp_path_factory: pytest.TempPathFacto
     }
     packs = ["--data", str(found["train"]), "--validation", str(found["val"])]
     # Its images are the generator's own, which knows no mirrored ones.
-    how = ["--steps", "80", "--no-mirror", "--threads", "1", "--device", "cpu"]
+    how = ["--steps", "40", "--no-mirror", "--threads", "1", "--device", "cpu"]
     assert (
         main(["learn-directions", "--bank", str(tiny_bank.path), *packs, *how, "--out", str(found["directions"])]) == 0
     )

@@ -107,6 +107,7 @@ def test_samples_are_turned_whole(data: ComponentSets) -> None:
     assert len(found) == 12 and set(found) == {0, 1, 2, 3}
 
 
+@pytest.mark.slow
 def test_the_conventional_encoder_learns_the_codes_of_samples(lively_bank: Bank, data: ComponentSets) -> None:
     """Of drawn codes alone: the renders that it gets change nothing, and codes that it has not seen are told better."""
     learners = [learner_of(lively_bank, conventional=True, lr=3e-3, batch=16) for _ in range(2)]

@@ -59,7 +59,7 @@ def test_whitening_has_unit_covariance_and_goes_there_and_back(tiny_bank: Bank) 
 
 def test_a_heavy_prior_holds_the_codes_back(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
     def distance(**weights: float) -> float:
-        state = invert(tiny_bank, own_targets, Preset("prior", (MeanStart(), Joint(steps=30, **weights))))
+        state = invert(tiny_bank, own_targets, Preset("prior", (MeanStart(), Joint(steps=15, **weights))))
         return sum((w - tiny_bank.components[name].w_avg).norm().item() for name, w in state.latents.items())
 
     free = distance(knn_weight=0.0)
@@ -212,7 +212,7 @@ def test_tuning_brings_the_image_closer_and_leaves_the_bank_alone(tiny_bank: Ban
     target[1] = 0.55
     before = {k: v.clone() for k, v in tiny_bank.components["albedo"].generator.state_dict().items()}
     coarse = invert(tiny_bank, target, SHORT)
-    state = invert(tiny_bank, target, Preset("pti", (*SHORT.stages, Tuning(steps=20, learning_rate=1e-2))))
+    state = invert(tiny_bank, target, Preset("pti", (*SHORT.stages, Tuning(steps=10, learning_rate=1e-2))))
     assert (_psnr(state) > _psnr(coarse) + 0.5).all()
     assert all(torch.equal(state.latents[name], coarse.latents[name]) for name in state.latents)
     after = tiny_bank.components["albedo"].generator.state_dict()
@@ -223,8 +223,8 @@ def test_local_discriminator_loss_keeps_what_the_discriminators_say(tiny_bank: B
     target = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
     def change(weight: float) -> float:
-        tuning = Tuning(steps=20, discriminator_weight=weight, discriminator_every=1)
-        state = invert(tiny_bank, target, Preset("pti", (*SHORT.stages, tuning)))
+        tuning = Tuning(steps=15, discriminator_weight=weight, discriminator_every=1)
+        state = invert(tiny_bank, target, Preset("pti", (MeanStart(), tuning)))
         total = 0.0
         with torch.no_grad():
             for name, output in state.synthesize().items():

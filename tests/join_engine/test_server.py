@@ -89,8 +89,8 @@ def request_for(tmp_path: Path, tiny_bank_path: Path) -> dict[str, Any]:
         "bank": str(tiny_bank_path),
         "preset": "standard",
         "seed": 0,
-        "steps": 30,
-        "preview_every": 10,
+        "steps": 9,
+        "preview_every": 3,
     }
 
 
@@ -103,7 +103,7 @@ def test_decompose_and_relight(client: Client, request_for: dict[str, Any]) -> N
     assert kinds.count("preview") == 3 and "progress" in kinds
 
     previews = [event for event in events if event["type"] == "preview"]
-    assert [event["step"] for event in previews] == [10, 20, 30]
+    assert [event["step"] for event in previews] == [3, 6, 9]
     assert previews[0]["recomposed"] != previews[1]["recomposed"]
     for event in (*previews[1:], events[-1]):
         for path in (*event["layers"].values(), event["recomposed"]):
@@ -111,7 +111,7 @@ def test_decompose_and_relight(client: Client, request_for: dict[str, Any]) -> N
             assert pixels.dtype == np.float32 and pixels.shape == (40, 56, 3)
 
     last = next(event for event in reversed(events) if event["type"] == "progress")
-    assert (last["stage"], last["step"], last["of"], last["seconds_left"]) == ("joint", 30, 30, 0.0)
+    assert (last["stage"], last["step"], last["of"], last["seconds_left"]) == ("joint", 9, 9, 0.0)
     result = events[-1]
     assert set(result["layers"]) == {"albedo", "shading"}
     assert result["settings"]["seed"] == 0 and result["metrics"]["psnr"] > 0 and result["seconds"]["joint"] > 0

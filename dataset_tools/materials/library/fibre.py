@@ -7,7 +7,7 @@ import numpy as np
 
 from dataset_tools.description.covering import Color, Material
 from dataset_tools.description.sampling import choose, natural, uniform
-from dataset_tools.materials.family import Family
+from dataset_tools.materials.family import family
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.surface import Coordinates, Surface
 
@@ -40,6 +40,15 @@ def _leather(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+@family(
+    2,
+    (0.05, 0.12),
+    natural=_leather_colors,
+    parameters=_leather,
+    roughness=(0.3, 0.65),
+    specular=(0.35, 0.6),
+    relief=(0.08, 0.3),
+)
 def leather(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A hide: pebbles with fine furrows between, long creases where it was bent, lighter where it is worn."""
     parameters, scale = material.parameters, material.scale
@@ -97,6 +106,15 @@ def _ruled(graph: Graph, at: Coordinates, material: Material) -> Socket:
     return graph.ramp(near, 0.02 * period, 0.045 * period, 0.8, 0.0)
 
 
+@family(
+    3,
+    (0.8, 1.6),
+    natural=_paper_colors,
+    parameters=_paper,
+    roughness=(0.7, 0.98),
+    specular=(0.1, 0.4),
+    relief=(0.06, 0.2),
+)
 def paper(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A sheet with fibres, yellowed and stained, plain, lined or squared, smooth or crumpled and folded flat again."""
     parameters, scale = material.parameters, material.scale
@@ -146,6 +164,15 @@ def _cardboard(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+@family(
+    2,
+    (0.07, 0.16),
+    natural=_cardboard_colors,
+    parameters=_cardboard,
+    roughness=(0.75, 0.98),
+    specular=(0.1, 0.35),
+    relief=(0.2, 0.5),
+)
 def cardboard(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Corrugated board: kraft liner with light and dark fibres through which the flutes show; torn open on some."""
     parameters, scale = material.parameters, material.scale
@@ -190,6 +217,15 @@ def _cork(rng: np.random.Generator) -> dict[str, float]:
     return {"variation": uniform(rng, 0.4, 1.0), "pits": uniform(rng, 0.3, 1.0), "specks": uniform(rng, 0.57, 0.64)}
 
 
+@family(
+    3,
+    (0.06, 0.14),
+    natural=_cork_colors,
+    parameters=_cork,
+    roughness=(0.7, 0.95),
+    specular=(0.1, 0.35),
+    relief=(0.08, 0.3),
+)
 def cork(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Pressed granules of bark: light and dark grains of two sizes, dark crumbs and pits between."""
     parameters, scale = material.parameters, material.scale
@@ -211,49 +247,4 @@ def cork(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, height=height)
 
 
-FAMILIES = (
-    Family(
-        "leather",
-        leather,
-        2,
-        (0.05, 0.12),
-        natural=_leather_colors,
-        parameters=_leather,
-        roughness=(0.3, 0.65),
-        specular=(0.35, 0.6),
-        relief=(0.08, 0.3),
-    ),
-    Family(
-        "paper",
-        paper,
-        3,
-        (0.8, 1.6),
-        natural=_paper_colors,
-        parameters=_paper,
-        roughness=(0.7, 0.98),
-        specular=(0.1, 0.4),
-        relief=(0.06, 0.2),
-    ),
-    Family(
-        "cardboard",
-        cardboard,
-        2,
-        (0.07, 0.16),
-        natural=_cardboard_colors,
-        parameters=_cardboard,
-        roughness=(0.75, 0.98),
-        specular=(0.1, 0.35),
-        relief=(0.2, 0.5),
-    ),
-    Family(
-        "cork",
-        cork,
-        3,
-        (0.06, 0.14),
-        natural=_cork_colors,
-        parameters=_cork,
-        roughness=(0.7, 0.95),
-        specular=(0.1, 0.35),
-        relief=(0.08, 0.3),
-    ),
-)
+FAMILIES = (leather, paper, cardboard, cork)

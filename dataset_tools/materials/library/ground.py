@@ -9,7 +9,7 @@ import numpy as np
 
 from dataset_tools.description.covering import Color, Material
 from dataset_tools.description.sampling import choose, natural, uniform
-from dataset_tools.materials.family import Family
+from dataset_tools.materials.family import family
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.surface import Coordinates, Surface
 
@@ -47,6 +47,15 @@ def _asphalt(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+@family(
+    3,
+    (0.025, 0.065),
+    natural=_asphalt_colors,
+    parameters=_asphalt,
+    roughness=(0.65, 0.95),
+    specular=(0.2, 0.5),
+    relief=(0.25, 0.6),
+)
 def asphalt(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Crushed stone in bitumen, worn bare by tyres in patches, stained by oil, sometimes cracked and sealed."""
     parameters, size = material.parameters, material.scale
@@ -93,6 +102,15 @@ def _gravel(rng: np.random.Generator) -> dict[str, float]:
     return {"coarse": uniform(rng, 0.0, 0.45), "dust": uniform(rng, 0.0, 0.6), "flat": uniform(rng, 1.0, 1.7)}
 
 
+@family(
+    5,
+    (0.05, 0.14),
+    natural=_gravel_colors,
+    parameters=_gravel,
+    roughness=(0.6, 0.95),
+    specular=(0.15, 0.5),
+    relief=(0.5, 1.1),
+)
 def gravel(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Many small stones of five colours, larger ones strewn among them, dust in between."""
     parameters, size = material.parameters, material.scale
@@ -137,6 +155,9 @@ def _sand(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+@family(
+    2, (0.2, 0.5), natural=_sand_colors, parameters=_sand, roughness=(0.8, 1.0), specular=(0.1, 0.4), relief=(0.2, 0.5)
+)
 def sand(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Sand with wind ripples that split and join, darker minerals on their lee side, or trodden; dry or damp."""
     parameters, size = material.parameters, material.scale
@@ -181,6 +202,15 @@ def _soil(rng: np.random.Generator) -> dict[str, float]:
     return {"stones": uniform(rng, 0.0, 0.22), "straw": uniform(rng, 0.0, 0.25), "damp": uniform(rng, 0.0, 1.0)}
 
 
+@family(
+    4,
+    (0.12, 0.4),
+    natural=_soil_colors,
+    parameters=_soil,
+    roughness=(0.8, 1.0),
+    specular=(0.1, 0.35),
+    relief=(0.35, 0.8),
+)
 def soil(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Dug earth: clods and crumbs, pebbles and dead stalks in it, drier and paler where it stands up."""
     parameters, size = material.parameters, material.scale
@@ -231,6 +261,17 @@ def _mud(rng: np.random.Generator) -> dict[str, float]:
     return {"gap": uniform(rng, 0.02, 0.07), "curl": uniform(rng, 0.0, 0.5), "fine": uniform(rng, 0.0, 1.0)}
 
 
+@family(
+    3,
+    (0.2, 0.5),
+    natural=_mud_colors,
+    parameters=_mud,
+    roughness=(0.7, 1.0),
+    specular=(0.1, 0.4),
+    relief=(0.08, 0.2),
+    displaced=True,
+    weight=0.6,
+)
 def cracked_mud(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A dried puddle: plates with curled rims, cracks in two generations, damper earth at their ground."""
     parameters, size = material.parameters, material.scale
@@ -269,6 +310,15 @@ def _grass(rng: np.random.Generator) -> dict[str, float]:
     return {"dry": uniform(rng, 0.0, 0.6), "bald": uniform(rng, 0.0, 0.5), "thin": uniform(rng, 6.0, 10.0)}
 
 
+@family(
+    4,
+    (0.25, 0.55),
+    natural=_grass_colors,
+    parameters=_grass,
+    roughness=(0.5, 0.85),
+    specular=(0.15, 0.4),
+    relief=(0.12, 0.3),
+)
 def grass(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A lawn from above: three layers of blades across one another, dry ones among them, bald spots of earth."""
     parameters, size = material.parameters, material.scale
@@ -309,6 +359,16 @@ def _moss(rng: np.random.Generator) -> dict[str, float]:
     return {"bald": uniform(rng, 0.0, 0.6)}
 
 
+@family(
+    4,
+    (0.15, 0.45),
+    natural=_moss_colors,
+    parameters=_moss,
+    roughness=(0.85, 1.0),
+    specular=(0.05, 0.25),
+    relief=(0.35, 0.8),
+    weight=0.6,
+)
 def moss(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Cushions of moss, brighter at their tips, with the ground showing where they have not closed yet."""
     parameters, size = material.parameters, material.scale
@@ -332,85 +392,4 @@ def moss(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(graph.mix(grown, earth, color), height=height + fuzz * 0.2)
 
 
-FAMILIES = (
-    Family(
-        "asphalt",
-        asphalt,
-        3,
-        (0.025, 0.065),
-        natural=_asphalt_colors,
-        parameters=_asphalt,
-        roughness=(0.65, 0.95),
-        specular=(0.2, 0.5),
-        relief=(0.25, 0.6),
-    ),
-    Family(
-        "gravel",
-        gravel,
-        5,
-        (0.05, 0.14),
-        natural=_gravel_colors,
-        parameters=_gravel,
-        roughness=(0.6, 0.95),
-        specular=(0.15, 0.5),
-        relief=(0.5, 1.1),
-    ),
-    Family(
-        "sand",
-        sand,
-        2,
-        (0.2, 0.5),
-        natural=_sand_colors,
-        parameters=_sand,
-        roughness=(0.8, 1.0),
-        specular=(0.1, 0.4),
-        relief=(0.2, 0.5),
-    ),
-    Family(
-        "soil",
-        soil,
-        4,
-        (0.12, 0.4),
-        natural=_soil_colors,
-        parameters=_soil,
-        roughness=(0.8, 1.0),
-        specular=(0.1, 0.35),
-        relief=(0.35, 0.8),
-    ),
-    Family(
-        "cracked_mud",
-        cracked_mud,
-        3,
-        (0.2, 0.5),
-        natural=_mud_colors,
-        parameters=_mud,
-        roughness=(0.7, 1.0),
-        specular=(0.1, 0.4),
-        relief=(0.08, 0.2),
-        displaced=True,
-        weight=0.6,
-    ),
-    Family(
-        "grass",
-        grass,
-        4,
-        (0.25, 0.55),
-        natural=_grass_colors,
-        parameters=_grass,
-        roughness=(0.5, 0.85),
-        specular=(0.15, 0.4),
-        relief=(0.12, 0.3),
-    ),
-    Family(
-        "moss",
-        moss,
-        4,
-        (0.15, 0.45),
-        natural=_moss_colors,
-        parameters=_moss,
-        roughness=(0.85, 1.0),
-        specular=(0.05, 0.25),
-        relief=(0.35, 0.8),
-        weight=0.6,
-    ),
-)
+FAMILIES = (asphalt, gravel, sand, soil, cracked_mud, grass, moss)

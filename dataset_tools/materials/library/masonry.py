@@ -7,7 +7,7 @@ import numpy as np
 
 from dataset_tools.description.covering import Color, Material
 from dataset_tools.description.sampling import choose, natural, uniform
-from dataset_tools.materials.family import Family
+from dataset_tools.materials.family import family
 from dataset_tools.materials.graph import Graph, Socket
 from dataset_tools.materials.layout import blocks
 from dataset_tools.materials.surface import Coordinates, Surface
@@ -34,6 +34,16 @@ def _bricks(rng: np.random.Generator) -> dict[str, float]:
     return {"aspect": uniform(rng, 1.8, 3.2), "mortar": uniform(rng, 0.03, 0.07), "variation": uniform(rng, 0.3, 1.0)}
 
 
+@family(
+    3,
+    (0.2, 0.42),
+    natural=_brick_colors,
+    parameters=_bricks,
+    roughness=(0.6, 0.95),
+    specular=(0.15, 0.45),
+    relief=(0.05, 0.16),
+    displaced=True,
+)
 def bricks(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A running bond: each brick of its own tone, stained, with worn edges and recessed, sandy joints."""
     parameters = material.parameters
@@ -83,6 +93,15 @@ def _tiles(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+@family(
+    3,
+    (0.22, 0.6),
+    natural=_tile_colors,
+    parameters=_tiles,
+    roughness=(0.05, 0.35),
+    specular=(0.35, 0.65),
+    relief=(0.015, 0.04),
+)
 def tiles(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Glazed ceramic in a grid: cushioned edges, each tile a little askew, so that each one mirrors something else."""
     parameters, size = material.parameters, material.scale
@@ -153,6 +172,16 @@ def _stones(graph: Graph, plan: Socket, material: Material, shift: float, loose:
     return edge, graph.voronoi(plan, 1.0 / size, randomness=loose, voronoi_dimensions="2D").outputs[1]
 
 
+@family(
+    3,
+    (0.2, 0.4),
+    natural=_cobble_colors,
+    parameters=_cobbles,
+    roughness=(0.6, 0.9),
+    specular=(0.2, 0.5),
+    relief=(0.2, 0.4),
+    displaced=True,
+)
 def cobbles(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Rounded paving stones, cut in rows or picked from the field, with tops polished by feet and soil between."""
     parameters, size = material.parameters, material.scale
@@ -205,6 +234,17 @@ def _flagstones(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+@family(
+    4,
+    (0.45, 0.9),
+    natural=_flagstone_colors,
+    parameters=_flagstones,
+    roughness=(0.4, 0.85),
+    specular=(0.2, 0.5),
+    relief=(0.02, 0.07),
+    displaced=True,
+    weight=0.8,
+)
 def flagstones(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Riven slabs, polygonal or in rows, whose faces step down in thin layers; each slab of its own tone and rust."""
     parameters, size = material.parameters, material.scale
@@ -237,53 +277,4 @@ def flagstones(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-FAMILIES = (
-    Family(
-        "bricks",
-        bricks,
-        3,
-        (0.2, 0.42),
-        natural=_brick_colors,
-        parameters=_bricks,
-        roughness=(0.6, 0.95),
-        specular=(0.15, 0.45),
-        relief=(0.05, 0.16),
-        displaced=True,
-    ),
-    Family(
-        "tiles",
-        tiles,
-        3,
-        (0.22, 0.6),
-        natural=_tile_colors,
-        parameters=_tiles,
-        roughness=(0.05, 0.35),
-        specular=(0.35, 0.65),
-        relief=(0.015, 0.04),
-    ),
-    Family(
-        "cobbles",
-        cobbles,
-        3,
-        (0.2, 0.4),
-        natural=_cobble_colors,
-        parameters=_cobbles,
-        roughness=(0.6, 0.9),
-        specular=(0.2, 0.5),
-        relief=(0.2, 0.4),
-        displaced=True,
-    ),
-    Family(
-        "flagstones",
-        flagstones,
-        4,
-        (0.45, 0.9),
-        natural=_flagstone_colors,
-        parameters=_flagstones,
-        roughness=(0.4, 0.85),
-        specular=(0.2, 0.5),
-        relief=(0.02, 0.07),
-        displaced=True,
-        weight=0.8,
-    ),
-)
+FAMILIES = (bricks, tiles, cobbles, flagstones)

@@ -7,7 +7,7 @@ import numpy as np
 
 from dataset_tools.description.covering import Color, Material
 from dataset_tools.description.sampling import natural, palette, uniform
-from dataset_tools.materials.family import Family
+from dataset_tools.materials.family import family
 from dataset_tools.materials.graph import Graph, Socket
 from dataset_tools.materials.layout import blocks
 from dataset_tools.materials.surface import Coordinates, Surface
@@ -26,6 +26,7 @@ def _chips(rng: np.random.Generator) -> dict[str, float]:
     return {"wear": uniform(rng, 0.0, 0.5), "streaks": uniform(rng, 0.0, 0.6)}
 
 
+@family(1, (0.4, 1.2), parameters=_chips, roughness=(0.2, 0.6), specular=(0.4, 0.6), relief=(0.002, 0.01))
 def painted_metal(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Enamel that chips off over rust, which runs down in streaks."""
     scale = material.scale
@@ -51,6 +52,13 @@ def _rusting(rng: np.random.Generator) -> dict[str, float]:
     return {"rust": uniform(rng, 0.25, 0.75)}
 
 
+def _steel_colors(rng: np.random.Generator) -> tuple[Color, ...]:
+    return natural(rng, ("#b9b9bb",), ("#a3a19d",), ("#c9c2b4",), ("#8e8f92",), ("#c9925e",), ("#d0b16a",))
+
+
+@family(
+    1, (0.4, 1.2), natural=_steel_colors, parameters=_rusting, roughness=(0.25, 0.5), relief=(0.003, 0.015), metal=True
+)
 def rusted_metal(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Bare steel under patches of rust, scratched."""
     scale = material.scale
@@ -67,10 +75,7 @@ def rusted_metal(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-def _steel_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(rng, ("#b9b9bb",), ("#a3a19d",), ("#c9c2b4",), ("#8e8f92",), ("#c9925e",), ("#d0b16a",))
-
-
+@family(1, (0.4, 1.0), natural=_steel_colors, roughness=(0.2, 0.5), relief=(0.0003, 0.001), metal=True)
 def brushed_metal(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A rolled sheet with fine scratches along one direction, and fingerprints of dust."""
     scale = material.scale
@@ -89,6 +94,16 @@ def _tread_colors(rng: np.random.Generator) -> tuple[Color, ...]:
     return grey if rng.random() < 0.6 else palette(rng, 1)
 
 
+@family(
+    1,
+    (0.2, 0.4),
+    natural=_tread_colors,
+    roughness=(0.3, 0.7),
+    specular=(0.4, 0.6),
+    relief=(0.04, 0.1),
+    displaced=True,
+    weight=0.7,
+)
 def tread_plate(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A painted checker plate: raised lozenges turned in alternate directions, worn where feet step."""
     size = material.scale
@@ -109,48 +124,4 @@ def tread_plate(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-FAMILIES = (
-    Family(
-        "painted_metal",
-        painted_metal,
-        1,
-        (0.4, 1.2),
-        parameters=_chips,
-        roughness=(0.2, 0.6),
-        specular=(0.4, 0.6),
-        relief=(0.002, 0.01),
-    ),
-    Family(
-        "rusted_metal",
-        rusted_metal,
-        1,
-        (0.4, 1.2),
-        natural=_steel_colors,
-        parameters=_rusting,
-        roughness=(0.25, 0.5),
-        relief=(0.003, 0.015),
-        metal=True,
-    ),
-    Family(
-        "brushed_metal",
-        brushed_metal,
-        1,
-        (0.4, 1.0),
-        natural=_steel_colors,
-        roughness=(0.2, 0.5),
-        relief=(0.0003, 0.001),
-        metal=True,
-    ),
-    Family(
-        "tread_plate",
-        tread_plate,
-        1,
-        (0.2, 0.4),
-        natural=_tread_colors,
-        roughness=(0.3, 0.7),
-        specular=(0.4, 0.6),
-        relief=(0.04, 0.1),
-        displaced=True,
-        weight=0.7,
-    ),
-)
+FAMILIES = (painted_metal, rusted_metal, brushed_metal, tread_plate)

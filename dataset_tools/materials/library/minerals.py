@@ -7,7 +7,7 @@ import numpy as np
 
 from dataset_tools.description.covering import Color, Material
 from dataset_tools.description.sampling import choose, natural, uniform
-from dataset_tools.materials.family import Family
+from dataset_tools.materials.family import family
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.layout import blocks
 from dataset_tools.materials.surface import Coordinates, Surface
@@ -40,6 +40,16 @@ def _stone(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+@family(
+    3,
+    (0.35, 1.0),
+    natural=_stone_colors,
+    parameters=_stone,
+    roughness=(0.6, 0.95),
+    specular=(0.15, 0.5),
+    relief=(0.08, 0.35),
+    displaced=True,
+)
 def stone(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Raw, clouded rock, bedded or not: weathered patches, a few fine cracks, and a broken face."""
     parameters, size = material.parameters, material.scale
@@ -90,6 +100,15 @@ def _marble(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+@family(
+    3,
+    (0.6, 1.4),
+    natural=_marble_colors,
+    parameters=_marble,
+    roughness=(0.04, 0.3),
+    specular=(0.35, 0.65),
+    relief=(0.002, 0.006),
+)
 def marble(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Polished marble: soft clouds, and veins of several strengths that fade in and out; whole, or laid as slabs."""
     parameters, size = material.parameters, material.scale
@@ -154,6 +173,15 @@ def _chips(graph: Graph, at: Coordinates, scale: float, share: float, binder: fl
     return inside * (present < share), tint
 
 
+@family(
+    4,
+    (0.12, 0.35),
+    natural=_terrazzo_colors,
+    parameters=_terrazzo,
+    roughness=(0.06, 0.35),
+    specular=(0.3, 0.6),
+    weight=0.8,
+)
 def terrazzo(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Chips of three stones and two sizes in ground and polished cement."""
     parameters, size = material.parameters, material.scale
@@ -197,6 +225,7 @@ def _granite(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+@family(4, (0.05, 0.16), natural=_granite_colors, parameters=_granite, roughness=(0.04, 0.3), specular=(0.35, 0.7))
 def granite(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Polished granite: crystals of three minerals grown into one another, dark mica, here and there dull lime."""
     parameters, size = material.parameters, material.scale
@@ -245,6 +274,15 @@ def _concrete(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+@family(
+    2,
+    (0.6, 1.4),
+    natural=_concrete_colors,
+    parameters=_concrete,
+    roughness=(0.5, 0.95),
+    specular=(0.15, 0.5),
+    relief=(0.012, 0.035),
+)
 def concrete(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Cast concrete: cement clouds, run-off stains, air pores, and the print of the panels or boards of its form."""
     parameters, size = material.parameters, material.scale
@@ -306,6 +344,15 @@ def _plaster(rng: np.random.Generator) -> dict[str, float]:
     return {"sand": uniform(rng, 0.2, 1.0), "strokes": uniform(rng, 0.2, 1.0), "pits": uniform(rng, 0.0, 0.6)}
 
 
+@family(
+    1,
+    (0.3, 0.9),
+    natural=_plaster_colors,
+    parameters=_plaster,
+    roughness=(0.75, 1.0),
+    specular=(0.1, 0.35),
+    relief=(0.1, 0.27),
+)
 def plaster(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Sand plaster: one colour throughout, grains of sand, and the sweeps of the float that dragged them along."""
     parameters, size = material.parameters, material.scale
@@ -343,6 +390,16 @@ def _roughcast(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+@family(
+    2,
+    (0.07, 0.2),
+    natural=_roughcast_colors,
+    parameters=_roughcast,
+    roughness=(0.75, 1.0),
+    specular=(0.1, 0.35),
+    relief=(0.3, 0.7),
+    weight=0.7,
+)
 def roughcast(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Thrown render: lumps of two sizes, some pressed flat with a trowel, painted over and streaked by rain."""
     parameters, size = material.parameters, material.scale
@@ -366,83 +423,4 @@ def roughcast(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(graph.shade(color, graph.ramp(grain, 0.3, 0.7, 0.95, 1.04)), height=height)
 
 
-FAMILIES = (
-    Family(
-        "stone",
-        stone,
-        3,
-        (0.35, 1.0),
-        natural=_stone_colors,
-        parameters=_stone,
-        roughness=(0.6, 0.95),
-        specular=(0.15, 0.5),
-        relief=(0.08, 0.35),
-        displaced=True,
-    ),
-    Family(
-        "marble",
-        marble,
-        3,
-        (0.6, 1.4),
-        natural=_marble_colors,
-        parameters=_marble,
-        roughness=(0.04, 0.3),
-        specular=(0.35, 0.65),
-        relief=(0.002, 0.006),
-    ),
-    Family(
-        "terrazzo",
-        terrazzo,
-        4,
-        (0.12, 0.35),
-        natural=_terrazzo_colors,
-        parameters=_terrazzo,
-        roughness=(0.06, 0.35),
-        specular=(0.3, 0.6),
-        weight=0.8,
-    ),
-    Family(
-        "granite",
-        granite,
-        4,
-        (0.05, 0.16),
-        natural=_granite_colors,
-        parameters=_granite,
-        roughness=(0.04, 0.3),
-        specular=(0.35, 0.7),
-    ),
-    Family(
-        "concrete",
-        concrete,
-        2,
-        (0.6, 1.4),
-        natural=_concrete_colors,
-        parameters=_concrete,
-        roughness=(0.5, 0.95),
-        specular=(0.15, 0.5),
-        relief=(0.012, 0.035),
-    ),
-    Family(
-        "plaster",
-        plaster,
-        1,
-        (0.3, 0.9),
-        natural=_plaster_colors,
-        parameters=_plaster,
-        roughness=(0.75, 1.0),
-        specular=(0.1, 0.35),
-        relief=(0.1, 0.27),
-    ),
-    Family(
-        "roughcast",
-        roughcast,
-        2,
-        (0.07, 0.2),
-        natural=_roughcast_colors,
-        parameters=_roughcast,
-        roughness=(0.75, 1.0),
-        specular=(0.1, 0.35),
-        relief=(0.3, 0.7),
-        weight=0.7,
-    ),
-)
+FAMILIES = (stone, marble, terrazzo, granite, concrete, plaster, roughcast)

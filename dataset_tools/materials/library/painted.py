@@ -13,7 +13,7 @@ import numpy as np
 
 from dataset_tools.description.covering import Color, Material
 from dataset_tools.description.sampling import choose, natural, palette, uniform
-from dataset_tools.materials.family import Family
+from dataset_tools.materials.family import family
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.layout import blocks
 from dataset_tools.materials.library.printed import centred, emblem
@@ -56,6 +56,16 @@ def _skin(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+@family(
+    4,
+    (1.0, 1.0),
+    natural=_skin_colors,
+    parameters=_skin,
+    roughness=(0.22, 0.75),
+    specular=(0.25, 0.5),
+    relief=(0.0, 0.006),
+    weight=0.0,
+)
 def fruit_skin(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Fruit: a ground with a blush on one side, streaks from pole to pole, specks, another colour at the ends."""
     parameters = material.parameters
@@ -114,6 +124,16 @@ def _figure(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+@family(
+    3,
+    (1.0, 1.0),
+    natural=_figure_colors,
+    parameters=_figure,
+    roughness=(0.35, 0.95),
+    specular=(0.15, 0.5),
+    relief=(0.0, 0.012),
+    weight=0.0,
+)
 def painted_figure(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A figurine painted by hand: back and belly, patches or stripes, brush marks, paint thin where it stands out."""
     parameters = material.parameters
@@ -164,6 +184,16 @@ def _strokes(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+@family(
+    4,
+    (1.0, 1.0),
+    natural=_stroke_colors,
+    parameters=_strokes,
+    roughness=(0.3, 0.98),
+    specular=(0.15, 0.5),
+    relief=(0.0, 0.003),
+    weight=0.0,
+)
 def strokes(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Strokes of a brush or a pen in three inks, winding over a plain ground, and perhaps dots between them."""
     parameters = material.parameters
@@ -217,6 +247,16 @@ def _glaze(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+@family(
+    4,
+    (1.0, 1.0),
+    natural=_glaze_colors,
+    parameters=_glaze,
+    roughness=(0.06, 0.45),
+    specular=(0.35, 0.6),
+    relief=(0.0, 0.012),
+    weight=0.0,
+)
 def glaze(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Pottery: bare clay at the foot, a glaze that ran down, a second one from the rim, painted bands, iron specks."""
     parameters = material.parameters
@@ -301,6 +341,16 @@ def _between(graph: Graph, value: Socket, middle: float, half: float) -> Socket:
     return abs(value - middle) < half
 
 
+@family(
+    5,
+    (1.0, 1.0),
+    natural=_label_colors,
+    parameters=_label,
+    roughness=(0.2, 0.8),
+    specular=(0.3, 0.55),
+    relief=(0.0, 0.001),
+    weight=0.0,
+)
 def label(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A printed label or packaging: bands at head and foot, a badge with a title, a picture, small print."""
     parameters = material.parameters
@@ -346,65 +396,4 @@ def label(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-FAMILIES = (
-    Family(
-        "fruit_skin",
-        fruit_skin,
-        4,
-        (1.0, 1.0),
-        natural=_skin_colors,
-        parameters=_skin,
-        roughness=(0.22, 0.75),
-        specular=(0.25, 0.5),
-        relief=(0.0, 0.006),
-        weight=0.0,
-    ),
-    Family(
-        "painted_figure",
-        painted_figure,
-        3,
-        (1.0, 1.0),
-        natural=_figure_colors,
-        parameters=_figure,
-        roughness=(0.35, 0.95),
-        specular=(0.15, 0.5),
-        relief=(0.0, 0.012),
-        weight=0.0,
-    ),
-    Family(
-        "strokes",
-        strokes,
-        4,
-        (1.0, 1.0),
-        natural=_stroke_colors,
-        parameters=_strokes,
-        roughness=(0.3, 0.98),
-        specular=(0.15, 0.5),
-        relief=(0.0, 0.003),
-        weight=0.0,
-    ),
-    Family(
-        "glaze",
-        glaze,
-        4,
-        (1.0, 1.0),
-        natural=_glaze_colors,
-        parameters=_glaze,
-        roughness=(0.06, 0.45),
-        specular=(0.35, 0.6),
-        relief=(0.0, 0.012),
-        weight=0.0,
-    ),
-    Family(
-        "label",
-        label,
-        5,
-        (1.0, 1.0),
-        natural=_label_colors,
-        parameters=_label,
-        roughness=(0.2, 0.8),
-        specular=(0.3, 0.55),
-        relief=(0.0, 0.001),
-        weight=0.0,
-    ),
-)
+FAMILIES = (fruit_skin, painted_figure, strokes, glaze, label)

@@ -7,16 +7,18 @@ import numpy as np
 
 from dataset_tools.description.covering import Material
 from dataset_tools.description.sampling import uniform
-from dataset_tools.materials.family import Family
+from dataset_tools.materials.family import family
 from dataset_tools.materials.graph import Graph, Socket
 from dataset_tools.materials.surface import Coordinates, Surface
 
 
+@family(1, (1.0, 1.0), weight=3.0)
 def paint(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """One even colour."""
     return Surface(material.colors[0])
 
 
+@family(2, (0.33, 0.75))
 def checker(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Squares of two colours; on round shapes as on a globe."""
     u, v, _ = graph.xyz(at.uv)
@@ -35,6 +37,7 @@ def _duty(rng: np.random.Generator) -> dict[str, float]:
     return {"duty": uniform(rng, 0.3, 0.7)}
 
 
+@family(2, (0.35, 0.8), parameters=_duty)
 def stripes(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Even bands of two colours."""
     u, _, _ = graph.xyz(at.uv)
@@ -46,6 +49,7 @@ def _dots(rng: np.random.Generator) -> dict[str, float]:
     return {"radius": uniform(rng, 0.24, 0.42), "stagger": float(rng.random() < 0.5)}
 
 
+@family(2, (0.35, 0.7), parameters=_dots)
 def dots(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Round dots in a grid, staggered or not."""
     u, v, _ = graph.xyz(at.uv)
@@ -63,6 +67,7 @@ def _zigzag(rng: np.random.Generator) -> dict[str, float]:
     return {"duty": uniform(rng, 0.35, 0.65), "amplitude": uniform(rng, 0.4, 1.0)}
 
 
+@family(2, (0.45, 0.8), parameters=_zigzag, weight=0.7)
 def zigzag(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Stripes folded into chevrons."""
     u, v, _ = graph.xyz(at.uv)
@@ -72,10 +77,4 @@ def zigzag(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(graph.mix(band, material.colors[0], material.colors[1]))
 
 
-FAMILIES = (
-    Family("paint", paint, 1, (1.0, 1.0), weight=3.0),
-    Family("checker", checker, 2, (0.33, 0.75)),
-    Family("stripes", stripes, 2, (0.35, 0.8), parameters=_duty),
-    Family("dots", dots, 2, (0.35, 0.7), parameters=_dots),
-    Family("zigzag", zigzag, 2, (0.45, 0.8), parameters=_zigzag, weight=0.7),
-)
+FAMILIES = (paint, checker, stripes, dots, zigzag)

@@ -9,7 +9,7 @@ import numpy as np
 
 from dataset_tools.description.covering import Color, Material
 from dataset_tools.description.sampling import choose, natural, uniform
-from dataset_tools.materials.family import Family
+from dataset_tools.materials.family import family
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.layout import Blocks, blocks
 from dataset_tools.materials.surface import Coordinates, Surface
@@ -84,6 +84,16 @@ def _sign_colors(rng: np.random.Generator) -> tuple[Color, ...]:
     return (*panel, *sign)
 
 
+@family(
+    4,
+    (1.1, 2.4),
+    natural=_sign_colors,
+    parameters=_sign,
+    roughness=(0.15, 0.5),
+    specular=(0.4, 0.6),
+    relief=(0.0005, 0.002),
+    weight=1.2,
+)
 def sign(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A bordered sign with a figure on a plain panel."""
     size, parameters = material.scale, material.parameters
@@ -115,6 +125,15 @@ def _ink_colors(rng: np.random.Generator) -> tuple[Color, ...]:
     )
 
 
+@family(
+    2,
+    (0.1, 0.35),
+    natural=_ink_colors,
+    parameters=_print,
+    roughness=(0.3, 0.9),
+    specular=(0.2, 0.5),
+    relief=(0.001, 0.01),
+)
 def lettering(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Lines of words in random letters: print that no one can read."""
     line = material.scale
@@ -132,6 +151,7 @@ def lettering(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return _scuffed(graph, at, material, graph.mix(ink, material.colors[0], material.colors[1]))
 
 
+@family(3, (0.25, 0.6), parameters=_print, roughness=(0.3, 0.9), specular=(0.2, 0.5), relief=(0.001, 0.005), weight=0.8)
 def emblems(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A wallpaper or wrapping of figures in rows, each of them another, in two inks."""
     size = material.scale
@@ -153,6 +173,16 @@ def _camouflage_colors(rng: np.random.Generator) -> tuple[Color, ...]:
     )
 
 
+@family(
+    4,
+    (0.25, 0.7),
+    natural=_camouflage_colors,
+    parameters=_print,
+    roughness=(0.6, 0.95),
+    specular=(0.1, 0.3),
+    relief=(0.002, 0.01),
+    weight=0.7,
+)
 def camouflage(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Patches of four colours with clean outlines."""
     color: Value = material.colors[0]
@@ -171,6 +201,16 @@ def _road(rng: np.random.Generator) -> dict[str, float]:
     return {"duty": uniform(rng, 0.25, 0.6), "wear": uniform(rng, 0.2, 0.9), "slant": choose(rng, (0.0, 1.0))}
 
 
+@family(
+    2,
+    (0.35, 1.0),
+    natural=_road_colors,
+    parameters=_road,
+    roughness=(0.4, 0.8),
+    specular=(0.2, 0.5),
+    relief=(0.01, 0.04),
+    weight=0.8,
+)
 def hazard_stripes(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Broad painted bars, worn off in places down to a rough dark ground."""
     size = material.scale
@@ -188,63 +228,4 @@ def hazard_stripes(graph: Graph, at: Coordinates, material: Material) -> Surface
     )
 
 
-FAMILIES = (
-    Family(
-        "sign",
-        sign,
-        4,
-        (1.1, 2.4),
-        natural=_sign_colors,
-        parameters=_sign,
-        roughness=(0.15, 0.5),
-        specular=(0.4, 0.6),
-        relief=(0.0005, 0.002),
-        weight=1.2,
-    ),
-    Family(
-        "lettering",
-        lettering,
-        2,
-        (0.1, 0.35),
-        natural=_ink_colors,
-        parameters=_print,
-        roughness=(0.3, 0.9),
-        specular=(0.2, 0.5),
-        relief=(0.001, 0.01),
-    ),
-    Family(
-        "emblems",
-        emblems,
-        3,
-        (0.25, 0.6),
-        parameters=_print,
-        roughness=(0.3, 0.9),
-        specular=(0.2, 0.5),
-        relief=(0.001, 0.005),
-        weight=0.8,
-    ),
-    Family(
-        "camouflage",
-        camouflage,
-        4,
-        (0.25, 0.7),
-        natural=_camouflage_colors,
-        parameters=_print,
-        roughness=(0.6, 0.95),
-        specular=(0.1, 0.3),
-        relief=(0.002, 0.01),
-        weight=0.7,
-    ),
-    Family(
-        "hazard_stripes",
-        hazard_stripes,
-        2,
-        (0.35, 1.0),
-        natural=_road_colors,
-        parameters=_road,
-        roughness=(0.4, 0.8),
-        specular=(0.2, 0.5),
-        relief=(0.01, 0.04),
-        weight=0.8,
-    ),
-)
+FAMILIES = (sign, lettering, emblems, camouflage, hazard_stripes)

@@ -6,12 +6,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dataset_tools.description.covering import Material
-from dataset_tools.materials.family import Family
+from dataset_tools.materials.family import family
 from dataset_tools.materials.graph import Graph, Value
 from dataset_tools.materials.surface import Coordinates, Surface
-from dataset_tools.sources.scanned import FAMILY
 
 
+@family(1, (1.0, 1.0), relief=(0.01, 0.03), displaced=True, weight=0.0)
 def scanned(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Color, roughness, metalness and height (or, without one, normal) from files."""
     place = graph.vector("SCALE", at.uv, 1.0 / material.scale)
@@ -59,4 +59,4 @@ def _supplied(graph: Graph, at: Coordinates, material: Material, made: Surface) 
 
 
 # Never drawn as the others are: specs.scanned describes them.
-FAMILIES = (Family(FAMILY, scanned, 1, (1.0, 1.0), relief=(0.01, 0.03), displaced=True, weight=0.0),)
+FAMILIES = (scanned,)

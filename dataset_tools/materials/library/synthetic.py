@@ -7,7 +7,7 @@ import numpy as np
 
 from dataset_tools.description.covering import Color, Material
 from dataset_tools.description.sampling import choose, natural, uniform
-from dataset_tools.materials.family import Family
+from dataset_tools.materials.family import family
 from dataset_tools.materials.graph import Graph
 from dataset_tools.materials.layout import blocks
 from dataset_tools.materials.surface import Coordinates, Surface
@@ -17,6 +17,9 @@ def _plastic(rng: np.random.Generator) -> dict[str, float]:
     return {"scuffs": uniform(rng, 0.0, 1.0), "grain": choose(rng, (0.0, uniform(rng, 0.3, 1.0)))}
 
 
+@family(
+    1, (0.3, 0.9), parameters=_plastic, roughness=(0.12, 0.55), specular=(0.4, 0.6), relief=(0.004, 0.02), weight=1.5
+)
 def plastic(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A moulded sheet with a fine pebbled grain, duller where it is scuffed."""
     cells = graph.voronoi(at.solid, 14.0 / material.scale, feature="SMOOTH_F1").outputs["Distance"]
@@ -37,6 +40,17 @@ def _studs(rng: np.random.Generator) -> dict[str, float]:
     return {"radius": uniform(rng, 0.22, 0.4), "stagger": choose(rng, (0.0, 0.5)), "dust": uniform(rng, 0.0, 0.5)}
 
 
+@family(
+    1,
+    (0.14, 0.3),
+    natural=_rubber_colors,
+    parameters=_studs,
+    roughness=(0.45, 0.9),
+    specular=(0.3, 0.5),
+    relief=(0.1, 0.25),
+    displaced=True,
+    weight=0.7,
+)
 def rubber(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A studded mat, dusty between the studs."""
     size = material.scale
@@ -65,6 +79,15 @@ def _linoleum_colors(rng: np.random.Generator) -> tuple[Color, ...]:
     )
 
 
+@family(
+    3,
+    (0.4, 1.2),
+    natural=_linoleum_colors,
+    roughness=(0.25, 0.6),
+    specular=(0.3, 0.5),
+    relief=(0.001, 0.004),
+    weight=0.8,
+)
 def linoleum(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A marbled sheet: streaks of a darker and a lighter tone drawn out along one direction."""
     drawn = graph.vector("MULTIPLY", at.solid, (1.0, 3.5, 1.0))
@@ -98,6 +121,15 @@ def _ceramic_colors(rng: np.random.Generator) -> tuple[Color, ...]:
     )
 
 
+@family(
+    3,
+    (0.4, 1.1),
+    natural=_ceramic_colors,
+    parameters=_ceramic,
+    roughness=(0.05, 0.25),
+    specular=(0.45, 0.65),
+    relief=(0.005, 0.03),
+)
 def ceramic(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A fired glaze that pooled unevenly: crackled, speckled with iron, and mirror smooth."""
     pools = graph.noise(at.solid, 1.0 / material.scale, detail=4.0, distortion=0.5)
@@ -114,6 +146,9 @@ def _car_paint(rng: np.random.Generator) -> dict[str, float]:
     return {"flakes": uniform(rng, 0.1, 0.6), "dirt": choose(rng, (0.0, uniform(rng, 0.2, 0.8)))}
 
 
+@family(
+    2, (0.5, 1.2), parameters=_car_paint, roughness=(0.35, 0.7), specular=(0.3, 0.5), relief=(0.0005, 0.003), weight=0.8
+)
 def car_paint(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A coat of clear lacquer over a colour with flakes, with or without road dirt."""
     flakes, _, _ = graph.xyz(graph.voronoi(at.solid, 60.0 / material.scale).outputs["Color"])
@@ -129,62 +164,4 @@ def car_paint(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-FAMILIES = (
-    Family(
-        "plastic",
-        plastic,
-        1,
-        (0.3, 0.9),
-        parameters=_plastic,
-        roughness=(0.12, 0.55),
-        specular=(0.4, 0.6),
-        relief=(0.004, 0.02),
-        weight=1.5,
-    ),
-    Family(
-        "rubber",
-        rubber,
-        1,
-        (0.14, 0.3),
-        natural=_rubber_colors,
-        parameters=_studs,
-        roughness=(0.45, 0.9),
-        specular=(0.3, 0.5),
-        relief=(0.1, 0.25),
-        displaced=True,
-        weight=0.7,
-    ),
-    Family(
-        "linoleum",
-        linoleum,
-        3,
-        (0.4, 1.2),
-        natural=_linoleum_colors,
-        roughness=(0.25, 0.6),
-        specular=(0.3, 0.5),
-        relief=(0.001, 0.004),
-        weight=0.8,
-    ),
-    Family(
-        "ceramic",
-        ceramic,
-        3,
-        (0.4, 1.1),
-        natural=_ceramic_colors,
-        parameters=_ceramic,
-        roughness=(0.05, 0.25),
-        specular=(0.45, 0.65),
-        relief=(0.005, 0.03),
-    ),
-    Family(
-        "car_paint",
-        car_paint,
-        2,
-        (0.5, 1.2),
-        parameters=_car_paint,
-        roughness=(0.35, 0.7),
-        specular=(0.3, 0.5),
-        relief=(0.0005, 0.003),
-        weight=0.8,
-    ),
-)
+FAMILIES = (plastic, rubber, linoleum, ceramic, car_paint)

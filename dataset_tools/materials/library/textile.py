@@ -9,7 +9,7 @@ import numpy as np
 
 from dataset_tools.description.covering import Color, Material
 from dataset_tools.description.sampling import choose, natural, uniform
-from dataset_tools.materials.family import Family
+from dataset_tools.materials.family import family
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.surface import Coordinates, Surface
 
@@ -113,6 +113,15 @@ def _woven(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+@family(
+    2,
+    (0.06, 0.14),
+    natural=_cloth_colors,
+    parameters=_woven,
+    roughness=(0.75, 1.0),
+    specular=(0.05, 0.3),
+    relief=(0.25, 0.6),
+)
 def woven_cloth(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Plain weave of thick yarn, over and under; or two or three threads side by side, as basket weave."""
     u, v = _counts(graph, at, material.scale, material.parameters["sag"])
@@ -142,6 +151,15 @@ def _denim(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+@family(
+    2,
+    (0.045, 0.1),
+    natural=_denim_colors,
+    parameters=_denim,
+    roughness=(0.8, 1.0),
+    specular=(0.05, 0.25),
+    relief=(0.25, 0.55),
+)
 def denim(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Twill: dyed warp over white weft in diagonal ribs, washed out in places."""
     u, v = _counts(graph, at, material.scale, material.parameters["sag"])
@@ -198,6 +216,15 @@ def _stripe(graph: Graph, x: Socket, middle: float, half: float) -> Socket:
     return distance < half
 
 
+@family(
+    4,
+    (0.5, 1.1),
+    natural=_tartan_colors,
+    parameters=_tartan,
+    roughness=(0.8, 1.0),
+    specular=(0.05, 0.25),
+    relief=(0.008, 0.022),
+)
 def tartan(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Plaid: coloured stripes in warp and weft that mix thread by thread where they cross."""
     u, v = _counts(graph, at, material.scale / material.parameters["threads"], material.parameters["sag"])
@@ -234,6 +261,7 @@ def _wicker(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+@family(3, (0.08, 0.17), natural=_wicker_colors, parameters=_wicker, roughness=(0.4, 0.85), relief=(0.2, 0.45))
 def wicker(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Rattan or willow rods around stakes, dark where one sees through; each rod with streaks of its own."""
     parameters = material.parameters
@@ -295,6 +323,15 @@ def _motif(graph: Graph, column: Socket, row: Socket, material: Material) -> Val
     return graph.mix(third, graph.mix(second, colors[0], colors[1]), colors[2])
 
 
+@family(
+    3,
+    (0.1, 0.22),
+    natural=_knit_colors,
+    parameters=_knit,
+    roughness=(0.8, 1.0),
+    specular=(0.05, 0.25),
+    relief=(0.25, 0.6),
+)
 def knit(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Stocking stitch: columns of V, each of two round, leaning legs of woolly yarn; plain, striped or patterned."""
     parameters = material.parameters
@@ -348,6 +385,15 @@ def _strands(graph: Graph, at: Coordinates, scale: float, turn: float) -> Socket
     return graph.noise(turned, 11.0 / scale, detail=2.0, roughness=0.6, distortion=0.7)
 
 
+@family(
+    2,
+    (0.3, 0.7),
+    natural=_felt_colors,
+    parameters=_felt,
+    roughness=(0.85, 1.0),
+    specular=(0.03, 0.2),
+    relief=(0.015, 0.05),
+)
 def felt(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Matted wool: hairs of two tones lying in all directions, mottled, a little dented."""
     parameters, scale = material.parameters, material.scale
@@ -384,6 +430,15 @@ def _carpet(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+@family(
+    3,
+    (0.035, 0.07),
+    natural=_carpet_colors,
+    parameters=_carpet,
+    roughness=(0.85, 1.0),
+    specular=(0.03, 0.2),
+    relief=(0.4, 0.9),
+)
 def carpet(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Loops or tufts of pile side by side, flecked, trodden down in places; plain, with bands or with blotches."""
     parameters, scale = material.parameters, material.scale
@@ -412,81 +467,4 @@ def carpet(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, height=height * graph.ramp(fuzz, 0.25, 0.75, 0.6, 1.0))
 
 
-FAMILIES = (
-    Family(
-        "woven_cloth",
-        woven_cloth,
-        2,
-        (0.06, 0.14),
-        natural=_cloth_colors,
-        parameters=_woven,
-        roughness=(0.75, 1.0),
-        specular=(0.05, 0.3),
-        relief=(0.25, 0.6),
-    ),
-    Family(
-        "denim",
-        denim,
-        2,
-        (0.045, 0.1),
-        natural=_denim_colors,
-        parameters=_denim,
-        roughness=(0.8, 1.0),
-        specular=(0.05, 0.25),
-        relief=(0.25, 0.55),
-    ),
-    Family(
-        "tartan",
-        tartan,
-        4,
-        (0.5, 1.1),
-        natural=_tartan_colors,
-        parameters=_tartan,
-        roughness=(0.8, 1.0),
-        specular=(0.05, 0.25),
-        relief=(0.008, 0.022),
-    ),
-    Family(
-        "wicker",
-        wicker,
-        3,
-        (0.08, 0.17),
-        natural=_wicker_colors,
-        parameters=_wicker,
-        roughness=(0.4, 0.85),
-        relief=(0.2, 0.45),
-    ),
-    Family(
-        "knit",
-        knit,
-        3,
-        (0.1, 0.22),
-        natural=_knit_colors,
-        parameters=_knit,
-        roughness=(0.8, 1.0),
-        specular=(0.05, 0.25),
-        relief=(0.25, 0.6),
-    ),
-    Family(
-        "felt",
-        felt,
-        2,
-        (0.3, 0.7),
-        natural=_felt_colors,
-        parameters=_felt,
-        roughness=(0.85, 1.0),
-        specular=(0.03, 0.2),
-        relief=(0.015, 0.05),
-    ),
-    Family(
-        "carpet",
-        carpet,
-        3,
-        (0.035, 0.07),
-        natural=_carpet_colors,
-        parameters=_carpet,
-        roughness=(0.85, 1.0),
-        specular=(0.03, 0.2),
-        relief=(0.4, 0.9),
-    ),
-)
+FAMILIES = (woven_cloth, denim, tartan, wicker, knit, felt, carpet)

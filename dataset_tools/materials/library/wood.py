@@ -9,7 +9,7 @@ import numpy as np
 
 from dataset_tools.description.covering import Color, Material
 from dataset_tools.description.sampling import choose, natural, uniform
-from dataset_tools.materials.family import Family
+from dataset_tools.materials.family import family
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.layout import blocks
 from dataset_tools.materials.surface import Coordinates, Surface
@@ -131,6 +131,7 @@ def _planks(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+@family(3, (0.22, 0.45), natural=_wood_colors, parameters=_planks, roughness=(0.35, 0.85), relief=(0.03, 0.09))
 def planks(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Boards side by side, each with grain and tone of its own, with gaps, some with nails near their ends."""
     parameters = material.parameters
@@ -157,6 +158,11 @@ def planks(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
+def _veneer(rng: np.random.Generator) -> dict[str, float]:
+    return _finish(rng) | {"rays": uniform(rng, 0.0, 0.5)}
+
+
+@family(3, (0.45, 1.0), natural=_wood_colors, parameters=_veneer, roughness=(0.35, 0.85), relief=(0.006, 0.025))
 def veneer(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """One piece of wood with its rings, pores and rays, varnished or raw."""
     grain = _sawn(graph, at.solid, material, material.scale)
@@ -170,10 +176,6 @@ def veneer(graph: Graph, at: Coordinates, material: Material) -> Surface:
         coat=material.parameters["coat"],
         coat_roughness=material.parameters["coat_roughness"],
     )
-
-
-def _veneer(rng: np.random.Generator) -> dict[str, float]:
-    return _finish(rng) | {"rays": uniform(rng, 0.0, 0.5)}
 
 
 def _parquet(rng: np.random.Generator) -> dict[str, float]:
@@ -221,6 +223,7 @@ def _mosaic(graph: Graph, x: Socket, y: Socket, count: float) -> _Stave:
     return _Stave(name, graph.mix_number(upright, u, v), side - stave)
 
 
+@family(3, (0.13, 0.28), natural=_wood_colors, parameters=_parquet, roughness=(0.3, 0.75), relief=(0.025, 0.08))
 def parquet(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A floor of small staves, in herringbone or in squares."""
     parameters, width = material.parameters, material.scale
@@ -254,6 +257,17 @@ def _logs(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+@family(
+    3,
+    (0.3, 0.65),
+    natural=_log_colors,
+    parameters=_logs,
+    roughness=(0.7, 0.98),
+    specular=(0.1, 0.35),
+    relief=(0.15, 0.4),
+    displaced=True,
+    weight=0.6,
+)
 def logs(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Stacked logs from their sawn ends: rings around the pith, heart and sap wood, cracks, bark, soil between."""
     parameters, scale = material.parameters, material.scale
@@ -313,6 +327,16 @@ def _bark(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
+@family(
+    4,
+    (0.18, 0.4),
+    natural=_bark_colors,
+    parameters=_bark,
+    roughness=(0.75, 0.98),
+    specular=(0.1, 0.35),
+    relief=(0.15, 0.4),
+    displaced=True,
+)
 def bark(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Bark: long plates of many scales between deep, dark furrows; lichen on some."""
     parameters, scale = material.parameters, material.scale
@@ -334,60 +358,4 @@ def bark(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, height=height)
 
 
-FAMILIES = (
-    Family(
-        "planks",
-        planks,
-        3,
-        (0.22, 0.45),
-        natural=_wood_colors,
-        parameters=_planks,
-        roughness=(0.35, 0.85),
-        relief=(0.03, 0.09),
-    ),
-    Family(
-        "veneer",
-        veneer,
-        3,
-        (0.45, 1.0),
-        natural=_wood_colors,
-        parameters=_veneer,
-        roughness=(0.35, 0.85),
-        relief=(0.006, 0.025),
-    ),
-    Family(
-        "parquet",
-        parquet,
-        3,
-        (0.13, 0.28),
-        natural=_wood_colors,
-        parameters=_parquet,
-        roughness=(0.3, 0.75),
-        relief=(0.025, 0.08),
-    ),
-    Family(
-        "logs",
-        logs,
-        3,
-        (0.3, 0.65),
-        natural=_log_colors,
-        parameters=_logs,
-        roughness=(0.7, 0.98),
-        specular=(0.1, 0.35),
-        relief=(0.15, 0.4),
-        displaced=True,
-        weight=0.6,
-    ),
-    Family(
-        "bark",
-        bark,
-        4,
-        (0.18, 0.4),
-        natural=_bark_colors,
-        parameters=_bark,
-        roughness=(0.75, 0.98),
-        specular=(0.1, 0.35),
-        relief=(0.15, 0.4),
-        displaced=True,
-    ),
-)
+FAMILIES = (planks, veneer, parquet, logs, bark)
