@@ -19,6 +19,7 @@ from .invented_renders import write_renders
 from .test_split import SMALL, wild
 
 
+@pytest.mark.slow
 def test_the_say_of_retinex_changes_the_figures(
     seeing_bank: Bank, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

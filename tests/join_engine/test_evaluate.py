@@ -368,6 +368,7 @@ def test_cost_knows_stages_and_views() -> None:
     assert math.isfinite(Method("x", "x", preset).cost)
 
 
+@pytest.mark.slow
 def test_features_are_compared_in_the_default_preset(tiny_bank: Bank, seeing_bank: Bank) -> None:
     rows = Rows(feature_weight=0.5, steps_scale=0.3)
     methods = {method.key: method for method in make_methods(["features"], rows, seeing_bank)}

@@ -252,6 +252,7 @@ def test_what_a_bank_has_seen_counts(
     assert "Nothing to train: 16 images have been shown" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_checkpoint_goes_before_the_bank(tmp_path: Path, pack: Path, bank: Path) -> None:
     settings, data = GanSettings(batch=4, ada=True, ada_kimg=0.05, ada_target=0.0), read_packs([pack], "albedo")
     copied = tmp_path / "copy.safetensors"
@@ -354,6 +355,7 @@ def test_a_batch_is_shared_evenly() -> None:
 # What goes wrong
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_last_snapshot(
     tmp_path: Path, pack: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

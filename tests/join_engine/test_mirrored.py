@@ -93,6 +93,7 @@ def test_an_image_is_decomposed_with_previews_of_its_own_size(bank: Bank, pictur
     assert all(codes.shape == (1, 16) for codes in outcome.decomposition.codes.values())
 
 
+@pytest.mark.slow
 def test_methods_that_share_stages_get_the_same_layers(bank: Bank) -> None:
     samples = _own_samples(bank, 3)
     stages = (Mirrored(), EncoderStart(), SEARCH)

@@ -89,6 +89,7 @@ def test_its_state_is_all_that_it_knows() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_run_that_was_ended_goes_on_where_it_was(
     seeing_bank: Bank, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

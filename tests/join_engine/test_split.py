@@ -486,6 +486,7 @@ def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets) -> N
 GROWN = {"blocks": 3, "inner": (10, 12), "retinex": True}
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_as_a_larger_network_which_changes_nothing_at_first(
     tmp_path: Path, data: ComponentSets
 ) -> None:
