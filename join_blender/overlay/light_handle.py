@@ -55,25 +55,17 @@ class Handle:
     box: drawing.Box
     seen: drawing.Box
 
-    @property
-    def x(self) -> float:
-        """Pixels of the region."""
-        return self._middle(0) + self._off(ACROSS)
-
-    @property
-    def y(self) -> float:
-        """Pixels of the region."""
-        return self._middle(1) + self._off(UP)
+    def at(self, amounts: Mapping[str, float]) -> tuple[float, float]:
+        """Where in the region the light of some values is."""
+        across, up = (self._off(name, amounts[name]) for name in (ACROSS, UP))
+        return self._middle(0) + across, self._middle(1) + up
 
     @property
     def spot(self) -> tuple[float, float]:
         """Where it is drawn: there, or at the edge of what one sees."""
         left, bottom, right, top = self.seen
-        margin = _MARGIN * drawing.scale()
-        return (
-            max(min(self.x, right - margin), left + margin),
-            max(min(self.y, top - margin), bottom + margin),
-        )
+        margin, (x, y) = _MARGIN * drawing.scale(), self.at(self.values)
+        return max(min(x, right - margin), left + margin), max(min(y, top - margin), bottom + margin)
 
     @property
     def ring(self) -> float:
@@ -113,8 +105,7 @@ class Handle:
     @property
     def own(self) -> tuple[float, float]:
         """Where the photo's own light seems to be, in pixels of the region."""
-        across, up = (self.item.values[name].at * self._side for name in (ACROSS, UP))
-        return self._middle(0) + across, self._middle(1) + up
+        return self.at({ACROSS: 0.0, UP: 0.0})
 
     @property
     def _side(self) -> float:
@@ -123,9 +114,9 @@ class Handle:
     def _middle(self, axis: int) -> float:
         return (self.box[axis] + self.box[axis + 2]) / 2
 
-    def _off(self, name: str) -> float:
+    def _off(self, name: str, amount: float) -> float:
         value = self.item.values[name]
-        return float((value.at + value.unit * value.amount) * self._side)
+        return float((value.at + value.unit * amount) * self._side)
 
 
 def _bounded(amount: float) -> float:
@@ -156,7 +147,7 @@ def of(context: Any, put_away: bool = False) -> Handle | None:
     return Handle(item, drawing.place_of(context, part), drawing.visible(context))
 
 
-_SLOTS = ("_before", "_pressed", "_start")
+_SLOTS = ("_before", "_pressed")
 
 
 class _Grabbed:
@@ -180,7 +171,6 @@ class _Grabbed:
             return {"CANCELLED"}
         self._before = handle.values
         self._pressed = event.mouse_region_x, event.mouse_region_y
-        self._start = handle.x, handle.y
         return {"RUNNING_MODAL"}
 
     def modal(self: Any, context: Any, event: Any, tweak: Any) -> Any:
@@ -228,7 +218,8 @@ class JOIN_GT_light(_Grabbed, bpy.types.Gizmo):
 
     def amounts(self: Any, handle: Handle, right: float, up: float) -> dict[str, float]:
         """Of both sides."""
-        return handle.amounts_at(self._start[0] + right, self._start[1] + up)
+        x, y = handle.at(self._before)  # now, as the picture may have been moved or zoomed since the press
+        return handle.amounts_at(x + right, y + up)
 
 
 class JOIN_GT_light_distance(_Grabbed, bpy.types.Gizmo):

@@ -15,7 +15,7 @@ import gpu
 
 from ..engine.vocabulary import in_order
 from ..host import sets
-from . import drawing, readable
+from . import drawing, readable, steady_view
 
 INPUT = "input"
 _LINE, _LIT = (1.0, 1.0, 1.0, 0.8), (1.0, 0.6, 0.1, 1.0)
@@ -71,16 +71,16 @@ def names_of(key: str) -> list[str]:
 def begin(context: Any, key: str, left: str, right: str) -> None:
     """Wipe in the editor of that context, from the middle of what one sees on."""
     wipe = Wipe(key, left, right)
-    show(context.space_data, wipe)
+    show(context.area, wipe)
     region = next((region for region in context.area.regions if region.type == "WINDOW"), None)
     with context.temp_override(region=region):
         wipe.line = sum(_seen(bpy.context)) / 2
 
 
-def show(space: Any, wipe: Wipe) -> None:
+def show(area: Any, wipe: Wipe) -> None:
     """Let that editor wipe so."""
-    space.image = wipe.image(wipe.below)
-    _wipes[space.as_pointer()] = wipe
+    steady_view.show(area, wipe.image(wipe.below))
+    _wipes[area.spaces.active.as_pointer()] = wipe
 
 
 def end(space: Any) -> None:

@@ -13,7 +13,7 @@ from ..engine.failure import Failure
 from ..host import compare as host
 from ..host import compositor, editors, relight, relight_values, sets
 from ..host.images import image_named
-from ..overlay import live, wipe
+from ..overlay import live, steady_view, wipe
 from . import decompose, running
 from .decompose import shown_image
 from .running import Outcome, report
@@ -73,7 +73,7 @@ def _refreshed(view: host.View) -> None:
         if view.kind == host.RECOMPOSED and view.set_id in _followed:
             _followed.discard(view.set_id)
             for area in list(live.areas_beside(view.set_id)):
-                area.spaces.active.image = made
+                steady_view.show(area, made)
     running.redraw()
     refresh()  # the layers may have changed meanwhile
     if not _refreshing:
@@ -126,7 +126,7 @@ class JOIN_OT_show(bpy.types.Operator):
         image: Any = editors.image_of_number(self.number) if self.number else image_named(self.image)
         if image is None:
             return {"CANCELLED"}
-        context.space_data.image = image
+        steady_view.show(context.area, image)
         if sets.COMPONENT in image:
             running.remember_look(str(image[sets.COMPONENT]))
         return {"FINISHED"}
@@ -171,7 +171,7 @@ class JOIN_OT_view(bpy.types.Operator):
         def show(view: host.View) -> None:
             made = host.show(view)
             if area in window.screen.areas[:] and area.type == "IMAGE_EDITOR":
-                area.spaces.active.image = made
+                steady_view.show(area, made)
             running.redraw()
 
         running.later(lambda: ingredients.make(gain), show)
@@ -261,7 +261,7 @@ class JOIN_OT_wipe_side(bpy.types.Operator):
         left, right = (self.name, found.right) if self.left else (found.left, self.name)
         if left == right:
             left, right = found.right, found.left
-        wipe.show(context.space_data, replace(found, left=left, right=right))
+        wipe.show(context.area, replace(found, left=left, right=right))
         context.area.tag_redraw()
         return {"FINISHED"}
 
@@ -321,7 +321,7 @@ class JOIN_OT_set_show(_OfSet, bpy.types.Operator):
         if space is not None and space.type == "IMAGE_EDITOR":
             layers = sets.layers_of(key)
             component = space.image.get(sets.COMPONENT) if space.image is not None else None
-            context.space_data.image = layers.get(component or running.looked_at) or next(iter(layers.values()))
+            steady_view.show(context.area, layers.get(component or running.looked_at) or next(iter(layers.values())))
 
 
 class JOIN_OT_set_rename(_OfSet, bpy.types.Operator):

@@ -11,7 +11,7 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from ..overlay import drawing, legend, light_handle, live, readable, wipe
+from ..overlay import drawing, legend, light_handle, live, readable, steady_view, wipe
 from . import faces
 from .compare import JOIN_OT_wipe_end
 from .decompose import JOIN_OT_escape
@@ -32,7 +32,7 @@ def register() -> None:
         space: Any = bpy.types.SpaceImageEditor
         _drawn.append(space.draw_handler_add(readable.draw, (), "WINDOW", "POST_VIEW"))
         over = (live.draw, wipe.draw, light_handle.draw, readable.draw_words, legend.draw, _draw_outline, faces.draw)
-        for function in over:
+        for function in (steady_view.draw, *over):
             _drawn.append(space.draw_handler_add(function, (), "WINDOW", "POST_PIXEL"))
     bpy.app.handlers.load_pre.append(forget_file)
 
@@ -42,6 +42,7 @@ def unregister() -> None:
     bpy.app.handlers.load_pre.remove(forget_file)
     wipe.end_all()
     light_handle.forget()
+    steady_view.forget()
     for keymap, item in _keys:
         keymap.keymap_items.remove(item)
     _keys.clear()
@@ -56,6 +57,7 @@ def forget_file(*_: Any) -> None:
     """Another file is about to be loaded."""
     wipe.end_all()
     light_handle.forget()
+    steady_view.forget()
 
 
 def _draw_outline() -> None:

@@ -24,6 +24,7 @@ from ..engine.queue import Queue
 from ..engine.vocabulary import leftovers
 from ..host import editors, sets, undo
 from ..host.layers import LayerSet, LayersTogether
+from ..overlay import steady_view
 from . import status_text
 
 _TICK, _IDLE_TICK = 0.05, 1.0
@@ -324,7 +325,7 @@ def _show_in_editor(job: Decomposition, layers: LayerSet | LayersTogether) -> No
     del _follow[job.id]
     still = shown is None or own or job.is_together or sets.key_of(shown) == layers.update
     if still and area in open_areas and area.type == "IMAGE_EDITOR":
-        area.spaces.active.image = image
+        steady_view.show(area, image)
 
 
 def _on_end(job: Decomposition) -> None:

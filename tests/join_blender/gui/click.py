@@ -236,6 +236,7 @@ def _test(window: Window) -> None:
     place, layers = _decompose(window, before)
     _wipe(window)
     _readable(window)
+    _steady(window)
     window.tell("input")
     _views(window)
     _undo_and_redo(window, layers)
@@ -284,21 +285,24 @@ def _decompose(window: Window, before: list[str]) -> tuple[tuple[int, int], list
     window.tell("draw")
     time.sleep(5)
     window.tell("rest")
-    place = find_button(window, "join.decompose(")
+    place, seen_at = find_button(window, "join.decompose("), _picture_at(window)
     clicked = time.monotonic()
     window.press(*place)
     window.wait("the first visible layers", lambda state: len(_new(state, before)) >= 2, 120)
     state = window.wait("the editor to show a layer by itself", lambda state: "albedo" in state.get("shown", ""), 20)
     print(f"click to first visible layer, {state['shown']}: below {time.monotonic() - clicked:.1f} s", flush=True)
+    _expect_picture_at(window, seen_at)
     if os.environ["JOIN_GUI_PICTURE"]:
         window.wait("progress", lambda state: state["phase"] == "working", 120)
         _picture(window, "working", aside=True)
+        seen_at = _picture_at(window)
     state = window.wait("the layers", lambda state: state["runs"] == 1, 300)
     layers = _new(state, before)
     assert len(layers) >= 2 and state["words"][1] == "", (
         f"no layers: {state['images']} {state['words']}\n{window.log()}"
     )
     seconds = time.monotonic() - clicked
+    _expect_picture_at(window, seen_at)  # the preview was smaller
     print(f"Blender {state['version']}: a click made {', '.join(layers)} in {seconds:.1f} s", flush=True)
     time.sleep(1)
     _picture(window, "layers", aside=True)
@@ -349,6 +353,40 @@ def _wipe(window: Window) -> None:
         f"a wipe between {left} and {right}: the line was dragged, put back and ended; the screen shows both",
         flush=True,
     )
+
+
+def _steady(window: Window) -> None:
+    """Zoom into the input with the wheel, look at other images of the set: what one sees stays where it is."""
+    window.tell("input")
+    left, bottom, right, top = _picture_at(window)
+    xdotool("mousemove", str(round(left) + 60), str(screen_height() - round((bottom + top) / 2)))
+    for _ in range(3):
+        xdotool("click", "4")
+        time.sleep(0.3)
+    seen_at = _picture_at(window)
+    assert seen_at[2] - seen_at[0] > 1.2 * (right - left), "the wheel did not zoom"
+    for name in ("albedo", "shading", "recomposed", "input"):
+        window.tell(name)
+        window.wait(f"the {name}", lambda now, name=name: (name if name != "input" else ".png") in now["shown"], 20)
+        _expect_picture_at(window, seen_at)
+    window.tell("fit")
+    print("zoomed in: input, layers and views are seen at the same place", flush=True)
+
+
+def _picture_at(window: Window) -> list[float]:
+    """Left, bottom, right and top edge of the picture on the screen."""
+    window.tell("place")
+    return list(window.state()["place"])
+
+
+def _expect_picture_at(window: Window, wanted: list[float]) -> None:
+    deadline = time.monotonic() + 5 * PATIENCE
+    while True:
+        found = _picture_at(window)
+        if max(abs(a - b) for a, b in zip(found, wanted, strict=True)) <= 2.0:
+            return
+        assert time.monotonic() < deadline, f"{window.state()['shown']} is at {found}, not at {wanted}"
+        time.sleep(0.2)
 
 
 def _readable(window: Window) -> None:
@@ -414,6 +452,7 @@ def _maps_alone(window: Window) -> None:
     """Readable Light and the maps of one decomposition."""
     _decompose(window, window.state()["images"])
     _readable(window)
+    _steady(window)
     _views(window)
     if os.environ["JOIN_GUI_PICTURE"]:
         window.tell("show")

@@ -307,6 +307,7 @@ def obey() -> float:
             "crop": crop,
             "wipe": tell_wipe,
             "handle": tell_handle,
+            "place": tell_place,
             "albedo": lambda: show_component("albedo"),
             "expect light": expect_light,
             "relief": ask_for_relief,
@@ -409,6 +410,14 @@ def place_of(kind: str, part: str) -> list[int]:
     """Left, top edge, width and height of a region on the screen; Blender counts from the bottom."""
     window, _, region = find_region(kind, part)
     return [window.x + region.x, window.y + region.y + region.height, region.width, region.height]
+
+
+def tell_place() -> None:
+    """Where on the screen the picture is, from the lower left corner: left, bottom, right, top."""
+    window, _, region = find_region("IMAGE_EDITOR", "WINDOW")
+    box = module("overlay.drawing").place_in(region, (0.0, 0.0, 1.0, 1.0))
+    corner = window.x + region.x, window.y + region.y
+    tell(place=[round(at + corner[index % 2], 1) for index, at in enumerate(box)])
 
 
 def tell_handle() -> None:
