@@ -310,7 +310,16 @@ class JOIN_OT_relight_random(_OfItem, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class JOIN_PT_relight(bpy.types.Panel):
+class OfRelightable:
+    """A panel on a set whose layers know how they were made."""
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Where the editor shows one."""
+        return host.can_relight(shown_set(context))
+
+
+class JOIN_PT_relight(OfRelightable, bpy.types.Panel):
     """Sliders that move the light"""
 
     bl_idname = "JOIN_PT_relight"
@@ -318,11 +327,6 @@ class JOIN_PT_relight(bpy.types.Panel):
     bl_region_type = "UI"
     bl_category = "JoIN"
     bl_label = "Relight"
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        """Where the layers of the image know how they were made."""
-        return host.can_relight(shown_set(context))
 
     def draw(self, context: Any) -> None:
         """The button, or what it brings."""
@@ -341,13 +345,12 @@ class JOIN_PT_relight(bpy.types.Panel):
         # Room for the picture from the first moment on: else the sliders would jump from under the mouse when it comes.
         layout.template_icon(icon_value=relight_updates.icon_of(item.set_id, item.preview) or _blank(), scale=8.0)
         layout.row().prop(item, "preview", expand=True)
-        named = [value for value in item.values if value.named and not value.mixes and not value.restyles]
-        if any(value.unit for value in named):
+        shown, _ = _light_of(item)
+        if any(value.unit for value in shown):
             row = layout.row(align=True)
             row.operator(JOIN_OT_place_light.bl_idname, icon="PIVOT_CURSOR")
             row.prop(item, "show_handle", text="", toggle=True, icon="GIZMO")
-        self._draw_values(layout, named)
-        self._draw_values(layout, [value for value in item.values if not value.named and "shading" in value.components])
+        _draw_values(layout, shown)
         row = layout.row(align=True)
         row.operator(JOIN_OT_relight_reset.bl_idname, text="Reset", icon="LOOP_BACK")
         row.operator(JOIN_OT_relight_random.bl_idname, text="Random", icon="SHADERFX")
@@ -357,23 +360,15 @@ class JOIN_PT_relight(bpy.types.Panel):
             column.label(text="For rendering this animation:", icon="INFO")
             column.prop(context.scene.render, "use_lock_interface")
 
-    @staticmethod
-    def _draw_values(layout: Any, values: list[Any]) -> None:
-        column = layout.column(align=True)
-        column.use_property_split = True
-        column.use_property_decorate = True
-        for value in values:
-            column.prop(value, "amount", text=value.label, slider=True)
-
 
 class JOIN_PT_relight_more(bpy.types.Panel):
-    """What the other components' generators know"""
+    """What else the bank's generators can do with the light; nobody has given it a name"""
 
     bl_idname = "JOIN_PT_relight_more"
     bl_space_type = "IMAGE_EDITOR"
     bl_region_type = "UI"
     bl_category = "JoIN"
-    bl_label = "Specular"
+    bl_label = "More"
     bl_parent_id = "JOIN_PT_relight"
     bl_options = {"DEFAULT_CLOSED"}
 
@@ -381,12 +376,16 @@ class JOIN_PT_relight_more(bpy.types.Panel):
     def poll(cls, context: Any) -> bool:
         """Where there is more."""
         item = relight_values.find(context.scene, shown_set(context))
-        return item is not None and any(_is_more(value) for value in item.values)
+        return item is not None and bool(_light_of(item)[1])
 
     def draw(self, context: Any) -> None:
-        """Their sliders."""
+        """Their sliders, by the layer that they change."""
+        layout: Any = self.layout
         item = relight_values.find(context.scene, shown_set(context))
-        JOIN_PT_relight._draw_values(self.layout, [value for value in item.values if _is_more(value)])
+        layout.label(text="Without a name: try what they do", icon="INFO")
+        _, more = _light_of(item)
+        for components in dict.fromkeys(value.components for value in more):
+            _draw_values(layout, [value for value in more if value.components == components])
 
 
 class JOIN_OT_mix(_ForSliders, bpy.types.Operator):
@@ -461,7 +460,7 @@ class JOIN_OT_mix(_ForSliders, bpy.types.Operator):
             job.close()
 
 
-class JOIN_PT_material(bpy.types.Panel):
+class JOIN_PT_material(OfRelightable, bpy.types.Panel):
     """Sliders that change the material, in its own light"""
 
     bl_idname = "JOIN_PT_material"
@@ -470,11 +469,6 @@ class JOIN_PT_material(bpy.types.Panel):
     bl_category = "JoIN"
     bl_label = "Material"
     bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        """Where the layers of the image know how they were made."""
-        return host.can_relight(shown_set(context))
 
     def draw(self, context: Any) -> None:
         """The button, or what it brings."""
@@ -492,7 +486,7 @@ class JOIN_PT_material(bpy.types.Panel):
             column.prop(value, "share", text=value.label, slider=True)
 
 
-class JOIN_PT_mix(bpy.types.Panel):
+class JOIN_PT_mix(OfRelightable, bpy.types.Panel):
     """Another material's colours, pattern or layout, in the light of this one"""
 
     bl_idname = "JOIN_PT_mix"
@@ -501,11 +495,6 @@ class JOIN_PT_mix(bpy.types.Panel):
     bl_category = "JoIN"
     bl_label = "Mix"
     bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        """Where the layers of the image know how they were made."""
-        return host.can_relight(shown_set(context))
 
     def draw(self, context: Any) -> None:
         """Which other, the button, and what it brings."""
@@ -528,14 +517,31 @@ class JOIN_PT_mix(bpy.types.Panel):
             column.prop(value, "share", text=value.label, slider=True)
 
 
+def _draw_values(layout: Any, values: list[Any]) -> None:
+    """Sliders, one below the other."""
+    column = layout.column(align=True)
+    column.use_property_split = True
+    column.use_property_decorate = True
+    for value in values:
+        column.prop(value, "amount", text=value.label, slider=True)
+
+
 def _blank() -> int:
     """The number of an icon that shows nothing."""
     layout: Any = bpy.types.UILayout.bl_rna
     return int(layout.functions["prop"].parameters["icon"].enum_items["BLANK1"].value)
 
 
-def _is_more(value: Any) -> bool:
-    return not value.named and "shading" not in value.components
+def _light_of(item: Any) -> tuple[list[Any], list[Any]]:
+    """The values that move the light: those that one sees at once, and those behind *More*. Where a bank knows none by
+    name, one sees the shading's."""
+    named = [value for value in item.values if value.named and not value.mixes and not value.restyles]
+    others = [value for value in item.values if not value.named]
+    if named:
+        return named, others
+    return [value for value in others if "shading" in value.components], [
+        value for value in others if "shading" not in value.components
+    ]
 
 
 def shown_set(context: Any) -> str | None:
