@@ -25,6 +25,9 @@ from .properties import (
     crop_property,
     device_property,
     layer_property,
+    mask_property,
+    painted_property,
+    photo_property,
     preset_property,
     seed_property,
     shrink_property,
@@ -76,9 +79,7 @@ class JOIN_OT_decompose(Decomposing, bpy.types.Operator):
     # and then with a step of undo of their own.
     bl_options = set()
 
-    image: bpy.props.StringProperty(  # type: ignore[valid-type]
-        name="Image", description="Name of the image; empty for the one in the Image Editor", options={"SKIP_SAVE"}
-    )
+    image: photo_property()  # type: ignore[valid-type]
     preset: preset_property()  # type: ignore[valid-type]
     seed: seed_property()  # type: ignore[valid-type]
     bank: bank_property()  # type: ignore[valid-type]
@@ -95,14 +96,8 @@ class JOIN_OT_decompose(Decomposing, bpy.types.Operator):
         options={"SKIP_SAVE"},
     )
     steps: steps_property()  # type: ignore[valid-type]
-    mask: bpy.props.StringProperty(  # type: ignore[valid-type]
-        name="Mask", description="Name of a Mask: what it covers is left out", options={"SKIP_SAVE"}
-    )
-    painted: bpy.props.StringProperty(  # type: ignore[valid-type]
-        name="Painted Mask",
-        description="Name of an image of the same size: what is not black in it is left out",
-        options={"SKIP_SAVE"},
-    )
+    mask: mask_property()  # type: ignore[valid-type]
+    painted: painted_property()  # type: ignore[valid-type]
     save_directory: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Save Directory",
         description="Folder in which to keep decomposition.join; empty for none",

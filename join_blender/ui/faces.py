@@ -10,6 +10,7 @@ from ..host import faces
 from ..host.images import find_image
 from ..overlay import drawing
 from .decompose import shown_image
+from .properties import photo_property
 from .running import Outcome, report
 
 _COLOUR = (0.3, 0.8, 1.0, 1.0)
@@ -33,6 +34,13 @@ class _Pointing:
         context.window.cursor_modal_set("CROSSHAIR")
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
+
+    def modal(self: Any, context: Any, event: Any) -> Outcome:
+        """Esc and the right button end it."""
+        if event.type in ("ESC", "RIGHTMOUSE") and event.value == "PRESS":
+            self.cancel(context)
+            return {"CANCELLED"}
+        return self.point(context, event)  # type: ignore[no-any-return]
 
     def execute(self: Any, context: Any) -> Outcome:
         """Keep the places with the image."""
@@ -70,12 +78,6 @@ def _under(context: Any, event: Any) -> tuple[float, float] | None:
     return float(found[0]), float(found[1])
 
 
-def _image_property() -> Any:
-    return bpy.props.StringProperty(
-        name="Image", description="Name of the image; empty for the one in the Image Editor", options={"SKIP_SAVE"}
-    )
-
-
 class JOIN_OT_face_points(_Pointing, bpy.types.Operator):
     """Click both eyes and the middle of the mouth in the image"""
 
@@ -83,7 +85,7 @@ class JOIN_OT_face_points(_Pointing, bpy.types.Operator):
     bl_label = "Point at Eyes and Mouth"
     bl_options = {"UNDO"}
 
-    image: _image_property()  # type: ignore[valid-type]
+    image: photo_property()  # type: ignore[valid-type]
     places: bpy.props.FloatVectorProperty(  # type: ignore[valid-type]
         name="Places",
         description="x and y of both eyes and of the mouth, 0 to 1 from the lower left corner",
@@ -91,11 +93,8 @@ class JOIN_OT_face_points(_Pointing, bpy.types.Operator):
         options={"SKIP_SAVE"},
     )
 
-    def modal(self, context: Any, event: Any) -> Outcome:
+    def point(self, context: Any, event: Any) -> Outcome:
         """Three clicks; all else passes through, so that one can zoom."""
-        if event.type in ("ESC", "RIGHTMOUSE") and event.value == "PRESS":
-            self.cancel(context)
-            return {"CANCELLED"}
         point = _under(context, event) if event.type == "LEFTMOUSE" and event.value == "PRESS" else None
         if point is None:
             return {"PASS_THROUGH"}
@@ -116,7 +115,7 @@ class JOIN_OT_face_box(_Pointing, bpy.types.Operator):
     bl_label = "Drag a Box around the Head"
     bl_options = {"UNDO"}
 
-    image: _image_property()  # type: ignore[valid-type]
+    image: photo_property()  # type: ignore[valid-type]
     places: bpy.props.FloatVectorProperty(  # type: ignore[valid-type]
         name="Places",
         description="Left, bottom, right and top of the box, 0 to 1 from the lower left corner",
@@ -124,11 +123,8 @@ class JOIN_OT_face_box(_Pointing, bpy.types.Operator):
         options={"SKIP_SAVE"},
     )
 
-    def modal(self, context: Any, event: Any) -> Outcome:
+    def point(self, context: Any, event: Any) -> Outcome:
         """From the press to the release."""
-        if event.type in ("ESC", "RIGHTMOUSE") and event.value == "PRESS":
-            self.cancel(context)
-            return {"CANCELLED"}
         point = _under(context, event)
         if event.type == "LEFTMOUSE" and event.value == "PRESS" and point is not None:
             _picked[:] = [point, point]
@@ -154,7 +150,7 @@ class JOIN_OT_face_forget(bpy.types.Operator):
     bl_label = "Find It Again"
     bl_options = {"UNDO"}
 
-    image: _image_property()  # type: ignore[valid-type]
+    image: photo_property()  # type: ignore[valid-type]
 
     def execute(self, context: Any) -> Outcome:
         """Nothing is kept with the image any more."""

@@ -13,7 +13,8 @@ from ..host.layers import LayerSet
 from . import running
 from .decompose import Decomposing, as_made, make_launch
 from .layers import chosen_set
-from .relight import shown_set
+from .properties import mask_property, painted_property, photo_property
+from .relight import OfRelightable, shown_set
 from .running import Outcome, report
 
 
@@ -24,19 +25,9 @@ class JOIN_OT_clean_up(bpy.types.Operator):
     bl_label = "Clean Up"
     bl_options = set()
 
-    image: bpy.props.StringProperty(  # type: ignore[valid-type]
-        name="Image", description="Name of the image; empty for the one in the Image Editor", options={"SKIP_SAVE"}
-    )
-    mask: bpy.props.StringProperty(  # type: ignore[valid-type]
-        name="Mask",
-        description="Name of a Mask; empty for the panel's, or for the one that the editor shows",
-        options={"SKIP_SAVE"},
-    )
-    painted: bpy.props.StringProperty(  # type: ignore[valid-type]
-        name="Painted Mask",
-        description="Name of an image that is black where all is well; empty for the panel's",
-        options={"SKIP_SAVE"},
-    )
+    image: photo_property()  # type: ignore[valid-type]
+    mask: mask_property()  # type: ignore[valid-type]
+    painted: painted_property()  # type: ignore[valid-type]
 
     def invoke(self, context: Any, _event: Any) -> Outcome:
         """From a button: queue it, and return at once."""
@@ -115,16 +106,8 @@ class JOIN_OT_paste(Decomposing, bpy.types.Operator):
     other: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Other", description="Name of the other image, or of a layer; empty for the panel's", options={"SKIP_SAVE"}
     )
-    mask: bpy.props.StringProperty(  # type: ignore[valid-type]
-        name="Mask",
-        description="Name of a Mask; empty for the panel's, or for the one that the editor shows",
-        options={"SKIP_SAVE"},
-    )
-    painted: bpy.props.StringProperty(  # type: ignore[valid-type]
-        name="Painted Mask",
-        description="Name of an image that is black outside of the patch; empty for the panel's",
-        options={"SKIP_SAVE"},
-    )
+    mask: mask_property()  # type: ignore[valid-type]
+    painted: painted_property()  # type: ignore[valid-type]
     scale: bpy.props.FloatProperty(  # type: ignore[valid-type]
         name="Scale", description="Of the patch; 0 for the panel's", min=0.0, max=100.0, options={"SKIP_SAVE"}
     )
@@ -161,7 +144,7 @@ class JOIN_OT_paste(Decomposing, bpy.types.Operator):
         return job
 
 
-class JOIN_PT_paste(bpy.types.Panel):
+class JOIN_PT_paste(OfRelightable, bpy.types.Panel):
     """A patch of another material, in the light of this one"""
 
     bl_idname = "JOIN_PT_paste"
@@ -170,11 +153,6 @@ class JOIN_PT_paste(bpy.types.Panel):
     bl_category = "JoIN"
     bl_label = "Paste Material"
     bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        """Where the layers of the image know how they were made."""
-        return relight.can_relight(shown_set(context))
 
     def draw(self, context: Any) -> None:
         """What, where, how, and the button."""

@@ -51,6 +51,32 @@ def _suggest_banks(_self: Any, _context: Any, edit_text: str) -> list[str]:
     return [name for name in find_banks() if edit_text.lower() in name.lower()]
 
 
+def photo_property() -> Any:
+    """The image that an operator works on, for scripts."""
+    return bpy.props.StringProperty(
+        name="Image", description="Name of the image; empty for the one in the Image Editor", options=_UNSTORED
+    )
+
+
+def mask_property() -> Any:
+    """A Mask, for scripts."""
+    return bpy.props.StringProperty(
+        name="Mask",
+        description="Name of a Mask; where there is a panel, empty for the panel's or the editor's",
+        options=_UNSTORED,
+    )
+
+
+def painted_property() -> Any:
+    """An image as a mask, for scripts."""
+    return bpy.props.StringProperty(
+        name="Painted Mask",
+        description="Name of an image of the same size, black outside of the mask; where there is a panel, empty for "
+        "the panel's",
+        options=_UNSTORED,
+    )
+
+
 def preset_property() -> Any:
     """How much work goes into a decomposition."""
     return bpy.props.EnumProperty(

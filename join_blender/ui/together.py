@@ -13,7 +13,15 @@ from ..host import images, photos, sets
 from ..host.layers import LayersTogether
 from . import running
 from .decompose import Decomposing, make_launch, options_of, part_of, shown_image, steps_property, take_settings
-from .properties import bank_property, crop_property, device_property, preset_property, seed_property, shrink_property
+from .properties import (
+    bank_property,
+    crop_property,
+    device_property,
+    photo_property,
+    preset_property,
+    seed_property,
+    shrink_property,
+)
 from .running import Outcome, report
 
 _SETTINGS = ("preset", "seed", "bank", "device", "shrink", "crop")
@@ -54,9 +62,7 @@ class JOIN_OT_photo_add(bpy.types.Operator):
     bl_label = "Add Photo"
     bl_options = {"UNDO"}
 
-    image: bpy.props.StringProperty(  # type: ignore[valid-type]
-        name="Image", description="Name of the image; empty for the one in the Image Editor", options={"SKIP_SAVE"}
-    )
+    image: photo_property()  # type: ignore[valid-type]
 
     def execute(self, context: Any) -> Outcome:
         """Of a layer, the image that it was made of."""

@@ -78,7 +78,7 @@ def augment(linear: Tensor, seed: int, step: int, ranges: PhotoRanges) -> Tensor
     images = linear.clamp_min(0.0)
     for index, apply in enumerate(before):
         images = _some(images, apply, draws(seed, step, index), ranges)
-    if ranges.shoulder:
+    if ranges.shoulder:  # it came last, and takes the number after all others': draws of earlier trainings stay theirs
         images = _some(images, shoulder, draws(seed, step, count), ranges)
     images = photograph(images)
     for index, apply in enumerate(after, len(before)):
