@@ -13,6 +13,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,11 +21,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from .bank import Bank, find_bank, load_bank
+from .bank import Bank, find_bank, list_banks, load_bank, read_header
 from .color import LUMINANCE_WEIGHTS, srgb_encode
 from .errors import JoinError
 from .face_crop import FaceCrop, crop_of_box, crop_of_points
-from .face_finder import the_face
+from .face_finder import find_faces, is_installed, the_face
 from .images.face_frame import FaceFrame
 from .images.files import opaque, validate_image
 from .images.metrics import image_psnr
@@ -105,6 +106,33 @@ def decides(given: Mapping[str, Any] | None) -> dict[str, Any]:
     """What beside a bank of faces decides what the layers are, plain JSON values; ``given`` as in :func:`face_in`."""
     with find_bank().open("rb") as file:
         return {"given": given, "rest": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def suggested_bank(image: np.ndarray) -> str | None:
+    """The shipped bank of faces, for a photo with one face that is large enough for it and looks this way; None where
+    there is no such bank, no such face, or nothing that finds faces.
+
+    Args:
+        image: linear [H, W, 3 or 4].
+    """
+    headers = []
+    for path in list_banks():
+        with suppress(JoinError):  # a file that somebody else has put there
+            headers.append(read_header(path))
+    bank = next((header for header in headers if header.faces), None)
+    if bank is None or not is_installed():
+        return None
+    try:
+        faces = find_faces(image)
+    except JoinError:  # whoever asks for a face is told
+        return None
+    fits = len(faces) == 1 and faces[0].crop.side >= bank.resolution and not faces[0].aside
+    return bank.name if fits else None
+
+
+def suggestion(bank: str) -> str:
+    """A sentence for a person of :func:`suggested_bank`."""
+    return f"A face was found, which the bank '{bank}' is made for: choose it, and compare."
 
 
 def refuse_faces(bank: Bank, what: str) -> None:

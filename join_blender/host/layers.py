@@ -246,6 +246,8 @@ class LayerSet:
             "join_metrics": json.dumps(mapping(result.get("metrics"))),
             TIME: time.time(),
         }
+        if suggested := result.get("suggested_bank"):
+            properties[sets.SUGGESTED] = str(suggested)
         if label := self._old_label():
             properties[LABEL] = label
         if compact := self.job.compact(self.photo):

@@ -17,6 +17,7 @@ Every finished layer carries:
   the number of the file in an image sequence; ``join_exr_layer``, of a multilayer file;
 - ``join_bank``, ``join_bank_sha256``, ``join_bank_path``, ``join_preset``, ``join_seed``, ``join_settings`` and
   ``join_metrics`` (JSON);
+- ``join_suggested_bank``, the name of one that the engine takes for the better one;
 - ``join_together``, the same on the sets of photos that were decomposed together;
 - ``join_bright``, how bright the layer is in the light of the photo (see :func:`bright_of`);
 - ``join_formula``: how the layers make the image, see :mod:`join_blender.engine.vocabulary` (JSON);
@@ -42,6 +43,7 @@ from . import editors, images
 SET, COMPONENT, SOURCE, INPUT = "join_set", "join_component", "join_source", "join_input"
 RUN, LABEL, TIME, FORMULA = "join_run", "join_label", "join_time", "join_formula"
 TOGETHER, BRIGHT = "join_together", "join_bright"
+SUGGESTED = "join_suggested_bank"
 PREVIEW = "join_preview"
 """On the layers of a job that is not done yet, small ones and full ones: no file is saved with them."""
 RELIT = "join_relit"
@@ -125,6 +127,16 @@ def is_unusual(layer: Any) -> bool:
 def caution_of(layer: Any) -> float:
     """A simple method's share in the light of the picture, in [0, 1], as the engine has told it."""
     return float(_metrics(layer).get("caution", 0.0))
+
+
+def suggested_bank(layer: Any) -> str:
+    """The bank that the engine has suggested for the picture; empty for none."""
+    return str(layer.get(SUGGESTED, ""))
+
+
+def choose_bank(scene: Any, name: str) -> None:
+    """What stands under *Bank* from now on."""
+    scene.join_intrinsics.bank = name
 
 
 def tells_confidence(layer: Any) -> bool:

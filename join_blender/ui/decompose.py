@@ -142,6 +142,33 @@ class JOIN_OT_decompose(Decomposing, bpy.types.Operator):
         )
 
 
+class JOIN_OT_use_bank(bpy.types.Operator):
+    """Choose this bank under Bank, and decompose the image by it"""
+
+    bl_idname = "join.use_bank"
+    bl_label = "Use Bank"
+    bl_options = set()
+
+    bank: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Bank", description="Name of a shipped bank", options={"SKIP_SAVE"}
+    )
+    image: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Image", description="Name of the image; empty for the one in the Image Editor", options={"SKIP_SAVE"}
+    )
+
+    def invoke(self, context: Any, _event: Any) -> Outcome:
+        """While Blender stays usable."""
+        return self._decompose(context, "INVOKE_DEFAULT")
+
+    def execute(self, context: Any) -> Outcome:
+        """From a script or in background mode: wait for the layers."""
+        return self._decompose(context, "EXEC_DEFAULT")
+
+    def _decompose(self, context: Any, how: str) -> Outcome:
+        sets.choose_bank(context.scene, self.bank)
+        return bpy.ops.join.decompose(how, image=self.image)  # type: ignore[no-any-return,attr-defined,unused-ignore]
+
+
 class JOIN_OT_decompose_folder(bpy.types.Operator):
     """Decompose every image in a folder, one after the other, into folders of EXR and PNG layers"""
 
@@ -432,6 +459,7 @@ def _bank_reference(text: str) -> str | None:
 
 CLASSES: tuple[type, ...] = (
     JOIN_OT_decompose,
+    JOIN_OT_use_bank,
     JOIN_OT_decompose_folder,
     JOIN_OT_stop,
     JOIN_OT_escape,

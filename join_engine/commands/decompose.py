@@ -113,6 +113,7 @@ def _decompose_one(path: Path, taken: Sequence[Path], splitter: Splitter, option
     from ..images.files import read_picture
     from ..layers.layer_files import write_report, write_result
     from ..layers.result_folder import Made, folder_for, is_finished, read_marker, result_folder
+    from ..portraits import suggested_bank, suggestion
 
     picture = read_picture(path, options.layer)
     for note in picture.notes:
@@ -135,6 +136,9 @@ def _decompose_one(path: Path, taken: Sequence[Path], splitter: Splitter, option
         return folder
     with progress_bar(path.name) as monitor:
         outcome, notes = splitter.split(picture.pixels, f"'{path}'", monitor)
+    suggested = None if options.bank else suggested_bank(picture.pixels)
+    if suggested is not None:
+        notes.append(suggestion(suggested))
     for note in notes:
         say(f"{path.name}: {note}")
     result = outcome.decomposition

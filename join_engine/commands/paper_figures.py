@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from ..evaluation.sheets.paper import PaperFigures, write_figures
+    from ..evaluation.paper_figures import PaperFigures, write_figures
     from ..inversion.presets import get_preset
     from ..renders.samples import read_samples
 

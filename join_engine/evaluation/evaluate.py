@@ -146,7 +146,7 @@ class _Decomposer:
         self._bank = single if method.single and single is not None else bank
         self._codebook = CodeBook(self._bank)
         self._run = run
-        self._level = {"level": _albedo_level(bank)} if method.title in LEVELLED else {}
+        self._level = {"level": albedo_level(bank)} if method.title in LEVELLED else {}
 
     def __call__(self, images: Sequence[np.ndarray], first: int) -> tuple[dict[str, list[Layers]], float]:
         """Row's title → linear components of each image; and the seconds that it takes. ``first`` names the batch."""
@@ -257,7 +257,7 @@ def _duration(seconds: float) -> str:
 
 
 @torch.no_grad()
-def _albedo_level(bank: Bank, count: int = 64) -> float:
+def albedo_level(bank: Bank, count: int = 64) -> float:
     """Geometric mean of the intensity of the albedos that the bank knows: what a method that tells no level may assume
     to be fair."""
     component = bank.components.get("albedo")

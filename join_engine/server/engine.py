@@ -225,7 +225,7 @@ class Engine:
         from ..inversion.presets import DEFAULT_PRESET, get_preset
         from ..inversion.progress import Monitor
         from ..layers.result_folder import Made
-        from ..portraits import decides
+        from ..portraits import decides, suggested_bank, suggestion
 
         message = job.message
         if message.get("mask") and message.get("files"):
@@ -260,7 +260,9 @@ class Engine:
         )
         show = self._report_preview(job, output, bank) if preview_every else None
         split, told = self._way(job, bank, picture)
-        notes = [*picture.notes, *told]
+        # What somebody has chosen is not called in question.
+        suggested = None if message.get("bank") or message.get("mask") else suggested_bank(picture.pixels)
+        notes = [*picture.notes, *told, *([] if suggested is None else [suggestion(suggested)])]
         outcome = split(
             picture.pixels,
             bank=bank,
@@ -282,6 +284,8 @@ class Engine:
         result = self._result(found, output) if place is None else place.write(found, notes)
         self._paces.learn(kind, pixels, time.monotonic() - begun)
         result["notes"] = notes
+        if suggested is not None:
+            result["suggested_bank"] = suggested
         return ("cancelled", {"result": result}) if outcome.cancelled else ("result", result)
 
     def _way(self, job: Job, bank: Bank, picture: Picture) -> tuple[Callable[..., Outcome], list[str]]:

@@ -75,6 +75,7 @@ def split(request: dict[str, Any]) -> dict[str, Any]:
         "settings": settings,
         "metrics": {"psnr": 40.0},
         "seconds": {"total": 0.1},
+        **({"suggested_bank": "faces"} if BEHAVIOUR == "suggests" and not request.get("bank") else {}),
     }
 
 

@@ -643,6 +643,15 @@ def case_face() -> Report:
     assert bpy.ops.join.face_forget(image="photo") == {"FINISHED"}
     report["found again"] = told()
     report["of no face"] = faces.of_layer(layers_of(set_key(photo))["albedo"])
+
+    def suggested() -> str:
+        return str(module("host.sets").suggested_bank(layers_of(set_key(photo))["albedo"]))
+
+    engine_of("suggests")
+    told()
+    report["suggested"] = suggested()
+    assert bpy.ops.join.use_bank(bank="faces", image="photo") == {"FINISHED"}
+    report["chosen"] = [bpy.context.scene.join_intrinsics.bank, suggested()]
     return report
 
 

@@ -148,6 +148,8 @@ def test_the_face_that_one_points_at_goes_to_the_engine(tmp_path: Path, blender:
     assert report["box"]["box"] == pytest.approx([10.0, 2.0, 30.0, 18.0], abs=1e-4)
     assert "make no face" in report["refused"] and report["kept"] and "no image 'nobody'" in report["no image"]
     assert report["brought back"]
+    # A bank that the engine suggests is a button's, and no longer suggested once it was taken.
+    assert report["suggested"] == "faces" and report["chosen"] == ["faces", ""]
 
 
 def test_no_file_is_saved_with_previews(tmp_path: Path, blender: Blender, fake: Path) -> None:

@@ -127,6 +127,17 @@ def test_a_face_from_the_request_to_its_files(
     assert ask(**together)[-1]["code"] == "bank_unsuited"
 
 
+@pytest.mark.slow
+def test_a_bank_is_suggested_to_those_who_have_chosen_none(
+    ask: Ask, request_for: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portraits, "suggested_bank", lambda image: "faces")
+    chosen = ask(**request_for)[-1]
+    assert chosen["notes"] == [] and "suggested_bank" not in chosen
+    free = ask(**{**request_for, "bank": None, "preset": "draft", "steps": None, "preview_every": 0})[-1]
+    assert free["suggested_bank"] == "faces" and free["notes"] == [portraits.suggestion("faces")]
+
+
 def test_settings_of_a_decomposition_reach_it(ask: Ask, request_for: dict[str, Any], picture: np.ndarray) -> None:
     plain = ask(**request_for)[-1]
     same = ask(**{**request_for, "output": request_for["output"] + "2"})[-1]

@@ -556,6 +556,65 @@ def test_requests_tell_of_faces(face: object, fits: bool) -> None:
         check(message)
 
 
+# The suggestion
+
+
+@pytest.fixture
+def shipped(banks: tuple[Bank, portraits.Rest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bank of faces among those that are shipped, and a file that is no bank."""
+    broken = tmp_path / "broken.safetensors"
+    broken.write_text("no bank")
+    monkeypatch.setattr(portraits, "list_banks", lambda: [broken, banks[1].bank.path, banks[0].path])
+
+
+@needs_finder
+@pytest.mark.usefixtures("shipped")
+def test_a_bank_of_faces_is_suggested_for_one_face_that_is_large_enough(astronaut: np.ndarray) -> None:
+    assert portraits.suggested_bank(astronaut) == "faces"
+    assert "'faces'" in portraits.suggestion("faces")
+    for other in ("coffee.jpg", "chelsea.jpg", "camera.jpg"):  # none, a cat, one from the side
+        assert portraits.suggested_bank(photo(other)) is None
+    assert portraits.suggested_bank(np.concatenate([astronaut, astronaut], axis=1)) is None  # two
+
+
+@needs_finder
+@pytest.mark.usefixtures("shipped")
+def test_a_face_smaller_than_the_banks_square_gets_no_suggestion(
+    astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (face,) = find_faces(astronaut)
+    for side, wanted in ((15.9, None), (16.1, "faces")):  # the bank has 16 pixels
+        crop = FaceCrop(face.crop.center, (0.5 * side, 0.0))
+        monkeypatch.setattr(portraits, "find_faces", lambda image, crop=crop: [replace(face, crop=crop)])
+        assert portraits.suggested_bank(astronaut) == wanted
+
+
+def test_nothing_is_suggested_without_a_bank_or_a_finder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def never(image: np.ndarray) -> list[face_finder.Face]:
+        raise AssertionError
+
+    monkeypatch.setattr(portraits, "find_faces", never)
+    image = np.full((64, 64, 3), 0.5, np.float32)
+    monkeypatch.setattr(portraits, "list_banks", lambda: [find_bank()])
+    assert portraits.suggested_bank(image) is None
+
+
+@needs_finder
+@pytest.mark.usefixtures("shipped")
+def test_nothing_is_suggested_where_the_finder_is_missing_or_broken(
+    astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portraits, "is_installed", lambda: False)
+    assert portraits.suggested_bank(astronaut) is None
+    monkeypatch.setattr(portraits, "is_installed", lambda: True)
+
+    def broken(image: np.ndarray) -> list[face_finder.Face]:
+        raise JoinError("face_finder_broken", "It is.")
+
+    monkeypatch.setattr(portraits, "find_faces", broken)
+    assert portraits.suggested_bank(astronaut) is None
+
+
 # The command
 
 

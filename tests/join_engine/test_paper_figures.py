@@ -14,9 +14,9 @@ from join_engine import portraits
 from join_engine.bank import Bank
 from join_engine.commands.main import main
 from join_engine.commands.paper_figures import add_arguments
+from join_engine.evaluation import paper_figures as paper
 from join_engine.evaluation.methods import Rows
-from join_engine.evaluation.sheets import paper
-from join_engine.evaluation.sheets.paper import FIGURES, PaperFigures, two_component_bank
+from join_engine.evaluation.paper_figures import FIGURES, PaperFigures, two_component_bank
 from join_engine.face_crop import crop_of_box
 from join_engine.images.files import display_encode, read_image
 from join_engine.inversion.codebook import CodeBook

@@ -11,25 +11,25 @@ from pathlib import Path
 
 import numpy as np
 
-from ...bank import Bank
-from ...errors import JoinError
-from ...face_crop import FaceCrop
-from ...images.face_frame import FaceFrame
-from ...images.files import display_encode, opaque, read_image, validate_image
-from ...images.frame import Frame
-from ...images.metrics import component_scores
-from ...inversion.codebook import CodeBook
-from ...inversion.presets import Preset
-from ...networks.unet import UNet
-from ...pipeline import Outcome, decompose_batch
-from ...portraits import Splitter, face_in, load_rest
-from ...relighting.relighter import LIGHT, Edit, Relighter
-from ...renders.samples import Sample
-from ..baselines import BASELINES
-from ..evaluate import Layers, at_resolution, stored_layers
-from ..methods import Method, Rows, make_methods
-from ..unet import made_exact, unet_layers
-from .sheet import Panel, write_sheet
+from ..bank import Bank
+from ..errors import JoinError
+from ..face_crop import FaceCrop
+from ..images.face_frame import FaceFrame
+from ..images.files import display_encode, opaque, read_image, validate_image
+from ..images.frame import Frame
+from ..images.metrics import component_scores
+from ..inversion.codebook import CodeBook
+from ..inversion.presets import Preset
+from ..networks.unet import UNet
+from ..pipeline import Outcome, decompose_batch
+from ..portraits import Splitter, face_in, load_rest
+from ..relighting.relighter import LIGHT, Edit, Relighter
+from ..renders.samples import Sample
+from .baselines import BASELINES
+from .evaluate import Layers, albedo_level, at_resolution, stored_layers
+from .methods import Method, Rows, make_methods
+from .sheets.sheet import Panel, write_sheet
+from .unet import made_exact, unet_layers
 
 # What is added to the code, in standard deviations, and what the panels are called.
 _SEFA = (("sefa.0", -2.0), ("sefa.0", 2.0), ("sefa.1", -2.0), ("sefa.1", 2.0))
@@ -148,10 +148,10 @@ class PaperFigures:
             if rest.bank.sha256 != self.bank.sha256:
                 layers = other.split(photo.colour, photo.path.name)[0].decomposition.layers
                 albedos[f"bank {rest.bank.header.name}"] = layers[_ALBEDO]
+            seen, level = np.ascontiguousarray(photo.cut(photo.colour)), albedo_level(self.bank)
             if self.unet is not None:
-                seen = np.ascontiguousarray(photo.cut(photo.colour))
                 albedos["U-Net"] = photo.back(made_exact(unet_layers(self.unet, seen), seen)[_ALBEDO])
-            albedos |= {name: BASELINES[name](photo.colour)[_ALBEDO] for name in _PHOTO_BASELINES}
+            albedos |= {name: photo.back(BASELINES[name](seen, level)[_ALBEDO]) for name in _PHOTO_BASELINES}
             line = [(f"{photo.path.stem}\n", photo.shown(photo.colour, _IMAGE))]
             rows.append(line + [(f"albedo\n{name}", photo.shown(made, _ALBEDO)) for name, made in albedos.items()])
         return rows
