@@ -266,6 +266,24 @@ def test_where_there_is_no_face_a_sentence_says_what_to_do(name: str) -> None:
 
 
 @needs_finder
+@pytest.mark.parametrize(
+    ("name", "points"),
+    [
+        ("hopper.jpg", ((221.0, 189.0), (307.0, 184.0), (271.0, 277.0))),  # glasses and a cap
+        ("luispedro.jpg", ((66.0, 172.0), (146.0, 160.0), (102.0, 262.0))),  # turned away, half in the dark
+        ("statue.jpg", ((142.0, 182.0), (237.0, 181.0), (188.0, 292.0))),  # of stone, without brows or pupils
+    ],
+)
+def test_odd_faces_are_found_where_they_are(name: str, points: tuple[tuple[float, float], ...]) -> None:
+    """The places are looked up in the pictures."""
+    crop, notes = the_face(photo(name), "it")
+    by_hand = crop_of_points(*points)
+    assert notes == []
+    assert math.dist(crop.center, by_hand.center) < 0.06 * by_hand.side
+    assert crop.side == pytest.approx(by_hand.side, rel=0.12)
+
+
+@needs_finder
 def test_a_profile_is_told() -> None:
     """A man who looks through a camera on a tripod, in grey."""
     crop, notes = the_face(photo("camera.jpg"), "it")
