@@ -68,6 +68,8 @@ class PhotographSettings(LearnerSettings):
             surroundings, deeper relief.
         relief: share of the samples whose surface gets a relief, of another sample's paint as heights: what is paint in
             one picture is light in another, and only how light falls on it tells which.
+        objects: how many times as often as the others those that show something cut out are plain, flat, in relief and
+            under hard light: toys, pots and statues are cut out, and grounds and cloths hardly ever.
         falloff: share of the samples over which the light falls off as that of a lamp near by does, a phone's flash
             above all.
         dimmest, brightest: mean luminance of the photos, between which it is drawn.
@@ -82,6 +84,7 @@ class PhotographSettings(LearnerSettings):
     gloss: float = 0.5
     hard: float = 0.25
     relief: float = 0.1
+    objects: float = 1.0
     falloff: float = 0.35
     dimmest: float = 0.06
     brightest: float = 0.38
@@ -369,12 +372,13 @@ def another_light(
     """Albedo, shading and specular as another paint, light and exposure would have them; linear [B, 3, H, W]."""
     albedo, shading = linear["albedo"], linear["shading"]
     specular = linear.get("specular", torch.zeros_like(albedo))
-    count, heights = len(albedo), albedo.roll(1, dims=0)
+    count, heights, seen = len(albedo), albedo.roll(1, dims=0), visible(linear)
+    often = torch.where(seen.amin(dim=(1, 2, 3), keepdim=True) > 0.0, 1.0, settings.objects)
     if settings.plain:
-        chosen = uniform(rng, count, 0.0, 1.0) < settings.plain
+        chosen = uniform(rng, count, 0.0, 1.0) < settings.plain * often
         albedo = torch.where(chosen, less_contrast(albedo, uniform(rng, count, 0.0, _LEFT).square()), albedo)
     if settings.flat:
-        chosen = uniform(rng, count, 0.0, 1.0) < settings.flat
+        chosen = uniform(rng, count, 0.0, 1.0) < settings.flat * often
         albedo = torch.where(chosen, flat_colours(albedo, rng), albedo)
     if settings.paint:
         albedo = albedo * (settings.paint * _normal(rng, count, 3)).exp()
@@ -389,17 +393,16 @@ def another_light(
     if settings.gloss:
         specular = specular * (settings.gloss * _normal(rng, count, 1)).exp()
     if settings.relief:
-        chosen = uniform(rng, count, 0.0, 1.0) < settings.relief
+        chosen = uniform(rng, count, 0.0, 1.0) < settings.relief * often
         shading = torch.where(chosen, shading * _relief(heights, rng), shading)
     if settings.hard:
-        chosen = uniform(rng, count, 0.0, 1.0) < settings.hard
+        chosen = uniform(rng, count, 0.0, 1.0) < settings.hard * often
         shading = torch.where(chosen, harder(shading, albedo, uniform(rng, count, 1.0, _HARDEST)), shading)
     if settings.falloff:
         lamp = torch.where(uniform(rng, count, 0.0, 1.0) < settings.falloff, _lamp(albedo, rng), 1.0)
         shading, specular = shading * lamp, specular * lamp
     wanted = uniform(rng, count, math.log(settings.dimmest), math.log(settings.brightest)).exp()
     shown = luminance(albedo * shading + specular).clamp_max(2.0)  # a spot of any brightness is white to a meter
-    seen = visible(linear)
     exposure = wanted / _mean(shown, seen, (1, 2, 3)).clamp_min(_DARKEST)
     return albedo, shading * exposure, specular * exposure
 
