@@ -6,6 +6,8 @@ From trainings of GANs:
     make-bank --component albedo=runs/albedo --component shading=runs/shading --trunk runs/trunk --name primeshapes
     --forward-model lambertian --out build/primeshapes.safetensors
 
+With --bank, too, they begin with that bank's trunk, brightness network and split network, which need no generator.
+
 Encoders are trained for the generators of a bank, and put into it afterwards:
 
     make-bank --bank build/primeshapes.safetensors --encoder albedo=runs/encoder-albedo
@@ -28,9 +30,13 @@ from .options import named
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--component", action="append", type=named("RUN"), metavar="NAME=RUN", help="trained GANs")
-    source.add_argument("--bank", help="name or path of a bank whose networks are taken over")
+    parser.add_argument(
+        "--component", action="append", default=[], type=named("RUN"), metavar="NAME=RUN", help="trained GANs"
+    )
+    parser.add_argument(
+        "--bank",
+        help="name or path of a bank whose networks are taken over; with --component, those that need no generator",
+    )
     parser.add_argument("--trunk", type=Path, metavar="RUN", help="trained perceptual trunk")
     parser.add_argument("--encoder", action="append", default=[], type=named("RUN"), metavar="NAME=RUN")
     parser.add_argument("--directions", type=Path, metavar="FILE", help="learned directions of the light")
@@ -40,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--invertibility", type=Path, metavar="RUN", help="trained invertibility network")
     parser.add_argument("--seeing", type=Path, metavar="RUN", help="trained seeing encoder")
     parser.add_argument("--name", help="of the bank (default: the file's)")
-    parser.add_argument("--forward-model", default="lambertian", help="of --component (default: lambertian)")
+    parser.add_argument("--forward-model", help="of --component without --bank (default: lambertian)")
     parser.add_argument("--out", required=True, type=Path, metavar="BANK.safetensors")
     parser.add_argument("--scores", type=Path, metavar="SCORES.json", help="what the evaluation measured")
     parser.add_argument("--machine", default="", help="where it was trained, in plain words")
@@ -59,15 +65,24 @@ def run(options: argparse.Namespace) -> None:
     from ..bank.header import DETAIL_RADIUS, DETAIL_SHARE
     from ..training.make_bank import Parts, encoder_speed, make_bank
 
-    scores, machine, model = _read_scores(options.scores), options.machine, options.forward_model
+    if not (options.component or options.bank):
+        raise JoinError("settings_invalid", "There are no generators.", "Name trainings by --component or a --bank.")
+    scores, machine = _read_scores(options.scores), options.machine
+    bank = load_bank(find_bank(options.bank), with_discriminators=True) if options.bank else None
+    model = options.forward_model or "lambertian"
     share, radius = DETAIL_SHARE, DETAIL_RADIUS
-    if options.bank is None:
-        parts = Parts.of_runs(model, {name: Path(run) for name, run in options.component})
-    else:
-        bank = load_bank(find_bank(options.bank), with_discriminators=True)
-        parts, model = Parts.of_bank(bank), bank.header.forward_model
-        scores, machine = scores or dict(bank.header.scores), machine or bank.header.machine
+    if bank is not None:
+        model = bank.header.forward_model
         share, radius = bank.header.detail_share, bank.header.detail_radius
+    if options.component:
+        parts = Parts.of_runs(model, {name: Path(run) for name, run in options.component})
+        if bank is not None:
+            parts.take_over(Parts.of_bank(bank))
+    elif bank is not None:
+        parts = Parts.of_bank(bank)
+        scores, machine = scores or dict(bank.header.scores), machine or bank.header.machine
+    else:
+        raise JoinError("settings_invalid", "There are no generators.", "Name trainings by --component, or a --bank.")
     for kind in BANK_WIDE:
         if getattr(options, kind) is not None:
             parts.add_bank_wide(kind, getattr(options, kind))

@@ -139,6 +139,12 @@ class Parts:
             **{kind: (found, bank.direction_vectors(kind)) for kind, found in header.named_directions.items()},
         )
 
+    def take_over(self, others: Parts) -> None:
+        """Take the networks of other parts that need none of their generators."""
+        for name, (header, network) in others.bank_wide.items():
+            if not BANK_WIDE[name].through_generators:
+                self.bank_wide[name] = header, network
+
     def add_directions(self, path: Path, kind: str = "directions") -> None:
         """Put learned directions of the light, or for "materials" of these, in. Raises JoinError ``bank_incomplete``
         when they belong to other generators."""

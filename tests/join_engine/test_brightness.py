@@ -127,6 +127,10 @@ def test_the_command_trains_and_the_network_gets_into_a_bank(
     again = tmp_path / "again.safetensors"
     assert main(["make-bank", "--bank", str(out), "--name", "with", "--out", str(again)]) == 0
     assert again.read_bytes() == out.read_bytes()
+    # It needs no generator, and goes into a bank of others, unlike their encoders.
+    others = make_bank.Parts({}, {})
+    others.take_over(make_bank.Parts.of_bank(bank))
+    assert "brightness" in others.bank_wide and not others.encoders
 
 
 def test_what_cannot_be_trained_is_said(

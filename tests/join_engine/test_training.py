@@ -400,6 +400,14 @@ def test_train_then_bank(
     torch.testing.assert_close(stored, tensors["average.synthesis.b4.conv1.weight"], rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(bank.components["albedo"].w_avg, tensors["average.w_avg"])
 
+    # New generators beside what of a bank needs none of its own.
+    again = tmp_path / "again.safetensors"
+    assert main(["make-bank", *command[:2], "--bank", str(bank_file), "--out", str(again)]) == 0
+    header = read_header(again)
+    assert (header.name, header.forward_model, header.detail_share) == ("again", "lambertian", 0.25)
+    assert header.components["albedo"].training["images_shown"] == 60 and not header.scores and not header.machine
+
+    assert main(["make-bank", "--out", str(again)]) == 2
     assert main(["make-bank", *command[:1], *command[2:]]) == 2
     swapped = [f"--component=shading={tmp_path / 'albedo'}", f"--component=albedo={tmp_path / 'shading'}"]
     assert main(["make-bank", *swapped, *command[2:]]) == 2
