@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Train the encoder of one component.
 
-May be killed at any moment; the same command goes on from the last checkpoint.
+May be killed at any moment; the same command goes on from the last checkpoint. --start-from BANK begins a new training
+with that bank's encoder of the component: of generators that began from that bank's, it knows much of the codes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("--bank", required=True, help="name or path of the bank with the generators")
     parser.add_argument("--component", required=True, help="albedo, shading, …")
+    parser.add_argument(
+        "--start-from", metavar="BANK", help="name or path of a bank with whose encoder a new run begins"
+    )
     add_run_options(parser)
     parser.add_argument("--space", choices=SPACES, default="w", help="one code, or one per layer (default: w)")
     parser.add_argument("--encoder-widths", nargs=4, type=positive, help="channels at 1/2 to 1/16 of the resolution")
@@ -58,6 +62,8 @@ def run(options: argparse.Namespace) -> None:
         EncoderSettings(**pick(options, EncoderSettings)),
         PhotoRanges(**pick(options, PhotoRanges)),
     )
+    if options.start_from is not None:
+        learner.begin_with(load_bank(find_bank(options.start_from), device))
     identity = {
         "kind": "encoder",
         "component": component.name,

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..bank import Bank, BankComponent
+from ..bank import Bank, BankComponent, fingerprint
 from ..errors import JoinError
 from ..inversion.losses.perceptual import FeatureDistance
 from ..networks.encoder import Encoder, EncoderConfig
@@ -94,6 +94,24 @@ class EncoderLearner(Learner):
         self.features = features
         self.ranges = ranges
         self._variance = component.sample_codes(_SPREAD_CODES).var(dim=0).mean()
+
+    def begin_with(self, bank: Bank) -> None:
+        """Begin with a bank's encoder of this component instead of fresh weights.
+
+        Raises:
+            JoinError: ``encoder_missing``, or ``settings_invalid`` for one of another architecture.
+        """
+        name, file = self.component.name, bank.path.name
+        found = bank.components[name].encoder if name in bank.components else None
+        if found is None:
+            hint = "Choose a bank that has one, or train from fresh weights."
+            raise JoinError("encoder_missing", f"There is no encoder of {name} in '{file}'.", hint)
+        if found.config != self.network.config:
+            hint = "Give the same architecture, or train from fresh weights."
+            raise JoinError("settings_invalid", f"The encoder of {name} in '{file}' has another architecture.", hint)
+        for network in (self.network, self.average):
+            network.load_state_dict(found.state_dict())
+        self.start_from = {"file": file, "weights": fingerprint(found)}
 
     def loss(self, data: ComponentSets) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch."""

@@ -57,6 +57,8 @@ class Learner(ABC):
 
     # Norm of all gradients together that a step goes by at most; None for any.
     longest_gradient: float | None = None
+    # What the history says of the bank that a new training begins with: its file, and the fingerprint of the network.
+    start_from: Mapping[str, str] | None = None
 
     def __init__(self, network: nn.Module, settings: LearnerSettings, device: str | torch.device = "cpu") -> None:
         self.settings = settings

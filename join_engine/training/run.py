@@ -146,6 +146,7 @@ class Run:
 
     def _stretch(self) -> dict[str, Any]:
         """What this call of the command adds to the history."""
+        begun = self.learner.start_from
         return {
             "from_images": self.learner.images,
             "to_images": self.learner.images,
@@ -157,6 +158,7 @@ class Run:
             "device": self.learner.device.type,
             "threads": torch.get_num_threads(),
             "torch": torch.__version__.split("+")[0],
+            **({"start_from": dict(begun)} if begun is not None and self.learner.images == 0 else {}),
         }
 
     def _validate(self) -> None:

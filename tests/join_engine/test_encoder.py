@@ -206,6 +206,28 @@ def test_from_packs_to_a_bank_that_sees(
     for words in ("encoder of albedo", "trunk", "mse_mean_code", "images/s", "CC0-1.0", "a small one"):
         assert words in card
 
+    # A new training begins with that encoder, and says so; not with another component's absence or sizes.
+    new = [
+        "train-encoder",
+        "--bank",
+        str(with_trunk),
+        "--component",
+        "albedo",
+        *options,
+        "--out",
+        str(tmp_path / "new"),
+    ]
+    assert main([*new, "--start-from", str(with_trunk), "--kimg", "0"]) == 2
+    assert main([*new, "--start-from", str(whole), "--kimg", "0", *SIZES[:5], "--pyramid", "4"]) == 2
+    assert "architecture" in capsys.readouterr().err and not (tmp_path / "new").exists()
+    assert main([*new, "--start-from", str(whole), "--kimg", "0", *SIZES]) == 0
+    tensors, values = read_checkpoint(tmp_path / "new" / CHECKPOINT_NAME)
+    stored = bank.components["albedo"].encoder
+    assert stored is not None
+    for key, value in stored.state_dict().items():
+        assert torch.equal(tensors[f"average.{key}"], value) and torch.equal(tensors[f"network.{key}"], value)
+    assert values["history"][-1]["start_from"]["file"] == whole.name
+
     swapped = [f"--encoder=shading={tmp_path / 'albedo'}"]
     assert main(["make-bank", "--bank", str(with_trunk), *swapped, "--out", str(tmp_path / "x.safetensors")]) == 2
     assert not (tmp_path / "x.safetensors").exists()
