@@ -36,11 +36,15 @@ _USUAL = 0.95
 _NEAREST, _FARTHEST = 0.4, 3.0
 _GENTLE, _STEEP = 1.0, 2.0
 _HARDEST = 2.0  # times the contrast of the light's logarithm
-# Of a relief: cells that heights are averaged over, standard deviation of the light that slopes change, at least and at
-# most, and the darkest and brightest slope.
+# Of a relief: cells that heights are averaged over, standard deviation of its slopes, how high the light stands, the
+# share of light from all around; of its grain the largest and finest, in cycles a pixel, and its longest side.
 _CELLS = (1, 1, 2, 4)
-_SHALLOW, _DEEP = 0.1, 0.6
-_AWAY, _TOWARDS = 0.1, 2.5
+_SHALLOW, _DEEP = 0.2, 1.5
+_RAISED = (math.radians(20.0), math.radians(70.0))
+_AROUND = (0.05, 0.5)
+_COARSE, _FINE = 0.04, 0.4
+_LONGER = 4.0
+_GROWN = 0.7  # share of the reliefs that are such grain; others have the paint of another sample as heights
 _LEFT = 0.7  # square root of the most contrast that paint keeps where it loses some
 # Of flat colours: the most of a picture, cells of the noise whose level lines are their borders, their darkest and
 # brightest channel, and how much less at most the logarithm of the other channels is.
@@ -66,8 +70,8 @@ class PhotographSettings(LearnerSettings):
         gloss: that of the specular's strength.
         hard: share of the samples whose light has more contrast, up to twice that of its logarithm: one lamp and no
             surroundings, deeper relief.
-        relief: share of the samples whose surface gets a relief, of another sample's paint as heights: what is paint in
-            one picture is light in another, and only how light falls on it tells which.
+        relief: share of the samples whose surface gets a relief, grain or another sample's paint as heights: what is
+            paint in one picture is light in another, and only how light falls on it tells which.
         objects: how many times as often as the others those that show something cut out are plain, flat, in relief and
             under hard light: toys, pots and statues are cut out, and grounds and cloths hardly ever.
         falloff: share of the samples over which the light falls off as that of a lamp near by does, a phone's flash
@@ -464,24 +468,47 @@ def harder(shading: Tensor, albedo: Tensor, contrast: Tensor) -> Tensor:
 
 
 def _relief(heights: Tensor, rng: torch.Generator) -> Tensor:
-    """[B, 1, H, W] > 0: how light from one side falls on a surface, to first order in its slopes (Pentland 1990).
+    """[B, 1, H, W] > 0: how light from one side falls on a rough surface, against that on a smooth one (Lambert).
 
     Args:
-        heights: albedos, whose logarithms are heights, linear [B, 3, H, W].
+        heights: albedos, whose logarithms are the heights of some of the samples, linear [B, 3, H, W].
     """
+    count, _, height, width = heights.shape
     cells = _CELLS[int(torch.randint(len(_CELLS), (), generator=rng))]
-    height, side = log_light(luminance(heights)), 2 * cells + 1
     # The outline of what is cut out is no relief.
-    inside = 1.0 - functional.max_pool2d(1.0 - valid(heights), side, stride=1, padding=cells)
+    inside = 1.0 - functional.max_pool2d(1.0 - valid(heights), 2 * cells + 1, stride=1, padding=cells)
+    painted = log_light(luminance(heights))
     if cells > 1:
-        height = functional.avg_pool2d(height, side - 2, stride=1, padding=cells - 1, count_include_pad=False)
-    padded = functional.pad(height, (1, 1, 1, 1), mode="replicate")
-    angle = uniform(rng, len(height), 0.0, 2.0 * math.pi)
-    right, down = padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2], padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]
-    slope = (right * angle.cos() + down * angle.sin()) * inside
-    spread = _mean(slope.square(), inside, (1, 2, 3)).sqrt()
-    slope = 2.0 * (0.5 * slope / spread.clamp_min(1e-3)).tanh()
-    return (1.0 + uniform(rng, len(height), _SHALLOW, _DEEP) * slope).clamp(_AWAY, _TOWARDS)
+        painted = functional.avg_pool2d(painted, 2 * cells - 1, stride=1, padding=cells - 1, count_include_pad=False)
+    grown = uniform(rng, count, 0.0, 1.0) < _GROWN
+    height_map = torch.where(grown, _grain(count, height, width, rng), painted)
+    inside = torch.where(grown, 1.0, inside)
+    padded = functional.pad(height_map, (1, 1, 1, 1), mode="replicate")
+    slopes = torch.cat(
+        [padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2], padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]], 1
+    )
+    slopes = slopes * inside
+    spread = _mean(slopes.square().mean(dim=1, keepdim=True), inside, (1, 2, 3)).sqrt()
+    steep = uniform(rng, count, math.log(_SHALLOW), math.log(_DEEP)).exp()
+    slopes = steep * 2.0 * (0.5 * slopes / spread.clamp_min(1e-3)).tanh()
+    angle, raised = uniform(rng, count, 0.0, 2.0 * math.pi), uniform(rng, count, *_RAISED)
+    towards = slopes[:, :1] * angle.cos() + slopes[:, 1:] * angle.sin()
+    facing = (raised.sin() + raised.cos() * towards) / (1.0 + slopes.square().sum(dim=1, keepdim=True)).sqrt()
+    around = uniform(rng, count, *_AROUND)
+    return around + (1.0 - around) * facing.clamp_min(0.0) / raised.sin()
+
+
+def _grain(count: int, height: int, width: int, rng: torch.Generator) -> Tensor:
+    """[B, 1, H, W]: heights of bumps, fur and grooves: noise whose spectrum falls as a power, down to a finest detail,
+    longer one way than the other."""
+    down, right = torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None, :]
+    angle, longer = uniform(rng, count, 0.0, math.pi), uniform(rng, count, 0.0, math.log(_LONGER)).exp()
+    along, across = right * angle.cos() + down * angle.sin(), down * angle.cos() - right * angle.sin()
+    frequency = ((along * longer).square() + across.square()).sqrt()
+    finest = uniform(rng, count, math.log(_COARSE), math.log(_FINE)).exp()
+    amplitude = (frequency + 0.01).pow(-uniform(rng, count, 0.0, 2.5)) * (-(frequency / finest).square()).exp()
+    noise = torch.randn(count, 1, height, width, generator=rng)
+    return torch.fft.irfft2(torch.fft.rfft2(noise) * amplitude, s=(height, width))
 
 
 def _lamp(like: Tensor, rng: torch.Generator) -> Tensor:
