@@ -87,8 +87,11 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
 
     turns = "--turns" if options.dataset in _WITHOUT_UP else "--no-turns"
 
+    begun = ["--start-from", options.start_from] if options.start_from else []
+
     def encoder(component: str, how: str, kimg: float, *words: object) -> Step:
         common = ["--bank", build, "--component", component, *judged, "--out", out / f"encoder-{component}", turns]
+        common += begun
         return Step(f"encoder of {component}{how}", join("train-encoder", *common, "--kimg", kimg, *words))
 
     def brightness(how: str, kimg: float, *words: object) -> Step:
@@ -100,7 +103,7 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
     quality += [word for name, folder in given.items() if folder is not None for word in (f"--{name}", folder)]
     size = _architecture(options)
     size += ["--batch", options.batch, "--lr", 0.003, "--r1-gamma", 0.1, "--no-noise", "--ada"]
-    size += ["--start-from", options.start_from] if options.start_from else []
+    size += begun
     generators = [word for c in components for word in ("--component", f"{c}={out / f'gan-{c}'}")]
     encoders = [word for c in components for word in ("--encoder", f"{c}={out / f'encoder-{c}'}")]
     seeing, finished = out / "seeing.safetensors", out / "finished.safetensors"
@@ -237,7 +240,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--packages", type=Path, metavar="DIR", help="of the renderer; for heads, with the shapes")
     parser.add_argument("--skins", type=Path, metavar="DIR", help="of heads: folder with pictures in skins/ and eyes/")
     parser.add_argument("--environments", type=Path, metavar="DIR", help="of heads: pictures to light with")
-    parser.add_argument("--start-from", metavar="BANK", help="name or path: the GANs go on from those of this bank")
+    parser.add_argument("--start-from", metavar="BANK", help="name or path: the GANs and encoders go on from those of this bank")
     shown = "thousand images shown to each GAN, with those that a bank to start from has seen (default: 400)"
     parser.add_argument("--kimg", type=float, default=400.0, help=shown)
     parser.add_argument("--channel-base", type=int, help="default: 1024, or as in the bank to start from")

@@ -123,3 +123,4 @@ def test_every_command_of_the_plan_is_one(
     assert len(engine) == len(steps) - 7  # the renderer's
     for command in engine:
         main_command._parser(command).parse_args(command)
+        assert ("--start-from" in command) == (command[0] in ("train-gan", "train-encoder"))
