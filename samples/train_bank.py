@@ -240,7 +240,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--packages", type=Path, metavar="DIR", help="of the renderer; for heads, with the shapes")
     parser.add_argument("--skins", type=Path, metavar="DIR", help="of heads: folder with pictures in skins/ and eyes/")
     parser.add_argument("--environments", type=Path, metavar="DIR", help="of heads: pictures to light with")
-    parser.add_argument("--start-from", metavar="BANK", help="name or path: the GANs and encoders go on from those of this bank")
+    parser.add_argument(
+        "--start-from", metavar="BANK", help="name or path: the GANs and encoders go on from those of this bank"
+    )
     shown = "thousand images shown to each GAN, with those that a bank to start from has seen (default: 400)"
     parser.add_argument("--kimg", type=float, default=400.0, help=shown)
     parser.add_argument("--channel-base", type=int, help="default: 1024, or as in the bank to start from")
