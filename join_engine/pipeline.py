@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -22,6 +22,7 @@ from .color import srgb_decode, srgb_encode
 from .errors import JoinError
 from .face_crop import FaceCrop
 from .forward_models import DETAILED
+from .images import files
 from .images.alignment import Aligned, align
 from .images.face_frame import FaceFrame
 from .images.files import opaque, validate_image
@@ -334,20 +335,41 @@ class _Canvas:
         return {name: to_layer(linear) for name, linear in self._linear(restored).items()}
 
     @torch.no_grad()
-    def completed(self, outputs: Mapping[str, Tensor]) -> tuple[Layers | Strips, np.ndarray | None]:
+    def completed(self, outputs: Mapping[str, Tensor]) -> tuple[Mapping[str, np.ndarray], np.ndarray | None]:
         """Layers that make the image exactly, if the preset wants that; and the errors that the bank expects of them,
         if it has an idea (see :func:`join_engine.layers.split.split`)."""
         if self.detail is None:
-            return self.generated(outputs), None
+            return self._generated(outputs), None
         level = self.level if self.detail.brightness else None
         if self.bank.split is not None:
             told = {name: linear.clamp_min(0.0) for name, linear in self._linear(outputs).items()}
             header = self.bank.header.split
             looks = partial(look, upright=header is not None and is_upright(header.training))
             layers, error = split(self.bank.split, self.colour, self.alpha, told, self.frame, level, looks=looks)
-            small = self.colour.shape[0] * self.colour.shape[1] <= strips.KEPT
-            return layers.whole() if small else layers, error
-        return add_detail(self.detail, self.colour, self.generated(outputs), self.frame, level), None
+            return layers if self.is_large else layers.whole(), error
+        return add_detail(self.detail, self.colour, self._generated(outputs), self.frame, level), None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether nobody holds its layers as a whole."""
+        return self.colour.shape[0] * self.colour.shape[1] > strips.KEPT
+
+    @torch.no_grad()
+    def _generated(self, outputs: Mapping[str, Tensor]) -> Layers | Strips:
+        """As :meth:`generated`; of a large image rows after rows, but for a face, which is a part of a photo."""
+        if not self.is_large or isinstance(self.frame, FaceFrame):
+            return self.generated(outputs)
+        restored = {name: self.frame.restored_rows(output) for name, output in outputs.items()}
+
+        height, width = self.colour.shape[:2]
+
+        @torch.no_grad()
+        def make() -> Iterator[tuple[slice, Layers]]:
+            for rows in files.strips(height, width):
+                linear = self._linear({name: made(rows) for name, made in restored.items()})
+                yield rows, {name: to_layer(part) for name, part in linear.items()}
+
+        return Strips(tuple(self._linear(outputs)), (height, width), make)
 
     def _linear(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The linear components in what generators put out, of any size."""
@@ -362,7 +384,7 @@ class _Work:
         self._start = time.perf_counter()
         self._bank, self._preset = bank, preset
         self._detail = detail_for(preset, bank.header)
-        if bank.split is None:  # the layers of such a bank are made in one piece
+        if bank.split is None and face is not None:  # its layers are made in one piece
             for image in images:
                 refuse_too_large("The image", image.shape[1], image.shape[0], WHOLE_BYTES_PER_PIXEL)
         colours = [opaque(validate_image(image)) for image in images]

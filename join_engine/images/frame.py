@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
+
+_UNITS = 512  # columns of an identity at a time
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,17 @@ class Frame:
 
     def fit(self, image: np.ndarray) -> Tensor:
         """Linear [H, W, 3] → linear [1, 3, R, R], antialiased in linear light; the same size stays bit for bit."""
-        small = self.reduced(image)
+        return self._mirrored(self.reduced(image))
+
+    def fit_rows(self, parts: Iterable[tuple[slice, np.ndarray]]) -> Tensor:
+        """:meth:`fit`, but for rounding, of an image that comes rows after rows, [h, W, 3] each."""
+        weights = _weights(self.height, self.inner_height)
+        small = torch.zeros(1, 3, self.inner_height, self.inner_width)
+        for rows, part in parts:
+            small += weights[:, rows] @ _planes(part, part.shape[0], self.inner_width)
+        return self._mirrored(small)
+
+    def _mirrored(self, small: Tensor) -> Tensor:
         rows = _mirror(self.top, self.inner_height, self.resolution)
         columns = _mirror(self.left, self.inner_width, self.resolution)
         return small[:, :, rows][:, :, :, columns]
@@ -94,7 +106,21 @@ def _planes(image: np.ndarray, height: int, width: int) -> Tensor:
 def _resize(planes: Tensor, height: int, width: int, mode: str) -> Tensor:
     if planes.shape[2:] == (height, width):
         return planes
+    if width == 1 or planes.shape[3] == 1:  # torch shrinks such a column to one value; lying down, it is right
+        lying = planes.transpose(2, 3).contiguous()
+        lying = functional.interpolate(lying, (width, height), mode=mode, align_corners=False, antialias=True)
+        return lying.transpose(2, 3).contiguous()
     return functional.interpolate(planes, (height, width), mode=mode, align_corners=False, antialias=True)
+
+
+def _weights(height: int, smaller: int) -> Tensor:
+    """[smaller, height]: how much of each row goes into each of fewer rows."""
+    parts = []
+    for rows in torch.arange(height).split(_UNITS):
+        unit = torch.zeros(1, 1, height, len(rows))
+        unit[0, 0, rows, torch.arange(len(rows))] = 1.0
+        parts.append(_resize(unit, smaller, len(rows), "bilinear")[0, 0])
+    return torch.cat(parts, dim=1)
 
 
 def _mirror(before: int, length: int, total: int) -> Tensor:

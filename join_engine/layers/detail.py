@@ -10,6 +10,7 @@ bank's network may then tell how bright the albedo is in all (:mod:`join_engine.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +23,7 @@ from ..forward_models import DETAILED
 from ..images.frame import Frame
 from ..inversion.presets import Detail, Preset
 from .albedo_level import BRIGHTEST, DARKEST, level_of
+from .strips import Strips
 
 _EPSILON = 0.002  # keeps ratios of dark pixels, which are mostly noise, near 1; the best of 0.001 to 0.01 on validation
 # A highlight is gone when its generator has moved a sixteenth of its gloss: the codes move highlights by less than
@@ -44,8 +46,14 @@ def detail_for(preset: Preset, header: BankHeader) -> Detail | None:
     return replace(preset.detail, share=share, radius=radius, brightness=brightness)
 
 
-def add_detail(settings: Detail, image: np.ndarray, layers: Layers, frame: Frame, level: float | None = None) -> Layers:
-    """Change the layers so that they make the image.
+def add_detail(
+    settings: Detail,
+    image: np.ndarray,
+    layers: Mapping[str, np.ndarray],
+    frame: Frame,
+    level: float | None = None,
+) -> Mapping[str, np.ndarray]:
+    """Layers, changed so that they make the image.
 
     A specular layer is at most what the others leave of the image: a highlight lies on its surroundings and digs no
     hole into them. The albedo's brightest channel stays between 0.02 and 1.
@@ -53,26 +61,83 @@ def add_detail(settings: Detail, image: np.ndarray, layers: Layers, frame: Frame
     Args:
         settings: how the difference is split, from :func:`detail_for`.
         image: linear [H, W, 3] ≥ 0.
-        layers: linear [H, W, 3] ≥ 0, "albedo" and "shading", perhaps "specular".
+        layers: linear [H, W, 3] ≥ 0, "albedo" and "shading", perhaps "specular"; of :class:`Strips` strips are made.
         frame: of the image; the smooth part is found at the bank's resolution.
         level: that the albedo is to have (:func:`join_engine.layers.albedo_level.albedo_levels`), as far as its
             bounds allow; None, or settings that do without, leave it as bright as it comes out.
     """
-    if settings.share is None or settings.radius is None:
+    share, radius = settings.share, settings.radius
+    if share is None or radius is None:
         raise ValueError("share and radius of the detail are not known: take the settings from detail_for")
-    base = layers["albedo"].clip(DARKEST, None)  # of a black channel no ratio would make anything
-    made = base * layers["shading"]
-    diffuse = image
-    if "specular" in layers:
-        specular = np.minimum(layers["specular"], (image - made).clip(0.0, None)).astype(np.float32)
-        layers, diffuse = {**layers, "specular": specular}, image - specular
-    ratio = np.log((diffuse + _EPSILON) / (made + _EPSILON))  # [H, W, 3]
-    grey = np.repeat(ratio.mean(axis=2, keepdims=True), 3, axis=2)
-    smooth = frame.restore(_blur(frame.fit(grey), settings.radius))[0].permute(1, 2, 0).numpy()
-    albedo = _possible(base * np.exp(ratio - settings.share * smooth))
+    fit, restored = (
+        (frame.fit_rows, frame.restored_rows) if isinstance(layers, Strips) else (_fit_whole(frame), _whole(frame))
+    )
+
+    def parts() -> Iterator[_Part]:
+        whole = [(slice(0, frame.height), layers)]
+        for rows, here in layers.rows() if isinstance(layers, Strips) else whole:
+            yield _Part.of(rows, image[rows], here)
+
+    smooth = restored(_blur(fit((part.rows, part.grey) for part in parts()), radius))
+
+    def albedo_of(part: _Part) -> np.ndarray:
+        there = smooth(part.rows)[0].permute(1, 2, 0).numpy()
+        return _possible(part.base * np.exp(part.ratio - share * there))
+
+    factor = None
     if settings.brightness and level is not None:
-        albedo = _possible(albedo * math.exp(level - float(level_of(frame.fit(albedo)))))
-    return {**layers, "albedo": albedo, "shading": (diffuse / albedo).astype(np.float32)}
+        factor = math.exp(level - float(level_of(fit((part.rows, albedo_of(part)) for part in parts()))))
+
+    def make() -> Iterator[tuple[slice, Layers]]:
+        for part in parts():
+            albedo = albedo_of(part) if factor is None else _possible(albedo_of(part) * factor)
+            yield part.rows, {**part.layers, "albedo": albedo, "shading": (part.diffuse / albedo).astype(np.float32)}
+
+    return Strips(tuple(layers), layers.size, make) if isinstance(layers, Strips) else next(make())[1]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Rows of the image and of the layers that the generators make.
+
+    Attributes:
+        layers: [h, W, 3] each, the specular at most what the others leave.
+        base: the albedo, of which a ratio can make something.
+        diffuse: what is left of the image without the specular.
+        ratio: logarithm of that over what albedo and shading make.
+    """
+
+    rows: slice
+    layers: Layers
+    base: np.ndarray
+    diffuse: np.ndarray
+    ratio: np.ndarray
+
+    @classmethod
+    def of(cls, rows: slice, image: np.ndarray, layers: Mapping[str, np.ndarray]) -> _Part:
+        layers = dict(layers)
+        base = layers["albedo"].clip(DARKEST, None)  # of a black channel no ratio would make anything
+        made = base * layers["shading"]
+        diffuse = image
+        if "specular" in layers:
+            specular = np.minimum(layers["specular"], (image - made).clip(0.0, None)).astype(np.float32)
+            layers, diffuse = {**layers, "specular": specular}, image - specular
+        return cls(rows, layers, base, diffuse, np.log((diffuse + _EPSILON) / (made + _EPSILON)))
+
+    @property
+    def grey(self) -> np.ndarray:
+        """What of the ratio all channels have in common, in each of them."""
+        return np.repeat(self.ratio.mean(axis=2, keepdims=True), 3, axis=2)
+
+
+def _fit_whole(frame: Frame) -> Callable[[Iterable[tuple[slice, np.ndarray]]], Tensor]:
+    """:meth:`Frame.fit` of an image that comes as one part."""
+    return lambda parts: frame.fit(next(iter(parts))[1])
+
+
+def _whole(frame: Frame) -> Callable[[Tensor], Callable[[slice], Tensor]]:
+    """:meth:`Frame.restore` where all rows are asked for at once."""
+    return lambda square: lambda rows: frame.restore(square)
 
 
 def _possible(albedo: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from join_engine import memory, pipeline
 from join_engine.bank import Bank
 from join_engine.commands.main import main
 from join_engine.errors import JoinError, is_out_of_memory
+from join_engine.face_crop import FaceCrop
 from join_engine.images import files, room
 from join_engine.images.files import exr_writer, npy_writer, opaque, png_writer, read_image, strips
 from join_engine.images.frame import Frame, shrunk
@@ -90,18 +91,40 @@ def test_strips_are_layers_like_others() -> None:
         parts["specular"]
 
 
+@pytest.mark.parametrize("way", ["split", "detail", "brightness", "without"])
 def test_a_large_image_is_not_kept_whole(
-    tmp_path: Path, tiny_bank: Bank, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    tiny_bank: Bank, seeing_bank: Bank, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    bank = with_split(tiny_bank)
-    whole = pipeline.decompose(picture, bank, SHORT).decomposition
+    bank = {"split": with_split(tiny_bank), "brightness": seeing_bank}.get(way, tiny_bank)
+    preset = replace(SHORT, detail=None) if way == "without" else SHORT
+    whole = pipeline.decompose(picture, bank, preset).decomposition
     monkeypatch.setattr(kept_strips, "KEPT", 10)
     monkeypatch.setattr(files, "_STRIP", 5 * picture.shape[1])
-    parts = pipeline.decompose(picture, bank, SHORT).decomposition
+    monkeypatch.setattr(Strips, "whole", lambda self: pytest.fail("nobody holds them"))
+    parts = pipeline.decompose(picture, bank, preset).decomposition
     assert isinstance(parts.layers, Strips) and not isinstance(whole.layers, Strips)
     assert parts.metrics["psnr"] == pytest.approx(whole.metrics["psnr"], abs=1e-3)
+    count = 0
     for rows, layers in rows_of(parts.layers):
+        count += 1
+        assert list(layers) == list(whole.layers)
         assert all(np.allclose(layer, whole.layers[name][rows], rtol=1e-4, atol=1e-6) for name, layer in layers.items())
+    assert count == 8
+
+
+@pytest.mark.parametrize(("size", "resolution"), [((90, 70), 16), ((33, 1200), 32), ((1100, 20), 64), ((8, 12), 16)])
+def test_a_picture_is_fitted_rows_after_rows(size: tuple[int, int], resolution: int) -> None:
+    image = np.random.default_rng(0).random((*size, 3), dtype=np.float32)
+    frame = Frame(*size, resolution)
+    parts = ((slice(top, min(top + 7, size[0])), image[top : top + 7]) for top in range(0, size[0], 7))
+    np.testing.assert_allclose(frame.fit_rows(parts), frame.fit(image), rtol=1e-5, atol=1e-6)
+
+
+def test_a_column_is_fitted_like_a_row() -> None:
+    image = np.random.default_rng(0).random((1100, 20, 3), dtype=np.float32)
+    standing, lying = Frame(1100, 20, 64).fit(image), Frame(20, 1100, 64).fit(image.transpose(1, 0, 2))
+    np.testing.assert_allclose(standing, lying.transpose(2, 3), atol=1e-6)
+    assert standing.std() > 0.005
 
 
 @pytest.mark.parametrize("detail", [True, False])
@@ -242,14 +265,15 @@ def test_what_is_too_large_is_refused_with_the_size_that_fits(
     assert read_image(path).shape == (150, 200, 3)
 
 
-def test_a_bank_that_makes_layers_in_one_piece_needs_more(
+def test_layers_that_are_made_in_one_piece_need_more(
     tiny_bank: Bank, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "_ALWAYS_TRIED", 100)
-    pixels = picture.shape[0] * picture.shape[1]
-    monkeypatch.setattr(room, "available", lambda: memory.BASE + pixels * 2 * memory.BYTES_PER_PIXEL)
+    height, width = picture.shape[:2]
+    monkeypatch.setattr(room, "available", lambda: memory.BASE + height * width * 2 * memory.BYTES_PER_PIXEL)
+    pipeline.decompose(picture, tiny_bank, SHORT)
     with pytest.raises(JoinError) as caught:
-        pipeline.decompose(picture, tiny_bank, SHORT)
+        pipeline.decompose(picture, tiny_bank, SHORT, face=FaceCrop((width / 2, height / 2), (height / 4, 0.0)))
     assert caught.value.code == "image_too_large"
 
 
