@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import argparse
 
+from . import training_options as training
 from .options import positive
-from .training_options import add_run_options, add_settings, pick, train
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,26 +23,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--start-from", metavar="BANK", help="name or path of a bank with whose encoder a new run begins"
     )
-    add_run_options(parser)
+    training.add_run_options(parser)
     parser.add_argument("--space", choices=SPACES, default="w", help="one code, or one per layer (default: w)")
     parser.add_argument("--encoder-widths", nargs=4, type=positive, help="channels at 1/2 to 1/16 of the resolution")
     parser.add_argument("--encoder-depths", nargs=4, type=positive, help="residual blocks at each of these")
     parser.add_argument("--pyramid", type=positive, help="channels of the feature pyramid")
-    add_settings(parser, EncoderSettings())
-    add_settings(parser, PhotoRanges())
+    training.add_settings(parser, EncoderSettings())
+    training.add_settings(parser, PhotoRanges())
 
 
 def run(options: argparse.Namespace) -> None:
     from ..bank import find_bank, fingerprint, load_bank
-    from ..device import keep_freed_memory, set_up_torch
     from ..networks.features import RandomFeatures
-    from ..renders.compose import read_component_sets, read_validation
+    from ..renders.compose import read_component_sets
     from ..renders.photo_augment import PhotoRanges
     from ..training.encoder import EncoderLearner, EncoderSettings, architecture, check_fit
-    from ..training.run import Run
 
-    device = set_up_torch(options.device, options.threads)
-    keep_freed_memory()
+    device = training.device(options)
     bank = load_bank(find_bank(options.bank), device)
     data = read_component_sets(options.data, bank.header.forward_model)
     check_fit(bank, options.component, data)
@@ -59,8 +56,8 @@ def run(options: argparse.Namespace) -> None:
         component,
         bank.trunk or RandomFeatures().to(device),
         config,
-        EncoderSettings(**pick(options, EncoderSettings)),
-        PhotoRanges(**pick(options, PhotoRanges)),
+        training.settings_of(options, EncoderSettings),
+        training.settings_of(options, PhotoRanges),
     )
     if options.start_from is not None:
         learner.begin_with(load_bank(find_bank(options.start_from), device))
@@ -71,7 +68,4 @@ def run(options: argparse.Namespace) -> None:
         "features": "random" if bank.trunk is None else fingerprint(bank.trunk),
         "architecture": config.to_dict(),
     }
-    validation = read_validation(options.validation, data)
-    sheet = None if validation is None else lambda path: learner.sheet(validation, path)
-    run = Run(learner, identity, data, validation, options.out, sheet)
-    train(run, options, learner.ranges)
+    training.train(learner, identity, data, options, learner.ranges, learner.sheet)

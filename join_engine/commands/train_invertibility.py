@@ -11,9 +11,8 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from ..errors import JoinError
+from . import training_options as training
 from .options import natural, positive, say
-from .training_options import add_run_options, add_settings, identity_through, pick, train
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,19 +22,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from ..training.invertibility import Inversions, InvertibilitySettings
 
     parser.add_argument("--bank", required=True, help="name or path of the bank with the generators")
-    add_run_options(parser)
+    training.add_run_options(parser)
     parser.add_argument(
         "--spaces", nargs="+", type=natural, metavar="PIXELS", help="resolutions of feature spaces (default: 8 16 32 …)"
     )
     parser.add_argument("--widths", nargs="+", type=positive, help="channels of the backbone, fine to coarse")
-    add_settings(parser, Inversions())
+    training.add_settings(parser, Inversions())
     parser.add_argument("--unseen", type=positive, default=24, help="validation renders to invert (default: 24)")
-    add_settings(parser, InvertibilitySettings())
+    training.add_settings(parser, InvertibilitySettings())
 
 
 def run(options: argparse.Namespace) -> None:
     from ..bank import find_bank, load_bank
-    from ..device import keep_freed_memory, set_up_torch
     from ..images.files import folder_of_ones_own
     from ..networks.invertibility import InvertibilityConfig
     from ..renders.compose import ComponentSets, read_component_sets, read_validation
@@ -46,23 +44,19 @@ def run(options: argparse.Namespace) -> None:
         measure,
         measured_once,
     )
-    from ..training.run import Run
 
-    device = set_up_torch(options.device, options.threads)
-    keep_freed_memory()
+    device = training.device(options)
     bank = load_bank(find_bank(options.bank), device)
     data = read_component_sets(options.data, bank.header.forward_model)
     validation = read_validation(options.validation, data)
     given = {"spaces": options.spaces, "widths": options.widths}
-    try:
+    with training.checked_architecture():
         generators = {name: bank.components[name].generator.config for name in data.sets}
         config = InvertibilityConfig.of(
             generators, **{key: tuple(value) for key, value in given.items() if value is not None}
         )
-    except ValueError as error:
-        raise JoinError("settings_invalid", f"The architecture is not possible: {error}.") from error
-    identity = identity_through(bank, "invertibility", config.to_dict(), data.sets)
-    how, unseen = Inversions(**pick(options, Inversions)), None
+    identity = training.identity_through(bank, "invertibility", config.to_dict(), data.sets)
+    how, unseen = training.settings_of(options, Inversions), None
     about = {**identity, **asdict(how)}
 
     def measured(name: str, renders: ComponentSets, how: Inversions) -> Tensor:
@@ -77,6 +71,6 @@ def run(options: argparse.Namespace) -> None:
         errors = measured("train", data, how)
         if validation is not None:
             unseen = measured("validation", validation, Inversions(options.unseen, how.steps, how.rate))
-    settings = InvertibilitySettings(**pick(options, InvertibilitySettings))
+    settings = training.settings_of(options, InvertibilitySettings)
     learner = InvertibilityLearner(config, settings, options.kimg, errors, unseen, device)
-    train(Run(learner, identity, data, validation, options.out), options)
+    training.train(learner, identity, data, options)

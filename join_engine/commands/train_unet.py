@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import argparse
 
-from ..errors import JoinError
+from . import training_options as training
 from .options import positive
-from .training_options import add_run_options, add_settings, pick, train
 
 NAME = "unet.safetensors"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from ..networks.unet import UNetConfig
-    from ..renders.photo_augment import PhotoRanges
     from ..training.unet import UNetSettings
 
-    add_run_options(parser)
+    training.add_run_options(parser)
     parser.add_argument("--forward-model", default="lambertian_specular")
     default = UNetConfig()
     parser.add_argument(
@@ -30,37 +28,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resolution", type=positive, default=default.resolution, help="larger renders are averaged down"
     )
-    add_settings(parser, UNetSettings())
-    # As for the split network.
-    add_settings(parser, PhotoRanges(vignetting=0.0, exposure=0.0, white_balance=0.0, contrast=0.0))
+    training.add_settings(parser, UNetSettings())
+    training.add_settings(parser, training.ranges_of_light())
 
 
 def run(options: argparse.Namespace) -> None:
-    from ..device import keep_freed_memory, set_up_torch
     from ..networks.unet import UNetConfig, write_unet
-    from ..renders.compose import read_component_sets, read_validation
+    from ..renders.compose import read_component_sets
     from ..renders.photo_augment import PhotoRanges
-    from ..training.run import Run
     from ..training.unet import UNetLearner, UNetSettings
 
-    device = set_up_torch(options.device, options.threads)
-    keep_freed_memory()
+    device = training.device(options)
     data = read_component_sets(options.data, options.forward_model)
-    if not {"albedo", "shading"} <= set(data.sets):
-        message = f"The forward model '{options.forward_model}' has no albedo and shading to tell apart."
-        raise JoinError("settings_invalid", message, "Choose one with both.")
-    try:
+    training.need_albedo_and_shading(data)
+    with training.checked_architecture():
         config = UNetConfig(tuple(data.sets), tuple(options.widths), options.resolution)
-    except ValueError as error:
-        raise JoinError("settings_invalid", f"The architecture is not possible: {error}.") from error
-    if data.resolution not in (config.resolution << halvings for halvings in range(16)):
-        message = f"The packs have {data.resolution} pixels a side, which is not {config.resolution} doubled."
-        raise JoinError("settings_invalid", message, "Give another --resolution, or export the packs again.")
-    settings, ranges = UNetSettings(**pick(options, UNetSettings)), PhotoRanges(**pick(options, PhotoRanges))
+    hint = "Give another --resolution, or export the packs again."
+    training.need_doubled(data, config.resolution, "settings_invalid", hint)
+    settings, ranges = training.settings_of(options, UNetSettings), training.settings_of(options, PhotoRanges)
     learner = UNetLearner(config, settings, ranges, options.kimg, device)
     identity = {"kind": "unet", "forward_model": options.forward_model, "architecture": config.to_dict()}
-    run = Run(learner, identity, data, read_validation(options.validation, data), options.out)
-    train(run, options, ranges)
-    training = {"images_shown": learner.images, "seconds": round(run.seconds), "stretches": run.history}
-    write_unet(options.out / NAME, learner.average, {**training, "scores": run.scores})
+    run = training.train(learner, identity, data, options, ranges)
+    told = {"images_shown": learner.images, "seconds": round(run.seconds), "stretches": run.history}
+    write_unet(options.out / NAME, learner.average, {**told, "scores": run.scores})
     print(options.out / NAME)

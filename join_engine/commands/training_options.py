@@ -5,17 +5,26 @@ from __future__ import annotations
 
 import argparse
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..errors import JoinError
 from .options import add_device_options, finite, natural
 
 if TYPE_CHECKING:
+    import torch
+
     from ..bank import Bank
+    from ..renders.compose import ComponentSets
     from ..renders.photo_augment import PhotoRanges
+    from ..training.learner import Learner
     from ..training.run import Run
+
+_Settings = TypeVar("_Settings")
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -43,10 +52,36 @@ def add_settings(parser: argparse.ArgumentParser, settings: Any) -> None:
             group.add_argument(option, type=kind, default=value, help=f"default: {value}")
 
 
+def ranges_of_light() -> PhotoRanges:
+    """What a camera does, for networks that shall find the light: what changes the light itself is drawn with the
+    components, since the layers that are to be found change with it."""
+    from ..renders.photo_augment import PhotoRanges
+
+    return PhotoRanges(vignetting=0.0, exposure=0.0, white_balance=0.0, contrast=0.0)
+
+
 def pick(arguments: argparse.Namespace, kind: type) -> dict[str, Any]:
     """The arguments that are fields of a dataclass."""
     values = vars(arguments)
     return {field.name: values[field.name] for field in fields(kind) if field.name in values}
+
+
+def settings_of(arguments: argparse.Namespace, kind: type[_Settings]) -> _Settings:
+    """A dataclass of the arguments that are its fields."""
+    return kind(**pick(arguments, kind))
+
+
+def need_side(data: ComponentSets, smallest: int, hint: str) -> None:
+    """Raise JoinError ``settings_invalid`` for packs of fewer pixels a side than a network needs."""
+    if data.resolution < smallest:
+        message = f"The packs have {data.resolution} pixels a side, the network needs {smallest}."
+        raise JoinError("settings_invalid", message, hint)
+
+
+def need_doubled(data: ComponentSets, side: int, code: str, hint: str) -> None:
+    """Raise JoinError ``code`` for packs whose side is not ``side`` doubled, once or several times, or that itself."""
+    if data.resolution not in (side << halvings for halvings in range(16)):
+        raise JoinError(code, f"The packs have {data.resolution} pixels a side, which is not {side} doubled.", hint)
 
 
 def identity_through(bank: Bank, kind: str, architecture: dict[str, Any], components: Iterable[str]) -> dict[str, Any]:
@@ -62,11 +97,54 @@ def identity_through(bank: Bank, kind: str, architecture: dict[str, Any], compon
     }
 
 
-def train(run: Run, options: argparse.Namespace, ranges: PhotoRanges | None = None) -> None:
-    """Let a run, resumed where the options say so, go on until it is done or told to stop; ``ranges`` are what its
-    history says of the photographic augmentation. Nobody else may train in its folder meanwhile. Raises JoinError."""
-    from ..images.files import folder_of_ones_own
+def device(options: argparse.Namespace) -> torch.device:
+    """That of ``--device``, made ready for a training."""
+    from ..device import keep_freed_memory, set_up_torch
 
+    found = set_up_torch(options.device, options.threads)
+    keep_freed_memory()
+    return found
+
+
+@contextmanager
+def checked_architecture() -> Iterator[None]:
+    """Says of an architecture that cannot be made why. Raises JoinError ``settings_invalid``."""
+    try:
+        yield
+    except ValueError as error:
+        raise JoinError("settings_invalid", f"The architecture is not possible: {error}.") from error
+
+
+def need_albedo_and_shading(data: ComponentSets) -> None:
+    """Raise JoinError ``settings_invalid`` where there is nothing to tell apart."""
+    if not {"albedo", "shading"} <= set(data.sets):
+        message = f"The forward model '{data.model.name}' has no albedo and shading to tell apart."
+        raise JoinError("settings_invalid", message, "Only one with both has use for this network.")
+
+
+def train(
+    learner: Learner,
+    identity: Mapping[str, Any],
+    data: ComponentSets,
+    options: argparse.Namespace,
+    ranges: PhotoRanges | None = None,
+    sheet: Callable[[ComponentSets, Path], None] | None = None,
+) -> Run:
+    """Let a training, resumed where the options say so, go on until it is done or told to stop. Nobody else may train
+    in its folder meanwhile. Raises JoinError.
+
+    Args:
+        learner, identity, data: see :class:`join_engine.training.run.Run`.
+        ranges: what its history says of the photographic augmentation.
+        sheet: writes a picture of the samples that it is judged by.
+    """
+    from ..images.files import folder_of_ones_own
+    from ..renders.compose import read_validation
+    from ..training.run import Run
+
+    validation = read_validation(options.validation, data)
+    shown = None if sheet is None or validation is None else partial(sheet, validation)
+    run = Run(learner, identity, data, validation, options.out, shown)
     with folder_of_ones_own(run.out):
         run.resume(options.resume)
         if ranges is not None:
@@ -75,3 +153,4 @@ def train(run: Run, options: argparse.Namespace, ranges: PhotoRanges | None = No
             signal.signal(number, run.request_stop)
         print(f"{len(run.data)} samples, {run.data.resolution}², from {run.learner.images} images on", flush=True)
         run.train(options.kimg, options.minutes, options.save_every, options.validate_every)
+    return run
