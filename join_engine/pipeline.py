@@ -26,7 +26,7 @@ from .images import files
 from .images.alignment import Aligned, align
 from .images.face_frame import FaceFrame
 from .images.files import opaque, validate_image
-from .images.frame import Frame
+from .images.frame import Frame, picture_of
 from .images.frame import shrunk as shrunk_planes
 from .images.metrics import image_psnr, mse, psnr
 from .images.orientation import is_upright
@@ -78,6 +78,37 @@ class Outcome:
     def generated(self) -> Layers:
         """The layers as the generators make them, at the image's own size; made when they are asked for."""
         return self.generate()
+
+    def with_layers(
+        self,
+        layers: Layers,
+        image: np.ndarray,
+        told: Mapping[str, Any],
+        seconds: Mapping[str, float],
+        where: Any = ...,
+        **more: Any,
+    ) -> Outcome:
+        """The same with other layers, which are compared with the image.
+
+        Args:
+            image: linear [H, W, 3].
+            told: goes into the settings.
+            seconds: of the step that made the layers.
+            where: of the image they are compared, an index.
+            more: other fields of the decomposition.
+        """
+        before = self.decomposition
+        recomposed = np.asarray(before.model.compose(layers))
+        psnr = image_psnr(srgb_encode(recomposed[where]), srgb_encode(image[where]))
+        decomposition = replace(
+            before,
+            layers=layers,
+            settings={**before.settings, **told},
+            metrics={**before.metrics, "psnr": psnr},
+            seconds={**before.seconds, **seconds},
+            **more,
+        )
+        return replace(self, decomposition=decomposition)
 
 
 def decompose(
@@ -249,20 +280,10 @@ def clean_up(
     if alpha is not None:
         seen = np.concatenate([seen, alpha[..., None]], axis=2)
     outcome = decompose(seen, bank, preset, seed, monitor, on_preview, codebook, preview_size)
-    before, start = outcome.decomposition, time.perf_counter()
-    layers = with_grain(dict(before.layers), hidden, alpha)
-    recomposed, shown = np.asarray(before.model.compose(layers)), ~hidden
-    decomposition = replace(
-        before,
-        layers=layers,
-        settings={**before.settings, "cleaned": float(hidden.mean())},
-        metrics={
-            **before.metrics,
-            "psnr": image_psnr(srgb_encode(recomposed[shown]), srgb_encode(opaque(image)[shown])),
-        },
-        seconds={**before.seconds, "clean_up": time.perf_counter() - start},
-    )
-    return replace(outcome, decomposition=decomposition)
+    start = time.perf_counter()
+    layers = with_grain(dict(outcome.decomposition.layers), hidden, alpha)
+    told, seconds = {"cleaned": float(hidden.mean())}, {"clean_up": time.perf_counter() - start}
+    return outcome.with_layers(layers, opaque(image), told, seconds, ~hidden)
 
 
 def lay_over(photos: Sequence[np.ndarray], names: Sequence[str]) -> tuple[list[np.ndarray], list[Aligned]]:
@@ -295,19 +316,9 @@ def put_together(photos: Sequence[np.ndarray], aligned: Sequence[Aligned], found
     seconds = time.perf_counter() - start
     outcomes = []
     for photo, one, outcome, layers in zip(alone, aligned, found, together, strict=True):
-        before = outcome.decomposition
         down, right = one.shift
         about = {"photos": len(photos), "down": down, "right": right}
-        recomposed = np.asarray(before.model.compose(layers))
-        psnr = image_psnr(srgb_encode(recomposed), srgb_encode(photo.colour))
-        decomposition = replace(
-            before,
-            layers=layers,
-            settings={**before.settings, "together": about},
-            metrics={**before.metrics, "psnr": psnr},
-            seconds={**before.seconds, "together": seconds},
-        )
-        outcomes.append(replace(outcome, decomposition=decomposition))
+        outcomes.append(outcome.with_layers(layers, photo.colour, {"together": about}, {"together": seconds}))
     return outcomes
 
 
@@ -509,7 +520,7 @@ def shrunk(colour: np.ndarray, longest: int | None) -> np.ndarray:
     """Linear [H, W, 3], averaged down if a side is longer than that; None for as it is."""
     if longest is None or longest >= max(colour.shape[:2]):
         return colour
-    return np.ascontiguousarray(shrunk_planes(colour, longest)[0].permute(1, 2, 0).numpy())
+    return picture_of(shrunk_planes(colour, longest))
 
 
 def _decomposition(

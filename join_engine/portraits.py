@@ -22,13 +22,13 @@ import torch
 from torch.nn import functional
 
 from .bank import Bank, find_bank, list_banks, load_bank, read_header
-from .color import LUMINANCE_WEIGHTS, srgb_encode
+from .color import LUMINANCE_WEIGHTS
 from .errors import JoinError
 from .face_crop import FaceCrop, crop_of_box, crop_of_points
 from .face_finder import find_faces, is_installed, the_face
 from .images.face_frame import FaceFrame
 from .images.files import opaque, validate_image
-from .images.metrics import image_psnr
+from .images.frame import picture_of, planes_of
 from .images.room import refuse_too_large
 from .inversion.codebook import CodeBook
 from .inversion.presets import Preset
@@ -244,17 +244,9 @@ def _told(
     start: float,
 ) -> Outcome:
     """The outcome of the face with the layers of the whole photo, and what there is to know of them."""
-    before = outcome.decomposition
-    recomposed = np.asarray(before.model.compose(layers))
-    decomposition = replace(
-        before,
-        layers=layers,
-        settings={**before.settings, "face": face},
-        metrics={**before.metrics, "psnr": image_psnr(srgb_encode(recomposed), srgb_encode(opaque(image)))},
-        seconds={**before.seconds, "rest": time.perf_counter() - start},
-        confidence=None if error is None else confidence_of(error),
-    )
-    return replace(outcome, decomposition=decomposition, error=error)
+    confidence, seconds = None if error is None else confidence_of(error), {"rest": time.perf_counter() - start}
+    told = outcome.with_layers(layers, opaque(image), {"face": face}, seconds, confidence=confidence)
+    return replace(told, error=error)
 
 
 def _matching(rest: Rest, bank: Bank) -> Rest:
@@ -358,7 +350,7 @@ def _errors(
 
 def _laid(layer: np.ndarray, frame: FaceFrame, where: Sequence[slice], height: int, width: int) -> np.ndarray:
     """A layer [h, w, C] of a part of the photo in a picture of the whole, [height, width, C]; its edges repeat."""
-    planes = torch.from_numpy(np.ascontiguousarray(layer.transpose(2, 0, 1)))[None]
+    planes = planes_of(layer)
     grids = []
     for part, whole, count in zip(where, (frame.height, frame.width), (height, width), strict=True):
         place = (np.arange(count) + 0.5) * (whole / count)
@@ -367,4 +359,4 @@ def _laid(layer: np.ndarray, frame: FaceFrame, where: Sequence[slice], height: i
     laid = functional.grid_sample(
         planes, torch.from_numpy(grid)[None], mode="bilinear", padding_mode="border", align_corners=False
     )
-    return np.ascontiguousarray(laid[0].permute(1, 2, 0).numpy())
+    return picture_of(laid)

@@ -87,6 +87,16 @@ class Frame:
         return lambda rows: weights[rows] @ wide
 
 
+def planes_of(image: np.ndarray) -> Tensor:
+    """[H, W, C] → float32 [1, C, H, W]."""
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32))[None]
+
+
+def picture_of(planes: Tensor) -> np.ndarray:
+    """The first of [B, C, H, W] → [H, W, C]."""
+    return np.ascontiguousarray(planes[0].permute(1, 2, 0).cpu().numpy())
+
+
 def shrunk(image: np.ndarray, longest: int) -> Tensor:
     """Linear [H, W, C] → linear [1, C, h, w], averaged down if a side is longer than that."""
     height, width = image.shape[:2]

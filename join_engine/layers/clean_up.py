@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import JoinError
+from ..images.frame import picture_of, planes_of
 from ..networks.split import resized
 from .split import filled
 
@@ -61,13 +62,13 @@ def covered(mask: np.ndarray, alpha: np.ndarray | None = None) -> np.ndarray:
 def without(colour: np.ndarray, hidden: np.ndarray, alpha: np.ndarray | None = None) -> np.ndarray:
     """Linear [H, W, 3] with what is hidden filled smoothly from around; whatever was there changes nothing."""
     known = _known(hidden, alpha)
-    logs = (_planes(np.where(hidden[..., None], np.float32(0.0), colour)) + _DARK).log()
+    logs = (planes_of(np.where(hidden[..., None], np.float32(0.0), colour)) + _DARK).log()
     smooth = filled(logs, known)
     # The pyramid is in steps at its coarse levels: blurring with what is known held smooths them.
     for _ in range(24):
         blurred = functional.avg_pool2d(functional.pad(smooth, (1, 1, 1, 1), mode="replicate"), 3, 1)
         smooth = torch.where(known > 0.5, logs, blurred)
-    made = _array(smooth.exp() - _DARK).clip(0.0, None)
+    made = picture_of(smooth.exp() - _DARK).clip(0.0, None)
     return np.where(hidden[..., None], made, colour).astype(np.float32)
 
 
@@ -81,16 +82,16 @@ def with_grain(layers: Mapping[str, np.ndarray], hidden: np.ndarray, alpha: np.n
         alpha: [H, W]; nothing is taken from what is cut out.
     """
     known = _known(hidden, alpha)
-    logs = [(_planes(layers[name]) + _DARK).log() for name in ("albedo", "shading")]
+    logs = [(planes_of(layers[name]) + _DARK).log() for name in ("albedo", "shading")]
     features = torch.cat([logs[0], logs[1].mean(dim=1, keepdim=True)], dim=1)
     rows, columns, goes_on = places(features, known)
     made = {}
     for name, layer in layers.items():
-        log = (_planes(layer) + _DARK).log()
+        log = (planes_of(layer) + _DARK).log()
         fine = log - _blurred(log, known, _GRAIN)
         coarse = log - fine - _blurred(log, known, _STRUCTURE)
         there = (fine * known)[:, :, rows, columns] + goes_on * (coarse * known)[:, :, rows, columns]
-        linear = _array((log + there).exp() - _DARK).clip(0.0, None)
+        linear = picture_of((log + there).exp() - _DARK).clip(0.0, None)
         made[name] = np.where(hidden[..., None], linear, layer).astype(np.float32)
     return made
 
@@ -210,11 +211,3 @@ def _shrunk(planes: Tensor, factor: int) -> Tensor:
 def _known(hidden: np.ndarray, alpha: np.ndarray | None) -> Tensor:
     shown = ~hidden if alpha is None else ~hidden & (alpha > 0.5)
     return torch.from_numpy(shown.astype(np.float32))[None, None]
-
-
-def _planes(array: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1), dtype=np.float32))[None]
-
-
-def _array(planes: Tensor) -> np.ndarray:
-    return np.ascontiguousarray(planes[0].permute(1, 2, 0).numpy())

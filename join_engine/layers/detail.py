@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from ..bank.header import BankHeader
 from ..forward_models import DETAILED
-from ..images.frame import Frame
+from ..images.frame import Frame, picture_of
 from ..inversion.presets import Detail, Preset
 from .albedo_level import BRIGHTEST, DARKEST, level_of
 from .strips import Strips
@@ -81,7 +81,7 @@ def add_detail(
     smooth = restored(_blur(fit((part.rows, part.grey) for part in parts()), radius))
 
     def albedo_of(part: _Part) -> np.ndarray:
-        there = smooth(part.rows)[0].permute(1, 2, 0).numpy()
+        there = picture_of(smooth(part.rows))
         return _possible(part.base * np.exp(part.ratio - share * there))
 
     factor = None

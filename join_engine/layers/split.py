@@ -31,7 +31,7 @@ from ..bank import Bank
 from ..color import LUMINANCE_WEIGHTS, srgb_encode
 from ..device import has_bf16
 from ..images.files import strips
-from ..images.frame import Frame, shrunk
+from ..images.frame import Frame, picture_of, planes_of, shrunk
 from ..images.orientation import Orientation
 from ..networks.split import Level, Split, cues, halved, log_light, luminance, resized, specular_of
 from .albedo_level import BRIGHTEST, level_of
@@ -189,7 +189,7 @@ def split(
     error = torch.where(visible > 0.5, error, seen_mean(error, visible))
     names = ("albedo", "shading", "specular")[: 2 + network.config.specular]
     apply = partial(_layers, shares, colour, gain, wanted, ceiling, names)
-    return Strips(names, (colour.shape[0], colour.shape[1]), apply), error[0].permute(1, 2, 0).cpu().numpy()
+    return Strips(names, (colour.shape[0], colour.shape[1]), apply), picture_of(error)
 
 
 def ceiling_of(colour: np.ndarray) -> float:
@@ -225,7 +225,7 @@ def _layers(
         # A row more above and below, where what a pixel says depends on its neighbours.
         seen = slice(max(0, rows.start - 1), min(height, rows.stop + 1))
         told = _enlarged(small, height, width, seen)
-        image = torch.from_numpy(np.ascontiguousarray(colour[seen].transpose(2, 0, 1)))[None].to(told) * gain
+        image = planes_of(colour[seen]).to(told) * gain
         share, base, gloss, around, visible, tone = told.split((1, 1, 1, 3, 1, 3), dim=1)
         specular = specular_of(image, gloss)
         shading = base + share * log_light(luminance((image - specular).clamp_min(0.0)))

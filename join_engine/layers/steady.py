@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..images.frame import picture_of
 from ..networks.split import luminance
 from .split import into_bounds
 from .together import AGREES, ERROR, Layers, Photo, View
@@ -72,7 +73,7 @@ class Steady:
         albedo = paint.exp()
         albedo = albedo * into_bounds(albedo)
         layers = view.lit(albedo, albedo.clamp_min(_DARK).log(), agreement, offset)
-        return {"albedo": np.ascontiguousarray(albedo[0].permute(1, 2, 0).numpy()), **layers}
+        return {"albedo": picture_of(albedo), **layers}
 
 
 def _compared(paint: Tensor, before: Tensor, view: View, weight: Tensor) -> tuple[Tensor, Tensor]:

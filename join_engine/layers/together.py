@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..images.frame import picture_of, planes_of
 from ..networks.split import halved, luminance, resized
 from .split import ceiling_of, filled, into_bounds, readability, rest_of
 
@@ -83,7 +84,7 @@ def fuse(photos: Sequence[Photo]) -> list[Layers]:
     level = (offsets * sure).sum(dim=0, keepdim=True) / sure.sum()
     albedo = (mean + level).exp()
     albedo = albedo * into_bounds(albedo)
-    array = _array(albedo)
+    array = picture_of(albedo)
     log_albedo = albedo.clamp_min(_DARK).log()
     found = []
     for view, weight, weighed, offset in zip(views, weights, base, offsets, strict=True):
@@ -102,17 +103,17 @@ class View:
     """
 
     def __init__(self, photo: Photo) -> None:
-        self.image = _planes(photo.colour)
-        self.paint = _planes(photo.layers["albedo"]).clamp_min(_DARK).log()
-        self._shading = luminance(_planes(photo.layers["shading"])).clamp_min(_DARK).log()
+        self.image = planes_of(photo.colour)
+        self.paint = planes_of(photo.layers["albedo"]).clamp_min(_DARK).log()
+        self._shading = luminance(planes_of(photo.layers["shading"])).clamp_min(_DARK).log()
         self._glossy = "specular" in photo.layers
-        specular = _planes(photo.layers["specular"]) if self._glossy else torch.zeros_like(self.image)
+        specular = planes_of(photo.layers["specular"]) if self._glossy else torch.zeros_like(self.image)
         self._ceiling = ceiling_of(photo.colour)
         self._shown = torch.from_numpy(photo.shown.astype(np.float32))[None, None]
         self._readable = readability(self.image, specular, self._ceiling, self._glossy) * (self._shown > 0.5)
         error = torch.full_like(self._shown, ERROR)
         if photo.error is not None:
-            told = _planes(photo.error[..., :1])
+            told = planes_of(photo.error[..., :1])
             error = functional.interpolate(told, self.image.shape[2:], mode="bilinear", align_corners=False)
         self.error = error
         self.weight = (self._readable + _LEAST) / (error.square() + ERROR**2)
@@ -126,7 +127,7 @@ class View:
             light: [1, 3, 1, 1], logarithm of the colour of its light against that of all photos.
         """
         if not self._glossy:
-            return {"shading": _array(self.image / albedo.clamp_min(_TINY))}
+            return {"shading": picture_of(self.image / albedo.clamp_min(_TINY))}
         # Where the albedo was read off the photo, what it differs by is light: below the common one a shadow, above it,
         # beyond what was expected, a highlight.
         change = luminance(self.paint - log_albedo - light)
@@ -134,7 +135,10 @@ class View:
         shading = (self._shading + filled(change, trusted)).exp() * light.exp()
         room = torch.where(self.image < self._ceiling, self.image / (albedo * shading).clamp_min(_TINY), math.inf)
         shading = shading * room.amin(dim=1, keepdim=True).clamp_max(1.0)
-        return {"shading": _array(shading), "specular": _array(rest_of(self.image, albedo * shading, self._ceiling))}
+        return {
+            "shading": picture_of(shading),
+            "specular": picture_of(rest_of(self.image, albedo * shading, self._ceiling)),
+        }
 
 
 def _agreed(paint: Tensor, base: Tensor, expected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -199,11 +203,3 @@ def _explained(band: Tensor, weights: Tensor) -> Tensor:
 def _around(values: Tensor) -> Tensor:
     side = _AROUND // 2
     return functional.avg_pool2d(functional.pad(values, (side,) * 4, mode="replicate"), _AROUND, 1)
-
-
-def _planes(array: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1), dtype=np.float32))[None]
-
-
-def _array(planes: Tensor) -> np.ndarray:
-    return np.ascontiguousarray(planes[0].permute(1, 2, 0).numpy())

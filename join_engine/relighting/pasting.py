@@ -20,7 +20,7 @@ from torch import Tensor
 from ..bank import Bank
 from ..errors import JoinError
 from ..images.between import between
-from ..images.frame import Frame, shrunk
+from ..images.frame import Frame, picture_of, shrunk
 from ..images.room import refuse_too_large
 from ..inversion.diffusion import component_codes
 from ..inversion.progress import Monitor
@@ -68,16 +68,7 @@ def paste(
             ``decomposition_broken``.
     """
     start = time.perf_counter()
-    height, width = mine.size
-    if mask.shape != (height, width):
-        words = f"The mask is {mask.shape[1]} × {mask.shape[0]} and the layers {width} × {height}."
-        raise JoinError("mask_size", words, "Paint a mask of their size.")
-    if not (mask > 0.0).any():
-        raise JoinError("mask_empty", "The mask covers nothing.", "Paint over what shall be covered.")
-    if not (_SMALLEST <= scale <= 1.0 / _SMALLEST and 0.0 <= feather <= _SOFTEST):
-        words = f"A patch needs a scale of {_SMALLEST} to {1 / _SMALLEST:g} and a feather of 0 to {_SOFTEST} pixels."
-        raise JoinError("settings_invalid", words, "Choose others.")
-    refuse_too_large("The picture", width, height, WHOLE_BYTES_PER_PIXEL)
+    _check(mine, mask, scale, feather)
     Relighter(mine, bank)  # whose codes fit the bank
     share = feathered(mask, feather)
     under, over = (np.log(np.maximum(one, 0.0) + _DARK) for one in (mine.layers[ALBEDO], laid(patch, mask, scale)))
@@ -101,12 +92,26 @@ def paste(
     )
 
 
+def _check(mine: Decomposition, mask: np.ndarray, scale: float, feather: float) -> None:
+    """Raises JoinError ``mask_size``, ``mask_empty``, ``settings_invalid`` or ``image_too_large``."""
+    height, width = mine.size
+    if mask.shape != (height, width):
+        words = f"The mask is {mask.shape[1]} × {mask.shape[0]} and the layers {width} × {height}."
+        raise JoinError("mask_size", words, "Paint a mask of their size.")
+    if not (mask > 0.0).any():
+        raise JoinError("mask_empty", "The mask covers nothing.", "Paint over what shall be covered.")
+    if not (_SMALLEST <= scale <= 1.0 / _SMALLEST and 0.0 <= feather <= _SOFTEST):
+        words = f"A patch needs a scale of {_SMALLEST} to {1 / _SMALLEST:g} and a feather of 0 to {_SOFTEST} pixels."
+        raise JoinError("settings_invalid", words, "Choose others.")
+    refuse_too_large("The picture", width, height, WHOLE_BYTES_PER_PIXEL)
+
+
 def laid(patch: np.ndarray, mask: np.ndarray, scale: float) -> np.ndarray:
     """A patch [h, w, C], its middle at that of what a mask [H, W] covers, mirrored beyond its edges: [H, W, C]."""
     if scale < 1.0:  # averaged down first, as any picture
         longest = max(1, round(max(patch.shape[:2]) * scale))
         scale *= max(patch.shape[:2]) / longest
-        patch = shrunk(patch, longest)[0].permute(1, 2, 0).numpy()
+        patch = picture_of(shrunk(patch, longest))
     covered = mask > 0.0
     for axis in (0, 1):
         there = np.flatnonzero(covered.any(axis=1 - axis))

@@ -13,6 +13,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from ..bank import MATERIAL, Bank
 from ..errors import JoinError
 from ..face_crop import FaceCrop
 from ..images.face_frame import FaceFrame
-from ..images.frame import Frame, shrunk
+from ..images.frame import Frame, picture_of, shrunk
 from ..layers.decomposition import Decomposition
 from ..layers.detail import MovedGloss, keep_detail
 from ..layers.strips import Strips, rows_of, size_of
@@ -183,17 +184,10 @@ class Relighter:
         """The layers, averaged down in linear light; those of the last size are kept."""
         if self._small is None or self._small[0] != longest:
             self._before = {key: layer for key, layer in self._before.items() if key[1] == self._frame}
-            made = self._at_bank_size() if longest is None else self._shrunk(longest)
-            self._small = (longest, made)
+            small = self._frame.reduced if longest is None else partial(shrunk, longest=max(longest, 1))
+            layers = self.decomposition.layers
+            self._small = (longest, {name: picture_of(small(pixels)) for name, pixels in layers.items()})
         return self._small[1]
-
-    def _shrunk(self, longest: int) -> Layers:
-        planes = {name: shrunk(pixels, max(longest, 1)) for name, pixels in self.decomposition.layers.items()}
-        return {name: np.ascontiguousarray(layer[0].permute(1, 2, 0).numpy()) for name, layer in planes.items()}
-
-    def _at_bank_size(self) -> Layers:
-        planes = {name: self._frame.reduced(pixels) for name, pixels in self.decomposition.layers.items()}
-        return {name: np.ascontiguousarray(layer[0].permute(1, 2, 0).numpy()) for name, layer in planes.items()}
 
     def _layers(
         self, codes: Mapping[str, np.ndarray], edits: Sequence[Edit], frame: Frame, layers: Mapping[str, np.ndarray]
@@ -429,4 +423,4 @@ def _unfit(message: str) -> JoinError:
 
 def to_layer(linear: Tensor) -> np.ndarray:
     """Decoded component [1, 3, H, W] → linear layer float32 [H, W, 3] ≥ 0."""
-    return np.ascontiguousarray(linear.clip(0.0, None)[0].permute(1, 2, 0).cpu().numpy(), dtype=np.float32)
+    return np.asarray(picture_of(linear.clip(0.0, None)), np.float32)

@@ -10,12 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import JoinError
-from ..names import is_file
 from .lights import read_lights
-from .samples import pack_header, read_samples
+from .samples import ORIGINAL, moved_packs, scenes_of
 
 _HINT = "Make one with dataset_tools/render.py relit."
-_ALL = 10**9
 Layers = Mapping[str, np.ndarray]
 
 
@@ -58,20 +56,10 @@ def read_relit(folder: Path, components: Sequence[str], count: int) -> RelitScen
     Raises:
         JoinError: ``data_missing``, ``data_broken``, ``light_missing``.
     """
-    path = folder / "original.tar"
-    if not is_file(path):
-        raise JoinError("data_missing", f"'{folder}' holds no scenes under a moved light.", _HINT)
-    originals = dict(list(_views(path, components).items())[:count])
+    packs = list(moved_packs(folder, "the light", "attribute", "deviations", _HINT))
+    originals = dict(list(_views(folder / ORIGINAL, components).items())[:count])
     moves = []
-    for pack in sorted(folder.glob("*.tar")):
-        header = pack_header(pack)
-        if pack == path or not header.get("count"):
-            continue
-        try:
-            attribute, deviations = str(header["move"]["attribute"]), float(header["move"]["deviations"])
-        except (KeyError, TypeError, ValueError) as error:
-            message = f"The pack '{pack.name}' does not say how its light was moved."
-            raise JoinError("data_broken", message, _HINT) from error
+    for pack, attribute, deviations in packs:
         views = {index: view for index, view in _views(pack, components).items() if index in originals}
         moves.append(MovedViews(pack.stem, attribute, deviations, views))
     if not moves:
@@ -85,8 +73,7 @@ def _views(pack: Path, components: Sequence[str]) -> dict[str, View]:
         name: {attribute: float(values[i]) for attribute, values in lights.attributes.items()}
         for i, name in enumerate(lights.names)
     }
-    samples = read_samples(pack, components, _ALL)
-    found = {sample.name.removeprefix(f"{pack.stem}-"): sample.components for sample in samples}
+    found = scenes_of(pack, components)
     if set(found) - set(told):
         message = f"The pack '{pack.name}' does not tell the light of its sample {min(set(found) - set(told))}."
         raise JoinError("light_missing", message, _HINT)

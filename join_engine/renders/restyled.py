@@ -11,11 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import JoinError
-from ..names import is_file
-from .samples import pack_header, read_samples
+from .samples import ORIGINAL, moved_packs, scenes_of
 
 _HINT = "Make one with dataset_tools/render.py restyle."
-_ALL = 10**9
 Layers = Mapping[str, np.ndarray]
 
 
@@ -45,28 +43,13 @@ def read_restyled(folders: Sequence[Path], components: Sequence[str]) -> list[Re
     """
     found: dict[tuple[str, float], list[Pair]] = {}
     for folder in folders:
-        path = folder / "original.tar"
-        if not is_file(path):
-            raise JoinError("data_missing", f"'{folder}' holds no scenes with a material that was moved.", _HINT)
-        originals = _scenes(path, components)
-        for pack in sorted(folder.glob("*.tar")):
-            header = pack_header(pack)
-            if pack == path or not header.get("count"):
-                continue
-            try:
-                move = str(header["move"]["property"]), float(header["move"]["amount"])
-            except (KeyError, TypeError, ValueError) as error:
-                message = f"The pack '{pack.name}' does not say how its materials were moved."
-                raise JoinError("data_broken", message, _HINT) from error
-            pairs = found.setdefault(move, [])
-            for index, after in _scenes(pack, components).items():
+        packs = list(moved_packs(folder, "a material", "property", "amount", _HINT))
+        originals = scenes_of(folder / ORIGINAL, components)
+        for pack, name, amount in packs:
+            pairs = found.setdefault((name, amount), [])
+            for index, after in scenes_of(pack, components).items():
                 if index in originals:
                     pairs.append(Pair(f"{folder.name} {index}", originals[index], after))
     if not found:
         raise JoinError("data_missing", "There are no packs of moved materials.", _HINT)
     return [Restyled(name, amount, pairs) for (name, amount), pairs in found.items()]
-
-
-def _scenes(pack: Path, components: Sequence[str]) -> dict[str, Layers]:
-    samples = read_samples(pack, components, _ALL)
-    return {sample.name.removeprefix(f"{pack.stem}-"): sample.components for sample in samples}

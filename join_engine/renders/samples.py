@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from ..names import is_file, is_folder
 from ..untrusted import open_tar, read_json, tar_content
 
 _HINT = "Export one with dataset_tools/render.py export."
+ORIGINAL = "original.tar"
+"""In a folder of scenes of which something was moved: as they are."""
 
 
 @dataclass(frozen=True)
@@ -146,3 +149,35 @@ def _members(pack: Path) -> Iterator[tuple[str, bytes]]:
 
 def _broken(pack: Path, error: Exception) -> JoinError:
     return JoinError("data_broken", f"'{pack}' cannot be read as a tar of samples ({error}).")
+
+
+def moved_packs(folder: Path, what: str, of: str, amount: str, hint: str) -> Iterator[tuple[Path, str, float]]:
+    """The packs beside a folder's ``original.tar`` that hold any samples: what was moved in each, and by how much.
+
+    Args:
+        what: was moved, for messages, such as "the light".
+        of, amount: how a pack's header calls these two.
+        hint: what to do where the folder is none.
+
+    Raises:
+        JoinError: ``data_missing``, ``data_broken``.
+    """
+    original = folder / ORIGINAL
+    if not is_file(original):
+        raise JoinError("data_missing", f"'{folder}' holds no scenes of which {what} was moved.", hint)
+    for pack in sorted(folder.glob("*.tar")):
+        header = pack_header(pack)
+        if pack == original or not header.get("count"):
+            continue
+        try:
+            yield pack, str(header["move"][of]), float(header["move"][amount])
+        except (KeyError, TypeError, ValueError) as error:
+            raise JoinError(
+                "data_broken", f"The pack '{pack.name}' does not say how {what} was moved.", hint
+            ) from error
+
+
+def scenes_of(pack: Path, components: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
+    """The components of all samples of one of these packs, by the scene's index. Raises JoinError ``data_broken``."""
+    samples = read_samples(pack, components, sys.maxsize)
+    return {sample.name.removeprefix(f"{pack.stem}-"): sample.components for sample in samples}

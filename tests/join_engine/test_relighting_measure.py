@@ -195,7 +195,7 @@ def test_what_cannot_be_measured_is_said(
     other = replace(scenes, moves=[replace(move, attribute="size") for move in scenes.moves])
     with pytest.raises(JoinError, match="It knows left_right"):
         measure(with_directions(step), other, Preset("start", (MeanStart(),)))
-    with pytest.raises(JoinError, match="holds no scenes under a moved light"):
+    with pytest.raises(JoinError, match="holds no scenes of which the light was moved"):
         read_relit(tmp_path, ("albedo", "shading"), 1)
     (tmp_path / "original.tar").write_bytes((relit / "original.tar").read_bytes())
     with pytest.raises(JoinError, match="holds no pack of a moved light"):
