@@ -11,7 +11,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import bpy
 import numpy as np
@@ -647,9 +649,17 @@ def case_face() -> Report:
     def suggested() -> str:
         return str(module("host.sets").suggested_bank(layers_of(set_key(photo))["albedo"]))
 
+    def buttons() -> list[str]:
+        """The words on those of the panel Layers."""
+        layout, space = MagicMock(), MagicMock(image=photo)
+        context = SimpleNamespace(space_data=space, scene=bpy.context.scene, area=MagicMock())
+        module("ui.panels").JOIN_PT_layers.draw(SimpleNamespace(layout=layout), context)
+        return [str(call.kwargs.get("text")) for call in layout.mock_calls if call[0].endswith("operator")]
+
+    report["buttons"] = buttons()
     engine_of("suggests")
     told()
-    report["suggested"] = suggested()
+    report["suggested"] = [suggested(), "Use Bank faces" in buttons()]
     assert bpy.ops.join.use_bank(bank="faces", image="photo") == {"FINISHED"}
     report["chosen"] = [bpy.context.scene.join_intrinsics.bank, suggested()]
     return report

@@ -149,7 +149,8 @@ def test_the_face_that_one_points_at_goes_to_the_engine(tmp_path: Path, blender:
     assert "make no face" in report["refused"] and report["kept"] and "no image 'nobody'" in report["no image"]
     assert report["brought back"]
     # A bank that the engine suggests is a button's, and no longer suggested once it was taken.
-    assert report["suggested"] == "faces" and report["chosen"] == ["faces", ""]
+    assert "Use Bank faces" not in report["buttons"] and len(report["buttons"]) > 3
+    assert report["suggested"] == ["faces", True] and report["chosen"] == ["faces", ""]
 
 
 def test_no_file_is_saved_with_previews(tmp_path: Path, blender: Blender, fake: Path) -> None:
