@@ -210,8 +210,7 @@ def decompose_portrait(
     _check(face, image)
     height, width = image.shape[:2]
     refuse_too_large("The image", width, height, 2 * WHOLE_BYTES_PER_PIXEL)
-    monitor = monitor or Monitor()
-    frame = FaceFrame(height, width, bank.header.resolution, face)
+    monitor, frame = monitor or Monitor(), FaceFrame(height, width, bank.header.resolution, face)
     known = frame.known()[0, 0].numpy()
     rows, columns = _where(known)
     part = np.ascontiguousarray(image[rows, columns])
@@ -225,9 +224,9 @@ def decompose_portrait(
     if known.min() >= 1.0:
         return _told(found, dict(found.decomposition.layers), found.error, image, told, start)
     around = _matching(rest(), bank)
-    silent = Monitor(cancelled=monitor.cancelled)
     # What is tuned to a photo is tuned for its face.
     untuned = replace(preset, stages=tuple(stage for stage in preset.stages if not stage.tunes))
+    silent = Monitor(cancelled=monitor.cancelled)
     outside = decompose(image, around.bank, untuned, seed, silent, codebook=around.codebook)
     told["rest"] = {"name": around.bank.header.name, "sha256": around.bank.sha256}
     layers = together(dict(found.decomposition.layers), dict(outside.decomposition.layers), known, rows, columns)

@@ -61,11 +61,20 @@ class _Place:
     made: Made
 
     @classmethod
-    def of(cls, made: Made, output: Path) -> _Place:
-        """For a request whose ``output`` names a folder."""
-        from ..layers.result_folder import folder_for
+    def asked_for(cls, message: dict[str, Any], bank: Bank, preset: Preset) -> _Place:
+        """By a decompose request whose ``output`` names a folder."""
+        from ..layers.result_folder import Made, folder_for
+        from ..portraits import decides
 
+        face = decides(message.get("face")) if bank.header.faces else None
+        seed, upright = message.get("seed") or 0, message.get("upright") is not False
+        made = Made.decomposing(Path(message["image"]), bank, preset, seed, message.get("layer"), upright, face=face)
+        output = Path(message["output"])
         return cls(folder_for(output.parent, output.name, made), made)
+
+    def stopped_early(self) -> _Place:
+        """The same for the best so far: another run shall not take it for what it would make."""
+        return replace(self, made=replace(self.made, settings={**self.made.settings, "stopped_early": True}))
 
     @property
     def is_finished(self) -> bool:
@@ -224,8 +233,7 @@ class Engine:
         from ..images.files import read_picture
         from ..inversion.presets import DEFAULT_PRESET, get_preset
         from ..inversion.progress import Monitor
-        from ..layers.result_folder import Made
-        from ..portraits import decides, suggested_bank, suggestion
+        from ..portraits import suggested_bank, suggestion
 
         message = job.message
         if message.get("mask") and message.get("files"):
@@ -234,16 +242,10 @@ class Engine:
         preset = get_preset(message.get("preset") or DEFAULT_PRESET).with_steps(message.get("steps"))
         if message.get("detail") is False:
             preset = replace(preset, detail=None)
-        layer = message.get("layer")
-        upright = message.get("upright") is not False
-        picture = read_picture(message["image"], layer, upright)
+        picture = read_picture(message["image"], message.get("layer"), message.get("upright") is not False)
         bank, codebook = self._load_bank(message.get("bank"))
         seed = message.get("seed") or 0
-        place = None
-        if message.get("files"):
-            face = decides(message.get("face")) if bank.header.faces else None
-            made = Made.decomposing(Path(message["image"]), bank, preset, seed, layer, upright, face=face)
-            place = _Place.of(made, output)
+        place = _Place.asked_for(message, bank, preset) if message.get("files") else None
         if place is not None and message.get("skip_existing") and place.is_finished:
             return "result", place.answer(skipped=True)
         preview_every = message.get("preview_every") or 0
@@ -263,24 +265,16 @@ class Engine:
         # What somebody has chosen is not called in question.
         suggested = None if message.get("bank") or message.get("mask") else suggested_bank(picture.pixels)
         notes = [*picture.notes, *told, *([] if suggested is None else [suggestion(suggested)])]
-        outcome = split(
-            picture.pixels,
-            bank=bank,
-            preset=preset,
-            seed=seed,
-            monitor=monitor,
-            on_preview=show,
-            codebook=codebook,
-            preview_size=preview_size,
-        )
+        what = {"bank": bank, "preset": preset, "seed": seed, "codebook": codebook}
+        outcome = split(picture.pixels, **what, monitor=monitor, on_preview=show, preview_size=preview_size)
         if outcome.cancelled and not job.keep:
             return "cancelled", {"result": None}
         found = outcome.decomposition
         self._paces.learn("finish", pixels, found.seconds["finish"])
         self._enter(job, Tail("Writing the layers", writing))
         begun = time.monotonic()
-        if place is not None and outcome.cancelled:  # another run shall not take it for what it would make
-            place = replace(place, made=replace(place.made, settings={**place.made.settings, "stopped_early": True}))
+        if place is not None and outcome.cancelled:
+            place = place.stopped_early()
         result = self._result(found, output) if place is None else place.write(found, notes)
         self._paces.learn(kind, pixels, time.monotonic() - begun)
         result["notes"] = notes

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -247,6 +248,46 @@ def test_the_longest_message_and_the_longest_id() -> None:
     ):
         with pytest.raises(JoinError):
             check({"type": "directions", "decomposition": "x", **wrong})
+
+
+def test_photos_are_called_in_messages_as_the_client_calls_them(
+    ask: Ask, request_for: dict[str, Any], tmp_path: Path
+) -> None:
+    np.save(tmp_path / "smaller.npy", np.full((40, 40, 3), 0.5, np.float32))
+    images = [request_for["image"], str(tmp_path / "smaller.npy")]
+    event = ask(**{**request_for, "type": "decompose_together", "images": images, "names": ["left", "right"]})[-1]
+    assert event["code"] == "photos_sizes"
+    assert "'right' is 40 × 40" in event["message"] and "'left' is 56 × 40" in event["message"]
+
+
+def test_a_decomposition_is_relit_by_its_own_bank_alone(
+    ask: Ask, request_for: dict[str, Any], tmp_path: Path, bank_maker: MakeBank
+) -> None:
+    """Where nobody names it: the one that is at hand may be another."""
+    mine = ask(**request_for)[-1]
+    held = {"decomposition": mine["compact"], "layers": mine["layers"]}
+    assert ask(type="directions", id=1, **held)[-1]["directions"]
+    other = bank_maker(tmp_path / "other.safetensors", "lambertian", (("albedo", "srgb"), ("shading", "reinhard")), 32)
+    assert ask(**{**request_for, "bank": str(other), "output": str(tmp_path / "second")})[-1]["type"] == "result"
+    event = ask(type="directions", id=2, **{**held, "preview_size": 8})[-1]
+    assert event["type"] == "result", "what was relit last is still at hand"
+    (tmp_path / "again.join").write_bytes(Path(mine["compact"]).read_bytes())
+    event = ask(type="directions", id=3, **{**held, "decomposition": str(tmp_path / "again.join")})[-1]
+    assert event["code"] == "bank_missing" and "'tiny'" in event["message"]
+
+
+def test_the_bank_for_all_around_a_face_is_loaded_anew_when_its_file_changes(
+    tiny_bank_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "around.safetensors"
+    path.write_bytes(tiny_bank_path.read_bytes())
+    monkeypatch.setattr("join_engine.bank.find_bank", lambda *_: path)
+    monkeypatch.setattr(portraits, "find_bank", lambda *_: path)
+    engine = Engine(Answers(), "cpu", 1)  # type: ignore[arg-type]
+    first = engine._load_rest()
+    assert engine._load_rest() is first
+    os.utime(path, (1.0, 1.0))
+    assert engine._load_rest() is not first
 
 
 def test_jobs_that_are_not_there_and_banks_that_are(ask: Ask, tiny_bank_path: Path, monkeypatch: Any) -> None:

@@ -25,7 +25,7 @@ from join_engine.inversion.stage import Stage
 from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.inversion.stages.joint import Joint, ramped
 from join_engine.inversion.stages.mean_start import MeanStart
-from join_engine.inversion.stages.tuning import Tuning
+from join_engine.inversion.stages.tuning import FORMS, Tuning
 from join_engine.inversion.state import InversionState
 from join_engine.networks.stylegan2 import generate
 
@@ -217,6 +217,13 @@ def test_tuning_brings_the_image_closer_and_leaves_the_bank_alone(tiny_bank: Ban
     assert all(torch.equal(state.latents[name], coarse.latents[name]) for name in state.latents)
     after = tiny_bank.components["albedo"].generator.state_dict()
     assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_forms_of_the_local_discriminator_loss_are_named(tiny_bank: Bank) -> None:
+    tuning = Tuning(steps=1, discriminator_form="printed backwards")
+    with pytest.raises(JoinError) as caught:
+        invert(tiny_bank, torch.rand(1, 3, 16, 16), Preset("pti", (MeanStart(), tuning)))
+    assert caught.value.code == "settings_invalid" and all(form in caught.value.hint for form in FORMS)
 
 
 def test_local_discriminator_loss_keeps_what_the_discriminators_say(tiny_bank: Bank) -> None:

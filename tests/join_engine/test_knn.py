@@ -102,6 +102,13 @@ def test_a_code_that_rests_is_searched_for_once() -> None:
     assert follower.searches == 1 and torch.allclose(values[4], loss(w + 4e-4))
 
 
+def test_of_each_code_four_times_its_neighbours_are_kept_in_sight_and_no_more() -> None:
+    loss = KnnLoss(torch.randn(3000, 4, generator=torch.Generator().manual_seed(8)), 200)
+    follower = loss.follow()
+    follower(torch.zeros(2, 1, 4))
+    assert follower._shell.shape == (2, 800)
+
+
 def test_few_codes_can_be_followed_anywhere() -> None:
     loss = KnnLoss(torch.randn(30, 4, generator=torch.Generator().manual_seed(7)), 5)
     follower = loss.follow()

@@ -23,6 +23,16 @@ def test_zero_for_the_target_and_positive_for_anything_else() -> None:
     assert (loss(target.flip(0)) > 0).all()
 
 
+def test_what_is_finer_than_two_pixels_is_seen_by_the_finest_level_alone() -> None:
+    """Of three levels: 16, 8 and 4 pixels a side."""
+    rows, columns = torch.meshgrid(torch.arange(16), torch.arange(16), indexing="ij")
+    checks = 0.1 * (1.0 - 2.0 * ((rows + columns) % 2)).expand(1, 3, 16, 16)
+    target = torch.full((1, 3, 16, 16), 0.5)
+    loss = PerceptualLoss(target, features=None)
+    assert torch.allclose(loss.pixel_term(target + checks), torch.tensor([0.01 / 3.0]))
+    assert torch.allclose(loss.pixel_term(target + 0.1), torch.tensor([0.01]))
+
+
 def test_images_of_a_batch_are_independent() -> None:
     target, image = _images(3), _images(3).roll(1, 0)
     together = PerceptualLoss(target)(image)

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -508,7 +509,6 @@ def test_shutdown() -> None:
     client.close()
 
 
-@pytest.mark.slow
 def test_missing_torch_is_told(tmp_path: Path) -> None:
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text("raise ImportError('not installed')")
@@ -518,3 +518,26 @@ def test_missing_torch_is_told(tmp_path: Path) -> None:
     assert event["hint"]
     assert client.process.wait(timeout=20) == 3
     client.close()
+
+
+@pytest.mark.parametrize(("error", "gone"), [(None, False), (109, True), (5, False)])
+def test_on_windows_a_broken_pipe_says_that_nobody_is_there(
+    monkeypatch: pytest.MonkeyPatch, error: int | None, gone: bool
+) -> None:
+    from join_engine.server import parent
+
+    asked = []
+
+    def peek(handle: str, size: int) -> None:
+        asked.append((handle, size))
+        if error is not None:
+            problem = OSError("the pipe")
+            problem.winerror = error  # type: ignore[attr-defined]
+            raise problem
+
+    monkeypatch.setitem(sys.modules, "_winapi", SimpleNamespace(PeekNamedPipe=peek))
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(get_osfhandle=lambda number: f"handle {number}"))
+    with monkeypatch.context() as windows:
+        windows.setattr(sys, "platform", "win32")
+        found = parent._nobody_is_there()
+    assert found == gone and asked == [("handle 0", 0)]

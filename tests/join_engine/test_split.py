@@ -197,8 +197,11 @@ def test_what_is_behind_a_cut_out_picture_changes_nothing(seeing_bank: Bank) -> 
 
     def albedo(behind: float, alpha: np.ndarray) -> np.ndarray:
         image = np.where(alpha > 1.0, photo, behind).astype(np.float32)
-        found = decompose(np.concatenate([image, alpha], axis=2), bank, preset).decomposition
-        assert found.settings["device"] == "cpu"
+        outcome = decompose(np.concatenate([image, alpha], axis=2), bank, preset)
+        found, error = outcome.decomposition, outcome.error
+        assert found.settings["device"] == "cpu" and error is not None
+        hidden = error[alpha[..., 0] < 0.0]  # of what nobody sees nothing but the mean is expected
+        assert np.ptp(hidden, axis=0).max() < 1e-6 and np.ptp(error[12:36, 12:36], axis=(0, 1)).min() > 1e-3
         return found.layers["albedo"][12:36, 12:36]
 
     assert np.array_equal(albedo(0.001, alpha), albedo(0.9, alpha))
@@ -271,6 +274,14 @@ def test_the_tone_under_a_highlight_is_that_of_the_same_paint() -> None:
     assert float((said - paint).abs()[..., (0, 19)].amax()) < 0.01 and bool(said.isfinite().all())
 
 
+def test_of_one_paint_what_is_near_says_more_than_what_is_far() -> None:
+    darker_to_the_left = torch.linspace(-2.0, 0.0, 20).expand(1, 3, 16, 20)
+    unread = torch.ones(1, 1, 16, 20)
+    unread[..., 8, (3, 16)] = 0.0
+    said = layers_split._of_their_colour(darker_to_the_left, torch.ones_like(unread), unread)[0, 0, 8]
+    assert float(said[16] - said[3]) > 0.5
+
+
 def test_under_a_highlight_the_smooth_part_alone_changes() -> None:
     rng = torch.Generator().manual_seed(3)
     rows, columns = torch.meshgrid(torch.arange(32.0), torch.arange(48.0), indexing="ij")
@@ -297,6 +308,9 @@ def test_under_a_highlight_the_smooth_part_alone_changes() -> None:
     # Where half of the pixels can be read, they say what all are like.
     half = ((rows + columns) % 2 == 0)[None, None].float()
     assert float(tone(0.6 * lit, half)[middle].mean()) == pytest.approx(-0.5, abs=0.2)
+    # A picture may be dim as a whole.
+    dim = layers_split.Shares(0.1 * image, whole, other, other, other, 0.06 * lit, other)
+    assert torch.allclose(layers_split._tone(dim, stained, whole)[middle], change[middle], atol=0.01)
     # What counts as strong is told by what is visible: a bright part that was cut out does not.
     cut = (columns < 40.0)[None, None].float()
     image[..., 40:] *= 100.0
