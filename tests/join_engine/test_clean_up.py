@@ -17,7 +17,9 @@ from join_engine.errors import JoinError
 from join_engine.evaluation.clean_up_scores import METHODS, Spoiled, measure, scores, spoil
 from join_engine.images.files import read_image, write_npy
 from join_engine.inversion.presets import Detail, Preset
+from join_engine.inversion.progress import Monitor
 from join_engine.inversion.stages.encoder_start import EncoderStart
+from join_engine.inversion.stages.joint import Joint
 from join_engine.layers.clean_up import covered, mask_of, places, with_grain, without
 from join_engine.layers.decomposition import load_decomposition
 from join_engine.pipeline import clean_up, decompose
@@ -69,6 +71,14 @@ def test_around_it_nothing_changes_and_the_layers_make_the_photo(
     whole = found.layers["albedo"] * found.layers["shading"] + found.layers["specular"]
     assert np.abs(whole - photo)[~hidden].max() < 1e-5
     assert found.settings["cleaned"] == pytest.approx(hidden.mean())
+
+
+def test_previews_show_the_layers_without_it(bank: Bank, photo: np.ndarray, mask: np.ndarray) -> None:
+    seen: list[tuple[int, dict[str, np.ndarray]]] = []
+    search = replace(PRESET, stages=(*PRESET.stages, Joint(steps=2)))
+    clean_up(photo, mask, bank, search, 0, Monitor(preview_every=2), lambda *shown: seen.append(shown), None, 20)
+    assert [step for step, _ in seen] == [0, 2]
+    assert all(max(layer.shape) == 20 for _, layers in seen for layer in layers.values())
 
 
 def test_the_figure_compares_where_nothing_was_filled(seeing_bank: Bank, photo: np.ndarray, mask: np.ndarray) -> None:

@@ -274,6 +274,33 @@ def test_a_decomposition_is_relit_by_its_own_bank_alone(
     (tmp_path / "again.join").write_bytes(Path(mine["compact"]).read_bytes())
     event = ask(type="directions", id=3, **{**held, "decomposition": str(tmp_path / "again.join")})[-1]
     assert event["code"] == "bank_missing" and "'tiny'" in event["message"]
+    named = {**held, "decomposition": str(tmp_path / "again.join"), "bank": request_for["bank"]}
+    assert ask(type="directions", id=4, **named)[-1]["type"] == "result"
+
+
+def test_how_long_photos_together_take_to_write_is_learned(
+    request_for: dict[str, Any], tmp_path: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("join_engine.server.course._SMALLEST", 0.0)
+    answers = Answers()
+    engine = Engine(answers, "cpu", 1)  # type: ignore[arg-type]
+    threading.Thread(target=engine.work, daemon=True).start()
+    np.save(tmp_path / "dim.npy", 0.5 * picture)
+    images = [request_for["image"], str(tmp_path / "dim.npy")]
+    kinds = ("finish", "together", "write")
+    guessed = [engine._paces.expected(kind, 1000) for kind in kinds]
+    engine.handle(json.dumps({**request_for, "type": "decompose_together", "images": images}).encode())
+    assert answers.ended.wait(120) and answers.events[-1]["type"] == "result", answers.events[-1]
+    learned = [engine._paces.expected(kind, 1000) for kind in kinds]
+    assert all(before != after for before, after in zip(guessed, learned, strict=True))
+
+
+def test_a_paste_without_a_mask_is_told_what_it_lacks(ask: Ask, request_for: dict[str, Any]) -> None:
+    made = ask(**request_for)[-1]
+    wanted = {"decomposition": made["compact"], "layers": made["layers"], "output": request_for["output"]}
+    wanted["patch"] = request_for["image"]
+    event = ask(type="paste", id=1, **wanted)[-1]
+    assert event["code"] == "request_invalid" and event["message"] == "A paste request needs 'mask', a path."
 
 
 def test_the_bank_for_all_around_a_face_is_loaded_anew_when_its_file_changes(
@@ -363,7 +390,7 @@ def test_files_of_a_search_that_was_stopped_say_so(
     assert again["type"] == "result" and not again["skipped"] and again["replaced"]
     assert ask(skip_existing=True)["skipped"]
     marker = read_marker(tmp_path / "photo")
-    assert marker is not None and "stopped_early" not in marker.made.settings
+    assert marker is not None and not {"stopped_early", "face"} & set(marker.made.settings)
 
 
 def test_progress_is_not_told_more_often_than_anybody_reads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from join_engine.bank import Bank
 from join_engine.color import srgb_encode
 from join_engine.errors import JoinError
 from join_engine.images.frame import Frame
-from join_engine.inversion.invert import invert
+from join_engine.inversion.invert import Reached, invert
 from join_engine.inversion.presets import Detail, Preset
 from join_engine.inversion.progress import Monitor
 from join_engine.inversion.stages.encoder_start import EncoderStart
@@ -100,6 +100,15 @@ def test_high_dynamic_range_is_fine(tiny_bank: Bank, picture: np.ndarray) -> Non
 def test_bad_images_are_refused(tiny_bank: Bank) -> None:
     with pytest.raises(JoinError):
         decompose(np.zeros((4, 4, 3), np.float32), tiny_bank, SHORT)
+
+
+def test_what_one_preset_has_reached_another_goes_on_from(tiny_bank: Bank, picture: np.ndarray) -> None:
+    reached: Reached = {}
+    first, longer = Preset("first", (MeanStart(),)), Preset("longer", (MeanStart(), Joint(steps=1)))
+    decompose_batch([picture], tiny_bank, first, reached=reached)
+    assert list(reached) == [first.stages]
+    decompose_batch([picture], tiny_bank, longer, reached=reached)
+    assert list(reached) == [first.stages, longer.stages]
 
 
 def test_one_image_is_a_batch_of_one(tiny_bank: Bank, picture: np.ndarray) -> None:
