@@ -99,6 +99,9 @@ def test_the_third_table_is_of_the_albedo_with_baselines_and_competitors(seeing_
     for words in ("| colour Retinex | 0.1000", "| blurred light |", "| constant albedo |", "| standard + detail |"):
         assert words in text
     assert "| U-Net | not available: no U-Net was given |" in text
+    assert (
+        text.count("| Encoder | ") == 1 and text.count("| Encoder + Opt. + kNN loss | ") == 2
+    )  # ours, and the paper's
     assert "| NextFace | 0.2034 | 0.0791 | 19.07 |" in text and "| shading" not in text
 
 
