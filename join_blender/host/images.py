@@ -386,6 +386,59 @@ def shown_frame(image: bpy.types.Image, image_user: bpy.types.ImageUser) -> int 
     return int(digits[-1]) if digits else None
 
 
+def frames_of(image: Any) -> list[Path]:
+    """The files of an image sequence in the order of their numbers: those of the folder that are called as the image's
+    own is, with another number at the end.
+
+    Raises:
+        Failure: ``image_empty``, and ``sequence_missing`` for what is no sequence of files.
+    """
+    if image.source == "MOVIE":
+        words = f"'{image.name}' is a movie."
+        hint = "Write its frames as images first (render it in the Video Sequencer), and open these as a sequence."
+        raise Failure("sequence_missing", words, hint)
+    if image.source != "SEQUENCE" or image.packed_file is not None:
+        hint = "Open its frames as an image sequence: select them all in the file browser."
+        raise Failure("sequence_missing", f"'{image.name}' is no image sequence.", hint)
+    path = _file_of(image)
+    number = re.search(r"\d+(?=\D*$)", path.stem)
+    before, after = (path.stem[: number.start()], path.stem[number.end() :]) if number else (path.stem, "")
+    alike = re.compile(re.escape(before) + r"(\d+)" + re.escape(after + path.suffix))
+    try:
+        found = {int(match[1]): other for other in path.parent.iterdir() if (match := alike.fullmatch(other.name))}
+    except OSError as error:
+        words = f"The folder '{path.parent}' cannot be read ({error.strerror or error})."
+        raise Failure("image_empty", words, "Open the sequence again.") from error
+    if not found:
+        raise Failure("image_empty", f"There are no files like '{path.name}' any more.", "Open the sequence again.")
+    return [found[number] for number in sorted(found)]
+
+
+def open_sequences(name: str, folder: Path, components: list[str], frames: list[Path]) -> dict[str, Any]:
+    """Image sequences, linear Rec.709, of layers that were written as ``component/frame.exr``, by component. One that
+    the file has of the same files is loaded again."""
+    layers: dict[str, Any] = {}
+    for component in components:
+        path = folder / component / f"{frames[0].stem}.exr"
+        known = [other for other in bpy.data.images if other.source == "SEQUENCE" and _file_of(other) == path]
+        image: Any = known[0] if known else bpy.data.images.load(str(path))
+        if known:
+            image.reload()
+        else:
+            image.name, image.source, image.alpha_mode = f"{name} {component} sequence", "SEQUENCE", "NONE"
+            image.colorspace_settings.name = LINEAR
+        layers[component] = image
+    return layers
+
+
+def play_sequence(user: Any, frames: list[Path]) -> None:
+    """Let an editor's use of an image go through those frames with the scene's, the first one at frame 1."""
+    number = re.search(r"\d+(?=\D*$)", frames[0].stem)
+    user.frame_start, user.frame_duration = 1, len(frames)
+    user.frame_offset = int(number[0]) - 1 if number else 0
+    user.use_auto_refresh = True
+
+
 def _frame_path(image: bpy.types.Image, frame: int | None) -> Path:
     """The file of one frame: the last number in the name, with as many digits as it has."""
     path = _file_of(image)

@@ -17,7 +17,8 @@ from ..engine.vocabulary import names
 from ..host import faces, images, masks, sets
 from ..host.layers import LayerSet
 from ..install import locate
-from . import running
+from ..install.task import Task
+from . import engine_state, running
 from .preferences import chosen_python
 from .properties import (
     again_property,
@@ -33,6 +34,9 @@ from .properties import (
     shrink_property,
 )
 from .running import Outcome, report
+
+SEQUENCE = "Decomposing the sequence"
+"""What the task is called that does the frames."""
 
 
 def steps_property() -> Any:
@@ -257,6 +261,71 @@ class JOIN_OT_decompose_folder(bpy.types.Operator):
         return jobs, found, output
 
 
+class JOIN_OT_decompose_sequence(bpy.types.Operator):
+    """Decompose every frame, into an image sequence for each layer, with an albedo that does not flicker where nothing
+    moves. The camera should stand still. What an earlier run has done is kept, and it goes on from there"""
+
+    bl_idname = "join.decompose_sequence"
+    bl_label = "Decompose All Frames"
+    bl_options = set()
+
+    image: photo_property()  # type: ignore[valid-type]
+    output: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Output",
+        description="Where each layer gets a folder of EXR files; empty for a folder 'layers' beside the frames",
+        subtype="DIR_PATH",
+        options={"SKIP_SAVE"},
+    )
+    preset: preset_property()  # type: ignore[valid-type]
+    seed: seed_property()  # type: ignore[valid-type]
+    bank: bank_property()  # type: ignore[valid-type]
+    device: device_property()  # type: ignore[valid-type]
+
+    @classmethod
+    def poll(cls, _context: Any) -> bool:
+        """One at a time."""
+        return engine_state.current() is None
+
+    def execute(self, context: Any) -> Outcome:
+        """Start it; in background mode wait for the end."""
+        take_settings(self, context, ("preset", "seed", "bank", "device"))
+        try:
+            image = images.find_image(self.image) if self.image else shown_image(context)
+            frames = images.frames_of(image)
+            folder = Path(bpy.path.abspath(self.output)) if self.output else frames[0].parent / "layers"
+            name, area = image.name, None if self.image else context.area
+            running.refuse(None)
+            engine_state.begin(
+                lambda: self._task(frames, folder), lambda task: _open_sequences(task, name, folder, frames, area)
+            )
+        except Failure as failure:
+            running.refuse(failure)
+            return report(self, failure)
+        return {"FINISHED"}
+
+    def _task(self, frames: list[Path], folder: Path) -> Task:
+        bank = bank_reference(self.bank)
+        arguments = ["-m", "join_engine", "decompose-sequence", "--messages", "--out", str(folder)]
+        arguments += ["--preset", self.preset.lower(), "--seed", str(self.seed), "--device", self.device.lower()]
+        arguments += ["--bank", bank] if bank else []
+        request = {"type": "sequence", "frames": [str(frame) for frame in frames]}
+        return Task(SEQUENCE, chosen_python().path, arguments, request, hint="Press the button again: it goes on.")
+
+
+def _open_sequences(task: Task, name: str, folder: Path, frames: list[Path], area: Any) -> None:
+    if task.failure is not None:
+        running.refuse(task.failure)
+    if task.answer is None:
+        return
+    layers = images.open_sequences(Path(name).stem, folder, list(task.answer["layers"]), frames)
+    open_areas = [area for window in bpy.context.window_manager.windows for area in window.screen.areas]
+    if area in open_areas and area.type == "IMAGE_EDITOR":
+        area.spaces.active.image = layers.get("albedo") or next(iter(layers.values()))
+        images.play_sequence(area.spaces.active.image_user, frames)
+    running.undo_soon(f"Decompose {name}")
+    running.say(f"{name}: {len(frames)} frames in {folder}")
+
+
 class JOIN_OT_stop(bpy.types.Operator):
     """End a decomposition"""
 
@@ -413,7 +482,7 @@ def as_made(layer: Any) -> tuple[Any, Source, Options]:
     left, top, right, bottom = map(int, layer.get("join_part", (0, 0, source.width, source.height)))
     shrink = max((right - left) // max(layer.size[0], 1), 1)
     bank = str(layer.get("join_bank_path", "") or layer.get("join_bank", ""))
-    options = Options(_bank_reference(bank), preset, int(layer.get("join_seed", 0)))
+    options = Options(bank_reference(bank), preset, int(layer.get("join_seed", 0)))
     return image, replace(source, box=(left, top, right, bottom), shrink=shrink), options
 
 
@@ -426,7 +495,7 @@ def _shows_right_eye(context: Any) -> bool:
 def options_of(operator: Any) -> Options:
     """What an operator with these properties asks of the engine."""
     return Options(
-        _bank_reference(operator.bank),
+        bank_reference(operator.bank),
         operator.preset.lower(),
         operator.seed,
         operator.steps or None,
@@ -451,7 +520,7 @@ def take_settings(operator: Any, context: Any, names: tuple[str, ...]) -> None:
             setattr(operator, name, getattr(settings, name))
 
 
-def _bank_reference(text: str) -> str | None:
+def bank_reference(text: str) -> str | None:
     """A name as it is, a path made absolute (Blender's ``//`` means beside the .blend), nothing as None."""
     text = text.strip()
     return (bpy.path.abspath(text) if text.startswith("//") else text) or None
@@ -461,6 +530,7 @@ CLASSES: tuple[type, ...] = (
     JOIN_OT_decompose,
     JOIN_OT_use_bank,
     JOIN_OT_decompose_folder,
+    JOIN_OT_decompose_sequence,
     JOIN_OT_stop,
     JOIN_OT_escape,
     JOIN_OT_restart,

@@ -129,7 +129,7 @@ class JOIN_OT_install_engine_from_folder(bpy.types.Operator):
 
 
 class JOIN_OT_cancel_engine_task(bpy.types.Operator):
-    """Stop it. What has been downloaded is kept for the next time"""
+    """Stop it. What has been done is kept for the next time"""
 
     bl_idname = "join.cancel_engine_task"
     bl_label = "Cancel"

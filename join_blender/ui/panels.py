@@ -15,7 +15,7 @@ from ..engine.queue import concerns_engine
 from ..engine.vocabulary import in_order
 from ..host import images, sets
 from ..overlay import wipe
-from . import compare, decompose, running
+from . import compare, decompose, engine_state, running
 from .preferences import ADDON, draw_engine_state, draw_wrapped, engine_found
 from .status_text import describe, fraction, time_left
 
@@ -50,6 +50,7 @@ class JOIN_PT_decompose(bpy.types.Panel):
             text="Add to Queue" if waits else "Decompose Image",
             icon="RENDERLAYERS",
         )
+        _draw_sequence(layout, context.space_data.image)
         if context.space_data.image is None:
             layout.label(text="Open an image first", icon="INFO")
         if running.refusal is not None:
@@ -318,6 +319,17 @@ def _draw_job(layout: Any, job: Decomposition, at_work: bool) -> None:
     keeps.enabled = job.progress is not None
     _draw_stop(keeps, job, True, text="Stop and Keep", icon="CHECKMARK")
     _draw_stop(row, job, False, text="Cancel", icon="X")
+
+
+def _draw_sequence(layout: Any, image: Any) -> None:
+    """The button for an image that has several frames; while it works, how far it is."""
+    task = engine_state.current()
+    if task is not None and task.what == decompose.SEQUENCE:
+        row = layout.row()
+        row.progress(factor=task.progress.fraction, text=task.progress.text)
+        row.operator("join.cancel_engine_task", text="", icon="X")
+    elif image is not None and image.source in ("SEQUENCE", "MOVIE"):
+        layout.operator(decompose.JOIN_OT_decompose_sequence.bl_idname, icon="SEQUENCE")
 
 
 def _draw_stop(row: Any, job: Decomposition, keep: bool, **look: str) -> None:

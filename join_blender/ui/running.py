@@ -147,6 +147,13 @@ def undo_soon(message: str, seconds: float = 0.0) -> None:
     wake()
 
 
+def say(words: str) -> None:
+    """Something has ended well, for the panel."""
+    global last_message
+    last_message = words
+    redraw()
+
+
 def report(operator: Any, failure: Failure) -> Outcome:
     """End an operator with Blender's error message."""
     operator.report({"ERROR"}, str(failure))

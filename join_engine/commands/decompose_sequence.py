@@ -4,17 +4,20 @@
 --out gets a folder for each layer with an EXR for each frame, under the frames' own names, as Blender and others
 open a sequence of images, and sequence.json. A run that was ended goes on where it was. The camera is thought to stand
 still. A movie is first made into frames, such as by `ffmpeg -i movie.mp4 frames/%05d.png`.
+
+With --messages a program listens: the first message on stdin tells the frames, and any other one, or its end, ends the
+run; progress and result or error are told on stdout, as `serve` tells them.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import JoinError
-from .options import IMAGE_KINDS, add_inversion_options, as_json, expand, load_bank_named, say
+from .options import BAD_INPUT, IMAGE_KINDS, add_inversion_options, as_json, expand, load_bank_named, say
 
 if TYPE_CHECKING:
     from ..bank import Bank
@@ -24,14 +27,54 @@ NAME, STATE = "sequence.json", "sequence.npz"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("frames", nargs="+", metavar="FRAME", help=f"{IMAGE_KINDS} in their order, or a folder of them")
+    parser.add_argument("frames", nargs="*", metavar="FRAME", help=f"{IMAGE_KINDS} in their order, or a folder of them")
     parser.add_argument("--out", type=Path, required=True, help="folder of the layers")
+    parser.add_argument("--messages", action="store_true", help="be run by a program, see above")
     parser.add_argument("--fresh", action="store_true", help="forget what an earlier run has done in --out")
     add_inversion_options(parser)
     parser.set_defaults(preset="draft")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> int:
+    if not options.messages:
+        _decompose(options, lambda _done, _of: None)
+        print(options.out)
+        return 0
+    import threading
+
+    from ..server.channel import Channel, leave, read_messages, take_stdout
+    from ..server.requests import parse
+
+    channel, messages = Channel(take_stdout()), read_messages(0)
+
+    def listen() -> None:
+        next(messages, None)
+        channel.send("cancelled")
+        leave()  # what is written is whole, and the next run goes on from there
+
+    def told(done: int, of: int) -> None:
+        channel.send("progress", fraction=done / of, text=f"Frame {done} of {of}")
+
+    try:
+        first = parse(next(messages, b""))
+        if not isinstance(first.get("frames"), list):
+            raise JoinError("request_invalid", "The first message has no list 'frames'.")
+        options.frames = [str(frame) for frame in first["frames"]]
+        threading.Thread(target=listen, daemon=True).start()
+        channel.send("progress", fraction=0.0, text="Loading the bank")
+        channel.send("result", layers=_decompose(options, told))
+    except JoinError as error:
+        channel.send_error(None, error)
+        return BAD_INPUT
+    return 0
+
+
+def _decompose(options: argparse.Namespace, told: Callable[[int, int], None]) -> list[str]:
+    """All frames; the names of the layers. ``told`` is told how many of how many are done.
+
+    Raises:
+        JoinError: why not.
+    """
     from ..forward_models import DETAILED
     from ..images.files import folder_of_ones_own
     from ..inversion.presets import get_preset
@@ -40,6 +83,8 @@ def run(options: argparse.Namespace) -> None:
     paths, problems = expand(options.frames, options.out)
     if problems:
         raise problems[0]
+    if not paths:
+        raise JoinError("image_missing", "There are no frames.", "Name them in their order, or a folder of them.")
     names = [path.stem for path in paths]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -50,11 +95,17 @@ def run(options: argparse.Namespace) -> None:
         words = f"The bank '{bank.header.name}' has no albedo that could be followed."
         raise JoinError("forward_model_unsuited", words, "Choose a bank of albedo and shading.")
     with folder_of_ones_own(options.out):
-        _follow(paths, bank, preset, options)
-    print(options.out)
+        _follow(paths, bank, preset, options, told)
+    return list(bank.forward_model.components)
 
 
-def _follow(paths: Sequence[Path], bank: Bank, preset: Preset, options: argparse.Namespace) -> None:
+def _follow(
+    paths: Sequence[Path],
+    bank: Bank,
+    preset: Preset,
+    options: argparse.Namespace,
+    told: Callable[[int, int], None],
+) -> None:
     import numpy as np
     from tqdm import tqdm  # type: ignore[import-untyped]
 
@@ -69,6 +120,7 @@ def _follow(paths: Sequence[Path], bank: Bank, preset: Preset, options: argparse
     if 0 < len(done) < len(paths):
         say(f"{len(done)} of {len(paths)} frames are there: it goes on with {paths[len(done)].name}.")
     steady, codebook = Steady(state), CodeBook(bank)
+    told(len(done), len(paths))
     for path in tqdm(paths[len(done) :], desc="frames", initial=len(done), total=len(paths), disable=None):
         picture = read_picture(path)
         for note in picture.notes:
@@ -82,6 +134,7 @@ def _follow(paths: Sequence[Path], bank: Bank, preset: Preset, options: argparse
         done.append({"frame": path.name, "psnr": found.decomposition.metrics["psnr"]})
         _write_state(options.out / STATE, steady.state, len(done))
         write_text(options.out / NAME, as_json({"made": made, "frames": done}))
+        told(len(done), len(paths))
 
 
 def _earlier(out: Path, made: dict[str, Any], names: Sequence[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:

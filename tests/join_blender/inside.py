@@ -606,6 +606,31 @@ def case_folder() -> Report:
     return {"messages": messages}
 
 
+def case_sequence() -> Report:
+    """The frames of a sequence; once more with one more of them; and a picture that is none."""
+    folder = Path(ARGUMENTS["folder"])
+    image = bpy.data.images.load(str(folder / "shot.0007.png"))
+    image.name = "shot"
+    report: Report = {"refused": "", "layers": [], "kept": []}
+    options = {"image": "shot", "bank": ARGUMENTS["bank"], "preset": "DRAFT"}
+    try:
+        bpy.ops.join.decompose_sequence(**options)
+    except RuntimeError as error:
+        report["refused"] = str(error)
+    image.source = "SEQUENCE"
+    for number in range(2):
+        assert bpy.ops.join.decompose_sequence(**options) == {"FINISHED"}
+        found = [other for other in bpy.data.images if other.name.endswith(" sequence")]
+        report["layers"].append(
+            {each.name: [each.source, each.colorspace_settings.name, Path(each.filepath).name] for each in found}
+        )
+        first = folder / "layers" / "albedo" / "shot.0007.exr"
+        report["kept"].append(first.stat().st_mtime_ns)
+        if number == 0:
+            shutil.copyfile(folder / "shot.0008.png", folder / "shot.0010.png")
+    return report
+
+
 def case_kept_busy() -> Report:
     """A saved file is opened, or made, and a picture in it decomposed so many times. For ``tests/kills.py``."""
     saved = Path(ARGUMENTS["folder"]) / "saved.blend"

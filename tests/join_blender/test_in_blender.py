@@ -17,6 +17,7 @@ from PIL import Image
 
 from join_engine import leftovers
 from join_engine.color import srgb_decode
+from join_engine.images.files import read_image
 from join_engine.images.profiles import space_of_chromaticities
 from tests.join_blender.support import ROOT, Blender, blender_python, photo, write_png
 from tests.join_engine.test_pictures import DISPLAY_P3
@@ -274,6 +275,26 @@ def test_another_file_in_the_middle_of_a_job(tmp_path: Path, blender: Blender, f
     report = blender.run("load", fake, image=image, FAKE_ENGINE="slow")
     assert report["previews"] == list(COMPONENTS) and report["left"] == []
     assert report["cancelled"] == "CANCELLED" and report["works"] == "" and report["folders"] == []
+
+
+def test_a_sequence_of_frames(tmp_path: Path, blender: Blender) -> None:
+    """Real engine, real bank: a folder of EXR files for each layer, opened as sequences; a second run goes on."""
+    for number in (7, 8):
+        write_png(tmp_path / f"shot.000{number}.png", photo() // (number - 6))
+    write_png(tmp_path / "other.0001.png", photo())
+    report = blender.run("sequence", sys.executable, folder=tmp_path, bank="materials")
+    assert "is no image sequence" in report["refused"]
+    named = {f"shot {name} sequence": ["SEQUENCE", "Linear Rec.709", "shot.0007.exr"] for name in COMPONENTS}
+    assert report["layers"] == [named, named]
+    assert report["kept"][0] == report["kept"][1], "what was done was done again"
+    for name in COMPONENTS:
+        frames = sorted(path.name for path in (tmp_path / "layers" / name).iterdir())
+        assert frames == ["shot.0007.exr", "shot.0008.exr", "shot.0010.exr"]
+    albedo, shading, specular = (
+        read_image(tmp_path / "layers" / name / "shot.0008.exr")[..., :3] for name in COMPONENTS
+    )
+    known = read_image(tmp_path / "shot.0008.png")[..., :3]
+    assert np.abs(albedo * shading + specular - known).max() < 2e-3
 
 
 def test_a_folder(tmp_path: Path, blender: Blender, fake: Path) -> None:
