@@ -77,7 +77,7 @@ class JoinPreferences(bpy.types.AddonPreferences):
         condition = engine_state.installed().condition
         ready = condition is Condition.READY
         if not own and not ready:
-            self._draw_install(context, box, letters)
+            self._draw_install(box, letters)
         elif not own and len(builds.builds_for()) > 1:
             box.row().prop(self, "engine_build", expand=True)
         row = box.row()
@@ -90,7 +90,7 @@ class JoinPreferences(bpy.types.AddonPreferences):
         if engine_state.paths().log.is_file():
             row.operator(install.JOIN_OT_show_engine_log.bl_idname, icon="TEXT")
 
-    def _draw_install(self, context: Any, box: Any, letters: int) -> None:
+    def _draw_install(self, box: Any, letters: int) -> None:
         try:
             build = builds.choose_build(install.engine_kind())
         except Failure as failure:
@@ -100,11 +100,7 @@ class JoinPreferences(bpy.types.AddonPreferences):
         if len(builds.builds_for()) > 1:
             box.row().prop(self, "engine_build", expand=True)
         draw_wrapped(box, _needs(build, carried), letters, icon="DISK_DRIVE")
-        offline = not bpy.app.online_access and not carried
-        if offline:
-            draw_wrapped(box, f"Blender's online access is off. {install.how_to_go_online()}", letters, "ERROR")
-            if not bpy.app.online_access_override:
-                box.prop(context.preferences.system, "use_online_access", text="Allow Online Access")
+        offline = _draw_offline(box, build, letters)
         row = box.row()
         row.scale_y = 1.3
         button = row.row()
@@ -121,7 +117,13 @@ def draw_engine_state(layout: Any, width: int) -> None:
         return
     _draw_failure(layout, width)
     if not engine_state.engine_found() and not engine_state.preference() and builds.builds_for():
-        layout.operator(install.JOIN_OT_install_engine.bl_idname, icon="IMPORT")
+        try:
+            offline = _draw_offline(layout, builds.choose_build(install.engine_kind()), width)
+        except Failure:
+            return  # the preferences say which builds there are
+        row = layout.row()
+        row.enabled = not offline
+        row.operator(install.JOIN_OT_install_engine.bl_idname, icon="IMPORT")
 
 
 def draw_wrapped(layout: Any, text: str, width: int, icon: str = "NONE") -> None:
@@ -139,6 +141,16 @@ def _draw_state(layout: Any, letters: int) -> None:
         return
     now = engine_state.status_now()
     draw_wrapped(layout, now.text, letters, icon=_ICONS[now.level])
+
+
+def _draw_offline(layout: Any, build: builds.Build, letters: int) -> bool:
+    """Where a build has to be downloaded and Blender may not: why, and the tick that allows it."""
+    if bpy.app.online_access or not build.missing_in(builds.CARRIED):
+        return False
+    draw_wrapped(layout, f"Blender's online access is off. {install.how_to_go_online()}", letters, "ERROR")
+    if not bpy.app.online_access_override:
+        layout.prop(bpy.context.preferences.system, "use_online_access", text="Allow Online Access")
+    return True
 
 
 def _draw_task(layout: Any) -> None:
