@@ -78,13 +78,26 @@ def close_one() -> float | None:
 def begin() -> float | None:
     """For the picture: what Blender asks when the zip is dragged into its window. Then ``click.py`` says *install*."""
     bpy.app.timers.register(guarded(obey), first_interval=0.1, persistent=True)
-    if not os.environ["JOIN_GUI_PICTURE"]:
+    newcomer = os.environ["JOIN_GUI_ONLY"] == "newcomer"
+    if newcomer:
+        bpy.context.preferences.view.show_tooltips = False  # one that goes would look like an answer to a click
+        bpy.app.timers.register(guarded(wait_for_zip), first_interval=0.2)
+    elif not os.environ["JOIN_GUI_PICTURE"]:
         return install()
     window = bpy.context.window_manager.windows[0]
     with bpy.context.temp_override(window=window, area=window.screen.areas[0]):
         bpy.ops.extensions.package_install_files("INVOKE_DEFAULT", url=os.environ["JOIN_GUI_ZIP"])
     tell(phase="dropped", window=[window.x, window.y, window.width, window.height])
     return None
+
+
+def wait_for_zip() -> float | None:
+    """A newcomer has the zip installed by hand; from then on only watch."""
+    if ADDON not in bpy.context.preferences.addons or not hasattr(bpy.context.scene, "join_intrinsics"):
+        return 0.2
+    offer_tiny_packages()
+    bpy.context.scene.join_intrinsics.preset = os.environ["JOIN_GUI_PRESET"]
+    return begin_to_watch()
 
 
 def install() -> float | None:
@@ -140,21 +153,33 @@ def open_tab() -> float | None:
 
 
 def ready() -> float | None:
+    bpy.ops.ed.undo_push(message="Arranged")
+    tell(sidebar=place_of("IMAGE_EDITOR", "UI"))
+    return begin_to_watch()
+
+
+def begin_to_watch() -> float | None:
+    """From here on ``click.py`` and ``newcomer.py`` are at the mouse."""
     window = bpy.context.window_manager.windows[0]
     bounds = [window.x, window.y, window.width, window.height]
-    bpy.ops.ed.undo_push(message="Arranged")
     global meter
     meter = Meter(f"{ADDON}.join_blender", situation)
     time_the_slider()
     tell(
         phase="ready",
-        sidebar=place_of("IMAGE_EDITOR", "UI"),
         window=bounds,
         images=names(),
         version=bpy.app.version_string,
     )
     bpy.app.timers.register(guarded(watch), first_interval=_TICK, persistent=True)
+    bpy.app.handlers.load_post.append(opened)
     return None
+
+
+@bpy.app.handlers.persistent
+def opened(*_: Any) -> None:
+    """Another file."""
+    tell(opened=bpy.data.filepath, images=names(), lights=lights())
 
 
 # --- watching -----------------------------------------------------------------------------------------------------
@@ -328,6 +353,10 @@ def obey() -> float:
             "export": lambda: in_editor(lambda: bpy.ops.join.export("INVOKE_DEFAULT")),
             "hover sidebar": lambda: tell(hovered=hovered("IMAGE_EDITOR", "UI")),
             "hover preferences": lambda: tell(hovered=hovered("PREFERENCES", "WINDOW")),
+            "look around": look_around,
+            "sequence": make_sequence,
+            "task": lambda: tell(task=told_of_task()),
+            "watch engine": lambda: tell(preferences=[]),
             "check": check_engine,
             "no engine": no_engine,
             "relight": lambda: in_editor(lambda: bpy.ops.join.relight("INVOKE_DEFAULT")),
@@ -418,6 +447,40 @@ def tell_place() -> None:
     box = module("overlay.drawing").place_in(region, (0.0, 0.0, 1.0, 1.0))
     corner = window.x + region.x, window.y + region.y
     tell(place=[round(at + corner[index % 2], 1) for index, at in enumerate(box)])
+
+
+def make_sequence() -> None:
+    """The image is opened as the sequence of which it is the first frame."""
+    image = input_image()
+    image.source = "SEQUENCE"
+    module("ui.running").redraw()
+
+
+def told_of_task() -> list[Any]:
+    """How far the frames are, and what the editor shows."""
+    task = module("ui.engine_state").current()
+    shown = min(areas("IMAGE_EDITOR"), key=lambda area: area.x).spaces.active
+    said = [task.what, task.progress.fraction, task.progress.text] if task is not None else []
+    refused = str(module("ui.running").refusal or "")
+    return [said, shown.image.name, shown.image.source, shown.image_user.frame_duration, refused]
+
+
+def look_around() -> None:
+    """What a newcomer sees: which editors there are, where the sidebar and a file browser's buttons are, which tab is
+    open, what can be shown of the set."""
+    found: dict[str, Any] = {"editors": [area.ui_type for area in bpy.context.window_manager.windows[0].screen.areas]}
+    if "IMAGE_EDITOR" in found["editors"]:
+        _, area, region = find_region("IMAGE_EDITOR", "UI")
+        found["sidebar"] = place_of("IMAGE_EDITOR", "UI")
+        found["tab"] = region.active_panel_category if region.width > 1 else ""
+        key = module("host.sets").set_of(area.spaces.active.image)
+        found["numbers"] = {name: image.session_uid for name, image in module("host.sets").layers_of(key).items()}
+    if "CompositorNodeTree" in found["editors"]:
+        found["compositor"] = place_of("CompositorNodeTree", "WINDOW")
+    windows = bpy.context.window_manager.windows
+    if any(area.ui_type == "FILES" for window in windows for area in window.screen.areas):
+        found["browser"] = place_of("FILES", "EXECUTE")
+    tell(**found)
 
 
 def tell_handle() -> None:
@@ -515,13 +578,18 @@ def check_engine() -> None:
     bpy.app.timers.register(guarded(told), first_interval=1.0)
 
 
-def no_engine() -> None:
-    """The preferences of someone who has just installed the add-on; what there is to install is tiny."""
+def offer_tiny_packages() -> None:
+    """What there is to install as an engine is tiny."""
     builds = module("install.builds")
     for function in (builds.builds_for, builds.choose_build, builds.build_in):
         function.__defaults__ = tuple(
             FOLDER / "locks" if value == builds.LOCKS else value for value in function.__defaults__
         )
+
+
+def no_engine() -> None:
+    """The preferences of someone who has just installed the add-on."""
+    offer_tiny_packages()
     module("ui.engine_state").abandon()
     bpy.context.preferences.addons[ADDON].preferences.engine_python = ""
     check_engine()
