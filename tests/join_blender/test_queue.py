@@ -160,6 +160,7 @@ def test_an_engine_that_is_shot(queue: Queue, launch: Launch, tmp_path: Path, mo
     assert all(process.poll() is not None for process in engines), "an engine was left behind"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("behaviour", "state"),
     [("silent", State.STARTING), ("slow", State.RUNNING), ("deaf", State.STOPPING)],
@@ -186,6 +187,7 @@ def test_an_engine_that_is_stopped_is_noticed(
         assert "somebody had stopped its process" in str(one.failure)
 
 
+@pytest.mark.slow
 def test_an_engine_that_goes_on_is_not_given_up(
     queue: Queue, launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +228,7 @@ def test_a_stop_of_all_together_is_none(launch: Launch, tmp_path: Path, monkeypa
     queue.close()
 
 
+@pytest.mark.slow
 def test_an_idle_engine_that_was_stopped_costs_nothing(queue: Queue, launch: Launch, tmp_path: Path) -> None:
     first, second = decomposition(launch, tmp_path), decomposition(launch, tmp_path)
     queue.add(first)
