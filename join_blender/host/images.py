@@ -33,6 +33,7 @@ from ..engine.exr import layers as exr_layers
 from ..engine.failure import Failure
 from ..engine.pixels import Box, Source
 from ..engine.vocabulary import components
+from . import editors
 from .versions import saving_linear_exr, working_space
 
 LINEAR, DATA = "Linear Rec.709", "Non-Color"
@@ -174,6 +175,7 @@ def fill_layer(image: bpy.types.Image, data: bytes, alpha: bool, properties: Map
     set_properties(image, properties or {})
     target[CONTENT] = uuid.uuid4().hex
     target.update_tag()
+    _show_anew(target)
 
 
 def set_properties(image: bpy.types.Image, properties: Mapping[str, Any]) -> None:
@@ -205,6 +207,14 @@ def decode_again(before: Mapping[int, str]) -> None:
         if now.get(changed.session_uid) != before.get(changed.session_uid) and not changed.is_dirty:
             changed.buffers_free()
             changed.gl_free()
+            _show_anew(changed)
+
+
+def _show_anew(image: Any) -> None:
+    """An editor of Blender 4.3 goes on showing the pixels of before unless it is told; it decodes the new ones next in
+    any case."""
+    if any(space.image == image for _, space in editors.spaces()):
+        image.update()
 
 
 def fill_neutral(image: bpy.types.Image, component: str) -> None:
