@@ -156,9 +156,7 @@ class JOIN_OT_use_bank(bpy.types.Operator):
     bank: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Bank", description="Name of a shipped bank", options={"SKIP_SAVE"}
     )
-    image: bpy.props.StringProperty(  # type: ignore[valid-type]
-        name="Image", description="Name of the image; empty for the one in the Image Editor", options={"SKIP_SAVE"}
-    )
+    image: photo_property()  # type: ignore[valid-type]
 
     def invoke(self, context: Any, _event: Any) -> Outcome:
         """While Blender stays usable."""
