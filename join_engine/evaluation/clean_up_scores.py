@@ -11,7 +11,7 @@ import numpy as np
 
 from ..bank import Bank
 from ..images.files import display_encode
-from ..images.metrics import mse, psnr
+from ..images.metrics import best_scale, mse, psnr
 from ..inversion.codebook import CodeBook
 from ..inversion.presets import Preset
 from ..layers.clean_up import covered, without
@@ -131,8 +131,7 @@ def scores(layers: Layers, spoiled: Spoiled) -> dict[str, float]:
     for name in ("albedo", "shading"):
         truth, layer = spoiled.truth[name], layers[name]
         around = ~spoiled.mask & (truth.sum(axis=2) > 0.0)
-        mine, theirs = layer[around].astype(np.float64), truth[around].astype(np.float64)
-        factor = float((mine * theirs).sum() / max(float(np.square(mine).sum()), 1e-12))
+        factor = best_scale(layer[around], truth[around])
         for column, scale in ((name, 1.0), (f"{name}, any brightness", factor)):
             made = display_encode(name, (layer * np.float32(scale))[spoiled.mask])
             found[column] = psnr(mse(made, display_encode(name, truth[spoiled.mask])))

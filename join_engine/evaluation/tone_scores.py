@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from ..bank import Bank
 from ..color import LUMINANCE_WEIGHTS
 from ..face_finder import find_faces, is_installed
-from ..images.metrics import component_scores
+from ..images.metrics import best_scale, component_scores
 from ..inversion.codebook import CodeBook
 from ..inversion.presets import Preset
 from ..pipeline import decompose
@@ -24,6 +25,11 @@ ALL = "all"
 _SKIN = ((0.525, 0.675), (0.36, 0.64))
 _DARK = 1e-4
 _SKIN_COLUMN, _FOUND, _OFF = "skin", "found", "off"
+# Of a figure, the same with the albedo as bright in all as it is (the light the less): no photo tells its exposure.
+_TOLD = ", brightness told"
+_SCALED = ("albedo", "shading")
+# Typology angles in degrees (Chardon et al. 1991) above which skin is light, and below which it is brown or dark.
+_LIGHT, _BROWN = 41.0, 10.0
 
 Rows = dict[str, dict[str, Any]]
 
@@ -45,22 +51,33 @@ def measure(
     Returns:
         For each: ``tone`` and ``ita``; ``albedo``, ``shading`` and whatever else the bank has, PSNR in dB as in the
         tables of ``evaluate``; ``skin``, the natural logarithm of how many times too bright the albedo of nose and
-        cheeks is; where faces can be found, ``found``, 1 or 0, and ``off``, how far the middle of the crop is from
-        where it should be, in its sides.
+        cheeks is; of these but the specular also ``…, brightness told``, for the albedo times the one factor that
+        suits it best and the shading divided by it; where faces can be found, ``found``, 1 or 0, and ``off``, how far
+        the middle of the crop is from where it should be, in its sides.
     """
     codebook, found = CodeBook(bank), {}
     for done, sample in enumerate(samples, start=1):
         photo, truth = photographed(bank, sample.components)
         outcome = decompose(photo[..., :3], bank, preset, seed, codebook=codebook)
         layers = outcome.decomposition.layers
-        row: dict[str, Any] = {"tone": tones[sample.name].name, "ita": tones[sample.name].ita}
-        for name in bank.forward_model.components:
-            row[name] = component_scores(name, layers[name], truth[name])["psnr"]
-        row[_SKIN_COLUMN] = _too_bright(layers["albedo"], truth["albedo"])
-        found[sample.name] = {**row, **_seen(photo)}
+        tone = {"tone": tones[sample.name].name, "ita": tones[sample.name].ita}
+        found[sample.name] = {**tone, **_scores(layers, truth), **_seen(photo)}
         if done % 20 == 0:
             say(f"{done} of {len(samples)} heads")
     return found
+
+
+def _scores(layers: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> dict[str, float]:
+    factor = np.float32(max(best_scale(layers["albedo"], truth["albedo"]), _DARK))
+    told = {"albedo": layers["albedo"] * factor, "shading": layers["shading"] / factor}
+    scores = {}
+    for name, own in truth.items():
+        scores[name] = component_scores(name, layers[name], own)["psnr"]
+        if name in _SCALED:
+            scores[f"{name}{_TOLD}"] = component_scores(name, told[name], own)["psnr"]
+    scores[_SKIN_COLUMN] = _too_bright(layers["albedo"], truth["albedo"])
+    scores[f"{_SKIN_COLUMN}{_TOLD}"] = scores[_SKIN_COLUMN] + math.log(factor)
+    return scores
 
 
 def _too_bright(albedo: np.ndarray, truth: np.ndarray) -> float:
@@ -84,9 +101,10 @@ def _seen(photo: np.ndarray) -> dict[str, float]:
 
 
 def summarise(rows: Rows) -> dict[str, Any]:
-    """``tones``: from the lightest skin to the darkest, and of all, column → mean and interval (95 % of the mean), and
-    how many ``samples``; ``apart``: of the lightest tone that there is less the darkest, the mean difference of each
-    column and its interval."""
+    """``tones``: from the lightest skin to the darkest, and of all, column → mean and interval (95 % of the mean), how
+    many ``samples``, and ``kept`` (not of all): whether no light skin is darkened, no dark one brightened, and none in
+    between either, beyond the interval; ``apart``: of the lightest tone that there is less the darkest, the mean
+    difference of each column and its interval."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in sorted(rows.values(), key=lambda row: -float(row["ita"])):
         groups.setdefault(str(row["tone"]), []).append(row)
@@ -97,7 +115,16 @@ def summarise(rows: Rows) -> dict[str, Any]:
         for tone, group in {**groups, ALL: list(rows.values())}.items()
     }
     ordered = list(groups.values())
+    for tone, group in groups.items():
+        told[tone]["kept"] = _is_kept(told[tone], float(np.mean([row["ita"] for row in group])))
     return {"tones": told, "apart": {column: _apart(ordered[0], ordered[-1], column) for column in columns}}
+
+
+def _is_kept(row: Mapping[str, Any], ita: float) -> bool:
+    """Whether a tone of that typology angle is drawn to no other that lies in the middle."""
+    low, high = row[_SKIN_COLUMN]["interval"]
+    darkened, brightened = high < 0.0, low > 0.0
+    return not ((darkened and ita >= _BROWN) or (brightened and ita <= _LIGHT))
 
 
 def _interval(group: Sequence[Mapping[str, Any]], column: str) -> dict[str, Any] | None:
@@ -117,19 +144,26 @@ def _apart(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]],
 
 def format_table(table: Mapping[str, Any]) -> str:
     """Markdown of :func:`summarise`, and what it says of the skin."""
+    skin = "skin's albedo too bright, ln (0 is right)"
     headings = {
-        _SKIN_COLUMN: "skin's albedo too bright, ln (0 is right)",
+        _SKIN_COLUMN: skin,
+        f"{_SKIN_COLUMN}{_TOLD}": f"{skin}{_TOLD}",
         _FOUND: "face found",
         _OFF: "crop off, in its sides ↓",
     }
     columns = list(table["apart"])
+    last = "light not darkened, dark not brightened"
     lines = [
-        "| skin | heads | " + " | ".join(headings.get(name, f"{name}, dB ↑") for name in columns) + " |",
-        "|" + " --- |" * (2 + len(columns)),
+        f"| skin | heads | {' | '.join(headings.get(name, f'{name}, dB ↑') for name in columns)} | {last} |",
+        "|" + " --- |" * (3 + len(columns)),
     ]
     for tone, row in table["tones"].items():
-        lines.append(f"| {tone} | {row['samples']} | " + " | ".join(_cell(row[name], name) for name in columns) + " |")
-    lines.append("| lightest − darkest | | " + " | ".join(_cell(table["apart"][name], name) for name in columns) + " |")
+        kept = {True: "yes", False: "no", None: ""}[row.get("kept")]
+        cells = " | ".join(_cell(row[name], name) for name in columns)
+        lines.append(f"| {tone} | {row['samples']} | {cells} | {kept} |")
+    lines.append(
+        "| lightest − darkest | | " + " | ".join(_cell(table["apart"][name], name) for name in columns) + " | |"
+    )
     lines += ["", _verdict(table), ""]
     return "\n".join(lines)
 
@@ -138,7 +172,7 @@ def _cell(score: Mapping[str, Any] | None, column: str) -> str:
     if score is None:
         return "none"
     low, high = score["interval"]
-    form = "{:+.3f}" if column == _SKIN_COLUMN else "{:.3f}" if column in (_FOUND, _OFF) else "{:.2f}"
+    form = "{:+.3f}" if column.startswith(_SKIN_COLUMN) else "{:.3f}" if column in (_FOUND, _OFF) else "{:.2f}"
     return f"{form.format(score['mean'])} ± {form.format((high - low) / 2).lstrip('+')}"
 
 

@@ -78,12 +78,16 @@ def lmse(linear: np.ndarray, truth: np.ndarray) -> float:
     return error / energy if energy > 0 else 0.0
 
 
-def _least_squares(estimate: np.ndarray, truth: np.ndarray) -> float:
-    """min over α of Σ (α · estimate − truth)²."""
+def best_scale(estimate: np.ndarray, truth: np.ndarray) -> float:
+    """The factor that brings an estimate nearest to the truth, in the mean of squares; 0 for one that is black."""
     x, y = estimate.astype(np.float64).ravel(), truth.astype(np.float64).ravel()
     squares = float(x @ x)
-    alpha = float(x @ y) / squares if squares > 0 else 0.0
-    residual = alpha * x - y
+    return float(x @ y) / squares if squares > 0 else 0.0
+
+
+def _least_squares(estimate: np.ndarray, truth: np.ndarray) -> float:
+    """min over α of Σ (α · estimate − truth)²."""
+    residual = best_scale(estimate, truth) * estimate.astype(np.float64).ravel() - truth.astype(np.float64).ravel()
     return float(residual @ residual)
 
 

@@ -66,6 +66,33 @@ def test_a_tone_that_is_brightened_is_named_and_no_other() -> None:
     assert "dark is brightened by 3" in said and "light is" not in said and "brown is" not in said
 
 
+@pytest.mark.parametrize(
+    ("tone", "bias", "kept"),
+    [("dark", 0.3, "no"), ("dark", -0.3, "yes"), ("light", -0.3, "no"), ("light", 0.3, "yes"), ("dark", 0.0, "yes")],
+)
+def test_a_tone_is_kept_unless_it_is_drawn_to_the_middle(tone: str, bias: float, kept: str) -> None:
+    table = summarise(rows({tone: bias}))
+    assert table["tones"][tone]["kept"] is (kept == "yes") and "kept" not in table["tones"]["all"]
+    others = [other for other in TONES if other != tone]
+    assert all(table["tones"][other]["kept"] for other in others)
+    told = {
+        line.split(" | ")[0].strip("| "): line.split(" | ")[-1].strip("| ") for line in format_table(table).splitlines()
+    }
+    assert told[tone] == kept and told["all"] == ""
+
+
+def test_with_the_brightness_told_exposure_is_no_error() -> None:
+    rng = np.random.default_rng(2)
+    truth = {"albedo": rng.uniform(0.1, 0.4, (32, 32, 3)), "shading": rng.uniform(0.2, 0.9, (32, 32, 3))}
+    truth = {name: layer.astype(np.float32) for name, layer in truth.items()}
+    twice = {"albedo": 2.0 * truth["albedo"], "shading": truth["shading"] / 2.0}
+    found = tone_scores._scores(twice, truth)
+    assert found["skin"] == pytest.approx(math.log(2.0), abs=1e-4)
+    assert found["skin, brightness told"] == pytest.approx(0.0, abs=1e-4)
+    for name in truth:
+        assert found[name] < 20.0 and found[f"{name}, brightness told"] > 90.0
+
+
 def test_chance_is_called_chance() -> None:
     text = format_table(summarise(rows({})))
     assert "no tone is brightened or darkened" in text
