@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """JoIN's figures of faces, a sheet each: synthetic ones from the layers that ``paper-tables`` has kept, real ones from
-photos."""
+photos. And a sheet of each photo at its own resolution, with its layers and in three lights: what an artist gets."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ from ..images.frame import Frame
 from ..images.metrics import component_scores
 from ..inversion.codebook import CodeBook
 from ..inversion.presets import Preset
+from ..names import safe_name, same_name
 from ..networks.unet import UNet
 from ..pipeline import Outcome, decompose_batch
 from ..portraits import Splitter, face_in, load_rest
+from ..relighting.directions import Direction
 from ..relighting.relighter import LIGHT, Edit, Relighter
 from ..renders.samples import Sample
 from .baselines import BASELINES
 from .evaluate import Layers, albedo_level, at_resolution, stored_layers
 from .methods import Method, Rows, make_methods
-from .sheets.sheet import Panel, write_sheet
+from .sheets.sheet import PANEL, Panel, write_sheet
 from .unet import made_exact, unet_layers
 
 # What is added to the code, in standard deviations, and what the panels are called.
@@ -39,6 +41,13 @@ _NAMED = (
     ("up_down", 1.5, "from above"),
     ("warmth", 1.5, "warm"),
     ("fill", 1.5, "filled"),
+)
+# Key lights of a portrait: where they stand, as sines of angles in the picture, or standard deviations of what tells no
+# place.
+_KEY_LIGHTS = (
+    ("key from the left", (("left_right", -0.7),)),
+    ("key from the right", (("left_right", 0.7),)),
+    ("warm from above", (("left_right", 0.0), ("up_down", 0.5), ("warmth", 1.5))),
 )
 _PHOTO_BASELINES = ("colour Retinex", "blurred light")
 _LADDER = ("opt", "opt-in-domain", "opt-knn", "encoder-opt", "encoder-opt-pti", "encoder-opt-pti-d")
@@ -55,7 +64,7 @@ class PaperFigures:
 
     Args:
         bank: with its discriminators.
-        samples: held-out renders, of which the synthetic figures show the first ones.
+        samples: held-out renders, of which the synthetic figures show the first ones; none leaves these out.
         tables: folder of ``paper-tables``, made of the same renders; None leaves out what needs it.
         photos: of faces, where the bank is one of faces.
         rows: of the inversions that are made here.
@@ -78,7 +87,7 @@ class PaperFigures:
         """Fig. 5 and 18: renders without gloss, decomposed by albedo and shading alone."""
         bank, rows = two_component_bank(self.bank), []
         method = _possible(make_methods([_BEST_SYNTHETIC], self.rows, bank)[0])
-        truths = [at_resolution(sample.components, bank.header.resolution) for sample in self.samples]
+        truths = [at_resolution(sample.components, bank.header.resolution) for sample in self._renders]
         images = [np.asarray(bank.forward_model.compose(truth), np.float32) for truth in truths]
         for truth, image, made in zip(truths, images, self._generated(bank, images, method), strict=True):
             rows += self._beside_truth(bank, truth, image, made)
@@ -87,7 +96,7 @@ class PaperFigures:
     def three_components(self) -> SheetRows:
         """Fig. 6 and 19."""
         rows: SheetRows = []
-        for sample in self.samples:
+        for sample in self._renders:
             truth, image = self._truth(sample)
             rows += self._beside_truth(self.bank, truth, image, self._stored(_BEST_SYNTHETIC, sample))
         return rows
@@ -95,7 +104,7 @@ class PaperFigures:
     def ladder(self) -> SheetRows:
         """Fig. 12: each row of Table 2, and the truth."""
         rows: SheetRows = []
-        for sample in self.samples[:2]:
+        for sample in self._renders[:2]:
             truth, image = self._truth(sample)
             found = {key: self._stored(key, sample) for key in _LADDER}
             for name in self._columns:
@@ -156,6 +165,28 @@ class PaperFigures:
             rows.append(line + [(f"albedo\n{name}", photo.shown(made, _ALBEDO)) for name, made in albedos.items()])
         return rows
 
+    def portraits(self) -> dict[str, SheetRows]:
+        """A sheet of each photo, by its name: photo and layers, and below them the photo lit anew with the albedo that
+        it has. Raises JoinError ``bank_unsuited`` for a bank that knows no light by name."""
+        lights = self.bank.header.directions
+        if lights is None or not any(name in lights.units for _, places in _KEY_LIGHTS for name, _ in places):
+            message = f"The bank '{self.bank.header.name}' knows no light by name."
+            raise JoinError("bank_unsuited", message, "Choose one whose directions were learned.")
+        sheets: dict[str, SheetRows] = {}
+        for photo in self._all_photos:
+            first = photo.outcome.decomposition
+            above = photo.panels(self.bank, first.layers, self._columns[:-1])
+            relighter = Relighter(first, self.bank)
+            known = {direction.name: direction for direction in relighter.directions()}
+            below: list[Panel] = []
+            for words, places in _KEY_LIGHTS:
+                edits = [_lit_from(known[name], place) for name, place in places if name in known]
+                lit = relighter.relight(edits).layers
+                told = ", ".join(f"{edit.direction} {edit.amount:+.1f}" for edit in edits)
+                below.append((f"{words}\n{told}", photo.shown(self._pixels(self.bank, lit, _IMAGE), _IMAGE)))
+            sheets[_free_name(photo.path.stem, sheets)] = [above, below]
+        return sheets
+
     def local_discriminator(self) -> SheetRows:
         """Fig. 13: tuned without and with the local discriminator loss, as the generators make it."""
         rows: SheetRows = []
@@ -176,6 +207,13 @@ class PaperFigures:
     @property
     def _columns(self) -> tuple[str, ...]:
         return (*self.bank.forward_model.components, _IMAGE)
+
+    @property
+    def _renders(self) -> Sequence[Sample]:
+        """Raises JoinError ``renders_missing``."""
+        if not self.samples:
+            raise JoinError("renders_missing", "There is no render to show.", "Name a pack of them with --data.")
+        return self.samples
 
     def _truth(self, sample: Sample) -> tuple[Layers, np.ndarray]:
         truth = at_resolution(sample.components, self.bank.header.resolution)
@@ -304,23 +342,32 @@ FIGURES: dict[str, tuple[str, Callable[[PaperFigures], SheetRows]]] = {
 }
 """By their numbers in the paper: the name of the file, and what draws it."""
 
+PORTRAITS = "portraits"
+"""Stands beside the numbers for :meth:`PaperFigures.portraits`."""
 
-def write_figures(figures: PaperFigures, out: Path, only: Sequence[str] = tuple(FIGURES)) -> list[Path]:
-    """Write one PNG for each; what cannot be drawn is said and left out.
+ALL = (*FIGURES, PORTRAITS)
+
+
+def write_figures(figures: PaperFigures, out: Path, only: Sequence[str] = ALL) -> dict[str, list[Path]]:
+    """Write the PNGs of each of :data:`ALL`; what cannot be drawn is said and left out.
 
     Raises:
         JoinError: ``output_unwritable``.
     """
-    written = []
+    written = {}
     for number in only:
-        name, draw = FIGURES[number]
         try:
-            rows = draw(figures)
+            if number == PORTRAITS:
+                sheets = {f"portrait-{name}": rows for name, rows in figures.portraits().items()}
+            else:
+                name, draw = FIGURES[number]
+                sheets = {name: draw(figures)}
         except JoinError as error:
-            figures.say(f"Figure {number} is left out: {error}")
+            figures.say(f"{'Portraits are' if number == PORTRAITS else f'Figure {number} is'} left out: {error}")
             continue
-        written.append(out / f"{name}.png")
-        write_sheet(written[-1], rows)
+        for name, rows in sheets.items():
+            write_sheet(out / f"{name}.png", rows, None if number == PORTRAITS else PANEL)
+        written[number] = [out / f"{name}.png" for name in sheets]
     return written
 
 
@@ -353,6 +400,22 @@ def _possible(method: Method) -> Method:
     if method.lacks:
         raise JoinError("method_unsuited", f"'{method.title}' is not possible: {method.lacks}.", "Choose another bank.")
     return method
+
+
+def _lit_from(direction: Direction, place: float) -> Edit:
+    """The edit of all layers that brings the light to a place in the picture, as far as the direction reaches; or that
+    moves it by so many standard deviations, where the bank does not tell its place."""
+    unit, at = direction.unit, direction.at
+    amount = place if unit is None or at is None else (place - at) / unit
+    return Edit(LIGHT, direction.name, min(max(amount, direction.minimum), direction.maximum))
+
+
+def _free_name(stem: str, taken: Mapping[str, SheetRows]) -> str:
+    name, number = safe_name(stem), 1
+    while same_name(name) in map(same_name, taken):
+        number += 1
+        name = safe_name(f"{stem}-{number}")
+    return name
 
 
 def _within(places: Sequence[float], size: int) -> slice:

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from join_engine import portraits
-from join_engine.bank import Bank
+from join_engine.bank import Bank, DirectionsHeader, fingerprint
 from join_engine.commands.main import main
 from join_engine.commands.paper_figures import add_arguments
 from join_engine.evaluation import paper_figures as paper
 from join_engine.evaluation.methods import Rows
-from join_engine.evaluation.paper_figures import FIGURES, PaperFigures, two_component_bank
+from join_engine.evaluation.paper_figures import ALL, FIGURES, PORTRAITS, PaperFigures, two_component_bank
 from join_engine.face_crop import crop_of_box
 from join_engine.images.files import display_encode, read_image
 from join_engine.inversion.codebook import CodeBook
@@ -24,6 +24,7 @@ from join_engine.inversion.presets import Preset, get_preset
 from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.pipeline import decompose
+from join_engine.relighting.directions import Direction
 from join_engine.renders.samples import read_samples
 from tests.join_engine.conftest import MakeBank
 from tests.join_engine.test_evaluate import _float_pack
@@ -77,7 +78,7 @@ def test_without_tables_a_sentence_names_them(seeing_bank: Bank, pack: Path, tmp
     samples = read_samples(pack, seeing_bank.forward_model.components, 1)
     said: list[str] = []
     figures = PaperFigures(seeing_bank, samples, None, [], ROWS, PRESET, say=said.append)
-    assert paper.write_figures(figures, tmp_path, ["6", "12"]) == []
+    assert paper.write_figures(figures, tmp_path, ["6", "12"]) == {}
     assert len(said) == 2 and all("Run paper-tables" in line for line in said)
 
 
@@ -128,6 +129,55 @@ def test_sefa_moves_the_light_and_leaves_the_rest(seeing_bank: Bank, photo: Path
         assert all(np.abs(pixels - line[0][1]).mean() > 1e-3 for _, pixels in line[1:])
 
 
+def test_a_portrait_in_three_lights_keeps_its_pixels(seeing_bank: Bank, photo: Path, tmp_path: Path) -> None:
+    bank = _with_left_and_right(seeing_bank)
+    said: list[str] = []
+    figures = PaperFigures(bank, [], None, [photo, photo.with_name("none.png")], ROWS, PRESET, say=said.append)
+    written = paper.write_figures(figures, tmp_path / "out", [PORTRAITS, "5"])
+    assert written == {PORTRAITS: [tmp_path / "out" / "portrait-somebody.png"]}
+    assert "Figure 5 is left out: There is no render" in said[-1]
+    (above, below) = figures.portraits()["somebody"]
+    assert [label.split("\n")[0] for label, _ in above] == ["somebody", "albedo", "shading", "recomposed"]
+    assert [label.split("\n")[0] for label, _ in below] == [words for words, _ in paper._KEY_LIGHTS]
+    amounts = [float(label.split()[-1]) for label, _ in below]
+    assert amounts[0] < amounts[2] < amounts[1]
+    shown = np.asarray(Image.open(written[PORTRAITS][0]))
+    height, width = above[0][1].shape[:2]
+    times = 288 // max(height, width)
+    panel = shown[56 : 56 + times * height : times, 12 : 12 + times * width : times]
+    assert np.abs(panel / 255.0 - above[0][1]).max() < 1 / 255
+    assert np.abs(below[0][1] - below[1][1]).mean() > 1e-3
+
+
+def test_a_light_stands_where_it_is_put() -> None:
+    placed = Direction("shading", "left_right", "", "", unit=0.5, at=0.2)
+    assert paper._lit_from(placed, -0.7).amount == pytest.approx(-1.8)
+    assert paper._lit_from(replace(placed, unit=0.1), -0.7).amount == placed.minimum
+    assert paper._lit_from(replace(placed, unit=None, at=None), 1.5).amount == 1.5
+
+
+def test_without_a_light_of_a_name_a_sentence_says_so(seeing_bank: Bank, photo: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    figures = PaperFigures(seeing_bank, [], None, [photo], ROWS, PRESET, say=said.append)
+    assert paper.write_figures(figures, tmp_path, [PORTRAITS]) == {}
+    (line,) = said
+    assert line.startswith("Portraits are left out: The bank 'seeing' knows no light by name.")
+
+
+def test_two_photos_of_one_name_have_a_sheet_each() -> None:
+    taken: dict[str, paper.SheetRows] = {"me": []}
+    assert paper._free_name("me", taken) == "me-2" and paper._free_name("ME", {**taken, "me-2": []}) == "ME-3"
+    assert paper._free_name("you", taken) == "you"
+
+
+def _with_left_and_right(bank: Bank) -> Bank:
+    part = bank.components["shading"]
+    header = DirectionsHeader({"left_right": {"unit": 0.5}}, {"shading": fingerprint(part.generator)}, {"shading": 1})
+    part = replace(part, directions={"left_right": 0.5 * part.sample_codes().std(dim=0)})
+    components = {**bank.components, "shading": part}
+    return replace(bank, header=replace(bank.header, directions=header), components=components)
+
+
 def test_two_components_are_told_apart_without_gloss(
     bank_maker: MakeBank, tmp_path: Path, pack: Path, seeing_bank: Bank
 ) -> None:
@@ -167,5 +217,5 @@ def test_the_command_knows_the_figures() -> None:
 
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    options = parser.parse_args(["--data", "x.tar", "--out", "o"])
-    assert options.only == list(FIGURES) and get_preset(options.preset).name == "portrait"
+    options = parser.parse_args(["--out", "o"])
+    assert options.only == list(ALL) and get_preset(options.preset).name == "portrait"

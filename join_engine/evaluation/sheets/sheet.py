@@ -16,17 +16,22 @@ if TYPE_CHECKING:
 
 Panel = tuple[str, np.ndarray]  # label; display-encoded [H, W, 3] in [0, 1]
 
-_PANEL = 288  # pixels of a panel's longer side, small images enlarged
+PANEL = 288
+"""Pixels of a panel's longer side."""
 _LABEL = 44  # height of a label of two lines
 _GAP = 12
 _PAPER, _INK = (245, 245, 245), (25, 25, 25)
 
 
-def write_sheet(path: Path, rows: Sequence[Sequence[Panel]]) -> None:
-    """Write a PNG with one line of labelled panels per row. A label may have two lines."""
+def write_sheet(path: Path, rows: Sequence[Sequence[Panel]], panel: int | None = PANEL) -> None:
+    """Write a PNG with one line of labelled panels per row. A label may have two lines.
+
+    Args:
+        panel: pixels of a panel's longer side; None for the images' own, small ones enlarged by whole pixels.
+    """
     from PIL import Image, ImageDraw, ImageFont
 
-    pictures = [[_picture(pixels) for _, pixels in row] for row in rows]
+    pictures = [[_picture(pixels, panel) for _, pixels in row] for row in rows]
     width = max(picture.width for row in pictures for picture in row)
     height = max(picture.height for row in pictures for picture in row)
     columns = max(len(row) for row in rows)
@@ -43,15 +48,15 @@ def write_sheet(path: Path, rows: Sequence[Sequence[Panel]]) -> None:
     write_atomically(path, lambda temporary: sheet.save(temporary, format="PNG"))
 
 
-def _picture(encoded: np.ndarray) -> Image.Image:
+def _picture(encoded: np.ndarray, panel: int | None) -> Image.Image:
     """At the panel's size: small images by whole pixels, so that one sees what is there; large ones by Lanczos."""
     from PIL import Image
 
     picture = Image.fromarray((encoded.clip(0.0, 1.0) * 255.0 + 0.5).astype(np.uint8))
     longest = max(picture.size)
-    if longest * 2 <= _PANEL:
-        times = _PANEL // longest
+    times = max(1, (panel or PANEL) // longest)
+    if panel is None or times > 1:
         return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
-    scale = _PANEL / longest
+    scale = panel / longest
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     return picture.resize(size, Image.Resampling.LANCZOS)
