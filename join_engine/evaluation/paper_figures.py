@@ -47,7 +47,7 @@ _NAMED = (
 _KEY_LIGHTS = (
     ("key from the left", (("left_right", -0.7),)),
     ("key from the right", (("left_right", 0.7),)),
-    ("warm from above", (("left_right", 0.0), ("up_down", 0.5), ("warmth", 1.5))),
+    ("warm from above", (("left_right", 0.0), ("up_down", 0.5), ("warmth", 2.5))),
 )
 _PHOTO_BASELINES = ("colour Retinex", "blurred light")
 _LADDER = ("opt", "opt-in-domain", "opt-knn", "encoder-opt", "encoder-opt-pti", "encoder-opt-pti-d")

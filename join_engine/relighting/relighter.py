@@ -3,7 +3,8 @@
 
 The edited component gets another code; every other component stays the same to the bit. A layer that holds detail
 keeps it: it changes by the same factor as its generator's output, or, of a specular, goes where that puts its highlight
-(:class:`join_engine.layers.detail.MovedGloss`). Where a decomposition has residual features, codes
+(:class:`join_engine.layers.detail.MovedGloss`). Warmth moves no code: the colour of the light is a factor of all that
+it makes, and that is known without a generator. Where a decomposition has residual features, codes
 move and the features stay, as far as their masks say (:func:`join_engine.networks.residuals.moved`).
 """
 
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 
 from ..bank import MATERIAL, Bank
+from ..color import LUMINANCE_WEIGHTS
 from ..errors import JoinError
 from ..face_crop import FaceCrop
 from ..images.face_frame import FaceFrame
@@ -42,6 +44,8 @@ _OUTPUTS = 6  # of generators
 LIGHT = "light"
 # Likewise of a material, whose directions are called by their plain names.
 MATERIALS = "material"
+# Natural logarithm of the light's red against its blue.
+WARMTH = "warmth"
 
 
 @dataclass(frozen=True)
@@ -195,14 +199,23 @@ class Relighter:
         """The layers that the edits change, at the size of ``frame``."""
         changed = {}
         for component in dict.fromkeys(edit.component for edit in edits):
+            tint = self._tint(component, edits)
             after = self._decoded(component, codes[component], frame)
             if self.decomposition.settings.get("detail"):
                 key = (component, frame)
                 if key not in self._before:
                     self._before[key] = self._decoded(component, self.decomposition.codes[component], frame)
                 after = self._detailed(component, codes)(layers[component], self._before[key], after)
-            changed[component] = _shown(component, _with_surroundings(component, layers[component], after, frame))
+            lit = _with_surroundings(component, layers[component], after, frame)
+            changed[component] = _shown(component, lit * tint)
         return changed
+
+    def _tint(self, component: str, edits: Sequence[Edit]) -> np.ndarray:
+        """The colour [3] that edits of the warmth take a layer times; its luminance is 1."""
+        amount = sum(edit.amount for edit in edits if edit.component == component and edit.name == WARMTH)
+        with np.errstate(over="ignore", invalid="ignore"):  # a layer that is no number gets a sentence
+            colour = np.exp(np.array([0.5, 0.0, -0.5]) * self._warmth_unit * amount)
+            return (colour / (colour @ LUMINANCE_WEIGHTS)).astype(np.float32)
 
     def _detailed(self, component: str, codes: Mapping[str, np.ndarray]) -> Detailed:
         """What makes a layer with detail of itself and of its generator's outputs before and after."""
@@ -219,11 +232,18 @@ class Relighter:
         before, after = (known * _binned(one, SPECULAR, height, width) for one in shown)
         return MovedGloss.between(known * self._gloss, before, after).of
 
+    @property
+    def _warmth_unit(self) -> float:
+        """Of one standard deviation; 0 of a bank that does not tell it."""
+        header = self._bank.header.directions
+        return 0.0 if header is None else header.units.get(WARMTH, 0.0)
+
     def _lit(self, layers: Strips, codes: Mapping[str, np.ndarray], edits: Sequence[Edit]) -> Strips:
         """The same as :meth:`_layers`, with those that stay, of layers that nobody holds as a whole."""
         detail = bool(self.decomposition.settings.get("detail"))
         decode: dict[str, list[Callable[[slice], np.ndarray]]] = {}  # rows of each, lit anew and as they were
         follow: dict[str, Detailed] = {}
+        tints = {component: self._tint(component, edits) for component in codes}
         for component in dict.fromkeys(edit.component for edit in edits):
             decode[component] = [
                 self._decoded_rows(component, one[component]) for one in (codes, self.decomposition.codes)
@@ -239,7 +259,7 @@ class Relighter:
                     if detail:
                         new = follow[component](part[component], before(rows), new)
                     new = _with_surroundings(component, part[component], new, self._frame, rows)
-                    lit[component] = _shown(component, new)
+                    lit[component] = _shown(component, new * tints[component])
                 yield rows, lit
 
         return Strips(tuple(layers), layers.size, make)
@@ -274,6 +294,8 @@ class Relighter:
 
     def _step(self, edit: Edit) -> np.ndarray:
         """What an edit adds to the codes, [w_dim] or [num_ws, w_dim]. Raises JoinError ``edit_invalid``."""
+        if edit.name == WARMTH and self._warmth_unit and self._directions_of(edit.component).has(WARMTH):
+            return np.zeros(1, np.float32)
         other = self.decomposition.other.get(edit.component)
         if other is None or not edit.name.startswith(MIX):
             return np.asarray((self._directions_of(edit.component).vector(edit.name) * edit.amount).cpu().numpy())

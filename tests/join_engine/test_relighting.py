@@ -12,14 +12,17 @@ import OpenEXR
 import pytest
 import torch
 
-from join_engine.bank import Bank, load_bank
+from join_engine.bank import Bank, DirectionsHeader, fingerprint, load_bank
+from join_engine.color import LUMINANCE_WEIGHTS
 from join_engine.errors import JoinError
 from join_engine.images.files import display_encode, read_image
 from join_engine.inversion.presets import Detail, Preset
 from join_engine.inversion.stages.joint import Joint
 from join_engine.inversion.stages.mean_start import MeanStart
+from join_engine.layers import strips
 from join_engine.layers.decomposition import Decomposition, load_decomposition, save_decomposition
 from join_engine.layers.layer_files import export_layers
+from join_engine.layers.strips import Strips
 from join_engine.pipeline import decompose
 from join_engine.relighting.directions import Directions, principal_directions
 from join_engine.relighting.relighter import Edit, Relighter
@@ -58,6 +61,34 @@ def test_what_the_bank_has_a_name_for_comes_first(
     np.testing.assert_allclose(moved, 2.0 * np.broadcast_to(step, moved.shape), atol=1e-5)
     per_layer = relighter.relight([Edit("shading", "left_right", 1.0)])
     assert per_layer.codes["shading"].shape[0] == shading.generator.num_ws
+
+
+def test_warmth_is_the_colour_of_the_light_and_nothing_else(
+    tiny_bank: Bank, decomposition: Decomposition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part, before = tiny_bank.components["shading"], decomposition.layers
+    header = DirectionsHeader({"warmth": {"unit": 0.2}}, {"shading": fingerprint(part.generator)}, {"shading": 1})
+    named = {"warmth": torch.linspace(-1, 1, part.generator.config.w_dim)}
+    components = {**tiny_bank.components, "shading": replace(part, directions=named)}
+    bank = replace(tiny_bank, header=replace(tiny_bank.header, directions=header), components=components)
+    relighter = Relighter(decomposition, bank)
+    edits = [Edit("light", "warmth", 2.0), Edit("shading", "warmth", -0.5)]
+    lit = relighter.relight(edits)
+    assert np.array_equal(lit.codes["shading"], decomposition.codes["shading"])
+    assert np.array_equal(lit.layers["albedo"], before["albedo"])
+    factor = lit.layers["shading"] / before["shading"]
+    assert np.log(factor[..., 0] / factor[..., 2]) == pytest.approx(0.2 * 1.5, abs=1e-4)
+    assert factor[0, 0] @ np.array(LUMINANCE_WEIGHTS) == pytest.approx(1.0, abs=1e-5)
+    small = relighter.preview(edits, 8)["shading"] / relighter.preview([], 8)["shading"]
+    assert small == pytest.approx(np.broadcast_to(factor[0, 0], small.shape), abs=1e-4)
+    monkeypatch.setattr(strips, "KEPT", 1)
+    path = tmp_path / "big.join"
+    save_decomposition(path, decomposition)
+    by_rows = Relighter(load_decomposition(path), bank).relight(edits).layers
+    assert isinstance(by_rows, Strips)
+    assert by_rows.whole()["shading"] == pytest.approx(lit.layers["shading"], abs=1e-6)
+    with pytest.raises(JoinError, match="leave nothing"):
+        relighter.relight([Edit("light", "warmth", 1e30)])
 
 
 def test_the_light_moves_shading_and_specular_together_and_leaves_the_albedo(
