@@ -16,7 +16,8 @@ from ..pipeline import decompose
 
 # Figures of a picture (see :func:`join_engine.pipeline.decompose_batch`): more of it is less sure, or less of it.
 FIGURES = {"unfamiliarity": 1.0, "albedo_error": 1.0, "psnr_fit": -1.0}
-_METERED = 0.18  # mean luminance
+METERED = 0.18
+"""Mean luminance of what a camera meters."""
 _LEAST_LIGHT = 1e-4
 
 Rows = list[dict[str, float]]
@@ -31,20 +32,22 @@ def photograph_of(bank: Bank, components: Mapping[str, np.ndarray]) -> np.ndarra
     return metered(bank, components)[0]
 
 
-def metered(bank: Bank, components: Mapping[str, np.ndarray]) -> tuple[np.ndarray, float]:
-    """As :func:`photograph_of`, and the factor that the camera takes the render's light times."""
+def metered(bank: Bank, components: Mapping[str, np.ndarray], luminance: float = METERED) -> tuple[np.ndarray, float]:
+    """As :func:`photograph_of`, of that luminance, and the factor that the camera takes the render's light times."""
     image = np.asarray(bank.forward_model.compose(components))
     visible = sum(components[name].sum(axis=2) for name in bank.forward_model.components) > 0.0
     light = np.minimum(image @ np.array(LUMINANCE_WEIGHTS, np.float32), 2.0)
     mean = float(light[visible].mean()) if visible.any() else 0.0
-    exposure = _METERED / max(mean, _LEAST_LIGHT)
+    exposure = luminance / max(mean, _LEAST_LIGHT)
     shown = (image * exposure).clip(0.0, 1.0)
     return np.concatenate([shown, visible[..., None]], axis=2).astype(np.float32), exposure
 
 
-def photographed(bank: Bank, components: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """As :func:`photograph_of`, and the components at the camera's exposure, linear [H, W, 3]."""
-    photo, exposure = metered(bank, components)
+def photographed(
+    bank: Bank, components: Mapping[str, np.ndarray], luminance: float = METERED
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """As :func:`photograph_of`, of that luminance, and the components at the camera's exposure, linear [H, W, 3]."""
+    photo, exposure = metered(bank, components, luminance)
     return photo, {name: part if name == "albedo" else part * exposure for name, part in components.items()}
 
 

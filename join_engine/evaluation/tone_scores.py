@@ -17,7 +17,7 @@ from ..inversion.codebook import CodeBook
 from ..inversion.presets import Preset
 from ..pipeline import decompose
 from ..renders.samples import Sample, Tone
-from .confidence_scores import photographed
+from .confidence_scores import METERED, photographed
 from .tables import interval
 
 ALL = "all"
@@ -41,12 +41,14 @@ def measure(
     preset: Preset,
     seed: int,
     say: Callable[[str], None],
+    luminance: float = METERED,
 ) -> Rows:
     """Figures of each sample by its name.
 
     Args:
         samples: heads as FFHQ cuts them, with the components of the bank.
         tones: of the samples, by their names.
+        luminance: mean of the photos that are taken of them.
 
     Returns:
         For each: ``tone`` and ``ita``; ``albedo``, ``shading`` and whatever else the bank has, PSNR in dB as in the
@@ -57,7 +59,7 @@ def measure(
     """
     codebook, found = CodeBook(bank), {}
     for done, sample in enumerate(samples, start=1):
-        photo, truth = photographed(bank, sample.components)
+        photo, truth = photographed(bank, sample.components, luminance)
         outcome = decompose(photo[..., :3], bank, preset, seed, codebook=codebook)
         layers = outcome.decomposition.layers
         tone = {"tone": tones[sample.name].name, "ita": tones[sample.name].ita}

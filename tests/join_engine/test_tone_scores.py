@@ -143,6 +143,9 @@ def test_the_command_writes_the_table(
     assert main([*command, "--data", str(pack)]) == 0
     assert (out / "tones.md").read_text("utf-8") in capsys.readouterr().out
     stored = json.loads((out / "tones.json").read_text("utf-8"))
+    assert main([*command, "--data", str(pack), "--metered", "0.5", "--out", str(tmp_path / "bright")]) == 0
+    bright = json.loads((tmp_path / "bright" / "tones.json").read_text("utf-8"))
+    assert bright["metered"] == 0.5 and bright["heads"] != stored["heads"]
     assert stored["bank"]["sha256"] == tiny_bank.sha256 and len(stored["heads"]) == 2
     assert main([*command, "--data", str(write_heads(tmp_path / "silent.tar", tones=False))]) == 2
     assert "does not tell the tone" in capsys.readouterr().err
