@@ -22,7 +22,7 @@ from typing import Any
 from launch import arguments, outside
 from light import grab, relight
 from materials import clean_up, material, mix, paste
-from portrait import face
+from portrait import face, suggested
 from window import (
     PATIENCE,
     Window,
@@ -577,6 +577,7 @@ ONLY = {
     "confidence": _confidence,
     "paste": paste,
     "face": face,
+    "suggested": suggested,
     "material": material,
     "sequence": _sequence,
 }

@@ -38,6 +38,22 @@ def face(window: Window) -> None:
     relight(window, 14)
 
 
+def suggested(window: Window) -> None:
+    """Decompose without naming a bank, and press *Use Bank* of the one that is suggested. Give
+    samples/photos/astronaut.jpg, and have a bank of faces in join_engine/banks."""
+    before = window.state()["images"]
+    window.press(*find_button(window, "join.decompose("))
+    window.wait("the layers", lambda state: state["runs"] == 1, 300)
+    picture(window, "suggested", aside=True)
+    window.press(*find_button(window, "join.use_bank("))
+    state = window.wait("the layers of the other bank", lambda state: state["runs"] == 2, 300)
+    window.tell("face")
+    chosen = window.state()["bank"]
+    assert chosen and state["words"][1] == "", f"the bank was not taken: {chosen!r} {state['words']}"
+    print(f"use bank: {chosen}, {', '.join(new_images(state, before))}", flush=True)
+    picture(window, "used", aside=True)
+
+
 def _faces_kept(window: Window, button: str, point: Callable[[list[list[int]]], Any]) -> list[float]:
     """Press a button, point, and what is kept of the face then."""
     window.tell("face")

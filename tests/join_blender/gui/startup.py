@@ -835,12 +835,14 @@ def tell_corners() -> None:
 
 
 def tell_face() -> None:
-    """What is kept of the face, and where on the screen a hand would point at eyes and mouth, and drag from and to."""
+    """The bank that is chosen, what is kept of the face, and where on the screen a hand would point at eyes and mouth,
+    and drag from and to."""
     window, _, region = find_region("IMAGE_EDITOR", "WINDOW")
     image = bpy.data.images[Path(os.environ["JOIN_GUI_IMAGE"]).name]
     places = [region.view2d.view_to_region(x, y, clip=False) for x, y in FACE]
     at = [[window.x + region.x + x, window.y + region.y + y] for x, y in places]
     tell(face=[float(place) for place in image.get("join_face", ())], face_at=at, face_wanted=FACE)
+    tell(bank=bpy.context.scene.join_intrinsics.bank)
 
 
 def end_mask() -> None:
