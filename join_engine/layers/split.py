@@ -48,6 +48,7 @@ _ORIENTATIONS = tuple(Orientation(flip, turns) for turns in (0, 2, 1, 3) for fli
 _CLIPPED = 0.995  # above it, what a camera shows is no measure of the light
 _USUAL = (0.06, 0.38)  # mean luminances of the photos that the network has seen
 _NEARLY_CLIPPED = 0.8  # and from here on cameras begin to bend
+_ALL_GLOSS = 0.25  # share of the light from where on what is nearly white is taken for a highlight, not for white
 _READABLE = 0.2  # share of diffuse light of which half a colour can be read
 _COLOUR_LOST = 4  # power of it that colours are read with: a highlight takes them before it takes the grain
 # Specular against the mean of the picture: from where on, and from where on surely, it is a highlight.
@@ -247,16 +248,18 @@ def _paint(photo: Shares, ceiling: float, glossy: bool) -> tuple[Tensor, Tensor]
     """Logarithm of the albedo as the pixels tell it, and how far that can be read, in [0, 1]."""
     diffuse = (photo.image - photo.specular).clamp_min(0.0)
     paint = diffuse.clamp_min(_DARK).log() - photo.shading
-    return paint, readability(photo.image, photo.specular, ceiling, glossy) * (photo.visible > 0.5)
+    return paint, readability(photo.image, photo.specular, ceiling, glossy, alone=True) * (photo.visible > 0.5)
 
 
-def readability(image: Tensor, specular: Tensor, ceiling: float, glossy: bool) -> Tensor:
+def readability(image: Tensor, specular: Tensor, ceiling: float, glossy: bool, alone: bool = False) -> Tensor:
     """How far the colour of what lies below gloss and clipping can be read, [B, 1, H, W] in [0, 1].
 
     Args:
         image, specular: linear [B, 3, H, W] (the specular may be grey, [B, 1, H, W]).
         ceiling: see :func:`ceiling_of`.
         glossy: there is a specular layer.
+        alone: no other photo tells of the same place. Cloth may be white and skin in the sun nearly so: what is clipped
+            then counts as lost as far as there is gloss.
     """
     peak = image.amax(dim=1, keepdim=True)
     if not glossy:
@@ -264,11 +267,12 @@ def readability(image: Tensor, specular: Tensor, ceiling: float, glossy: bool) -
     diffuse = (image - specular).clamp_min(0.0)
     share = luminance(diffuse) / luminance(image).clamp_min(_DARK)
     told = share.square() / (share.square() + _READABLE**2) * (1.0 + _READABLE**2)
+    if ceiling == math.inf:
+        return told
     peak = functional.max_pool2d(peak, 3, stride=1, padding=1)
-    bent = (
-        ((peak - _NEARLY_CLIPPED) / (_CLIPPED - _NEARLY_CLIPPED)).clamp(0.0, 1.0) if ceiling < math.inf else 0.0 * peak
-    )
-    return told * (1.0 - bent.square() * (3.0 - 2.0 * bent))
+    bent = ((peak - _NEARLY_CLIPPED) / (_CLIPPED - _NEARLY_CLIPPED)).clamp(0.0, 1.0)
+    lost = bent.square() * (3.0 - 2.0 * bent)
+    return told * (1.0 - (lost * ((1.0 - share) / _ALL_GLOSS).clamp(0.0, 1.0) if alone else lost))
 
 
 def _read(paint: Tensor, around: Tensor, readable: Tensor) -> Tensor:

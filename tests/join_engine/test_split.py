@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from join_engine.bank import Bank, SplitHeader, load_bank
 from join_engine.color import srgb_encode
@@ -26,9 +28,9 @@ from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.layers import split as layers_split
 from join_engine.layers.caution import RETINEX_ERROR, caution, with_caution
-from join_engine.layers.split import BLACKEST, encoders_say, looked_at, split
+from join_engine.layers.split import BLACKEST, Shares, encoders_say, looked_at, split
 from join_engine.networks.retinex import log_shading
-from join_engine.networks.split import Split, SplitConfig, cues, halved, luminance
+from join_engine.networks.split import Split, SplitConfig, cues, halved, luminance, specular_of
 from join_engine.pipeline import decompose
 from join_engine.renders.compose import ComponentSets, read_component_sets
 from join_engine.renders.photo_augment import PhotoRanges
@@ -145,18 +147,36 @@ def test_the_albedo_is_as_bright_as_it_is_told_to_be() -> None:
     assert levels == pytest.approx([-2.0, -1.5], abs=0.02)
 
 
-def test_a_clipped_spot_is_filled_from_its_surroundings() -> None:
+@pytest.mark.parametrize("gloss", [0.6, 0.0])
+def test_a_clipped_spot_is_filled_from_its_surroundings_where_it_is_gloss(gloss: float) -> None:
     photo = np.full((64, 64, 3), (0.30, 0.15, 0.05), np.float32)
     photo[24:40, 24:40] = 1.0
-    network = Split(SplitConfig((8, 12), 8, 1, 4, 8)).eval()
-    for parameter in network.parameters():
-        torch.nn.init.zeros_(parameter)
-    torch.nn.init.constant_(network.out.bias[2:3], -20.0)
-    torch.nn.init.constant_(network.finer_out.bias[1:2], -20.0)  # no gloss: all of the spot would be paint
-    found, _ = split(network, photo, None, told(), Frame(64, 64, 16), -1.5)
+
+    def looks(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tensor] | None) -> Shares:
+        spot = gloss * (image.amin(dim=1, keepdim=True) > 0.9)
+        none, sure = torch.zeros_like(spot), torch.full_like(image, -7.0)
+        return Shares(image, visible, none, none, spot, specular_of(image, spot), sure)
+
+    found, _ = split(Split(SMALL), photo, None, told(), Frame(64, 64, 16), -1.5, looks=looks)
     middle, around = found["albedo"][32, 32], found["albedo"][4, 4]
-    assert middle / middle.sum() == pytest.approx(around / around.sum(), abs=0.02)
+    if gloss:
+        assert middle / middle.sum() == pytest.approx(around / around.sum(), abs=0.02)
+    else:  # white paint
+        assert np.ptp(middle) < 1e-3 and middle.max() > 2.0 * around.max()
     assert np.ptp(found["specular"][32, 32]) < 1e-6
+
+
+def test_skin_in_the_sun_is_read_and_its_highlight_is_not() -> None:
+    photo = np.full((32, 48, 3), (0.6, 0.35, 0.25), np.float32)
+    photo[8:24, 8:24] = 1.0, 0.65, 0.45
+    photo[8:24, 32:40] = 1.0, 0.95, 0.9
+    image = torch.from_numpy(photo).permute(2, 0, 1)[None]
+    gloss = 0.05 * image.amin(dim=1, keepdim=True)
+    gloss[..., 32:40] *= 10.0
+    alone, beside = (layers_split.readability(image, gloss, 0.995, True, alone) for alone in (True, False))
+    assert alone[0, 0, 16, 16] > 0.75 and alone[0, 0, 16, 36] < 0.05
+    assert beside[0, 0, 16, 16] < 0.05  # another photo may tell better
+    assert torch.equal(alone[..., 0, :], beside[..., 0, :])
 
 
 def test_photos_beyond_what_is_looked_at_are_split_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
