@@ -142,10 +142,10 @@ class JOIN_PT_layers(bpy.types.Panel):
             warning.label(text="look at the layers before you use them.")
         suggested = next((bank for layer in layers.values() if (bank := sets.suggested_bank(layer))), "")
         if suggested:
-            row = layout.row(align=True)
-            row.label(text="A face was found:", icon="USER")
+            column = layout.column(align=True)
+            column.label(text="A face was found:", icon="USER")
             words = f"Use Bank {suggested}"
-            row.operator(decompose.JOIN_OT_use_bank.bl_idname, text=words).bank = suggested
+            column.operator(decompose.JOIN_OT_use_bank.bl_idname, text=words).bank = suggested
         row = layout.row(align=True)
         for kind, name, _ in compare.VIEWS:
             button = row.operator(

@@ -48,8 +48,8 @@ _undo_due: tuple[str, float] | None = None
 _sets: dict[str, LayerSet | LayersTogether] = {}
 looked_at = "albedo"
 """The component of the layer that the user has last chosen to see."""
-_follow: dict[str, Any] = {}
-"""By job: the editor in which it was started, and which shows its layers as soon as there are any."""
+_follow: dict[str, tuple[Any, int | None]] = {}
+"""By job: the editor in which it was started, which shows its layers as soon as there are any, and what it showed."""
 _taken: list[tuple[contextlib.ExitStack, Sequence[Decomposition]]] = []
 """Folders that jobs write files into, and which no other process fills meanwhile."""
 _later: list[tuple[Future[Any], Callable[[Any], None], Callable[[Failure], None]]] = []
@@ -110,7 +110,9 @@ def add_folder(jobs: Sequence[Decomposition], folder: Path) -> None:
 
 def follow(job: Decomposition, area: Any) -> None:
     """Let an Image Editor show the job's layers as they come, unless the user lets it show something else meanwhile."""
-    _follow[job.id] = area
+    if area is not None:
+        shown = getattr(area.spaces.active, "image", None)
+        _follow[job.id] = area, None if shown is None else shown.session_uid
 
 
 def set_at_work(image: Any) -> str | None:
@@ -320,9 +322,9 @@ def _at_work() -> list[str]:
 
 def _show_in_editor(job: Decomposition, layers: LayerSet | LayersTogether) -> None:
     """The editor in which the job was started shows what there is to see of it, as soon as there is something."""
-    area = _follow.get(job.id)
-    if area is None:
+    if job.id not in _follow:
         return
+    area, before = _follow[job.id]
     open_areas = [area for window in bpy.context.window_manager.windows for area in window.screen.areas]
     shown = area.spaces.active.image if area in open_areas and area.type == "IMAGE_EDITOR" else None
     own = [one for one in layers.sets if shown is not None and shown.session_uid == one.source]
@@ -330,7 +332,8 @@ def _show_in_editor(job: Decomposition, layers: LayerSet | LayersTogether) -> No
     if image is None:
         return
     del _follow[job.id]
-    still = shown is None or own or job.is_together or sets.key_of(shown) == layers.update
+    still = shown is None or shown.session_uid == before or own or job.is_together
+    still = still or sets.key_of(shown) == layers.update
     if still and area in open_areas and area.type == "IMAGE_EDITOR":
         steady_view.show(area, image)
 

@@ -51,6 +51,7 @@ def suggested(window: Window) -> None:
     chosen = window.state()["bank"]
     assert chosen and state["words"][1] == "", f"the bank was not taken: {chosen!r} {state['words']}"
     print(f"use bank: {chosen}, {', '.join(new_images(state, before))}", flush=True)
+    window.wait("the editor to show a layer of that bank", lambda state: state.get("shown", "").endswith(".001"), 20)
     picture(window, "used", aside=True)
 
 
