@@ -4,7 +4,8 @@
 The bank's generators see FFHQ's crop of the face, and what they make is laid back onto the photo; the layers are made
 at the photo's own pixels, which are never resampled. Towards the edge of the crop the layers of the other bank take
 over, where the photo goes on: light and gloss are mixed, and the albedo is what they leave of the photo, so that the
-layers make the photo wherever those of both banks do.
+layers make the photo wherever those of both banks do. What the two banks take for paint and for light differs, and not
+by the same all around a head: the other bank's albedo is brought to the head's where they meet.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from .bank import Bank, find_bank, list_banks, load_bank, read_header
@@ -34,7 +36,9 @@ from .inversion.codebook import CodeBook
 from .inversion.presets import Preset
 from .inversion.progress import Monitor
 from .layers.albedo_level import BRIGHTEST
+from .layers.split import filled
 from .memory import WHOLE_BYTES_PER_PIXEL
+from .networks.split import halved
 from .pipeline import Layers, Outcome, PreviewCallback, confidence_of, decompose, shrunk
 
 _LEAST, _MOST = 16.0, 4.0  # pixels of a face's crop, and longer sides of the photo that it may measure
@@ -42,6 +46,9 @@ _DARK = 1e-6  # keeps logarithms and quotients finite
 # Two banks may mean another brightness by the same paint: by no more than that is the one brought to the other.
 _BROUGHT = 2.0
 _TOP = 0.995  # share of the pixels that stay below the brightest albedo
+_REACH = 0.5  # sides of the crop beyond it, from where on the other bank's albedo is brought by one factor
+_CELLS = 32  # of the shorter side of what is nearer, at most twice as many, in which it is told what meets there
+_SMOOTH = 2  # times that these are halved again: a field is as smooth as light
 
 
 @dataclass(frozen=True)
@@ -229,8 +236,9 @@ def decompose_portrait(
     silent = Monitor(cancelled=monitor.cancelled)
     outside = decompose(image, around.bank, untuned, seed, silent, codebook=around.codebook)
     told["rest"] = {"name": around.bank.header.name, "sha256": around.bank.sha256}
-    layers = together(dict(found.decomposition.layers), dict(outside.decomposition.layers), known, rows, columns)
-    both = replace(found, generate=lambda: together(found.generated, outside.generated, known, rows, columns))
+    near = frame.nearby(_REACH)[0, 0].numpy()
+    layers = together(dict(found.decomposition.layers), dict(outside.decomposition.layers), known, near, rows, columns)
+    both = replace(found, generate=lambda: together(found.generated, outside.generated, known, near, rows, columns))
     return _told(both, layers, _errors(found.error, outside.error, frame, rows, columns), image, told, start)
 
 
@@ -268,15 +276,16 @@ def _where(known: np.ndarray) -> tuple[slice, slice]:
     return found[0], found[1]
 
 
-def together(head: Layers, around: Layers, known: np.ndarray, rows: slice, columns: slice) -> Layers:
+def together(head: Layers, around: Layers, known: np.ndarray, near: np.ndarray, rows: slice, columns: slice) -> Layers:
     """Layers of a photo, of those of a part of it and of those of the whole; see the module.
 
     Args:
         head: linear [h, w, 3] ≥ 0 each, of the part of the photo at ``rows`` and ``columns``.
         around: the same of the whole photo, [H, W, 3].
         known: [H, W] in [0, 1], 0 beyond that part: how far the head's count.
+        near: [H, W] in [0, 1]: how far the other layers' albedo is brought to the head's place by place.
     """
-    brought = _brought(head["albedo"], around["albedo"], known, rows, columns)
+    brought = np.exp(_brought(head["albedo"], around["albedo"], known, near, rows, columns))[..., None]
     layers = {name: layer.copy() for name, layer in around.items()}
     layers["albedo"] *= brought
     layers["shading"] /= brought
@@ -293,17 +302,39 @@ def together(head: Layers, around: Layers, known: np.ndarray, rows: slice, colum
     return layers
 
 
-def _brought(head: np.ndarray, around: np.ndarray, known: np.ndarray, rows: slice, columns: slice) -> float:
-    """The factor that brings the albedo around a head to where that of the head meets it."""
+def _brought(
+    head: np.ndarray, around: np.ndarray, known: np.ndarray, near: np.ndarray, rows: slice, columns: slice
+) -> np.ndarray:
+    """Natural logarithm of what brings the albedo around a head to where that of the head meets it, [H, W]: smooth
+    nearby, one number far away."""
     share = known[rows, columns]
     weight = share * (1.0 - share)
-    if not float(weight.sum()) > 0.0:
-        return 1.0
+    total, most = float(weight.sum()), math.log(_BROUGHT)
+    if not total > 0.0:
+        return np.zeros_like(known)
     grey = np.array(LUMINANCE_WEIGHTS, np.float32)
     apart = np.log(np.maximum(head @ grey, _DARK)) - np.log(np.maximum(around[rows, columns] @ grey, _DARK))
-    factor = math.exp(float((weight * apart).sum() / weight.sum()))
-    bright = max(float(np.quantile(around.max(axis=2), _TOP)), _DARK)
-    return min(max(factor, 1.0 / _BROUGHT), _BROUGHT, max(1.0, BRIGHTEST / bright))
+    peak = np.maximum(around.max(axis=2), _DARK)
+    room = max(0.0, math.log(BRIGHTEST / float(np.quantile(peak, _TOP))))
+    far = min(max(float((weight * apart).sum() / total), -most), most, room)
+    field = np.full_like(known, far)
+    part = _where(near)
+    told = np.zeros((2, *known.shape), np.float32)
+    told[:, rows, columns] = weight * apart.clip(-most, most), weight
+    field[part] += near[part] * (_smooth(torch.from_numpy(told[:, *part])[None]) - far)
+    return np.minimum(field, np.maximum(0.0, np.log(BRIGHTEST / peak)))
+
+
+def _smooth(told: Tensor) -> np.ndarray:
+    """A smooth field [h, w] of what is known here and there of it: weighted values and their weights, [1, 2, h, w]."""
+    size = told.shape[2:]
+    while min(told.shape[2:]) >= 2 * _CELLS:
+        told = halved(told)
+    values, weights = told.split(1, dim=1)
+    field = filled(values / weights.clamp_min(_DARK), (weights / weights.max().clamp_min(_DARK)).clamp(0.0, 1.0))
+    for _ in range(_SMOOTH):
+        field = halved(field)
+    return functional.interpolate(field, size, mode="bicubic", align_corners=False)[0, 0].numpy()
 
 
 def _check(face: FaceCrop, image: np.ndarray) -> None:

@@ -94,6 +94,11 @@ class FaceFrame(Frame):
                     inside = inside * _falling(side * places[..., axis], _EDGE, 1.0)
         return inside[None, None]
 
+    def nearby(self, reach: float) -> Tensor:
+        """[1, 1, H, W] in [0, 1]: 1 in the crop, and falling to 0 so many of its sides beyond its edge."""
+        places = self._places(self.height, self.width, slice(0, self.height))
+        return _falling(places.abs().amax(dim=-1), 1.0, 1.0 + 2.0 * reach)[None, None]
+
     def _reach(self) -> dict[int, tuple[float, float]]:
         """How far the photo goes on in the crop's own axes: lowest and highest u and v of its corners."""
         height, width = self.height, self.width
