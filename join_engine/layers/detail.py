@@ -155,6 +155,14 @@ def keep_detail(layer: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.
     return (layer * _ratio(before, after)).astype(np.float32)
 
 
+def keep_light(layer: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """As :func:`keep_detail`, of a shading: where it is brighter than its generator takes it for, it gains no more
+    light than that does. What lies in the dark for the generator alone, such as a backdrop where it has hair or a
+    collar, would shine."""
+    gained = 1.0 + (after - before).clip(0.0, None) / np.maximum(np.maximum(before, layer), _EPSILON)
+    return (layer * np.minimum(_ratio(before, after), gained)).astype(np.float32)
+
+
 def _ratio(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return (after + _EPSILON) / (before + _EPSILON)  # type: ignore[no-any-return]
 

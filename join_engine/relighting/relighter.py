@@ -28,7 +28,7 @@ from ..face_crop import FaceCrop
 from ..images.face_frame import FaceFrame
 from ..images.frame import Frame, picture_of, shrunk
 from ..layers.decomposition import Decomposition
-from ..layers.detail import MovedGloss, keep_detail
+from ..layers.detail import MovedGloss, keep_detail, keep_light
 from ..layers.strips import Strips, rows_of, size_of
 from ..networks.residuals import Residual, moved
 from ..networks.stylegan2 import Generator, generate
@@ -38,7 +38,7 @@ from .layer_groups import GROUPS, MIX, share_of
 Layers = dict[str, np.ndarray]
 Detailed = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
-SPECULAR = "specular"
+SHADING, SPECULAR = "shading", "specular"
 _OUTPUTS = 6  # of generators
 # Stands for every component that has the direction: they all show the same light.
 LIGHT = "light"
@@ -220,7 +220,9 @@ class Relighter:
     def _detailed(self, component: str, codes: Mapping[str, np.ndarray]) -> Detailed:
         """What makes a layer with detail of itself and of its generator's outputs before and after."""
         if component != SPECULAR:
-            return keep_detail
+            # Generators of faces know little of a photo's hair, clothes and backdrop. Those of materials miss less, and
+            # there the ratio is nearer to the truth (docs/relighting.md).
+            return keep_light if component == SHADING and self._bank.header.faces else keep_detail
         if self._gloss is None:
             height, width = self._frame.inner_height, self._frame.inner_width
             self._gloss = _binned(self.decomposition.layers, SPECULAR, height, width)

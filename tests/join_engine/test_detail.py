@@ -15,7 +15,7 @@ from join_engine.images.frame import Frame
 from join_engine.inversion.presets import Detail, Preset
 from join_engine.inversion.stages.joint import Joint
 from join_engine.inversion.stages.mean_start import MeanStart
-from join_engine.layers.detail import BRIGHTEST, DARKEST, MovedGloss, add_detail, detail_for, keep_detail
+from join_engine.layers.detail import BRIGHTEST, DARKEST, MovedGloss, add_detail, detail_for, keep_detail, keep_light
 from join_engine.pipeline import decompose, relight
 from join_engine.relighting.relighter import Edit
 
@@ -86,6 +86,16 @@ def test_shading_keeps_the_ratio_that_the_detail_has_put_on_it() -> None:
     before, layer = np.full((4, 4, 3), 0.5, np.float32), np.full((4, 4, 3), 0.8, np.float32)
     assert np.allclose(keep_detail(layer, before, 0.5 * before), 0.4, atol=2e-3)
     assert np.array_equal(keep_detail(layer, before, before), layer)
+
+
+def test_what_lay_in_the_dark_for_the_generator_alone_does_not_shine() -> None:
+    before, after = np.full((4, 4, 3), 0.01, np.float32), np.full((4, 4, 3), 0.3, np.float32)
+    for shading, lit in ((0.8, 1.09), (0.005, 0.15)):  # brighter than it was taken for: as much more as there, no more
+        layer = np.full((4, 4, 3), shading, np.float32)
+        assert keep_light(layer, before, after) == pytest.approx(lit, rel=0.2)
+        assert np.array_equal(keep_light(layer, before, before), layer)
+        assert np.array_equal(keep_light(layer, after, before), keep_detail(layer, after, before))
+    assert keep_detail(np.full((1, 1, 3), 0.8, np.float32), before, after).min() > 10.0
 
 
 def test_what_an_albedo_cannot_be_goes_to_the_light_without_colour() -> None:
