@@ -2,9 +2,9 @@
 """Where a split network is unsure of a picture, a simple method has a say in its light, and gloss is believed less.
 
 The network tells what error it expects (:mod:`join_engine.networks.split`). Colour Retinex, which knows nothing of the
-world, errs by about :data:`RETINEX_ERROR` on any picture. Two independent answers are best mixed by the inverses of
-their variances. And gloss that the network only supposes ruins the albedo under it, while gloss that is left there
-merely lightens it: of that, less is taken off.
+world, errs by about :data:`RETINEX_ERROR` on any picture, on faces by more. Two independent answers are best mixed by
+the inverses of their variances. And gloss that the network only supposes ruins the albedo under it, while gloss that
+is left there merely lightens it: of that, less is taken off.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from ..networks.split import resized
 
 # Mean absolute error of the logarithm of its shading, on validation renders of objects (``caution-choice``).
 RETINEX_ERROR = 0.3
+# On those of heads it errs by more (docs/choices.md).
+FACES_RETINEX_ERROR = 0.45
 # What is best on these and on heads: jumps of paint are larger than those of light on things that are round.
 _INTENSITY, _CHROMATICITY = 0.4, 0.1
 # Pixels of the longer side that it reads at most. At 128 folds and fur of larger pictures stay in the albedo.

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from join_engine import face_finder, portraits
-from join_engine.bank import Bank, find_bank, list_banks, load_bank, save_bank
+from join_engine.bank import Bank, SplitHeader, find_bank, list_banks, load_bank, save_bank
 from join_engine.color import srgb_encode
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
@@ -28,8 +28,10 @@ from join_engine.inversion.codebook import CodeBook
 from join_engine.inversion.presets import Preset, get_preset
 from join_engine.inversion.progress import Monitor
 from join_engine.inversion.stages.tuning import Tuning
+from join_engine.layers.caution import FACES_RETINEX_ERROR, RETINEX_ERROR
 from join_engine.layers.decomposition import load_decomposition, save_decomposition
 from join_engine.networks.mtcnn import Mtcnn
+from join_engine.networks.split import Split, SplitConfig
 from join_engine.networks.stylegan2 import generate
 from join_engine.pipeline import Outcome, decompose
 from join_engine.relighting.relighter import Edit, Relighter
@@ -388,6 +390,21 @@ def test_the_head_is_one_banks_and_all_around_the_others(
     for name, layer in head.layers.items():
         assert np.abs(layer[middle] - layers[name][rows, columns][middle]).max() < 1e-5
     assert all(np.array_equal(head.codes[name], outcome.decomposition.codes[name]) for name in head.codes)
+
+
+def test_on_faces_the_simple_method_has_less_say(
+    portrait: tuple[np.ndarray, Outcome], banks: tuple[Bank, portraits.Rest]
+) -> None:
+    header = SplitHeader(SplitConfig((8, 12), 8, 1, 4, 8))
+    network = Split(header.architecture).eval()
+    for parameter in network.parameters():
+        torch.nn.init.zeros_(parameter)
+    shares = []
+    for bank in (banks[0], banks[1].bank):
+        bank = replace(bank, split=network, header=replace(bank.header, split=header))
+        shares.append(decompose(portrait[0], bank, DRAFT).decomposition.metrics["caution"])
+    faces, rest = (share / (1.0 - share) for share in shares)  # of one and the same expected error
+    assert faces / rest == pytest.approx((RETINEX_ERROR / FACES_RETINEX_ERROR) ** 2, rel=1e-3)
 
 
 def test_there_is_no_seam() -> None:
