@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a PNG or a JPEG says of its colours, where that is something else than sRGB: Blender does not look."""
+"""What a PNG, JPEG, TIFF or WebP says of its colours, where that is something else than sRGB: Blender does not look."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Iterator
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+_TIFF = {b"II*\0": "<", b"MM\0*": ">"}
+_ICC_TAG = 34675
 _LARGEST_PROFILE = 4 << 20
 _SRGB_GAMMA = 45455
 # Primaries and curve of cICP (ITU-T H.273) as people call them.
@@ -29,6 +31,11 @@ def profile_in(data: bytes) -> str | None:
         if data.startswith(_JPEG):
             profile = b"".join(_icc_of_jpeg(data))
             return _name_of(profile) if profile else None
+        if data[:4] in _TIFF:
+            return _of_tiff(data)
+        if data[:4] == b"RIFF" and data[8:16] == b"WEBPVP8X":
+            (length,) = struct.unpack_from("<I", data, 34)
+            return _name_of(data[38 : 38 + length]) if data[30:34] == b"ICCP" else None  # it comes before all pixels
     except (struct.error, IndexError, ValueError, zlib.error):
         return None
     return None
@@ -67,6 +74,18 @@ def _icc_of_jpeg(data: bytes) -> Iterator[bytes]:
         if data[place + 1] == 0xE2 and content.startswith(b"ICC_PROFILE\0"):
             yield content[14:]
         place += 2 + length
+
+
+def _of_tiff(data: bytes) -> str | None:
+    """By the first directory's tags, where these lie within the bytes."""
+    order = _TIFF[data[:4]]
+    (place,) = struct.unpack_from(f"{order}I", data, 4)
+    (count,) = struct.unpack_from(f"{order}H", data, place)
+    for number in range(count):
+        tag, _, length, start = struct.unpack_from(f"{order}HHII", data, place + 2 + 12 * number)
+        if tag == _ICC_TAG:
+            return _name_of(data[start : start + length])
+    return None
 
 
 def _name_of(profile: bytes) -> str | None:

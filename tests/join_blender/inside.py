@@ -457,6 +457,17 @@ def case_kinds() -> Report:
     wide = bpy.data.images.load(str(folder / "wide.png"))
     wide.name = "wide"
     cases["wide"] = {}
+    told = {}
+    for file in ("wide.png", "wide.tif", "adobe.jpg", "shot.0007.png"):
+        for inside in (False, True):
+            image = bpy.data.images.load(str(folder / file))
+            image.name = f"colors {file}{' packed' * inside}"
+            if inside:
+                image.pack()
+            assert bpy.ops.join.use_file_colors(image=image.name) == {"FINISHED"}
+            told[image.name] = image.colorspace_settings.name
+    report["file colors"] = told
+    cases["colors wide.png"] = cases["colors wide.tif"] = {}
     report["messages"] = {}
     cases["file crop"] = {"image": "file", "crop": (0.0, 0.5, 0.5, 1.0)}
     cases["file half"] = {"image": "file", "shrink": 2}

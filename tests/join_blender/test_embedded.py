@@ -27,7 +27,7 @@ def saved(kind: str, profile: bytes | None = None, **chunks: bytes) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
 @pytest.mark.parametrize(("profile", "name"), TOLD, ids=["none", "srgb", "p3", "adobe", "broken"])
 def test_profiles(kind: str, profile: bytes | None, name: str | None) -> None:
     assert profile_in(saved(kind, profile)) == name
@@ -50,8 +50,13 @@ def test_chunks_of_png() -> None:
     assert profile_in(saved("PNG", DISPLAY_P3, cICP=bytes((9, 16, 0, 1)))) == "Rec.2100-PQ"
 
 
+def test_tiff_of_the_other_byte_order() -> None:
+    packed = b"MM\0*" + struct.pack(">IHHHIII", 8, 1, 34675, 7, len(DISPLAY_P3), 26, 0) + DISPLAY_P3
+    assert profile_in(packed) == "Display P3"
+
+
 def test_what_cannot_be_read_says_nothing() -> None:
-    whole = saved("JPEG", DISPLAY_P3), saved("PNG", DISPLAY_P3)
+    whole = [saved(kind, DISPLAY_P3) for kind in ("JPEG", "PNG", "TIFF", "WEBP")]
     for data in whole:
         found = {profile_in(data[:length]) for length in range(0, min(len(data), 900), 7)}
         assert found <= {None, "Display P3"}

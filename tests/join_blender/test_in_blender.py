@@ -20,7 +20,7 @@ from join_engine.color import srgb_decode
 from join_engine.images.files import read_image
 from join_engine.images.profiles import space_of_chromaticities
 from tests.join_blender.support import ROOT, Blender, blender_python, photo, write_png
-from tests.join_engine.test_pictures import DISPLAY_P3
+from tests.join_engine.test_pictures import ADOBE_RGB, DISPLAY_P3
 from tools.build_zip import build
 
 pytestmark = pytest.mark.slow  # each test has a Blender of its own
@@ -194,7 +194,9 @@ def test_every_kind_of_image_arrives_as_it_is(tmp_path: Path, blender: Blender, 
     for number in (7, 8):
         write_png(tmp_path / f"shot.{number:04d}.png", np.full((4, 6, 3), 10 * number, np.uint8))
     shown, diffuse = write_multilayer(tmp_path)
-    Image.fromarray(pixels).save(tmp_path / "wide.png", icc_profile=DISPLAY_P3)
+    for name in ("wide.png", "wide.tif"):
+        Image.fromarray(pixels).save(tmp_path / name, icc_profile=DISPLAY_P3)
+    Image.fromarray(pixels).save(tmp_path / "adobe.jpg", icc_profile=ADOBE_RGB)
     report = blender.run("kinds", fake, folder=tmp_path, image=write_png(tmp_path / "photo.png", pixels))
 
     def got(label: str) -> np.ndarray:
@@ -221,6 +223,16 @@ def test_every_kind_of_image_arrives_as_it_is(tmp_path: Path, blender: Blender, 
     np.testing.assert_allclose(got("wide"), decoded, atol=1e-5)  # as Blender shows it
     told = "says that its colours are Display P3, and Blender takes them for sRGB. Set its Color Space to Display P3"
     assert told in report["messages"]["wide"] and "colours" not in report["messages"]["file"]
+    # After its button the same comes in as the shell and Decompose Folder read. Blender has no Adobe RGB.
+    for name in ("wide.png", "wide.tif"):
+        np.testing.assert_allclose(got(f"colors {name}"), read_image(tmp_path / name), atol=5e-4)
+        assert "colours" not in report["messages"][f"colors {name}"]
+        assert {report["file colors"][f"colors {name}{more}"] for more in ("", " packed")} == {"Display P3"}
+    assert {
+        report["file colors"][f"colors {name}{more}"]
+        for name in ("adobe.jpg", "shot.0007.png")
+        for more in ("", " packed")
+    } == {"sRGB"}
     assert report["sizes"]["generated"] == [24, 40] and "no pixels" in report["viewer"]
     assert report["format_kept"] and report["no_strays"] == []
 
