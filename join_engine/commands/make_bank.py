@@ -65,8 +65,6 @@ def run(options: argparse.Namespace) -> None:
     from ..bank.header import DETAIL_RADIUS, DETAIL_SHARE
     from ..training.make_bank import Parts, encoder_speed, make_bank
 
-    if not (options.component or options.bank):
-        raise JoinError("settings_invalid", "There are no generators.", "Name trainings by --component or a --bank.")
     scores, machine = _read_scores(options.scores), options.machine
     bank = load_bank(find_bank(options.bank), with_discriminators=True) if options.bank else None
     model = options.forward_model or "lambertian"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from light import is_dark, is_lit
 from window import Window, find_button, new_images, picture, screen_height, scroll, xdotool
@@ -56,31 +57,8 @@ def mix(window: Window) -> None:
     picture(window, "chosen", aside=True)
     window.press(*find_button(window, "join.mix("))
     window.wait("the sliders", lambda now: any(light["shares"] for light in now.get("lights", [])), 120)
-    scroll(window, 30)
-    time.sleep(1)
-    picture(window, "before", aside=True)
-    window.press(*find_button(window, ".share"))
-    time.sleep(2)
-    xdotool("key", "ctrl+a")
-    xdotool("type", "0.8")
-    xdotool("key", "Return")
-    mixed = window.wait("the mixed albedo", lambda now: is_lit(now), 120)["lights"][0]
+    mixed = _type_share(window, "0.8", layers=4)
     assert mixed["shares"] == {"Colour": 0.8, "Pattern": 0.0, "Layout": 0.0}, mixed
-    assert not any(mixed["amounts"].values()), mixed
-    print(f"an amount was typed: {mixed['wanted']}", flush=True)
-    window.wait("the recomposed view", lambda now: "recomposed" in now["shown"] and not now["live"], 60)
-    time.sleep(1)
-    picture(window, "after", aside=True)
-    xdotool("mousemove", "300", "300")
-    xdotool("key", "ctrl+z")
-    window.wait("the albedo before", is_dark, 60)
-    xdotool("key", "ctrl+shift+z")
-    window.wait("the mixed albedo again", lambda now: is_lit(now) and now["lights"][0] == mixed, 60)
-    print("undo and redo: the slider and the albedo went back and came again", flush=True)
-    window.tell("save")
-    state = window.wait("the file to be open again", lambda now: "reopened" in now, 60)
-    assert state["reopened"] == state["saved"] and len(state["saved"]) >= 4, "saving lost layers"
-    print(f"saved and reopened: {len(state['saved'])} layers are the same", flush=True)
 
 
 def paste(window: Window) -> None:
@@ -133,17 +111,24 @@ def material(window: Window) -> None:
     window.tell("relight")
     window.wait("the sliders", lambda now: bool(now.get("lights") and now["lights"][0]["restyles"]), 120)
     window.tell("input")
+    changed = _type_share(window, "1", layers=2)
+    assert sorted(changed["restyles"].values())[-1] == 1.0, changed
+
+
+def _type_share(window: Window, amount: str, layers: int) -> dict[str, Any]:
+    """Type that amount of the first share, look, undo and redo, save and reopen; the values with it. The file has at
+    least so many ``layers``."""
     scroll(window, 30)
     time.sleep(2)
     picture(window, "before", aside=True)
     window.press(*find_button(window, ".share"))
     time.sleep(2)
     xdotool("key", "ctrl+a")
-    xdotool("type", "1")
+    xdotool("type", amount)
     xdotool("key", "Return")
-    moved = window.wait("the changed layers", lambda now: is_lit(now), 120)["lights"][0]
-    assert sorted(moved["restyles"].values())[-1] == 1.0 and not any(moved["amounts"].values()), moved
-    print(f"an amount was typed: {moved['wanted']}", flush=True)
+    typed: dict[str, Any] = window.wait("the changed layers", is_lit, 120)["lights"][0]
+    assert not any(typed["amounts"].values()), typed
+    print(f"an amount was typed: {typed['wanted']}", flush=True)
     window.wait("the recomposed view", lambda now: "recomposed" in now["shown"] and not now["live"], 60)
     time.sleep(1)
     picture(window, "after", aside=True)
@@ -151,12 +136,13 @@ def material(window: Window) -> None:
     xdotool("key", "ctrl+z")
     window.wait("the layers before", is_dark, 60)
     xdotool("key", "ctrl+shift+z")
-    window.wait("the changed layers again", lambda now: is_lit(now) and now["lights"][0] == moved, 60)
+    window.wait("the changed layers again", lambda now: is_lit(now) and now["lights"][0] == typed, 60)
     print("undo and redo: the slider and the layers went back and came again", flush=True)
     window.tell("save")
     state = window.wait("the file to be open again", lambda now: "reopened" in now, 60)
-    assert state["reopened"] == state["saved"] and len(state["saved"]) >= 2, "saving lost layers"
+    assert state["reopened"] == state["saved"] and len(state["saved"]) >= layers, "saving lost layers"
     print(f"saved and reopened: {len(state['saved'])} layers are the same", flush=True)
+    return typed
 
 
 def _draw_mask(window: Window) -> None:
