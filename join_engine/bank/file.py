@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -299,35 +300,37 @@ def load_bank(
     header = read_header(path)
     try:
         with Unfilled():  # what the header announces is not believed yet
-            announced = _shapes(_networks(header))
+            networks = _networks(header)
         with safe_open(path, framework="pt") as file:
-            stored = _read_tensors(path, file, announced)
+            stored = _read_tensors(path, file, _shapes(networks))
             expected_hash = read_json(file.metadata()[HEADER_KEY]).get(HASH_KEY)
     except (SafetensorError, OSError, RuntimeError) as error:
         raise _broken(path, "is damaged") from error
     if expected_hash is not None and _hash(stored) != expected_hash:
         raise _broken(path, "does not hold the weights that it was written with (their hash differs)")
-    networks = _networks(header)
+    if not with_discriminators:
+        networks = {prefix: network for prefix, network in networks.items() if not prefix.endswith(".discriminator")}
     for prefix, network in networks.items():
         _fill(network, prefix, stored)
-        network.to(device=device, dtype=torch.float32).eval().requires_grad_(False)
+        network.to(device)
     components: dict[str, BankComponent] = {}
     for name, component in header.components.items():
         generator = cast(Generator, networks[f"{name}.generator"])
-        if component.encoder is not None and component.encoder.generator != fingerprint(generator):
+        known = fingerprint(generator)
+        if component.encoder is not None and component.encoder.generator != known:
             raise _broken(path, f"has an encoder of '{name}' that was trained for another generator")
         for kind, described in header.named_directions.items():
-            if described.generators.get(name) not in (None, fingerprint(generator)):
+            if described.generators.get(name) not in (None, known):
                 raise _broken(path, f"has {kind} of '{name}' that were learned for another generator")
         for kind, through in header.through_generators.items():
-            if through.generators.get(name) != fingerprint(generator):
+            if through.generators.get(name) != known:
                 title = BANK_WIDE[kind].title
                 raise _broken(path, f"has a network ({title}) that was trained for another generator of '{name}'")
         components[name] = BankComponent(
             name,
             transform_named(component.transform),
             generator,
-            cast(Discriminator | None, networks.get(f"{name}.discriminator") if with_discriminators else None),
+            cast(Discriminator | None, networks.get(f"{name}.discriminator")),
             generator.w_avg,
             cast(Encoder | None, networks.get(f"{name}.encoder")),
             _named_vectors(header, {kind: networks.get(f"{name}.{kind}") for kind in _PREFIXES}),
@@ -503,17 +506,34 @@ def _read_tensors(path: Path, file: Any, expected: Mapping[str, list[int]]) -> d
         found = file.get_slice(name).get_shape()
         if found != shape:
             raise _broken(path, f"has weights '{name}' of the shape {found} instead of {shape}")
-        tensor = file.get_tensor(name)
-        if not tensor.is_floating_point() or not tensor.isfinite().all():
+        tensors[name] = file.get_tensor(name)
+        if not _is_finite(tensors[name]):
             raise _broken(path, f"has weights '{name}' with values that are not numbers")
-        tensors[name] = tensor
     return tensors
 
 
-@torch.no_grad()
+def _is_finite(tensor: torch.Tensor) -> bool:
+    """Whether it is of finite numbers. A sum is spoiled by one that is none, and five times as fast as looking at each;
+    where numbers are too large for it, these are looked at."""
+    if not tensor.is_floating_point():
+        return False
+    return math.isfinite(tensor.sum(dtype=torch.float32).item()) or bool(tensor.isfinite().all())
+
+
 def _fill(network: nn.Module, prefix: str, stored: Mapping[str, torch.Tensor]) -> None:
-    for name, own in _named_tensors(prefix, network).items():
-        own.copy_(stored[name])
+    """Give a network that was built ``Unfilled`` its weights: frozen, in evaluation mode, float32."""
+    network.eval()
+    modules = dict(network.named_modules())
+    for key, name in zip(_stored_state(network), _named_tensors(prefix, network), strict=True):
+        # A copy: what was read may still be the file's own pages, which somebody may change.
+        weights = stored[name].to(torch.float32, copy=True)
+        owner, _, own = key.rpartition(".")
+        module = modules[owner]
+        is_parameter = isinstance(getattr(module, own), nn.Parameter)
+        setattr(module, own, nn.Parameter(weights, requires_grad=False) if is_parameter else weights)
+    for module in modules.values():
+        if isinstance(module, nn.BatchNorm2d):
+            module.num_batches_tracked = torch.zeros((), dtype=torch.int64)
 
 
 def _hash(tensors: Mapping[str, torch.Tensor]) -> str:

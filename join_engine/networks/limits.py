@@ -33,7 +33,8 @@ def check_sizes(name: str, values: tuple[Any, ...], largest: int) -> None:
 
 
 class Unfilled(TorchFunctionMode):
-    """A context in which networks are built without memory and without values: their shapes are all there is of them.
+    """A context in which networks are built without memory and without values: their shapes, and constants that are
+    never trained, are all there is of them.
 
     ``torch.device("meta")`` alone loads a good part of torch's compiler, for several seconds, to draw no numbers.
     """
@@ -45,17 +46,21 @@ class Unfilled(TorchFunctionMode):
         if func is torch.full:
             return torch.empty(args[0], device="meta")
         if func in _CHANGERS:
-            return args[0]
+            changed = args[0] if args else kwargs["tensor"]
+            if changed.is_meta:  # constants, such as a filter, are made as ever
+                return changed
         return func(*args, **kwargs)
 
 
-_MAKERS = (torch.randn, torch.rand, torch.zeros, torch.ones, torch.empty)
+_MAKERS = {torch.randn, torch.rand, torch.zeros, torch.ones, torch.empty}
 # What leaves the shape as it is.
-_CHANGERS = (
+_CHANGERS = {
+    torch.nn.init.kaiming_uniform_,
+    torch.nn.init.uniform_,
     torch.Tensor.normal_,
     torch.Tensor.uniform_,
     torch.Tensor.fill_,
     torch.Tensor.zero_,
     torch.Tensor.mul,
     torch.Tensor.div,
-)
+}
