@@ -356,8 +356,8 @@ class _Canvas:
             told = {name: linear.clamp_min(0.0) for name, linear in self._linear(outputs).items()}
             header = self.bank.header.split
             looks = partial(look, upright=header is not None and is_upright(header.training))
-            simple = _retinex_error(self.bank)
-            layers, error = split(self.bank.split, self.colour, self.alpha, told, self.frame, level, simple, looks)
+            how = _retinex_error(self.bank), looks, self.bank.header.faces
+            layers, error = split(self.bank.split, self.colour, self.alpha, told, self.frame, level, *how)
             return layers if self.is_large else layers.whole(), error
         return add_detail(self.detail, self.colour, self._generated(outputs), self.frame, level), None
 

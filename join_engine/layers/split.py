@@ -157,6 +157,7 @@ def split(
     level: float | None,
     retinex_error: float = RETINEX_ERROR,
     looks: Callable[[Split, Tensor, Tensor, Mapping[str, Tensor] | None], Shares] = look,
+    faces: bool = False,
 ) -> tuple[Strips, np.ndarray]:
     """The layers of a photo, and how sure the network is of them.
 
@@ -170,6 +171,7 @@ def split(
             allow; None for the generators'.
         retinex_error: see :func:`join_engine.layers.caution.caution`.
         looks: how the network is asked, as by :func:`look`.
+        faces: the bank is one of faces; see :func:`readability`.
 
     Returns:
         "albedo", "shading" and, of a network that knows it, "specular", float32 [H, W, 3] ≥ 0; and the errors that the
@@ -189,7 +191,7 @@ def split(
     error = shares.error.exp()
     error = torch.where(visible > 0.5, error, seen_mean(error, visible))
     names = ("albedo", "shading", "specular")[: 2 + network.config.specular]
-    apply = partial(_layers, shares, colour, gain, wanted, ceiling, names)
+    apply = partial(_layers, shares, colour, gain, wanted, ceiling, names, faces)
     return Strips(names, (colour.shape[0], colour.shape[1]), apply), picture_of(error)
 
 
@@ -207,11 +209,17 @@ def _exposure(colour: np.ndarray) -> float:
 
 @torch.no_grad()
 def _layers(
-    shares: Shares, colour: np.ndarray, gain: float, level: float, ceiling: float, names: tuple[str, ...]
+    shares: Shares,
+    colour: np.ndarray,
+    gain: float,
+    level: float,
+    ceiling: float,
+    names: tuple[str, ...],
+    faces: bool,
 ) -> Iterator[tuple[slice, Layers]]:
     """Apply shares to a photo of any size, rows after rows."""
     glossy = "specular" in names
-    paint, readable = _paint(shares, ceiling, glossy)
+    paint, readable = _paint(shares, ceiling, glossy, faces)
     tone = _tone(shares, paint, readable) if glossy else torch.zeros_like(paint)
     paint = paint + tone
     grey = paint.mean(dim=1, keepdim=True)
@@ -231,7 +239,7 @@ def _layers(
         specular = specular_of(image, gloss)
         shading = base + share * log_light(luminance((image - specular).clamp_min(0.0)))
         here = replace(shares, image=image, visible=visible, specular=specular, shading=shading)
-        paint, readable = _paint(here, ceiling, glossy)
+        paint, readable = _paint(here, ceiling, glossy, faces)
         albedo = (_read(paint + tone, around, readable) + brighter).exp()
         made = _exact(image, albedo, (shading - brighter).exp(), ceiling)
         own = slice(rows.start - seen.start, rows.stop - seen.start)
@@ -244,22 +252,23 @@ def _as_bright(layer: Tensor, name: str, gain: float) -> Tensor:
     return layer if name == "albedo" or gain == 1.0 else layer / gain
 
 
-def _paint(photo: Shares, ceiling: float, glossy: bool) -> tuple[Tensor, Tensor]:
+def _paint(photo: Shares, ceiling: float, glossy: bool, faces: bool) -> tuple[Tensor, Tensor]:
     """Logarithm of the albedo as the pixels tell it, and how far that can be read, in [0, 1]."""
     diffuse = (photo.image - photo.specular).clamp_min(0.0)
     paint = diffuse.clamp_min(_DARK).log() - photo.shading
-    return paint, readability(photo.image, photo.specular, ceiling, glossy, alone=True) * (photo.visible > 0.5)
+    return paint, readability(photo.image, photo.specular, ceiling, glossy, faces) * (photo.visible > 0.5)
 
 
-def readability(image: Tensor, specular: Tensor, ceiling: float, glossy: bool, alone: bool = False) -> Tensor:
+def readability(image: Tensor, specular: Tensor, ceiling: float, glossy: bool, faces: bool = False) -> Tensor:
     """How far the colour of what lies below gloss and clipping can be read, [B, 1, H, W] in [0, 1].
 
     Args:
         image, specular: linear [B, 3, H, W] (the specular may be grey, [B, 1, H, W]).
         ceiling: see :func:`ceiling_of`.
         glossy: there is a specular layer.
-        alone: no other photo tells of the same place. Cloth may be white and skin in the sun nearly so: what is clipped
-            then counts as lost as far as there is gloss.
+        faces: white cloth and skin in the sun are as common as highlights: what is clipped then counts as lost as far
+            as there is gloss. On surfaces under a flash nearly all that is clipped is a highlight, also where the
+            network does not see it.
     """
     peak = image.amax(dim=1, keepdim=True)
     if not glossy:
@@ -272,7 +281,7 @@ def readability(image: Tensor, specular: Tensor, ceiling: float, glossy: bool, a
     peak = functional.max_pool2d(peak, 3, stride=1, padding=1)
     bent = ((peak - _NEARLY_CLIPPED) / (_CLIPPED - _NEARLY_CLIPPED)).clamp(0.0, 1.0)
     lost = bent.square() * (3.0 - 2.0 * bent)
-    return told * (1.0 - (lost * ((1.0 - share) / _ALL_GLOSS).clamp(0.0, 1.0) if alone else lost))
+    return told * (1.0 - (lost * ((1.0 - share) / _ALL_GLOSS).clamp(0.0, 1.0) if faces else lost))
 
 
 def _read(paint: Tensor, around: Tensor, readable: Tensor) -> Tensor:

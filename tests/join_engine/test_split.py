@@ -157,13 +157,16 @@ def test_a_clipped_spot_is_filled_from_its_surroundings_where_it_is_gloss(gloss:
         none, sure = torch.zeros_like(spot), torch.full_like(image, -7.0)
         return Shares(image, visible, none, none, spot, specular_of(image, spot), sure)
 
-    found, _ = split(Split(SMALL), photo, None, told(), Frame(64, 64, 16), -1.5, looks=looks)
+    found, _ = split(Split(SMALL), photo, None, told(), Frame(64, 64, 16), -1.5, looks=looks, faces=True)
     middle, around = found["albedo"][32, 32], found["albedo"][4, 4]
     if gloss:
         assert middle / middle.sum() == pytest.approx(around / around.sum(), abs=0.02)
     else:  # white paint
         assert np.ptp(middle) < 1e-3 and middle.max() > 2.0 * around.max()
     assert np.ptp(found["specular"][32, 32]) < 1e-6
+    found, _ = split(Split(SMALL), photo, None, told(), Frame(64, 64, 16), -1.5, looks=looks)
+    middle, around = found["albedo"][32, 32], found["albedo"][4, 4]
+    assert middle / middle.sum() == pytest.approx(around / around.sum(), abs=0.02), "on surfaces, whatever is told"
 
 
 def test_skin_in_the_sun_is_read_and_its_highlight_is_not() -> None:
@@ -173,10 +176,10 @@ def test_skin_in_the_sun_is_read_and_its_highlight_is_not() -> None:
     image = torch.from_numpy(photo).permute(2, 0, 1)[None]
     gloss = 0.05 * image.amin(dim=1, keepdim=True)
     gloss[..., 32:40] *= 10.0
-    alone, beside = (layers_split.readability(image, gloss, 0.995, True, alone) for alone in (True, False))
-    assert alone[0, 0, 16, 16] > 0.75 and alone[0, 0, 16, 36] < 0.05
-    assert beside[0, 0, 16, 16] < 0.05  # another photo may tell better
-    assert torch.equal(alone[..., 0, :], beside[..., 0, :])
+    skin, surface = (layers_split.readability(image, gloss, 0.995, True, faces) for faces in (True, False))
+    assert skin[0, 0, 16, 16] > 0.75 and skin[0, 0, 16, 36] < 0.05
+    assert surface[0, 0, 16, 16] < 0.05
+    assert torch.equal(skin[..., 0, :], surface[..., 0, :])
 
 
 def test_photos_beyond_what_is_looked_at_are_split_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
