@@ -15,13 +15,14 @@ Alpha, where an image has one that says something, comes along as the fourth cha
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import bpy
 import numpy as np
@@ -41,7 +42,11 @@ _LONGEST_NAME = 59
 """Bytes: 63 is Blender 4's limit, less the ".001" that Blender adds to a name that is taken."""
 
 _HEADER = 1 << 20
-"""Bytes in which an EXR names its channels, and other files their colours."""
+"""Bytes in which an EXR names its channels."""
+
+_MOST_PROFILES = 1000
+_profiles: dict[tuple[str, int], str] = {}
+"""What files say of their colours, by name and time or size."""
 
 _DEPTHS_WITHOUT_ALPHA = 8, 24
 """Bits of a pixel of byte images."""
@@ -118,7 +123,7 @@ def is_multilayer(image: Any) -> bool:
 
 def layer_names(image: Any) -> list[str]:
     """What the layers of a multilayer EXR are called; empty for other images, and where there is no file."""
-    return [layer.title for layer in exr_layers(_beginning(image))] if is_multilayer(image) else []
+    return [layer.title for layer in exr_layers(beginning(image))] if is_multilayer(image) else []
 
 
 def mark_as_srgb(image: bpy.types.Image) -> None:
@@ -289,7 +294,7 @@ def _check_channels(image: Any) -> None:
     """Blender shows an EXR with red and green alone, and leaves what it finds in memory in the blue."""
     if not image.is_float or image.source not in ("FILE", "SEQUENCE"):
         return
-    data = _beginning(image)
+    data = beginning(image)
     names = {name.rpartition(".")[2].upper() for name in channel_names(data)}
     if names & {"R", "G", "B"} and not names >= {"R", "G", "B"}:
         found = ", ".join(channel_names(data))
@@ -300,17 +305,52 @@ def _check_channels(image: Any) -> None:
         )
 
 
-def _beginning(image: Any) -> bytes:
-    """The first bytes of an image's file; none where there is no file."""
+@contextmanager
+def opened(image: Any) -> Iterator[BinaryIO]:
+    """The bytes of an image's file, packed or not; none where there is no file."""
+    path = file_of(image)
     if image.packed_file is not None:
-        return bytes(image.packed_file.data[:_HEADER])
-    with contextlib.suppress(OSError), _file_of(image).open("rb") as file:
+        yield io.BytesIO(image.packed_file.data)
+    elif path.is_file():  # a pipe would keep Blender waiting
+        with path.open("rb") as file:
+            yield file
+    else:
+        yield io.BytesIO()
+
+
+def beginning(image: Any) -> bytes:
+    """The first bytes of an image's file, where an EXR names its channels; none where it cannot be read."""
+    with contextlib.suppress(OSError), opened(image) as file:
         return file.read(_HEADER)
     return b""
 
 
-def _file_of(image: Any) -> Path:
+def file_of(image: Any) -> Path:
+    """Where an image's file is or was; of a sequence the one in its path."""
     return Path(bpy.path.abspath(image.filepath, library=image.library))
+
+
+def profile_of(image: Any) -> str:
+    """The colours that an image's file speaks of, where Blender takes it for sRGB all the same; empty for none."""
+    if image.source not in ("FILE", "SEQUENCE") or image.colorspace_settings.name != "sRGB":
+        return ""
+    packed = image.packed_file
+    with contextlib.suppress(OSError):
+        # A panel asks at every redraw.
+        path = file_of(image)
+        key = (image.name_full, packed.size) if packed is not None else (str(path), path.stat().st_mtime_ns)
+        if key not in _profiles:
+            if len(_profiles) >= _MOST_PROFILES:
+                _profiles.clear()
+            with opened(image) as file:
+                _profiles[key] = profile_in(file) or ""
+        return _profiles[key]
+    return ""
+
+
+def has_space(image: Any, name: str) -> bool:
+    """Whether Blender has a colour space of that name."""
+    return name in image.colorspace_settings.bl_rna.properties["name"].enum_items
 
 
 def _take_render(image: Any, crop: Fractions | None, shrink: int, right_eye: bool) -> Source:
@@ -326,7 +366,7 @@ def _take_render(image: Any, crop: Fractions | None, shrink: int, right_eye: boo
 
 
 def _take_layer(image: Any, frame: int | None, crop: Fractions | None, shrink: int, wanted: str) -> Source:
-    path = _frame_path(image, frame) if image.source == "SEQUENCE" and image.packed_file is None else _file_of(image)
+    path = _frame_path(image, frame) if image.source == "SEQUENCE" and image.packed_file is None else file_of(image)
     try:
         data = bytes(image.packed_file.data) if image.packed_file is not None else path.read_bytes()
     except OSError as error:
@@ -350,14 +390,11 @@ def _checked(source: Source) -> Source:
 
 def _notes_on(image: Any) -> tuple[str, ...]:
     """What the file says of its colours, where Blender takes it for sRGB all the same."""
-    space: Any = image.colorspace_settings
-    said = None
-    if image.source in ("FILE", "SEQUENCE") and space.name == "sRGB":
-        said = profile_in(_beginning(image))
-    if said is None:
+    said = profile_of(image)
+    if not said:
         return ()
-    known = said in space.bl_rna.properties["name"].enum_items
-    advice = f"Set its Color Space to {said}, and decompose it again" if known else "Convert it to sRGB first"
+    known = f"Set its Color Space to {said}, and decompose it again"
+    advice = known if has_space(image, said) else "Convert it to sRGB first"
     return (f"'{image.name}' says that its colours are {said}, and Blender takes them for sRGB. {advice}.",)
 
 
@@ -410,7 +447,7 @@ def frames_of(image: Any) -> list[Path]:
     if image.source != "SEQUENCE" or image.packed_file is not None:
         hint = "Open its frames as an image sequence: select them all in the file browser."
         raise Failure("sequence_missing", f"'{image.name}' is no image sequence.", hint)
-    path = _file_of(image)
+    path = file_of(image)
     number = re.search(r"\d+(?=\D*$)", path.stem)
     before, after = (path.stem[: number.start()], path.stem[number.end() :]) if number else (path.stem, "")
     alike = re.compile(re.escape(before) + r"(\d+)" + re.escape(after + path.suffix))
@@ -430,7 +467,7 @@ def open_sequences(name: str, folder: Path, components: list[str], frames: list[
     layers: dict[str, Any] = {}
     for component in components:
         path = folder / component / f"{frames[0].stem}.exr"
-        known = [other for other in bpy.data.images if other.source == "SEQUENCE" and _file_of(other) == path]
+        known = [other for other in bpy.data.images if other.source == "SEQUENCE" and file_of(other) == path]
         image: Any = known[0] if known else bpy.data.images.load(str(path))
         if known:
             image.reload()
@@ -451,7 +488,7 @@ def play_sequence(user: Any, frames: list[Path]) -> None:
 
 def _frame_path(image: bpy.types.Image, frame: int | None) -> Path:
     """The file of one frame: the last number in the name, with as many digits as it has."""
-    path = _file_of(image)
+    path = file_of(image)
     match = re.search(r"(\d+)(?=\D*$)", path.stem)
     if frame is not None and match is not None:
         number = str(frame).zfill(len(match.group(1)))
@@ -505,7 +542,7 @@ def _why_empty(image: bpy.types.Image) -> str:
             else "Add a Viewer node to the compositor first."
         )
     if image.packed_file is None and image.source in ("FILE", "SEQUENCE"):
-        path = _file_of(image)
+        path = file_of(image)
         return f"Its file is missing or is no image: {path}."
     return "Paint on it or open a file first."
 

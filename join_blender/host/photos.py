@@ -4,20 +4,14 @@ and the colour space that a photo's file speaks of, where Blender took it for sR
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import bpy
 
-from ..engine.embedded import profile_in
 from ..engine.failure import Failure
 from . import images
-
-_HEADER = 1 << 20  # bytes
-_known: dict[tuple[str, int], str] = {}
-"""What files say, by name and time or size: a panel asks at every redraw."""
 
 
 def listed(scene: Any) -> list[Any]:
@@ -77,28 +71,11 @@ def refuse_unequal(photos: Iterable[Any]) -> None:
 
 def suggested_space(image: Any) -> str:
     """The name of a colour space of Blender's, such as "Display P3", which the image should be in; empty for none."""
-    if image is None or image.source not in ("FILE", "SEQUENCE") or image.colorspace_settings.name != "sRGB":
-        return ""
-    said = _said(image)
-    return said if said in image.colorspace_settings.bl_rna.properties["name"].enum_items else ""
+    said = "" if image is None else images.profile_of(image)
+    return said if said and images.has_space(image, said) else ""
 
 
 def take_suggested_space(image: Any) -> None:
     """Have Blender show the image in the colours that its file speaks of; nothing where there is no such space."""
     if space := suggested_space(image):
         image.colorspace_settings.name = space
-
-
-def _said(image: Any) -> str:
-    packed = image.packed_file
-    path = Path(bpy.path.abspath(image.filepath, library=image.library))
-    with contextlib.suppress(OSError):
-        key = (str(path), path.stat().st_mtime_ns) if packed is None else (f"\0{image.name_full}", packed.size)
-        if key not in _known:
-            if packed is None:
-                with path.open("rb") as file:
-                    _known[key] = profile_in(file.read(_HEADER)) or ""
-            else:
-                _known[key] = profile_in(bytes(packed.data[:_HEADER])) or ""
-        return _known[key]
-    return ""
