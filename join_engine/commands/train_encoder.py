@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
         training.settings_of(options, PhotoRanges),
     )
     if options.start_from is not None:
-        learner.begin_with(load_bank(find_bank(options.start_from), device))
+        learner.begin_with_encoder_of(load_bank(find_bank(options.start_from), device))
     identity = {
         "kind": "encoder",
         "component": component.name,

@@ -2,38 +2,37 @@
 """Train the network that tells paint, light and gloss apart.
 
 May be killed at any moment; the same command goes on from the last checkpoint, with more --blocks, with --inner or
---retinex too: what is new changes nothing at first.
+--retinex too: what is new changes nothing at first. --start-from BANK begins a new training with that bank's network.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from . import training_options as training
 from .options import positive
 
+_ARCHITECTURE = ("widths", "width", "blocks", "inner", "retinex")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from ..networks.split import SplitConfig
     from ..training.split import SplitSettings
 
     training.add_run_options(parser)
     parser.add_argument("--bank", help="whose generators it shall know; none: it knows of none")
-    parser.add_argument("--forward-model", help="left out, the bank's, or lambertian_specular")
-    default = SplitConfig()
     parser.add_argument(
-        "--widths", nargs="+", type=positive, default=list(default.widths), help="channels of the U-Net"
+        "--start-from",
+        metavar="BANK",
+        help="name or path of a bank with whose split network a new run begins, in its architecture",
     )
-    parser.add_argument("--width", type=positive, default=default.width, help="channels at the finer levels")
-    parser.add_argument("--blocks", type=positive, default=default.blocks, help="residual blocks there")
+    parser.add_argument("--forward-model", help="left out, that of a bank named here, or lambertian_specular")
+    parser.add_argument("--widths", nargs="+", type=positive, help="channels of the U-Net")
+    parser.add_argument("--width", type=positive, help="channels at the finer levels")
+    parser.add_argument("--blocks", type=positive, help="residual blocks there")
+    parser.add_argument("--inner", nargs="*", type=positive, help="channels of a U-Net inside them, at 1/2, 1/4 …")
     parser.add_argument(
-        "--inner", nargs="*", type=positive, default=[], help="channels of a U-Net inside them, at 1/2, 1/4 …"
-    )
-    parser.add_argument(
-        "--retinex",
-        action=argparse.BooleanOptionalAction,
-        default=default.retinex,
-        help="it sees what colour Retinex makes of each level",
+        "--retinex", action=argparse.BooleanOptionalAction, help="it sees what colour Retinex makes of each level"
     )
     training.add_settings(parser, SplitSettings())
     training.add_settings(parser, training.ranges_of_light())
@@ -48,15 +47,19 @@ def run(options: argparse.Namespace) -> None:
 
     device = training.device(options)
     bank = None if options.bank is None else load_bank(find_bank(options.bank), device)
-    model = options.forward_model or (bank.header.forward_model if bank else "lambertian_specular")
+    begun = None if options.start_from is None else load_bank(find_bank(options.start_from), device)
+    named = bank or begun
+    model = options.forward_model or (named.header.forward_model if named else "lambertian_specular")
     data = read_component_sets(options.data, model)
     training.need_albedo_and_shading(data)
+    usual = begun.split.config if begun and begun.split else SplitConfig(specular="specular" in data.sets)
     with training.checked_architecture():
-        specular = "specular" in data.sets
-        sizes = tuple(options.widths), options.width, options.blocks
-        config = SplitConfig(*sizes, specular=specular, inner=tuple(options.inner), retinex=options.retinex)
+        given = {name: getattr(options, name) for name in _ARCHITECTURE}
+        config = replace(usual, **{name: value for name, value in given.items() if value is not None})
     settings, ranges = training.settings_of(options, SplitSettings), training.settings_of(options, PhotoRanges)
     learner = SplitLearner(bank, config, settings, ranges, options.kimg, device)
+    if begun is not None:
+        learner.begin_with_split_of(begun)
     name = None if bank is None else bank.header.name
     identity = {"kind": "split", "forward_model": model, "architecture": config.to_dict(), "bank": name}
     training.train(learner, identity, data, options, ranges)

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..bank import Bank, BankComponent, fingerprint
+from ..bank import Bank, BankComponent
 from ..errors import JoinError
 from ..inversion.losses.perceptual import FeatureDistance
 from ..networks.encoder import Encoder, EncoderConfig
@@ -95,7 +95,7 @@ class EncoderLearner(Learner):
         self.ranges = ranges
         self._variance = component.sample_codes(_SPREAD_CODES).var(dim=0).mean()
 
-    def begin_with(self, bank: Bank) -> None:
+    def begin_with_encoder_of(self, bank: Bank) -> None:
         """Begin with a bank's encoder of this component instead of fresh weights.
 
         Raises:
@@ -109,9 +109,7 @@ class EncoderLearner(Learner):
         if found.config != self.network.config:
             hint = "Give the same architecture, or train from fresh weights."
             raise JoinError("settings_invalid", f"The encoder of {name} in '{file}' has another architecture.", hint)
-        for network in (self.network, self.average):
-            network.load_state_dict(found.state_dict())
-        self.start_from = {"file": file, "weights": fingerprint(found)}
+        self.begin_with(found, file)
 
     def loss(self, data: ComponentSets) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch."""

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..bank import fingerprint
 from ..errors import JoinError
 from ..renders.compose import ComponentSets
 
@@ -135,6 +136,12 @@ class Learner(ABC):
             states.setdefault(int(index), {})[key] = value
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": states, "param_groups": groups})
+
+    def begin_with(self, network: nn.Module, file: str) -> None:
+        """Begin with a bank's network, of the same architecture, instead of fresh weights; ``file`` is the bank's."""
+        for own in (self.network, self.average):
+            own.load_state_dict(network.state_dict())
+        self.start_from = {"file": file, "weights": fingerprint(network)}
 
     @torch.no_grad()
     def _update_average(self) -> None:

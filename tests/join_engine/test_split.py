@@ -35,6 +35,7 @@ from join_engine.pipeline import decompose
 from join_engine.renders.compose import ComponentSets, read_component_sets
 from join_engine.renders.photo_augment import PhotoRanges
 from join_engine.training import make_bank
+from join_engine.training.checkpoint import CHECKPOINT_NAME, read_checkpoint
 from join_engine.training.run import Run
 from join_engine.training.split import (
     SplitLearner,
@@ -590,3 +591,15 @@ def test_the_command_trains_and_the_network_gets_into_a_bank(
     assert "split network" in out.with_suffix(".md").read_text(encoding="utf-8")
     scores = bank.header.split.training["scores"]
     assert math.isfinite(scores["alone"]) and scores["familiar"] > 0.0
+
+    # A new training begins with that network, and says so; not with another architecture, or without one.
+    new = ["train-split", "--data", str(packs[0]), "--out", str(tmp_path / "new"), "--kimg", "0", *OPTIONS[-4:]]
+    assert main([*new, "--start-from", str(seeing_bank.path)]) == 2
+    assert "no split network" in capsys.readouterr().err
+    assert main([*new, "--start-from", str(out), "--width", "9"]) == 2
+    assert "another architecture" in capsys.readouterr().err and not (tmp_path / "new").exists()
+    assert main([*new, "--start-from", str(out)]) == 0
+    tensors, values = read_checkpoint(tmp_path / "new" / CHECKPOINT_NAME)
+    for key, value in bank.split.state_dict().items():
+        assert torch.equal(tensors[f"average.{key}"], value) and torch.equal(tensors[f"network.{key}"], value)
+    assert values["history"][-1]["start_from"]["file"] == out.name
