@@ -142,7 +142,7 @@ class Job:
 
         Args:
             files: name → content.
-            request: ``{folder}`` in its texts stands for that folder.
+            request: ``{folder}`` at the beginning of its texts stands for that folder.
 
         Raises:
             Failure: ``disk``.
@@ -308,10 +308,13 @@ class Job:
             self.fail(Failure("engine_died", text, "Restart it; if memory was short, choose a smaller size."))
 
 
+_HERE = "{folder}"
+
+
 def _filled(request: Message, folder: str) -> Message:
     def fill(value: object) -> object:
         if isinstance(value, str):
-            return value.replace("{folder}", folder)
+            return folder + value.removeprefix(_HERE) if value.startswith(_HERE) else value
         return {key: fill(item) for key, item in value.items()} if isinstance(value, dict) else value
 
     return {key: fill(value) for key, value in request.items()}

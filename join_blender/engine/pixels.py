@@ -189,8 +189,8 @@ SRGB_DECODED = color.srgb_decode(np.arange(256) / 255.0).astype(np.float32)
 """Byte → linear."""
 
 
-def load_layer(path: str) -> np.ndarray:
-    """A layer that the engine wrote: float32 ``[H, W, 3]``.
+def load_layer(path: str, with_alpha: bool = False) -> np.ndarray:
+    """A layer that the engine wrote: float32 ``[H, W, 3]``, or 4 channels where it has an alpha that is wanted.
 
     Raises:
         Failure: ``layer_broken`` when it is not that.
@@ -207,7 +207,7 @@ def load_layer(path: str) -> np.ndarray:
         raise Failure(
             "layer_broken", f"A layer of the engine has the wrong shape {pixels.shape}: {path}.", "Run it again."
         )
-    return np.asarray(pixels[..., :3], dtype=np.float32)
+    return np.asarray(pixels[..., : 4 if with_alpha else 3], dtype=np.float32)
 
 
 def brightness(layer: np.ndarray) -> float:

@@ -394,7 +394,7 @@ def _notes_on(image: Any) -> tuple[str, ...]:
     if not said:
         return ()
     known = f"Set its Color Space to {said}, and decompose it again"
-    advice = known if has_space(image, said) else "Convert it to sRGB first"
+    advice = known if has_space(image, said) else "Press Convert in the JoIN tab first"
     return (f"'{image.name}' says that its colours are {said}, and Blender takes them for sRGB. {advice}.",)
 
 

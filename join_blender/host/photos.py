@@ -10,7 +10,10 @@ from typing import Any
 
 import bpy
 
+from ..engine.exr import encode_exr
 from ..engine.failure import Failure
+from ..engine.pixels import load_layer
+from ..engine.protocol import Message
 from . import images
 
 
@@ -79,3 +82,44 @@ def take_suggested_space(image: Any) -> None:
     """Have Blender show the image in the colours that its file speaks of; nothing where there is no such space."""
     if space := suggested_space(image):
         image.colorspace_settings.name = space
+
+
+def conversion_request(image: Any) -> tuple[dict[str, bytes], Message]:
+    """The files that the engine needs to read an image's file by the colours that it speaks of, and the request; see
+    :meth:`.Job.with_files`.
+
+    Raises:
+        Failure: ``colors_missing``, ``image_missing``.
+    """
+    packed, path = image.packed_file, images.file_of(image)
+    if image.source == "FILE" and packed is None and not path.is_file():
+        raise Failure("image_missing", f"The file of '{image.name}' is gone: {path}.", "Open it again.")
+    if image.source != "FILE" or not images.profile_of(image):
+        words = f"Blender takes '{image.name}' for what its file says."
+        raise Failure("colors_missing", words, "Decompose it as it is.")
+    if image.is_dirty:
+        raise Failure("colors_missing", f"'{image.name}' has been changed since it was opened.", "Save it first.")
+    named = str(path) if packed is None else "{folder}/packed"
+    files = {} if packed is None else {"packed": bytes(packed.data)}
+    return files, {"type": "convert", "image": named, "output": "{folder}"}
+
+
+def encode_converted(answer: Message) -> tuple[bytes, bool, list[str]]:
+    """What the engine has made, as an EXR; whether that has an alpha; and the engine's notes. For a thread.
+
+    Raises:
+        Failure: ``engine_answer``, ``layer_broken``.
+    """
+    pixels, notes = load_layer(str(answer.get("picture")), with_alpha=True), answer.get("notes")
+    alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
+    said = [str(note) for note in notes] if isinstance(notes, list) else []
+    return encode_exr(pixels[..., :3], alpha), alpha is not None, said
+
+
+def write_converted(name: str, made: tuple[bytes, bool, list[str]]) -> tuple[Any, list[str]]:
+    """A linear image of it, beside the one of that name; and the notes."""
+    data, alpha, notes = made
+    image: Any = images.new_layer(images.layer_name(name, "linear"))
+    images.fill_layer(image, data, alpha)
+    image.use_fake_user = True
+    return image, notes

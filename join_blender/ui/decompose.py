@@ -14,7 +14,7 @@ from ..engine.failure import Failure
 from ..engine.pixels import Source
 from ..engine.protocol import Options
 from ..engine.vocabulary import names
-from ..host import faces, images, masks, photos, sets
+from ..host import faces, images, masks, sets
 from ..host.layers import LayerSet
 from ..install import locate
 from ..install.task import Task
@@ -169,24 +169,6 @@ class JOIN_OT_use_bank(bpy.types.Operator):
     def _decompose(self, context: Any, how: str) -> Outcome:
         sets.choose_bank(context.scene, self.bank)
         return bpy.ops.join.decompose(how, image=self.image)  # type: ignore[no-any-return,attr-defined,unused-ignore]
-
-
-class JOIN_OT_use_file_colors(bpy.types.Operator):
-    """Set the image's Color Space to the one that its file speaks of, which Blender itself does not look at"""
-
-    bl_idname = "join.use_file_colors"
-    bl_label = "Use the File's Color Space"
-    bl_options = {"REGISTER", "UNDO"}
-
-    image: photo_property()  # type: ignore[valid-type]
-
-    def execute(self, context: Any) -> Outcome:
-        """Nothing changes where the file says nothing, or Blender has no such space."""
-        try:
-            photos.take_suggested_space(images.find_image(self.image) if self.image else shown_image(context))
-        except Failure as failure:
-            return report(self, failure)
-        return {"FINISHED"}
 
 
 class JOIN_OT_decompose_folder(bpy.types.Operator):
@@ -545,7 +527,6 @@ def bank_reference(text: str) -> str | None:
 CLASSES: tuple[type, ...] = (
     JOIN_OT_decompose,
     JOIN_OT_use_bank,
-    JOIN_OT_use_file_colors,
     JOIN_OT_decompose_folder,
     JOIN_OT_decompose_sequence,
     JOIN_OT_stop,

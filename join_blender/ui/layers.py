@@ -196,7 +196,7 @@ class Waiting:
         raise NotImplementedError
 
 
-class _ByEngine(_OnSet, Waiting):
+class ByEngine(Waiting):
     """An operator for which the engine does a job."""
 
     _job: Job | None = None
@@ -233,7 +233,7 @@ class _ByEngine(_OnSet, Waiting):
         return self.use(context, self._made.result())
 
 
-class JOIN_OT_make_maps(_ByEngine, bpy.types.Operator):
+class JOIN_OT_make_maps(_OnSet, ByEngine, bpy.types.Operator):
     """Make a Principled material with maps of the layers: the albedo, and roughness, one value for the picture, told
     from how concentrated its highlights are: a guess, on renders under lamps a little better than a fixed value, on
     others level with one. It goes to the active object; without one it stays in the file"""
@@ -284,7 +284,7 @@ class JOIN_OT_make_maps(_ByEngine, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class JOIN_OT_make_tile(_ByEngine, bpy.types.Operator):
+class JOIN_OT_make_tile(_OnSet, ByEngine, bpy.types.Operator):
     """Make textures of the layers that can be repeated: what differs between opposite edges by large goes, and seams
     are cut where all layers together differ least. They are smaller by a sixth of each side. With an object selected,
     a material of them is put on it"""
@@ -328,7 +328,7 @@ class JOIN_OT_make_tile(_ByEngine, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class JOIN_OT_export(_ByEngine, bpy.types.Operator):
+class JOIN_OT_export(_OnSet, ByEngine, bpy.types.Operator):
     """Write the layers, as they are now, into files for other programs"""
 
     bl_idname = "join.export"

@@ -13,9 +13,9 @@ from ..engine.failure import Failure
 from ..engine.job import State
 from ..engine.queue import concerns_engine
 from ..engine.vocabulary import in_order
-from ..host import images, photos, sets
+from ..host import images, sets
 from ..overlay import wipe
-from . import compare, decompose, engine_state, running
+from . import compare, decompose, engine_state, running, together
 from .preferences import ADDON, draw_engine_state, draw_wrapped, engine_found
 from .status_text import describe, fraction, time_left
 
@@ -41,9 +41,7 @@ class JOIN_PT_decompose(bpy.types.Panel):
         column.prop(settings, "seed")
         if images.is_multilayer(context.space_data.image):
             column.prop(settings, "layer")
-        if space := photos.suggested_space(context.space_data.image):
-            layout.label(text=f"Its file says {space}, Blender took sRGB", icon="INFO")
-            layout.operator(decompose.JOIN_OT_use_file_colors.bl_idname, text=f"Use {space}", icon="COLOR")
+        together.draw_colors(layout, context.space_data.image)
         row = layout.row()
         row.scale_y = 1.4
         row.enabled = context.space_data.image is not None

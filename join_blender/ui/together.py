@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decompose Together: several photos of one thing under other light get one albedo, and a set of layers each."""
+"""Photos. Decompose Together: several of one thing under other light get one albedo, and a set of layers each. And the
+colours that a photo's file speaks of, where Blender took it for sRGB: by a colour space of Blender's where it has one
+of that name, else by an image that the engine makes of the file."""
 
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,12 @@ import bpy
 from ..engine import memory
 from ..engine.decomposition import Decomposition
 from ..engine.failure import Failure
+from ..engine.protocol import Message
 from ..host import images, photos, sets
 from ..host.layers import LayersTogether
 from . import running
 from .decompose import Decomposing, make_launch, options_of, part_of, shown_image, steps_property, take_settings
+from .layers import ByEngine
 from .properties import (
     bank_property,
     crop_property,
@@ -211,6 +215,68 @@ class JOIN_PT_together(bpy.types.Panel):
             layout.label(text="Add two photos or more, from a tripod", icon="INFO")
 
 
+def draw_colors(layout: Any, image: Any) -> None:
+    """What the file of an image says, and a button that has Blender show it so; nothing where Blender does."""
+    said = images.profile_of(image) if image is not None else ""
+    if not said:
+        return
+    layout.label(text=f"Its file says {said}, Blender took sRGB", icon="INFO")
+    if photos.suggested_space(image):
+        layout.operator(JOIN_OT_use_file_colors.bl_idname, text=f"Use {said}", icon="COLOR")
+    elif image.source == "FILE":
+        layout.operator(JOIN_OT_convert_colors.bl_idname, text=f"Convert from {said}", icon="COLOR")
+
+
+class JOIN_OT_use_file_colors(bpy.types.Operator):
+    """Set the image's Color Space to the one that its file speaks of, which Blender itself does not look at"""
+
+    bl_idname = "join.use_file_colors"
+    bl_label = "Use the File's Color Space"
+    bl_options = {"REGISTER", "UNDO"}
+
+    image: photo_property()  # type: ignore[valid-type]
+
+    def execute(self, context: Any) -> Outcome:
+        """Nothing changes where the file says nothing, or Blender has no such space."""
+        try:
+            photos.take_suggested_space(images.find_image(self.image) if self.image else shown_image(context))
+        except Failure as failure:
+            return report(self, failure)
+        return {"FINISHED"}
+
+
+class JOIN_OT_convert_colors(ByEngine, bpy.types.Operator):
+    """Make a linear image of the file by the colours that it speaks of, for which Blender has no Color Space. It is
+    kept in the .blend; the image itself stays as it is"""
+
+    bl_idname = "join.convert_colors"
+    bl_label = "Convert the File's Colors"
+    bl_options = {"UNDO"}
+
+    image: photo_property()  # type: ignore[valid-type]
+
+    def execute(self, context: Any) -> Outcome:
+        """The engine reads the file."""
+        try:
+            image = images.find_image(self.image) if self.image else shown_image(context)
+            self._name = image.name
+            return self.ask(context, *photos.conversion_request(image), "Converting colors")
+        except Failure as failure:
+            return report(self, failure)
+
+    def read(self, answer: Message) -> Any:
+        """The picture, ready to be packed, and what the engine has to say of it."""
+        return photos.encode_converted(answer)
+
+    def use(self, context: Any, made: Any) -> Outcome:
+        """A new image, which the editor then shows."""
+        converted, notes = photos.write_converted(self._name, made)
+        if context.space_data is not None and context.space_data.type == "IMAGE_EDITOR":
+            context.space_data.image = converted
+        self.report({"INFO"}, " ".join([f"'{converted.name}' is '{self._name}' by its file's colors.", *notes]))
+        return {"FINISHED"}
+
+
 CLASSES: tuple[type, ...] = (
     JoinPhoto,
     JOIN_UL_photos,
@@ -219,6 +285,8 @@ CLASSES: tuple[type, ...] = (
     JOIN_OT_photo_remove,
     JOIN_OT_decompose_together,
     JOIN_PT_together,
+    JOIN_OT_use_file_colors,
+    JOIN_OT_convert_colors,
 )
 
 _SCENE: Any = bpy.types.Scene

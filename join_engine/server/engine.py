@@ -445,6 +445,15 @@ class Engine:
         files = export_layers(output, layers, kind, depth, alpha, formula_of(message))
         return "result", {"files": [str(path) for path in files]}
 
+    def _convert(self, job: Job) -> tuple[str, dict[str, Any]]:
+        """A picture file by the colours that it speaks of, as linear Rec.709; as it is stored, which is how Blender
+        shows pictures."""
+        from ..images.files import read_picture
+
+        picture = read_picture(job.message["image"], upright=False)
+        files = write_pixels(Path(job.message["output"]), {"picture": picture.pixels}, "")
+        return "result", {**files, "notes": list(picture.notes)}
+
     def _maps(self, job: Job) -> tuple[str, dict[str, Any]]:
         """Roughness, and on request height and normals, of the layers as they are in Blender now."""
         from ..layers.maps import maps_of
@@ -471,6 +480,7 @@ class Engine:
         "relight": _relight,
         "directions": _directions,
         "export": _export,
+        "convert": _convert,
         "maps": _maps,
         "tile": _tile,
         "store": _store,

@@ -210,6 +210,7 @@ _FIELDS: dict[str, dict[str, _Field]] = {
         "alpha": _PATH,
         "formula": _FORMULA,
     },
+    "convert": {"image": _PATH, "output": _PATH},
     "maps": {"layers": _LAYERS, "relief": _NUMBER, "output": _PATH, "alpha": _PATH},
     "tile": {"layers": _LAYERS, "output": _PATH},
 }

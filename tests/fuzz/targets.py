@@ -343,6 +343,7 @@ class Messages(Target):
              "output": str(folder / "out.exr"), "formula": formula},
             {"type": "export", "id": 6, "layers": result["layers"], "format": "png", "depth": 8,
              "output": str(folder / "out.png"), "formula": None},
+            {"type": "convert", "id": 12, "image": made["image"], "output": str(folder)},
             {"type": "maps", "id": 10, "layers": result["layers"], "relief": 1.0, "output": str(folder)},
             {"type": "tile", "id": 11, "layers": result["layers"], "output": str(folder)},
             {"type": "cancel", "id": 7, "keep": True},

@@ -279,6 +279,58 @@ def case_pixels() -> Report:
     return report
 
 
+def case_convert() -> Report:
+    """Files in colours that Blender has no space for, packed and not: images of them by the real engine, one of which
+    is decomposed; and what has nothing to be converted."""
+    folder = Path(ARGUMENTS["folder"])
+    read = module("host.images").read_source
+
+    def convert(name: str) -> str:
+        try:
+            return str(bpy.ops.join.convert_colors(image=name))
+        except RuntimeError as error:
+            return str(error)
+
+    report: Report = {"made": {}, "notes": {}}
+    for name in ARGUMENTS["files"]:
+        for inside in (False, True):
+            image = bpy.data.images.load(str(folder / name), check_existing=False)
+            image.name = label = f"{name}{' packed' * inside}"
+            if inside:
+                image.pack()
+            known = set(bpy.data.images)
+            pixels = pixels_of(image).copy()
+            bpy.ops.ed.undo_push(message="Before")
+            assert convert(label) == "{'FINISHED'}", label
+            (made,) = set(bpy.data.images) - known
+            report["made"][label] = made.name
+            report["notes"][label] = list(read(image).notes)
+            np.save(folder / f"{label}.npy", read(made).all())
+            assert np.array_equal(pixels_of(image), pixels) and not read(made).notes, label
+            assert made.use_fake_user and made.packed_file and not module("host.images").profile_of(made)
+    label = ARGUMENTS["files"][0]
+    bpy.ops.ed.undo_push(message="Converted")
+    bpy.ops.ed.undo()
+    report["undone"] = report["made"][f"{ARGUMENTS['files'][-1]} packed"] not in bpy.data.images
+    bpy.ops.ed.redo()
+    keep_engine_files(folder)
+    assert not decompose(image=report["made"][label], bank=ARGUMENTS["bank"], preset="STANDARD", steps=2, seed=1)
+    refused = report["refused"] = {}
+    for name in ("plain.png", "wide.png"):
+        bpy.data.images.load(str(folder / name)).name = name
+        refused[name] = convert(name)
+    painted = bpy.data.images.load(str(folder / label), check_existing=False)
+    painted.name = "painted"
+    painted.pixels[0] = 0.5
+    refused["painted"] = convert("painted")
+    gone = bpy.data.images.load(str(folder / label), check_existing=False)
+    gone.name = "gone"
+    assert module("host.images").profile_of(gone)
+    gone.filepath = "//not-there.jpg"
+    refused["gone"] = convert("gone")
+    return report
+
+
 def case_refused() -> Report:
     """Each bad input gets its sentence, and leaves everything as it was."""
     blank = bpy.data.images.new("blank", 4, 4, alpha=True)

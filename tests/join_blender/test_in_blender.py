@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 import OpenEXR
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from join_engine import leftovers
+from join_engine.bank import load_bank
 from join_engine.color import srgb_decode
-from join_engine.images.files import read_image
+from join_engine.images.files import read_image, read_picture
 from join_engine.images.profiles import space_of_chromaticities
+from join_engine.inversion.presets import get_preset
+from join_engine.pipeline import decompose
 from tests.join_blender.support import ROOT, Blender, blender_python, photo, write_png
 from tests.join_engine.test_pictures import ADOBE_RGB, DISPLAY_P3
 from tools.build_zip import build
@@ -263,6 +266,39 @@ def write_multilayer(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     parts = [OpenEXR.Part(header(zips, name=name), contiguous(group)) for name, group in groups.items()]
     OpenEXR.File(parts).write(str(folder / "parts.exr"))
     return picture, diffuse
+
+
+def test_colors_that_blender_has_no_space_for_are_converted(tmp_path: Path, blender: Blender, bank: Path) -> None:
+    """By a button, to what the shell and Decompose Folder read; and so are the layers."""
+    pixels = photo()
+    covered = np.dstack([pixels, np.tile(np.arange(40, dtype=np.uint8) * 6, (24, 1))])
+    grey = PngImagePlugin.PngInfo()
+    grey.add(b"gAMA", (55556).to_bytes(4, "big"))
+    Image.fromarray(pixels).save(tmp_path / "adobe.jpg", icc_profile=ADOBE_RGB, quality=95)
+    Image.fromarray(pixels).save(tmp_path / "adobe.tif", icc_profile=ADOBE_RGB)
+    Image.fromarray(covered).save(tmp_path / "covered.png", icc_profile=ADOBE_RGB)
+    Image.fromarray(pixels).save(tmp_path / "gamma.png", pnginfo=grey)
+    exif = Image.new("RGB", (1, 1)).getexif()
+    exif[0x0112], exif[0x8769] = 6, {0xA001: 65535, 0xA005: {0x0001: "R03"}}
+    Image.fromarray(pixels).save(tmp_path / "camera.jpg", exif=exif, quality=95)
+    files = ["adobe.jpg", "adobe.tif", "covered.png", "gamma.png", "camera.jpg"]
+    write_png(tmp_path / "plain.png", pixels)
+    Image.fromarray(pixels).save(tmp_path / "wide.png", icc_profile=DISPLAY_P3)
+    report = blender.run("convert", sys.executable, folder=tmp_path, files=files, bank=bank)
+    for name in files:
+        expected = read_picture(tmp_path / name, upright=False).pixels  # Blender turns no photo
+        assert np.abs(expected[..., :3] - srgb_decode(pixels / 255.0)).max() > 0.02, "nothing to convert"
+        for label in (name, f"{name} packed"):
+            np.testing.assert_allclose(np.load(tmp_path / f"{label}.npy"), expected, atol=1e-6)
+            assert "Press Convert in the JoIN tab first" in report["notes"][label][0]
+    assert report["made"]["adobe.jpg"] == "adobe linear" and report["undone"]
+    preset = get_preset("standard").with_steps(2)
+    wanted = decompose(read_picture(tmp_path / files[0]).pixels, load_bank(bank), preset, 1).decomposition
+    for name, layer in wanted.layers.items():
+        np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), layer, atol=1e-5)
+    refused = report["refused"]
+    assert "takes 'plain.png' for what its file says" in refused["plain.png"] and refused["wide.png"] == "{'FINISHED'}"
+    assert "has been changed since it was opened" in refused["painted"] and "not-there.jpg" in refused["gone"]
 
 
 def test_again_and_compared(tmp_path: Path, blender: Blender, fake: Path) -> None:

@@ -102,6 +102,16 @@ def test_a_folder_that_was_deleted_before_the_job(blender: Path) -> None:
         Job.with_files({}, {"type": "export"}, Launch(Path("python"), ROOT), str(blender))
 
 
+def test_only_names_in_the_folder_are_filled_in(blender: Path) -> None:
+    """Whatever the user's own paths are called."""
+    theirs = "/home/x/{folder}/{folder}.exr"
+    request = {"type": "export", "layers": {"albedo": "{folder}/{folder}.exr"}, "output": theirs, "depth": 16}
+    job = Job.with_files({}, request, Launch(Path("python"), ROOT), str(blender))
+    (folder,) = blender.glob("join-*")
+    assert job.request == {**request, "layers": {"albedo": f"{folder}/{{folder}}.exr"}, "id": job.id}
+    job.close()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before the engine", "while it works", "before the layers are read"])
 @pytest.mark.parametrize("whole", [True, False], ids=["blender's", "the job's"])
