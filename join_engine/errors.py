@@ -3,6 +3,17 @@
 
 from __future__ import annotations
 
+import re
+
+# Control characters, ends of lines, what turns the direction of writing, and bytes of a name that are no UTF-8.
+_UNSEEN = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
+
+
+def one_line(text: str) -> str:
+    """Text for people that may hold names of files: what would end the line, command the terminal or could not be
+    printed stands there as Python writes it."""
+    return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory was lacking. torch has its own ways to say so: a subclass of RuntimeError on CUDA, a plain one on
@@ -23,8 +34,8 @@ class JoinError(Exception):
     def __init__(self, code: str, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.code = code
-        self.message = message
-        self.hint = hint
+        self.message = one_line(message)
+        self.hint = one_line(hint)
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()

@@ -7,10 +7,12 @@ in how an accent is encoded, for the same; all of them limit the length.
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 LONGEST = 120
 """Bytes of a name in UTF-8: every system takes 255, and endings, numbers and the names of files in it need room."""
@@ -41,6 +43,11 @@ def safe_name(text: str, nothing: str = "image", longest: int = LONGEST) -> str:
 def same_name(name: str) -> str:
     """What is equal for two names that some system takes for the same."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def encoded(path: str | os.PathLike[str]) -> Any:
+    """A path for libraries of C++: a name need not be UTF-8, and as text they take no other (their stubs say so)."""
+    return os.fsencode(path)
 
 
 def is_file(path: Path) -> bool:

@@ -63,6 +63,18 @@ def _whole(text: str) -> int:
     return value
 
 
+def read_small(path: Path, longest: int = LONGEST) -> bytes:
+    """A file that ought to be short. Raises OSError; ValueError for a longer one, and for a pipe or a device, which
+    might keep one waiting."""
+    if not path.is_file():
+        raise ValueError("it is no file")
+    with path.open("rb") as file:
+        data = file.read(longest + 1)
+    if len(data) > longest:
+        raise ValueError(f"it is longer than {longest // 2**20} MiB")
+    return data
+
+
 def check_memory(wanted: int, size: int) -> None:
     """See that ``wanted`` bytes of memory are in proportion to a file of ``size`` bytes."""
     if wanted > max(_GRANTED, DEFLATE * size):

@@ -189,7 +189,8 @@ def set_properties(image: bpy.types.Image, properties: Mapping[str, Any]) -> Non
     for key, value in properties.items():
         if isinstance(value, bytes):
             target.pop(key, None)  # Blender cuts bytes that replace others at their first zero
-        target[key] = value
+        if value is not None:
+            target[key] = value
 
 
 def contents() -> dict[int, str]:

@@ -95,7 +95,7 @@ def write_tile(key: str, tile: Mapping[str, bytes]) -> dict[str, bpy.types.Image
     made = {}
     for name, data in tile.items():
         image: Any = images.new_layer(images.layer_name(f"{sets.label_of(key)} tile", name))
-        images.fill_layer(image, data, False)
+        images.fill_layer(image, data, False, {sets.INPUT: sets.source_of(key)})
         image.use_fake_user = True
         made[name] = image
     return made

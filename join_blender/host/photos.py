@@ -14,7 +14,7 @@ from ..engine.exr import encode_exr
 from ..engine.failure import Failure
 from ..engine.pixels import load_layer
 from ..engine.protocol import Message
-from . import images
+from . import images, sets
 
 
 def listed(scene: Any) -> list[Any]:
@@ -117,9 +117,9 @@ def encode_converted(answer: Message) -> tuple[bytes, bool, list[str]]:
 
 
 def write_converted(name: str, made: tuple[bytes, bool, list[str]]) -> tuple[Any, list[str]]:
-    """A linear image of it, beside the one of that name; and the notes."""
+    """A linear image of it, made of the one of that name; and the notes."""
     data, alpha, notes = made
     image: Any = images.new_layer(images.layer_name(name, "linear"))
-    images.fill_layer(image, data, alpha)
+    images.fill_layer(image, data, alpha, {sets.INPUT: images.image_named(name)})
     image.use_fake_user = True
     return image, notes

@@ -24,6 +24,8 @@ Every finished layer carries:
 - ``join_decomposition``: bytes of a ``.join`` file with the codes and small layers, for relighting;
 - ``join_mixed``, with which set it can be mixed, see :mod:`.relight`;
 - ``join_relit``, ``join_kept``: see :mod:`.relight`.
+
+An image that is made of another and of no set (a tile, a photo in other colours) carries ``join_input`` alone.
 """
 
 from __future__ import annotations
@@ -183,6 +185,11 @@ def input_of_layer(image: Any) -> Any:
     # A file of before layers pointed at it: then by name, but never across files.
     named = [other for other in all_images() if other.name == image.get(SOURCE) and other.library == image.library]
     return named[0] if named else None
+
+
+def made_of(image: Any) -> Any:
+    """What an image of ours was made of, be it of a set or not; None where that is gone, and for any other image."""
+    return input_of_layer(image) if SET in image else image.get(INPUT)
 
 
 def source_of(key: str | None) -> Any:

@@ -284,7 +284,7 @@ def after_load(*_: Any) -> None:
 @persistent
 def before_undo(*_: Any) -> None:
     """Also before a redo."""
-    editors.remember_inputs(sets.input_of_layer)
+    editors.remember_inputs(sets.made_of)
 
 
 @persistent

@@ -220,7 +220,7 @@ def draw_colors(layout: Any, image: Any) -> None:
     said = images.profile_of(image) if image is not None else ""
     if not said:
         return
-    layout.label(text=f"Its file says {said}, Blender took sRGB", icon="INFO")
+    layout.label(text=f"Its file says {said}", icon="INFO")
     if photos.suggested_space(image):
         layout.operator(JOIN_OT_use_file_colors.bl_idname, text=f"Use {said}", icon="COLOR")
     elif image.source == "FILE":

@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import inspect
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
 
 from .. import __version__
 from ..errors import JoinError, is_out_of_memory
@@ -70,20 +74,35 @@ COMMANDS = {
 }
 
 
+_NOBODY_READS = 141
+"""Exit status, as a shell has it of a program that a closed pipe ends."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0, 2 for bad input, 130 for Ctrl-C."""
+    """Run one command; returns the exit status: 0, 2 for bad input, 130 for Ctrl-C, 141 where nobody reads any more."""
+    _open_missing()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parser(words).parse_args(words)
+    parser = _parser(words)
+    options = parser.parse_args(words)
+    if "" in words:  # a path of that name would mean this folder
+        parser.error("an argument is empty: a variable that is not set?")
     try:
         return int(options.run(options) or 0)
     except JoinError as error:
         complain(error)
         return BAD_INPUT
+    except BrokenPipeError:  # whoever reads, such as head, has had enough
+        _be_silent()
+        return _NOBODY_READS
     except OSError as error:
-        if error.filename is None:
+        if error.filename is not None:
+            text = f"'{error.filename}' cannot be used ({error.strerror})."
+            complain(JoinError("file_unusable", text, "Check the path."))
+        elif error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF):
+            complain(JoinError("output_unwritable", f"What is printed cannot be written ({error.strerror})."))
+            _be_silent()
+        else:
             raise
-        text = f"'{error.filename}' cannot be used ({error.strerror})."
-        complain(JoinError("file_unusable", text, "Check the path."))
         return BAD_INPUT
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
@@ -93,6 +112,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 130
+
+
+def _open_missing() -> None:
+    """Where a caller has closed stdin, stdout or stderr, the next file that is opened would take its place, and what is
+    printed would go into that."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
+
+
+def _be_silent() -> None:
+    """Let nothing more go to stdout: Python would complain of it at its end."""
+    with _nowhere() as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w")
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import sys
@@ -12,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import JoinError
+from ..errors import JoinError, one_line
 from ..inversion.presets import DEFAULT_PRESET, PRESETS, Preset, get_preset
 from ..names import IMAGE_SUFFIXES, is_folder
 
@@ -24,12 +25,13 @@ BAD_INPUT = 2  # exit status
 
 def complain(error: JoinError) -> None:
     """Tell of an error on stderr."""
-    print(f"error: {error}", file=sys.stderr, flush=True)
+    say(f"error: {error}")
 
 
 def say(line: str) -> None:
-    """Tell of progress on stderr."""
-    print(line, file=sys.stderr, flush=True)
+    """Tell of something on stderr; the work goes on where nobody takes it, as on a full disk."""
+    with contextlib.suppress(OSError):
+        print(one_line(line), file=sys.stderr, flush=True)
 
 
 IMAGE_KINDS = ", ".join(suffix[1:].upper() for suffix in IMAGE_SUFFIXES)

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import JoinError
 from ..exr_layers import Layer, layer_named, layers_of, picture_of
 from ..memory import BYTES_PER_PIXEL, BYTES_PER_PIXEL_WITH_ALPHA
+from ..names import encoded
 from .announced import check_exr
 from .between import between
 from .profiles import luminance_weights, space_of_chromaticities
@@ -21,6 +22,7 @@ from .room import refuse_too_large
 # no smaller one.
 _UNCOVERED = 1 / 255
 _ROWS = 256
+_TOLD = 12  # names of layers in a sentence
 
 
 def read_exr(path: Path, wanted: str | None, notes: list[str]) -> np.ndarray:
@@ -40,12 +42,12 @@ def read_exr(path: Path, wanted: str | None, notes: list[str]) -> np.ndarray:
     """
     import OpenEXR
 
-    with OpenEXR.File(str(path), header_only=True) as file:
+    with OpenEXR.File(encoded(path), header_only=True) as file:
         headers = [dict(part.header) for part in file.parts]
     layers = [layer for number, header in enumerate(headers) for layer in _layers_of(number, header, len(headers))]
     layer = _chosen(path, layers, wanted)
     if wanted is None and len([other for other in layers if len(other.colours) == 3]) > 1:
-        others = ", ".join(f"'{other.title}'" for other in layers if other != layer)
+        others = _titles([other for other in layers if other != layer])
         notes.append(f"Of the layers of '{path.name}' this is '{layer.title}'. There are also {others}.")
     header = headers[layer.part]
     needed = BYTES_PER_PIXEL if layer.alpha is None else BYTES_PER_PIXEL_WITH_ALPHA
@@ -64,7 +66,7 @@ def read_planes(path: Path) -> np.ndarray:
     import OpenEXR
 
     check_exr(path)
-    with OpenEXR.File(str(path), separate_channels=True) as file:
+    with OpenEXR.File(encoded(path), separate_channels=True) as file:
         channels = file.channels()
         names = [name for name in "RGBA" if name in channels]
         return np.stack([np.asarray(channels[name].pixels, np.float32) for name in names], axis=2)
@@ -78,14 +80,15 @@ def _layers_of(part: int, header: Mapping[str, Any], parts: int) -> list[Layer]:
 
 
 def _chosen(path: Path, layers: Sequence[Layer], wanted: str | None) -> Layer:
-    names = ", ".join(f"'{layer.title}'" for layer in layers)
+    names = _titles(layers)
     if wanted is not None:
         found = layer_named(layers, wanted)
         if found is None:
             raise JoinError("layer_missing", f"'{path}' has no layer '{wanted}'.", f"It has {names or 'none'}.")
         return found
     if not layers:
-        raise JoinError("image_unreadable", f"'{path}' is a deep image, or holds no channels.", "Flatten it first.")
+        text = f"'{path}' is a deep image, or holds no channels but alpha."
+        raise JoinError("image_unreadable", text, "Flatten it first, or choose another file.")
     best = picture_of(layers)
     if best is None:
         raise JoinError(
@@ -94,6 +97,12 @@ def _chosen(path: Path, layers: Sequence[Layer], wanted: str | None) -> Layer:
             "Choose one of them by name, or another file.",
         )
     return best
+
+
+def _titles(layers: Sequence[Layer]) -> str:
+    """The names of the first layers, and how many there are beside them."""
+    more = len(layers) - _TOLD
+    return ", ".join([f"'{layer.title}'" for layer in layers[:_TOLD]]) + (f" and {more} more" if more > 0 else "")
 
 
 def _pixels(path: Path, layer: Layer, header: Mapping[str, Any]) -> np.ndarray:
@@ -125,7 +134,7 @@ def _read_channels(path: Path, part: int, names: Sequence[str]) -> np.ndarray:
     """By OpenImageIO, which reads those channels alone: a file may hold forty others."""
     import OpenImageIO as oiio
 
-    file = oiio.ImageInput.open(str(path))
+    file = oiio.ImageInput.open(encoded(path))
     if file is None:
         raise OSError(oiio.geterror() or "it is damaged")
     try:
@@ -161,7 +170,7 @@ def _of_luminance(path: Path, layer: Layer, chromaticities: Sequence[float] | No
     """Luminance and chroma, which may be stored for every other pixel only → RGB (and alpha)."""
     import OpenEXR
 
-    with OpenEXR.File(str(path), separate_channels=True) as file:
+    with OpenEXR.File(encoded(path), separate_channels=True) as file:
         channels = file.parts[layer.part].channels
         planes = [np.asarray(channels[name].pixels, np.float32) for name in layer.channels]
     height, width = planes[0].shape

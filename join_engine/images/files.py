@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,7 @@ from ..color import COMPONENT_TRANSFORMS
 from ..components import COMPONENTS
 from ..errors import JoinError
 from ..leftovers import InUse, alone_in, sweep, temporary_name
-from ..names import IMAGE_SUFFIXES, Listing, is_file, is_folder, list_folder, same_name
+from ..names import IMAGE_SUFFIXES, Listing, encoded, is_file, is_folder, list_folder, same_name
 from .announced import EXR, PNG, check_exr, check_png, load_npy
 from .exr import read_exr
 from .raster import RADIANCE, TIFF, read_with_oiio, read_with_pillow
@@ -33,6 +35,7 @@ GREATEST = 1e12
 FILLED_AT_MOST = 0.01
 _VISIBLE = 1 / 255  # of alpha
 _STRIP = 1 << 20  # pixels
+_LITTLE_ROOM = 4 << 20  # bytes: what a writer takes at a time may be more than is left
 _LARGEST_HALF = 65504.0
 _PNG_FILTER_SUB = 16
 _READABLE = "Use a PNG, JPEG, TIFF, EXR or Radiance image, or a float .npy array."
@@ -330,7 +333,7 @@ def _image_writer(
     file = oiio.ImageOutput.create(kind)
     if file is None:
         raise OSError(oiio.geterror())
-    if not file.open(str(path), spec):
+    if not file.open(encoded(path), spec):
         raise OSError(file.geterror())
     top = 0
 
@@ -360,8 +363,8 @@ def write_npy(path: str | Path, array: np.ndarray) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a UTF-8 text file; atomic."""
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    """Write a UTF-8 text file; atomic. Bytes of a name that are no UTF-8 stand there as in JSON: ``\\udcff``."""
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8", errors="backslashreplace"))
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], Any]) -> None:
@@ -405,7 +408,7 @@ def folder_of_ones_own(folder: Path, is_result: bool = False) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         try:
-            whole = folder.resolve()
+            whole = Path(os.path.realpath(folder))  # not resolve(), which ends in a loop of links
             stack.enter_context(alone_in(whole.parent, same_name(whole.name)) if is_result else alone_in(folder))
         except InUse as error:
             text = f"In '{folder}' {error} is at work already."
@@ -418,8 +421,18 @@ def folder_of_ones_own(folder: Path, is_result: bool = False) -> Iterator[None]:
 def unwritable(path: Path, error: OSError) -> JoinError:
     """``output_unwritable``, with what helps against that error."""
     advice = {errno.ENOSPC: "Make room there.", errno.ENAMETOOLONG: "Choose a shorter name."}
-    hint = advice.get(error.errno or 0, "Choose another folder.")
-    return JoinError("output_unwritable", f"'{path}' cannot be written ({error.strerror or error}).", hint)
+    number, reason = error.errno or 0, error.strerror or str(error)
+    if not number and _is_full(path.parent):  # writers of images do not say so
+        number, reason = errno.ENOSPC, os.strerror(errno.ENOSPC)
+    hint = advice.get(number, "Choose another folder.")
+    return JoinError("output_unwritable", f"'{path}' cannot be written ({reason}).", hint)
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < _LITTLE_ROOM
+    except OSError:
+        return False
 
 
 def _as_rgb(pixels: np.ndarray, name: str) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..memory import BYTES_PER_PIXEL, BYTES_PER_PIXEL_WITH_ALPHA
+from ..names import encoded
 from .announced import PNG, check_pixels
 from .profiles import (
     LINEAR,
@@ -28,6 +29,11 @@ from .room import refuse_too_large
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 RADIANCE = (b"#?RADIANCE", b"#?RGBE")
 
+# What Pillow may take a file for. It knows more: PostScript, for which it would run another program on the file.
+_KINDS = (
+    *("JPEG", "JPEG2000", "PNG", "TIFF", "WEBP", "AVIF", "GIF", "BMP", "DIB", "TGA", "PPM", "PSD", "SGI", "PCX"),
+    *("DDS", "ICO", "ICNS", "QOI"),
+)
 _ROWS = 256  # at a time
 _LARGEST_CHUNK = 16 << 20  # bytes of a PNG's profile, packed and unpacked
 _ORIENTATION = 0x0112
@@ -53,7 +59,7 @@ def read_with_oiio(path: Path, upright: bool, notes: list[str]) -> np.ndarray:
 
     settings = oiio.ImageSpec()
     settings["oiio:UnassociatedAlpha"] = 1
-    file = oiio.ImageInput.open(str(path), settings)
+    file = oiio.ImageInput.open(encoded(path), settings)
     if file is None:
         raise OSError(oiio.geterror() or "it is damaged")
     try:
@@ -124,7 +130,8 @@ def _opened(path: Path) -> Iterator[Any]:
 
     usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        with Image.open(path) as file:
+        Image.init()
+        with Image.open(path, formats=[kind for kind in _KINDS if kind in Image.OPEN]) as file:
             check_pixels(*file.size, path.stat().st_size)
             yield file
     finally:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -18,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..errors import JoinError
-from ..images.files import unwritable
+from ..images.files import unwritable, write_text
 from ..leftovers import left_behind, remove, temporary_name
 from ..names import is_file, is_folder, safe_name, same_name
+from ..untrusted import read_json, read_small
 
 if TYPE_CHECKING:
     from ..bank import Bank
@@ -46,7 +48,7 @@ class Source:
         """Raises JoinError ``image_missing``."""
         try:
             with path.open("rb") as file:
-                return cls(str(path.resolve()), hashlib.file_digest(file, "sha256").hexdigest())
+                return cls(os.path.realpath(path), hashlib.file_digest(file, "sha256").hexdigest())
         except OSError as error:
             text = f"'{path}' cannot be read ({error.strerror or error})."
             raise JoinError("image_missing", text, "Check the path.") from error
@@ -110,12 +112,12 @@ class Marker:
 def read_marker(folder: Path) -> Marker | None:
     """The marker of a folder; None where it is no result."""
     try:
-        values = json.loads((folder / MARKER).read_text("utf-8"))
+        values = read_json(read_small(folder / MARKER))
         if values["format"] != _FORMAT or values["version"] != _VERSION:
             return None
         made = Made(**{**values["made"], "source": Source(**values["made"]["source"])})
         return Marker(made, {str(name): int(size) for name, size in values["files"].items()})
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
@@ -190,21 +192,25 @@ def result_folder(target: Path, made: Made) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         put_right(target.parent)
         new.mkdir(parents=True)
-        (place / "name").write_text(target.name, "utf-8", "surrogateescape")
+        (place / "name").write_bytes(os.fsencode(target.name))
         yield new
         sizes = {path.name: path.stat().st_size for path in sorted(new.iterdir())}
         text = {"format": _FORMAT, "version": _VERSION, "made": asdict(made), "files": sizes}
-        (new / MARKER).write_text(json.dumps(text, indent=2, ensure_ascii=False) + "\n", "utf-8", "surrogateescape")
+        write_text(new / MARKER, json.dumps(text, indent=2, ensure_ascii=False) + "\n")
         _replace(target, new, place / "old")
     except OSError as error:
         raise unwritable(target, error) from error
+    except JoinError as error:  # it names a file that a person has never heard of
+        if str(new) not in error.message:
+            raise
+        raise JoinError(error.code, error.message.replace(str(new), str(target)), error.hint) from error
     finally:
         _settle(place)
 
 
 def _named(folder: Path) -> Path:
     """The same by its own name, where it is given as ``.`` or ``..``."""
-    return folder.resolve() if folder.name in ("", "..") else folder
+    return Path(os.path.realpath(folder)) if folder.name in ("", "..") else folder
 
 
 def _replace(target: Path, new: Path, old: Path) -> None:
@@ -230,7 +236,9 @@ def _settle(place: Path) -> None:
     old, new = place / "old", place / "new"
     try:
         if old.exists():
-            target = place.with_name((place / "name").read_text("utf-8", "surrogateescape"))
+            target = place.with_name(os.fsdecode(read_small(place / "name")))
+            if target.name == "..":
+                raise ValueError("it leads out of the folder")
             if not target.exists():  # it moves only when the new one is whole
                 (new if new.exists() else old).rename(target)
             for name in _others(old) if old.exists() else ():
@@ -241,7 +249,7 @@ def _settle(place: Path) -> None:
                     return  # nothing that a person has put there is ever removed
                 # Half removed it would have lost its marker, and all that is left in it would count as a person's.
                 old.rename(place / "gone")
-    except OSError:
+    except (OSError, ValueError):  # ValueError: what the name should be is not known any more, and both are kept
         return  # the next one tries again
     remove(place)
 

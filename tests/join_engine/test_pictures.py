@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import OpenEXR
 import OpenImageIO as oiio
 import pytest
-from PIL import Image, ImageCms
+from PIL import EpsImagePlugin, Image, ImageCms
 
 from join_engine.color import srgb_decode, srgb_encode
 from join_engine.errors import JoinError
@@ -587,3 +588,38 @@ def test_a_broken_alpha_counts_as_broken(picture: np.ndarray) -> None:
     notes: list[str] = []
     assert np.isfinite(validate_image(pixels, "a", notes)).all() and notes[0].startswith("1 pixel was")
     assert np.isnan(pixels[3, 3, 3])  # the caller's own array stays as it is
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.eps"])
+def test_postscript_is_no_picture(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is called: Pillow would run Ghostscript on it."""
+    Image.new("RGB", (32, 32)).save(tmp_path / "made.eps")
+    (tmp_path / "made.eps").rename(tmp_path / name)
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch '{tmp_path / 'ran'}'\n")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    with pytest.raises(JoinError, match="cannot be read as an image"):
+        read_picture(tmp_path / name)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("kind", ["jpg", "jp2", "webp", "gif", "bmp", "tga", "ppm", "qoi", "ico", "dds", "mpo"])
+def test_other_kinds_are_still_read(tmp_path: Path, kind: str) -> None:
+    picture = Image.fromarray(_plain(srgb_encode(LIGHT))).resize((32, 32))
+    picture.save(tmp_path / f"a.{kind}", **({"save_all": True, "append_images": [picture]} if kind == "mpo" else {}))
+    assert np.allclose(read_image(tmp_path / f"a.{kind}")[5, 5, :3], LIGHT, atol=0.03)
+
+
+@pytest.mark.parametrize(("count", "more"), [(2, ""), (13, ""), (40, " and 27 more."), (300, " and 287 more.")])
+def test_of_many_layers_some_are_named(tmp_path: Path, count: int, more: str) -> None:
+    plane = np.full((24, 32), 0.5, np.float32)
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    channels = {f"L{number:03}.{channel}": plane for number in range(count) for channel in "RGB"}
+    with OpenEXR.File(header, channels) as file:
+        file.write(str(tmp_path / "a.exr"))
+    (note,) = read_picture(tmp_path / "a.exr").notes
+    assert note.endswith(more or f"'L{count - 1:03}'.") and len(note) < 300
+    with pytest.raises(JoinError) as caught:
+        read_picture(tmp_path / "a.exr", "none")
+    assert len(str(caught.value)) < 400

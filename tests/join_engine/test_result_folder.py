@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,13 +21,19 @@ from PIL import Image
 
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
+from join_engine.images.files import atomically, exr_writer, read_image
 from join_engine.inversion.presets import PRESETS, Detail, Preset
 from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.layers import result_folder as folders
 from join_engine.layers.result_folder import MARKER, Made, Source, folder_for, is_finished, read_marker, result_folder
+from join_engine.leftovers import _machine
 from tests.join_engine.conftest import MakeBank
 
 ROOT = Path(__file__).parents[2]
+_SOUND = (
+    '{"format": "join-result", "version": 1, "files": {"a": 12}, "made": {"command": "decompose", "bank": "", '
+    '"source": {"path": "a", "sha256": ""}, "settings": {}, "engine": "1"}}'
+)
 
 
 def write_photo(path: Path, seed: int = 0) -> Path:
@@ -173,11 +184,77 @@ def test_finished_is_what_has_all_its_files_of_the_same_making(tmp_path: Path, p
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", '{"format": "join-result"}', '{"format": "join-result", "version": 2}', "[" * 10_000],
+    [
+        *("", "{", "[]", "null", '{"format": "join-result"}', '{"format": "join-result", "version": 2}', "[" * 10_000),
+        *(_SOUND.replace("12", size) for size in ("Infinity", "1e999", "[]", "9" * 5000, "null")),
+    ],
 )
 def test_a_broken_marker_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / MARKER).write_text(_SOUND)
+    assert read_marker(tmp_path) is not None
     (tmp_path / MARKER).write_text(text)
     assert read_marker(tmp_path) is None
+
+
+@pytest.mark.parametrize("what", ["a pipe", "a device", "a folder", "a loop of links", "a file of 3 GiB"])
+def test_a_marker_that_is_no_short_file_is_none(tmp_path: Path, what: str) -> None:
+    """And keeps nobody waiting."""
+    path = tmp_path / MARKER
+    if what == "a pipe":
+        os.mkfifo(path)
+    elif what == "a folder":
+        path.mkdir()
+    elif what == "a file of 3 GiB":
+        path.touch()
+        os.truncate(path, 3 << 30)
+    else:
+        path.symlink_to("/dev/zero" if what == "a device" else path)
+    begun = time.monotonic()
+    assert read_marker(tmp_path) is None and time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../evil", "/evil", "a\0b", None])
+def test_a_damaged_note_of_the_name_stops_nobody(tmp_path: Path, photo: Path, name: str | None) -> None:
+    """After a power failure it may be empty; or it is a trap."""
+    out = tmp_path / "out"
+    dead = out / f".join-{_machine()}-999999-5-abcd.partial"
+    (dead / "old").mkdir(parents=True)
+    (dead / "old" / "mine.txt").write_text("mine")
+    os.mkfifo(dead / "name") if name is None else (dead / "name").write_text(name)
+    before = tree(tmp_path)
+    write(out / "photo", made_of(photo), albedo="1")
+    assert tree(tmp_path) == before | {f"out/photo{more}" for more in ("", "/albedo", f"/{MARKER}")}
+
+
+def test_a_name_that_is_no_utf8(tmp_path: Path) -> None:
+    """Of the photo, of the folder, of both: the same result is found again."""
+    photo = write_photo(tmp_path / os.fsdecode(b"f\xffoto.png"))
+    target = tmp_path / os.fsdecode(b"\xfe") / "photo"
+    write(target, made_of(photo), albedo="1")
+    write(target, made_of(photo, seed=1), albedo="2")
+    marker = read_marker(target)
+    assert marker is not None and marker.made.source.path == str(photo) and is_finished(target, made_of(photo, seed=1))
+    assert not [path for path in target.parent.iterdir() if path != target]
+
+
+def test_a_full_disk_is_told_by_the_names_that_people_know(tmp_path: Path, photo: Path) -> None:
+    def fail(target: Path) -> None:
+        with result_folder(target, made_of(photo)) as new, exr_writer(new / "albedo.exr", (8, 8), "RGB"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(JoinError) as caught:
+        fail(tmp_path / "out" / "photo")
+    assert str(caught.value) == (
+        f"'{tmp_path / 'out' / 'photo' / 'albedo.exr'}' cannot be written (No space left on device). Make room there."
+    )
+
+
+def test_a_writer_that_does_not_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenEXR's errors have no number: the disk is asked."""
+    for free, words in ((0, "(No space left on device). Make room"), (1 << 40, "(it failed). Choose another folder")):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
+        with pytest.raises(JoinError, match=re.escape(words)), atomically(tmp_path / "a.exr"):
+            raise OSError("it failed")
 
 
 # --- the commands -------------------------------------------------------------------------------------------------
@@ -319,3 +396,83 @@ def test_names_beyond_the_systems_limit_get_a_sentence(
     assert main([*words, *extra]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and len(error.splitlines()) == 1 and "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    "name", [b"a\nb", b"a\x1b[31mb", b"sur\xffrogate", "a\u2028b".encode(), "a\u202eb".encode(), b"\x07", b"a\rb"]
+)
+@pytest.mark.parametrize("sound", [True, False])
+def test_names_that_would_break_a_line_or_the_terminal(
+    tmp_path: Path, options: list[str], name: bytes, sound: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """And such as are no UTF-8: layers, or one line."""
+    image = tmp_path / os.fsdecode(name + b".png")
+    if sound:
+        write_photo(image)
+    else:
+        image.write_bytes(b"no image")
+    options[1] = str(tmp_path / os.fsdecode(b"out\xfe"))
+    assert main(["decompose", str(image), *options]) == (0 if sound else 2)
+    told = capfd.readouterr()
+    lines = (told.out + told.err).splitlines()
+    assert len(lines) == 1 and not set(told.err) & set(map(chr, range(32))) - {"\n"}
+    if sound:
+        (folder,) = Path(options[1]).iterdir()
+        report = json.loads((folder / "report.json").read_text())
+        assert report["image"] == str(image) and (folder / "albedo.exr").stat().st_size > 0
+        assert main(["decompose", str(image), *options, "--skip-existing"]) == 0
+        assert "finished already" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["png", "tif", "exr", "hdr", "jpg"])
+def test_pictures_whose_name_is_no_utf8_are_read(tmp_path: Path, kind: str) -> None:
+    """By every reader."""
+    plain, odd = tmp_path / f"a.{kind}", tmp_path / os.fsdecode(b"\xff." + kind.encode())
+    with exr_writer(tmp_path / "a.exr", (24, 24), "RGB") as write_rows:
+        write_rows(np.random.default_rng(0).random((24, 24, 3), np.float32))
+    if kind == "hdr":
+        plain.write_bytes(b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 24 +X 24\n" + bytes([99, 80, 60, 129]) * 24 * 24)
+    elif kind != "exr":
+        Image.open(write_photo(tmp_path / "b.png")).save(plain)
+    shutil.copy(plain, odd)
+    assert np.array_equal(read_image(odd), read_image(plain))
+
+
+@pytest.mark.parametrize("where", ["{out}/loop", "{out}/loop/x", "photo.png", "photo.png/x", "nowhere/x", "/dev/full"])
+def test_a_place_that_cannot_be_gets_a_sentence(
+    tmp_path: Path, photo: Path, options: list[str], where: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone" / "further")
+    place = where.format(out=tmp_path) if where.startswith(("{", "/")) else str(tmp_path / where)
+    assert main(["decompose", str(photo), *options, "--out", place]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and len(error.splitlines()) == 1 and "cannot be written" in error
+
+
+@pytest.mark.parametrize("place", [0, 2], ids=["image", "out"])
+def test_an_empty_argument_is_not_this_folder(
+    tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch, place: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [str(photo), "--out", "out"]
+    words[place] = ""
+    with pytest.raises(SystemExit):
+        main(["decompose", *words])
+    assert "an argument is empty" in capsys.readouterr().err and tree(tmp_path) == {"photo.png"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", ["2>&-", ">&-", "<&- >&- 2>&-", "2>/dev/full", ">/dev/full", "| head -c 0"])
+def test_whoever_listens_the_result_is_whole(tmp_path: Path, photo: Path, tiny_bank_path: Path, words: str) -> None:
+    """Streams that are closed, on a full disk, or that nobody reads any more."""
+    command = (
+        f'"{sys.executable}" -m join_engine decompose "{photo}" --bank "{tiny_bank_path}" --preset standard --out '
+        f'"{tmp_path / "out"}" --threads 1 {words}; echo "${{PIPESTATUS[0]}}" >"{tmp_path / "status"}"'
+    )
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert "Traceback" not in done.stderr and "Exception" not in done.stderr, done.stderr
+    status = int((tmp_path / "status").read_text())
+    assert status == {">/dev/full": 2, "| head -c 0": 141}.get(words, 0) or (status == 0 and "head" in words)
+    marker = read_marker(tmp_path / "out" / "photo")
+    assert marker is not None and is_finished(tmp_path / "out" / "photo", marker.made)

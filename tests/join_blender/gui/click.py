@@ -23,6 +23,7 @@ from launch import arguments, outside
 from light import grab, relight
 from materials import clean_up, material, mix, paste
 from portrait import face, suggested
+from profiles import profile
 from window import (
     PATIENCE,
     Window,
@@ -579,6 +580,7 @@ ONLY = {
     "face": face,
     "suggested": suggested,
     "material": material,
+    "profile": profile,
     "sequence": _sequence,
 }
 """Steps by themselves."""

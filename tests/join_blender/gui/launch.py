@@ -55,6 +55,9 @@ def outside(script: Path, given: argparse.Namespace) -> int:
                 dimmed = (photo(256, 256) * (1.0 - 0.01 * number)).astype("uint8")
                 write_png(folder / "frames" / f"shot.{number:04d}.png", dimmed)
             image = folder / "frames" / "shot.0001.png"
+        if given.only == "profile":
+            photos = _photos_of_other_colours(folder)
+            image = photos[0]
         if not bank and not any((ROOT / "join_engine" / "banks").glob("*.safetensors")):
             print("no bank is shipped yet: a bank of random weights stands in", flush=True)
             bank = str(make_bank(folder / "random.safetensors", engine))
@@ -81,6 +84,23 @@ def outside(script: Path, given: argparse.Namespace) -> int:
             return subprocess.run(command, env=environment, check=False).returncode
         finally:
             index.close()
+
+
+def _photos_of_other_colours(folder: Path) -> list[Path]:
+    """One in Display P3 and one in Adobe RGB, with what the shell reads of them as ``.npy`` beside each."""
+    import numpy as np
+    from PIL import Image
+
+    from join_engine.images.files import read_image
+    from tests.join_engine.test_pictures import ADOBE_RGB, DISPLAY_P3
+
+    made = []
+    for name, profile in (("phone.jpg", DISPLAY_P3), ("camera.jpg", ADOBE_RGB)):
+        with Image.open(ROOT / "samples" / "photos" / "coffee.jpg") as picture:
+            picture.save(folder / name, icc_profile=profile, quality=95)
+        np.save(folder / f"{Path(name).stem}.npy", read_image(folder / name))
+        made.append(folder / name)
+    return made
 
 
 def _inner_command(blender: str, script: Path) -> list[str]:

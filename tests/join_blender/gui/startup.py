@@ -378,6 +378,10 @@ def obey() -> float:
             "compare cleaned": compare_cleaned,
             "recomposed": lambda: view("RECOMPOSED"),
             "compare pasted": compare_pasted,
+            "colors": tell_colors,
+            "other photo": show_other_photo,
+            "converted": lambda: show_image("camera linear"),
+            "compare converted": compare_converted,
         }
         commands[words]()
         tell(obeyed=state.get("obeyed", 0) + 1)
@@ -901,6 +905,38 @@ def pixels_of(image: Any) -> np.ndarray:
     flat = np.empty(len(image.pixels), np.float32)
     image.pixels.foreach_get(flat)
     return flat.reshape(image.size[1], image.size[0], 4)
+
+
+def tell_colors() -> None:
+    """The space of the image that is shown, and by how much it differs from what the shell reads of its file."""
+    image = bpy.data.images[shown()]
+    known = np.load(FOLDER / f"{Path(image.name).stem.removesuffix(' linear')}.npy")
+    read = module("host.images").read_source(image).all()
+    tell(colors=[image.colorspace_settings.name, float(np.abs(read - known).max())])
+
+
+def show_other_photo() -> None:
+    """The second one."""
+    image = bpy.data.images.load(json.loads(os.environ["JOIN_GUI_PHOTOS"])[1])
+    show_image(image.name)
+    bpy.ops.ed.undo_push(message="Opened")
+    module("ui.running").redraw()
+    tell(images=names())
+
+
+def show_image(name: str) -> None:
+    min(areas("IMAGE_EDITOR"), key=lambda area: area.x).spaces.active.image = bpy.data.images[name]
+
+
+def compare_converted() -> None:
+    """By how much the layers miss what the shell reads of the converted photo's file, where that is not clipped."""
+    sets = module("host.sets")
+    own = sets.layers_of(sets.latest_set(bpy.data.images["camera linear"]))
+    layers = {name: pixels_of(layer)[..., :3] for name, layer in own.items()}
+    known = np.load(FOLDER / "camera.npy")[::-1]
+    made = layers["albedo"] * layers["shading"] + layers.get("specular", 0.0)
+    sound = (known.max(axis=2) < 0.99) & (known.min(axis=2) >= 0.0)
+    tell(missed=float(np.abs(made - known)[sound].max()))
 
 
 def save_and_reopen() -> None:
