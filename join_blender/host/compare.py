@@ -23,17 +23,18 @@ from ..engine.pixels import Source
 from ..engine.vocabulary import Formula, compose
 from . import images, relight
 from .sets import (
-    DECOMPOSITION,
     INPUT,
     SET,
     SOURCE,
     VIEW,
     all_images,
+    decomposition_of,
     formula_of,
     is_finished,
     key_of,
     layers_of,
     no_input,
+    number,
     source_name,
     source_of,
 )
@@ -150,7 +151,7 @@ def stale_views() -> list[tuple[str, str, float]]:
         if is_finished(set_id) and image.get(_MADE_OF) == _content(_used(set_id, kind)):
             continue
         if image.users and is_finished(set_id):
-            stale.append((set_id, kind, float(image.get(_GAIN, 1.0))))
+            stale.append((set_id, kind, number(image.get(_GAIN, 1.0))))
         else:
             bpy.data.images.remove(image)
     return stale
@@ -169,7 +170,7 @@ def _used(set_id: str, kind: str) -> dict[str, Any]:
 
 
 def _confidence_of(set_id: str, layer: Any) -> np.ndarray:
-    found = confidence.read_confidence(bytes(layer.get(DECOMPOSITION, b"")))
+    found = confidence.read_confidence(decomposition_of(layer))
     if found is None:
         words = f"The layers of '{source_name(set_id)}' do not tell how sure the bank is of them."
         raise Failure("confidence_missing", words, "Decompose the image again, with a bank that has a split network.")

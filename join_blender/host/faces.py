@@ -6,7 +6,6 @@ Places are fractions of the image from its lower left corner, as everywhere in B
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from ..engine.failure import Failure
 from ..engine.pixels import Source
 from ..engine.vocabulary import face_crop
 from . import images
-from .sets import mapping
+from .sets import mapping, number, settings_of
 
 FACE = "join_face"
 """On an image: x and y of both eyes and of the mouth, or left, bottom, right and top of a box around the head."""
@@ -41,7 +40,10 @@ def forget(image: Any) -> None:
 
 def marked(image: Any) -> tuple[float, ...]:
     """What was kept; empty for nothing."""
-    found = tuple(float(place) for place in image.get(FACE, ())) if image is not None else ()
+    try:
+        found = tuple(number(place) for place in image.get(FACE, ())) if image is not None else ()
+    except TypeError:  # somebody else has changed it
+        return ()
     return found if len(found) in (_POINTS, _BOX) else ()
 
 
@@ -61,7 +63,7 @@ def outline(image: bpy.types.Image) -> list[tuple[float, float]]:
 def of_layer(layer: Any) -> tuple[float, float, float, float] | None:
     """Left, bottom, right, top of the upright square around a portrait's face, in fractions of the layer; None of a
     layer that was made without a bank of faces."""
-    told = mapping(mapping(json.loads(str(layer.get("join_settings", "{}")))).get("face"))
+    told = mapping(settings_of(layer).get("face"))
     try:
         crop = face_crop.FaceCrop.from_json(told["crop"])
         height, width = (float(side) for side in told["size"])

@@ -226,7 +226,7 @@ def _use_maps(tree: Any, shader: Any, output: Any, maps: Mapping[str, Any]) -> N
         lift.location = (-200.0, -850.0)
         lift.inputs["Midlevel"].default_value = 0.5
         # As high as its pixels are wide, where the picture lies on something one metre large.
-        lift.inputs["Scale"].default_value = float(image.get(_SPAN, 1.0)) / max(*image.size, 1)
+        lift.inputs["Scale"].default_value = sets.number(image.get(_SPAN, 1.0)) / max(*image.size, 1)
         tree.links.new(nodes[-1].outputs["Color"], lift.inputs["Height"])
         if output is not None:
             tree.links.new(lift.outputs[0], output.inputs["Displacement"])

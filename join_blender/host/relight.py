@@ -32,6 +32,8 @@ from .sets import (
     RELIT,
     SET,
     all_images,
+    decomposition_of,
+    image_in,
     is_finished,
     key_of,
     label_of,
@@ -46,7 +48,7 @@ _ALBEDO = "albedo"
 
 def can_relight(set_id: str | None) -> bool:
     """Whether a set is done and knows its codes."""
-    return is_finished(set_id) and all(image.get(DECOMPOSITION) for image in layers_of(set_id).values())
+    return is_finished(set_id) and all(decomposition_of(image) for image in layers_of(set_id).values())
 
 
 def stored_decomposition(set_id: str) -> StoredDecomposition:
@@ -69,7 +71,7 @@ def stored_decomposition(set_id: str) -> StoredDecomposition:
         raise Failure("relight_impossible", "The original light of these layers is gone.", "Decompose the image again.")
     first = next(iter(layers.values()))
     return StoredDecomposition(
-        bytes(first[DECOMPOSITION]),
+        decomposition_of(first),
         {name: layer_bytes(kept.get(name, image)) for name, image in layers.items()},
         _alpha(first),
         _bank(first),
@@ -120,11 +122,11 @@ def _first(key: str | None) -> Any:
 
 
 def _codes_of(key: str) -> bytes:
-    found = _first(key).get(DECOMPOSITION) if layers_of(key) else None
+    found = decomposition_of(_first(key)) if layers_of(key) else b""
     if not found:
         words = "The other layers do not know how they were made."
         raise Failure("mix_impossible", words, "Decompose that image again.")
-    return bytes(found)
+    return found
 
 
 # --- pasting another material ---
@@ -160,7 +162,7 @@ def refuse_incomplete(set_id: str) -> None:
 
 def originals(set_id: str) -> dict[str, Any]:
     """The hidden originals of a set, by component."""
-    pointed = {name: layer.get(KEPT) for name, layer in layers_of(set_id).items()}
+    pointed = {name: image_in(layer, KEPT) for name, layer in layers_of(set_id).items()}
     found = {name: image for name, image in pointed.items() if image is not None}
     for image in all_images():  # where the layer is gone, or the file older than the pointers
         if image.get(ORIGINAL) and key_of(image) == set_id:

@@ -31,6 +31,7 @@ An image that is made of another and of no set (a tile, a photo in other colours
 from __future__ import annotations
 
 import json
+import math
 import re
 import uuid
 from collections.abc import Iterable, Mapping
@@ -111,14 +112,21 @@ def missing_layers(key: str) -> list[str]:
 
 
 def _told_formula(layers: Mapping[str, Any]) -> list[Any]:
-    for image in layers.values():
-        try:
-            told = json.loads(str(image.get(FORMULA, "null")))
-        except ValueError:
-            continue
-        if isinstance(told, list):
-            return told
-    return []
+    told = (_stored(image, FORMULA) for image in layers.values())
+    return next((formula for formula in told if isinstance(formula, list)), [])
+
+
+def _stored(layer: Any, name: str) -> Any:
+    """A property that holds JSON; None where it is missing, or somebody has changed it."""
+    try:
+        return json.loads(str(layer.get(name)))
+    except (ValueError, RecursionError):
+        return None
+
+
+def number(value: Any) -> float:
+    """A property that is a number; 0 where somebody has changed it."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
 
 
 def is_unusual(layer: Any) -> bool:
@@ -128,7 +136,7 @@ def is_unusual(layer: Any) -> bool:
 
 def caution_of(layer: Any) -> float:
     """A simple method's share in the light of the picture, in [0, 1], as the engine has told it."""
-    return float(_metrics(layer).get("caution", 0.0))
+    return number(_metrics(layer).get("caution"))
 
 
 def suggested_bank(layer: Any) -> str:
@@ -147,7 +155,18 @@ def tells_confidence(layer: Any) -> bool:
 
 
 def _metrics(layer: Any) -> Mapping[str, Any]:
-    return mapping(json.loads(str(layer.get("join_metrics", "{}"))))
+    return mapping(_stored(layer, "join_metrics"))
+
+
+def decomposition_of(layer: Any) -> bytes:
+    """The codes that a layer keeps, as the bytes of a ``.join`` file; none where it has none."""
+    found = layer.get(DECOMPOSITION)
+    return found if isinstance(found, bytes) else b""
+
+
+def settings_of(layer: Any) -> Mapping[str, Any]:
+    """With which settings a layer was made."""
+    return mapping(_stored(layer, "join_settings"))
 
 
 def is_finished(key: str | None) -> bool:
@@ -179,7 +198,7 @@ def input_of_layer(image: Any) -> Any:
     if SET not in image:
         return None
     if INPUT in image:
-        return image[INPUT]
+        return image_in(image, INPUT)
     if RUN in image or PREVIEW in image:
         return None
     # A file of before layers pointed at it: then by name, but never across files.
@@ -189,7 +208,13 @@ def input_of_layer(image: Any) -> Any:
 
 def made_of(image: Any) -> Any:
     """What an image of ours was made of, be it of a set or not; None where that is gone, and for any other image."""
-    return input_of_layer(image) if SET in image else image.get(INPUT)
+    return input_of_layer(image) if SET in image else image_in(image, INPUT)
+
+
+def image_in(image: Any, name: str) -> Any:
+    """The image at which a property points; None where it points at none."""
+    found = image.get(name)
+    return found if isinstance(found, bpy.types.Image) else None
 
 
 def source_of(key: str | None) -> Any:
@@ -210,11 +235,20 @@ def part_of(image: Any) -> tuple[float, float, float, float]:
     layer = next(iter(layers_of(key_of(image)).values()), image) if VIEW in image else image
     if not width or not height:
         return 0.0, 0.0, 1.0, 1.0
-    left, top, right, bottom = map(float, layer.get("join_part", (0, 0, width, height)))
+    left, top, right, bottom = _taken(layer, width, height)
     pixel = (right - left) / max(layer.size[0], 1)  # of the layer, in those of the image
     down, across = (pixel * moved for moved in moved_by(layer))
     left, top, right, bottom = left - across, top - down, right - across, bottom - down
     return left / width, 1.0 - bottom / height, right / width, 1.0 - top / height
+
+
+def _taken(layer: Any, width: int, height: int) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom, in pixels, of what a layer is of an image of that size."""
+    try:
+        left, top, right, bottom = map(number, layer.get("join_part", (0, 0, width, height)))
+    except (TypeError, ValueError):
+        return 0, 0, width, height
+    return left, top, right, bottom
 
 
 def source_name(key: str | None) -> str:
@@ -232,7 +266,7 @@ def sets_of_source(image: Any) -> list[str]:
     made: dict[str, float] = {}
     for layer in all_images():
         if COMPONENT in layer and SET in layer and PREVIEW not in layer and input_of_layer(layer) == image:
-            made[str(key_of(layer))] = float(layer.get(TIME, 0.0))
+            made[str(key_of(layer))] = number(layer.get(TIME))
     return sorted(made, key=lambda key: -made[key])
 
 
@@ -247,7 +281,7 @@ def all_sets() -> list[str]:
     for key, layers in by_key.items():
         if _are_finished(layers):
             first = next(iter(layers.values()))
-            found[key] = (_source_name_in(layers).casefold(), -float(first.get(TIME, 0.0)))
+            found[key] = (_source_name_in(layers).casefold(), -number(first.get(TIME)))
     return sorted(found, key=lambda key: found[key])
 
 
@@ -300,7 +334,7 @@ def choose_input(key: str, image: Any) -> None:
         raise Failure("input_missing", f"'{image.name}' is a layer itself.", "Choose the photo or the render.")
     for layer in layers_of(key).values():
         width, height = images.size_of(image)
-        left, top, right, bottom = map(int, layer.get("join_part", (0, 0, width, height)))
+        left, top, right, bottom = _taken(layer, width, height)
         rows, columns = layer.size[1], layer.size[0]
         if right > width or bottom > height or (right - left) * rows != (bottom - top) * columns:
             raise Failure("image_changed", f"'{image.name}' is not as large as these layers.", "Choose another.")
@@ -328,7 +362,7 @@ def told_of(key: str) -> str:
     if layer is None:
         return ""
     words = [str(layer.get("join_preset", "")).capitalize(), str(layer.get("join_bank", ""))]
-    if seed := int(layer.get("join_seed", 0)):
+    if seed := int(number(layer.get("join_seed"))):
         words.append(f"seed {seed}")
     if TOGETHER in layer:
         words.append("together")
@@ -354,8 +388,8 @@ def together_with(key: str | None) -> list[str]:
 
 def moved_by(layer: Any) -> tuple[float, float]:
     """By how many pixels, down and to the right, the photo of a layer was moved onto others; 0 and 0 for one alone."""
-    told = mapping(mapping(json.loads(str(layer.get("join_settings", "{}")))).get("together"))
-    return float(told.get("down", 0.0)), float(told.get("right", 0.0))
+    told = mapping(settings_of(layer).get("together"))
+    return number(told.get("down")), number(told.get("right"))
 
 
 def bright_of(layer: Any) -> float:
@@ -364,17 +398,17 @@ def bright_of(layer: Any) -> float:
     group, component = layer.get(TOGETHER), layer.get(COMPONENT)
     alike = all_images() if group is not None else []
     together = [image for image in alike if image.get(TOGETHER) == group and image.get(COMPONENT) == component]
-    return max(float(image.get(BRIGHT, 0.0)) for image in (layer, *together))
+    return max(number(image.get(BRIGHT)) for image in (layer, *together))
 
 
 def is_cleaned(layer: Any) -> bool:
     """Whether something was taken out of the picture."""
-    return bool(mapping(json.loads(str(layer.get("join_settings", "{}")))).get("cleaned"))
+    return bool(settings_of(layer).get("cleaned"))
 
 
 def is_pasted(layer: Any) -> bool:
     """Whether another material was laid into the picture."""
-    return bool(mapping(json.loads(str(layer.get("join_settings", "{}")))).get("pasted"))
+    return bool(settings_of(layer).get("pasted"))
 
 
 def choose(key: str) -> None:

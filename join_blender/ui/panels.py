@@ -162,7 +162,7 @@ class JOIN_PT_layers(bpy.types.Panel):
         if shown.get(sets.VIEW) == "error":
             layout.prop(context.scene.join_intrinsics, "gain")
         if "join_error_largest" in shown:
-            mean, largest = shown["join_error_mean"], shown["join_error_largest"]
+            mean, largest = (sets.number(shown.get(f"join_error_{name}")) for name in ("mean", "largest"))
             layout.label(text=f"Error: mean {mean:.2g}, largest {largest:.2g}")
 
 

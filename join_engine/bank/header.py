@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from ..color import COMPONENT_TRANSFORMS
+from ..errors import one_line
 from ..json_data import LATER, Described
 from ..networks.encoder import EncoderConfig
 from ..networks.limits import DEEPEST
@@ -27,6 +28,8 @@ FORMAT_VERSION = 1
 # Of banks that do not say: chosen on validation renders of Primeshapes.
 DETAIL_SHARE = 0.7
 DETAIL_RADIUS = 2.0
+# Letters. Files are called after banks and components, and people read their names in sentences.
+_LONGEST_NAME = 200
 
 
 # Datasets whose renders are cut so.
@@ -150,6 +153,9 @@ class BankHeader(Described):
     invertibility: InvertibilityHeader | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
+        for name in (self.name, *self.components):
+            if not 0 < len(name) <= _LONGEST_NAME or one_line(name) != name or set(name) & set("/\\"):
+                raise ValueError(f"{name!r:.60} is no name for a bank or a component")
         if not 1 <= len(self.components) <= DEEPEST:
             raise ValueError(f"a bank needs 1 to {DEEPEST} components, not {len(self.components)}")
         if not 0.0 <= self.detail_share <= 1.0:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import JoinError
+from ..names import is_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,6 +69,8 @@ def load_array(path: str) -> np.ndarray:
     from ..images.exr import read_planes
 
     try:
+        if not is_file(Path(path)):  # a pipe would keep the engine waiting
+            raise ValueError(f"there is no file '{path}'")
         pixels = (read_planes if Path(path).suffix == ".exr" else load_npy)(Path(path))
         if pixels.dtype.kind != "f" or pixels.ndim not in (2, 3) or 0 in pixels.shape:
             raise ValueError(f"it is {pixels.dtype} of the shape {pixels.shape}")

@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -667,6 +668,70 @@ def case_face() -> Report:
 
 def _cleaned(layer: Any) -> float:
     return float(json.loads(layer["join_settings"])["cleaned"])
+
+
+def case_spoiled() -> Report:
+    """Properties of layers that somebody else has changed: each to values of other kinds, on all layers, while all that
+    looks at them looks, and what is done with a set is tried."""
+    sets, report = module("host.sets"), Report()
+    photo = picture("photo", 0.3, (40, 24))
+    assert bpy.ops.join.decompose(image="photo") == {"FINISHED"}
+    key = set_key(photo)
+    assert bpy.ops.join.view(image="photo", kind="ERROR") == {"FINISHED"}
+    own = [image for image in bpy.data.images if "join_set" in image or image == photo]
+    albedo, error = (next(i for i in own if i.name == f"photo {name}") for name in ("albedo", "error"))
+    names = sorted({name for image in own for name, _ in image.items() if name.startswith("join_")} | {"join_face"})
+    panels = [kind for kind in module("ui").CLASSES if issubclass(kind, bpy.types.Panel)]
+    values: list[Any] = [5, float("nan"), "", "{", "[" * 5000, '{"together": 5, "face": [], "unusual": {}}', b"\0\xff"]
+    values += [[1.0, 2.0], {"a": 1}, photo]
+    looked = 0
+    scale = SimpleNamespace(ui_scale=1.0)  # in background mode there is none
+    preferences = SimpleNamespace(system=scale, addons=bpy.context.preferences.addons)
+
+    def look() -> None:
+        """At each image in an editor, by all panels."""
+        for image in (photo, albedo, error):
+            space = MagicMock(image=image, type="IMAGE_EDITOR")
+            area, region = MagicMock(width=300), MagicMock(width=300)
+            objects = SimpleNamespace(objects=SimpleNamespace(active=None))
+            context = SimpleNamespace(
+                space_data=space,
+                scene=bpy.context.scene,
+                area=area,
+                region=region,
+                preferences=preferences,
+                view_layer=objects,
+                window_manager=MagicMock(),
+                screen=MagicMock(),
+                object=None,
+            )
+            for panel in panels:
+                if not hasattr(panel, "poll") or panel.poll(context):
+                    panel.draw(SimpleNamespace(layout=MagicMock()), context)
+            sets.part_of(image), module("host.faces").of_layer(image), module("host.faces").outline(image)
+
+    for name in names:
+        for value in values:
+            before = {image.name: image.get(name) for image in own}
+            for image in own:
+                image.pop(name, None)
+                image[name] = value
+            try:
+                look()
+                looked += 1
+                for operator, options in ((bpy.ops.join.view, {"image": "photo", "kind": "RECOMPOSED"}),):
+                    told = error_of(operator, **options)
+                    assert "Traceback" not in told, told
+            except Exception as error:
+                report.setdefault("wrong", []).append(
+                    f"{name} = {value!r:.40}: {traceback.format_exc()[-600:]} {error}"
+                )
+            for image in own:
+                image.pop(name, None)
+                if before[image.name] is not None:
+                    image[name] = before[image.name]
+    look()
+    return {**report, "names": names, "looked": looked, "makes": makes(key, photo)}
 
 
 def case_lost() -> Report:

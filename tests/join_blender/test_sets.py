@@ -132,6 +132,14 @@ def test_what_a_mask_covers_goes_to_the_engine(tmp_path: Path, blender: Blender,
     assert "'small' is 4 × 4 and the image 40 × 20" in report["size"]
 
 
+def test_properties_that_somebody_else_has_changed(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    """A script, another add-on, a hand: the panels stay, and no operator ends in a traceback."""
+    report = blender.run("spoiled", fake, folder=tmp_path)
+    assert not report.get("wrong"), "\n".join(report["wrong"][:5])
+    assert {"join_set", "join_settings", "join_metrics", "join_part", "join_input"} <= set(report["names"])
+    assert report["looked"] == 10 * len(report["names"]) and report["makes"]
+
+
 def test_the_face_that_one_points_at_goes_to_the_engine(tmp_path: Path, blender: Blender, fake: Path) -> None:
     """In pixels of what the engine gets, from its upper left corner."""
     report = blender.run("face", fake, folder=tmp_path)

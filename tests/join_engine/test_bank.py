@@ -182,6 +182,11 @@ def without(part: str) -> Callable[[Path], object]:
         (with_header(lambda values: values.update(format_version="one")), "bank_broken"),
         (with_header(lambda values: values.update(components={})), "bank_broken"),
         (with_header(lambda values: values.pop("license")), "bank_broken"),
+        # Files are called after it, and sentences tell it.
+        *[
+            (with_header(lambda values, name=name: values.update(name=name)), "bank_broken")
+            for name in ("", "../../x", "/x", "a\\b", "a\nb", "\x1b[31m", "\ud800", "x" * 1000)
+        ],
         (with_header(lambda values: values.update(resolution=64)), "bank_broken"),
         (with_header(lambda values: values["components"]["albedo"].update(transform="magic")), "bank_broken"),
         (with_header(lambda values: values["components"]["albedo"]["architecture"].update(w_dim=-1)), "bank_broken"),

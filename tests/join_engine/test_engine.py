@@ -192,6 +192,11 @@ def test_exports_and_maps(ask: Ask, request_for: dict[str, Any], tmp_path: Path)
     assert np.load(made["maps"]["normal"]).shape == (40, 56, 3)
     assert ask(**{**both, "relief": -1.0})[-1]["code"] == "request_invalid"
     assert ask(**{**both, "layers": {}})[-1]["code"] == "layer_unreadable"
+    os.mkfifo(tmp_path / "pipe.npy")
+    for place in (tmp_path / "pipe.npy", tmp_path, tmp_path / "gone.npy", Path("/dev/zero")):
+        assert ask(**{**both, "layers": {"albedo": str(place)}})[-1]["code"] == "layer_unreadable"
+        codes = ("image_unreadable", "image_missing")
+        assert ask(type="convert", id=2, image=str(place), output=str(tmp_path))[-1]["code"] in codes
     for wrong in ([["albedo", None]], [["albedo", []]], [[]], ["albedo"], [["albedo"], 2.0], [[2.0]]):
         assert ask(**common, format="exr", depth=32, formula=wrong)[-1]["code"] == "request_invalid", wrong
     for wrong in ({"format": "exr", "depth": 8}, {"format": "gif", "depth": 8}, {"format": "png", "depth": 32}):
