@@ -679,38 +679,33 @@ def case_spoiled() -> Report:
     key = set_key(photo)
     assert bpy.ops.join.view(image="photo", kind="ERROR") == {"FINISHED"}
     own = [image for image in bpy.data.images if "join_set" in image or image == photo]
-    albedo, error = (next(i for i in own if i.name == f"photo {name}") for name in ("albedo", "error"))
-    names = sorted({name for image in own for name, _ in image.items() if name.startswith("join_")} | {"join_face"})
+    names = {name for image in own for name, _ in image.items() if name.startswith("join_")} | {
+        "join_face",
+        "join_part",
+    }
     panels = [kind for kind in module("ui").CLASSES if issubclass(kind, bpy.types.Panel)]
-    values: list[Any] = [5, float("nan"), "", "{", "[" * 5000, '{"together": 5, "face": [], "unusual": {}}', b"\0\xff"]
-    values += [[1.0, 2.0], {"a": 1}, photo]
+    values: list[Any] = [5, float("nan"), "{", "[" * 5000, '{"together": 5, "face": [], "unusual": {}}', b"\0\xff"]
+    values += [[1.0, 2.0], photo]
     looked = 0
-    scale = SimpleNamespace(ui_scale=1.0)  # in background mode there is none
-    preferences = SimpleNamespace(system=scale, addons=bpy.context.preferences.addons)
+    system = SimpleNamespace(ui_scale=1.0)  # in background mode there is none
+    context = MagicMock(
+        scene=bpy.context.scene,
+        preferences=SimpleNamespace(system=system, addons=bpy.context.preferences.addons),
+        region=SimpleNamespace(width=300),
+        object=None,
+    )
+    context.view_layer.objects.active = None
 
     def look() -> None:
-        """At each image in an editor, by all panels."""
-        for image in (photo, albedo, error):
-            space = MagicMock(image=image, type="IMAGE_EDITOR")
-            area, region = MagicMock(width=300), MagicMock(width=300)
-            objects = SimpleNamespace(objects=SimpleNamespace(active=None))
-            context = SimpleNamespace(
-                space_data=space,
-                scene=bpy.context.scene,
-                area=area,
-                region=region,
-                preferences=preferences,
-                view_layer=objects,
-                window_manager=MagicMock(),
-                screen=MagicMock(),
-                object=None,
-            )
+        """At the image and at a view in an editor, by all panels."""
+        for image in (photo, bpy.data.images["photo error"]):
+            context.space_data = MagicMock(image=image, type="IMAGE_EDITOR")
             for panel in panels:
                 if not hasattr(panel, "poll") or panel.poll(context):
                     panel.draw(SimpleNamespace(layout=MagicMock()), context)
             sets.part_of(image), module("host.faces").of_layer(image), module("host.faces").outline(image)
 
-    for name in names:
+    for name in sorted(names):
         for value in values:
             before = {image.name: image.get(name) for image in own}
             for image in own:
@@ -719,19 +714,17 @@ def case_spoiled() -> Report:
             try:
                 look()
                 looked += 1
-                for operator, options in ((bpy.ops.join.view, {"image": "photo", "kind": "RECOMPOSED"}),):
-                    told = error_of(operator, **options)
+                if value is photo:
+                    told = error_of(bpy.ops.join.view, image="photo", kind="RECOMPOSED")
                     assert "Traceback" not in told, told
-            except Exception as error:
-                report.setdefault("wrong", []).append(
-                    f"{name} = {value!r:.40}: {traceback.format_exc()[-600:]} {error}"
-                )
+            except Exception:
+                report.setdefault("wrong", []).append(f"{name} = {value!r:.40}: {traceback.format_exc()[-600:]}")
             for image in own:
                 image.pop(name, None)
                 if before[image.name] is not None:
                     image[name] = before[image.name]
     look()
-    return {**report, "names": names, "looked": looked, "makes": makes(key, photo)}
+    return {**report, "names": sorted(names), "looked": looked, "makes": makes(key, photo)}
 
 
 def case_lost() -> Report:
