@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import JoinError
+from ..names import is_file, same_name
+from ..untrusted import read_json, read_small
 from .options import BAD_INPUT, IMAGE_KINDS, add_inversion_options, as_json, expand, load_bank_named, say
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ def _decompose(options: argparse.Namespace, told: Callable[[int, int], None]) ->
         raise problems[0]
     if not paths:
         raise JoinError("image_missing", "There are no frames.", "Name them in their order, or a folder of them.")
-    names = [path.stem for path in paths]
+    names = [same_name(path.stem) for path in paths]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise JoinError("settings_invalid", f"Two frames are called '{twice}'.", "Name each frame once.")
@@ -119,6 +121,9 @@ def _follow(
     done, state = ([], {}) if options.fresh else _earlier(options.out, made, [path.name for path in paths])
     if 0 < len(done) < len(paths):
         say(f"{len(done)} of {len(paths)} frames are there: it goes on with {paths[len(done)].name}.")
+    if not is_file(options.out / NAME):
+        _refuse_others(options.out, bank, paths)
+        write_text(options.out / NAME, as_json({"made": made, "frames": []}))
     steady, codebook = Steady(state), CodeBook(bank)
     told(len(done), len(paths))
     for path in tqdm(paths[len(done) :], desc="frames", initial=len(done), total=len(paths), disable=None):
@@ -137,6 +142,14 @@ def _follow(
         told(len(done), len(paths))
 
 
+def _refuse_others(out: Path, bank: Bank, paths: Sequence[Path]) -> None:
+    """Raise JoinError ``output_taken`` where a layer would replace a file that no earlier run has written."""
+    layers = (out / name / f"{path.stem}.exr" for name in bank.forward_model.components for path in paths)
+    if taken := next((path for path in layers if path.exists() or path.is_symlink()), None):
+        words = f"'{taken}' is not of a sequence that was decomposed here."
+        raise JoinError("output_taken", words, "Choose another folder, which need not exist.")
+
+
 def _earlier(out: Path, made: dict[str, Any], names: Sequence[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The frames that an earlier run has done, and what it knew after them.
 
@@ -144,22 +157,22 @@ def _earlier(out: Path, made: dict[str, Any], names: Sequence[str]) -> tuple[lis
         JoinError: ``output_exists`` for one of other frames or with other settings.
     """
     import json
+    import zipfile
+    import zlib
 
     import numpy as np
-
-    from ..names import is_file
 
     if not is_file(out / NAME) or not is_file(out / STATE):
         return [], {}
     try:
-        told = json.loads((out / NAME).read_text(encoding="utf-8"))
+        told = read_json(read_small(out / NAME))
         done = list(told["frames"])
         with np.load(out / STATE, allow_pickle=False) as stored:
             state = {name: stored[name] for name in stored.files}
         known = int(state.pop("frames"))
         before = [str(one["frame"]) for one in done]
         same = told["made"] == json.loads(json.dumps(made))
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         words = f"What an earlier run left in '{out}' cannot be read ({error})."
         raise JoinError("output_exists", words, "Add --fresh, or choose another folder.") from error
     if not same or before != list(names[: len(before)]):

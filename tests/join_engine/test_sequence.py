@@ -121,9 +121,26 @@ def test_a_run_that_was_ended_goes_on_where_it_was(
     assert main(["decompose-sequence", *frames[3:], "--out", str(parts), *options, "--fresh"]) == 0
     told = json.loads((parts / "sequence.json").read_text(encoding="utf-8"))
     assert len(told["frames"]) == 2
-    (parts / "sequence.json").write_text("{}")
-    assert main(["decompose-sequence", *frames[3:], "--out", str(parts), *options]) == 2
-    assert "cannot be read" in capsys.readouterr().err
+    kept, state = (parts / "sequence.json").read_text(encoding="utf-8"), (parts / "sequence.npz").read_bytes()
+    for text in ("{}", "[" * 100_000, '{"frames": Infinity}', "[]", kept[:-20]):
+        (parts / "sequence.json").write_text(text)
+        assert main(["decompose-sequence", *frames[3:], "--out", str(parts), *options]) == 2
+        assert "cannot be read" in capsys.readouterr().err
+    (parts / "sequence.json").write_text(kept)
+    for data in (b"", b"PK", state[:-30], state[: len(state) // 2], b"\x93NUMPY", state[:60] + bytes(40) + state[100:]):
+        (parts / "sequence.npz").write_bytes(data)
+        assert main(["decompose-sequence", *frames[3:], "--out", str(parts), *options]) == 2
+        assert "cannot be read" in capsys.readouterr().err
+    # Two that some system takes for one, and somebody's own files.
+    (folder / "B.png").write_bytes((folder / "0000.png").read_bytes())
+    (tmp_path / "b.png").write_bytes((folder / "0000.png").read_bytes())
+    alike = [str(folder / "B.png"), str(tmp_path / "b.png")]
+    assert main(["decompose-sequence", *alike, "--out", str(tmp_path / "alike"), *options]) == 2
+    (tmp_path / "mine" / "shading").mkdir(parents=True)
+    (tmp_path / "mine" / "shading" / "0003.exr").write_text("mine")
+    assert main(["decompose-sequence", *frames[2:], "--out", str(tmp_path / "mine"), *options, "--fresh"]) == 2
+    assert "is not of a sequence that was decomposed here" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "mine").rglob("*")] == ["shading", "0003.exr"]
 
 
 def test_made_sequences_fade_pass_and_come_back(tiny_bank: Bank) -> None:
