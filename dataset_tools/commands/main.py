@@ -11,6 +11,7 @@ from dataset_tools import packages
 from dataset_tools.commands import benchmarking, datasets, importing, inspecting, rendering, varying
 from dataset_tools.errors import UserError
 from dataset_tools.workers import worker
+from join_engine.errors import one_line
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str]) -> int:
         packages.use_folder(options.packages)
         return int(options.run(options, arguments) or 0)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted: run the same command again to resume", file=sys.stderr)

@@ -15,6 +15,7 @@ import numpy as np
 
 from dataset_tools import packages
 from dataset_tools.errors import UserError
+from dataset_tools.sources.textures import picture_files
 from dataset_tools.storage.layers import to_bytes
 from join_engine.color import LUMINANCE_WEIGHTS, srgb_decode, srgb_encode
 
@@ -68,7 +69,7 @@ def load(folders: Sequence[Path], resolution: int) -> dict[str, np.ndarray]:
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"There is no folder {folder}: name one that holds photos.")
-        found = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and not p.name.startswith("."))
+        found = picture_files(folder.iterdir(), folder, _SUFFIXES)
         if not found:
             raise UserError(f"{folder} holds no photos: put some there as {', '.join(_SUFFIXES)}.")
         for path in found:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from dataset_tools.description.seeds import SPLITS
 from dataset_tools.errors import UserError
+from dataset_tools.sources.textures import picture_files
 from join_engine import exr_codec
-from join_engine.names import is_hidden
 
 # What every Blender brings in its folder of data files.
 OWN_FOLDER = "studiolights/world"
@@ -47,8 +47,7 @@ def find_environments(folder: Path) -> Environments:
     """All pictures under ``folder``, each looked through. Raises UserError when one is broken or there are too few."""
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}: name the one that holds the environment pictures.")
-    found = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in _ENDINGS)
-    files = [path for path in found if not is_hidden(path.relative_to(folder))]
+    files = picture_files(folder.rglob("*"), folder, _ENDINGS)
     if len(files) < len(SPLITS):
         raise UserError(
             f"{folder} holds {len(files)} environment pictures, and at least {len(SPLITS)} are needed, one for each "

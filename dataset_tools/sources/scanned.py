@@ -20,7 +20,7 @@ from dataset_tools.description.covering import Material
 from dataset_tools.description.sampling import choose, log_uniform, uniform, vector
 from dataset_tools.description.seeds import SPLITS
 from dataset_tools.errors import UserError
-from join_engine.names import is_hidden
+from dataset_tools.sources.textures import picture_files
 
 FAMILY = "scanned"
 
@@ -100,10 +100,8 @@ def find_scans(folder: Path, share: float) -> Scans:
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}: name the one that holds the materials' textures.")
     groups: dict[str, dict[str, str]] = {}
-    for path in sorted(folder.rglob("*")):
-        # Such as the ._Bricks_Color.png that a Mac leaves beside a file.
-        named = None if is_hidden(path.relative_to(folder)) else map_of(path)
-        if named:
+    for path in picture_files(folder.rglob("*"), folder, _ENDINGS):
+        if named := map_of(path):
             material, kind = named
             key = (path.parent.relative_to(folder) / material).as_posix()
             groups.setdefault(key, {}).setdefault(kind, path.relative_to(folder).as_posix())

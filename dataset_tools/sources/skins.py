@@ -19,7 +19,7 @@ from dataset_tools.description.person import Build
 from dataset_tools.description.sampling import choose
 from dataset_tools.description.seeds import SPLITS
 from dataset_tools.errors import UserError
-from join_engine.names import is_hidden
+from dataset_tools.sources.textures import picture_files
 
 _ENDINGS = (".png", ".jpg", ".jpeg")
 
@@ -71,8 +71,7 @@ def find_skins(folder: Path) -> Skins:
         raise UserError(f"There is no folder {folder}: name the one that holds the skins' and eyes' pictures.")
     found = {}
     for kind in ("skins", "eyes"):
-        shown = (path for path in sorted((folder / kind).glob("*")) if not is_hidden(path.relative_to(folder)))
-        names = [path for path in shown if path.suffix.lower() in _ENDINGS]
+        names = picture_files((folder / kind).glob("*"), folder, _ENDINGS)
         if len(names) < len(SPLITS):
             raise UserError(
                 f"{folder / kind} holds {len(names)} pictures, and at least {len(SPLITS)} are needed, one for each "

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from join_engine import exr_codec
+from join_engine.names import is_hidden
 
 # Pixels a side. Cycles keeps every texture of a scene in memory, each worker its own: three maps of 16384² took a
 # worker 1.9 GiB instead of 0.3, and 4.4 s a sample instead of 0.1 (measured); no render of a dataset shows them.
@@ -25,6 +26,16 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _TIFF_SIZES = {1: "B", 3: "H", 4: "I"}
 
 Size = tuple[int, int]
+
+
+def picture_files(paths: Iterable[Path], folder: Path, endings: Collection[str]) -> list[Path]:
+    """Those of some paths below a folder that are called like pictures, in order.
+
+    Neither hidden ones, such as the ``._Bricks_Color.png`` that a Mac leaves beside a file, nor folders, pipes and
+    devices, which never end. A broken link is one, so that somebody is told.
+    """
+    named = (path for path in paths if path.suffix.lower() in endings and not is_hidden(path.relative_to(folder)))
+    return sorted(path for path in named if path.is_file() or not path.exists())
 
 
 def fault(path: Path) -> str | None:

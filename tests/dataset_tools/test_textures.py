@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import os
 import struct
 import subprocess
 import sys
@@ -15,7 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dataset_tools.sources import textures
+from dataset_tools.errors import UserError
+from dataset_tools.sources import environments, scanned, textures
 from dataset_tools.storage import shards
 from join_engine import exr_codec
 
@@ -29,6 +31,29 @@ def _encoded(kind: str, size: int = 64, **options: Any) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, kind, **options)
     return stream.getvalue()
+
+
+def test_only_files_are_pictures(tmp_path: Path) -> None:
+    """No pipe or device, which would keep one waiting for ever; a broken link is told of."""
+    places = [tmp_path, tmp_path / "below"]
+    for folder in places:
+        folder.mkdir(exist_ok=True)
+        (folder / "a_Color.PNG").write_bytes(b"x")
+        (folder / "._a_Color.png").write_bytes(b"x")
+        (folder / "notes.txt").write_bytes(b"x")
+        (folder / "folder_Color.png").mkdir()
+        os.mkfifo(folder / "pipe_Color.png")
+        (folder / "device_Color.png").symlink_to("/dev/zero")
+        (folder / "gone_Color.png").symlink_to("nowhere")
+    wanted = sorted(folder / name for folder in places for name in ("a_Color.PNG", "gone_Color.png"))
+    assert textures.picture_files(tmp_path.rglob("*"), tmp_path, (".png",)) == wanted
+    for number in range(3):
+        (tmp_path / f"b{number}_Color.png").write_bytes(_encoded("PNG"))
+    scans = scanned.find_scans(tmp_path, 1.0)
+    assert {scan.name for scan in scans.materials} == {"a", "below/a", "gone", "below/gone", "b0", "b1", "b2"}
+    assert "cannot be opened" in str(textures.fault(tmp_path / "gone_Color.png"))
+    with pytest.raises(UserError, match="holds 0 environment pictures"):
+        environments.find_environments(tmp_path)
 
 
 def _fault(folder: Path, data: bytes) -> str | None:
