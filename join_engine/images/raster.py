@@ -190,6 +190,8 @@ def _linear(
     table = None
     if samples.dtype in (np.uint8, np.uint16) and not premultiplied:
         table = space.lookup(np.arange(greatest + 1, dtype=np.float32) / np.float32(greatest))
+        # Rounded, black lies a hair below 0, for which a picture would be copied as a whole to be clipped.
+        np.maximum(table, 0.0, out=table)
     for top in range(0, height, _ROWS):
         rows = samples[top : top + _ROWS]
         wide: Any = np.float64 if rows.dtype.itemsize > 2 and rows.dtype.kind in "iu" else np.float32

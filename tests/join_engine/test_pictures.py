@@ -19,7 +19,7 @@ from PIL import EpsImagePlugin, Image, ImageCms
 from join_engine.color import srgb_decode, srgb_encode
 from join_engine.errors import JoinError
 from join_engine.images import room
-from join_engine.images.files import Picture, read_image, read_picture, validate_image
+from join_engine.images.files import Picture, opaque, read_image, read_picture, validate_image
 from join_engine.images.profiles import (
     REC709,
     SRGB,
@@ -623,3 +623,12 @@ def test_of_many_layers_some_are_named(tmp_path: Path, count: int, more: str) ->
     with pytest.raises(JoinError) as caught:
         read_picture(tmp_path / "a.exr", "none")
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "tif", "bmp", "webp"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_black_is_no_less_than_nothing(tmp_path: Path, kind: str, mode: str) -> None:
+    """Else a large photo with one black pixel takes half as much memory again."""
+    Image.new(mode, (32, 24)).save(tmp_path / f"a.{kind}")
+    pixels = read_image(tmp_path / f"a.{kind}")
+    assert pixels.min() == pixels.max() == 0.0 and opaque(pixels) is pixels
