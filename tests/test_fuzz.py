@@ -65,7 +65,7 @@ def test_what_goes_wrong_is_told(tmp_path: Path) -> None:
         problem: BaseException
 
     target, known = Reader(tmp_path), (JoinError, UserError)
-    for wrong in (ValueError("x"), MemoryError(), SystemExit(1), JoinError("internal", "x"), JoinError("a", "x\ny")):
+    for wrong in (ValueError("x"), MemoryError(), SystemExit(1), JoinError("internal", "x"), UserError("x\ny")):
         target.problem = wrong
         assert _outcome(target, b"", known)[0] is not None
     for right in (JoinError("image_broken", "It is broken."), UserError("It is broken.")):
