@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .options import add_device_options, as_json, load_bank_named, natural, positive
+from ..options import add_device_options, as_json, load_bank_named, natural, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,8 +12,8 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
+from ..options import IMAGE_KINDS, add_inversion_options, load_bank_named, say
 from .decompose import progress_bar, say_if_unusual
-from .options import IMAGE_KINDS, add_inversion_options, load_bank_named, say
 
 _COMMAND = "clean-up"
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import JoinError
 from ..names import safe_name
-from .options import (
+from ..options import (
     BAD_INPUT,
     IMAGE_KINDS,
     add_detail_option,

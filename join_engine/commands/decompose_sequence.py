@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import JoinError
 from ..names import is_file, same_name
+from ..options import BAD_INPUT, IMAGE_KINDS, add_inversion_options, as_json, expand, load_bank_named, say
 from ..untrusted import read_json, read_small
-from .options import BAD_INPUT, IMAGE_KINDS, add_inversion_options, as_json, expand, load_bank_named, say
 
 if TYPE_CHECKING:
     from ..bank import Bank

@@ -14,8 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..names import safe_name, same_name
+from ..options import IMAGE_KINDS, add_inversion_options, as_json, expand, load_bank_named, say
 from .decompose import progress_bar, say_if_unusual
-from .options import IMAGE_KINDS, add_inversion_options, as_json, expand, load_bank_named, say
 
 _COMMAND = "decompose-together"
 

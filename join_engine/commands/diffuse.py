@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .options import IMAGE_KINDS, add_bank_option, add_device_options, load_bank_named, natural, positive
+from ..options import IMAGE_KINDS, add_bank_option, add_device_options, load_bank_named, natural, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .options import add_device_options, load_bank_named, positive
+from ..options import add_device_options, load_bank_named, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
-import inspect
+import importlib.util
 import os
 import sys
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from typing import TextIO
 
 from .. import __version__
 from ..errors import JoinError, is_out_of_memory
-from .options import BAD_INPUT, complain
+from ..options import BAD_INPUT, complain
 
 # Which module carries out which command, in the order of the help.
 COMMANDS = {
@@ -30,46 +30,46 @@ COMMANDS = {
     "paste": "join_engine.commands.paste",
     "maps": "join_engine.commands.maps",
     "tile": "join_engine.commands.tile",
-    "sheet": "join_engine.commands.sheet",
-    "report": "join_engine.commands.report",
+    "sheet": "join_engine.evaluation.sheets.photos",
+    "report": "join_engine.evaluation.report",
     "serve": "join_engine.commands.serve",
     "banks": "join_engine.commands.banks",
     "train-gan": "join_engine.commands.train_gan",
-    "train-trunk": "join_engine.commands.train_trunk",
-    "train-encoder": "join_engine.commands.train_encoder",
-    "train-brightness": "join_engine.commands.train_brightness",
+    "train-trunk": "join_engine.training.trunk",
+    "train-encoder": "join_engine.training.encoder",
+    "train-brightness": "join_engine.training.brightness",
     "train-split": "join_engine.commands.train_split",
-    "train-invertibility": "join_engine.commands.train_invertibility",
-    "train-seeing": "join_engine.commands.train_seeing",
-    "train-unet": "join_engine.commands.train_unet",
-    "learn-directions": "join_engine.commands.learn_directions",
-    "learn-materials": "join_engine.commands.learn_materials",
-    "make-bank": "join_engine.commands.make_bank",
-    "import-checkpoint": "join_engine.commands.import_checkpoint",
-    "evaluate": "join_engine.commands.evaluate",
-    "scorecard": "join_engine.commands.scorecard",
-    "paper-tables": "join_engine.commands.paper_tables",
-    "paper-figures": "join_engine.commands.paper_figures",
-    "method-layers": "join_engine.commands.method_layers",
-    "relighting-scores": "join_engine.commands.relighting_scores",
-    "confidence-scores": "join_engine.commands.confidence_scores",
-    "confidence-map-scores": "join_engine.commands.confidence_map_scores",
-    "layer-scores": "join_engine.commands.layer_scores",
-    "together-scores": "join_engine.commands.together_scores",
-    "clean-up-scores": "join_engine.commands.clean_up_scores",
-    "mask-scores": "join_engine.commands.mask_scores",
-    "paste-scores": "join_engine.commands.paste_scores",
-    "diffusion-scores": "join_engine.commands.diffusion_scores",
-    "caution-choice": "join_engine.commands.caution_choice",
-    "maps-scores": "join_engine.commands.maps_scores",
-    "sequence-scores": "join_engine.commands.sequence_scores",
-    "tile-scores": "join_engine.commands.tile_scores",
-    "tone-scores": "join_engine.commands.tone_scores",
-    "detail-choice": "join_engine.commands.detail_choice",
-    "domain-scores": "join_engine.commands.domain_scores",
-    "distance": "join_engine.commands.distance",
-    "landscape": "join_engine.commands.landscape",
-    "bench": "join_engine.commands.bench",
+    "train-invertibility": "join_engine.training.invertibility",
+    "train-seeing": "join_engine.training.seeing",
+    "train-unet": "join_engine.training.unet",
+    "learn-directions": "join_engine.training.directions",
+    "learn-materials": "join_engine.training.materials",
+    "make-bank": "join_engine.training.make_bank",
+    "import-checkpoint": "join_engine.public_checkpoints.import_checkpoint",
+    "evaluate": "join_engine.evaluation.evaluate",
+    "scorecard": "join_engine.evaluation.scorecard",
+    "paper-tables": "join_engine.evaluation.paper_tables",
+    "paper-figures": "join_engine.evaluation.paper_figures",
+    "method-layers": "join_engine.evaluation.method_layers",
+    "relighting-scores": "join_engine.evaluation.relighting_scores",
+    "confidence-scores": "join_engine.evaluation.confidence_scores",
+    "confidence-map-scores": "join_engine.evaluation.confidence_maps",
+    "layer-scores": "join_engine.evaluation.layer_scores",
+    "together-scores": "join_engine.evaluation.together_scores",
+    "clean-up-scores": "join_engine.evaluation.clean_up_scores",
+    "mask-scores": "join_engine.evaluation.mask_scores",
+    "paste-scores": "join_engine.evaluation.paste_scores",
+    "diffusion-scores": "join_engine.evaluation.diffusion_scores",
+    "caution-choice": "join_engine.evaluation.caution_choice",
+    "maps-scores": "join_engine.evaluation.maps_scores",
+    "sequence-scores": "join_engine.evaluation.sequence_scores",
+    "tile-scores": "join_engine.evaluation.tile_scores",
+    "tone-scores": "join_engine.evaluation.tone_scores",
+    "detail-choice": "join_engine.evaluation.detail_choice",
+    "domain-scores": "join_engine.evaluation.domain_scores",
+    "distance": "join_engine.evaluation.distances",
+    "landscape": "join_engine.evaluation.landscape",
+    "bench": "join_engine.evaluation.bench",
     "weights": "join_engine.commands.weights",
 }
 
@@ -134,14 +134,14 @@ def _nowhere() -> TextIO:
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    """With the options of the one command that is called; those of a training would load torch."""
+    """With the options of the one command that is called. Of the others only the docstrings are read: what trains and
+    measures imports torch."""
     parser = argparse.ArgumentParser(prog="join_engine", description="Splits images into albedo, shading and specular.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     called = next((word for word in words if word in COMMANDS), None)
     for name, module in COMMANDS.items():
-        command = importlib.import_module(module)
-        text = inspect.cleandoc(command.__doc__ or "")
+        text = _docstring(module)
         own = commands.add_parser(
             name,
             help=text[0].lower() + text.splitlines()[0][1:].rstrip("."),
@@ -149,6 +149,14 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if name == called:
+            command = importlib.import_module(module)
             command.add_arguments(own)
             own.set_defaults(run=command.run)
     return parser
+
+
+def _docstring(module: str) -> str:
+    """Of a module that is not imported for it."""
+    spec = importlib.util.find_spec(module)
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).read_text("utf-8").split('"""', 2)[1].strip()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .options import say
+from ..options import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

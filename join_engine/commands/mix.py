@@ -10,7 +10,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from .options import add_device_options, finite, load_bank_named, say
+from ..options import add_device_options, finite, load_bank_named, say
 
 _GROUPS = ("colour", "pattern", "layout")
 

@@ -11,7 +11,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from .options import add_device_options, finite, load_bank_named, natural, say
+from ..options import add_device_options, finite, load_bank_named, natural, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import JoinError
-from .options import add_device_options, load_bank_named, say
+from ..options import add_device_options, load_bank_named, say
 
 if TYPE_CHECKING:
     from ..relighting.relighter import Edit

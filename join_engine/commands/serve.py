@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 
-from .options import add_device_options
+from ..options import add_device_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import JoinError
-from .options import BAD_INPUT, finite, natural, positive
-from .training_options import pick
+from ..options import BAD_INPUT, finite, natural, positive
+from ..training.options import pick
 
 if TYPE_CHECKING:
     from ..training.gan.distributed import Group

@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from . import training_options as training
-from .options import positive
+from ..options import positive
+from ..training import options as training
 
 _ARCHITECTURE = ("widths", "width", "blocks", "inner", "retinex")
 

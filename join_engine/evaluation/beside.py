@@ -37,7 +37,7 @@ from ..memory import available, fits
 from ..pipeline import decompose
 from ..relighting.relighter import LIGHT, Edit, Relighter, to_layer
 from ..renders.samples import read_samples
-from .confidence_scores import photographed
+from .camera import photographed
 from .plain_loop import (
     PlainLoop,
     checkpoints,
@@ -48,6 +48,7 @@ from .plain_loop import (
     start_script,
     write_checkpoint,
 )
+from .tables import markdown
 from .together_scores import likeness
 
 Layers = dict[str, np.ndarray]
@@ -400,28 +401,25 @@ def machine() -> dict[str, Any]:
 
 def format_table(rows: Mapping[str, Mapping[str, Any]]) -> str:
     """Markdown."""
-    lines = ["| | plain loop | ours | ratio, 95 % interval |", "| --- | --- | --- | --- |"]
+    cells = []
     for name, row in rows.items():
         if "missing" in row:
-            lines.append(f"| {name} | | | {row['missing']} |")
+            cells.append([name, "", "", row["missing"]])
             continue
         between = "" if row["interval"] is None else " ({:.2f} to {:.2f})".format(*row["interval"])
-        lines.append(f"| {name} | {_time(row['plain'])} | {_time(row['ours'])} | {row['ratio']:.2f}{between} |")
-    return "\n".join([*lines, ""])
+        cells.append([name, _time(row["plain"]), _time(row["ours"]), f"{row['ratio']:.2f}{between}"])
+    return "\n".join([*markdown(("", "plain loop", "ours", "ratio, 95 % interval"), cells), ""])
 
 
 def format_curves(title: str, curves: Mapping[str, Any]) -> str:
     """Markdown."""
     keys = [key for key in curves["ours"][0] if key not in ("name", "seconds")]
-    lines = [
-        f"| {title} | seconds | " + " | ".join(f"{key}, dB" for key in keys) + " |",
-        "|" + " --- |" * (2 + len(keys)),
+    cells = [
+        [word.format(point["name"]), f"{point['seconds']:.2f}", *(f"{point[key]:.2f}" for key in keys)]
+        for way, word in (("plain", "plain loop, {} steps"), ("ours", "{}"))
+        for point in curves[way]
     ]
-    for way, word in (("plain", "plain loop, {} steps"), ("ours", "{}")):
-        for point in curves[way]:
-            cells = [word.format(point["name"]), f"{point['seconds']:.2f}", *(f"{point[key]:.2f}" for key in keys)]
-            lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, ""])
+    return "\n".join([*markdown([title, "seconds", *(f"{key}, dB" for key in keys)], cells), ""])
 
 
 def _time(seconds: float) -> str:

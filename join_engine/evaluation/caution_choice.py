@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How much say a simple method should have where a split network is unsure (:mod:`join_engine.layers.caution`), on
-validation renders at their own size."""
+"""How much say colour Retinex should have where the split network is unsure.
+
+Its share in the light follows from the error that the network expects and the one that Retinex is taken to make. Prints
+the figures of layer-scores with each of --errors, over the first renders of each pack, as a metering camera shows them.
+"""
 
 from __future__ import annotations
 
+import argparse
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
@@ -14,9 +19,10 @@ from ..errors import JoinError
 from ..images.files import opaque
 from ..images.frame import Frame
 from ..layers.split import encoders_say, split
-from ..renders.samples import Sample
-from .confidence_scores import photographed
-from .layer_scores import Row, scores
+from ..options import add_bank_option, add_device_options, load_bank_named, named, positive
+from ..renders.samples import Sample, read_samples
+from .camera import photographed
+from .layer_scores import Row, format_table, scores
 
 ERRORS = (0.15, 0.2, 0.3, 0.45, 0.6, math.inf)
 
@@ -43,3 +49,26 @@ def compare(bank: Bank, samples: Sequence[Sample], errors: Sequence[float]) -> l
             if row is not None:
                 rows.append(row)
     return found
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    pair = named("PACK.tar")
+    parser.add_argument("--data", nargs="+", type=pair, required=True, metavar="NAME=PACK.tar", help="packs of renders")
+    parser.add_argument("--count", type=positive, default=40, help="renders of each at most (default: 40)")
+    parser.add_argument(
+        "--errors",
+        nargs="+",
+        type=float,
+        default=ERRORS,
+        help="of the logarithm of Retinex's light; inf: no say",
+    )
+    add_bank_option(parser)
+    add_device_options(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    bank = load_bank_named(options)
+    for name, path in options.data:
+        samples = list(read_samples(Path(path), bank.forward_model.components, options.count))
+        rows = compare(bank, samples, options.errors)
+        print(format_table({f"{name}, {error:g}": found for error, found in zip(options.errors, rows, strict=True)}))

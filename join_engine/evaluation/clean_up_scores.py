@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What *Clean Up* gives inside of a mask, on renders of which something was spoiled: the layers below are known."""
+"""What *Clean Up* gives below stickers and shadows on renders, beside nothing done and a smooth inpainting.
+
+--data are packs of renders with true layers; every other one gets a sticker, every other one a shadow. --out gets
+clean-up.json and clean-up.md.
+"""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +19,13 @@ from ..bank import Bank
 from ..images.files import display_encode
 from ..images.metrics import best_scale, mse, psnr
 from ..inversion.codebook import CodeBook
-from ..inversion.presets import Preset
+from ..inversion.presets import Preset, get_preset
 from ..layers.clean_up import covered, without
+from ..options import add_inversion_options, load_bank_named, positive, say
 from ..pipeline import clean_up, decompose
-from ..renders.samples import Sample
-from .tables import interval
+from ..renders.samples import Sample, read_samples
+from .options import keep
+from .tables import interval, markdown, plus_minus
 
 Layers = Mapping[str, np.ndarray]
 KINDS = ("sticker", "shadow")
@@ -142,13 +150,22 @@ def format_table(table: Mapping[str, Any]) -> str:
     """Markdown of :func:`measure`."""
     lines = []
     for kind, methods in table["scores"].items():
-        lines += [f"| {kind}, {table['counts'][kind]} renders | {' | '.join(COLUMNS)} |"]
-        lines += ["| --- |" + " --- |" * len(COLUMNS)]
-        for method, columns in methods.items():
-            cells = []
-            for column in COLUMNS:
-                low, high = columns[column]["interval"]
-                cells.append(f"{columns[column]['mean']:.2f} ± {(high - low) / 2:.2f}")
-            lines.append(f"| {method} | {' | '.join(cells)} |")
-        lines.append("")
+        rows = ([method, *(plus_minus(found[column]) for column in COLUMNS)] for method, found in methods.items())
+        lines += [*markdown([f"{kind}, {table['counts'][kind]} renders", *COLUMNS], rows), ""]
     return "\n".join(lines)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="PACK.tar", help="packs of renders")
+    parser.add_argument("--count", type=positive, default=40, help="renders of each pack at most (default: 40)")
+    parser.add_argument("--out", type=Path, required=True, help="folder")
+    add_inversion_options(parser)
+    parser.set_defaults(preset="draft")
+
+
+def run(options: argparse.Namespace) -> None:
+    bank, preset = load_bank_named(options), get_preset(options.preset)
+    components = bank.forward_model.components
+    samples = [sample for pack in options.data for sample in read_samples(pack, components, options.count)]
+    table = measure(bank, samples, preset, options.seed, say)
+    keep(options.out, "clean-up", table, format_table(table))

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether the map of confidence is right: the errors that a bank expects of each pixel beside those that it makes."""
+"""Whether the errors that a bank expects of each pixel are those that it makes, on renders.
+
+Printed are the mean errors of each component, expected and true, and how they correlate over the pixels of a render and
+over the renders.
+"""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
-from ..bank import Bank
 from ..color import LUMINANCE_WEIGHTS, srgb_encode
 from ..errors import JoinError
-from ..inversion.codebook import CodeBook
-from ..inversion.presets import Preset
 from ..layers.layer_files import grown
-from ..pipeline import decompose
-from ..renders.samples import read_samples
-from .confidence_scores import Rows, photographed
+from .options import Rows, Shot, add_pack_options, run_on_packs
+from .tables import markdown
 
 CHANNELS = {"albedo": 0, "shading": 1, "specular": 2}
 """Component → channel of the map."""
@@ -25,26 +25,23 @@ _LEAST_ALBEDO = 0.004  # what is darker is no paint
 _LEAST_SEEN = 0.05
 
 
-def measure(pack: Path, bank: Bank, preset: Preset, count: int, seed: int = 0) -> Rows:
-    """Of each render and component the mean of the errors that are ``expected`` and of those that are ``true``, and
+def measure(shot: Shot) -> dict[str, float] | None:
+    """Of each component of a render the mean of the errors that are ``expected`` and of those that are ``true``, and
     their ``correlation`` over the pixels: of the logarithms of albedo and shading but for a constant of the picture, as
-    the network has learned them, and of the specular, sRGB-encoded.
+    the network has learned them, and of the specular, sRGB-encoded. None where it hardly shows any paint.
 
     Raises:
-        JoinError: ``settings_invalid`` for a bank that expects nothing; ``data_missing``, ``data_broken``.
+        JoinError: ``settings_invalid`` for a bank that expects nothing.
     """
-    codebook, rows = CodeBook(bank), []
-    for sample in read_samples(pack, bank.forward_model.components, count):
-        photo, truth = photographed(bank, sample.components)
-        outcome = decompose(photo, bank, preset, seed, codebook=codebook)
-        if outcome.error is None:
-            message = f"The bank '{bank.header.name}' does not tell how sure it is."
-            raise JoinError("settings_invalid", message, "Give one with a split network, and a preset with detail.")
-        where = (photo[..., 3] > 0.5) & (truth["albedo"].min(axis=2) > _LEAST_ALBEDO)
-        if where.mean() > _LEAST_SEEN:
-            error = grown(outcome.error, outcome.decomposition.size, slice(0, len(photo)))
-            rows.append(_row(error, errors_of(outcome.decomposition.layers, truth, where), where))
-    return rows
+    found = shot.outcome.decomposition
+    if shot.outcome.error is None:
+        message = f"The bank '{found.bank_name}' does not tell how sure it is."
+        raise JoinError("settings_invalid", message, "Give one with a split network, and a preset with detail.")
+    where = (shot.photo[..., 3] > 0.5) & (shot.truth["albedo"].min(axis=2) > _LEAST_ALBEDO)
+    if where.mean() <= _LEAST_SEEN:
+        return None
+    error = grown(shot.outcome.error, found.size, slice(0, len(shot.photo)))
+    return _row(error, errors_of(shot.layers, shot.truth, where), where)
 
 
 def errors_of(
@@ -84,13 +81,21 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 def format_table(found: Mapping[str, Rows]) -> str:
     """Markdown: of each set and component the means over the renders, and how the renders' means correlate."""
-    lines = ["| set | renders | component | expected | true | correlation, pixels | correlation, renders |"]
-    lines.append("| --- " * 7 + "|")
+    cells = []
     for title, rows in found.items():
         for name in [name for name in CHANNELS if rows and f"{name} true" in rows[0]]:
             one, other, within = (
                 np.array([row[f"{name} {key}"] for row in rows]) for key in ("expected", "true", "correlation")
             )
-            cells = f"{one.mean():.3f} | {other.mean():.3f} | {within.mean():.2f} | {_correlation(one, other):.2f}"
-            lines.append(f"| {title} | {len(rows)} | {name} | {cells} |")
-    return "\n".join(lines) + "\n"
+            means = f"{one.mean():.3f}", f"{other.mean():.3f}", f"{within.mean():.2f}"
+            cells.append([title, str(len(rows)), name, *means, f"{_correlation(one, other):.2f}"])
+    headings = "set", "renders", "component", "expected", "true", "correlation, pixels", "correlation, renders"
+    return "\n".join([*markdown(headings, cells), ""])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_pack_options(parser, 40)
+
+
+def run(options: argparse.Namespace) -> None:
+    run_on_packs(options, measure, format_table)

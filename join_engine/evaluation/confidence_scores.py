@@ -1,54 +1,34 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How well a bank's figures of a picture tell whether it is of a kind that the bank has not learned from."""
+"""How well a bank notices pictures of a kind that it has not learned from.
+
+--known and --unknown name sets: packs of renders, which are shown as a metering camera shows them, or folders of
+photos. Printed is how many of each are called unusual, and for each figure of confidence the area under the ROC curve
+between the known sets together and each unknown one: 1 for always told apart, 0.5 for guessing.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from ..bank import Bank
-from ..color import LUMINANCE_WEIGHTS
 from ..errors import JoinError
+from ..images.files import images_in, read_image, write_text
 from ..inversion.codebook import CodeBook
-from ..inversion.presets import Preset
+from ..inversion.presets import Preset, get_preset
+from ..options import add_inversion_options, load_bank_named, named, positive, say
 from ..pipeline import decompose
+from ..renders.samples import read_samples
+from .camera import metered
+from .options import Rows
+from .tables import markdown
 
 # Figures of a picture (see :func:`join_engine.pipeline.decompose_batch`): more of it is less sure, or less of it.
 FIGURES = {"unfamiliarity": 1.0, "albedo_error": 1.0, "psnr_fit": -1.0}
-METERED = 0.18
-"""Mean luminance of what a camera meters."""
-_LEAST_LIGHT = 1e-4
-
-Rows = list[dict[str, float]]
-
-
-def photograph_of(bank: Bank, components: Mapping[str, np.ndarray]) -> np.ndarray:
-    """A render as a metering camera shows it: linear [H, W, 4] in [0, 1], transparent where it shows nothing.
-
-    Args:
-        components: of the bank's forward model, linear [H, W, 3].
-    """
-    return metered(bank, components)[0]
-
-
-def metered(bank: Bank, components: Mapping[str, np.ndarray], luminance: float = METERED) -> tuple[np.ndarray, float]:
-    """As :func:`photograph_of`, of that luminance, and the factor that the camera takes the render's light times."""
-    image = np.asarray(bank.forward_model.compose(components))
-    visible = sum(components[name].sum(axis=2) for name in bank.forward_model.components) > 0.0
-    light = np.minimum(image @ np.array(LUMINANCE_WEIGHTS, np.float32), 2.0)
-    mean = float(light[visible].mean()) if visible.any() else 0.0
-    exposure = luminance / max(mean, _LEAST_LIGHT)
-    shown = (image * exposure).clip(0.0, 1.0)
-    return np.concatenate([shown, visible[..., None]], axis=2).astype(np.float32), exposure
-
-
-def photographed(
-    bank: Bank, components: Mapping[str, np.ndarray], luminance: float = METERED
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """As :func:`photograph_of`, of that luminance, and the components at the camera's exposure, linear [H, W, 3]."""
-    photo, exposure = metered(bank, components, luminance)
-    return photo, {name: part if name == "albedo" else part * exposure for name, part in components.items()}
 
 
 def figures_of(
@@ -84,8 +64,7 @@ def format_table(known: Mapping[str, Rows], unknown: Mapping[str, Rows]) -> str:
     """Markdown: of each set how many are called unusual, and of the unknown ones the area under the curve of each
     figure against all known pictures together."""
     inside = [row for rows in known.values() for row in rows]
-    lines = [f"| set | pictures | called unusual | {' | '.join(f'area, {name}' for name in FIGURES)} |"]
-    lines.append("| --- |" + " --- |" * (2 + len(FIGURES)))
+    cells = []
     for name, rows in (*known.items(), *unknown.items()):
         share = np.mean([row["unusual"] for row in rows])
         areas = [
@@ -94,5 +73,44 @@ def format_table(known: Mapping[str, Rows], unknown: Mapping[str, Rows]) -> str:
             else "known"
             for key, sign in FIGURES.items()
         ]
-        lines.append(f"| {name} | {len(rows)} | {share:.0%} | {' | '.join(areas)} |")
-    return "\n".join([*lines, ""])
+        cells.append([name, str(len(rows)), f"{share:.0%}", *areas])
+    headings = ["set", "pictures", "called unusual", *(f"area, {name}" for name in FIGURES)]
+    return "\n".join([*markdown(headings, cells), ""])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    pair = named("PACK.tar|FOLDER")
+    for option, words in (("--known", "of kinds that the bank has learned from"), ("--unknown", "of other kinds")):
+        parser.add_argument(option, nargs="+", type=pair, required=True, metavar="NAME=SET", help=words)
+    parser.add_argument("--count", type=positive, default=100, help="pictures of each set at most (default: 100)")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="the figures of every picture")
+    add_inversion_options(parser)
+    parser.set_defaults(preset="draft")
+
+
+def run(options: argparse.Namespace) -> None:
+    bank = load_bank_named(options)
+    codebook, preset = CodeBook(bank), get_preset(options.preset)
+
+    def measured(sets: Sequence[tuple[str, str]]) -> dict[str, list[dict[str, float]]]:
+        found = {}
+        for name, path in sets:
+            found[name] = figures_of(bank, _pictures(bank, Path(path), options.count), preset, options.seed, codebook)
+            say(f"{name}: {len(found[name])} pictures")
+        return found
+
+    known, unknown = measured(options.known), measured(options.unknown)
+    if options.out is not None:
+        write_text(options.out, json.dumps({"known": known, "unknown": unknown}, indent=1) + "\n")
+    print(format_table(known, unknown))
+
+
+def _pictures(bank: Bank, path: Path, count: int) -> list[np.ndarray]:
+    """Evenly chosen among a folder's photos, or the first renders of a pack."""
+
+    if path.is_dir():
+        files = images_in(path).images
+        every = max(1, -(-len(files) // count))
+        return [read_image(file) for file in files[::every]]
+    samples = read_samples(path, bank.forward_model.components, count)
+    return [metered(bank, sample.components)[0] for sample in samples]

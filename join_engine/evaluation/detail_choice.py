@@ -1,23 +1,33 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which share and radius of the detail (:mod:`join_engine.layers.detail`) suit a bank, on validation renders."""
+"""Which share and radius of the detail suit a bank.
+
+Prints mean PSNR of every component with the detail split in each of the ways, over renders of the validation split.
+What is best goes into the bank by make-bank --detail-share --detail-radius.
+"""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from ..bank import Bank
+from ..bank import Bank, find_bank, load_bank
 from ..color import srgb_encode
+from ..device import set_up_torch
 from ..images.frame import Frame
 from ..images.metrics import component_scores
 from ..inversion.codebook import CodeBook
-from ..inversion.presets import Detail, Preset
+from ..inversion.presets import PRESETS, Detail, Preset, get_preset
 from ..layers.albedo_level import albedo_levels
 from ..layers.detail import add_detail
-from ..renders.samples import Sample
-from .evaluate import Layers, Run, at_resolution, invert_images
+from ..options import add_threads_option, positive
+from ..renders.samples import Sample, read_samples
+from .camera import Layers, at_resolution
+from .evaluate import Run, invert_images
+from .tables import markdown
 
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
 RADII = (0.5, 1.0, 2.0, 4.0)
@@ -52,3 +62,27 @@ def _mean_psnr(
         for name, values in found.items():
             values.append(component_scores(name, detailed[name], truth[name])["psnr"])
     return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bank", required=True, help="name or path")
+    parser.add_argument("--data", required=True, type=Path, help="a pack of validation renders")
+    parser.add_argument("--count", type=positive, default=200, help="how many of them (default: 200)")
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="draft", help="makes the layers")
+    parser.add_argument("--shares", nargs="+", type=float, default=SHARES)
+    parser.add_argument("--radii", nargs="+", type=float, default=RADII, help="in pixels of the bank")
+    parser.add_argument(
+        "--brightness", action=argparse.BooleanOptionalAction, default=True, help="as the bank's network tells it"
+    )
+    add_threads_option(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    ways = [(radius, share) for radius in options.radii for share in options.shares]
+    settings = [Detail(radius, share, options.brightness) for radius, share in ways]
+    bank = load_bank(find_bank(options.bank), set_up_torch("auto", options.threads))
+    samples = read_samples(options.data, bank.forward_model.components, options.count)
+    found = compare(bank, samples, get_preset(options.preset), settings)
+    cells = [[f"{v:.2f}" for v in psnr.values()] for psnr in found]
+    rows = [[f"{way.radius:g}", f"{way.share:g}", *own] for way, own in zip(settings, cells, strict=True)]
+    print("\n".join(markdown(["radius", "share", *bank.components], rows)))

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What semantic diffusion keeps of the patch and of the context, by the size of the crop (Zhu et al., ECCV 2020,
-supplement, Fig. 12 and 13, as figures)."""
+"""What semantic diffusion keeps of patch and context, by the size of the crop, on renders.
+
+Zhu et al., ECCV 2020, supplement, Fig. 12 and 13, as figures. --out gets diffusion.json and diffusion.md.
+"""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,10 +19,11 @@ from ..inversion.diffusion import crop, diffuse
 from ..inversion.stage import Stage
 from ..inversion.stages.encoder_start import EncoderStart
 from ..inversion.stages.mean_start import MeanStart
-from ..renders.compose import photograph
+from ..options import positive, say
 from ..renders.samples import Sample
-from .evaluate import at_resolution
-from .tables import interval
+from .camera import squares
+from .options import add_pack_table_options, run_on_pack
+from .tables import interval, markdown, plus_minus
 
 STARTS: Mapping[str, Stage] = {"in-domain": EncoderStart(space="w+"), "Image2StyleGAN": MeanStart()}
 COLUMNS = ("patch", "context", "seam")
@@ -39,12 +42,7 @@ def measure(
     Returns:
         For JSON: crop → start → column → mean and interval over the renders. ``pasted`` is the pasted picture itself.
     """
-    pictures = []
-    for sample in samples:
-        truth = at_resolution(sample.components, bank.header.resolution)
-        linear = np.asarray(bank.forward_model.compose(truth))
-        pictures.append(photograph(torch.from_numpy(linear.transpose(2, 0, 1).copy())))
-    patch = torch.stack(pictures).to(next(iter(bank.components.values())).w_avg.device)
+    patch = squares(bank, samples)
     context, found = patch.roll(-1, dims=0), {}
     for side in crops:
         mask = crop(bank.header.resolution, side).to(patch)
@@ -61,15 +59,13 @@ def measure(
 
 def format_table(table: Mapping[str, Any]) -> str:
     """Markdown of :func:`measure`."""
-    lines = ["| crop | from | patch, dB ↑ | context, dB ↑ | seam, 1 is none |", "| --- | --- | --- | --- | --- |"]
-    for side, rows in table["crops"].items():
-        for name, scores in rows.items():
-            cells = []
-            for column in COLUMNS:
-                low, high = scores[column]["interval"]
-                cells.append(f"{scores[column]['mean']:.2f} ± {(high - low) / 2:.2f}")
-            lines.append(f"| {side} | {name} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    cells = [
+        [side, name, *(plus_minus(scores[column]) for column in COLUMNS)]
+        for side, rows in table["crops"].items()
+        for name, scores in rows.items()
+    ]
+    headings = "crop", "from", "patch, dB ↑", "context, dB ↑", "seam, 1 is none"
+    return "\n".join([*markdown(headings, cells), ""])
 
 
 def _scores(made: Tensor, context: Tensor, patch: Tensor, mask: Tensor) -> dict[str, list[float]]:
@@ -94,3 +90,17 @@ def _seams(made: Tensor, mask: Tensor) -> Tensor:
         across.append(step[:, border])
         along.append(step[:, ~border])
     return torch.cat(across, dim=1).mean(dim=1) / torch.cat(along, dim=1).mean(dim=1).clamp_min(1e-6)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_pack_table_options(parser, 24, 100, "the masked optimisation")
+    parser.add_argument("--crops", type=positive, nargs="+", default=[12, 20, 28, 40], metavar="PIXELS")
+
+
+def run(options: argparse.Namespace) -> None:
+    run_on_pack(
+        options,
+        "diffusion",
+        lambda bank, samples: measure(bank, samples, options.crops, options.steps, say),
+        format_table,
+    )

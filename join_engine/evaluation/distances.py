@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far a generator's images are from real ones, as distributions, in the features of the project's own trunk.
+"""How far generated images are from real ones, as distributions, in the features of the project's own trunk.
 
 "Trunk Fréchet distance" has the form of FID (Heusel et al. 2017), "trunk kernel distance" that of KID (Bińkowski et al.
 2018), but the features are those of our trunk: the figures can be compared with each other for one and the same trunk
 (hence its fingerprint in the report) and never with published FIDs. For those, give the Inception network that they are
-defined by (:class:`InceptionFeatures`).
+defined by, --inception.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..bank import Bank, BankComponent, fingerprint
+from ..bank import Bank, BankComponent, find_bank, fingerprint, load_bank
+from ..device import set_up_torch
 from ..errors import JoinError
+from ..images.files import write_text
 from ..inversion.losses.perceptual import unit_features
 from ..networks.trunk import Trunk
-from ..renders.packs import ImageSet, to_pixels
+from ..options import add_bank_option, add_device_options, as_json, natural, positive
+from ..renders.packs import ImageSet, read_packs, to_pixels
 
 # Images [B, 3, H, W] in [0, 1] → one vector per image, [B, D].
 Embedding = Callable[[Tensor], Tensor]
@@ -200,3 +204,27 @@ def _kernel(x: Tensor, y: Tensor) -> Tensor:
 def _off_diagonal_mean(kernel: Tensor) -> Tensor:
     count = len(kernel)
     return (kernel.sum() - kernel.diagonal().sum()) / (count * (count - 1))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_bank_option(parser)
+    parser.add_argument("--data", nargs="+", required=True, metavar="PACK.tar", help="packs of real renders")
+    parser.add_argument("--component", help="default: all of the bank")
+    parser.add_argument("--count", type=positive, default=5000, help="images of either kind (default 5000)")
+    parser.add_argument("--inception", type=Path, metavar="inception-2015-12-05.pt", help="gives FID and KID as well")
+    parser.add_argument("--seed", type=natural, default=0)
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures there too")
+    add_device_options(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    bank = load_bank(find_bank(options.bank), set_up_torch(options.device, options.threads))
+    names = [options.component] if options.component else list(bank.components)
+    found = [
+        report(bank, name, read_packs(options.data, name), options.count, options.seed, options.inception)
+        for name in names
+    ]
+    text = as_json({"bank": {"name": bank.header.name, "sha256": bank.sha256}, "distances": found})
+    if options.out is not None:
+        write_text(options.out, text)
+    print(text, end="")

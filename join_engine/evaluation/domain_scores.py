@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which loss knows where a generator's codes lie: JoIN's points A and B (version 2, Fig. 3), as figures.
+"""Whether the in-domain and the kNN loss know codes of the generators from points beside them (JoIN's A and B).
 
-B is a code that the generator knows: of the mapping network. A is none: it lies in a direction drawn at random, and
-nearer to the mean code than B. The in-domain loss (Eq. 7), which measures the distance to the mean, has to take A for
-the better one; the kNN loss (Eq. 8) need not.
+B (version 2, Fig. 3) is a code that the generator knows: of the mapping network. A is none: it lies in a direction
+drawn at random, and nearer to the mean code than B. The in-domain loss (Eq. 7), which measures the distance to the
+mean, has to take A for the better one; the kNN loss (Eq. 8) need not. --out gets domain.json and domain.md.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,13 +20,15 @@ from ..bank import Bank
 from ..inversion.codebook import CodeBook
 from ..inversion.losses.knn import in_domain_loss
 from ..networks.stylegan2 import generate
+from ..options import add_bank_option, add_device_options, load_bank_named, natural, positive
 from .confidence_scores import area_under_curve
+from .options import keep
+from .tables import markdown
 
 NEARER = 0.9
 """How far A is from the mean code, in distances of B."""
 _FRESH = 1  # seed: none of the codes that the losses know
 _AT_ONCE = 50
-LOSSES = ("in-domain", "knn")
 
 
 @torch.no_grad()
@@ -72,12 +76,24 @@ def _figures(values: Mapping[str, Tensor]) -> dict[str, float]:
 
 def format_table(table: Mapping[str, Any]) -> str:
     """Markdown of :func:`measure`."""
-    lines = [
-        "| component | loss | of A, outside | of B, inside | A's is larger | area, equally far |",
-        "| --- | --- | --- | --- | --- | --- |",
+    headings = "component", "loss", "of A, outside", "of B, inside", "A's is larger", "area, equally far"
+    cells = [
+        [name, loss, f"{one['a']:.3g}", f"{one['b']:.3g}", f"{one['right']:.0%}", f"{one['area']:.3f}"]
+        for name, losses in table["components"].items()
+        for loss, one in losses.items()
     ]
-    for name, losses in table["components"].items():
-        for loss, one in losses.items():
-            cells = f"{one['a']:.3g} | {one['b']:.3g} | {one['right']:.0%} | {one['area']:.3f}"
-            lines.append(f"| {name} | {loss} | {cells} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*markdown(headings, cells), ""])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_bank_option(parser)
+    parser.add_argument("--count", type=positive, default=500, help="points of either kind (default 500)")
+    parser.add_argument("--neighbours", type=positive, default=50, help="k of the kNN loss (default 50)")
+    parser.add_argument("--seed", type=natural, default=0)
+    parser.add_argument("--out", type=Path, required=True, help="folder")
+    add_device_options(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    table = measure(load_bank_named(options), options.count, options.neighbours, options.seed)
+    keep(options.out, "domain", table, format_table(table))

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Scores of methods on held-out samples with ground truth (the form of JoIN's Tables 1 to 4)."""
+"""Tables of methods against ground truth, in the form of JoIN's Tables 1 to 4."""
 
 from __future__ import annotations
 
+import argparse
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +16,30 @@ import torch
 
 from ..bank import Bank, fingerprint
 from ..images.files import display_encode, write_atomically
-from ..images.frame import Frame
 from ..images.metrics import all_scores
 from ..inversion.codebook import CodeBook
 from ..inversion.invert import Reached
 from ..inversion.losses.elpips import elpips_metric
 from ..inversion.losses.elpips_weights import PublishedFeatures
 from ..inversion.losses.reconstruction import make_features
-from ..inversion.presets import Preset
+from ..inversion.presets import Preset, get_preset
 from ..layers.detail import detail_for
 from ..networks.features import Features
 from ..networks.stylegan2 import generate
 from ..networks.trunk import Trunk
+from ..options import add_inversion_options, load_bank_named, say
 from ..pipeline import Outcome, decompose_batch
-from ..renders.samples import Sample
+from ..renders.samples import Sample, read_samples
 from ..single_gan import base_model
 from .baselines import ALBEDO_LEVEL, BASELINES, LEVELLED
-from .methods import Method
+from .camera import Layers, at_resolution
+from .methods import Method, make_methods, preset_methods, scaled
+from .options import add_evaluation_options, forget, rows_of, unet_of
 from .results import RESULTS_NAME, Results
 from .sheets.sheet import Panel, write_sheet
-from .tables import summarise
+from .tables import summarise, write_tables
 from .unet import made_exact, unet_layers
 
-Layers = dict[str, np.ndarray]
 # By bank and first image of the batch.
 Shared = dict[tuple[str, int], Reached]
 _REPORT_EVERY = 20.0  # seconds
@@ -64,6 +66,11 @@ class Run:
     figures: int = 0
     metric_features: str | None = None
     settings: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, options: argparse.Namespace, settings: Mapping[str, Any]) -> Run:
+        """As the options of a command say."""
+        return cls(options.seed, options.batch, options.bf16, options.figures, options.metric_features, settings)
 
 
 def evaluate(
@@ -268,14 +275,6 @@ def albedo_level(bank: Bank, count: int = 64) -> float:
     return float(albedo.clamp_min(1e-3).log().mean().exp())
 
 
-def at_resolution(sample: Mapping[str, np.ndarray], resolution: int) -> Layers:
-    resized = {}
-    for name, pixels in sample.items():
-        square = Frame(pixels.shape[0], pixels.shape[1], resolution).fit(np.asarray(pixels, np.float32))
-        resized[name] = square[0].permute(1, 2, 0).numpy()
-    return resized
-
-
 def stored_layers(out: Path, title: str, name: str) -> Layers | None:
     """The linear layers [R, R, 3] that a run in ``out`` has kept of a row's sample; None where it has kept none."""
     file = _layer_file(out, title, name)
@@ -329,3 +328,35 @@ def _write_sheets(
 
 def _panel(label: str, column: str, pixels: np.ndarray, scores: Mapping[str, Mapping[str, float]]) -> Panel:
     return f"{label}\n{column}: {scores[column]['psnr']:.1f} dB", display_encode(column, pixels)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="a pack, or a folder of packs")
+    parser.add_argument("--split", help="only the folder's packs of this split, such as test")
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        metavar="METHOD",
+        help="rows or groups of rows, such as table2 baselines best (default: --preset and the baselines)",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for table.md, table.json, sheets and results")
+    parser.add_argument("--single-bank", metavar="BANK", help="bank of a single GAN, for the method 'single'")
+    add_evaluation_options(parser, count=50)
+    add_inversion_options(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    bank = load_bank_named(options)
+    single = None if options.single_bank is None else load_bank_named(options, options.single_bank)
+    if options.methods:
+        unet = unet_of(options, next(iter(bank.components.values())).w_avg.device)
+        methods = make_methods(options.methods, rows_of(options), bank, single, unet)
+    else:
+        methods = preset_methods(get_preset(options.preset), bank)
+        methods = [scaled(method, options.steps_scale) for method in methods]
+    forget(options)
+    own = {"preset": options.preset, "steps_scale": options.steps_scale}
+    run = Run.of(options, asdict(rows_of(options)) if options.methods else own)
+    samples = read_samples(options.data, base_model(bank.forward_model).components, options.count, options.split)
+    table = evaluate(bank, samples, methods, run, options.out, single, say)
+    print(write_tables(options.out, table))

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The loss landscapes of JoIN's Fig. 2: in-domain loss and kNN loss over two-dimensional codes, side by side."""
+"""Draw the in-domain and the kNN loss over two-dimensional codes: the landscapes of JoIN's Fig. 2."""
 
 from __future__ import annotations
 
+import argparse
 import os
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..bank import Bank
+from ..bank import Bank, find_bank, load_bank
 from ..bank.card import put_part
 from ..errors import JoinError
 from ..images.files import write_atomically
 from ..inversion.losses.knn import KnnLoss, in_domain_loss
+from ..options import add_bank_option, natural, positive
 
 BEGIN = "<!-- landscape, written by `python -m join_engine landscape --card`: begin -->"
 END = "<!-- landscape: end -->"
@@ -93,3 +95,23 @@ def _coloured(loss: np.ndarray) -> np.ndarray:
     places = np.linspace(0.0, 1.0, len(_COLOURS))
     channels = [np.interp(stepped, places, [colour[c] for colour in _COLOURS]) for c in range(3)]
     return np.stack(channels, axis=2).round().astype(np.uint8)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_bank_option(parser)
+    parser.add_argument("--component", default="albedo")
+    parser.add_argument("--count", type=positive, default=100, help="codes (default 100)")
+    parser.add_argument("--neighbours", type=positive, default=5)
+    parser.add_argument("--seed", type=natural, default=0)
+    parser.add_argument("--out", type=Path, required=True, metavar="FIG.png")
+    parser.add_argument("--card", action="store_true", help="show the picture in the bank's card")
+
+
+def run(options: argparse.Namespace) -> None:
+    bank = load_bank(find_bank(options.bank))
+    if not 1 <= options.neighbours <= options.count:
+        raise JoinError("settings_invalid", "There must be as many codes as neighbours.", "Raise --count.")
+    write_landscape(options.out, planar_codes(bank, options.component, options.count, options.seed), options.neighbours)
+    if options.card:
+        show_landscape(bank.path.with_suffix(".md"), options.out)
+    print(options.out)

@@ -1,25 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How good the layers of renders are at the renders' own size, as a metering camera shows them.
 
-``evaluate`` compares at the bank's resolution, where the grain of a picture and what a highlight leaves of it are
-averaged away. How bright the albedo is does not count here.
+The packs' validation split decides about everything between the generators and the layers: `evaluate` compares at the
+bank's resolution, where the grain of a picture and what a highlight leaves of it are averaged away. Printed are mean
+errors, how bright the albedo is not counting.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
-from ..bank import Bank
 from ..color import srgb_encode
 from ..images.metrics import lmse
-from ..inversion.codebook import CodeBook
-from ..inversion.presets import Preset
-from ..pipeline import decompose
-from ..renders.samples import read_samples
-from .confidence_scores import photographed
+from .options import add_pack_options, run_on_packs
+from .tables import markdown
 
 # Column → what it tells; all are errors.
 COLUMNS = {
@@ -37,25 +34,8 @@ _DARK = 0.004
 Row = dict[str, float]
 
 
-def measure(pack: Path, bank: Bank, preset: Preset, count: int, seed: int = 0) -> list[Row]:
-    """:data:`COLUMNS` of the first ``count`` renders of a pack; NaN where a render has no gloss to speak of.
-
-    Raises:
-        JoinError: ``data_missing``, ``data_broken``; as :func:`decompose`.
-    """
-    codebook = CodeBook(bank)
-    rows = []
-    for sample in read_samples(pack, bank.forward_model.components, count):
-        photo, exposed = photographed(bank, sample.components)
-        layers = decompose(photo, bank, preset, seed, codebook=codebook).decomposition.layers
-        row = scores(layers, exposed, photo)
-        if row is not None:
-            rows.append(row)
-    return rows
-
-
 def scores(layers: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], photo: np.ndarray) -> Row | None:
-    """:data:`COLUMNS` of one picture; None where it hardly shows any paint.
+    """:data:`COLUMNS` of one picture, NaN where it has no gloss to speak of; None where it hardly shows any paint.
 
     Args:
         layers, truth: linear [H, W, 3] of one exposure.
@@ -94,8 +74,16 @@ def _lmse(layer: np.ndarray, truth: np.ndarray) -> float:
 def format_table(found: Mapping[str, list[Row]]) -> str:
     """Markdown: of each set the mean of each column."""
     names = [name for name in COLUMNS if any(name in row for rows in found.values() for row in rows)]
-    lines = [f"| set | renders | {' | '.join(names)} |", "| --- |" + " --- |" * (1 + len(names))]
-    for title, rows in found.items():
-        cells = (f"{np.nanmean([row.get(name, np.nan) for row in rows]):.4f}" for name in names)
-        lines.append(f"| {title} | {len(rows)} | {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])
+    cells = [
+        [title, str(len(rows)), *(f"{np.nanmean([row.get(name, np.nan) for row in rows]):.4f}" for name in names)]
+        for title, rows in found.items()
+    ]
+    return "\n".join([*markdown(["set", "renders", *names], cells), ""])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_pack_options(parser, 40)
+
+
+def run(options: argparse.Namespace) -> None:
+    run_on_packs(options, lambda shot: scores(shot.layers, shot.truth, shot.photo), format_table)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far maps made of layers are from a material's own, beside guesses that look at no picture.
+"""How far the maps made of layers are from those of renders, beside a flat surface and a constant roughness.
+
+The packs are those of dataset_tools/render.py maps. Angles are means over all pixels, roughness errors root mean
+squares; "true" are the maps of the render's own layers.
 
 A render's normals are compared in the frame in which they point straight up in the mean: a photo does not tell how the
 camera was held, and the flat map is the best one without relief. Of the constant roughnesses one is that of the renders
@@ -10,18 +13,15 @@ No map of the Principled BSDF's specular level is made: how the share of gloss i
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
-from ..bank import Bank
-from ..inversion.codebook import CodeBook
-from ..inversion.presets import Preset
 from ..layers.maps import NORMAL, ROUGHNESS, concentration_of, luminance, maps_of
-from ..pipeline import decompose
-from ..renders.samples import Sample, read_samples
-from .confidence_scores import metered
+from ..renders.samples import Sample
+from .options import Shot, add_pack_options, run_on_packs
+from .tables import markdown
 
 RELIEFS = (0.1, 0.3, 1.0)
 """Pixels of height for each natural logarithm of shading."""
@@ -35,24 +35,11 @@ _FAINT = 1e-3  # share of gloss in a picture
 Row = dict[str, float]
 
 
-def measure(pack: Path, bank: Bank, preset: Preset, count: int, seed: int = 0) -> list[Row]:
-    """Of the first ``count`` renders of a pack of ``dataset_tools/render.py maps``: see :func:`row_of`; once with the
-    maps of the layers that are found, and (``true ``) once with those of the render's own.
-
-    Raises:
-        JoinError: ``data_missing``, ``data_broken``; as :func:`decompose`.
-    """
-    codebook, rows = CodeBook(bank), []
-    components = bank.forward_model.components
-    for sample in read_samples(pack, [*components, NORMAL, ROUGHNESS, _LEVEL], count):
-        truth = {name: sample.components[name] for name in components}
-        photo, exposure = metered(bank, truth)
-        layers = decompose(photo, bank, preset, seed, codebook=codebook).decomposition.layers
-        exposed = {name: layer if name == "albedo" else layer * exposure for name, layer in truth.items()}
-        own = row_of(sample, layers)
-        own |= {f"true {name}": value for name, value in row_of(sample, exposed).items() if name in own}
-        rows.append(own)
-    return rows
+def measure(shot: Shot) -> Row:
+    """Of a render of ``dataset_tools/render.py maps``: see :func:`row_of`; once with the maps of the layers that are
+    found, and (``true ``) once with those of the render's own."""
+    own = row_of(shot.sample, shot.layers)
+    return own | {f"true {name}": value for name, value in row_of(shot.sample, shot.truth).items() if name in own}
 
 
 def row_of(sample: Sample, layers: Mapping[str, np.ndarray]) -> Row:
@@ -97,7 +84,7 @@ def format_table(found: Mapping[str, Sequence[Row]]) -> str:
     angles = ["flat", *(f"{prefix}relief {relief:g}" for prefix in ("", "true ") for relief in RELIEFS)]
     told = ["roughness", "true roughness"]
     columns = [*angles, f"constant {CONSTANT:g}", "best constant", *told, "r of specular level", "true r"]
-    lines = [f"| set | renders | {' | '.join(columns)} |", "| --- |" + " --- |" * (1 + len(columns))]
+    lines = []
     for title, rows in found.items():
         cells = [f"{np.mean([row[name] for row in rows]):.3f}°" for name in angles]
         for constant in (CONSTANT, float(np.mean([row["roughness mean"] for row in rows]))):
@@ -105,8 +92,8 @@ def format_table(found: Mapping[str, Sequence[Row]]) -> str:
         glossy = all(ROUGHNESS in row for row in rows)
         cells += [f"{_rmse(rows, [row[name] for row in rows]):.4f}" if glossy else "" for name in told]
         cells += [f"{_correlation(rows, name):.2f}" if glossy else "" for name in ("gloss", "true gloss")]
-        lines.append(f"| {title} | {len(rows)} | {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])
+        lines.append([title, str(len(rows)), *cells])
+    return "\n".join([*markdown(["set", "renders", *columns], lines), ""])
 
 
 def _correlation(rows: Sequence[Row], name: str) -> float:
@@ -120,3 +107,11 @@ def _rmse(rows: Sequence[Row], told: Sequence[float]) -> float:
         (value - row["roughness mean"]) ** 2 + row["roughness variance"] for row, value in zip(rows, told, strict=True)
     ]
     return float(np.sqrt(np.mean(errors)))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_pack_options(parser, 1000)
+
+
+def run(options: argparse.Namespace) -> None:
+    run_on_packs(options, measure, format_table, (NORMAL, ROUGHNESS, _LEVEL))

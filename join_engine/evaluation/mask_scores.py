@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether the masks of what is foreign to a bank find it: a patch that is pasted onto renders."""
+"""Whether the masks of what is foreign to a bank (method `samm-masks`) find a patch pasted onto renders.
+
+--out gets masks.json and masks.md.
+"""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,10 +19,11 @@ from ..inversion.invert import invert
 from ..inversion.presets import Preset
 from ..inversion.stages.encoder_start import EncoderStart
 from ..inversion.stages.masking import Masking
-from ..renders.compose import photograph
+from ..options import natural, say
 from ..renders.samples import Sample
-from .evaluate import at_resolution
-from .tables import interval
+from .camera import squares
+from .options import add_pack_table_options, run_on_pack
+from .tables import interval, markdown, plus_minus
 
 COLUMNS = ("overlap", "found", "wrong")
 _BLOCK = 4  # pixels of one square of the patch's pattern
@@ -37,13 +42,12 @@ def measure(bank: Bank, samples: Sequence[Sample], steps: int, seed: int, say: C
     """
     rng = np.random.default_rng(seed)
     rows: dict[str, list[float]] = {column: [] for column in COLUMNS}
-    device = next(iter(bank.components.values())).w_avg.device
     features = "random" if bank.trunk is None else "trunk"
     stage = Masking(steps, 0.05, knn_weight=0.0, features=features, space="w+")
     preset = Preset("masks", (EncoderStart(space="w+"), stage))
     for first in range(0, len(samples), _TOGETHER):
-        pairs = [pasted(_photo(bank, sample), rng) for sample in samples[first : first + _TOGETHER]]
-        target, truth = (torch.stack(parts).to(device) for parts in zip(*pairs, strict=True))
+        pairs = [pasted(photo, rng) for photo in squares(bank, samples[first : first + _TOGETHER])]
+        target, truth = (torch.stack(parts) for parts in zip(*pairs, strict=True))
         alpha = invert(bank, target, preset, seed).foreign
         assert alpha is not None
         for mine, patch in zip((alpha > 0.5)[:, 0], truth > 0.5, strict=True):
@@ -72,17 +76,20 @@ def pasted(photo: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
 
 def format_table(table: dict[str, Any]) -> str:
     """Markdown of :func:`measure`."""
-    cells = []
-    for column in COLUMNS:
-        low, high = table["scores"][column]["interval"]
-        cells.append(f"{table['scores'][column]['mean']:.3f} ± {(high - low) / 2:.3f}")
-    return (
-        "| renders | intersection over union ↑ | of the patch, found ↑ | of the rest, taken for foreign ↓ |\n"
-        f"| --- | --- | --- | --- |\n| {table['samples']} | {' | '.join(cells)} |\n"
+    cells = [str(table["samples"]), *(plus_minus(table["scores"][column], ".3f") for column in COLUMNS)]
+    headings = "renders", "intersection over union ↑", "of the patch, found ↑", "of the rest, taken for foreign ↓"
+    return "\n".join([*markdown(headings, [cells]), ""])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_pack_table_options(parser, 40, 60, "the search")
+    parser.add_argument("--seed", type=natural, default=0)
+
+
+def run(options: argparse.Namespace) -> None:
+    run_on_pack(
+        options,
+        "masks",
+        lambda bank, samples: measure(bank, samples, options.steps, options.seed, say),
+        format_table,
     )
-
-
-def _photo(bank: Bank, sample: Sample) -> Tensor:
-    truth = at_resolution(sample.components, bank.header.resolution)
-    linear = np.asarray(bank.forward_model.compose(truth))
-    return photograph(torch.from_numpy(linear.transpose(2, 0, 1).copy()))

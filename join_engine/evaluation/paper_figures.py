@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""JoIN's figures of faces, a sheet each: synthetic ones from the layers that ``paper-tables`` has kept, real ones from
-photos. And a sheet of each photo at its own resolution, with its layers and in three lights: what an artist gets."""
+"""JoIN's figures of faces as sheets: renders of two and three components, photos, relighting, other methods, ablation.
+
+--only portraits draws a sheet of each photo at its own resolution: its layers, and the photo with its key light from
+the left, from the right, and warm from above. --data is a float pack of renders. --tables is the folder of
+`paper-tables` for the same renders: what it has kept of the first ones (its --figures) is shown. --photos are pictures
+of your own. What cannot be drawn without one of them is left out, and said.
+"""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +26,20 @@ from ..images.files import display_encode, opaque, read_image, validate_image
 from ..images.frame import Frame
 from ..images.metrics import component_scores
 from ..inversion.codebook import CodeBook
-from ..inversion.presets import Preset
+from ..inversion.presets import Preset, get_preset
 from ..names import safe_name, same_name
 from ..networks.unet import UNet
+from ..options import BAD_INPUT, add_inversion_options, expand, load_bank_named, positive, say
 from ..pipeline import Outcome, decompose_batch
 from ..portraits import Splitter, face_in, load_rest
 from ..relighting.directions import Direction
 from ..relighting.relighter import LIGHT, Edit, Relighter
-from ..renders.samples import Sample
+from ..renders.samples import Sample, read_samples
 from .baselines import BASELINES
-from .evaluate import Layers, albedo_level, at_resolution, stored_layers
+from .camera import Layers, at_resolution
+from .evaluate import albedo_level, stored_layers
 from .methods import Method, Rows, make_methods
+from .options import add_row_options, rows_of, unet_of
 from .sheets.sheet import PANEL, Panel, write_sheet
 from .unet import made_exact, unet_layers
 
@@ -424,3 +434,36 @@ def _within(places: Sequence[float], size: int) -> slice:
 
 def _db(name: str, pixels: np.ndarray, truth: np.ndarray) -> str:
     return f"{component_scores(name, pixels, truth)['psnr']:.1f} dB"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, metavar="PACK.tar", help="renders, for figures 5, 6 and 12")
+    parser.add_argument("--split", help="only a folder's packs of this split, such as test")
+    parser.add_argument("--tables", type=Path, metavar="DIR", help="folder of paper-tables")
+    parser.add_argument("--photos", nargs="+", default=[], metavar="IMAGE", help="images, or folders of them")
+    parser.add_argument("--count", type=positive, default=4, help="renders that are shown (default 4)")
+    figures = ("5", "6", "7", "8", "9", "12", "13", "portraits")
+    parser.add_argument(
+        "--only", nargs="+", choices=figures, default=list(figures), help="these figures (default: all)"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder")
+    add_row_options(parser)
+    add_inversion_options(parser)
+    parser.set_defaults(preset="portrait")
+
+
+def run(options: argparse.Namespace) -> int:
+    photos, problems = expand(options.photos, options.out) if options.photos else ([], [])
+    if problems:
+        raise problems[0]
+    bank = load_bank_named(options)
+    unet = unet_of(options, next(iter(bank.components.values())).w_avg.device)
+    samples: list[Sample] = []
+    if options.data is not None:
+        samples = read_samples(options.data, bank.forward_model.components, options.count, options.split)
+    preset, rows = get_preset(options.preset), rows_of(options)
+    figures = PaperFigures(bank, samples, options.tables, photos, rows, preset, unet, options.seed, say)
+    written = write_figures(figures, options.out, options.only)
+    for path in chain.from_iterable(written.values()):
+        print(path)
+    return 0 if len(written) == len(options.only) else BAD_INPUT

@@ -1,29 +1,39 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""JoIN's Tables 2 and 3, beside what the paper prints, and whether the rows come in the paper's order.
+"""JoIN's Tables 2 and 3 on held-out renders, beside what the paper prints.
 
-The figures are those of :func:`join_engine.evaluation.evaluate.evaluate`, of the methods :data:`METHODS`.
+--data is a float pack, of heads for a bank of faces. --out gets table2.md, table3.md and paper.json, and what
+`evaluate` writes: all metrics, sheets, and the figures of every render. May be killed at any moment; the same command
+goes on.
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .methods import GROUPS, UNET, Method
-from .results import Found
-from .tables import interval
+from ..images.files import write_text
+from ..options import add_inversion_options, as_json, load_bank_named, say
+from ..renders.samples import read_samples
+from .evaluate import Run, evaluate
+from .methods import GROUPS, UNET, Method, make_methods
+from .options import add_evaluation_options, forget, rows_of, unet_of
+from .results import RESULTS_NAME, Found, read_results
+from .tables import interval, markdown, plus_minus, write_tables
 
 # Of the presets those that a person may choose for a photo with a face.
 METHODS = (*GROUPS["table2"], "mean-code", *GROUPS["baselines"], UNET, "draft", "standard", "portrait")
 
 Figures = tuple[float, float, float]  # LPIPS, MSE, PSNR in dB
 _METRICS = {
-    "elpips": ("E-LPIPS ↓", "LPIPS ↓", "{:.4f}"),
-    "mse": ("MSE ↓", "MSE ↓", "{:.4f}"),
-    "psnr": ("PSNR ↑", "PSNR ↑", "{:.2f}"),
+    "elpips": ("E-LPIPS ↓", "LPIPS ↓", ".4f"),
+    "mse": ("MSE ↓", "MSE ↓", ".4f"),
+    "psnr": ("PSNR ↑", "PSNR ↑", ".2f"),
 }
 _COLUMNS = ("albedo", "shading", "specular", "image")
 # Table 2, by the keys of methods: Lumos Faces, of which there is no copy.
@@ -168,7 +178,7 @@ def format_table_3(table: Mapping[str, Any], methods: Sequence[Method]) -> str:
         for title in method.titles
     ]
     lines += ["", "What the paper prints, on renders of its own that nobody else has:", ""]
-    lines += ["| albedo | LPIPS ↓ | MSE ↓ | PSNR ↑ |", "| --- | --- | --- | --- |"]
+    lines += markdown(("albedo", "LPIPS ↓", "MSE ↓", "PSNR ↑"), ())
     lines += [f"| {name} | {_theirs(figures)} |" for name, figures in COMPETITORS.items()]
     lines += [
         f"| {named[key].title} | {_theirs(TABLE_2[key][0])} |" for key in _TABLE_3 if key in named and key in TABLE_2
@@ -195,7 +205,7 @@ def _header(first: str, others: str) -> list[str]:
     """Of a table with our figures and, where ``others`` names them, those of somebody else."""
     cells = [first, *(heading for heading, _, _ in _METRICS.values())]
     cells += [f"{others}{heading}" for _, heading, _ in _METRICS.values()] if others else []
-    return [f"| {' | '.join(cells)} |", "|" + " --- |" * len(cells)]
+    return markdown(cells, ())
 
 
 def _ours(table: Mapping[str, Any], method: Method, column: str, title: str = "") -> str:
@@ -204,30 +214,26 @@ def _ours(table: Mapping[str, Any], method: Method, column: str, title: str = ""
     scores = table["methods"][title or method.title]
     if column not in scores:
         return "none | | "
-    cells = []
-    for metric, (_, _, form) in _METRICS.items():
-        low, high = scores[column][metric]["interval"]
-        cells.append(f"{form.format(scores[column][metric]['mean'])} ± {form.format((high - low) / 2)}")
-    return " | ".join(cells)
+    return " | ".join(plus_minus(scores[column][metric], form) for metric, (_, _, form) in _METRICS.items())
 
 
 def _theirs(figures: Figures | None) -> str:
     if figures is None:
         return "none | | "
-    return " | ".join(form.format(value) for value, (_, _, form) in zip(figures, _METRICS.values(), strict=True))
+    return " | ".join(f"{value:{form}}" for value, (_, _, form) in zip(figures, _METRICS.values(), strict=True))
 
 
 def _steps(compared: Mapping[str, Any]) -> list[str]:
     """What each row gains over the one before, and what the paper says of it."""
     columns = [column for column in _COLUMNS if any(column in step for step in compared["steps"])]
-    lines = ["| PSNR, dB: from … to … | " + " | ".join(f"{c} | the paper's" for c in columns) + " |"]
-    lines.append("|" + " --- |" * (1 + 2 * len(columns)))
+    rows = []
     for step in compared["steps"]:
-        cells = []
-        for column in columns:
-            told = step.get(column)
-            cells.append("none | none" if told is None else f"{_difference(told)} | {told['paper']:+.2f}")
-        lines.append(f"| {step['from']} → {step['to']} | " + " | ".join(cells) + " |")
+        cells = [f"{step['from']} → {step['to']}"]
+        for told in map(step.get, columns):
+            cells += ["none", "none"] if told is None else [_difference(told), f"{told['paper']:+.2f}"]
+        rows.append(cells)
+    headings = [heading for column in columns for heading in (column, "the paper's")]
+    lines = markdown(["PSNR, dB: from … to …", *headings], rows)
     lines += ["", "Bold where the interval does not hold 0 and the sign is not the paper's.", ""]
     order = ", ".join(f"{column} {tau:+.2f}" for column, tau in compared["order"].items())
     lines += [f"Kendall's τ of our order of rows and the paper's (1 is the same, 0 chance): {order or 'none'}.", ""]
@@ -241,6 +247,36 @@ def _steps(compared: Mapping[str, Any]) -> list[str]:
 
 def _difference(told: Mapping[str, Any]) -> str:
     low, high = told["interval"]
-    text = f"{told['mean']:+.2f} ± {(high - low) / 2:.2f}"
+    text = plus_minus(told, "+.2f")
     against = (low > 0.0 or high < 0.0) and told["mean"] * told["paper"] < 0.0
     return f"**{text}**" if against else text
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, metavar="PACK.tar", help="a pack, or a folder of packs")
+    parser.add_argument("--split", help="only the folder's packs of this split, such as test")
+    parser.add_argument("--rows", nargs="+", metavar="METHOD", help="as --methods of evaluate (default: all of both)")
+    parser.add_argument("--single-bank", metavar="BANK", help="bank of a single GAN, for the first row of Table 2")
+    parser.add_argument("--out", type=Path, required=True, help="folder")
+    add_evaluation_options(parser, count=50)
+    add_inversion_options(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    bank = load_bank_named(options)
+    single = None if options.single_bank is None else load_bank_named(options, options.single_bank)
+    unet = unet_of(options, next(iter(bank.components.values())).w_avg.device)
+    methods = make_methods(options.rows or METHODS, rows_of(options), bank, single, unet)
+    forget(options)
+    samples = read_samples(options.data, bank.forward_model.components, options.count, options.split)
+    run = Run.of(options, asdict(rows_of(options)))
+    table = evaluate(bank, samples, methods, run, options.out, single, say)
+    write_tables(options.out, table)
+    compared = compare(table, read_results(options.out / RESULTS_NAME), methods)
+    write_text(options.out / "paper.json", as_json(compared))
+    for name, text in (
+        ("table2.md", format_table_2(table, compared, methods)),
+        ("table3.md", format_table_3(table, methods)),
+    ):
+        write_text(options.out / name, text)
+        print(text)

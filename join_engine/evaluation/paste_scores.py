@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How near a material that is pasted into another's light comes to the true one there, on renders."""
+"""How near a pasted material comes to the true one in the same light, beside pasted pixels, on renders.
+
+--out gets paste.json and paste.md.
+"""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,12 +21,14 @@ from ..inversion.diffusion import component_codes
 from ..inversion.presets import get_preset
 from ..layers.decomposition import Decomposition
 from ..networks.stylegan2 import generate
+from ..options import say
 from ..pipeline import decompose
 from ..relighting.pasting import ALBEDO, feathered, fitted, paste
 from ..relighting.relighter import frame_of
 from ..renders.samples import Sample
-from .confidence_scores import photographed
-from .tables import interval
+from .camera import photographed
+from .options import add_pack_table_options, run_on_pack
+from .tables import interval, markdown, plus_minus
 
 _PART = 1 / 2  # of the picture's side that the patch is wide
 _FEATHER = 2.0
@@ -78,17 +84,10 @@ def measure(bank: Bank, samples: Sequence[Sample], steps: int, say: Callable[[st
 def format_table(table: Mapping[str, Any]) -> str:
     """Markdown of :func:`measure`."""
     names = (*COLUMNS, "gain")
-    image = " | ".join(_cell(table["image"][name]) for name in names)
-    lines = [f"| {' | '.join(names)} |", "| --- " * len(names) + "|", f"| {image} |", ""]
-    lines += ["| codes | inside | outside |", "| --- | --- | --- |"]
-    for kind, parts in table["codes"].items():
-        lines.append(f"| {kind} | {_cell(parts['inside'])} | {_cell(parts['outside'])} |")
-    return "\n".join(lines) + "\n"
-
-
-def _cell(figure: Mapping[str, Any]) -> str:
-    low, high = figure["interval"]
-    return f"{figure['mean']:.2f} ± {(high - low) / 2:.2f}"
+    image = markdown(names, [[plus_minus(table["image"][name]) for name in names]])
+    told = table["codes"].items()
+    codes = ([kind, plus_minus(parts["inside"]), plus_minus(parts["outside"])] for kind, parts in told)
+    return "\n".join([*image, "", *markdown(("codes", "inside", "outside"), codes), ""])
 
 
 def _middle(height: int, width: int) -> np.ndarray:
@@ -137,3 +136,11 @@ def _fit(
             missed = ((generate(part.generator, w) - target) / 2.0).square().mean(dim=1, keepdim=True)
         for name, weight in (("inside", where), ("outside", 1.0 - where)):
             codes[kind][name].append(psnr(float((missed * weight).sum() / weight.sum())))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_pack_table_options(parser, 24, 60, "the search for the albedo's codes")
+
+
+def run(options: argparse.Namespace) -> None:
+    run_on_pack(options, "paste", lambda bank, samples: measure(bank, samples, options.steps, say), format_table)

@@ -1,8 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How well the named directions of a bank's light do what their names say, against true renders under a moved light."""
+"""How well the directions of a bank's light do what their names say, against true renders under a moved light.
+
+--data is a folder that `dataset_tools/render.py relit` has written. Each scene's image is decomposed, its light is
+moved by as much as that of the render was, and what has changed is compared with what has changed between the two
+renders; once on the layers that the bank found in the image, and once on the true ones, where only the edit can be
+wrong. --out gets relighting.json, relighting.md and sheet.png; --card writes the table into the bank's card, and
+--image draws a sheet of a photo, too.
+"""
 
 from __future__ import annotations
 
+import argparse
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -17,17 +25,20 @@ from ..bank import Bank
 from ..bank.card import put_part
 from ..color import srgb_encode
 from ..errors import JoinError
-from ..images.files import display_encode
+from ..images.files import display_encode, read_image
 from ..images.frame import Frame
 from ..images.metrics import mse, psnr
 from ..inversion.codebook import CodeBook
-from ..inversion.presets import Preset
+from ..inversion.presets import PRESETS, Preset, get_preset
 from ..layers.decomposition import Decomposition
+from ..options import add_bank_option, add_device_options, load_bank_named, natural, positive, say
 from ..pipeline import decompose
-from ..relighting.directions_file import Learned
+from ..relighting.directions_file import Learned, read_directions
 from ..relighting.relighter import LIGHT, Edit, Relighter
-from ..renders.relit import Layers, MovedViews, RelitScenes, View
-from .tables import interval
+from ..renders.relit import Layers, MovedViews, RelitScenes, View, read_relit
+from .options import keep
+from .sheets.relighting import write_photo_sheet, write_render_sheet
+from .tables import interval, markdown, plus_minus
 
 BEGIN = "<!-- relighting, written by `python -m join_engine relighting-scores`: begin -->"
 END = "<!-- relighting: end -->"
@@ -239,17 +250,17 @@ def format_table(table: Mapping[str, Any]) -> str:
     heads += [f"{name}, found layers: dB gained" for name in (components[0], IMAGE)]
     heads += ["old highlights", "left of them", "found layers: left of them"] if glossy else []
     heads += ["sign read right", "of true renders"] if reads else []
-    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    rows = []
     for attribute, one in summary.items():
         cells = [attribute, str(one["pairs"]), f"{one['amount']:.2f} SD"]
-        cells += [_plus_minus(one[TRUE][name]["agreement"]) for name in components if name != IMAGE]
-        cells += [_plus_minus(one[TRUE][components[0]]["length"])]
-        cells += [_plus_minus(one[TRUE][name]["gain"], "+.2f") for name in components]
-        cells += [_plus_minus(one[OURS][name]["gain"], "+.2f") for name in (components[0], IMAGE)]
+        cells += [plus_minus(one[TRUE][name]["agreement"]) for name in components if name != IMAGE]
+        cells += [plus_minus(one[TRUE][components[0]]["length"])]
+        cells += [plus_minus(one[TRUE][name]["gain"], "+.2f") for name in components]
+        cells += [plus_minus(one[OURS][name]["gain"], "+.2f") for name in (components[0], IMAGE)]
         cells += _left(one) if glossy else []
         cells += [f"{100 * one[kind]['right']['mean']:.0f} %" for kind in ("read", "read_true")] if reads else []
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", _about(table, reads), ""])
+        rows.append(cells)
+    return "\n".join([*markdown(heads, rows), "", _about(table, reads), ""])
 
 
 def _left(one: Mapping[str, Any]) -> list[str]:
@@ -257,7 +268,7 @@ def _left(one: Mapping[str, Any]) -> list[str]:
     if REMAINING not in one[TRUE]:
         return ["0", "", ""]
     shares = [one[kind][REMAINING][SPECULAR] for kind in (TRUE, OURS)]
-    return [str(one[TRUE][REMAINING]["pairs"]), *(_plus_minus(share) for share in shares)]
+    return [str(one[TRUE][REMAINING]["pairs"]), *(plus_minus(share) for share in shares)]
 
 
 def _about(table: Mapping[str, Any], reads: bool) -> str:
@@ -275,11 +286,6 @@ def _about(table: Mapping[str, Any], reads: bool) -> str:
     )
     reading = " Sign read right: how often encoders and regression read the asked-for side off the relit image."
     return text + (reading if reads else "")
-
-
-def _plus_minus(figure: Mapping[str, Any], form: str = ".2f") -> str:
-    low, high = figure["interval"]
-    return f"{figure['mean']:{form}} ± {(high - low) / 2:.2f}"
 
 
 def _with_image(bank: Bank, layers: Layers) -> dict[str, np.ndarray]:
@@ -300,3 +306,36 @@ def _cosine(one: np.ndarray, other: np.ndarray) -> float:
 def show_scores(card: Path, text: str) -> None:
     """Put a table into a bank's card. Raises JoinError ``output_unwritable``."""
     put_part(card, BEGIN, END, f"{BEGIN}\n\n## Relighting\n\n{text}\n{END}")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_bank_option(parser)
+    parser.add_argument("--data", type=Path, metavar="RELIT", help="folder of dataset_tools/render.py relit")
+    parser.add_argument("--directions", type=Path, metavar="FILE", help="of learn-directions: reads lights off images")
+    parser.add_argument("--count", type=positive, default=100, help="how many scenes (default 100)")
+    parser.add_argument("--preset", choices=tuple(PRESETS), help="default: draft; without encoders standard")
+    parser.add_argument("--card", action="store_true", help="write the table into the bank's card")
+    parser.add_argument("--scene", metavar="INDEX", help="of the sheet (default: the first one)")
+    parser.add_argument("--image", type=Path, nargs="+", default=[], help="photos to draw a sheet of")
+    parser.add_argument("--amount", type=float, default=1.5, help="of the photos' moves, in SD (default 1.5)")
+    parser.add_argument("--out", type=Path, required=True, help="folder")
+    parser.add_argument("--seed", type=natural, default=0)
+    add_device_options(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    bank = load_bank_named(options)
+    preset = get_preset(options.preset or ("draft" if bank.has_encoders else "standard"))
+    if options.data is not None:
+        learned = None if options.directions is None else read_directions(options.directions)
+        scenes = read_relit(options.data, bank.forward_model.components, options.count)
+        table = measure(bank, scenes, preset, options.seed, learned, say)
+        text = format_table(table)
+        keep(options.out, "relighting", table, text)
+        if options.card:
+            show_scores(bank.path.with_suffix(".md"), text)
+        write_render_sheet(options.out / "sheet.png", bank, scenes, options.scene, preset, options.seed)
+    for image in options.image:
+        sheet = options.out / f"{image.stem}.png"
+        write_photo_sheet(sheet, bank, read_image(image), options.amount, preset, options.seed)
+        print(sheet)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What there is to say about one stored decomposition: its layers, a sheet to look at, and figures."""
+"""Layers, sheet and figures of a stored decomposition."""
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,8 +14,9 @@ import numpy as np
 from ..errors import JoinError
 from ..images.files import display_encode, opaque, read_image, write_text
 from ..images.metrics import component_scores
-from ..layers.decomposition import Decomposition
+from ..layers.decomposition import Decomposition, load_decomposition
 from ..layers.layer_files import write_layers
+from ..options import as_json
 from .baselines import BASELINES
 from .sheets.sheet import Panel, write_sheet
 
@@ -83,3 +85,15 @@ def _rows(
     below: list[Panel] = [("", blank)]
     below += [(f"{name}\nground truth", display_encode(name, truth[name])) for name in decomposition.layers]
     return [mine, below]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--decomposition", type=Path, required=True, metavar="FILE.join")
+    parser.add_argument("--image", type=Path, required=True, help="the image that was decomposed")
+    parser.add_argument("--truth-dir", type=Path, help="folder with the true albedo.exr, shading.exr …")
+    parser.add_argument("--out", type=Path, required=True)
+
+
+def run(options: argparse.Namespace) -> None:
+    report = write_report(load_decomposition(options.decomposition), options.image, options.truth_dir, options.out)
+    print(as_json(report))

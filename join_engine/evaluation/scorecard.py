@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All methods for every shipped bank, with the figures written into the banks' cards.
+"""All methods for banks, written into their cards.
 
 The scorecard's part of a card lies between two markers of its own; what stands around it stays.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ import torch
 
 from ..bank import Bank, find_bank, list_banks, load_bank
 from ..bank.card import put_part
+from ..device import keep_freed_memory, set_up_torch
 from ..errors import JoinError
 from ..networks.unet import UNet
+from ..options import BAD_INPUT, add_device_options, complain, natural, say
 from ..renders.samples import read_samples
 from .evaluate import Run, evaluate
 from .methods import GROUPS, Rows, make_methods
-from .tables import format_table, write_tables
+from .options import add_evaluation_options, forget, rows_of, unet_of
+from .tables import format_table, markdown, write_tables
 
 BEGIN = "<!-- scorecard, written by `python -m join_engine scorecard`: begin -->"
 END = "<!-- scorecard: end -->"
@@ -143,11 +147,45 @@ def _ahead(table: Mapping[str, Any]) -> list[str]:
         return []
     lines = [f"### PSNR of each row less that of '{table['reference']}', sample by sample", ""]
     columns = list(next(iter(table["differences"].values())))
-    lines += ["| method | " + " | ".join(columns) + " |", "|" + " --- |" * (len(columns) + 1)]
+    rows = []
     for title, scores in table["differences"].items():
         cells = []
         for column in columns:
             low, high = scores[column]["psnr"]["interval"]
             cells.append(f"{scores[column]['psnr']['mean']:+.2f} [{low:+.2f}, {high:+.2f}]")
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    return [*lines, "", "In dB, with the 95 % interval of the mean: a row is ahead where 0 lies outside.", ""]
+        rows.append([title, *cells])
+    return [
+        *lines,
+        *markdown(["method", *columns], rows),
+        "",
+        "In dB, with the 95 % interval of the mean: a row is ahead where 0 lies outside.",
+        "",
+    ]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="folder with BANK.tar or a folder BANK of packs")
+    parser.add_argument("--split", help="only packs of this split")
+    parser.add_argument("--methods", nargs="+", default=["all"], metavar="METHOD", help="default: all")
+    parser.add_argument("--banks", nargs="+", metavar="BANK", help="names or paths (default: the shipped ones)")
+    parser.add_argument("--out", type=Path, required=True, help="folder; each bank gets a folder of its own in it")
+    parser.add_argument("--seed", type=natural, default=0)
+    parser.add_argument(
+        "--compared", type=Path, metavar="DIR", help="folder with BANK-single and BANK-image, the GANs to compare with"
+    )
+    add_evaluation_options(parser, count=100)
+    add_device_options(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    forget(options)
+    run = Run.of(options, asdict(rows_of(options)))
+    methods, rows = tuple(options.methods), rows_of(options)
+    device = set_up_torch(options.device, options.threads)
+    keep_freed_memory()
+    unet = unet_of(options, device)
+    wanted = Wanted(options.data, options.count, options.split, methods, rows, options.compared, unet)
+    problems = make_scorecards(options.banks, wanted, run, options.out, device, say)
+    for problem in problems:
+        complain(problem)
+    return BAD_INPUT if problems else 0

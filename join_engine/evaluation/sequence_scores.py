@@ -1,31 +1,35 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How much the albedo of a sequence flickers, frame by frame and followed (:mod:`join_engine.layers.steady`).
+"""How much the albedo of a sequence flickers, frame by frame and as decompose-sequence makes it.
 
-Sequences are made of true renders of one scene under two lights (``dataset_tools/render.py relit``): one light fades
-into the other and back, which is exact in linear light, a piece of another scene passes through the picture, and a
-camera adds its noise and eight bits. So the albedo of every frame is known. Flicker is the mean absolute difference of
-the sRGB-encoded albedos of two frames in a row, where nothing passes in either; the true one's is 0.
+--data is a folder that `dataset_tools/render.py relit` has written: of each scene and moved light a sequence is made in
+which the one fades into the other and back, which is exact in linear light, a piece of another scene passes through the
+picture, and a camera adds its noise and eight bits. So the albedo of every frame is known. Flicker is the mean absolute
+difference of the sRGB-encoded albedos of two frames in a row, where nothing passes in either; the true one's is 0.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..bank import Bank
 from ..color import srgb_decode, srgb_encode
+from ..images.files import write_text
 from ..images.metrics import mse, psnr
 from ..inversion.codebook import CodeBook
-from ..inversion.presets import Preset
+from ..inversion.presets import Preset, get_preset
 from ..layers.steady import Steady
 from ..layers.together import Photo
+from ..options import add_inversion_options, as_json, load_bank_named, positive, say
 from ..pipeline import decompose
-from ..renders.relit import RelitScenes
-from .confidence_scores import metered
-from .tables import interval
+from ..renders.relit import RelitScenes, read_relit
+from .camera import metered
+from .tables import interval, markdown
 
 ALONE, FOLLOWED = "frame by frame", "followed"
 _FADES = 2  # there and back, in a sequence
@@ -149,14 +153,28 @@ def summary(rows: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, Any]
 def format_table(rows: Sequence[Mapping[str, Mapping[str, float]]], frames: int) -> str:
     """Markdown."""
     told = summary(rows)
-    lines = [
-        f"| {len(rows)} sequences of {frames} frames | flicker | albedo, where nothing passes | where something does |"
-    ]
-    lines.append("| --- | --- | --- | --- |")
-    for way in (ALONE, FOLLOWED):
-        one = told[way]
-        cells = [f"{one['flicker']['mean']:.5f}", f"{one['static']['mean']:.2f} dB", f"{one['passing']['mean']:.2f} dB"]
-        lines.append(f"| {way} | " + " | ".join(cells) + " |")
+    headings = f"{len(rows)} sequences of {frames} frames", "flicker", "albedo, where nothing passes"
+    means = ((way, {name: one["mean"] for name, one in told[way].items()}) for way in (ALONE, FOLLOWED))
+    cells = [[way, f"{m['flicker']:.5f}", f"{m['static']:.2f} dB", f"{m['passing']:.2f} dB"] for way, m in means]
     low, high = told["ratio"]["interval"]
-    lines += ["", f"Flicker, followed by frame by frame: {told['ratio']['mean']:.3f} ({low:.3f} to {high:.3f}).", ""]
-    return "\n".join(lines)
+    ratio = f"Flicker, followed by frame by frame: {told['ratio']['mean']:.3f} ({low:.3f} to {high:.3f})."
+    return "\n".join([*markdown([*headings, "where something does"], cells), "", ratio, ""])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, metavar="RELIT", help="folder of packs")
+    parser.add_argument("--count", type=positive, default=4, help="sequences (default 4)")
+    parser.add_argument("--frames", type=positive, default=100, help="of each (default 100)")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="the figures of every sequence")
+    add_inversion_options(parser)
+    parser.set_defaults(preset="draft")
+
+
+def run(options: argparse.Namespace) -> None:
+    bank = load_bank_named(options)
+    scenes = read_relit(options.data, bank.forward_model.components, options.count)
+    preset = get_preset(options.preset)
+    rows = measure(bank, scenes, preset, options.count, options.frames, options.seed, say)
+    if options.out is not None:
+        write_text(options.out, as_json(rows))
+    print(format_table(rows, options.frames))

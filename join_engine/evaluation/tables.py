@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ from .results import Found
 _BOOTSTRAPS = 10_000
 # Metric → heading and form.
 _COLUMNS = {
-    "psnr": ("PSNR ↑", "{:.2f}"),
-    "mse": ("MSE ↓", "{:.4f}"),
-    "ssim": ("SSIM ↑", "{:.3f}"),
-    "elpips": ("E-LPIPS ↓", "{:.4f}"),
-    "si_mse": ("si-MSE ↓", "{:.4f}"),
-    "lmse": ("LMSE ↓", "{:.4f}"),
+    "psnr": ("PSNR ↑", ".2f"),
+    "mse": ("MSE ↓", ".4f"),
+    "ssim": ("SSIM ↑", ".3f"),
+    "elpips": ("E-LPIPS ↓", ".4f"),
+    "si_mse": ("si-MSE ↓", ".4f"),
+    "lmse": ("LMSE ↓", ".4f"),
 }
 
 
@@ -66,14 +66,13 @@ def format_table(table: Mapping[str, Any]) -> str:
     scale = table["settings"].get("steps_scale", 1.0)
     note = f"**A quick look: every row with only {scale:g} times its optimiser steps.**"
     lines: list[str] = [] if scale == 1.0 else [note, ""]
-    columns = list(next(iter(table["methods"].values()), {}))
-    for column in columns:
-        lines += [f"### {column}", ""]
-        lines.append("| method | " + " | ".join(heading for heading, _ in _COLUMNS.values()) + " | s per image |")
-        lines.append("|" + " --- |" * (len(_COLUMNS) + 2))
+    headings = ["method", *(heading for heading, _ in _COLUMNS.values()), "s per image"]
+    for column in next(iter(table["methods"].values()), {}):
+        rows = []
         for title, scores in table["methods"].items():
-            cells = [_cell(scores[column][metric], form) for metric, (_, form) in _COLUMNS.items()]
-            lines.append(f"| {title} | " + " | ".join(cells) + f" | {table['seconds_per_image'][title]:.2f} |")
+            cells = [plus_minus(scores[column][metric], form) for metric, (_, form) in _COLUMNS.items()]
+            rows.append([title, *cells, f"{table['seconds_per_image'][title]:.2f}"])
+        lines += [f"### {column}", "", *markdown(headings, rows)]
         lines += [f"| {title} | not available |" + " |" * len(_COLUMNS) for title in table["not_available"]] + [""]
     lines += [f"Not available: {title}: {why}." for title, why in table["not_available"].items()]
     if table["not_available"]:
@@ -92,11 +91,12 @@ def write_tables(out: Path, table: Mapping[str, Any]) -> str:
 def _costs(table: Mapping[str, Any]) -> list[str]:
     """What each row did for how many images in what time."""
     count = table["samples"]
-    lines = ["### Time", "", "| method | images | optimiser steps per image | s per image | min in all |"]
-    lines.append("|" + " --- |" * 5)
-    for title, seconds in table["seconds_per_image"].items():
-        steps = table["steps"][title] or "none"
-        lines.append(f"| {title} | {count} | {steps} | {seconds:.2f} | {seconds * count / 60:.1f} |")
+    rows = [
+        [title, str(count), str(table["steps"][title] or "none"), f"{seconds:.2f}", f"{seconds * count / 60:.1f}"]
+        for title, seconds in table["seconds_per_image"].items()
+    ]
+    headings = ("method", "images", "optimiser steps per image", "s per image", "min in all")
+    lines = ["### Time", "", *markdown(headings, rows)]
     note = "Wall time, other work on the machine included; stages that rows have in common are counted in each of them."
     return [*lines, "", note, ""]
 
@@ -111,11 +111,6 @@ def _about(table: Mapping[str, Any]) -> str:
         "16 draws) with albedo and image sRGB-encoded, shading and specular through Reinhard, clipped to [0, 1]; "
         "si-MSE and LMSE in linear light. Mean ± half the 95 % interval of the mean."
     )
-
-
-def _cell(score: Mapping[str, Any], form: str) -> str:
-    low, high = score["interval"]
-    return f"{form.format(score['mean'])} ± {form.format((high - low) / 2)}"
 
 
 Values = dict[str, dict[str, list[float]]]  # component → metric → value of each sample
@@ -135,6 +130,18 @@ def _each(one: Values, function: Any, other: Values) -> dict[str, Any]:
         component: {metric: function(values, other[component][metric]) for metric, values in metrics.items()}
         for component, metrics in one.items()
     }
+
+
+def markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return [f"| {' | '.join(cells)} |" for cells in lines]
+
+
+def plus_minus(figure: Mapping[str, Any], form: str = ".2f") -> str:
+    """Mean ± half the 95 % interval of one of :func:`interval`."""
+    low, high = figure["interval"]
+    return f"{figure['mean']:{form}} ± {(high - low) / 2:{form.lstrip('+')}}"
 
 
 def interval(values: Sequence[float] | np.ndarray) -> dict[str, Any]:

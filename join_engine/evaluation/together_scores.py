@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What several photos under other light give beside one: on renders with true layers, and on registered photographs.
+"""What decomposing several photos together gains over one photo: on renders, and on registered photographs.
+
+--renders are folders that `dataset_tools/render.py relit --lights N` has written; --photographs is a folder of
+THING.0.jpg, THING.1.jpg …, photographs of one thing under other lights. --out gets together.json and together.md.
 
 Of registered photographs nobody knows the albedo, but it is the same in all of them, and the median of many hides most
 of their light. Four figures, of which a flat colour has some good ones and never all: how equal the albedos of disjoint
@@ -9,6 +12,7 @@ smooth light is left in it.
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
@@ -24,10 +28,12 @@ from ..images.alignment import Aligned
 from ..images.files import images_in, read_image
 from ..images.metrics import component_scores, image_psnr
 from ..inversion.codebook import CodeBook
-from ..inversion.presets import Preset
+from ..inversion.presets import Preset, get_preset
+from ..options import add_inversion_options, load_bank_named, positive, say
 from ..pipeline import Outcome, decompose_batch, lay_over, put_together
 from ..renders.samples import read_samples
-from .tables import interval
+from .options import keep
+from .tables import interval, markdown, plus_minus
 
 Say = Callable[[str], None]
 _ALL = 10**9
@@ -231,21 +237,21 @@ def _smooth(values: np.ndarray) -> np.ndarray:
 def format_renders(name: str, table: Mapping[str, Any]) -> str:
     """Markdown of :func:`measure_renders`."""
     columns = list(next(iter(table["photos"].values())))
-    lines = [f"| {name}, {table['scenes']} scenes | " + " | ".join(columns) + " |", "|" + " --- |" * (len(columns) + 1)]
-    for count, scores in table["photos"].items():
-        cells = [_with_half(scores[column]) for column in columns]
-        lines.append(f"| {_photos(count)} | " + " | ".join(cells) + " |")
+    told = table["photos"].items()
+    cells = ([_photos(count), *(plus_minus(scores[column]) for column in columns)] for count, scores in told)
+    lines = markdown([f"{name}, {table['scenes']} scenes", *columns], cells)
     return "\n".join([*lines, "", f"Refused as not of one thing: {table['refused']} scenes.", ""])
 
 
 def format_photographs(table: Mapping[str, Any]) -> str:
     """Markdown of :func:`measure_photographs`."""
-    lines = [f"| {table['things']} things | " + " | ".join(FIGURES) + " |", "|" + " --- |" * (len(FIGURES) + 1)]
+    cells = []
     for count, both in table["photos"].items():
         for key, figures in both.items():
             if key == "together" or int(count) > 1:
                 title = _photos(count) if key == "together" else f"one in the place of {count}"
-                lines.append(f"| {title} | " + " | ".join(_cell(name, figures[name]) for name in FIGURES) + " |")
+                cells.append([title, *(_cell(name, figures[name]) for name in FIGURES)])
+    lines = markdown([f"{table['things']} things", *FIGURES], cells)
     return "\n".join([*lines, "", f"Refused as not of one thing: {table['refused']} things.", ""])
 
 
@@ -253,10 +259,28 @@ def _photos(count: int) -> str:
     return "1 photo" if int(count) == 1 else f"{count} photos"
 
 
-def _with_half(score: Mapping[str, Any]) -> str:
-    low, high = score["interval"]
-    return f"{score['mean']:.2f} ± {(high - low) / 2:.2f}"
-
-
 def _cell(figure: str, value: float) -> str:
     return f"{value:.2f}" if figure in FIGURES[:2] else f"{value:.3f}"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--renders", type=Path, nargs="+", default=[], metavar="RELIT", help="folders of packs")
+    parser.add_argument("--photographs", type=Path, metavar="DIR", help="folder of registered photographs")
+    parser.add_argument(
+        "--counts", type=positive, nargs="+", default=[1, 2, 3, 5], metavar="N", help="photos (1 2 3 5)"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder")
+    add_inversion_options(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    bank, preset = load_bank_named(options), get_preset(options.preset)
+    tables, text = {}, ""
+    for folder in options.renders:
+        tables[folder.name] = measure_renders(folder, bank, preset, options.counts, say)
+        text += format_renders(folder.name, tables[folder.name]) + "\n"
+    if options.photographs is not None:
+        tables["photographs"] = measure_photographs(options.photographs, bank, preset, options.counts, say)
+        text += format_photographs(tables["photographs"])
+    about = {"bank": {"name": bank.header.name, "sha256": bank.sha256}, "preset": preset.name, **tables}
+    keep(options.out, "together", about, text)

@@ -1,24 +1,32 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How well heads are decomposed, and their faces found, by the tone of their skin."""
+"""How well held-out heads are decomposed, and their faces found, by the tone of their skin.
+
+--data is a float pack of the dataset heads. --out gets tones.json, with the figures of every head, and tones.md.
+"""
 
 from __future__ import annotations
 
+import argparse
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..bank import Bank
 from ..color import LUMINANCE_WEIGHTS
+from ..errors import JoinError
 from ..face_finder import find_faces, is_installed
 from ..images.metrics import best_scale, component_scores
 from ..inversion.codebook import CodeBook
-from ..inversion.presets import Preset
+from ..inversion.presets import Preset, get_preset
+from ..options import add_inversion_options, finite, load_bank_named, positive, say
 from ..pipeline import decompose
-from ..renders.samples import Sample, Tone
-from .confidence_scores import METERED, photographed
-from .tables import interval
+from ..renders.samples import Sample, Tone, read_samples, read_tones
+from .camera import METERED, photographed
+from .options import keep
+from .tables import interval, markdown, plus_minus
 
 ALL = "all"
 # Where FFHQ's crop has nose and cheeks, in sides of it: rows and columns.
@@ -155,27 +163,20 @@ def format_table(table: Mapping[str, Any]) -> str:
     }
     columns = list(table["apart"])
     last = "light not darkened, dark not brightened"
-    lines = [
-        f"| skin | heads | {' | '.join(headings.get(name, f'{name}, dB ↑') for name in columns)} | {last} |",
-        "|" + " --- |" * (3 + len(columns)),
-    ]
+    cells = []
     for tone, row in table["tones"].items():
         kept = {True: "yes", False: "no", None: ""}[row.get("kept")]
-        cells = " | ".join(_cell(row[name], name) for name in columns)
-        lines.append(f"| {tone} | {row['samples']} | {cells} | {kept} |")
-    lines.append(
-        "| lightest − darkest | | " + " | ".join(_cell(table["apart"][name], name) for name in columns) + " | |"
-    )
-    lines += ["", _verdict(table), ""]
-    return "\n".join(lines)
+        cells.append([tone, str(row["samples"]), *(_cell(row[name], name) for name in columns), kept])
+    cells.append(["lightest − darkest", "", *(_cell(table["apart"][name], name) for name in columns), ""])
+    named = ["skin", "heads", *(headings.get(name, f"{name}, dB ↑") for name in columns), last]
+    return "\n".join([*markdown(named, cells), "", _verdict(table), ""])
 
 
 def _cell(score: Mapping[str, Any] | None, column: str) -> str:
     if score is None:
         return "none"
-    low, high = score["interval"]
-    form = "{:+.3f}" if column.startswith(_SKIN_COLUMN) else "{:.3f}" if column in (_FOUND, _OFF) else "{:.2f}"
-    return f"{form.format(score['mean'])} ± {form.format((high - low) / 2).lstrip('+')}"
+    form = "+.3f" if column.startswith(_SKIN_COLUMN) else ".3f" if column in (_FOUND, _OFF) else ".2f"
+    return plus_minus(score, form)
 
 
 def _verdict(table: Mapping[str, Any]) -> str:
@@ -188,3 +189,30 @@ def _verdict(table: Mapping[str, Any]) -> str:
             said.append(f"{tone} is {word} by {abs(np.expm1(row[_SKIN_COLUMN]['mean'])):.0%}")
     text = "; ".join(said) if said else "no tone is brightened or darkened"
     return f"Beyond the interval (95 % of the mean), {text}."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, metavar="PACK.tar", help="a pack of heads")
+    parser.add_argument("--count", type=positive, default=300, help="how many heads at most (default 300)")
+    metered = "mean luminance of the photos that are taken of them (default 0.18); more is brighter, and clips more"
+    parser.add_argument("--metered", type=finite, default=0.18, metavar="LUMINANCE", help=metered)
+    parser.add_argument("--out", type=Path, required=True, help="folder")
+    add_inversion_options(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    bank = load_bank_named(options)
+    samples = read_samples(options.data, bank.forward_model.components, options.count)
+    tones = read_tones(options.data)
+    told = [sample for sample in samples if sample.name in tones]
+    if not told:
+        message = f"'{options.data}' does not tell the tone of anybody's skin."
+        raise JoinError("data_broken", message, "Export renders of heads with this version of dataset_tools.")
+    rows = measure(bank, told, tones, get_preset(options.preset), options.seed, say, options.metered)
+    table = summarise(rows)
+    about = {
+        "bank": {"name": bank.header.name, "sha256": bank.sha256},
+        "preset": options.preset,
+        "metered": options.metered,
+    }
+    keep(options.out, "tones", {**about, **table, "heads": rows}, format_table(table))

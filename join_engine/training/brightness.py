@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The training of the network that tells how bright an albedo is (``train-brightness``).
+"""Train the network that tells how bright an albedo is.
+
+May be killed at any moment; the same command goes on from the last checkpoint.
 
 It sees composed renders that look like photos, as the encoders do, and answers with the level of their albedo
 (:func:`join_engine.layers.albedo_level.level_of`); what counts is the squared error. Not in the paper.
@@ -7,23 +9,21 @@ It sees composed renders that look like photos, as the encoders do, and answers 
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ..errors import JoinError
 from ..layers.albedo_level import level_of
 from ..networks.brightness import Brightness, BrightnessConfig
-from ..renders.compose import (
-    ComponentSets,
-    mirrored,
-    photograph,
-    random_indices,
-    turned,
-)
+from ..options import positive
+from ..renders.compose import ComponentSets, mirrored, photograph, random_indices, read_component_sets, turned
 from ..renders.draws import draws
 from ..renders.photo_augment import PhotoRanges, augment
+from . import options as training
 from .learner import Learner, LearnerSettings
 
 ALBEDO = "albedo"
@@ -118,3 +118,32 @@ def relit_by(components: Mapping[str, Tensor], others: Mapping[str, Tensor], cho
         name: images if name == ALBEDO else torch.where(where, others[name], images)
         for name, images in components.items()
     }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    training.add_run_options(parser)
+    parser.add_argument("--forward-model", default="lambertian")
+    default = BrightnessConfig()
+    parser.add_argument(
+        "--widths", nargs="+", type=positive, default=list(default.widths), help="channels of each stage"
+    )
+    parser.add_argument("--hidden", type=positive, default=default.hidden, help="units before the answer")
+    parser.add_argument("--dropout", type=float, default=default.dropout, help="of these")
+    training.add_settings(parser, BrightnessSettings())
+    # Vignetting only ever darkens: what takes it into account finds every photo without it too dark.
+    training.add_settings(parser, PhotoRanges(share=0.3, vignetting=0.0))
+
+
+def run(options: argparse.Namespace) -> None:
+    device = training.device(options)
+    data = read_component_sets(options.data, options.forward_model)
+    if ALBEDO not in data.sets:
+        message = f"The forward model '{options.forward_model}' has no albedo."
+        raise JoinError("settings_invalid", message, "Only a bank with an albedo has use for this network.")
+    with training.checked_architecture():
+        config = BrightnessConfig(tuple(options.widths), options.hidden, options.dropout)
+    training.need_side(data, config.smallest_image, "Give fewer --widths.")
+    settings, ranges = training.settings_of(options, BrightnessSettings), training.settings_of(options, PhotoRanges)
+    learner = BrightnessLearner(config, settings, ranges, device)
+    identity = {"kind": "brightness", "forward_model": data.model.name, "architecture": config.to_dict()}
+    training.train(learner, identity, data, options, ranges)

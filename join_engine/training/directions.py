@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The named directions of a bank's light, learned from renders whose light is known (``learn-directions``).
+"""Learn the named directions of a bank's light from renders whose light is known.
 
 Each component that the light makes (all but the albedo) gets a vector per attribute: what one standard deviation of it,
 over the renders, changes in that component's code while the other attributes, the camera and the even light stay. An
-edit moves all these components together. ``make-bank --directions`` puts the file into a bank.
+edit moves all these components together. `make-bank --directions` puts the file into a bank.
 
 Codes that an encoder or an inversion finds are drawn towards the mean code, and what is regressed on them is too short.
 The lengths of the vectors are therefore taken from the images: the mean change of what the generator makes is brought
@@ -15,21 +15,27 @@ no direction, and the bank's card says so.
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..bank import Bank, BankComponent, DirectionsHeader, DirectionVectors, fingerprint
+from ..bank import Bank, BankComponent, DirectionsHeader, DirectionVectors, find_bank, fingerprint, load_bank
+from ..bank.card import directions_table
+from ..device import set_up_torch
 from ..errors import JoinError
-from ..relighting.directions_file import Learned
+from ..options import add_device_options, natural, positive
+from ..relighting.directions_file import Learned, write_directions
 from ..relighting.regression import mean_effects, read_attributes
-from ..renders.compose import ComponentSets
-from ..renders.lights import Lights
+from ..renders.compose import ComponentSets, read_component_sets, read_validation
+from ..renders.lights import Lights, read_lights
 from .codes import codes_of
+from .encoder import check_fit
 
 ALBEDO = "albedo"
 _CONSTANT = 1e-6
@@ -173,3 +179,42 @@ def _moves(effects: Tensor, codes: Tensor) -> Tensor:
     length = effects.flatten(1).norm(dim=1).clamp_min(1e-12)
     along = codes.flatten(1) @ (effects.flatten(1) / length[:, None]).T
     return length / along.std(dim=0).clamp_min(1e-12)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bank", required=True, help="name or path of the bank")
+    parser.add_argument("--data", nargs="+", required=True, metavar="PACK.tar", help="packs of training renders")
+    parser.add_argument("--validation", nargs="+", required=True, metavar="PACK.tar", help="packs to be judged by")
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE.safetensors")
+    defaults = Settings()
+    parser.add_argument("--count", type=positive, default=defaults.count, help="training samples (default %(default)s)")
+    parser.add_argument("--checked", type=positive, default=defaults.checked, help="validation samples (%(default)s)")
+    parser.add_argument(
+        "--steps",
+        type=natural,
+        default=0,
+        help="find codes by so many steps of inversion (default: the encoders' codes)",
+    )
+    parser.add_argument(
+        "--least-r2",
+        type=float,
+        default=defaults.least_r2,
+        help="an attribute told worse gets no direction (%(default)s)",
+    )
+    parser.add_argument("--no-mirror", dest="mirror", action="store_false", help="do not look at mirrored samples")
+    add_device_options(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    device = set_up_torch(options.device, options.threads)
+    bank = load_bank(find_bank(options.bank), device)
+    data = read_component_sets(options.data, bank.header.forward_model)
+    for name in bank.components:
+        check_fit(bank, name, data)
+    validation = read_validation(options.validation, data)
+    assert validation is not None  # --validation is required
+    lights = read_lights(options.data), read_lights(options.validation)
+    settings = Settings(options.count, options.checked, options.steps, options.mirror, least_r2=options.least_r2)
+    learned = learn(bank, data, lights[0], (validation, lights[1]), settings)
+    write_directions(options.out, learned)
+    print("\n".join(directions_table(learned.header)))

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The training of the encoder of one component (``train-encoder``).
+"""Train the encoder of one component.
+
+May be killed at any moment; the same command goes on from the last checkpoint. --start-from BANK begins a new training
+with that bank's encoder of the component: of generators that began from that bank's, it knows much of the codes.
 
 The encoder sees composed renders (Eq. 5 and 6) that look like photos (:mod:`join_engine.renders.photo_augment`), and
 its code, put through the bank's frozen generator, has to make the component (JoIN, section 4.1; pSp's losses: squared
@@ -8,6 +11,7 @@ error 1, perceptual 0.8 in the bank's trunk, and a pull towards the mean code).
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,22 +19,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..bank import Bank, BankComponent
+from ..bank import Bank, BankComponent, find_bank, fingerprint, load_bank
 from ..errors import JoinError
 from ..inversion.losses.perceptual import FeatureDistance
-from ..networks.encoder import Encoder, EncoderConfig
-from ..networks.features import Features
+from ..networks.encoder import SPACES, Encoder, EncoderConfig
+from ..networks.features import Features, RandomFeatures
 from ..networks.stylegan2 import Generator, generate
-from ..renders.compose import (
-    ComponentSets,
-    mirrored,
-    photograph,
-    random_indices,
-    turned,
-)
+from ..options import positive
+from ..renders.compose import ComponentSets, mirrored, photograph, random_indices, read_component_sets, turned
 from ..renders.contact_sheet import save_sheet
 from ..renders.draws import draws
 from ..renders.photo_augment import PhotoRanges, augment
+from . import options as training
 from .learner import Learner, LearnerSettings
 
 _SPREAD_CODES = 10_000
@@ -228,3 +228,51 @@ def check_fit(bank: Bank, component: str, data: ComponentSets) -> None:
     if differing:
         message = f"The packs and the bank differ in the transform of {differing[0]}."
         raise JoinError("pack_mismatch", message, "Use the packs of the dataset that the bank was trained on.")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bank", required=True, help="name or path of the bank with the generators")
+    parser.add_argument("--component", required=True, help="albedo, shading, …")
+    parser.add_argument(
+        "--start-from", metavar="BANK", help="name or path of a bank with whose encoder a new run begins"
+    )
+    training.add_run_options(parser)
+    parser.add_argument("--space", choices=SPACES, default="w", help="one code, or one per layer (default: w)")
+    parser.add_argument("--encoder-widths", nargs=4, type=positive, help="channels at 1/2 to 1/16 of the resolution")
+    parser.add_argument("--encoder-depths", nargs=4, type=positive, help="residual blocks at each of these")
+    parser.add_argument("--pyramid", type=positive, help="channels of the feature pyramid")
+    training.add_settings(parser, EncoderSettings())
+    training.add_settings(parser, PhotoRanges())
+
+
+def run(options: argparse.Namespace) -> None:
+    device = training.device(options)
+    bank = load_bank(find_bank(options.bank), device)
+    data = read_component_sets(options.data, bank.header.forward_model)
+    check_fit(bank, options.component, data)
+    given = {
+        "space": options.space,
+        "widths": options.encoder_widths,
+        "depths": options.encoder_depths,
+        "pyramid": options.pyramid,
+    }
+    config = architecture(bank, options.component, {key: value for key, value in given.items() if value is not None})
+    component = bank.components[options.component]
+    learner = EncoderLearner(
+        bank,
+        component,
+        bank.trunk or RandomFeatures().to(device),
+        config,
+        training.settings_of(options, EncoderSettings),
+        training.settings_of(options, PhotoRanges),
+    )
+    if options.start_from is not None:
+        learner.begin_with_encoder_of(load_bank(find_bank(options.start_from), device))
+    identity = {
+        "kind": "encoder",
+        "component": component.name,
+        "generator": fingerprint(component.generator),
+        "features": "random" if bank.trunk is None else fingerprint(bank.trunk),
+        "architecture": config.to_dict(),
+    }
+    training.train(learner, identity, data, options, learner.ranges, learner.sheet)

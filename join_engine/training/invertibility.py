@@ -1,23 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The training of a bank's invertibility network (:mod:`join_engine.networks.invertibility`).
+"""Train the network that tells in which latent space what of a photo can be inverted (for the method `sam`).
 
 First every component of some renders is inverted by its generator into each latent space, and how far off it comes out
-is measured pixel by pixel (SAM: Parmar 2022, Eq. 3.1). Then the network learns to tell these errors from the photo that
-the components make (Eq. 3.2).
+is measured pixel by pixel (SAM: Parmar 2022, Eq. 3.1), which takes most of the time and is kept in the folder. Then the
+network learns to tell these errors from the photo that the components make (Eq. 3.2). May be killed at any moment; the
+same command goes on.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..bank import Bank, BankComponent
+from ..bank import Bank, BankComponent, find_bank, load_bank
 from ..errors import JoinError
+from ..images.files import folder_of_ones_own
 from ..inversion.losses.perceptual import PerceptualLoss, spatial_distance
 from ..inversion.losses.reconstruction import make_features
 from ..inversion.stages.joint import ramped
@@ -25,8 +28,18 @@ from ..networks.features import Features
 from ..networks.invertibility import Invertibility, InvertibilityConfig
 from ..networks.residuals import Residual
 from ..networks.stylegan2 import generate
-from ..renders.compose import ComponentSets, mirrored, photograph, random_indices, turned
+from ..options import natural, positive, say
+from ..renders.compose import (
+    ComponentSets,
+    mirrored,
+    photograph,
+    random_indices,
+    read_component_sets,
+    read_validation,
+    turned,
+)
 from ..renders.draws import draws
+from . import options as training
 from .checkpoint import read_checkpoint, write_checkpoint
 from .learner import Learner, LearnerSettings
 from .unet import encoded, fitted
@@ -204,3 +217,47 @@ class InvertibilityLearner(Learner):
                 correlation = torch.corrcoef(torch.stack([mine, true]))[0, 1].nan_to_num()
                 scores[f"{component}_{space}_correlation"] = float(correlation)
         return scores
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bank", required=True, help="name or path of the bank with the generators")
+    training.add_run_options(parser)
+    parser.add_argument(
+        "--spaces", nargs="+", type=natural, metavar="PIXELS", help="resolutions of feature spaces (default: 8 16 32 …)"
+    )
+    parser.add_argument("--widths", nargs="+", type=positive, help="channels of the backbone, fine to coarse")
+    training.add_settings(parser, Inversions())
+    parser.add_argument("--unseen", type=positive, default=24, help="validation renders to invert (default: 24)")
+    training.add_settings(parser, InvertibilitySettings())
+
+
+def run(options: argparse.Namespace) -> None:
+    device = training.device(options)
+    bank = load_bank(find_bank(options.bank), device)
+    data = read_component_sets(options.data, bank.header.forward_model)
+    validation = read_validation(options.validation, data)
+    given = {"spaces": options.spaces, "widths": options.widths}
+    with training.checked_architecture():
+        generators = {name: bank.components[name].generator.config for name in data.sets}
+        config = InvertibilityConfig.of(
+            generators, **{key: tuple(value) for key, value in given.items() if value is not None}
+        )
+    identity = training.identity_through(bank, "invertibility", config.to_dict(), data.sets)
+    how, unseen = training.settings_of(options, Inversions), None
+    about = {**identity, **asdict(how)}
+
+    def measured(name: str, renders: ComponentSets, how: Inversions) -> Tensor:
+        packs = [[pack.file, pack.dataset, pack.split, pack.count] for pack in renders.packs]
+        path = options.out / f"inversions-{name}.safetensors"
+        return measured_once(
+            path, {**about, **asdict(how), "packs": packs}, lambda: measure(bank, config, renders, how, say)
+        )
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    with folder_of_ones_own(options.out):
+        errors = measured("train", data, how)
+        if validation is not None:
+            unseen = measured("validation", validation, Inversions(options.unseen, how.steps, how.rate))
+    settings = training.settings_of(options, InvertibilitySettings)
+    learner = InvertibilityLearner(config, settings, options.kimg, errors, unseen, device)
+    training.train(learner, identity, data, options)

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The named directions of a bank's materials, learned from pairs of renders that differ in one property
-(``learn-materials``).
+"""Learn the named directions of a bank's materials from pairs of renders that differ in one property.
+
+--data are folders that `dataset_tools/render.py restyle` has written. Those that do what their names say go into --out,
+for `make-bank --materials`. The table tells in dB what each gains.
 
 What the encoders see otherwise in the second render of a pair, on average over the scenes, is the direction. Each is
 tried on every scene by what was learned of all others: the edited layer is compared with the true one. A component is
 moved only where that brings it nearer for sure, and a property gets a direction only where all of these together bring
-the image nearer for sure: what codes cannot tell apart, an edit of them cannot do. ``make-bank --materials`` puts the
-file into a bank.
+the image nearer for sure: what codes cannot tell apart, an edit of them cannot do.
 """
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,16 +24,18 @@ import torch
 from torch import Tensor
 
 from ..bank import MATERIAL, Bank, DirectionsHeader, DirectionVectors, fingerprint
+from ..bank.card import materials_table
 from ..color import srgb_encode
 from ..errors import JoinError
 from ..images.files import display_encode
 from ..images.frame import Frame
 from ..images.metrics import mse, psnr
 from ..layers.decomposition import Decomposition
-from ..relighting.directions_file import Learned
+from ..options import add_bank_option, add_device_options, load_bank_named
+from ..relighting.directions_file import Learned, write_directions
 from ..relighting.relighter import Edit, Relighter
 from ..renders.compose import photograph
-from ..renders.restyled import Layers, Restyled
+from ..renders.restyled import Layers, Restyled, read_restyled
 
 FACTORS = (0.5, 1.0, 2.0, 3.0)
 """What is tried of a mean difference. Encoders' codes are drawn towards the mean code, and it may be too short."""
@@ -205,3 +210,17 @@ def _nested(by_factor: Mapping[float, Mapping[str, float]]) -> Figure:
     """What is gained where each scene's factor is chosen by all others."""
     scenes = next(iter(by_factor.values()))
     return Figure.of([by_factor[_best(by_factor, scene)][scene] for scene in scenes])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_bank_option(parser)
+    parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="RESTYLED", help="folders of restyle")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.safetensors")
+    add_device_options(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    bank = load_bank_named(options)
+    learned = learn(bank, read_restyled(options.data, bank.forward_model.components))
+    write_directions(options.out, learned)
+    print("\n".join(materials_table(learned.header)))

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The training of a bank's seeing encoder (:mod:`join_engine.networks.seeing`) through its frozen generators.
+"""Train the encoder that tells a bank's generators codes and residual features of a photo.
+
+May be killed at any moment; the same command goes on from the last checkpoint.
 
 It sees what the plain U-Net sees (:func:`join_engine.training.unet.photographed`), with a camera's faults, and is
 judged by what the generators make of its codes and residual features: by the components, by the photo without faults
@@ -8,6 +10,7 @@ that they make together, by the bank's discriminators, and by how much of it the
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,13 +18,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..bank import Bank
+from ..bank import Bank, find_bank, load_bank
 from ..errors import JoinError
 from ..inversion.codebook import Whitening
-from ..networks.seeing import Seeing, SeeingConfig, Sight
+from ..networks.seeing import SPACES, Seeing, SeeingConfig, Sight
 from ..networks.stylegan2 import generate
-from ..renders.compose import ComponentSets, photograph
+from ..options import natural, positive
+from ..renders.compose import ComponentSets, photograph, read_component_sets
 from ..renders.photo_augment import PhotoRanges
+from . import options as training
 from .gan.losses import generator_loss
 from .learner import Learner
 from .unet import UNetSettings, encoded, fitted, missed, photographed, psnr_of, with_level
@@ -192,3 +197,37 @@ def _mean_mask(sight: Sight) -> Tensor:
 def _celled(maps: Tensor) -> Tensor:
     """[B, C, H, W] → means of cells, [B, 1, 8, 8]."""
     return functional.adaptive_avg_pool2d(maps, _CELLS).mean(dim=1, keepdim=True)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bank", required=True, help="name or path of the bank with the generators")
+    training.add_run_options(parser)
+    parser.add_argument(
+        "--spaces",
+        nargs="*",
+        type=natural,
+        metavar="PIXELS",
+        help=f"resolutions of residual features (default: those of {', '.join(map(str, SPACES))} that there are)",
+    )
+    parser.add_argument(
+        "--masks", action=argparse.BooleanOptionalAction, default=True, help="soft masks before the features"
+    )
+    parser.add_argument("--widths", nargs="+", type=positive, help="channels of the backbone, fine to coarse")
+    training.add_settings(parser, SeeingSettings())
+    training.add_settings(parser, training.ranges_of_light())
+
+
+def run(options: argparse.Namespace) -> None:
+    device = training.device(options)
+    bank = load_bank(find_bank(options.bank), device, with_discriminators=True)
+    data = read_component_sets(options.data, bank.header.forward_model)
+    training.need_albedo_and_shading(data)
+    given = {"spaces": options.spaces, "widths": options.widths, "masks": options.masks}
+    with training.checked_architecture():
+        generators = {name: bank.components[name].generator.config for name in data.sets}
+        config = SeeingConfig.of(generators, **{key: value for key, value in given.items() if value is not None})
+    training.need_doubled(data, config.resolution, "pack_mismatch", "Export the packs again.")
+    settings, ranges = training.settings_of(options, SeeingSettings), training.settings_of(options, PhotoRanges)
+    learner = SeeingLearner(bank, config, settings, ranges, options.kimg)
+    identity = training.identity_through(bank, "seeing", config.to_dict(), data.sets)
+    training.train(learner, identity, data, options, ranges)

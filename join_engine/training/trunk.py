@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The training of the perceptual trunk on composed renders (``train-trunk``).
+"""Train the perceptual trunk on composed renders.
+
+May be killed at any moment; the same command goes on from the last checkpoint.
 
 Two tasks, both answered from the unit-length features that the perceptual loss compares, so that a distance in them
 means something:
@@ -16,6 +18,7 @@ and light on plain paint, since the encoders' losses compare single components.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,9 +29,11 @@ from torch import Tensor, nn
 from ..components import COMPONENTS
 from ..inversion.losses.perceptual import unit_features
 from ..networks.trunk import Trunk, TrunkConfig
-from ..renders.compose import ComponentSets, mirrored, photograph, random_indices
+from ..options import positive
+from ..renders.compose import ComponentSets, mirrored, photograph, random_indices, read_component_sets
 from ..renders.draws import draws
 from ..renders.photo_augment import PhotoRanges, augment
+from . import options as training
 from .learner import Learner, LearnerSettings
 
 _PLAIN_EVERY = 5
@@ -226,3 +231,25 @@ def _flattened(trunk: Trunk, images: Tensor) -> Tensor:
 
 def _unit(vectors: Tensor) -> Tensor:
     return functional.normalize(vectors, dim=1)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    training.add_run_options(parser)
+    parser.add_argument("--forward-model", default="lambertian")
+    default = TrunkConfig()
+    parser.add_argument(
+        "--widths", nargs="+", type=positive, default=list(default.widths), help="channels of each stage"
+    )
+    parser.add_argument("--depths", nargs="+", type=positive, default=list(default.depths), help="convolutions of each")
+    training.add_settings(parser, TrunkSettings())
+
+
+def run(options: argparse.Namespace) -> None:
+    device = training.device(options)
+    data = read_component_sets(options.data, options.forward_model)
+    with training.checked_architecture():
+        config = TrunkConfig(tuple(options.widths), tuple(options.depths))
+    training.need_side(data, config.smallest_image, "Give fewer --widths and --depths.")
+    learner = TrunkLearner(config, len(data.sets), training.settings_of(options, TrunkSettings), device)
+    identity = {"kind": "trunk", "forward_model": data.model.name, "architecture": config.to_dict()}
+    training.train(learner, identity, data, options)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The training of the plain U-Net that the banks are held against (``train-unet``).
+"""Train the plain U-Net that the banks are held against.
+
+May be killed at any moment; the same command goes on from the last checkpoint. At its end it writes unet.safetensors,
+which `scorecard`, `evaluate` and `method-layers` read.
 
 It sees the renders that the split network sees, as a phone would have photographed them or, for some, lit as they were
 rendered, and answers with their components as they are: how bright the paint is, too, which only the renders' own light
@@ -8,6 +11,7 @@ tells. What counts is the absolute error in the generators' range, and that of t
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,10 +22,12 @@ from ..color import COMPONENT_TRANSFORMS
 from ..components import COMPONENTS
 from ..layers.albedo_level import level_of
 from ..networks.split import halved
-from ..networks.unet import UNet, UNetConfig
-from ..renders.compose import ComponentSets, photograph
+from ..networks.unet import UNet, UNetConfig, write_unet
+from ..options import positive
+from ..renders.compose import ComponentSets, photograph, read_component_sets
 from ..renders.draws import draws, uniform
 from ..renders.photo_augment import PhotoRanges, augment
+from . import options as training
 from .learner import Learner
 from .split import PhotographSettings, another_light, repainted
 
@@ -152,3 +158,37 @@ def psnr_of(told: Tensor, truth: Tensor) -> Tensor:
     """[B] in dB, of values in [-1, 1]."""
     error = ((told.clamp(-1.0, 1.0) - truth.clamp(-1.0, 1.0)) / 2.0).square().mean(dim=(1, 2, 3))
     return -10.0 * error.clamp_min(1e-10).log10()
+
+
+NAME = "unet.safetensors"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    training.add_run_options(parser)
+    parser.add_argument("--forward-model", default="lambertian_specular")
+    default = UNetConfig()
+    parser.add_argument(
+        "--widths", nargs="+", type=positive, default=list(default.widths), help="channels, fine to coarse"
+    )
+    parser.add_argument(
+        "--resolution", type=positive, default=default.resolution, help="larger renders are averaged down"
+    )
+    training.add_settings(parser, UNetSettings())
+    training.add_settings(parser, training.ranges_of_light())
+
+
+def run(options: argparse.Namespace) -> None:
+    device = training.device(options)
+    data = read_component_sets(options.data, options.forward_model)
+    training.need_albedo_and_shading(data)
+    with training.checked_architecture():
+        config = UNetConfig(tuple(data.sets), tuple(options.widths), options.resolution)
+    hint = "Give another --resolution, or export the packs again."
+    training.need_doubled(data, config.resolution, "settings_invalid", hint)
+    settings, ranges = training.settings_of(options, UNetSettings), training.settings_of(options, PhotoRanges)
+    learner = UNetLearner(config, settings, ranges, options.kimg, device)
+    identity = {"kind": "unet", "forward_model": options.forward_model, "architecture": config.to_dict()}
+    run = training.train(learner, identity, data, options, ranges)
+    told = {"images_shown": learner.images, "seconds": round(run.seconds), "stretches": run.history}
+    write_unet(options.out / NAME, learner.average, {**told, "scores": run.scores})
+    print(options.out / NAME)

@@ -13,8 +13,9 @@ import pytest
 from join_engine.bank import Bank, SplitHeader
 from join_engine.commands.main import main
 from join_engine.evaluation import confidence_maps
+from join_engine.evaluation.camera import metered
 from join_engine.evaluation.confidence_maps import errors_of
-from join_engine.evaluation.confidence_scores import area_under_curve, photograph_of
+from join_engine.evaluation.confidence_scores import area_under_curve
 from join_engine.images.files import write_png
 from join_engine.training import make_bank
 
@@ -33,7 +34,7 @@ def test_renders_are_metered_and_cut_out(tiny_bank: Bank) -> None:
     components = {name: rng.random((16, 16, 3), dtype=np.float32) * 0.5 for name in ("albedo", "shading")}
     for layer in components.values():
         layer[:4] = 0.0
-    photo = photograph_of(tiny_bank, components)
+    photo = metered(tiny_bank, components)[0]
     assert photo.shape == (16, 16, 4) and not photo[:4].any() and photo[4:, :, 3].min() == 1.0
     light = photo[4:, :, :3] @ np.array((0.2126, 0.7152, 0.0722), np.float32)
     assert light.mean() == pytest.approx(0.18, rel=0.05) and photo.max() <= 1.0

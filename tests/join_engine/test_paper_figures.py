@@ -13,10 +13,16 @@ from PIL import Image
 from join_engine import portraits
 from join_engine.bank import Bank, DirectionsHeader, fingerprint
 from join_engine.commands.main import main
-from join_engine.commands.paper_figures import add_arguments
 from join_engine.evaluation import paper_figures as paper
 from join_engine.evaluation.methods import Rows
-from join_engine.evaluation.paper_figures import ALL, FIGURES, PORTRAITS, PaperFigures, two_component_bank
+from join_engine.evaluation.paper_figures import (
+    ALL,
+    FIGURES,
+    PORTRAITS,
+    PaperFigures,
+    add_arguments,
+    two_component_bank,
+)
 from join_engine.face_crop import crop_of_box
 from join_engine.images.files import display_encode, read_image
 from join_engine.inversion.codebook import CodeBook

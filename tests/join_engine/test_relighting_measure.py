@@ -17,9 +17,9 @@ from PIL import Image
 
 from join_engine.bank import Bank, DirectionsHeader, DirectionVectors, fingerprint, load_bank, save_bank
 from join_engine.color import reinhard_decode
-from join_engine.commands import relighting_scores as relighting_command
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
+from join_engine.evaluation import relighting_scores as relighting_command
 from join_engine.evaluation.relighting_scores import BEGIN, compare_layers, measure, summarise
 from join_engine.evaluation.sheets.relighting import write_render_sheet
 from join_engine.images.files import write_png

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A sheet of photographs, one line each: the layers, and how far the generators alone have come. For human eyes."""
+"""Decompose photos into one picture, to look at."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ...bank import Bank
 from ...images.files import display_encode, opaque, read_image, validate_image
 from ...images.metrics import component_scores
 from ...inversion.presets import Preset
+from ...options import add_detail_option, add_inversion_options, chosen_preset, expand, load_bank_named, say
 from ...portraits import Splitter
 from .sheet import Panel, write_sheet
 
@@ -55,3 +57,18 @@ def _row(photo: Path, splitter: Splitter, say: Callable[[str], None]) -> list[Pa
     panels.append((f"generators alone\n{psnr:.1f} dB to the photo", made))
     panels.append((f"error\n{ERROR_GAIN:g} times", np.abs(made - image) * ERROR_GAIN))
     return panels
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="images, or a folder of them")
+    parser.add_argument("--out", type=Path, required=True, metavar="SHEET.png")
+    add_detail_option(parser)
+    add_inversion_options(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    photos, problems = expand(options.images, options.out)
+    if problems:
+        raise problems[0]
+    write_photo_sheet(options.out, photos, load_bank_named(options), chosen_preset(options), options.seed, say)
+    print(options.out)

@@ -4,11 +4,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .options import (
+import numpy as np
+import torch
+
+from ..bank import Bank
+from ..images.files import write_text
+from ..inversion.codebook import CodeBook
+from ..inversion.presets import get_preset
+from ..networks.unet import UNet, read_unet
+from ..options import (
     add_bank_option,
     add_bf16_option,
     add_device_options,
@@ -20,14 +29,13 @@ from .options import (
     positive,
     say,
 )
+from ..pipeline import Outcome, decompose
+from ..renders.samples import Sample, read_samples
+from . import methods
+from .camera import photographed
+from .results import RESULTS_NAME
 
-if TYPE_CHECKING:
-    import torch
-
-    from ..bank import Bank
-    from ..evaluation.evaluate import Run
-    from ..evaluation.methods import Rows
-    from ..networks.unet import UNet
+Rows = list[dict[str, float]]
 
 
 def add_evaluation_options(parser: argparse.ArgumentParser, count: int) -> None:
@@ -53,16 +61,8 @@ def add_row_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_settings(options: argparse.Namespace, settings: dict[str, Any]) -> Run:
-    from ..evaluation.evaluate import Run
-
-    return Run(options.seed, options.batch, options.bf16, options.figures, options.metric_features, settings)
-
-
-def rows_of(options: argparse.Namespace) -> Rows:
-    from ..evaluation.methods import Rows
-
-    return Rows(
+def rows_of(options: argparse.Namespace) -> methods.Rows:
+    return methods.Rows(
         options.loss,
         options.features,
         options.feature_weight,
@@ -74,14 +74,10 @@ def rows_of(options: argparse.Namespace) -> Rows:
 
 def unet_of(options: argparse.Namespace, device: torch.device) -> UNet | None:
     """The network of ``--unet``. Raises JoinError ``unet_broken``."""
-    from ..networks.unet import read_unet
-
     return None if options.unet is None else read_unet(options.unet, device).network
 
 
 def forget(options: argparse.Namespace) -> None:
-    from ..evaluation.results import RESULTS_NAME
-
     if options.fresh:
         for path in (options.out / RESULTS_NAME, *options.out.glob(f"*/{RESULTS_NAME}")):
             path.unlink(missing_ok=True)
@@ -111,25 +107,61 @@ def run_on_pack(
     options: argparse.Namespace, name: str, measure: Callable[[Bank, Any], Any], format_table: Callable[..., str]
 ) -> None:
     """Measure a pack's first renders, keep the table under that name in the folder, and print it."""
-    from ..images.files import write_text
-    from ..renders.samples import read_samples
-
     bank = load_bank_named(options)
     table = measure(bank, read_samples(options.data, bank.forward_model.components, options.count))
-    write_text(options.out / f"{name}.json", as_json(table))
-    write_text(options.out / f"{name}.md", format_table(table))
-    print(format_table(table))
+    keep(options.out, name, table, format_table(table))
 
 
-def run_on_packs(options: argparse.Namespace, measure: Callable[..., Any], format_table: Callable[..., str]) -> None:
-    """Measure the renders of each pack, keep the figures where they are wanted, and print the table."""
-    from ..images.files import write_text
-    from ..inversion.presets import get_preset
+def keep(folder: Path, name: str, table: Any, text: str) -> None:
+    """A table under that name in the folder, as JSON and as Markdown, which is printed, too."""
+    write_text(folder / f"{name}.json", as_json(table))
+    write_text(folder / f"{name}.md", text)
+    print(text)
 
-    bank, preset, found = load_bank_named(options), get_preset(options.preset), {}
+
+@dataclass(frozen=True)
+class Shot:
+    """A render as a metering camera shows it, and what became of that.
+
+    Attributes:
+        photo: linear [H, W, 4] in [0, 1], transparent where it shows nothing.
+        truth: the render's components at the camera's exposure, linear [H, W, 3].
+    """
+
+    sample: Sample
+    photo: np.ndarray
+    truth: Mapping[str, np.ndarray]
+    outcome: Outcome
+
+    @property
+    def layers(self) -> Mapping[str, np.ndarray]:
+        """What was found."""
+        return self.outcome.decomposition.layers
+
+
+def run_on_packs(
+    options: argparse.Namespace,
+    measure: Callable[[Shot], dict[str, float] | None],
+    format_table: Callable[[dict[str, Rows]], str],
+    more: Sequence[str] = (),
+) -> None:
+    """Decompose and measure the renders of each pack, keep the figures where they are wanted, and print the table.
+
+    Args:
+        measure: the figures of one; None where it does not count.
+        more: what a sample needs beside the components of the bank's forward model.
+    """
+    bank, preset, found = load_bank_named(options), get_preset(options.preset), dict[str, Rows]()
+    codebook, components = CodeBook(bank), bank.forward_model.components
     for name, path in options.data:
-        found[name] = measure(Path(path), bank, preset, options.count, options.seed)
-        say(f"{name}: {len(found[name])} renders")
+        rows = found[name] = []
+        for sample in read_samples(Path(path), [*components, *more], options.count):
+            photo, truth = photographed(bank, {part: sample.components[part] for part in components})
+            outcome = decompose(photo, bank, preset, options.seed, codebook=codebook)
+            row = measure(Shot(sample, photo, truth, outcome))
+            if row is not None:
+                rows.append(row)
+        say(f"{name}: {len(rows)} renders")
     if options.out is not None:
         write_text(options.out, as_json(found))
     print(format_table(found))

@@ -10,19 +10,19 @@ from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+import torch
+
+from ..bank import Bank, fingerprint
+from ..device import keep_freed_memory, set_up_torch
 from ..errors import JoinError
-from .options import add_device_options, finite, natural
-
-if TYPE_CHECKING:
-    import torch
-
-    from ..bank import Bank
-    from ..renders.compose import ComponentSets
-    from ..renders.photo_augment import PhotoRanges
-    from ..training.learner import Learner
-    from ..training.run import Run
+from ..images.files import folder_of_ones_own
+from ..options import add_device_options, finite, natural
+from ..renders.compose import ComponentSets, read_validation
+from ..renders.photo_augment import PhotoRanges
+from .learner import Learner
+from .run import Run
 
 _Settings = TypeVar("_Settings")
 
@@ -55,8 +55,6 @@ def add_settings(parser: argparse.ArgumentParser, settings: Any) -> None:
 def ranges_of_light() -> PhotoRanges:
     """What a camera does, for networks that shall find the light: what changes the light itself is drawn with the
     components, since the layers that are to be found change with it."""
-    from ..renders.photo_augment import PhotoRanges
-
     return PhotoRanges(vignetting=0.0, exposure=0.0, white_balance=0.0, contrast=0.0)
 
 
@@ -86,8 +84,6 @@ def need_doubled(data: ComponentSets, side: int, code: str, hint: str) -> None:
 
 def identity_through(bank: Bank, kind: str, architecture: dict[str, Any], components: Iterable[str]) -> dict[str, Any]:
     """What a training through a bank's generators is: it goes on with the same ones only."""
-    from ..bank import fingerprint
-
     return {
         "kind": kind,
         "forward_model": bank.header.forward_model,
@@ -99,8 +95,6 @@ def identity_through(bank: Bank, kind: str, architecture: dict[str, Any], compon
 
 def device(options: argparse.Namespace) -> torch.device:
     """That of ``--device``, made ready for a training."""
-    from ..device import keep_freed_memory, set_up_torch
-
     found = set_up_torch(options.device, options.threads)
     keep_freed_memory()
     return found
@@ -138,10 +132,6 @@ def train(
         ranges: what its history says of the photographic augmentation.
         sheet: writes a picture of the samples that it is judged by.
     """
-    from ..images.files import folder_of_ones_own
-    from ..renders.compose import read_validation
-    from ..training.run import Run
-
     validation = read_validation(options.validation, data)
     shown = None if sheet is None or validation is None else partial(sheet, validation)
     run = Run(learner, identity, data, validation, options.out, shown)

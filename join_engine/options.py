@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What several commands have in common: options, and what is made of them."""
+"""Options that several commands have in common, and what is made of them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import JoinError, one_line
-from ..inversion.presets import DEFAULT_PRESET, PRESETS, Preset, get_preset
-from ..names import IMAGE_SUFFIXES, is_folder
+from .errors import JoinError, one_line
+from .inversion.presets import DEFAULT_PRESET, PRESETS, Preset, get_preset
+from .names import IMAGE_SUFFIXES, is_folder
 
 if TYPE_CHECKING:
-    from ..bank import Bank
+    from .bank import Bank
 
 BAD_INPUT = 2  # exit status
 
@@ -119,8 +119,8 @@ def chosen_preset(options: argparse.Namespace) -> Preset:
 
 def load_bank_named(options: argparse.Namespace, name: str | None = None) -> Bank:
     """The bank of ``--bank``, or another one, with its discriminators, on the device of ``--device``."""
-    from ..bank import find_bank, load_bank
-    from ..device import keep_freed_memory, set_up_torch
+    from .bank import find_bank, load_bank
+    from .device import keep_freed_memory, set_up_torch
 
     device = set_up_torch(options.device, options.threads)
     keep_freed_memory()
@@ -130,7 +130,7 @@ def load_bank_named(options: argparse.Namespace, name: str | None = None) -> Ban
 def expand(names: Sequence[str], out: Path) -> tuple[list[Path], list[JoinError]]:
     """The images that are meant, a folder standing for all images in it; and what is wrong with the folders. What is
     passed over in a folder is told, but not ``out``."""
-    from ..images.files import images_in
+    from .images.files import images_in
 
     images: list[Path] = []
     problems: list[JoinError] = []

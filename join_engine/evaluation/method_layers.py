@@ -9,13 +9,18 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..device import set_up_torch
 from ..errors import JoinError
-from .options import BAD_INPUT, IMAGE_KINDS, add_device_options, complain, expand
+from ..images.files import opaque, read_image, write_exr
+from ..layers.result_folder import Made, Source, folder_for, result_folder
+from ..options import BAD_INPUT, IMAGE_KINDS, add_device_options, complain, expand
+from .baselines import BASELINES
+from .methods import BASELINE_KEYS, UNET
+from .options import unet_of
+from .unet import made_exact, unet_layers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from ..evaluation.methods import BASELINE_KEYS, UNET
-
     parser.add_argument("method", choices=(*BASELINE_KEYS, UNET))
     parser.add_argument("images", nargs="+", metavar="IMAGE", help=f"{IMAGE_KINDS}, or a folder of them")
     parser.add_argument("--unet", type=Path, metavar="FILE", help="of train-unet, for the method 'u-net'")
@@ -24,14 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from ..device import set_up_torch
-    from ..evaluation.baselines import BASELINES
-    from ..evaluation.methods import BASELINE_KEYS
-    from ..evaluation.unet import made_exact, unet_layers
-    from ..images.files import opaque, read_image, write_exr
-    from ..layers.result_folder import Made, Source, folder_for, result_folder
-    from .table_options import unet_of
-
     unet = unet_of(options, set_up_torch(options.device, options.threads))
     baseline = BASELINES.get(BASELINE_KEYS.get(options.method, ""))
     if baseline is None and unet is None:
