@@ -38,12 +38,13 @@ from .inversion.progress import Monitor
 from .inversion.state import InversionState
 from .layers import strips
 from .layers.albedo_level import albedo_levels
-from .layers.caution import FACES_RETINEX_ERROR, RETINEX_ERROR, caution, unfamiliarity
+from .layers.caution import caution, unfamiliarity
 from .layers.clean_up import covered, with_grain, without
 from .layers.decomposition import CONFIDENCE_SIDE, Decomposition, Features
 from .layers.detail import add_detail, detail_for
 from .layers.split import encoders_say, fit_error, look, split
 from .layers.strips import Strips, rows_of
+from .layers.subject import subject_of
 from .layers.together import Photo, fuse
 from .memory import WHOLE_BYTES_PER_PIXEL
 from .networks.stylegan2 import generate
@@ -356,7 +357,8 @@ class _Canvas:
             told = {name: linear.clamp_min(0.0) for name, linear in self._linear(outputs).items()}
             header = self.bank.header.split
             looks = partial(look, upright=header is not None and is_upright(header.training))
-            how = _retinex_error(self.bank), looks, self.bank.header.faces
+            subject = subject_of(self.bank.header)
+            how = subject.retinex_error, looks, subject.white_things
             layers, error = split(self.bank.split, self.colour, self.alpha, told, self.frame, level, *how)
             return layers if self.is_large else layers.whole(), error
         return add_detail(self.detail, self.colour, self._generated(outputs), self.frame, level), None
@@ -470,7 +472,7 @@ class _Work:
         """What the bank expects to miss of the albedo on average, how much of the light is a simple method's for it,
         and, from a bank with encoders, whether the image is less familiar than nearly all that it was judged by."""
         found, bank = float(error[..., 0].mean()), self._bank
-        share = caution(float(error[..., 1].mean()), _retinex_error(bank))
+        share = caution(float(error[..., 1].mean()), subject_of(bank.header).retinex_error)
         metrics = {"albedo_error": found, "unusual": 0.0, "caution": share}
         scores = {} if bank.header.split is None else bank.header.split.training.get("scores", {})
         if "familiar" not in scores or not (bank.seeing or bank.has_encoders):
@@ -504,10 +506,6 @@ def _frame(colour: np.ndarray, bank: Bank, face: FaceCrop | None) -> Frame:
     height, width = colour.shape[:2]
     resolution = bank.header.resolution
     return Frame(height, width, resolution) if face is None else FaceFrame(height, width, resolution, face)
-
-
-def _retinex_error(bank: Bank) -> float:
-    return FACES_RETINEX_ERROR if bank.header.faces else RETINEX_ERROR
 
 
 def confidence_of(error: np.ndarray) -> np.ndarray:

@@ -16,48 +16,40 @@ _PIECES = 24
 """Straight pieces of each curve between two points."""
 
 
-def find_mask(name: str) -> Any:
-    """The Mask datablock of that name.
-
-    Raises:
-        Failure: ``mask_missing``.
-    """
-    found: Any = bpy.data.masks.get(name)
-    if found is None:
-        raise Failure("mask_missing", f"There is no mask '{name}' in this file.", "Draw one in the Image Editor.")
-    return found
-
-
 def name_in(space: Any) -> str:
     """Of the Mask that an Image Editor shows; empty for none."""
     shown = space is not None and space.type == "IMAGE_EDITOR" and getattr(space, "mask", None)
     return str(space.mask.name) if shown else ""
 
 
-def read_mask(drawn: Any, painted: Any, like: Source) -> Source:
+def read_mask(drawn: str, painted: str, like: Source) -> Source:
     """What shall go, 1 there and 0 elsewhere, for the same part and the same size as an image.
 
     Args:
-        drawn: a Mask datablock, or None.
-        painted: an image that is black where all is well, or None.
+        drawn: name of a Mask, or empty.
+        painted: name of an image that is black where all is well, or empty.
         like: the image, as it was read.
 
     Raises:
-        Failure: ``mask_missing`` where there is neither, ``mask_empty``, ``mask_size``, and as
+        Failure: ``mask_missing`` where there is none, ``mask_empty``, ``mask_size``, and as
             :func:`images.read_source`.
     """
-    if drawn is None and painted is None:
+    if not drawn and not painted:
         raise Failure("mask_missing", "No mask is chosen.", "Draw one in the Image Editor's Mask mode, or paint one.")
     width, height = like.width, like.height
     plane = np.zeros((height, width), np.float32)
-    if drawn is not None:
-        plane = np.maximum(plane, rasterized(drawn, width, height))
-    if painted is not None:
-        if images.size_of(painted) != (width, height):
-            size = " × ".join(map(str, images.size_of(painted)))
-            words = f"The mask '{painted.name}' is {size} and the image {width} × {height}."
+    if drawn:
+        mask: Any = bpy.data.masks.get(drawn)
+        if mask is None:
+            raise Failure("mask_missing", f"There is no mask '{drawn}' in this file.", "Draw one in the Image Editor.")
+        plane = np.maximum(plane, rasterized(mask, width, height))
+    if painted:
+        image = images.find_image(painted)
+        if images.size_of(image) != (width, height):
+            size = " × ".join(map(str, images.size_of(image)))
+            words = f"The mask '{image.name}' is {size} and the image {width} × {height}."
             raise Failure("mask_size", words, "Paint a mask of the image's size.")
-        pixels = images.read_source(painted).all()
+        pixels = images.read_source(image).all()
         shown = pixels[..., 3] if pixels.shape[2] == 4 else np.float32(1.0)
         plane = np.maximum(plane, pixels[..., :3].max(axis=2) * shown)
     if not plane.any():

@@ -15,8 +15,7 @@ from ..host import compositor, editors, relight, relight_values, sets
 from ..host.images import image_named
 from ..overlay import live, steady_view, wipe
 from . import decompose, running
-from .decompose import shown_image
-from .running import Outcome, report
+from .parts import Acting, Outcome, report, shown_image
 
 VIEWS = (
     ("RECOMPOSED", "Recomposed", "What the layers make together, in the light that they have now"),
@@ -266,7 +265,7 @@ class JOIN_OT_wipe_side(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class _OfSet:
+class _OfSet(Acting):
     """An operator on a set that is named by its key, as in the list; by an image, as in scripts; or else on the one
     that is shown."""
 
@@ -279,18 +278,6 @@ class _OfSet:
         if not sets.is_finished(key):
             raise Failure("layers_missing", "There is no such set of layers.", "Decompose an image first.")
         return key
-
-    def execute(self: Any, context: Any) -> Outcome:
-        """Do it, or say why not."""
-        try:
-            self.act(context)
-        except Failure as failure:
-            return report(self, failure)
-        return {"FINISHED"}
-
-    def act(self, context: Any) -> None:
-        """What the operator does; raises Failure where that cannot be."""
-        raise NotImplementedError
 
 
 def _key_property() -> Any:

@@ -19,6 +19,7 @@ from ..host.layers import LayerSet
 from ..install import locate
 from ..install.task import Task
 from . import engine_state, running
+from .parts import Acting, Outcome, chosen_image, report, shown_image
 from .preferences import chosen_python
 from .properties import (
     again_property,
@@ -33,7 +34,6 @@ from .properties import (
     seed_property,
     shrink_property,
 )
-from .running import Outcome, report
 
 SEQUENCE = "Decomposing the sequence"
 """What the task is called that does the frames."""
@@ -121,10 +121,7 @@ class JOIN_OT_decompose(Decomposing, bpy.types.Operator):
         memory.refuse_too_large(image.name, *wanted, memory.available())
         frame = self._frame_of(context, image)
         source = images.read_source(image, frame, part, self.shrink, _shows_right_eye(context), self.layer)
-        mask = None
-        if self.mask or self.painted:
-            drawn = masks.find_mask(self.mask) if self.mask else None
-            mask = masks.read_mask(drawn, images.find_image(self.painted) if self.painted else None, source)
+        mask = masks.read_mask(self.mask, self.painted, source) if self.mask or self.painted else None
         keep_in = Path(bpy.path.abspath(self.save_directory)) if self.save_directory else None
         scratch = bpy.app.tempdir or None
         options = options_of(self)
@@ -288,7 +285,7 @@ class JOIN_OT_decompose_sequence(bpy.types.Operator):
         """Start it; in background mode wait for the end."""
         take_settings(self, context, ("preset", "seed", "bank", "device"))
         try:
-            image = images.find_image(self.image) if self.image else shown_image(context)
+            image = chosen_image(self.image, context)
             frames = images.frames_of(image)
             folder = Path(bpy.path.abspath(self.output)) if self.output else frames[0].parent / "layers"
             name, area = image.name, None if self.image else context.area
@@ -405,35 +402,18 @@ class JOIN_OT_dismiss(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class JOIN_OT_set_colorspace(bpy.types.Operator):
+class JOIN_OT_set_colorspace(Acting, bpy.types.Operator):
     """Mark the image as sRGB, which most pictures with 8 bits are"""
 
     bl_idname = "join.set_colorspace"
     bl_label = "Mark as sRGB"
     bl_options = {"UNDO", "INTERNAL"}
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """The image in the editor."""
-        try:
-            image = shown_image(context)
-        except Failure as failure:
-            return report(self, failure)
+        image = shown_image(context)
         images.mark_as_srgb(image)
         running.refuse(None)
-        return {"FINISHED"}
-
-
-def shown_image(context: Any) -> Any:
-    """The image in the Image Editor.
-
-    Raises:
-        Failure: ``image_missing``.
-    """
-    space: Any = context.space_data
-    image = space.image if space is not None and space.type == "IMAGE_EDITOR" else None
-    if image is None:
-        raise Failure("image_missing", "No image is chosen.", "Open one in the Image Editor, or name it.")
-    return image
 
 
 def make_launch(device: str) -> Launch:

@@ -7,11 +7,9 @@ import bpy
 
 from ..engine.failure import Failure
 from ..host import faces
-from ..host.images import find_image
 from ..overlay import drawing
-from .decompose import shown_image
+from .parts import Acting, InSidebar, Outcome, chosen_image, report, shown_image
 from .properties import photo_property
-from .running import Outcome, report
 
 _COLOUR = (0.3, 0.8, 1.0, 1.0)
 _ASKED = ("Click one eye", "Click the other eye", "Click the middle of the mouth")
@@ -20,7 +18,7 @@ _picked: list[tuple[float, float]] = []
 """While somebody points or drags: what there is so far."""
 
 
-class _Pointing:
+class _Pointing(Acting):
     """What the two ways have in common: they can be told the places, or take them from the mouse."""
 
     def invoke(self: Any, context: Any, _event: Any) -> Outcome:
@@ -42,14 +40,10 @@ class _Pointing:
             return {"CANCELLED"}
         return self.point(context, event)  # type: ignore[no-any-return]
 
-    def execute(self: Any, context: Any) -> Outcome:
+    def act(self: Any, context: Any) -> None:
         """Keep the places with the image."""
-        try:
-            image = find_image(self.image) if self.image else shown_image(context)
-            faces.mark(image, self.places)
-        except Failure as failure:
-            return report(self, failure)
-        return {"FINISHED"}
+        image = chosen_image(self.image, context)
+        faces.mark(image, self.places)
 
     def cancel(self: Any, context: Any) -> None:
         """Esc, or Blender takes the operator away."""
@@ -143,7 +137,7 @@ class JOIN_OT_face_box(_Pointing, bpy.types.Operator):
         return "Drag a box around the head"
 
 
-class JOIN_OT_face_forget(bpy.types.Operator):
+class JOIN_OT_face_forget(Acting, bpy.types.Operator):
     """Let the engine find the face itself again"""
 
     bl_idname = "join.face_forget"
@@ -152,22 +146,15 @@ class JOIN_OT_face_forget(bpy.types.Operator):
 
     image: photo_property()  # type: ignore[valid-type]
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """Nothing is kept with the image any more."""
-        try:
-            faces.forget(find_image(self.image) if self.image else shown_image(context))
-        except Failure as failure:
-            return report(self, failure)
-        return {"FINISHED"}
+        faces.forget(chosen_image(self.image, context))
 
 
-class JOIN_PT_face(bpy.types.Panel):
+class JOIN_PT_face(InSidebar, bpy.types.Panel):
     """Where the face is, for a bank of faces: it is found, unless one points at it"""
 
     bl_idname = "JOIN_PT_face"
-    bl_space_type = "IMAGE_EDITOR"
-    bl_region_type = "UI"
-    bl_category = "JoIN"
     bl_label = "Face"
     bl_parent_id = "JOIN_PT_decompose"
     bl_options = {"DEFAULT_CLOSED"}

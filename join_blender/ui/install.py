@@ -11,13 +11,13 @@ from ..install import builds, paths, task
 from ..install.builds import Build
 from ..install.status import Trial
 from . import engine_state, running
-from .running import Outcome, report
+from .parts import Acting, Outcome, report
 
 NO_KIND = "NONE"
 """The preferences' build where there is none to choose from: Blender's lists cannot be empty."""
 
 
-class JOIN_OT_install_engine(bpy.types.Operator):
+class JOIN_OT_install_engine(Acting, bpy.types.Operator):
     """Download the engine's packages and install them in a folder of their own. Blender itself stays as it is"""
 
     bl_idname = "join.install_engine"
@@ -68,18 +68,14 @@ class JOIN_OT_install_engine(bpy.types.Operator):
         column.separator()
         column.label(text="Blender itself stays as it is.", icon="BLENDER")
 
-    def execute(self, _context: Any) -> Outcome:
+    def act(self, _context: Any) -> None:
         """Start the installer."""
-        try:
-            build, wheels = self._source()
-            if not self.agreed:
-                size = paths.gigabytes(build.download)
-                raise Failure("not_agreed", f"This downloads {size}.", "A script says agreed=True to allow it.")
-            _refuse_while_decomposing()
-            engine_state.begin(lambda: task.install(build, engine_state.paths().folder, wheels), _installed)
-        except Failure as failure:
-            return report(self, failure)
-        return {"FINISHED"}
+        build, wheels = self._source()
+        if not self.agreed:
+            size = paths.gigabytes(build.download)
+            raise Failure("not_agreed", f"This downloads {size}.", "A script says agreed=True to allow it.")
+        _refuse_while_decomposing()
+        engine_state.begin(lambda: task.install(build, engine_state.paths().folder, wheels), _installed)
 
     def _source(self) -> tuple[Build, Path | None]:
         """Which build, and the folder of its wheels if it needs no network."""
@@ -91,7 +87,7 @@ class JOIN_OT_install_engine(bpy.types.Operator):
         return build, None
 
 
-class JOIN_OT_install_engine_from_folder(bpy.types.Operator):
+class JOIN_OT_install_engine_from_folder(Acting, bpy.types.Operator):
     """Install the engine from a folder of packages (.whl files) that were downloaded elsewhere; uses no network"""
 
     bl_idname = "join.install_engine_from_folder"
@@ -114,18 +110,14 @@ class JOIN_OT_install_engine_from_folder(bpy.types.Operator):
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def execute(self, _context: Any) -> Outcome:
+    def act(self, _context: Any) -> None:
         """Start the installer."""
         folder = Path(bpy.path.abspath(self.directory))
-        try:
-            if not self.directory or not folder.is_dir():
-                raise Failure("folder_missing", f"The folder {folder} does not exist.", "Choose one that does.")
-            _refuse_while_decomposing()
-            build = builds.build_in(folder, engine_kind())
-            engine_state.begin(lambda: task.install(build, engine_state.paths().folder, folder), _installed)
-        except Failure as failure:
-            return report(self, failure)
-        return {"FINISHED"}
+        if not self.directory or not folder.is_dir():
+            raise Failure("folder_missing", f"The folder {folder} does not exist.", "Choose one that does.")
+        _refuse_while_decomposing()
+        build = builds.build_in(folder, engine_kind())
+        engine_state.begin(lambda: task.install(build, engine_state.paths().folder, folder), _installed)
 
 
 class JOIN_OT_cancel_engine_task(bpy.types.Operator):
@@ -149,7 +141,7 @@ class JOIN_OT_cancel_engine_task(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class JOIN_OT_test_engine(bpy.types.Operator):
+class JOIN_OT_test_engine(Acting, bpy.types.Operator):
     """Start the engine, see that it answers, and show its device and banks. Computes nothing"""
 
     bl_idname = "join.test_engine"
@@ -161,20 +153,16 @@ class JOIN_OT_test_engine(bpy.types.Operator):
         """One at a time."""
         return engine_state.current() is None
 
-    def execute(self, _context: Any) -> Outcome:
+    def act(self, _context: Any) -> None:
         """Try the Python where it is the user's own, then the engine."""
-        try:
-            python = engine_state.chosen_python()
-            if python.installed:
-                _start_engine(python.path)
-            else:
-                engine_state.begin(lambda: task.check(python.path), _tried)
-        except Failure as failure:
-            return report(self, failure)
-        return {"FINISHED"}
+        python = engine_state.chosen_python()
+        if python.installed:
+            _start_engine(python.path)
+        else:
+            engine_state.begin(lambda: task.check(python.path), _tried)
 
 
-class JOIN_OT_remove_engine(bpy.types.Operator):
+class JOIN_OT_remove_engine(Acting, bpy.types.Operator):
     """Delete the engine's packages that this add-on has installed, and unfinished downloads. Nothing else is touched"""
 
     bl_idname = "join.remove_engine"
@@ -190,19 +178,16 @@ class JOIN_OT_remove_engine(bpy.types.Operator):
         """Ask."""
         return context.window_manager.invoke_confirm(self, event)
 
-    def execute(self, _context: Any) -> Outcome:
+    def act(self, _context: Any) -> None:
         """Delete."""
+        python = engine_state.paths().python
         try:
-            python = engine_state.paths().python
             paths.remove(engine_state.paths())
-        except Failure as failure:
-            return report(self, failure)
         finally:
             engine_state.look_again()
         engine_state.forget_failure()
         engine_state.remember(python, None)
         self.report({"INFO"}, "The engine was removed")
-        return {"FINISHED"}
 
 
 class JOIN_OT_show_engine_log(bpy.types.Operator):

@@ -25,7 +25,7 @@ from ..host.sets import (
     source_of,
 )
 from . import decompose, relight_updates
-from .running import Outcome, report
+from .parts import Acting, InSidebar, Outcome, report, shown_image
 
 _TICK = 0.1
 _FORMATS = (
@@ -65,7 +65,7 @@ def chosen_set(name: str, context: Any) -> str:
     Raises:
         Failure: ``layers_missing``.
     """
-    image = image_named(name) if name else decompose.shown_image(context)
+    image = image_named(name) if name else shown_image(context)
     set_id = set_of(image)
     if image is None:  # the set may have outlived its image
         set_id = next((key for key in all_sets() if source_of(key) is None and source_name(key) == name), None)
@@ -84,7 +84,7 @@ def image_property() -> Any:
     )
 
 
-class JOIN_OT_add_nodes(_OnSet, bpy.types.Operator):
+class JOIN_OT_add_nodes(_OnSet, Acting, bpy.types.Operator):
     """Put the layers, the group JoIN Recombine and a Viewer into the compositor, beside what is there"""
 
     bl_idname = "join.add_nodes"
@@ -107,23 +107,19 @@ class JOIN_OT_add_nodes(_OnSet, bpy.types.Operator):
             else "Put the layers, the group JoIN Recombine and a Viewer into the compositor; renders stay as before"
         )
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """A frame of nodes; connected to the scene's output only where that is asked for."""
         scene = context.scene
-        try:
-            key = self.chosen_set(context)
-        except Failure as failure:
-            return report(self, failure)
+        key = self.chosen_set(context)
         said = compositor.add_layers(scene, f"JoIN: {label_of(key)}", layers_of(key), formula_of(key), self.render)
         if self.render:
             said += "The scene renders the recombined picture now, at its size"
         else:
             said += "The nodes are in a frame of their own; what the scene renders is as it was"
         self.report({"INFO"}, said)
-        return {"FINISHED"}
 
 
-class JOIN_OT_make_material(_OnSet, bpy.types.Operator):
+class JOIN_OT_make_material(_OnSet, Acting, bpy.types.Operator):
     """Make a Principled material of the layers for the active object: the albedo is its base colour. Roughness and
     specular level are only estimated from the specular layer, where the bank has one"""
 
@@ -133,21 +129,17 @@ class JOIN_OT_make_material(_OnSet, bpy.types.Operator):
 
     image: image_property()  # type: ignore[valid-type]
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """A new material in the active slot; what was there stays in the file."""
         thing = context.view_layer.objects.active
-        try:
-            if thing is None:
-                raise Failure("object_missing", "No object is active.", "Click one in the 3D Viewport first.")
-            set_id = self.chosen_set(context)
-            material.refuse_unsuitable(thing)
-            made = material.make_material(label_of(set_id), layers_of(set_id))
-            before = material.assign(made, thing)
-        except Failure as failure:
-            return report(self, failure)
+        if thing is None:
+            raise Failure("object_missing", "No object is active.", "Click one in the 3D Viewport first.")
+        set_id = self.chosen_set(context)
+        material.refuse_unsuitable(thing)
+        made = material.make_material(label_of(set_id), layers_of(set_id))
+        before = material.assign(made, thing)
         words = f"'{made.name}' is on '{thing.name}'"
         self.report({"INFO"}, f"{words} instead of '{before}', which stays in the file" if before else words)
-        return {"FINISHED"}
 
 
 class Waiting:
@@ -390,13 +382,10 @@ class JOIN_OT_export(_OnSet, ByEngine, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class JOIN_PT_use(bpy.types.Panel):
+class JOIN_PT_use(InSidebar, bpy.types.Panel):
     """Where the layers go from here"""
 
     bl_idname = "JOIN_PT_use"
-    bl_space_type = "IMAGE_EDITOR"
-    bl_region_type = "UI"
-    bl_category = "JoIN"
     bl_label = "Use Layers"
 
     @classmethod

@@ -8,14 +8,14 @@ import bpy
 
 from ..engine.decomposition import Decomposition
 from ..engine.failure import Failure
-from ..host import images, masks, relight, sets
+from ..host import masks, relight, sets
 from ..host.layers import LayerSet
 from . import running
 from .decompose import Decomposing, as_made, make_launch
 from .layers import chosen_set
+from .parts import Outcome, WithSettings, report
 from .properties import mask_property, painted_property, photo_property
 from .relight import OfRelightable, shown_set
-from .running import Outcome, report
 
 
 class JOIN_OT_clean_up(bpy.types.Operator):
@@ -63,22 +63,16 @@ def chosen(context: Any) -> tuple[str, str]:
     return (mask, painted) if mask or painted else (masks.name_in(context.space_data), "")
 
 
-class JOIN_PT_clean_up(bpy.types.Panel):
+class JOIN_PT_clean_up(WithSettings, bpy.types.Panel):
     """Take a sticker, a seam or the photographer's shadow out of the layers"""
 
     bl_idname = "JOIN_PT_clean_up"
-    bl_space_type = "IMAGE_EDITOR"
-    bl_region_type = "UI"
-    bl_category = "JoIN"
     bl_label = "Clean Up"
     bl_parent_id = "JOIN_PT_decompose"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def show(self, context: Any, layout: Any) -> None:
         """Which mask, and the button."""
-        layout: Any = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
         settings = context.scene.join_intrinsics
         layout.prop(settings, "mask")
         layout.prop(settings, "painted")
@@ -132,10 +126,9 @@ class JOIN_OT_paste(Decomposing, bpy.types.Operator):
         scale = self.scale or settings.paste_scale
         feather = self.feather if self.feather >= 0.0 else settings.paste_feather
         pasting = relight.pasting(key, other, scale, feather)
-        image, source, options = as_made(next(iter(sets.layers_of(key).values())))
-        drawn = masks.find_mask(mask) if mask else None
-        covered = masks.read_mask(drawn, images.find_image(painted) if painted else None, source)
-        frame = next(iter(sets.layers_of(key).values())).get("join_frame")
+        layer = next(iter(sets.layers_of(key).values()))
+        image, source, options = as_made(layer)
+        covered, frame = masks.read_mask(mask, painted, source), layer.get("join_frame")
         launch, scratch = make_launch("AUTO"), bpy.app.tempdir or None
         job = Decomposition(source, options, launch, image.name, scratch, frame=frame, mask=covered, pasting=pasting)
         running.add(job, LayerSet(job, image.session_uid))
@@ -144,21 +137,15 @@ class JOIN_OT_paste(Decomposing, bpy.types.Operator):
         return job
 
 
-class JOIN_PT_paste(OfRelightable, bpy.types.Panel):
+class JOIN_PT_paste(OfRelightable, WithSettings, bpy.types.Panel):
     """A patch of another material, in the light of this one"""
 
     bl_idname = "JOIN_PT_paste"
-    bl_space_type = "IMAGE_EDITOR"
-    bl_region_type = "UI"
-    bl_category = "JoIN"
     bl_label = "Paste Material"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def show(self, context: Any, layout: Any) -> None:
         """What, where, how, and the button."""
-        layout: Any = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
         settings, key = context.scene.join_intrinsics, shown_set(context)
         layout.prop(settings, "paste_from")
         layout.prop(settings, "mask")

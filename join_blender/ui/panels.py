@@ -16,24 +16,19 @@ from ..engine.vocabulary import in_order
 from ..host import images, sets
 from ..overlay import wipe
 from . import compare, decompose, engine_state, running, together
+from .parts import InSidebar, WithSettings
 from .preferences import ADDON, draw_engine_state, draw_wrapped, engine_found
 from .status_text import describe, fraction, time_left
 
 
-class JOIN_PT_decompose(bpy.types.Panel):
+class JOIN_PT_decompose(WithSettings, bpy.types.Panel):
     """The settings and the button; below them what runs, waits or has gone wrong"""
 
     bl_idname = "JOIN_PT_decompose"
-    bl_space_type = "IMAGE_EDITOR"
-    bl_region_type = "UI"
-    bl_category = "JoIN"
     bl_label = "Decompose"
 
-    def draw(self, context: Any) -> None:
+    def show(self, context: Any, layout: Any) -> None:
         """What to choose, and how far it is."""
-        layout: Any = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
         settings = context.scene.join_intrinsics
         column = layout.column()
         column.prop(settings, "preset")
@@ -64,22 +59,16 @@ class JOIN_PT_decompose(bpy.types.Panel):
             draw_wrapped(layout, running.last_message, _letters(context), icon="CHECKMARK")
 
 
-class JOIN_PT_options(bpy.types.Panel):
+class JOIN_PT_options(WithSettings, bpy.types.Panel):
     """What is rarely changed"""
 
     bl_idname = "JOIN_PT_options"
-    bl_space_type = "IMAGE_EDITOR"
-    bl_region_type = "UI"
-    bl_category = "JoIN"
     bl_label = "Options"
     bl_parent_id = "JOIN_PT_decompose"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def show(self, context: Any, layout: Any) -> None:
         """Crop, size, device, and what becomes of earlier layers."""
-        layout: Any = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
         settings = context.scene.join_intrinsics
         layout.prop(settings, "use_crop")
         if settings.use_crop:
@@ -94,13 +83,10 @@ class JOIN_PT_options(bpy.types.Panel):
         layout.operator(decompose.JOIN_OT_decompose_folder.bl_idname, icon="FILE_FOLDER")
 
 
-class JOIN_PT_layers(bpy.types.Panel):
+class JOIN_PT_layers(InSidebar, bpy.types.Panel):
     """The layers of the image in the editor, a click away, and the views that compare"""
 
     bl_idname = "JOIN_PT_layers"
-    bl_space_type = "IMAGE_EDITOR"
-    bl_region_type = "UI"
-    bl_category = "JoIN"
     bl_label = "Layers"
 
     @classmethod
@@ -166,13 +152,10 @@ class JOIN_PT_layers(bpy.types.Panel):
             layout.label(text=f"Error: mean {mean:.2g}, largest {largest:.2g}")
 
 
-class JOIN_PT_sets(bpy.types.Panel):
+class JOIN_PT_sets(InSidebar, bpy.types.Panel):
     """All sets of layers of this file, wherever their images are: switch, rename, remove"""
 
     bl_idname = "JOIN_PT_sets"
-    bl_space_type = "IMAGE_EDITOR"
-    bl_region_type = "UI"
-    bl_category = "JoIN"
     bl_label = "Sets"
     bl_order = 1  # below the others: the sliders are what one looks at
 
@@ -197,13 +180,10 @@ class JOIN_PT_sets(bpy.types.Panel):
                 _draw_set(column, key, key == shown)
 
 
-class JOIN_PT_engine(bpy.types.Panel):
+class JOIN_PT_engine(InSidebar, bpy.types.Panel):
     """Only there while no engine is found: what is wrong, and the way to set it right"""
 
     bl_idname = "JOIN_PT_engine"
-    bl_space_type = "IMAGE_EDITOR"
-    bl_region_type = "UI"
-    bl_category = "JoIN"
     bl_label = "Engine"
 
     @classmethod

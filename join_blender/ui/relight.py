@@ -16,7 +16,8 @@ from ..host.sets import set_of
 from ..overlay import drawing, light_handle, wipe
 from . import decompose, relight_updates
 from .layers import Waiting, chosen_set, image_property
-from .running import Outcome, redraw, report, undo_soon
+from .parts import Acting, InSidebar, Outcome, WithSettings, report
+from .running import redraw, undo_soon
 
 _STILL = 6.0
 """Pixels that a hand moves without meaning to."""
@@ -121,7 +122,7 @@ class _ForSliders(Waiting):
         return {"FINISHED"}
 
 
-class JOIN_OT_relight(_ForSliders, bpy.types.Operator):
+class JOIN_OT_relight(_ForSliders, Acting, bpy.types.Operator):
     """Get sliders that move the light in this image. The albedo stays as it is"""
 
     bl_idname = "join.relight"
@@ -141,32 +142,24 @@ class JOIN_OT_relight(_ForSliders, bpy.types.Operator):
         except Failure as failure:
             return report(self, failure)
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """From a script or in background mode: wait."""
-        try:
-            set_id = chosen_set(self.image, context)
-            directions = relight_updates.begin(set_id).wait_for_directions(relight_updates.connection)
-        except Failure as failure:
-            return report(self, failure)
+        set_id = chosen_set(self.image, context)
+        directions = relight_updates.begin(set_id).wait_for_directions(relight_updates.connection)
         relight_values.add_item(context.scene, set_id, directions)
-        return {"FINISHED"}
 
 
-class JOIN_OT_relight_apply(bpy.types.Operator):
+class JOIN_OT_relight_apply(Acting, bpy.types.Operator):
     """Let the layers show the values, and wait for it: for scripts, in which nothing moves by itself"""
 
     bl_idname = "join.relight_apply"
     bl_label = "Apply Light"
     bl_options = {"UNDO"}
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """All sets of the scene."""
-        try:
-            for item in context.scene.join_relights:
-                relight_updates.apply(item, relight_values.edits_of(item))
-        except Failure as failure:
-            return report(self, failure)
-        return {"FINISHED"}
+        for item in context.scene.join_relights:
+            relight_updates.apply(item, relight_values.edits_of(item))
 
 
 class JOIN_OT_place_light(bpy.types.Operator):
@@ -262,7 +255,7 @@ class _OfItem:
         return item
 
 
-class JOIN_OT_relight_reset(_OfItem, bpy.types.Operator):
+class JOIN_OT_relight_reset(_OfItem, Acting, bpy.types.Operator):
     """Back to the light of the image: all values 0"""
 
     bl_idname = "join.relight_reset"
@@ -271,18 +264,14 @@ class JOIN_OT_relight_reset(_OfItem, bpy.types.Operator):
 
     image: image_property()  # type: ignore[valid-type]
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """All at once."""
-        try:
-            item = self.item(context)
-        except Failure as failure:
-            return report(self, failure)
+        item = self.item(context)
         relight_values.set_amounts(item, [0.0] * len(item.values))
         relight_updates.touch(item)
-        return {"FINISHED"}
 
 
-class JOIN_OT_relight_random(_OfItem, bpy.types.Operator):
+class JOIN_OT_relight_random(_OfItem, Acting, bpy.types.Operator):
     """Another light, as likely as those that the bank has learned"""
 
     bl_idname = "join.relight_random"
@@ -297,20 +286,16 @@ class JOIN_OT_relight_random(_OfItem, bpy.types.Operator):
         name="Strength", description="How far from the light of the image", min=0.0, max=3.0, default=0.8
     )
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """Draw a value for each direction."""
-        try:
-            item = self.item(context)
-        except Failure as failure:
-            return report(self, failure)
+        item = self.item(context)
         rng = np.random.default_rng(None if self.seed < 0 else self.seed)
         amounts = (rng.standard_normal(len(item.values)) * self.strength).clip(-3.0, 3.0).round(2)
         relight_values.set_amounts(item, amounts.tolist())
         relight_updates.touch(item)
-        return {"FINISHED"}
 
 
-class OfRelightable:
+class OfRelightable(InSidebar):
     """A panel on a set whose layers know how they were made."""
 
     @classmethod
@@ -323,9 +308,6 @@ class JOIN_PT_relight(OfRelightable, bpy.types.Panel):
     """Sliders that move the light"""
 
     bl_idname = "JOIN_PT_relight"
-    bl_space_type = "IMAGE_EDITOR"
-    bl_region_type = "UI"
-    bl_category = "JoIN"
     bl_label = "Relight"
 
     def draw(self, context: Any) -> None:
@@ -361,13 +343,10 @@ class JOIN_PT_relight(OfRelightable, bpy.types.Panel):
             column.prop(context.scene.render, "use_lock_interface")
 
 
-class JOIN_PT_relight_more(bpy.types.Panel):
+class JOIN_PT_relight_more(InSidebar, bpy.types.Panel):
     """What else the bank's generators can do with the light; nobody has given it a name"""
 
     bl_idname = "JOIN_PT_relight_more"
-    bl_space_type = "IMAGE_EDITOR"
-    bl_region_type = "UI"
-    bl_category = "JoIN"
     bl_label = "More"
     bl_parent_id = "JOIN_PT_relight"
     bl_options = {"DEFAULT_CLOSED"}
@@ -388,7 +367,7 @@ class JOIN_PT_relight_more(bpy.types.Panel):
             _draw_values(layout, [value for value in more if value.components == components])
 
 
-class JOIN_OT_mix(_ForSliders, bpy.types.Operator):
+class JOIN_OT_mix(_ForSliders, Acting, bpy.types.Operator):
     """Get sliders that take over colour, pattern and layout of another material. The light stays as it is"""
 
     bl_idname = "join.mix"
@@ -425,17 +404,13 @@ class JOIN_OT_mix(_ForSliders, bpy.types.Operator):
             relight_updates.begin(self._set)
         return super().is_done()
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """From a script or in background mode: wait."""
-        try:
-            self._begin(context)
-            relight_updates.connection.run(self._job)
-            self._take()
-            directions = relight_updates.begin(self._set).wait_for_directions(relight_updates.connection)
-        except Failure as failure:
-            return report(self, failure)
+        self._begin(context)
+        relight_updates.connection.run(self._job)
+        self._take()
+        directions = relight_updates.begin(self._set).wait_for_directions(relight_updates.connection)
         relight_values.add_item(context.scene, self._set, directions)
-        return {"FINISHED"}
 
     def cancel(self, context: Any) -> None:
         """Blender takes the operator away, or it is done."""
@@ -464,9 +439,6 @@ class JOIN_PT_material(OfRelightable, bpy.types.Panel):
     """Sliders that change the material, in its own light"""
 
     bl_idname = "JOIN_PT_material"
-    bl_space_type = "IMAGE_EDITOR"
-    bl_region_type = "UI"
-    bl_category = "JoIN"
     bl_label = "Material"
     bl_options = {"DEFAULT_CLOSED"}
 
@@ -486,21 +458,15 @@ class JOIN_PT_material(OfRelightable, bpy.types.Panel):
             column.prop(value, "share", text=value.label, slider=True)
 
 
-class JOIN_PT_mix(OfRelightable, bpy.types.Panel):
+class JOIN_PT_mix(OfRelightable, WithSettings, bpy.types.Panel):
     """Another material's colours, pattern or layout, in the light of this one"""
 
     bl_idname = "JOIN_PT_mix"
-    bl_space_type = "IMAGE_EDITOR"
-    bl_region_type = "UI"
-    bl_category = "JoIN"
     bl_label = "Mix"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def show(self, context: Any, layout: Any) -> None:
         """Which other, the button, and what it brings."""
-        layout: Any = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
         settings, key = context.scene.join_intrinsics, shown_set(context)
         layout.prop(settings, "mix_with")
         row = layout.row()

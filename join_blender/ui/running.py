@@ -11,7 +11,7 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import bpy
 from bpy.app.handlers import persistent
@@ -34,9 +34,6 @@ _PATIENCE = 10.0
 
 when_done: list[Callable[[str], None]] = []
 """What else wants to know that a set has new layers."""
-
-Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
-"""What Blender wants an operator to return."""
 
 queue = Queue()
 refusal: Failure | None = None
@@ -154,12 +151,6 @@ def say(words: str) -> None:
     global last_message
     last_message = words
     redraw()
-
-
-def report(operator: Any, failure: Failure) -> Outcome:
-    """End an operator with Blender's error message."""
-    operator.report({"ERROR"}, str(failure))
-    return {"CANCELLED"}
 
 
 def refuse(failure: Failure | None) -> None:

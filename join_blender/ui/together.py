@@ -15,8 +15,9 @@ from ..engine.protocol import Message
 from ..host import images, photos, sets
 from ..host.layers import LayersTogether
 from . import running
-from .decompose import Decomposing, make_launch, options_of, part_of, shown_image, steps_property, take_settings
+from .decompose import Decomposing, make_launch, options_of, part_of, steps_property, take_settings
 from .layers import ByEngine
+from .parts import Acting, InSidebar, Outcome, chosen_image, report, shown_image
 from .properties import (
     bank_property,
     crop_property,
@@ -26,7 +27,6 @@ from .properties import (
     seed_property,
     shrink_property,
 )
-from .running import Outcome, report
 
 _SETTINGS = ("preset", "seed", "bank", "device", "shrink", "crop")
 
@@ -59,7 +59,7 @@ class JOIN_UL_photos(bpy.types.UIList):
             layout.label(text="Gone from this file", icon="ERROR")
 
 
-class JOIN_OT_photo_add(bpy.types.Operator):
+class JOIN_OT_photo_add(Acting, bpy.types.Operator):
     """Put the image that is shown into the list"""
 
     bl_idname = "join.photo_add"
@@ -68,15 +68,11 @@ class JOIN_OT_photo_add(bpy.types.Operator):
 
     image: photo_property()  # type: ignore[valid-type]
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """Of a layer, the image that it was made of."""
-        try:
-            image = images.find_image(self.image) if self.image else sets.input_of(shown_image(context))
-        except Failure as failure:
-            return report(self, failure)
+        image = images.find_image(self.image) if self.image else sets.input_of(shown_image(context))
         if not photos.add(context.scene, image):
             self.report({"INFO"}, f"'{image.name}' is in the list already")
-        return {"FINISHED"}
 
 
 class JOIN_OT_photo_open(bpy.types.Operator):
@@ -184,13 +180,10 @@ class JOIN_OT_decompose_together(Decomposing, bpy.types.Operator):
         return job
 
 
-class JOIN_PT_together(bpy.types.Panel):
+class JOIN_PT_together(InSidebar, bpy.types.Panel):
     """Photos of one thing under other light: together they tell paint from light better than one alone"""
 
     bl_idname = "JOIN_PT_together"
-    bl_space_type = "IMAGE_EDITOR"
-    bl_region_type = "UI"
-    bl_category = "JoIN"
     bl_label = "Several Photos of One Thing"
     bl_parent_id = "JOIN_PT_decompose"
     bl_options = {"DEFAULT_CLOSED"}
@@ -227,7 +220,7 @@ def draw_colors(layout: Any, image: Any) -> None:
         layout.operator(JOIN_OT_convert_colors.bl_idname, text=f"Convert from {said}", icon="COLOR")
 
 
-class JOIN_OT_use_file_colors(bpy.types.Operator):
+class JOIN_OT_use_file_colors(Acting, bpy.types.Operator):
     """Set the image's Color Space to the one that its file speaks of, which Blender itself does not look at"""
 
     bl_idname = "join.use_file_colors"
@@ -236,13 +229,9 @@ class JOIN_OT_use_file_colors(bpy.types.Operator):
 
     image: photo_property()  # type: ignore[valid-type]
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """Nothing changes where the file says nothing, or Blender has no such space."""
-        try:
-            photos.take_suggested_space(images.find_image(self.image) if self.image else shown_image(context))
-        except Failure as failure:
-            return report(self, failure)
-        return {"FINISHED"}
+        photos.take_suggested_space(chosen_image(self.image, context))
 
 
 class JOIN_OT_convert_colors(ByEngine, bpy.types.Operator):
@@ -258,7 +247,7 @@ class JOIN_OT_convert_colors(ByEngine, bpy.types.Operator):
     def execute(self, context: Any) -> Outcome:
         """The engine reads the file."""
         try:
-            image = images.find_image(self.image) if self.image else shown_image(context)
+            image = chosen_image(self.image, context)
             self._name = image.name
             return self.ask(context, *photos.conversion_request(image), "Converting colors")
         except Failure as failure:

@@ -28,8 +28,9 @@ from ..face_crop import FaceCrop
 from ..images.face_frame import FaceFrame
 from ..images.frame import Frame, picture_of, shrunk
 from ..layers.decomposition import Decomposition
-from ..layers.detail import MovedGloss, keep_detail, keep_light
+from ..layers.detail import MovedGloss, keep_detail
 from ..layers.strips import Strips, rows_of, size_of
+from ..layers.subject import subject_of
 from ..networks.residuals import Residual, moved
 from ..networks.stylegan2 import Generator, generate
 from .directions import PLACED, Direction, Directions, direction_name
@@ -220,9 +221,7 @@ class Relighter:
     def _detailed(self, component: str, codes: Mapping[str, np.ndarray]) -> Detailed:
         """What makes a layer with detail of itself and of its generator's outputs before and after."""
         if component != SPECULAR:
-            # Generators of faces know little of a photo's hair, clothes and backdrop. Those of materials miss less, and
-            # there the ratio is nearer to the truth (docs/relighting.md).
-            return keep_light if component == SHADING and self._bank.header.faces else keep_detail
+            return subject_of(self._bank.header).relit if component == SHADING else keep_detail
         if self._gloss is None:
             height, width = self._frame.inner_height, self._frame.inner_width
             self._gloss = _binned(self.decomposition.layers, SPECULAR, height, width)

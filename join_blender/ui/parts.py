@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What operators and panels have in common."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ..engine.failure import Failure
+from ..host.images import find_image
+
+Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
+"""What Blender wants an operator to return."""
+
+
+def report(operator: Any, failure: Failure) -> Outcome:
+    """End an operator with Blender's error message."""
+    operator.report({"ERROR"}, str(failure))
+    return {"CANCELLED"}
+
+
+class Acting:
+    """An operator that does one thing at once, or says why not."""
+
+    def execute(self: Any, context: Any) -> Outcome:
+        """Do it, or end with the message of its Failure."""
+        try:
+            self.act(context)
+        except Failure as failure:
+            return report(self, failure)
+        return {"FINISHED"}
+
+    def act(self: Any, context: Any) -> None:
+        """What the operator does; raises Failure where that cannot be."""
+        raise NotImplementedError
+
+
+class InSidebar:
+    """A panel of the tab JoIN, in the sidebar of Image Editors."""
+
+    bl_space_type: Any = "IMAGE_EDITOR"
+    bl_region_type: Any = "UI"
+    bl_category = "JoIN"
+
+
+class WithSettings(InSidebar):
+    """One that shows properties, their names beside them."""
+
+    def draw(self: Any, context: Any) -> None:
+        """As :meth:`show` does; no property is animated."""
+        layout: Any = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        self.show(context, layout)
+
+
+def shown_image(context: Any) -> Any:
+    """The image in the Image Editor.
+
+    Raises:
+        Failure: ``image_missing``.
+    """
+    space: Any = context.space_data
+    image = space.image if space is not None and space.type == "IMAGE_EDITOR" else None
+    if image is None:
+        raise Failure("image_missing", "No image is chosen.", "Open one in the Image Editor, or name it.")
+    return image
+
+
+def chosen_image(name: str, context: Any) -> Any:
+    """The image of that name; without one, the one in the Image Editor. Raises Failure ``image_missing``."""
+    return find_image(name) if name else shown_image(context)

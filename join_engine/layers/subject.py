@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is done otherwise with a photo of a face than with all other photos, by the bank that it is decomposed with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..bank import BankHeader
+from .caution import FACES_RETINEX_ERROR, RETINEX_ERROR
+from .detail import keep_detail, keep_light
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a bank's photos show.
+
+    Attributes:
+        retinex_error: how far colour Retinex is off there (:mod:`join_engine.layers.caution`).
+        white_things: white is as common as a highlight is (:func:`join_engine.layers.split.readability`).
+        relit: makes the shading in another light of the layer and of its generator's outputs before and after.
+            Generators of faces know little of a photo's hair, clothes and backdrop. Those of materials miss less, and
+            there the ratio is nearer to the truth (docs/relighting.md).
+    """
+
+    retinex_error: float
+    white_things: bool
+    relit: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+FACES = Subject(FACES_RETINEX_ERROR, white_things=True, relit=keep_light)
+ANYTHING = Subject(RETINEX_ERROR, white_things=False, relit=keep_detail)
+
+
+def subject_of(header: BankHeader) -> Subject:
+    """Of the photos that a bank is for."""
+    return FACES if header.faces else ANYTHING
