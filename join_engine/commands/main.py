@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Sequence
@@ -156,7 +155,6 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _docstring(module: str) -> str:
-    """Of a module that is not imported for it."""
-    spec = importlib.util.find_spec(module)
-    assert spec is not None and spec.origin is not None
-    return Path(spec.origin).read_text("utf-8").split('"""', 2)[1].strip()
+    """Of a module that is not imported for it, and neither are its packages."""
+    path = Path(__file__).parents[2].joinpath(*module.split(".")).with_suffix(".py")
+    return path.read_text("utf-8").split('"""', 2)[1].strip()

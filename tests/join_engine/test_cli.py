@@ -242,3 +242,9 @@ def test_the_module_runs_without_a_traceback(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("error: There is no bank 'fehlt'.") and "Traceback" not in done.stderr
+
+
+def test_the_help_of_all_commands_loads_no_torch() -> None:
+    code = "import sys; from join_engine.commands.main import _parser; _parser(['--help']).format_help(); "
+    code += "sys.exit(bool({'torch', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
