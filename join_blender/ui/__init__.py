@@ -6,15 +6,16 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
+from bpy.app.handlers import persistent
 
 from ..engine.background import remove_left_behind
 from ..engine.process import kill_all
+from ..overlay import drawing, legend, light_handle, live, readable, steady_view, wipe
 from . import (
     compare,
     decompose,
     engine_state,
     faces,
-    image_editor,
     install,
     layers,
     masked,
@@ -29,6 +30,10 @@ from . import (
 
 _SCENE: Any = bpy.types.Scene
 """The type of all scenes, as something that takes new properties."""
+
+_COLOUR = (1.0, 0.6, 0.1, 1.0)
+_drawn: list[Any] = []
+_keys: list[tuple[Any, Any]] = []
 
 CLASSES: tuple[type, ...] = (
     preferences.JoinPreferences,
@@ -57,7 +62,7 @@ def register() -> None:
         getattr(bpy.app.handlers, name).append(function)
     relight_updates.register()
     bpy.types.IMAGE_MT_image.append(panels.draw_image_menu)
-    image_editor.register()
+    _into_editors()
 
 
 def unregister() -> None:
@@ -66,7 +71,7 @@ def unregister() -> None:
     running.abandon()
     engine_state.abandon()
     kill_all()
-    image_editor.unregister()
+    _out_of_editors()
     for name, function in running.HANDLERS:
         getattr(bpy.app.handlers, name).remove(function)
     bpy.types.IMAGE_MT_image.remove(panels.draw_image_menu)
@@ -75,3 +80,57 @@ def unregister() -> None:
     del _SCENE.join_intrinsics
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
+
+
+def _into_editors() -> None:
+    """What every Image Editor gets beside the panels: Esc, which ends the wipe, or else the decomposition that runs,
+    where the user's own keys do not; and what is drawn over the image. In background mode there is neither."""
+    configuration: Any = bpy.context.window_manager.keyconfigs.addon
+    if configuration is not None:
+        keymap = configuration.keymaps.new("Image Generic", space_type="IMAGE_EDITOR")
+        for operator in (
+            compare.JOIN_OT_wipe_end,
+            decompose.JOIN_OT_escape,
+        ):  # the first that has something to do takes the key
+            _keys.append((keymap, keymap.keymap_items.new(operator.bl_idname, "ESC", "PRESS")))
+    if not bpy.app.background:
+        space: Any = bpy.types.SpaceImageEditor
+        _drawn.append(space.draw_handler_add(readable.draw, (), "WINDOW", "POST_VIEW"))
+        over = (live.draw, wipe.draw, light_handle.draw, readable.draw_words, legend.draw, _draw_outline, faces.draw)
+        for function in (steady_view.draw, *over):
+            _drawn.append(space.draw_handler_add(function, (), "WINDOW", "POST_PIXEL"))
+    bpy.app.handlers.load_pre.append(_forget_file)
+
+
+def _out_of_editors() -> None:
+    """Take all of it away again."""
+    bpy.app.handlers.load_pre.remove(_forget_file)
+    wipe.end_all()
+    light_handle.forget()
+    steady_view.forget()
+    for keymap, item in _keys:
+        keymap.keymap_items.remove(item)
+    _keys.clear()
+    space: Any = bpy.types.SpaceImageEditor
+    for handle in _drawn:
+        space.draw_handler_remove(handle, "WINDOW")
+    _drawn.clear()
+
+
+@persistent
+def _forget_file(*_: Any) -> None:
+    """Another file is about to be loaded."""
+    wipe.end_all()
+    light_handle.forget()
+    steady_view.forget()
+
+
+def _draw_outline() -> None:
+    context: Any = bpy.context
+    settings = context.scene.join_intrinsics
+    image = context.space_data.image
+    if not settings.use_crop or image is None or "join_set" in image:
+        return
+    left, bottom, right, top = drawing.place_of(context, settings.crop)
+    corners = [(left, bottom), (right, bottom), (right, top), (left, top), (left, bottom)]
+    drawing.draw_line(corners, _COLOUR, 2.0)

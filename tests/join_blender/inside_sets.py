@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -702,7 +703,10 @@ def case_spoiled() -> Report:
             context.space_data = MagicMock(image=image, type="IMAGE_EDITOR")
             for panel in panels:
                 if not hasattr(panel, "poll") or panel.poll(context):
-                    panel.draw(SimpleNamespace(layout=MagicMock()), context)
+                    shown = SimpleNamespace(
+                        layout=MagicMock(), show=partial(getattr(panel, "show", None) or print, None)
+                    )
+                    panel.draw(shown, context)
             sets.part_of(image), module("host.faces").of_layer(image), module("host.faces").outline(image)
 
     for name in sorted(names):
