@@ -19,6 +19,7 @@ from ..errors import JoinError
 from ..images.files import opaque
 from ..images.frame import Frame
 from ..layers.split import encoders_say, split
+from ..layers.subject import subject_of
 from ..options import add_bank_option, add_device_options, load_bank_named, named, positive
 from ..renders.samples import Sample, read_samples
 from .camera import photographed
@@ -37,6 +38,7 @@ def compare(bank: Bank, samples: Sequence[Sample], errors: Sequence[float]) -> l
     if bank.split is None or not (bank.seeing or bank.has_encoders):
         message = f"The bank '{bank.header.name}' has no split network beside encoders."
         raise JoinError("settings_invalid", message, "Give one that has both.")
+    faces = subject_of(bank.header).white_things
     found: list[list[Row]] = [[] for _ in errors]
     for sample in samples:
         photo, exposed = photographed(bank, sample.components)
@@ -44,7 +46,7 @@ def compare(bank: Bank, samples: Sequence[Sample], errors: Sequence[float]) -> l
         frame = Frame(colour.shape[0], colour.shape[1], bank.header.resolution)
         told = encoders_say(bank, torch.as_tensor(frame.fit(colour)))
         for error, rows in zip(errors, found, strict=True):
-            layers, _ = split(bank.split, colour, photo[..., 3], told, frame, None, error)
+            layers, _ = split(bank.split, colour, photo[..., 3], told, frame, None, error, faces=faces)
             row = scores(layers.whole(), exposed, photo)
             if row is not None:
                 rows.append(row)

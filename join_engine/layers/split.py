@@ -36,6 +36,7 @@ from ..images.orientation import Orientation
 from ..networks.split import Level, Split, cues, halved, log_light, luminance, resized, specular_of
 from .albedo_level import BRIGHTEST, level_of
 from .caution import RETINEX_ERROR, seen_mean, with_caution
+from .dichromatic import gloss_on_colour
 from .strips import Strips
 
 Layers = dict[str, np.ndarray]
@@ -187,12 +188,21 @@ def split(
     shares = looks(network, small, visible, inner)
     shading, gloss = with_caution(small, visible, shares.shading, shares.gloss, shares.error, retinex_error)
     shares = replace(shares, shading=shading, gloss=gloss, specular=specular_of(small, gloss))
+    if network.config.specular:
+        shares = _with_gloss_on_colour(shares, ceiling, faces)
     wanted = float(level_of(inner["albedo"])) if level is None else level
     error = shares.error.exp()
     error = torch.where(visible > 0.5, error, seen_mean(error, visible))
     names = ("albedo", "shading", "specular")[: 2 + network.config.specular]
     apply = partial(_layers, shares, colour, gain, wanted, ceiling, names, faces)
     return Strips(names, (colour.shape[0], colour.shape[1]), apply), picture_of(error)
+
+
+def _with_gloss_on_colour(photo: Shares, ceiling: float, faces: bool) -> Shares:
+    """With the gloss on coloured paint that its saturation tells of (:mod:`join_engine.layers.dichromatic`)."""
+    readable = readability(photo.image, photo.specular, ceiling, True, faces) * (photo.visible > 0.5)
+    gloss = gloss_on_colour(photo.image, photo.gloss, readable, _highlight(photo, 0.0))
+    return replace(photo, gloss=gloss, specular=specular_of(photo.image, gloss))
 
 
 def ceiling_of(colour: np.ndarray) -> float:
@@ -297,10 +307,8 @@ def _tone(photo: Shares, paint: Tensor, readable: Tensor) -> Tensor:
 
     Only what is smooth changes; the grain of the wood stays.
     """
-    usual = (luminance(photo.image) * photo.visible).mean() / photo.visible.mean().clamp_min(1e-6)
-    strong = ((photo.specular / usual.clamp_min(1e-6) - _FAINT) / (_STRONG - _FAINT)).clamp(0.0, 1.0)
     diffuse = luminance((photo.image - photo.specular).clamp_min(0.0)) / luminance(photo.image).clamp_min(_DARK)
-    trusted = readable * (1.0 - strong * (1.0 - diffuse.clamp(0.0, 1.0).square()))
+    trusted = readable * (1.0 - _highlight(photo, _FAINT) * (1.0 - diffuse.clamp(0.0, 1.0).square()))
     values, known, trust = paint * readable, readable, trusted
     while min(values.shape[2:]) >= 2 * _SMOOTH or values[0, 0].numel() > _CELLS:
         values, known, trust = halved(values), halved(known), halved(trust)
@@ -308,6 +316,13 @@ def _tone(photo: Shares, paint: Tensor, readable: Tensor) -> Tensor:
     share = (trust / known.clamp_min(1e-6)).clamp(0.0, 1.0)
     change = (1.0 - share) * (_of_their_colour(smooth, known, share) - smooth)
     return functional.interpolate(change * (known > 1e-3), paint.shape[2:], mode="bicubic", align_corners=False)
+
+
+def _highlight(photo: Shares, faint: float) -> Tensor:
+    """How surely each pixel is one of a highlight, [1, 1, h, w] in [0, 1]: from a specular of ``faint`` on, against the
+    mean of the picture."""
+    usual = (luminance(photo.image) * photo.visible).mean() / photo.visible.mean().clamp_min(1e-6)
+    return ((photo.specular / usual.clamp_min(1e-6) - faint) / (_STRONG - faint)).clamp(0.0, 1.0)
 
 
 def _of_their_colour(smooth: Tensor, known: Tensor, share: Tensor) -> Tensor:
