@@ -91,6 +91,7 @@ class PackWriter:
         return self._max_bytes is None or -(-end // tarfile.RECORDSIZE) * tarfile.RECORDSIZE <= self._max_bytes
 
     def _open(self) -> tarfile.TarFile:
+        shards.refuse_no_file(self._out)
         self._out.parent.mkdir(parents=True, exist_ok=True)
         leftovers.sweep(self._out.parent, ".partial")
         name = f".{self._out.name}.{leftovers.owner()}-{len(self._partials):05d}.partial"

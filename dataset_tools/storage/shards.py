@@ -13,6 +13,7 @@ Blender build and the CPU only; what differs from run to run (seconds) is in the
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -74,6 +75,7 @@ def atomic(path: Path) -> Iterator[Path]:
     # Its owner's number lets the supervisor find what a worker left.
     partial = path.with_name(f".{path.name}.{leftovers.owner()}-{secrets.token_hex(4)}.partial")
     try:
+        refuse_no_file(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         leftovers.sweep(path.parent, ".partial")
         yield partial
@@ -154,6 +156,12 @@ def dataset_of_ones_own(folder: Path) -> Iterator[None]:
 def nearest(folder: Path) -> Path:
     """``folder``, or the first one above it that exists."""
     return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+
+
+def refuse_no_file(path: Path) -> None:
+    """Raise OSError for a device, which root would replace by a file, a pipe or a folder in a file's place."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EEXIST, "it is there and no file")
 
 
 def _unwritable(path: Path, error: OSError) -> UserError:

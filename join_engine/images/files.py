@@ -380,11 +380,14 @@ def atomically(path: str | Path) -> Iterator[Path]:
     What killed processes have left of such files in the folder is removed, once.
 
     Raises:
-        JoinError: ``output_unwritable`` when the folder or the disk refuses.
+        JoinError: ``output_unwritable`` when the folder or the disk refuses, and for what is no file: a device, which
+            root would replace by a file, or a pipe.
     """
     path = Path(path)
     temporary = path.with_name(temporary_name(".tmp"))
     try:
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EEXIST, "it is there and no file")
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent)
         yield temporary

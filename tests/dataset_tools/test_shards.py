@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dataset_tools.errors import UserError
+from dataset_tools.packs.writer import PackWriter
 from dataset_tools.storage import shards
 from dataset_tools.storage.shards import Sample, Shard
 from dataset_tools.workers import quarantine
@@ -185,3 +186,19 @@ def test_only_old_leftovers_are_removed(tmp_path: Path) -> None:
     os.utime(old, (0, 0))
     shards.remove_stale(tmp_path)
     assert not old.exists() and new.exists()
+
+
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:
+    pipe, folder = tmp_path / "pipe", tmp_path / "folder"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    for place in (pipe, folder, Path("/dev/null")):
+        with pytest.raises(UserError, match=r"Could not write .*it is there and no file"), shards.atomic(place) as part:
+            part.write_text("after", "utf-8")
+        with (
+            pytest.raises(UserError, match=r"Could not write .*it is there and no file"),
+            PackWriter(place, {}) as pack,
+        ):
+            pack.add([("0.json", b"{}")])
+    assert pipe.is_fifo() and folder.is_dir() and Path("/dev/null").is_char_device()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]

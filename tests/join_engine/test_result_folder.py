@@ -21,7 +21,7 @@ from PIL import Image
 
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
-from join_engine.images.files import atomically, exr_writer, read_image
+from join_engine.images.files import atomically, exr_writer, read_image, write_text
 from join_engine.inversion.presets import PRESETS, Detail, Preset
 from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.layers import result_folder as folders
@@ -476,3 +476,20 @@ def test_whoever_listens_the_result_is_whole(tmp_path: Path, photo: Path, tiny_b
     assert status == {">/dev/full": 2, "| head -c 0": 141}.get(words, 0) or (status == 0 and "head" in words)
     marker = read_marker(tmp_path / "out" / "photo")
     assert marker is not None and is_finished(tmp_path / "out" / "photo", marker.made)
+
+
+def test_what_is_no_file_is_neither_replaced_nor_waited_for(tmp_path: Path) -> None:
+    pipe, folder, whole = tmp_path / "pipe", tmp_path / "folder", tmp_path / "whole.txt"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    whole.write_text("before", encoding="utf-8")
+    link = tmp_path / "link"
+    link.symlink_to("/dev/null")
+    for place in (pipe, folder, link):
+        with pytest.raises(JoinError, match=r"cannot be written \(it is there and no file\)") as caught:
+            write_text(place, "after")
+        assert caught.value.code == "output_unwritable" and caught.value.hint
+    assert pipe.is_fifo() and folder.is_dir() and link.is_symlink() and Path("/dev/null").is_char_device()
+    write_text(whole, "after")
+    assert whole.read_text(encoding="utf-8") == "after"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "link", "pipe", "whole.txt"]
