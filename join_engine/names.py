@@ -7,6 +7,7 @@ in how an accent is encoded, for the same; all of them limit the length.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import unicodedata
@@ -48,6 +49,12 @@ def same_name(name: str) -> str:
 def encoded(path: str | os.PathLike[str]) -> Any:
     """A path for libraries of C++: a name need not be UTF-8, and as text they take no other (their stubs say so)."""
     return os.fsencode(path)
+
+
+def refuse_no_file(path: Path) -> None:
+    """Raise OSError where a file is to be put in the place of a device, which root could do, of a pipe or a folder."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EEXIST, "it is there and no file")
 
 
 def is_file(path: Path) -> bool:

@@ -21,6 +21,7 @@ from typing import Any
 from dataset_tools.errors import UserError
 from dataset_tools.storage import shards
 from join_engine import leftovers
+from join_engine.names import refuse_no_file
 
 HEADER = "pack.json"
 _BLOCK = tarfile.BLOCKSIZE
@@ -91,7 +92,7 @@ class PackWriter:
         return self._max_bytes is None or -(-end // tarfile.RECORDSIZE) * tarfile.RECORDSIZE <= self._max_bytes
 
     def _open(self) -> tarfile.TarFile:
-        shards.refuse_no_file(self._out)
+        refuse_no_file(self._out)
         self._out.parent.mkdir(parents=True, exist_ok=True)
         leftovers.sweep(self._out.parent, ".partial")
         name = f".{self._out.name}.{leftovers.owner()}-{len(self._partials):05d}.partial"

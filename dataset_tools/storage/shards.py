@@ -13,7 +13,6 @@ Blender build and the CPU only; what differs from run to run (seconds) is in the
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import json
@@ -31,6 +30,7 @@ from typing import Any
 
 from dataset_tools.errors import UserError
 from join_engine import leftovers
+from join_engine.names import refuse_no_file
 from join_engine.untrusted import open_tar, read_json, tar_content
 
 FORMAT = 2
@@ -156,12 +156,6 @@ def dataset_of_ones_own(folder: Path) -> Iterator[None]:
 def nearest(folder: Path) -> Path:
     """``folder``, or the first one above it that exists."""
     return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-
-
-def refuse_no_file(path: Path) -> None:
-    """Raise OSError for a device, which root would replace by a file, a pipe or a folder in a file's place."""
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EEXIST, "it is there and no file")
 
 
 def _unwritable(path: Path, error: OSError) -> UserError:

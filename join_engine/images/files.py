@@ -21,7 +21,7 @@ from ..color import COMPONENT_TRANSFORMS
 from ..components import COMPONENTS
 from ..errors import JoinError
 from ..leftovers import InUse, alone_in, sweep, temporary_name
-from ..names import IMAGE_SUFFIXES, Listing, encoded, is_file, is_folder, list_folder, same_name
+from ..names import IMAGE_SUFFIXES, Listing, encoded, is_file, is_folder, list_folder, refuse_no_file, same_name
 from .announced import EXR, PNG, check_exr, check_png, load_npy
 from .exr import read_exr
 from .raster import RADIANCE, TIFF, read_with_oiio, read_with_pillow
@@ -386,8 +386,7 @@ def atomically(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     temporary = path.with_name(temporary_name(".tmp"))
     try:
-        if path.exists() and not path.is_file():
-            raise OSError(errno.EEXIST, "it is there and no file")
+        refuse_no_file(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent)
         yield temporary
