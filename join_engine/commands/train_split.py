@@ -59,7 +59,8 @@ def run(options: argparse.Namespace) -> None:
     settings, ranges = training.settings_of(options, SplitSettings), training.settings_of(options, PhotoRanges)
     learner = SplitLearner(bank, config, settings, ranges, options.kimg, device)
     if begun is not None:
-        learner.begin_with_split_of(begun)
+        hint = "Leave the options of the architecture out"
+        learner.begin_with(begun.split, "split network", begun.path.name, "split_missing", hint)
     name = None if bank is None else bank.header.name
     identity = {"kind": "split", "forward_model": model, "architecture": config.to_dict(), "bank": name}
     training.train(learner, identity, data, options, ranges)

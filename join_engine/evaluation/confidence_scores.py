@@ -107,7 +107,6 @@ def run(options: argparse.Namespace) -> None:
 
 def _pictures(bank: Bank, path: Path, count: int) -> list[np.ndarray]:
     """Evenly chosen among a folder's photos, or the first renders of a pack."""
-
     if path.is_dir():
         files = images_in(path).images
         every = max(1, -(-len(files) // count))

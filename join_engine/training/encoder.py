@@ -95,22 +95,6 @@ class EncoderLearner(Learner):
         self.ranges = ranges
         self._variance = component.sample_codes(_SPREAD_CODES).var(dim=0).mean()
 
-    def begin_with_encoder_of(self, bank: Bank) -> None:
-        """Begin with a bank's encoder of this component instead of fresh weights.
-
-        Raises:
-            JoinError: ``encoder_missing``, or ``settings_invalid`` for one of another architecture.
-        """
-        name, file = self.component.name, bank.path.name
-        found = bank.components[name].encoder if name in bank.components else None
-        if found is None:
-            hint = "Choose a bank that has one, or train from fresh weights."
-            raise JoinError("encoder_missing", f"There is no encoder of {name} in '{file}'.", hint)
-        if found.config != self.network.config:
-            hint = "Give the same architecture, or train from fresh weights."
-            raise JoinError("settings_invalid", f"The encoder of {name} in '{file}' has another architecture.", hint)
-        self.begin_with(found, file)
-
     def loss(self, data: ComponentSets) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch."""
         if self.settings.conventional:
@@ -267,7 +251,10 @@ def run(options: argparse.Namespace) -> None:
         training.settings_of(options, PhotoRanges),
     )
     if options.start_from is not None:
-        learner.begin_with_encoder_of(load_bank(find_bank(options.start_from), device))
+        begun, name = load_bank(find_bank(options.start_from), device), component.name
+        found = begun.components[name].encoder if name in begun.components else None
+        hint = "Give the same architecture"
+        learner.begin_with(found, f"encoder of {name}", begun.path.name, "encoder_missing", hint)
     identity = {
         "kind": "encoder",
         "component": component.name,

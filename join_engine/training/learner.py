@@ -137,8 +137,25 @@ class Learner(ABC):
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": states, "param_groups": groups})
 
-    def begin_with(self, network: nn.Module, file: str) -> None:
-        """Begin with a bank's network, of the same architecture, instead of fresh weights; ``file`` is the bank's."""
+    def begin_with(self, network: nn.Module | None, what: str, file: str, missing: str, hint: str) -> None:
+        """Begin with a bank's network instead of fresh weights.
+
+        Args:
+            network: None where the bank has none.
+            what: it is, in words.
+            file: the bank's.
+            missing: code of the error where there is none.
+            hint: what to do about another architecture, before "or train from fresh weights".
+
+        Raises:
+            JoinError: ``missing``, or ``settings_invalid`` for one of another architecture.
+        """
+        if network is None:
+            advice = "Choose a bank that has one, or train from fresh weights."
+            raise JoinError(missing, f"There is no {what} in '{file}'.", advice)
+        if network.config != self.network.config:
+            message = f"The {what} in '{file}' has another architecture."
+            raise JoinError("settings_invalid", message, f"{hint}, or train from fresh weights.")
         for own in (self.network, self.average):
             own.load_state_dict(network.state_dict())
         self.start_from = {"file": file, "weights": fingerprint(network)}

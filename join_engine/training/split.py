@@ -20,7 +20,6 @@ from torch.nn import functional
 
 from ..bank import Bank
 from ..color import srgb_decode, srgb_encode
-from ..errors import JoinError
 from ..layers.caution import unfamiliarity
 from ..layers.split import encoders_say, fit_error
 from ..networks.split import Level, Split, SplitConfig, cues, halved, log_light, luminance
@@ -181,21 +180,6 @@ class SplitLearner(Learner):
         self.bank = bank
         self.ranges = ranges
         self.kimg = kimg
-
-    def begin_with_split_of(self, bank: Bank) -> None:
-        """Begin with a bank's split network instead of fresh weights.
-
-        Raises:
-            JoinError: ``split_missing``, or ``settings_invalid`` for one of another architecture.
-        """
-        file = bank.path.name
-        if bank.split is None:
-            hint = "Choose a bank that has one, or train from fresh weights."
-            raise JoinError("split_missing", f"There is no split network in '{file}'.", hint)
-        if bank.split.config != self.network.config:
-            hint = "Leave the options of the architecture out, or train from fresh weights."
-            raise JoinError("settings_invalid", f"The split network in '{file}' has another architecture.", hint)
-        self.begin_with(bank.split, file)
 
     def loss(self, data: ComponentSets) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch."""
