@@ -7,7 +7,9 @@ THING.0.jpg, THING.1.jpg …, photographs of one thing under other lights. --out
 Of registered photographs nobody knows the albedo, but it is the same in all of them, and the median of many hides most
 of their light. Four figures, of which a flat colour has some good ones and never all: how equal the albedos of disjoint
 groups are, how near each is to the median of the photos that it was not made of, how the two correlate, and how much
-smooth light is left in it.
+smooth light is left in it. The median keeps what is common to all lights: where every flash stood over the middle, it
+is brighter there (``falloff``). So the last two figures also come *detrended*: of what is left of both logarithms when
+each has lost the quadratic polynomial of the place that fits it best.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ _ALL = 10**9
 _DARK = 0.02  # of a picture whose mean is 1: the logarithm of what is darker is mostly noise
 _LEVEL = 0.2  # mean of the albedos that are compared
 _SMOOTH = 1 / 16  # of the height: standard deviation of what counts as smooth light
-FIGURES = ("consistency", "reference", "correlation", "light left")
+_OF_MEDIAN = ("reference", "correlation", "light left", "correlation, detrended", "light left, detrended")
+FIGURES = ("consistency", *_OF_MEDIAN)
 
 
 class Scene:
@@ -125,7 +128,7 @@ def _render_scores(scene: Scene, group: Sequence[int], truths: Sequence[Mapping[
 
 
 def measure_photographs(folder: Path, bank: Bank, preset: Preset, counts: Sequence[int], say: Say) -> dict[str, Any]:
-    """The four figures of registered photographs ``THING.0.jpg``, ``THING.1.jpg`` … of one folder.
+    """The figures of registered photographs ``THING.0.jpg``, ``THING.1.jpg`` … of one folder.
 
     Groups of a count are disjoint: as many as there are photos for, and a smaller one of the rest where there would be
     only one. The median that an albedo is compared with is of the photos that no group member is; one photo alone is
@@ -133,7 +136,9 @@ def measure_photographs(folder: Path, bank: Bank, preset: Preset, counts: Sequen
 
     Returns:
         For JSON: by the count of photos, figure → median over the things, and under "alone" that of the single photos
-        of the same groups against the same medians; ``things``: those of each.
+        of the same groups against the same medians; ``rows``: those of each thing; ``falloff``: the median over the
+        things of the standard deviation of their medians' quadratic trend, and ``brighter inside``: in how many of
+        them it falls off from the middle.
 
     Raises:
         JoinError: ``image_missing``; ``data_missing`` for things with too few photos.
@@ -145,11 +150,12 @@ def measure_photographs(folder: Path, bank: Bank, preset: Preset, counts: Sequen
     if not things or min(map(len, things.values())) < max(counts) + 1:
         hint = "Name them THING.0.jpg, THING.1.jpg and so on."
         raise JoinError("data_missing", f"'{folder}' does not hold {max(counts) + 1} photos of each thing.", hint)
-    codebook, rows, refused = CodeBook(bank), {}, 0
+    codebook, rows, refused, trends = CodeBook(bank), {}, 0, []
     for number, (name, paths) in enumerate(things.items()):
         scene = Scene([read_image(path)[..., :3] for path in sorted(paths)], name, bank, preset, codebook)
         refused += scene.refused
         rows[name] = {count: figures_of(scene, count) for count in counts}
+        trends.append(_trend(_logarithm(np.median([photo / photo.mean() for photo in scene.photos], axis=0))))
         say(f"{number + 1} of {len(things)} things")
     table = {
         count: {
@@ -158,7 +164,11 @@ def measure_photographs(folder: Path, bank: Bank, preset: Preset, counts: Sequen
         }
         for count in counts
     }
-    return {"things": len(things), "refused": refused, "photos": table, "rows": rows}
+    falloff = {
+        "falloff": float(np.median([trend.std() for trend in trends])),
+        "brighter inside": sum(bool(_falls_off(trend)) for trend in trends),
+    }
+    return {"things": len(things), "refused": refused, "photos": table, "rows": rows, **falloff}
 
 
 def disjoint(total: int, count: int) -> list[tuple[int, ...]]:
@@ -172,7 +182,7 @@ def disjoint(total: int, count: int) -> list[tuple[int, ...]]:
 
 
 def figures_of(scene: Scene, count: int) -> dict[str, dict[str, float]]:
-    """The four figures of groups of that many photos, and of each photo alone in their place."""
+    """The figures of groups of that many photos, and of each photo alone in their place."""
     groups = disjoint(len(scene.photos), count)
     linear = [photo / photo.mean() for photo in scene.photos]
     made = [scene.together(group)[0].decomposition.layers["albedo"] for group in groups]
@@ -188,17 +198,35 @@ def figures_of(scene: Scene, count: int) -> dict[str, dict[str, float]]:
     for group, albedo in zip(groups, made, strict=True):
         median = np.median([linear[index] for index in range(len(linear)) if index not in group], axis=0)
         for key, values in (("together", [albedo]), ("alone", [alone[index] for index in group])):
-            told = np.array([_against(value, median) for value in values]).mean(axis=0)
-            for figure, value in zip(FIGURES[1:], told, strict=True):
+            told = np.array([against(value, median) for value in values]).mean(axis=0)
+            for figure, value in zip(_OF_MEDIAN, told, strict=True):
                 found[key][figure].append(float(value))
     return {key: {figure: float(np.median(values)) for figure, values in own.items()} for key, own in found.items()}
 
 
-def _against(albedo: np.ndarray, median: np.ndarray) -> tuple[float, float, float]:
-    """PSNR at any brightness, correlation of the logarithms, and the spread of the smooth part of their difference."""
+def against(albedo: np.ndarray, median: np.ndarray) -> tuple[float, ...]:
+    """:data:`_OF_MEDIAN`: PSNR at any brightness, correlation of the logarithms, and the spread of the smooth part of
+    their difference; and the last two without trends."""
     mine, theirs = _logarithm(albedo), _logarithm(median)
-    correlation = float(np.corrcoef(mine.ravel(), theirs.ravel())[0, 1]) if albedo.std() > 1e-6 else 0.0
-    return _near(albedo, median), correlation, float(_smooth(mine - theirs).std())
+    told = [_near(albedo, median)]
+    for one, other in ((mine, theirs), (mine - _trend(mine), theirs - _trend(theirs))):
+        told.append(float(np.corrcoef(one.ravel(), other.ravel())[0, 1]) if albedo.std() > 1e-6 else 0.0)
+        told.append(float(_smooth(one - other).std()))
+    return tuple(told)
+
+
+def _trend(values: np.ndarray) -> np.ndarray:
+    """The quadratic polynomial of the place that is nearest to values, [H, W] both."""
+    down, across = (np.linspace(-1.0, 1.0, size) for size in values.shape)
+    y, x = np.meshgrid(down, across, indexing="ij")
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1).reshape(-1, 6)
+    return (terms @ np.linalg.lstsq(terms, values.ravel(), rcond=None)[0]).reshape(values.shape)
+
+
+def _falls_off(trend: np.ndarray) -> bool:
+    """Whether its middle is brighter than its corners."""
+    corners = trend[[0, 0, -1, -1], [0, -1, 0, -1]]
+    return float(trend[trend.shape[0] // 2, trend.shape[1] // 2]) > float(corners.mean())
 
 
 def _logarithm(linear: np.ndarray) -> np.ndarray:
@@ -252,7 +280,10 @@ def format_photographs(table: Mapping[str, Any]) -> str:
                 title = _photos(count) if key == "together" else f"one in the place of {count}"
                 cells.append([title, *(_cell(name, figures[name]) for name in FIGURES)])
     lines = markdown([f"{table['things']} things", *FIGURES], cells)
-    return "\n".join([*lines, "", f"Refused as not of one thing: {table['refused']} things.", ""])
+    falloff = (
+        f"The medians fall off from the middle in {table['brighter inside']} of them (spread {table['falloff']:.2f})."
+    )
+    return "\n".join([*lines, "", falloff, f"Refused as not of one thing: {table['refused']} things.", ""])
 
 
 def _photos(count: int) -> str:

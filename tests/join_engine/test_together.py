@@ -15,7 +15,7 @@ import pytest
 from join_engine.bank import Bank
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
-from join_engine.evaluation.together_scores import Scene, disjoint, figures_of, measure_renders
+from join_engine.evaluation.together_scores import FIGURES, Scene, against, disjoint, figures_of, measure_renders
 from join_engine.images.alignment import align
 from join_engine.images.files import write_npy
 from join_engine.inversion.codebook import CodeBook
@@ -257,6 +257,14 @@ def test_the_figures_know_a_good_albedo(glossy_bank: Bank, photos: list[np.ndarr
     assert (
         true["correlation"] > lit["correlation"] > flat["correlation"] == 0.0 and flat["reference"] < true["reference"]
     )
+
+
+def test_detrended_figures_know_an_albedo_whose_median_falls_off() -> None:
+    down, across = np.meshgrid(*(np.linspace(-1.0, 1.0, size) for size in paint().shape[:2]), indexing="ij")
+    median = paint() * np.exp(-0.6 * (down**2 + across**2))[..., None]
+    true, fallen = (dict(zip(FIGURES[1:], against(albedo, median), strict=True)) for albedo in (paint(), median))
+    assert fallen["correlation"] > true["correlation"] + 0.05 and true["light left"] > fallen["light left"] + 0.1
+    assert true["correlation, detrended"] > 0.98 and true["light left, detrended"] < 0.05
 
 
 def test_renders_under_several_lights_are_scored(tmp_path: Path, seeing_bank: Bank) -> None:
