@@ -208,6 +208,8 @@ def _trainings(header: BankHeader) -> Iterator[tuple[str, Mapping[str, Any], lis
         if component.encoder is not None:
             training, space = component.encoder.training, component.encoder.architecture.space
             command = f"python -m join_engine train-encoder --bank BANK --component {name} --out runs/encoder-{name}"
+            if "command" in training:  # that of all encoders together
+                command = f"python -m join_engine {training['command']} --bank BANK --out runs/encoders"
             yield f"Encoder of {name}", training, _stretches(training, command, _always({"space": space}))
     for name, kind, found in present(header):
         of = "--bank BANK" if kind.through_generators else f"--forward-model {header.forward_model}"

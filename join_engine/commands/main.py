@@ -36,6 +36,7 @@ COMMANDS = {
     "train-gan": "join_engine.commands.train_gan",
     "train-trunk": "join_engine.training.trunk",
     "train-encoder": "join_engine.training.encoder",
+    "train-domain-guided": "join_engine.training.domain_guided",
     "train-brightness": "join_engine.training.brightness",
     "train-split": "join_engine.commands.train_split",
     "train-invertibility": "join_engine.training.invertibility",

@@ -4,20 +4,24 @@
 "Trunk Fréchet distance" has the form of FID (Heusel et al. 2017), "trunk kernel distance" that of KID (Bińkowski et al.
 2018), but the features are those of our trunk: the figures can be compared with each other for one and the same trunk
 (hence its fingerprint in the report) and never with published FIDs. For those, give the Inception network that they are
-defined by, --inception.
+defined by, --inception. "SWD" is the sliced Wasserstein distance of Karras et al. 2018, of the pictures themselves.
+
+Of a bank of a single GAN (:mod:`join_engine.single_gan`) each part is compared by itself, so that it can be held
+against the generator of that part alone (JoIN, Fig. 10); such a bank has no trunk: give one by --trunk-of.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from ..bank import Bank, BankComponent, find_bank, fingerprint, load_bank
+from ..bank import Bank, find_bank, fingerprint, load_bank
 from ..device import set_up_torch
 from ..errors import JoinError
 from ..images.files import write_text
@@ -32,6 +36,9 @@ Embedding = Callable[[Tensor], Tensor]
 _BATCH = 32
 _SUBSETS = 20
 _SUBSET_SIZE = 1000
+# Of the sliced Wasserstein distance, as published: patches of 7×7 pixels, 128 of each image, levels down to 16 pixels,
+# 4 × 128 directions.
+_PATCH, _PATCHES, _COARSEST, _DIRECTIONS, _REPEATS = 7, 128, 16, 128, 4
 
 
 class TrunkFeatures:
@@ -98,92 +105,174 @@ def kernel_distance(first: Tensor, second: Tensor, seed: int = 0) -> float:
     return float(torch.stack(values).mean())
 
 
+def sliced_wasserstein(first: Tensor, second: Tensor, seed: int = 0) -> float:
+    """Sliced Wasserstein distance of two sets of images [N, 3, R, R] and [M, 3, R, R] in [0, 1], times 1,000, mean over
+    the levels of their Laplacian pyramids (Karras et al. 2018, section 5).
+
+    Of both sets as many images count as the smaller one has, at most 1,000; patches lie at the same places in both.
+    Every level's patches are brought to zero mean and unit deviation in each channel, of either set by itself.
+    """
+    count = min(len(first), len(second), _SUBSET_SIZE)
+    rng = torch.Generator().manual_seed(seed)
+    levels = []
+    for pair in zip(_laplacian(first[:count].float().cpu()), _laplacian(second[:count].float().cpu()), strict=True):
+        places = torch.randint(pair[0].shape[-1] - _PATCH + 1, (2, count, _PATCHES), generator=rng)
+        one, two = (_patches(images, places) for images in pair)
+        levels.append(_sliced(one, two, rng))
+    return 1000.0 * float(torch.stack(levels).mean())
+
+
 def generator_distances(
     bank: Bank, component: str, real: ImageSet, embed: Embedding, count: int = 5000, seed: int = 0
 ) -> dict[str, float]:
     """Distances between what a bank's generator makes and real images of that component.
 
     Args:
+        component: of the bank, or a part of a single GAN's.
         real: at least 4 images; at most ``count`` are used, drawn without replacement.
         embed: :class:`TrunkFeatures` or :class:`InceptionFeatures`.
         count: generated images.
 
     Returns:
-        ``frechet`` and ``kernel``, both against the real images; ``frechet_floor`` and ``kernel_floor``, between two
-        halves of the real images: what a perfect generator could hope for at half the number; and the numbers.
+        ``frechet``, ``kernel`` and ``swd``, each against the real images; ``frechet_floor``, ``kernel_floor`` and
+        ``swd_floor``, between two halves of the real images: what a perfect generator could hope for at half the
+        number; and the numbers.
     """
     chosen = torch.randperm(len(real.images), generator=torch.Generator().manual_seed(seed))[:count]
-    found = embed_all(((real.batch(part) + 1.0) / 2.0 for part in chosen.split(_BATCH)), bank, component, embed)
-    made = embed_all(generated(bank.components[component], count, seed), bank, component, embed)
+    device = next(iter(bank.components.values())).w_avg.device
+    reals = (real.batch(chosen) + 1.0) / 2.0
+    fakes = generated(bank, component, count, seed)
+    found, made = (embed_all(images, device, embed) for images in (reals, fakes))
     half = len(found) // 2
     return {
         "frechet": frechet_distance(found, made),
         "kernel": kernel_distance(found, made),
+        "swd": sliced_wasserstein(reals, fakes, seed),
         "frechet_floor": frechet_distance(found[:half], found[half:]),
         "kernel_floor": kernel_distance(found[:half], found[half:]),
+        "swd_floor": sliced_wasserstein(reals[:half], reals[half:], seed),
         "real": len(found),
         "generated": len(made),
     }
 
 
-def report(bank: Bank, component: str, real: ImageSet, count: int, seed: int, inception: Path | None) -> dict[str, Any]:
-    """The distances by name, for JSON.
+def report(
+    bank: Bank,
+    component: str,
+    real: ImageSet,
+    count: int,
+    seed: int,
+    inception: Path | None = None,
+    trunk: Trunk | None = None,
+) -> dict[str, Any]:
+    """The distances by name, for JSON. ``trunk``: instead of the bank's own.
 
     Raises:
         JoinError: ``trunk_missing``, ``component_missing``, ``pack_mismatch``, ``weights_unreadable``.
     """
     check_comparable(bank, component, real)
-    if bank.trunk is None:
-        message = f"The bank '{bank.header.name}' has no perceptual trunk to compare images in."
-        raise JoinError("trunk_missing", message, "Train one with train-trunk and put it in with make-bank.")
     if real.images.shape[1] != 3:
         message = f"Distances are of images with three channels, not of {component}."
-        raise JoinError("pack_mismatch", message, "Compare the banks of its parts.")
-    trunk = generator_distances(bank, component, real, TrunkFeatures(bank.trunk), count, seed)
+        raise JoinError("pack_mismatch", message, "Compare its parts.")
+    trunk = trunk or bank.trunk
+    if trunk is None:
+        message = f"The bank '{bank.header.name}' has no perceptual trunk to compare images in."
+        raise JoinError("trunk_missing", message, "Give a bank with one by --trunk-of, or train one with train-trunk.")
+    own = generator_distances(bank, component, real, TrunkFeatures(trunk), count, seed)
     result: dict[str, Any] = {
         "component": component,
-        "trunk": fingerprint(bank.trunk),
-        "trunk Fréchet distance": trunk["frechet"],
-        "trunk Fréchet distance, real halves": trunk["frechet_floor"],
-        "trunk kernel distance": trunk["kernel"],
-        "trunk kernel distance, real halves": trunk["kernel_floor"],
-        "real": trunk["real"],
-        "generated": trunk["generated"],
+        "trunk": fingerprint(trunk),
+        "trunk Fréchet distance": own["frechet"],
+        "trunk Fréchet distance, real halves": own["frechet_floor"],
+        "trunk kernel distance": own["kernel"],
+        "trunk kernel distance, real halves": own["kernel_floor"],
+        "SWD": own["swd"],
+        "SWD, real halves": own["swd_floor"],
+        "real": own["real"],
+        "generated": own["generated"],
     }
     if inception is not None:
-        embed = InceptionFeatures(inception, bank.components[component].w_avg.device)
+        embed = InceptionFeatures(inception, next(iter(bank.components.values())).w_avg.device)
         published = generator_distances(bank, component, real, embed, count, seed)
         result |= {"FID": published["frechet"], "KID": published["kernel"]}
     return result
 
 
 @torch.no_grad()
-def embed_all(images: Iterator[Tensor], bank: Bank, component: str, embed: Embedding) -> Tensor:
-    """Batches of images in [0, 1] → features [N, D], float64 on the CPU."""
-    device = bank.components[component].w_avg.device
-    return torch.cat([embed(part.to(device).clamp(0.0, 1.0)).double().cpu() for part in images])
+def embed_all(images: Tensor, device: torch.device, embed: Embedding) -> Tensor:
+    """Images [N, 3, R, R] in [0, 1] → features [N, D], float64 on the CPU."""
+    return torch.cat([embed(part.to(device).clamp(0.0, 1.0)).double().cpu() for part in images.split(_BATCH)])
 
 
 @torch.no_grad()
-def generated(component: BankComponent, count: int, seed: int) -> Iterator[Tensor]:
-    """Batches of images in [0, 1] from untruncated codes, as training made them."""
-    rng = torch.Generator().manual_seed(seed)
-    z = torch.randn(count, component.generator.config.z_dim, generator=rng)
-    for part in z.split(_BATCH):
-        yield (component.generator(part.to(component.w_avg.device), noise="const") + 1.0) / 2.0
+def generated(bank: Bank, component: str, count: int, seed: int) -> Tensor:
+    """Images [count, 3, R, R] in [0, 1] on the CPU from untruncated codes, as training made them; of a single GAN those
+    of one of its parts."""
+    name, channels = _maker(bank, component)
+    found = bank.components[name]
+    z = torch.randn(count, found.generator.config.z_dim, generator=torch.Generator().manual_seed(seed))
+    made = (found.generator(part.to(found.w_avg.device), noise="const")[:, channels] for part in z.split(_BATCH))
+    return torch.cat([((images + 1.0) / 2.0).clamp(0.0, 1.0).cpu() for images in made])
 
 
 def check_comparable(bank: Bank, component: str, real: ImageSet) -> None:
     """Raise JoinError ``component_missing`` or ``pack_mismatch`` unless images of a bank and real ones are alike."""
-    if component not in bank.components:
-        known = ", ".join(bank.components)
-        raise JoinError("component_missing", f"The bank has no {component}.", f"It has: {known}.")
-    mine = (bank.header.resolution, bank.components[component].transform.name)
-    if (real.resolution, real.transform) != mine:
+    name, channels = _maker(bank, component)
+    transforms = bank.components[name].transform.name.split("+")[channels.start // 3 : channels.stop // 3]
+    if (real.resolution, real.transform) != (bank.header.resolution, "+".join(transforms)):
         message = f"The packs and the bank differ in resolution or in the transform of {component}."
         raise JoinError("pack_mismatch", message, "Use packs of the dataset that the bank was trained on.")
     if len(real.images) < 4:
         raise JoinError("pack_mismatch", "The packs hold too few images to compare with.", "Give larger ones.")
+
+
+def parts_of(bank: Bank) -> list[str]:
+    """Its components, each part of a single GAN by itself."""
+    return [part for name in bank.components for part in name.split("+")]
+
+
+def _maker(bank: Bank, component: str) -> tuple[str, slice]:
+    """Which generator makes a component or all parts of a single GAN, and in which of its channels. Raises JoinError
+    ``component_missing``."""
+    for name in bank.components:
+        parts = name.split("+")
+        if component == name:
+            return name, slice(0, 3 * len(parts))
+        if component in parts:
+            first = 3 * parts.index(component)
+            return name, slice(first, first + 3)
+    known = ", ".join(parts_of(bank))
+    raise JoinError("component_missing", f"The bank has no {component}.", f"It has: {known}.")
+
+
+def _laplacian(images: Tensor) -> list[Tensor]:
+    """The pyramid's levels, fine to coarse: what each halving loses, and what is left."""
+    levels = []
+    while images.shape[-1] > _COARSEST:
+        coarse = functional.avg_pool2d(images, 2)
+        levels.append(images - functional.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False))
+        images = coarse
+    return [*levels, images]
+
+
+def _patches(images: Tensor, places: Tensor) -> Tensor:
+    """[N, 3, R, R] and rows and columns [2, N, P] → patches there, [N · P, 147], of zero mean and unit deviation
+    in each channel."""
+    windows = images.unfold(2, _PATCH, 1).unfold(3, _PATCH, 1)  # [N, 3, side, side, 7, 7]
+    patches = windows[torch.arange(len(images))[:, None], :, places[0], places[1]].flatten(0, 1)  # [N · P, 3, 7, 7]
+    deviation = patches.std(dim=(0, 2, 3), keepdim=True).clamp_min(1e-8)
+    return ((patches - patches.mean(dim=(0, 2, 3), keepdim=True)) / deviation).flatten(1)
+
+
+def _sliced(first: Tensor, second: Tensor, rng: torch.Generator) -> Tensor:
+    """Mean distance of two sets of as many vectors, [N, D], along random directions."""
+    found = []
+    for _ in range(_REPEATS):
+        directions = torch.randn(first.shape[1], _DIRECTIONS, generator=rng, dtype=first.dtype)
+        directions /= directions.norm(dim=0)
+        one, two = (torch.sort(vectors @ directions, dim=0).values for vectors in (first, second))
+        found.append((one - two).abs().mean())
+    return torch.stack(found).mean()
 
 
 def _moments(features: Tensor) -> tuple[Tensor, Tensor]:
@@ -211,6 +300,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", nargs="+", required=True, metavar="PACK.tar", help="packs of real renders")
     parser.add_argument("--component", help="default: all of the bank")
     parser.add_argument("--count", type=positive, default=5000, help="images of either kind (default 5000)")
+    parser.add_argument("--trunk-of", metavar="BANK", help="compare in the trunk of that bank (default: of --bank)")
     parser.add_argument("--inception", type=Path, metavar="inception-2015-12-05.pt", help="gives FID and KID as well")
     parser.add_argument("--seed", type=natural, default=0)
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures there too")
@@ -218,12 +308,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    bank = load_bank(find_bank(options.bank), set_up_torch(options.device, options.threads))
-    names = [options.component] if options.component else list(bank.components)
-    found = [
-        report(bank, name, read_packs(options.data, name), options.count, options.seed, options.inception)
-        for name in names
-    ]
+    device = set_up_torch(options.device, options.threads)
+    bank = load_bank(find_bank(options.bank), device)
+    trunk = None if options.trunk_of is None else load_bank(find_bank(options.trunk_of), device).trunk
+    names = [options.component] if options.component else parts_of(bank)
+    found = []
+    for name in names:
+        real = read_packs(options.data, name)
+        found.append(report(bank, name, real, options.count, options.seed, options.inception, trunk))
     text = as_json({"bank": {"name": bank.header.name, "sha256": bank.sha256}, "distances": found})
     if options.out is not None:
         write_text(options.out, text)

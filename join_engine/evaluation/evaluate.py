@@ -33,6 +33,7 @@ from ..renders.samples import Sample, read_samples
 from ..single_gan import base_model
 from .baselines import ALBEDO_LEVEL, BASELINES, LEVELLED
 from .camera import Layers, at_resolution
+from .distances import TrunkFeatures, embed_all, frechet_distance, sliced_wasserstein
 from .methods import Method, make_methods, preset_methods, scaled
 from .options import add_evaluation_options, forget, rows_of, unet_of
 from .results import RESULTS_NAME, Results
@@ -53,7 +54,8 @@ class Run:
         seed: of everything random.
         batch: images inverted at a time. Part of the results' identity, as rounding depends on it (and only that).
         bf16: convolutions in bfloat16 while codes are searched for. Part of the results' identity.
-        figures: how many samples get a sheet to look at.
+        figures: how many samples get a sheet to look at; where all do, the table has the rows' distances as
+            distributions, too.
         metric_features: what E-LPIPS compares, see :func:`join_engine.inversion.losses.reconstruction.make_features`;
             None takes the bank's trunk, or random features without it.
         settings: more plain values for the table, such as the rows' common settings; each method's own are part of
@@ -131,7 +133,10 @@ def evaluate(
     if out is not None:
         _write_sheets(out, names[: run.figures], possible, truths, images, results, judge)
     settings = {**(run.settings or {}), **about["settings"]}
-    return {**about, "settings": settings, "samples": len(samples), **summarise(results.found, methods, names)}
+    table = {**about, "settings": settings, "samples": len(samples), **summarise(results.found, methods, names)}
+    if out is not None and run.figures >= len(samples):
+        table["distances"] = _distances(out, bank, names, list(table["methods"]), images, judge)
+    return table
 
 
 def _decides(bank: Bank, single: Bank | None, run: Run) -> dict[str, Any]:
@@ -217,7 +222,7 @@ class _Judge:
             wanted = [
                 image if column == "image" else truth[column] for truth, image in zip(truths, images, strict=True)
             ]
-            distances = elpips_metric(self._features, self._encoded(column, mine), self._encoded(column, wanted))
+            distances = elpips_metric(self._features, self.encoded(column, mine), self.encoded(column, wanted))
             for index, distance in enumerate(distances.tolist()):
                 values = all_scores(column, mine[index], wanted[index])
                 scores[index][column] = {**values, "elpips": distance}
@@ -227,7 +232,8 @@ class _Judge:
         """Linear pixels of a column."""
         return np.asarray(self.model.compose(layers)) if column == "image" else layers[column]
 
-    def _encoded(self, column: str, linear: Sequence[np.ndarray]) -> torch.Tensor:
+    def encoded(self, column: str, linear: Sequence[np.ndarray]) -> torch.Tensor:
+        """Linear pixels [R, R, 3] of a column → as they are shown, [B, 3, R, R]."""
         encoded = np.stack([display_encode(column, pixels) for pixels in linear]).astype(np.float32)
         return torch.from_numpy(encoded.transpose(0, 3, 1, 2).copy()).to(self._device)
 
@@ -300,6 +306,22 @@ def _keep_figures(out: Path | None, title: str, names: Sequence[str], layers: Se
                 np.savez(file, **halves)  # type: ignore[arg-type]
 
         write_atomically(_layer_file(out, title, name), save)
+
+
+def _distances(
+    out: Path, bank: Bank, names: Sequence[str], titles: Sequence[str], images: Sequence[np.ndarray], judge: _Judge
+) -> dict[str, dict[str, float]]:
+    """Of each row how far all images together are from the true ones, as distributions, from the layers that the run
+    has kept: Fréchet distance in the bank's trunk, where it has one, and SWD."""
+    real, found = judge.encoded("image", images), {}
+    for title in titles:
+        layers = [stored_layers(out, title, name) for name in names]
+        made = judge.encoded("image", [judge.pixels("image", own) for own in layers if own is not None])
+        found[title] = {"swd": sliced_wasserstein(real, made)}
+        if bank.trunk is not None:
+            embedded = [embed_all(one, made.device, TrunkFeatures(bank.trunk)) for one in (real, made)]
+            found[title]["frechet"] = frechet_distance(*embedded)
+    return found
 
 
 def _write_sheets(

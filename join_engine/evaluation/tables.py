@@ -77,7 +77,7 @@ def format_table(table: Mapping[str, Any]) -> str:
     lines += [f"Not available: {title}: {why}." for title, why in table["not_available"].items()]
     if table["not_available"]:
         lines.append("")
-    return "\n".join([*lines, *_costs(table), _about(table), ""])
+    return "\n".join([*lines, *_distances(table), *_costs(table), _about(table), ""])
 
 
 def write_tables(out: Path, table: Mapping[str, Any]) -> str:
@@ -86,6 +86,16 @@ def write_tables(out: Path, table: Mapping[str, Any]) -> str:
     write_text(out / "table.json", json.dumps(table, indent=2, ensure_ascii=False) + "\n")
     write_text(out / "table.md", text)
     return text
+
+
+def _distances(table: Mapping[str, Any]) -> list[str]:
+    """How far the rows' images are from the true ones as distributions, where that was asked for."""
+    rows = table.get("distances", {})
+    headings = {"frechet": "trunk Fréchet distance ↓", "swd": "SWD ↓"}
+    known = [key for key in headings if all(key in row for row in rows.values())]
+    cells = [[title, *(f"{row[key]:.4g}" for key in known)] for title, row in rows.items()]
+    title = f"### {table['samples']} images as a distribution"
+    return [title, "", *markdown(["method", *(headings[key] for key in known)], cells), ""] if cells else []
 
 
 def _costs(table: Mapping[str, Any]) -> list[str]:

@@ -117,9 +117,7 @@ class Learner(ABC):
         """Everything that a checkpoint stores as tensors."""
         found = {f"network.{key}": value for key, value in self.network.state_dict().items()}
         found |= {f"average.{key}": value for key, value in self.average.state_dict().items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            found |= {f"adam.{index}.{key}": value for key, value in state.items()}
-        return found
+        return found | adam_tensors("adam.", self.optimizer)
 
     def grows_from(self, stored: Any, own: Mapping[str, Any]) -> bool:
         """Whether a checkpoint with the identity ``stored`` is one of a smaller network, which :meth:`load_tensors`
@@ -130,12 +128,7 @@ class Learner(ABC):
         """Inverse of :meth:`tensors`. Raises KeyError or RuntimeError for tensors that do not fit."""
         self.network.load_state_dict(under("network.", tensors))
         self.average.load_state_dict(under("average.", tensors))
-        states: dict[int, dict[str, Tensor]] = {}
-        for name, value in under("adam.", tensors).items():
-            index, _, key = name.partition(".")
-            states.setdefault(int(index), {})[key] = value
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": states, "param_groups": groups})
+        load_adam(self.optimizer, under("adam.", tensors))
 
     def begin_with(self, network: nn.Module | None, what: str, file: str, missing: str, hint: str) -> None:
         """Begin with a bank's network instead of fresh weights.
@@ -173,3 +166,19 @@ class Learner(ABC):
 def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose names begin with ``prefix``, without it."""
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def adam_tensors(prefix: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What Adam remembers, by names that begin with ``prefix``."""
+    states = optimizer.state_dict()["state"]
+    return {f"{prefix}{index}.{key}": value for index, state in states.items() for key, value in state.items()}
+
+
+def load_adam(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Inverse of :func:`adam_tensors`, for the names without the prefix."""
+    states: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        index, _, key = name.partition(".")
+        states.setdefault(int(index), {})[key] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": states, "param_groups": groups})

@@ -54,6 +54,8 @@ from ..networks.stylegan2 import Discriminator, Generator, GeneratorConfig
 from ..options import named
 from ..relighting.directions_file import read_directions
 from .checkpoint import checkpoint_path, read_checkpoint
+from .domain_guided import GUIDED
+from .learner import under
 
 Networks = tuple[Generator, Discriminator]
 
@@ -69,8 +71,8 @@ def load_trained(run: Path) -> tuple[str, ComponentHeader, Networks]:
     try:
         config = GeneratorConfig.from_dict(values["architecture"])
         networks = Generator(config), Discriminator(config)
-        networks[0].load_state_dict(_under("average.", tensors))
-        networks[1].load_state_dict(_under("discriminator.", tensors))
+        networks[0].load_state_dict(under("average.", tensors))
+        networks[1].load_state_dict(under("discriminator.", tensors))
         return str(values["component"]), ComponentHeader(str(values["transform"]), config, _training(values)), networks
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         raise JoinError("checkpoint_broken", f"The checkpoint '{path}' is incomplete.", "Train it again.") from error
@@ -88,15 +90,16 @@ def load_bank_wide(name: str, run: Path) -> tuple[NetworkHeader[Any], nn.Module]
         told = {**_identity(values, name), "training": _training(values)}
         header = kind.header.from_dict({each.name: told[each.name] for each in fields(kind.header)})
         network = kind.network(header.architecture)
-        network.load_state_dict(_under(kind.stored, tensors))
+        network.load_state_dict(under(kind.stored, tensors))
         return header, network
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         message = f"The checkpoint '{path}' is not that of a {kind.title}."
         raise JoinError("checkpoint_broken", message) from error
 
 
-def load_encoder(run: Path) -> tuple[str, EncoderHeader, Encoder]:
-    """Component name, header and averaged network of an encoder's training.
+def load_encoder(run: Path, name: str) -> tuple[str, EncoderHeader, Encoder]:
+    """Component name, header and averaged network of an encoder's training; of one that trained the encoders of all
+    components together, those of the component ``name``.
 
     Raises:
         JoinError: ``checkpoint_missing`` or ``checkpoint_broken``.
@@ -104,13 +107,22 @@ def load_encoder(run: Path) -> tuple[str, EncoderHeader, Encoder]:
     path = checkpoint_path(run)
     tensors, values = read_checkpoint(path)
     try:
-        identity = _identity(values, "encoder")
-        encoder = Encoder(EncoderConfig.from_dict(identity["architecture"]))
-        encoder.load_state_dict(_under("average.", tensors))
-        header = EncoderHeader(encoder.config, str(identity["generator"]), _training(values))
-        return str(identity["component"]), header, encoder
+        identity, training, stored = values["identity"], _training(values), "average."
+        if identity["kind"] == GUIDED:
+            if not identity["composed"]:
+                raise ValueError("it looks at the component itself")
+            trained = name if name in identity["generators"] else ", ".join(identity["generators"])
+            generator, architecture = identity["generators"][trained], identity["architecture"][trained]
+            stored, training["command"] = f"{stored}{trained}.", f"train-{GUIDED}"
+        else:
+            identity = _identity(values, "encoder")
+            trained, generator, architecture = (identity[key] for key in ("component", "generator", "architecture"))
+        encoder = Encoder(EncoderConfig.from_dict(architecture))
+        encoder.load_state_dict(under(stored, tensors))
+        return str(trained), EncoderHeader(encoder.config, str(generator), training), encoder
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise JoinError("checkpoint_broken", f"The checkpoint '{path}' is not that of an encoder.") from error
+        message = f"The checkpoint '{path}' is not that of an encoder of composed pictures."
+        raise JoinError("checkpoint_broken", message) from error
 
 
 @dataclass
@@ -189,7 +201,7 @@ class Parts:
 
     def add_encoder(self, name: str, run: Path) -> None:
         """Put a trained encoder in. Raises JoinError ``bank_incomplete`` when it belongs to something else."""
-        trained, header, encoder = load_encoder(run)
+        trained, header, encoder = load_encoder(run, name)
         if trained != name or name not in self.headers:
             raise JoinError("bank_incomplete", f"'{run}' was trained on {trained}, not on {name}.")
         if header.generator != fingerprint(self.modules[name][0]):
@@ -306,10 +318,6 @@ def _training(values: Mapping[str, Any]) -> dict[str, Any]:
         "stretches": values["history"],
         **({"scores": values["scores"]} if values.get("scores") else {}),
     }
-
-
-def _under(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Any]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -43,9 +43,7 @@ MakeBank = Callable[..., Path]
 def make_bank(path: Path, forward_model: str, parts: Parts, resolution: int = 16) -> Path:
     """Write a bank of random generators, each (component, transform) with a mild output in the range of a real one."""
     torch.manual_seed(1)
-    config = GeneratorConfig(
-        resolution=resolution, z_dim=16, w_dim=16, channel_base=256, channel_max=16, mapping_layers=2
-    )
+    config = GeneratorConfig(resolution, 16, 16, 256, 16, 2, image_channels=3 * len(parts[0][0].split("+")))
     modules = {}
     for name, _ in parts:
         modules[name] = (random_generator(config), Discriminator(config))

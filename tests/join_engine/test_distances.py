@@ -19,13 +19,16 @@ from join_engine.evaluation.distances import (
     InceptionFeatures,
     TrunkFeatures,
     frechet_distance,
+    generated,
     generator_distances,
     kernel_distance,
     report,
+    sliced_wasserstein,
 )
 from join_engine.networks.trunk import Trunk, TrunkConfig
 from join_engine.renders.packs import read_packs
 
+from .conftest import MakeBank
 from .invented_renders import write_renders, write_samples_of
 
 
@@ -107,6 +110,40 @@ def test_images_with_more_noise_are_farther(tmp_path: Path, trunk: Trunk) -> Non
         assert found == sorted(found)
         assert distance(clean, clean) < found[0]
     assert frechet_distance(clean, clean) < 1e-6
+
+
+def test_sliced_wasserstein_distance(tmp_path: Path) -> None:
+    """0 of a set to itself, more with more noise or blur, and blind to brightness and contrast of the whole set."""
+    data = read_packs([write_renders(tmp_path / "a.tar", 40, size=32)], "albedo")
+    images = (data.batch(torch.arange(40)) + 1) / 2
+    assert sliced_wasserstein(images, images) == 0.0
+    assert sliced_wasserstein(images, images * 0.5 + 0.1) < 0.5
+    rng = torch.Generator().manual_seed(0)
+    noise = torch.randn(images.shape, generator=rng)
+    found = [sliced_wasserstein(images, images + level * noise) for level in (0.02, 0.1, 0.3)]
+    assert found == sorted(found) and found[0] > 1.0
+    blurred = nn.functional.avg_pool2d(images, 5, 1, 2)
+    assert sliced_wasserstein(images, blurred) > found[0]
+    # Which image is which does not count, and of more images only as many as the other set has.
+    assert sliced_wasserstein(images, images.flip(0)) < 0.5 * found[2]
+    assert sliced_wasserstein(images[:20], images) == 0.0
+
+
+def test_the_parts_of_a_single_gan_are_compared_by_themselves(
+    tmp_path: Path, bank: Bank, bank_maker: MakeBank, capsys: pytest.CaptureFixture[str]
+) -> None:
+    single = bank_maker(tmp_path / "single.safetensors", "lambertian_single", [("albedo+shading", "srgb+reinhard")])
+    pack = str(write_samples_of(bank, tmp_path / "p.tar", 20, seed=3))
+    command = ["distance", "--data", pack, "--count", "20", "--device", "cpu", "--bank", str(single)]
+    assert main(command) == 2
+    assert "--trunk-of" in capsys.readouterr().err
+    assert main([*command, "--trunk-of", str(bank.path)]) == 0
+    found = json.loads(capsys.readouterr().out)["distances"]
+    assert [entry["component"] for entry in found] == ["albedo", "shading"]
+    both = load_bank(single).components["albedo+shading"]
+    made = (both.generator(torch.randn(5, 16, generator=torch.Generator().manual_seed(0)), noise="const") + 1) / 2
+    parts = [generated(load_bank(single), name, 5, 0) for name in ("albedo", "shading")]
+    torch.testing.assert_close(torch.cat(parts, dim=1), made.clamp(0.0, 1.0))
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from torch import nn
 from ...networks.stylegan2 import Discriminator, Generator, GeneratorConfig, SynthesisLayer
 from ...renders.draws import seed_of
 from ...renders.packs import ImageSet
+from ..learner import adam_tensors, load_adam, under
 from .ada import AdaController
 from .augment import augment, draw_augmentation
 from .distributed import Group
@@ -179,30 +180,23 @@ class GanState:
         for name, module in self._modules():
             found |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
         for name, optimizer in self._optimizers():
-            for index, state in optimizer.state_dict()["state"].items():
-                found |= {f"{name}.{index}.{key}": value for key, value in state.items()}
+            found |= adam_tensors(f"{name}.", optimizer)
         return found
 
     def load_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
         """Inverse of :meth:`tensors`. Raises KeyError or RuntimeError when they do not fit."""
         self.path_mean = tensors["path_mean"].to(self.device)
         if "ada.p" in tensors:  # checkpoints of earlier versions have none
-            self.ada.load_tensors(_under("ada.", tensors))
+            self.ada.load_tensors(under("ada.", tensors))
         self.load_networks(tensors)
         for name, optimizer in self._optimizers():
-            saved: dict[int, dict[str, torch.Tensor]] = {}
-            for key, value in _under(f"{name}.", tensors).items():
-                index, field = key.split(".")
-                saved.setdefault(int(index), {})[field] = value
-            # The groups hold the learning rate, which may have been changed; only the moments come from the file.
-            groups = optimizer.state_dict()["param_groups"]
-            optimizer.load_state_dict({"state": saved, "param_groups": groups})
+            load_adam(optimizer, under(f"{name}.", tensors))
             self._restore_layout(optimizer)
 
     def load_networks(self, tensors: dict[str, torch.Tensor]) -> None:
         """Of :meth:`tensors` the weights alone. Raises KeyError or RuntimeError when they do not fit."""
         for name, module in self._modules():
-            module.load_state_dict(_under(f"{name}.", tensors))
+            module.load_state_dict(under(f"{name}.", tensors))
         self._silence()
 
     @torch.no_grad()
@@ -321,7 +315,3 @@ def _lazy_adam(module: nn.Module, lr: float, interval: int | None) -> torch.opti
     """Adam (0, 0.99), corrected for a regulariser that takes a step of its own every ``interval`` steps."""
     ratio = 1.0 if interval is None else interval / (interval + 1)
     return torch.optim.Adam(module.parameters(), lr=lr * ratio, betas=(0.0, 0.99**ratio), eps=1e-8, fused=True)
-
-
-def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
