@@ -28,6 +28,9 @@ IN_DOMAIN_WEIGHT = 1e-4
 # Of in-domain inversion and SAM, as published with their papers.
 DOMAIN_WEIGHT = 2.0
 GAUSSIAN_WEIGHT, VARIATION_WEIGHT, DELTA_WEIGHT = 1e-8, 1e-3, 5.0
+# How far SAMM's flow reaches, as in its code; and above which residual a place is foreign, chosen on validation renders
+# (docs/seeds.md).
+REACH, RESIDUAL = 0.08, 0.23
 # "sam-tau-0.2": SAM with this τ; "sam-f16": everything in the features at 16 pixels.
 _TAU, _LAYER = "sam-tau-", "sam-f"
 # "knn-k-5": JoIN from the mean code with this k of Eq. 8; "ld-anchors-16": its last row with this n_a of Eq. 12.
@@ -67,6 +70,8 @@ GROUPS = {
         "pti",
         "sam",
         "samm-masks",
+        "samm-aligned",
+        "samm-residual",
         "opt-knn",
         "encoder-opt",
     ),
@@ -305,8 +310,10 @@ def _published(rows: Rows, bank: Bank) -> dict[str, tuple[Any, ...]]:
         "hybrid-w+": ("Encoder + Opt. in W+", encoder, joint(space="w+")),
         # Zhu et al. 2020, from the encoders' codes.
         "in-domain": ("In-domain inversion", encoder, in_domain),
-        # Yang et al. 2022 have networks tell masks and a flow; here the masks are searched for, and nothing is moved.
+        # Yang et al. 2022 have networks tell masks and a flow; here both are searched for.
         "samm-masks": ("SAMM's masks, optimised", encoder, masking),
+        "samm-aligned": ("SAMM's masks and flow, optimised", encoder, replace(masking, reach=REACH)),
+        "samm-residual": ("SAMM's masks, told by the residual", encoder, replace(masking, residual=RESIDUAL)),
         # Roich et al. 2021: a pivot in W, then the generators' weights.
         "pti": ("PTI", mean, joint(), tuning),
     }

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -12,8 +12,9 @@ from torch.nn import functional
 
 from ..bank import Bank
 from ..color import srgb_decode
+from ..networks.flow import aligned
 from ..networks.residuals import Residuals
-from ..networks.stylegan2 import Generator, generate
+from ..networks.stylegan2 import Generator, Hooks, generate
 from .codebook import CodeBook
 
 _DARKEST, _BRIGHTEST = 0.01, 4.0  # of a shading that is divided by, and of an albedo that comes of it
@@ -50,6 +51,8 @@ class InversionState:
         codebook: sampled codes of the bank.
         residuals: what the features of each component's generator get beside what its codes make of them, of all items;
             empty where the codes are all that there is.
+        flows: by resolution, [B, 2, r, r]: where the features of all generators are taken from
+            (:func:`join_engine.networks.flow.aligned`); empty where they stay.
         masks: by resolution, [B, 1, r, r] in [0, 1]: what is foreign to the bank (:func:`together`); empty where
             everything is to be made by it.
         saturated: [B, 3, R, R] booleans: where the target is white and its true brightness unknown.
@@ -68,6 +71,7 @@ class InversionState:
     loss: Tensor
     codebook: CodeBook
     residuals: dict[str, Residuals] = field(default_factory=dict)
+    flows: dict[int, Tensor] = field(default_factory=dict)
     masks: dict[int, Tensor] = field(default_factory=dict)
     saturated: Tensor | None = None
     region: Tensor | None = None
@@ -106,6 +110,7 @@ class InversionState:
             name: {side: residual[items] for side, residual in residuals.items()}
             for name, residuals in self.residuals.items()
         }
+        self.flows = {side: flow[items] for side, flow in self.flows.items()}
         self.masks = {side: mask[items] for side, mask in self.masks.items()}
         self.tuned = None if self.tuned is None else [self.tuned[item] for item in items.tolist()]
 
@@ -115,6 +120,7 @@ class InversionState:
             self,
             latents=dict(self.latents),
             residuals=dict(self.residuals),
+            flows=dict(self.flows),
             masks=dict(self.masks),
             seconds=dict(self.seconds),
         )
@@ -140,24 +146,27 @@ class InversionState:
         latents: Mapping[str, Tensor] | None = None,
         dtype: torch.dtype | None = None,
         residuals: Mapping[str, Residuals] | None = None,
+        flows: Mapping[int, Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """Generators' outputs G_i(w_i) of Eq. 2 for the given codes and residuals (default: the state's), with fixed
-        noise.
+        """Generators' outputs G_i(w_i) of Eq. 2 for the given codes, residuals and flows (default: the state's), with
+        fixed noise.
 
         Per component [B, L, w_dim] → [B, 3, R, R] in the generator's range. ``dtype`` is that of the convolutions
         (None: of the codes).
         """
         outputs, residuals = {}, self.residuals if residuals is None else residuals
+        flows = self.flows if flows is None else flows
         for name, w in (self.latents if latents is None else latents).items():
-            hooks = residuals.get(name, {})
+            changes = residuals.get(name, {})
             if self.tuned is None:
-                outputs[name] = generate(self.bank.components[name].generator, w, dtype, hooks)
+                outputs[name] = generate(self.bank.components[name].generator, w, dtype, _hooks(changes, flows))
             else:
                 made = []
                 for item, generators in enumerate(self.tuned):
                     own = slice(item, item + 1)
-                    mine = {side: residual[own] for side, residual in hooks.items()}
-                    made.append(generate(generators[name], w[own], dtype, mine))
+                    mine = {side: residual[own] for side, residual in changes.items()}
+                    moves = {side: flow[own] for side, flow in flows.items()}
+                    made.append(generate(generators[name], w[own], dtype, _hooks(mine, moves)))
                 outputs[name] = torch.cat(made)
         return outputs
 
@@ -199,3 +208,16 @@ class InversionState:
         if self.saturated is None:
             return image
         return torch.where(self.saturated[: len(image)], image.clip(None, 1.0), image)
+
+
+def _hooks(residuals: Residuals, flows: Mapping[int, Tensor]) -> Hooks:
+    """What becomes of a generator's features: moved first, then with their residuals."""
+
+    def hook(side: int) -> Callable[[Tensor], Tensor]:
+        def apply(features: Tensor) -> Tensor:
+            features = aligned(features, flows[side]) if side in flows else features
+            return residuals[side](features) if side in residuals else features
+
+        return apply
+
+    return {side: hook(side) for side in {*residuals, *flows}}

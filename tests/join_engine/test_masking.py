@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +19,11 @@ from join_engine.evaluation.mask_scores import pasted as paste_onto
 from join_engine.evaluation.methods import Rows, make_methods
 from join_engine.inversion.invert import invert
 from join_engine.inversion.presets import Preset
+from join_engine.inversion.progress import Monitor
 from join_engine.inversion.stages.joint import Joint
-from join_engine.inversion.stages.masking import Masking
+from join_engine.inversion.stages.masking import Masking, suspicion
 from join_engine.inversion.state import InversionState, together
+from join_engine.networks.flow import aligned
 from join_engine.pipeline import decompose
 
 from .fake_packs import write_pack
@@ -126,9 +129,12 @@ def test_a_decomposition_makes_what_is_foreign_of_paint(tiny_bank: Bank, own_tar
 
 
 def test_a_row_of_it(seeing_bank: Bank, own_targets: Tensor) -> None:
-    method = make_methods(["samm-masks"], Rows(loss="lpips", steps=2), seeing_bank)[0]
-    assert method.preset is not None and not method.lacks
-    assert invert(seeing_bank, own_targets, method.preset).loss.isfinite().all()
+    methods = make_methods(["samm-masks", "samm-aligned", "samm-residual"], Rows(loss="lpips", steps=2), seeing_bank)
+    assert len({method.identity for method in methods}) == 3
+    for method in methods:
+        assert method.preset is not None and not method.lacks
+        found = invert(seeing_bank, own_targets, method.preset)
+        assert found.loss.isfinite().all() and bool(found.flows) == (method.key == "samm-aligned")
 
 
 @pytest.mark.parametrize("items", [[1], [0, 0, 1]])
@@ -149,4 +155,71 @@ def test_the_command_that_looks_for_patches(
     pack = write_pack(tmp_path / "pack.tar", 4)
     command = ["mask-scores", "--bank", str(seeing_bank.path), "--data", str(pack), "--count", "2", "--steps", "2"]
     assert main([*command, "--device", "cpu", "--threads", "1", "--out", str(tmp_path / "scores")]) == 0
-    assert "| 2 | " in (tmp_path / "scores" / "masks.md").read_text() and "| 2 | " in capsys.readouterr().out
+    told = (tmp_path / "scores" / "masks.md").read_text()
+    assert "2 renders, 2 steps" in told and told.count("| aligned |") == told.count("| still |") == 2
+    assert told in capsys.readouterr().out
+    scores = json.loads((tmp_path / "scores" / "masks.json").read_text())["searches"]
+    assert scores["still"]["around"] != scores["aligned"]["around"]
+
+
+def test_a_flow_takes_features_from_where_it_points() -> None:
+    features = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(aligned(features, torch.zeros(2, 2, 8, 8)), features, atol=1e-5, rtol=0)
+    right = torch.zeros(2, 2, 8, 8)
+    right[:, 0] = 2 / 8  # one place
+    moved = aligned(features, right)
+    torch.testing.assert_close(moved[..., :-1], features[..., 1:], atol=1e-5, rtol=0)
+    torch.testing.assert_close(moved[..., -1], features[..., -1], atol=1e-5, rtol=0)  # the border's stay
+    torch.testing.assert_close(aligned(features, -right.flip(1))[..., 1:, :], features[..., :-1, :], atol=1e-5, rtol=0)
+
+
+def test_what_is_out_of_place_is_aligned(tiny_bank: Bank, own_targets: Tensor) -> None:
+    """Pictures that the bank makes, with their features moved: a flow brings them back farther than codes do."""
+    state = InversionState.begin(tiny_bank, own_targets)
+    for name, part in tiny_bank.components.items():
+        state.latents[name] = part.sample_codes()[:3, None]
+    codes = state.copy()
+    state.flows = {8: torch.full((3, 2, 8, 8), 0.15)}
+    with torch.no_grad():
+        state.target = codes.target = state.render(state.synthesize())
+    found = {}
+    for reach in (0.0, 0.25):
+        one, rate = codes.copy(), 0.05
+        stage = replace(
+            STAGE, steps=40, learning_rate=rate, reach=reach, mask_weight=1e3, coarse_area=1e-3, fine_area=1e-3
+        )
+        stage.run(one, Monitor())
+        with torch.no_grad():
+            found[reach] = float((one.render(one.synthesize()) - one.target).square().mean())
+        assert bool(one.flows) == bool(reach)
+    assert found[0.25] < 0.7 * found[0.0], found
+
+
+def test_flows_follow_their_images(tiny_bank: Bank, own_targets: Tensor) -> None:
+    state = InversionState.begin(tiny_bank, own_targets)
+    still = state.synthesize()
+    state.flows = {8: 0.1 * torch.randn(3, 2, 8, 8, generator=torch.Generator().manual_seed(0))}
+    moved = state.synthesize()
+    assert not torch.allclose(moved["albedo"], still["albedo"], atol=1e-3)
+    alone = state.only(1)
+    torch.testing.assert_close(alone.synthesize()["albedo"], moved["albedo"][1:2])
+    copied = state.copy()
+    state.take(torch.tensor([2, 0]))
+    torch.testing.assert_close(state.synthesize()["shading"], moved["shading"][[2, 0]])
+    assert len(copied.flows[8]) == 3
+
+
+def test_what_the_generators_miss_is_foreign(tiny_bank: Bank, own_targets: Tensor) -> None:
+    target, mask = pasted(own_targets)
+    stage = replace(STAGE, steps=30, residual=0.25)
+    found = invert(tiny_bank, target, Preset("x", (stage,)))
+    assert list(found.masks) == [16] and set(found.masks[16].unique().tolist()) <= {0.0, 1.0}
+    found.masks, binary = {}, found.masks[16]
+    evidence = suspicion(found)  # of the residual alone
+    assert bool((evidence[binary < 0.5] <= 0.25).all()) and float(evidence.max()) > 0.25
+    state = InversionState.begin(tiny_bank, own_targets)
+    with torch.no_grad():
+        state.target = (state.render(state.synthesize()).clamp(0.0, 1.0) - 0.1).clamp_min(0.0)
+    state.masks = {16: torch.ones(3, 1, 16, 16)}
+    torch.testing.assert_close(suspicion(state), torch.full((3, 1, 16, 16), 0.3), atol=1e-3, rtol=0)  # borders, too
+    assert (binary * mask).sum() / (binary + mask).clamp_max(1.0).sum() > 0.6

@@ -36,11 +36,13 @@ class Point:
         codes: of each component, [B, L, w_dim].
         residuals: of the components that have any.
         masks: of what is foreign to the bank, by resolution, if any are searched for.
+        flows: of the features, by resolution, likewise.
     """
 
     codes: Codes
     residuals: dict[str, Residuals]
     masks: dict[int, Tensor] = field(default_factory=dict)
+    flows: dict[int, Tensor] = field(default_factory=dict)
 
     def copy(self) -> Point:
         """The same, of which nothing is searched for."""
@@ -51,6 +53,7 @@ class Point:
                 for name, residuals in self.residuals.items()
             },
             {side: mask.detach().clone() for side, mask in self.masks.items()},
+            {side: flow.detach().clone() for side, flow in self.flows.items()},
         )
 
     @torch.no_grad()
@@ -64,8 +67,9 @@ class Point:
                 side: Residual(torch.where(items[:, None, None, None], one.delta, mine[side].delta), one.mask)
                 for side, one in residuals.items()
             }
-        for side, mask in other.masks.items():
-            self.masks[side] = torch.where(items[:, None, None, None], mask, self.masks[side])
+        for maps, theirs in ((self.masks, other.masks), (self.flows, other.flows)):
+            for side, found in theirs.items():
+                maps[side] = torch.where(items[:, None, None, None], found, maps[side])
 
 
 @register
@@ -151,7 +155,7 @@ class Joint(Stage):
             progress = (step + 0.5) / self.steps
             rate = self.learning_rate * ramped(progress, self.ramp_up, self.ramp_down)
             point = point_of()
-            outputs = state.synthesize(point.codes, state.dtype, point.residuals)
+            outputs = state.synthesize(point.codes, state.dtype, point.residuals, point.flows or None)
             image = self._image(state, outputs, point)
             loss = reconstruction(_within(state, image)) + prior(point, outputs, image)  # [B]
             if self.ensemble:
@@ -166,7 +170,8 @@ class Joint(Stage):
                 monitor.on_preview(step + 1, state.settle({name: output.detach() for name, output in outputs.items()}))
             mean_loss = float(loss.detach().mean())
             monitor.on_progress(Progress(self.kind, step + 1, self.steps, mean_loss, clock.left(step + 1)))
-        state.latents, state.residuals, state.masks = best.codes, best.residuals, best.masks or state.masks
+        state.latents, state.residuals = best.codes, best.residuals
+        state.masks, state.flows = best.masks or state.masks, best.flows or state.flows
         state.loss = best_loss
         if self.ensemble:
             final = reconstruction_loss(self, state.bank, target, state.seed, _FINAL_DRAWS)
