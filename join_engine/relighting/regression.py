@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an attribute of the light does to codes in W, and what codes tell about it: two linear regressions.
+"""What an attribute of the light does to codes in W, what codes tell about it, and where it divides them.
 
-They answer different questions. :func:`mean_effects` regresses codes on attributes: how far does a code move, on
-average, when the light does? A renderer draws its light independently of what it shines on, so this is the effect of
-the light itself, and it gives the directions of an edit. :func:`read_attributes` regresses attributes on codes: what
-light does a code speak of? Its weights make a measuring instrument, and no edit: they point to wherever the attribute
-is told apart from everything else best, where a generator may never have been.
+The two linear regressions answer different questions. :func:`mean_effects` regresses codes on attributes: how far does
+a code move, on average, when the light does? A renderer draws its light independently of what it shines on, so this is
+the effect of the light itself, and it gives the directions of an edit. :func:`read_attributes` regresses attributes on
+codes: what light does a code speak of? Its weights make a measuring instrument, and no edit: they point to wherever the
+attribute is told apart from everything else best, where a generator may never have been. :func:`boundary_normals` are
+those of the planes that divide codes with much of an attribute from codes with little of it, which in-domain inversion
+moves codes along.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_NEWTON_STEPS = 20
 # Of the codes' variance per dimension: from hardly any ridge to hardly any slope.
 PENALTIES = tuple(10.0 ** (exponent / 2) for exponent in range(-10, 7))
 
@@ -87,6 +90,37 @@ def read_attributes(
         r2 = explained(validation[0].double() @ weights + offsets, validation[1].double())
         found.append(Reading(weights.to(codes.dtype), offsets.to(codes.dtype), penalty, r2.to(codes.dtype)))
     return max(found, key=lambda reading: float(reading.r2.mean()))
+
+
+def boundary_normals(codes: Tensor, attributes: Tensor, penalty: float = 1e-2) -> Tensor:
+    """Normals of the planes in W that part the samples above each attribute's median from those below it, as
+    InterFaceGAN has them (Shen et al. 2020; in-domain inversion's supplement, section 4), by logistic regression in the
+    place of its linear SVM.
+
+    Args:
+        codes: [N, D].
+        attributes: [N, K].
+        penalty: ridge, with the codes' variance per dimension as its unit.
+
+    Returns:
+        [K, D], each as long as the codes' standard deviation along it.
+    """
+    x = _centred(codes.double())
+    x = torch.cat([x / x.square().mean().sqrt(), torch.ones(len(x), 1, dtype=x.dtype)], dim=1)
+    ridge = penalty * torch.eye(x.shape[1], dtype=x.dtype)
+    ridge[-1, -1] = 0.0  # the offset's
+    found = []
+    for values in attributes.double().T:
+        above = (values > values.median()).to(x)
+        weights = torch.zeros(x.shape[1], dtype=x.dtype)
+        for _ in range(_NEWTON_STEPS):
+            told = (x @ weights).sigmoid()
+            slope = x.T @ (told - above) / len(x) + ridge @ weights
+            curvature = (x.T * (told * (1.0 - told))) @ x / len(x) + ridge
+            weights = weights - torch.linalg.solve(curvature + 1e-9 * torch.eye(len(ridge), dtype=x.dtype), slope)
+        normal = weights[:-1] / weights[:-1].norm().clamp_min(1e-12)
+        found.append(normal * (_centred(codes.double()) @ normal).std())
+    return torch.stack(found).to(codes.dtype)
 
 
 def explained(predicted: Tensor, true: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ from ..device import set_up_torch
 from ..errors import JoinError
 from ..options import add_device_options, natural, positive
 from ..relighting.directions_file import Learned, write_directions
-from ..relighting.regression import mean_effects, read_attributes
+from ..relighting.regression import boundary_normals, mean_effects, read_attributes
 from ..renders.compose import ComponentSets, read_component_sets, read_validation
 from ..renders.lights import Lights, read_lights
 from .codes import codes_of
@@ -56,6 +56,8 @@ class Settings:
         steps: of the optimiser that finds each sample's code; 0 takes the encoder's.
         mirror: look at each sample mirrored, too: what the right does is then what the left does, turned round.
         least_r2: of an attribute over the validation samples; below it gets no direction.
+        boundaries: take normals of boundaries instead of mean effects
+            (:func:`join_engine.relighting.regression.boundary_normals`); they are brought to the renders' length alike.
     """
 
     count: int = 2000
@@ -63,6 +65,7 @@ class Settings:
     steps: int = 0
     mirror: bool = True
     least_r2: float = 0.1
+    boundaries: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,11 @@ def learn(
         raise JoinError("light_unseen", message, "Use a bank of the same renders, with encoders that were trained.")
     vectors = {}
     for name in names:
-        effects = mean_effects(seen.flat(name), attributes, held).view(len(unit), *seen.codes[name].shape[1:])
+        if settings.boundaries:
+            effects = boundary_normals(seen.flat(name), attributes)
+        else:
+            effects = mean_effects(seen.flat(name), attributes, held)
+        effects = effects.view(len(unit), *seen.codes[name].shape[1:])
         changes = mean_effects(seen.images[name], attributes, held)
         gains, figures[f"alike_{name}"] = _compared(bank.components[name], seen.codes[name], effects, changes)
         effects = effects * gains[:, None, None]
@@ -201,6 +208,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=defaults.least_r2,
         help="an attribute told worse gets no direction (%(default)s)",
     )
+    parser.add_argument(
+        "--boundaries",
+        action="store_true",
+        help="normals of the planes that part codes with much and with little of an attribute (InterFaceGAN)",
+    )
     parser.add_argument("--no-mirror", dest="mirror", action="store_false", help="do not look at mirrored samples")
     add_device_options(parser)
 
@@ -214,7 +226,9 @@ def run(options: argparse.Namespace) -> None:
     validation = read_validation(options.validation, data)
     assert validation is not None  # --validation is required
     lights = read_lights(options.data), read_lights(options.validation)
-    settings = Settings(options.count, options.checked, options.steps, options.mirror, least_r2=options.least_r2)
+    settings = Settings(
+        options.count, options.checked, options.steps, options.mirror, options.least_r2, options.boundaries
+    )
     learned = learn(bank, data, lights[0], (validation, lights[1]), settings)
     write_directions(options.out, learned)
     print("\n".join(directions_table(learned.header)))

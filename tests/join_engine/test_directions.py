@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from join_engine.bank import Bank, load_bank, read_header
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.relighting.directions_file import Learned, read_directions
-from join_engine.relighting.regression import explained, mean_effects, read_attributes
+from join_engine.relighting.regression import boundary_normals, explained, mean_effects, read_attributes
 from join_engine.renders.lights import read_lights
 from join_engine.renders.packs import to_pixels
 
@@ -71,6 +71,23 @@ def test_a_reading_tells_the_attributes_and_its_ridge_suits_the_noise() -> None:
     assert bool((moved - 1.0).abs().max() < 0.15)
     few, noisy = _sample(2, noise=3.0), _sample(3, noise=3.0)
     assert read_attributes(few[0][:30], few[1][:30], noisy[:2]).penalty > reading.penalty
+
+
+def test_boundaries_part_codes_by_an_attribute() -> None:
+    """Nearly every code lies on its attribute's side of the plane, whose normal is what the codes go by, as far as they
+    go: across everything that does not matter, unlike an effect."""
+    rng = torch.Generator().manual_seed(0)
+    attributes = torch.randn(800, 2, generator=rng)
+    noise = torch.randn(800, 12, generator=rng) * torch.tensor([0.3, 0.3, 3.0, *[0.3] * 9])
+    axes = torch.eye(12)[:3]
+    codes = 5.0 + attributes @ (axes[:2] + axes[2]) + noise
+    normals = boundary_normals(codes, attributes)
+    along = (codes - codes.mean(dim=0)) @ normals.T
+    torch.testing.assert_close(along.std(dim=0), normals.norm(dim=1).square(), rtol=1e-3, atol=0)
+    assert bool((((along > 0) == (attributes > attributes.median(dim=0).values)).float().mean(dim=0) > 0.9).all())
+    assert bool((nn.functional.cosine_similarity(normals, axes[:2]) > 0.9).all())
+    effects = mean_effects(codes, attributes, attributes[:, :0])
+    assert bool((effects[:, 2] > 0.5).all()) and bool((normals[:, 2].abs() < 0.3).all())
 
 
 # --- learning from packs ------------------------------------------------------------------------------------------
@@ -257,3 +274,6 @@ def test_an_encoders_codes_will_do(
     header = read_directions(out).header
     assert header.training["samples"] == 20 and header.training["validation_samples"] == 9
     assert header.layers == {"shading": 1}
+    assert main(["learn-directions", *arguments, "--least-r2", "-9", "--boundaries", "--out", str(tmp_path / "b")]) == 0
+    effects, normals = (read_directions(path).vectors["shading"].vectors for path in (out, tmp_path / "b"))
+    assert effects.shape == normals.shape and not torch.allclose(effects, normals)
