@@ -5,7 +5,9 @@
 moved by as much as that of the render was, and what has changed is compared with what has changed between the two
 renders; once on the layers that the bank found in the image, and once on the true ones, where only the edit can be
 wrong. --out gets relighting.json, relighting.md and sheet.png; --card writes the table into the bank's card, and
---image draws a sheet of a photo, too.
+--image draws a sheet of a photo, too. With --methods the scenes are inverted by published methods instead, as they are
+published, and --out gets edits.json and edits.md: what is left of how near each comes when its codes are edited (SAM's
+Fig. 4.2 and 4.3).
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from ..pipeline import decompose
 from ..relighting.directions_file import Learned, read_directions
 from ..relighting.relighter import LIGHT, Edit, Relighter
 from ..renders.relit import Layers, MovedViews, RelitScenes, View, read_relit
+from .methods import Method, Rows, make_methods
 from .options import keep
 from .sheets.relighting import write_photo_sheet, write_render_sheet
 from .tables import interval, markdown, plus_minus
@@ -107,6 +110,47 @@ def measure(
         "summary": summarise(rows),
         "rows": rows,
     }
+
+
+def measure_methods(
+    bank: Bank, scenes: RelitScenes, methods: Sequence[Method], seed: int = 0, say: Callable[[str], None] = print
+) -> dict[str, Any]:
+    """:func:`measure` of each method, without detail: of the layers that it finds, PSNR in dB of the image and of each
+    component but the albedo against the true render under the moved light, and how much nearer that is than before the
+    edit.
+
+    Raises:
+        JoinError: ``method_lacking`` for a method that the bank has not all for; as :func:`measure`.
+    """
+    presets: dict[str, Preset] = {}
+    for method in methods:
+        if method.preset is None or method.lacks:
+            why = method.lacks or "it has no codes"
+            raise JoinError("method_lacking", f"'{method.key}' cannot be edited: {why}.", "Choose another one.")
+        presets[method.title] = method.preset
+    found: dict[str, Any] = {}
+    for title, preset in presets.items():
+        say(title)
+        summary = measure(bank, scenes, preset, seed, say=say)["summary"][ALL]
+        found[title] = {
+            name: {"psnr": one["psnr"], "gain": one["gain"]} for name, one in summary[OURS].items() if name != REMAINING
+        }
+    return {"bank": {"name": bank.header.name, "sha256": bank.sha256}, "seed": seed, "methods": found}
+
+
+def format_methods(table: Mapping[str, Any]) -> str:
+    """Markdown of :func:`measure_methods`."""
+    columns = list(next(iter(table["methods"].values())))
+    heads = ["method", *(f"{name}, edited: dB ↑" for name in columns), *(f"{name}: dB gained ↑" for name in columns)]
+    rows = [
+        [
+            title,
+            *(plus_minus(scores[name]["psnr"]) for name in columns),
+            *(plus_minus(scores[name]["gain"], "+.2f") for name in columns),
+        ]
+        for title, scores in table["methods"].items()
+    ]
+    return "\n".join([*markdown(heads, rows), ""])
 
 
 class _Scene:
@@ -314,6 +358,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--directions", type=Path, metavar="FILE", help="of learn-directions: reads lights off images")
     parser.add_argument("--count", type=positive, default=100, help="how many scenes (default 100)")
     parser.add_argument("--preset", choices=tuple(PRESETS), help="default: draft; without encoders standard")
+    parser.add_argument("--methods", nargs="+", metavar="METHOD", help="invert by these, such as hybrid-w+ pti sam")
+    parser.add_argument("--steps", type=positive, default=100, help="of each of --methods, and of tuning (default 100)")
     parser.add_argument("--card", action="store_true", help="write the table into the bank's card")
     parser.add_argument("--scene", metavar="INDEX", help="of the sheet (default: the first one)")
     parser.add_argument("--image", type=Path, nargs="+", default=[], help="photos to draw a sheet of")
@@ -329,6 +375,11 @@ def run(options: argparse.Namespace) -> None:
     if options.data is not None:
         learned = None if options.directions is None else read_directions(options.directions)
         scenes = read_relit(options.data, bank.forward_model.components, options.count)
+        if options.methods:
+            rows = Rows("lpips", steps=options.steps, tuning_steps=options.steps)
+            edits = measure_methods(bank, scenes, make_methods(options.methods, rows, bank), options.seed, say)
+            keep(options.out, "edits", edits, format_methods(edits))
+            return
         table = measure(bank, scenes, preset, options.seed, learned, say)
         text = format_table(table)
         keep(options.out, "relighting", table, text)

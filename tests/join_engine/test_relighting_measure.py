@@ -20,12 +20,14 @@ from join_engine.color import reinhard_decode
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.evaluation import relighting_scores as relighting_command
-from join_engine.evaluation.relighting_scores import BEGIN, compare_layers, measure, summarise
+from join_engine.evaluation.methods import Method
+from join_engine.evaluation.relighting_scores import BEGIN, compare_layers, measure, measure_methods, summarise
 from join_engine.evaluation.sheets.relighting import write_render_sheet
 from join_engine.images.files import write_png
 from join_engine.inversion.presets import Detail, Preset
 from join_engine.inversion.stages.joint import Joint
 from join_engine.inversion.stages.mean_start import MeanStart
+from join_engine.inversion.stages.spaces import Spaces
 from join_engine.renders.relit import read_relit
 
 from .fake_packs import add_member
@@ -211,3 +213,36 @@ def test_the_sheet_leaves_out_what_the_bank_has_no_direction_of(
     more = replace(scenes, moves=[*unknown, *scenes.moves])
     write_render_sheet(tmp_path / "s.png", with_directions(step), more, None, Preset("start", (MeanStart(),)), seed=0)
     assert Image.open(tmp_path / "s.png").size[0] == 12 + 3 * 300
+
+
+def test_methods_are_edited_and_told_beside_each_other(
+    with_directions: Callable[[torch.Tensor], Bank],
+    step: torch.Tensor,
+    relit: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Where all features are held the edit of a code does less than where none is."""
+    bank = with_directions(step)
+    start = MeanStart()
+    held = Method("held", "Held", Preset("held", (start, Spaces(only=16))))
+    free = Method("free", "Free", Preset("free", (start,)))
+    scenes = read_relit(relit, ("albedo", "shading"), 2)
+    table = measure_methods(bank, scenes, [held, free])
+    assert list(table["methods"]) == ["Held", "Free"]
+    found = [
+        measure(bank, scenes, preset)["summary"]["all"]["found"]["shading"]
+        for preset in (held.preset, free.preset)
+        if preset
+    ]
+    assert [one["psnr"] for one in found] == [table["methods"][name]["shading"]["psnr"] for name in ("Held", "Free")]
+    # The RGB outputs of coarser blocks follow the code all the same.
+    lengths = [one["length"]["mean"] for one in found]
+    assert 0.0 < lengths[0] < lengths[1], lengths
+    command = ["relighting-scores", "--bank", str(bank.path), "--data", str(relit), "--count", "1", "--device", "cpu"]
+    command += ["--steps", "2", "--out", str(tmp_path), "--methods"]
+    assert main([*command, "opt", "pti"]) == 0
+    assert "| PTI | " in (tmp_path / "edits.md").read_text()
+    capsys.readouterr()
+    assert main([*command, "opt", "sam"]) == 2
+    assert "no encoders" in capsys.readouterr().err
