@@ -71,7 +71,6 @@ GROUPS = {
         "sam",
         "samm-masks",
         "samm-aligned",
-        "samm-residual",
         "opt-knn",
         "encoder-opt",
     ),
