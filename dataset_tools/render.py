@@ -6,6 +6,7 @@ Old Blenders must be able to read this file and ``requirements.py``: what needs 
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
@@ -13,6 +14,9 @@ from pathlib import Path
 
 # As a script, Python puts this folder on its path and not the checkout that the package lies in.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+# Before numpy is there: workers render on one thread each, and a second one of its linear algebra would only spin.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from dataset_tools.requirements import refusal
 

@@ -1,56 +1,66 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How much of a sample's processor time Cycles spends sampling, told on a machine that others use too. Needs bpy.
+"""How much of a sample's processor time is spent inside Cycles, told on a machine that others use too. Needs bpy.
 
-Wall time would count them. Processor time grows by the same amount with every light path: the rest is what a sample
-costs without any (building the scene, handing it to Cycles, reading, denoising and encoding the passes).
+Wall time would count them. Inside Cycles is its render call: it takes over the scene, makes its tables of a sky or a
+picture, samples, and writes the passes. What grows with every light path is its sampling. The rest is ours: building
+the scene, reading, denoising and encoding the passes.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from dataset_tools.rendering.job import Job
 
 SEED = 0
-# Paths that are set against one another, and samples that fill the templates of materials first.
+# Paths that are set against one another, and samples that fill memory with what all share (shapes, pictures) first.
 _FEW, _MANY = 1, 17
 _WARM = 60
 
 
 @dataclass(frozen=True)
 class Share:
-    """Seconds of processor time of a sample: without light paths, and of each path a pixel."""
+    """Seconds of processor time of a sample: of each path a pixel, without light paths, and what of the latter lies
+    outside Cycles' render call."""
 
-    rest: float
     path: float
+    rest: float
+    outside: float
 
     def inside(self, paths: int) -> float:
+        """The share of Cycles' render call with so many paths a pixel."""
+        return 1.0 - self.outside / (self.rest + paths * self.path)
+
+    def sampling(self, paths: int) -> float:
         """The share of sampling with so many paths a pixel."""
         return paths * self.path / (self.rest + paths * self.path)
 
 
-def measure(dataset: str, resolution: int, count: int, warm: int = _WARM) -> Share:
-    """Render ``count`` samples, denoised, with few paths and with many; nothing is stored."""
-    few, many = (_seconds(dataset, resolution, count, paths, warm) for paths in (_FEW, _MANY))
+def measure(job: Job, warm: int = _WARM) -> Share:
+    """Render the job's samples with few paths and with many; nothing is stored."""
+    (few, outside_few), (many, outside_many) = (_seconds(replace(job, samples=n), warm) for n in (_FEW, _MANY))
     path = (many - few) / (_MANY - _FEW)
-    return Share(few - _FEW * path, path)
+    return Share(path, few - _FEW * path, 0.5 * (outside_few + outside_many))
 
 
-def _seconds(dataset: str, resolution: int, count: int, paths: int, warm: int) -> float:
+def _seconds(job: Job, warm: int) -> tuple[float, float]:
+    """Seconds of processor time a sample, and those outside Cycles."""
     from dataset_tools.rendering.produce import Producer
     from dataset_tools.scenes.build import build_scene, clear_scene
     from dataset_tools.specs import describe
 
-    producer = Producer(Job(dataset, SEED, 0, count, resolution, paths, Path(), denoise=True))
+    producer = Producer(job)
+    sources = job.sources()
     try:
-        for index in range(count, count + warm):
+        for index in range(job.count, job.count + warm):
             clear_scene()
-            build_scene(describe(dataset, SEED, index))
-        began = time.process_time()
-        for _ in producer.samples(range(count)):
-            pass
-        return (time.process_time() - began) / count
+            build_scene(describe(job.dataset, job.seed, index, sources=sources), *job.folders)
+        began, before = time.process_time(), producer.call_seconds
+        # One by one: another thread's work would fall into the call.
+        for index in job.wanted:
+            producer.sample(index)
+        total = (time.process_time() - began) / job.count
+        return total, total - (producer.call_seconds - before) / job.count
     finally:
         producer.close()

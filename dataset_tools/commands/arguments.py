@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from dataset_tools import packages
 from dataset_tools.errors import UserError
@@ -14,6 +15,16 @@ def command(commands: argparse._SubParsersAction, name: str, text: str) -> argpa
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
     parser.add_argument("--packages", metavar="DIR", help=f"folder with Pillow and OpenEXR (or {packages.VARIABLE})")
     return parser
+
+
+def add_sources(parser: argparse.ArgumentParser) -> None:
+    """Options for what scenes of any dataset draw from."""
+    parser.add_argument("--materials", type=Path, metavar="DIR", help="folder of scanned materials (PBR textures)")
+    parser.add_argument("--scanned-share", type=share, default=0.5, help="how often one is drawn: 1 for always (0.5)")
+    parser.add_argument(
+        "--environments", type=Path, metavar="DIR", help="folder of equirectangular .hdr and .exr (Blender's own)"
+    )
+    parser.add_argument("--skins", type=Path, metavar="DIR", help="of heads: folder with pictures in skins/ and eyes/")
 
 
 def start_blender() -> None:

@@ -6,9 +6,11 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from dataset_tools import specs
-from dataset_tools.commands.arguments import command, positive, start_blender
+from dataset_tools.commands.arguments import add_sources, command, positive, start_blender
+from dataset_tools.rendering.job import Job
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -21,8 +23,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--plain", type=positive, default=4, help="images that the loop is measured with")
     parser.add_argument("--resolutions", type=positive, nargs="+", default=[64, 128, 256], help="pixels a side")
     parser.add_argument(
-        "--share", action="store_true", help="instead: processor time of a sample, and the share of Cycles' sampling"
+        "--share", action="store_true", help="instead: processor time of a sample, and Cycles' share of it"
     )
+    add_sources(parser)
     parser.set_defaults(run=_bench)
 
 
@@ -39,14 +42,29 @@ def _bench(options: argparse.Namespace, arguments: Sequence[str]) -> None:
 
 
 def _share(options: argparse.Namespace) -> None:
-    from dataset_tools.benchmark.share import measure
+    from dataset_tools.benchmark.share import SEED, measure
 
     start_blender()
     for resolution in options.resolutions:
-        found = measure(options.dataset, resolution, options.ours)
+        job = Job(
+            options.dataset,
+            SEED,
+            0,
+            options.ours,
+            resolution,
+            options.samples,
+            Path(),
+            denoise=True,
+            materials=options.materials,
+            scanned_share=options.scanned_share,
+            environments=options.environments,
+            skins=options.skins,
+        )
+        found = measure(job)
         print(
             f"{options.dataset} {resolution}²: {1e3 * found.path:.1f} ms of processor time a light path, "
-            f"{1e3 * found.rest:.0f} ms the rest: {found.inside(options.samples):.0%} inside Cycles' sampling at "
-            f"{options.samples} paths",
+            f"{1e3 * found.rest:.0f} ms the rest, {1e3 * found.outside:.0f} ms of them outside Cycles: at "
+            f"{options.samples} paths {found.inside(options.samples):.0%} inside Cycles, "
+            f"{found.sampling(options.samples):.0%} in its sampling",
             flush=True,
         )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dataset_tools import specs
-from dataset_tools.commands.arguments import command, index_range, natural, positive, share, start_blender
+from dataset_tools.commands.arguments import add_sources, command, index_range, natural, positive, start_blender
 from dataset_tools.packs import maps, relit, restyle
 from dataset_tools.packs.variants import Written
 from dataset_tools.rendering.job import Job
@@ -71,12 +71,7 @@ def _scenes(commands: argparse._SubParsersAction, name: str, text: str) -> argpa
     which.add_argument("--index", type=natural, nargs="+", metavar="I", help="these samples")
     which.add_argument("--range", type=index_range, metavar="A:B", help="samples A to B - 1")
     parser.add_argument("--seed", type=natural, default=1000, help="of the dataset (1000: no bank was trained on it)")
-    parser.add_argument("--materials", type=Path, metavar="DIR", help="folder of scanned materials (PBR textures)")
-    parser.add_argument("--scanned-share", type=share, default=0.5, help="how often one is drawn: 1 for always (0.5)")
-    parser.add_argument(
-        "--environments", type=Path, metavar="DIR", help="folder of equirectangular .hdr and .exr (Blender's own)"
-    )
-    parser.add_argument("--skins", type=Path, metavar="DIR", help="of heads: folder with pictures in skins/ and eyes/")
+    add_sources(parser)
     parser.add_argument("--resolution", type=positive, default=128, help="width and height in pixels")
     parser.add_argument("--samples", type=positive, default=12, help="light paths per pixel")
     parser.add_argument("--denoise", action="store_true", help="denoise shading and specular")

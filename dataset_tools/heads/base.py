@@ -40,7 +40,7 @@ class Part:
     uvs: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Base:
     """``vertices`` [V, 3] in metres, the mesh's parts by name, and numbers of vertices by landmark or region.
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -87,11 +88,12 @@ def _posed(base: Base, person: Person, vertices: np.ndarray, places: np.ndarray,
     return shape.posed(places, heights - base.vertices[neck, 2].mean(), person.pose, pivot)
 
 
-def tints(figure: Figure) -> dict[str, np.ndarray]:
+@functools.cache
+def tints(base: Base) -> dict[str, np.ndarray]:
     """Strengths [V] in [0, 1] of what colours the skin, by name."""
-    rest = figure.base.vertices
+    rest = base.vertices
     lips = np.zeros(len(rest))
-    lips[list(figure.base.numbers["lips"])] = 1.0
+    lips[list(base.numbers["lips"])] = 1.0
     return {
         "lips": lips,
         "blush": masks.blush(rest),

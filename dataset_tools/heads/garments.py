@@ -54,7 +54,7 @@ def garment(figure: Figure, worn: Garment) -> list[MeshData]:
     """The garment, from its neckline down, and its collar."""
     cut = CUTS[worn.cut]
     center = _CHEST + figure.chest
-    used = np.unique(figure.surface.faces)
+    used = figure.surface.used
     # Chin and jaw are not dressed.
     body = used[figure.surface.rest[used, 2] < (0.63 if worn.cut == "turtleneck" else 0.615)]
     vertices = figure.vertices[body]
@@ -169,7 +169,7 @@ def hat(figure: Figure, worn: Hat) -> list[MeshData]:
 
 
 def _skull(figure: Figure) -> Array:
-    used = np.setdiff1d(np.unique(figure.surface.faces), figure.base.numbers["ears"])
+    used = np.setdiff1d(figure.surface.used, figure.base.numbers["ears"])
     vertices: Array = figure.vertices[used[figure.surface.rest[used, 2] > 0.66]]
     return vertices
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dataset_tools.heads.strands import PORTION, from_each
 from dataset_tools.shapes.mesh import MeshData
 
 
@@ -74,9 +75,11 @@ def reach(vertices: np.ndarray, center: np.ndarray, towards: np.ndarray) -> np.n
     distances = np.linalg.norm(around, axis=1)
     units = around / distances[:, None]
     flat = towards.reshape(-1, 3)
-    apart = 1.0 - flat @ units.T
-    # In order, since sums depend on it and a partition's order on the processor.
-    nearest = np.sort(np.argpartition(apart, 6, axis=1)[:, :6], axis=1)
-    weights = 1.0 / (np.take_along_axis(apart, nearest, axis=1) + 2e-3)
-    found = (weights * distances[nearest]).sum(axis=1) / weights.sum(axis=1)
+    found = np.empty(len(flat))
+    for first in range(0, len(flat), PORTION):
+        apart = from_each(1.0, flat[first : first + PORTION] @ units.T)
+        # In order, since sums depend on it and a partition's order on the processor.
+        nearest = np.sort(np.argpartition(apart, 6, axis=1)[:, :6], axis=1)
+        weights = 1.0 / (np.take_along_axis(apart, nearest, axis=1) + 2e-3)
+        found[first : first + PORTION] = (weights * distances[nearest]).sum(axis=1) / weights.sum(axis=1)
     return found.reshape(towards.shape[:-1])

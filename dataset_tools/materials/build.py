@@ -36,9 +36,7 @@ def build_material(covering: Covering, name: str, textures: Path | None = None, 
     displaced = flat and any(FAMILIES[material.family].displaced for material in covering.layers)
     dressed = any(material.finish for material in covering.layers)
     _connect(graph, surface, _BLACKEST if dressed else _DARKEST, displaced=displaced)
-    # Two layers seldom meet again, and neither do the shapes that finishes make (of 700 surfaces, 458).
-    plain = all(layer.finish is None and layer.weather is None for layer in covering.layers)
-    data = trees.material(graph.nodes, name, common=plain and len(covering.layers) == 1)
+    data = trees.material(graph.nodes, name)
     if displaced:
         data.displacement_method = "BOTH"
     return data

@@ -50,6 +50,11 @@ class Job:
         """The indices asked for."""
         return range(self.start, self.start + self.count)
 
+    @property
+    def folders(self) -> tuple[Path | None, Path | None, Path | None]:
+        """Where scanned materials, environment pictures and skins lie."""
+        return self.materials, self.environments, self.skins
+
     def sources(self) -> Sources:
         """What its samples draw from. Raises UserError when a folder does not hold enough, or something broken."""
         scans = scanned.find_scans(self.materials, self.scanned_share) if self.materials else None

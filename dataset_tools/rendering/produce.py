@@ -32,9 +32,14 @@ class Producer:
         self._version = blender_version()
         self._sources = job.sources()
         quality = Quality(job.resolution, job.samples, device=job.device)
-        self._renderer = Renderer(quality, job.materials, job.environments, job.skins)
+        self._renderer = Renderer(quality, *job.folders)
         self._denoiser = Denoiser(library_folders(), job.resolution) if job.denoise else None
         self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
+
+    @property
+    def call_seconds(self) -> float:
+        """Processor time that Blender's render calls have taken so far."""
+        return self._renderer.call_seconds
 
     def sample(self, index: int) -> Sample:
         """Sample ``index``, checked. Raises SampleError when its passes do not add up or none passes the gate."""

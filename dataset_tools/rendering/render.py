@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,6 @@ import bpy  # type: ignore[import]
 
 from dataset_tools.description.scene import Scene
 from dataset_tools.errors import UserError
-from dataset_tools.materials import trees
 from dataset_tools.rendering import device
 from dataset_tools.rendering.attempts import Rendered
 from dataset_tools.scenes.build import build_scene, clear_scene
@@ -63,9 +63,10 @@ class Renderer:
         pictures, None for Blender's own; ``skins`` that of pictures of skins and eyes. ``maps`` adds normals,
         roughness and specular levels to the passes."""
         self._maps = maps
+        # Of this process's processor time, spent in Blender's render call.
+        self.call_seconds = 0.0
         self._folders = (textures, pictures, skins)
         self._folder = tempfile.TemporaryDirectory(prefix=prefix(), dir=scratch_folder())
-        trees.forget()
         bpy.ops.wm.read_factory_settings(use_empty=True)
         _configure(quality, maps)
 
@@ -79,8 +80,10 @@ class Renderer:
         scene: Any = bpy.context.scene
         scene.render.filepath = str(path)
         scene.render.film_transparent = description.cutout
+        began = time.process_time()
         with _silence():
             bpy.ops.render.render(write_still=True)
+        self.call_seconds += time.process_time() - began
         if not path.is_file():
             raise UserError(f"Blender could not write {path}: make room there.")
         exr = path.read_bytes()
@@ -96,7 +99,7 @@ class Renderer:
 def _tell_sockets() -> None:
     """Let each material of the scene write what its last Principled BSDF gets, which is the one that the camera
     sees."""
-    for data in trees.removable(bpy.data.materials):
+    for data in bpy.data.materials:
         tree = data.node_tree
         shader: Any = next((n for n in reversed(tree.nodes) if n.bl_idname == "ShaderNodeBsdfPrincipled"), None)
         if shader is None:

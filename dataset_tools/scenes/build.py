@@ -13,7 +13,6 @@ from mathutils import Vector as BlenderVector
 
 from dataset_tools.description.covering import Vector
 from dataset_tools.description.scene import Blocker, Camera, Light, Object, Room, Scene, Tile
-from dataset_tools.materials import trees
 from dataset_tools.materials.build import build_material
 from dataset_tools.scenes.blockers import blocker_mesh
 from dataset_tools.scenes.environment import add_world
@@ -62,9 +61,9 @@ def clear_scene() -> None:
     _scene().camera = None
     _scene().world = None
     images = [image for image in data.images if image.type != "RENDER_RESULT"]
-    others = (data.objects, data.meshes, data.hair_curves, data.lights, data.cameras, data.worlds)
-    # All at once: each call looks through everything that stays, templates and all.
-    data.batch_remove([*trees.removable(data.materials), *images, *(block for blocks in others for block in blocks)])
+    others = (data.objects, data.meshes, data.hair_curves, data.materials, data.lights, data.cameras, data.worlds)
+    # All at once: each call looks through everything that stays.
+    data.batch_remove([*images, *(block for blocks in others for block in blocks)])
 
 
 def _add_room(room: Room, textures: Path | None) -> None:

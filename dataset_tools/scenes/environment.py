@@ -6,6 +6,7 @@ The only place that knows what the sky texture is called in which Blender.
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -106,11 +107,13 @@ def _picture(tree: Any, environment: Environment, pictures: Path | None) -> tupl
         raise UserError(f"{path} is missing: name a folder with environment pictures (.hdr, .exr) with --environments.")
     image = bpy.data.images.load(str(path), check_existing=True)
     texture = _node(tree, "ShaderNodeTexEnvironment", {0: _direction(tree, environment)}, image=image)
-    return texture.outputs[0], environment.strength / _mean_radiance(image, path)
+    return texture.outputs[0], environment.strength / _mean_radiance(path)
 
 
-def _mean_radiance(image: Any, path: Path) -> float:
+@functools.cache
+def _mean_radiance(path: Path) -> float:
     """Mean luminance of an equirectangular picture over all directions."""
+    image: Any = bpy.data.images.load(str(path), check_existing=True)
     width, height = image.size
     pixels = np.empty(width * height * image.channels, np.float32)
     if not pixels.size:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -61,22 +62,21 @@ def _add_body(straight: Figure, skins: Path | None) -> None:
     part = straight.base.parts[regions.BODY]
     data = _shown(straight, surface.faces, part.uvs[straight.shown])
     graph = Graph(_loader(skins))
-    # Cheeks and forehead have neither hair nor shadow.
-    bare = tints(straight)["freckles"][part.faces] > 0.3
-    mean = _mean_color(skins, person.skin.textures["color"], part.uvs[bare]) if person.skin.textures else None
+    mean = _mean_color(skins, person.skin.textures["color"], straight.base) if person.skin.textures else None
     shown = person.hair
     covered = 0.75 * min(1.0, shown.density) if shown else 0.0
     color: Color = shown.color if shown else person.brows.color
     body.skin(graph, person.skin, color, covered, mean)
-    item = link("body", new_mesh("body", data, trees.material(graph.nodes, "skin", common=mean is None)), _HERE, _HERE)
-    used = np.unique(surface.faces)
+    item = link("body", new_mesh("body", data, trees.material(graph.nodes, "skin")), _HERE, _HERE)
+    used = surface.used
     made = item.data
     rest = made.attributes.new("rest", "FLOAT_VECTOR", "POINT")
     rest.data.foreach_set("vector", straight.base.vertices[used].astype(np.float32).ravel())
-    for name, strengths in tints(straight).items():
+    for name, strengths in tints(straight.base).items():
         made.attributes.new(name, "FLOAT", "POINT").data.foreach_set("value", strengths[used].astype(np.float32))
     modifier = item.modifiers.new("smooth", "SUBSURF")
-    modifier.levels = modifier.render_levels = 1
+    # Nobody looks at it before it is rendered.
+    modifier.levels, modifier.render_levels = 0, 1
 
 
 def _shown(straight: Figure, faces: np.ndarray, uvs: np.ndarray) -> MeshData:
@@ -105,12 +105,16 @@ def _loader(skins: Path | None) -> Callable[[str], Any]:
     return load
 
 
-def _mean_color(skins: Path | None, file: str, uvs: np.ndarray) -> Color:
-    """Linear median of a skin's picture at UVs [N, 2]: some of them are of nostrils and other dark places."""
+@functools.cache
+def _mean_color(skins: Path | None, file: str, shapes: base.Base) -> Color:
+    """Linear median of a skin's picture: some of it is of nostrils and other dark places."""
     image = _loader(skins)(file)
     width, height = image.size
     pixels = np.empty(width * height * image.channels, np.float32)
     image.pixels.foreach_get(pixels)
+    part = shapes.parts[regions.BODY]
+    # Cheeks and forehead have neither hair nor shadow.
+    uvs = part.uvs[tints(shapes)["freckles"][part.faces] > 0.3]
     column = np.clip((uvs[:, 0] * width).astype(int), 0, width - 1)
     row = np.clip((uvs[:, 1] * height).astype(int), 0, height - 1)
     # The pixels of an 8-bit picture are as stored, sRGB-encoded.
@@ -122,7 +126,7 @@ def _add_eyes(straight: Figure, skins: Path | None) -> None:
     described = straight.person.eyes
     graph = Graph(_loader(skins))
     body.eye(graph, described)
-    material = trees.material(graph.nodes, "eye", common=not described.textures)
+    material = trees.material(graph.nodes, "eye")
     for number, ball in enumerate(eyes.eyeballs(straight)):
         _add_mesh(straight, f"eye {number}", ball, material)
 
@@ -131,7 +135,7 @@ def _add_mouth(straight: Figure) -> None:
     for names, make in ((regions.TEETH, body.teeth), ((regions.TONGUE,), body.tongue)):
         graph = Graph(_loader(None))
         make(graph)
-        material = trees.material(graph.nodes, names[0], common=True)
+        material = trees.material(graph.nodes, names[0])
         for name in names:
             part = straight.base.parts[name]
             link(name, new_mesh(name, _shown(straight, part.faces, part.uvs), material), _HERE, _HERE)
@@ -161,7 +165,7 @@ def _add_strands(straight: Figure, name: str, described: Hair, strands: hair.Str
     attribute.data.foreach_set("value", np.tile(radii, count))
     graph = Graph(_loader(None))
     body.hair(graph, described)
-    curves.materials.append(trees.material(graph.nodes, name, common=True))
+    curves.materials.append(trees.material(graph.nodes, name))
     link(name, curves, _HERE, _HERE)
 
 

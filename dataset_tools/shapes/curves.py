@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from dataset_tools.shapes.mesh import MeshData, quads
+from dataset_tools.shapes.mesh import MeshData, cross, quads
 
 
 def spline(points: np.ndarray, steps: int) -> np.ndarray:
@@ -60,7 +60,7 @@ def tube(path: np.ndarray, radii: np.ndarray, around: int = 16, flat: float = 1.
     for point, along, radius in zip(path, tangent, radii, strict=True):
         side = side - along * (side @ along)
         side /= np.linalg.norm(side)
-        other = np.cross(along, side)
+        other = cross(along, side)
         rings.append(point + radius * (np.cos(turn)[:, None] * side * flat + np.sin(turn)[:, None] * other))
     vertices = np.concatenate(rings)
     lengths = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])

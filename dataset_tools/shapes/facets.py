@@ -17,7 +17,7 @@ import numpy as np
 
 from dataset_tools.description.forms import Form
 from dataset_tools.description.sampling import choose, uniform
-from dataset_tools.shapes.mesh import MeshData
+from dataset_tools.shapes.mesh import MeshData, cross
 
 KIND = "facets"
 
@@ -54,9 +54,9 @@ def _hull(planes: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     found = []
     for number, (*normal, distance) in enumerate(planes):
         n = np.asarray(normal)
-        side = np.cross(n, np.eye(3)[int(np.argmin(np.abs(n)))])
+        side = cross(n, np.eye(3)[int(np.argmin(np.abs(n)))])
         side /= np.linalg.norm(side)
-        up = np.cross(n, side)
+        up = cross(n, side)
         polygon = distance * n + 10.0 * np.array([-side - up, side - up, side + up, -side + up])
         for other, (*cut, limit) in enumerate(planes):
             if other != number and len(polygon):
@@ -111,7 +111,7 @@ def _box(numbers: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     found = []
     for signs, axes in _chamfered():
         polygon = signs * (half - chamfer * (1.0 - axes))
-        normal = np.cross(polygon[1] - polygon[0], polygon[2] - polygon[1])
+        normal = cross(polygon[1] - polygon[0], polygon[2] - polygon[1])
         found.append((polygon @ around.T + middle, around @ (normal / np.linalg.norm(normal))))
     return found
 
@@ -124,7 +124,7 @@ def _faces(polygons: Sequence[tuple[np.ndarray, np.ndarray]]) -> MeshData:
         across = across - normal * (across @ normal)
         across /= np.linalg.norm(across)
         middle = 0.5 * (polygon.min(axis=0) + polygon.max(axis=0))
-        uvs.append(np.column_stack([(polygon - middle) @ across, (polygon - middle) @ np.cross(normal, across)]))
+        uvs.append(np.column_stack([(polygon - middle) @ across, (polygon - middle) @ cross(normal, across)]))
     sizes = np.array([len(polygon) for polygon, _ in polygons], np.int32)
     vertices = np.concatenate([polygon for polygon, _ in polygons]).astype(np.float32)
     corners = np.arange(len(vertices), dtype=np.int32)

@@ -24,6 +24,12 @@ class MeshData:
     smooth: np.ndarray
 
 
+def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The cross product of two vectors [3]: numpy's own takes ten times as long over one, to the same numbers."""
+    (ax, ay, az), (bx, by, bz) = a.tolist(), b.tolist()
+    return np.array((ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx))
+
+
 def joined(*parts: MeshData) -> MeshData:
     """Several meshes as one."""
     firsts = np.cumsum([0, *(len(part.vertices) for part in parts[:-1])])

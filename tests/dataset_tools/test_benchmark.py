@@ -44,14 +44,18 @@ def test_the_plain_loop_writes_each_pass_and_they_add_up(tmp_path: Path) -> None
 def test_sampling_is_told_from_the_rest_by_processor_time() -> None:
     """In a process of its own, since bpy does not like company."""
     program = (
-        "import bpy, os; from dataset_tools.benchmark import share; found = share.measure('materials', 32, 4, warm=1);"
-        "assert found.path > 0.0 and found.rest > 0.0, found;"
-        "assert 0.0 < found.inside(1) < found.inside(16) < 1.0, found; os._exit(0)"
+        "import bpy, os; from pathlib import Path; from dataset_tools.benchmark import share;"
+        "from dataset_tools.rendering.job import Job;"
+        "found = share.measure(Job('materials', 0, 0, 4, 32, 16, Path(), denoise=True), warm=1);"
+        "assert found.path > 0.0 and 0.0 < found.outside < found.rest, found;"
+        "assert 0.0 < found.inside(1) < found.inside(16) < 1.0, found;"
+        "assert found.sampling(16) < found.inside(16), found; os._exit(0)"
     )
     root = Path(benchmark.__file__).parents[2]
     subprocess.run([sys.executable, "-c", program], cwd=root, check=True, timeout=120)
 
 
 def test_the_share_grows_with_the_paths() -> None:
-    found = Share(rest=0.1, path=0.025)
-    assert found.inside(4) == pytest.approx(0.5) and found.inside(16) == pytest.approx(0.8)
+    found = Share(path=0.025, rest=0.1, outside=0.05)
+    assert found.sampling(4) == pytest.approx(0.5) and found.sampling(16) == pytest.approx(0.8)
+    assert found.inside(4) == pytest.approx(0.75) and found.inside(16) == pytest.approx(0.9)

@@ -346,7 +346,7 @@ def test_what_is_worn_faces_outwards_and_lies_over_the_body(head: Figure) -> Non
 
 
 def test_tints_are_strengths(head: Figure) -> None:
-    for name, values in tints(head).items():
+    for name, values in tints(head.base).items():
         assert values.shape == (len(head.base.vertices),), name
         assert values.min() >= 0.0 and values.max() <= 1.0
 
