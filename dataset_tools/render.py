@@ -15,7 +15,8 @@ from pathlib import Path
 # As a script, Python puts this folder on its path and not the checkout that the package lies in.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-# Before numpy is there: workers render on one thread each, and a second one of its linear algebra would only spin.
+# Before numpy is there: with more threads its sums come out another way, and figurines with them, so that bytes would
+# tell how many processors there were. Workers inherit it.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from dataset_tools.requirements import refusal

@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -170,6 +171,35 @@ def _meets(eye: np.ndarray, rays: np.ndarray, corners: np.ndarray) -> np.ndarray
             t = np.einsum("ij,ij->i", other, across) / scale
         met[number] = np.any((u >= -1e-6) & (v >= -1e-6) & (u + v <= 1.0 + 1e-6) & (t > 0.0))
     return met
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two processors"
+)
+def test_shapes_are_the_same_on_any_number_of_processors() -> None:
+    program = (
+        "import os, sys; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[1])]);"
+        "import dataset_tools.render, hashlib;"
+        "from dataset_tools.specs import describe; from dataset_tools.shapes import meshes;"
+        "forms = [(t.form, t.size) for i in (14, 15, 23) for t in describe('objects', 5, i).things];"
+        "assert any(form.kind == 'figure' for form, _ in forms);"
+        "print([hashlib.sha256(m.vertices.tobytes()).hexdigest() for form, size in forms for m in meshes(form, size)])"
+    )
+    root = Path(shapes.__file__).parents[2]
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    one, two = (
+        subprocess.run(
+            [sys.executable, "-c", program, count],
+            cwd=root,
+            env=environment,
+            capture_output=True,
+            check=True,
+            timeout=120,
+        ).stdout
+        for count in ("1", "2")
+    )
+    assert one and one == two
 
 
 def test_the_ground_fills_the_frame() -> None:
