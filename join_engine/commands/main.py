@@ -61,6 +61,7 @@ COMMANDS = {
     "paste-scores": "join_engine.evaluation.paste_scores",
     "diffusion-scores": "join_engine.evaluation.diffusion_scores",
     "caution-choice": "join_engine.evaluation.caution_choice",
+    "look-choice": "join_engine.evaluation.look_choice",
     "maps-scores": "join_engine.evaluation.maps_scores",
     "sequence-scores": "join_engine.evaluation.sequence_scores",
     "tile-scores": "join_engine.evaluation.tile_scores",

@@ -158,6 +158,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     beside.add_argument("--renders", type=positive, default=6, help="of them (default 6)")
     beside.add_argument("--photographs", type=Path, metavar="DIR", help="registered photographs for the same")
     beside.add_argument("--things", type=positive, default=2, help="of them (default 2), three photos of each")
+    beside.add_argument("--only-curves", action="store_true", help="leave the table of ratios out")
     beside.add_argument("--out", type=Path, metavar="DIR", help="folder")
 
 
@@ -182,8 +183,10 @@ def _beside(options: argparse.Namespace, bank: Bank) -> None:
     settings = Settings(options.pairs, options.presets, options.sizes, options.seed)
     found: dict[str, Any] = {"bank": {"name": bank.header.name, "sha256": bank.sha256}, "before": machine()}
     bench = Bench(bank, settings, say)
-    found["rows"] = bench.rows()
-    text, curves = format_table(found["rows"]), {}
+    text, curves = "", dict[str, Any]()
+    if not options.only_curves:
+        found["rows"] = bench.rows()
+        text = format_table(found["rows"])
     if options.data is not None:
         curves["renders"] = bench.curves(options.data, options.renders)
     if options.photographs is not None:
@@ -192,7 +195,8 @@ def _beside(options: argparse.Namespace, bank: Bank) -> None:
     for name, curve in curves.items():
         text += "\n" + format_curves(name, curve)
         if options.out is not None:
-            write_plot(options.out / f"beside-{name}.png", f"Quality against seconds, {name}", curve)
+            key = "mean" if name == "renders" else "reference"
+            write_plot(options.out / f"beside-{name}.png", f"Quality ({key}) against seconds, {name}", curve, key)
     text += f"\nLoad before {found['before']['load']}, after {found['after']['load']}.\n"
     if options.out is not None:
         write_text(options.out / "beside.json", as_json(found))

@@ -49,7 +49,7 @@ from .plain_loop import (
     write_checkpoint,
 )
 from .tables import markdown
-from .together_scores import likeness
+from .together_scores import against, likeness
 
 Layers = dict[str, np.ndarray]
 Say = Callable[[str], None]
@@ -59,9 +59,10 @@ SIZES = {"1K": 1024, "4K": 4096, "8K": 8192}
 EDITOR = 1024
 """Longest side of what an Image Editor shows."""
 BATCHES = (1, 8)
-_STEPS = {1: 15, 8: 4}
+_STEPS = 15  # of *standard*: what is set up before the first one counts with its share
 _PLAIN_STEPS = 80
 _BYTES_PER_PIXEL = 250  # that layers of one photo may take at most, both ways
+_CORRELATION = "correlation"
 _STARTS = 3  # processes are started no more often than that
 
 
@@ -118,7 +119,7 @@ class Bench:
         return found
 
     def _steps(self, batch: int, frozen: bool) -> dict[str, Any]:
-        steps, size, seed = _STEPS[batch], self._bank.header.resolution, self._settings.seed
+        steps, size, seed = _STEPS, self._bank.header.resolution, self._settings.seed
         target = torch.rand(batch, 3, size, size, generator=torch.Generator().manual_seed(seed)).to(self._device)
         loop = PlainLoop(self._bank, target, self._joint.features, self._codes, 10**6, frozen)
         preset = Preset("bench", (self._joint,)).with_steps(steps)
@@ -232,8 +233,10 @@ class Bench:
         return {"renders": len(samples), **_meaned(points)}
 
     def consistency(self, folder: Path, things: int, photos: int) -> dict[str, Any]:
-        """The same on registered photographs ``THING.0.jpg`` …: PSNR in dB between the albedos of each two photos of
-        one thing, any brightness, under "mean".
+        """The same on the first photos of registered photographs ``THING.0.jpg`` …: three of the figures of
+        :mod:`join_engine.evaluation.together_scores` under "consistency" and "reference" (dB) and "correlation".
+
+        A flat colour is as consistent as can be: no figure counts alone.
 
         Raises:
             JoinError: ``image_missing``.
@@ -242,16 +245,26 @@ class Bench:
         for path in sorted(images_in(folder).images):
             paths.setdefault(path.stem.rpartition(".")[0], []).append(path)
         points: dict[str, dict[str, list[dict[str, float]]]] = {"plain": {}, "ours": {}}
-        chosen = [own[:photos] for own in paths.values() if len(own) > 1][:things]
+        chosen = [own for own in paths.values() if len(own) > 2][:things]
         for number, own in enumerate(chosen):
             made: dict[tuple[str, str], list[tuple[float, np.ndarray]]] = {}
-            for path in own:
-                for way, name, seconds, layers in self._both(read_image(path)[..., :3]):
+            pictures = [read_image(path)[..., :3] for path in own]
+            for picture in pictures[:photos]:
+                for way, name, seconds, layers in self._both(picture):
                     made.setdefault((way, name), []).append((seconds, layers["albedo"]))
+            lit = [picture / picture.mean() for picture in pictures]
+            medians = [np.median([*lit[:index], *lit[index + 1 :]], axis=0) for index in range(len(lit))]
             for (way, name), each in made.items():
                 alike = [likeness(one, other) for i, (_, one) in enumerate(each) for _, other in each[:i]]
-                seconds = float(np.mean([seconds for seconds, _ in each]))
-                points[way].setdefault(name, []).append({"seconds": seconds, "mean": float(np.mean(alike))})
+                told = np.array([against(one, median) for (_, one), median in zip(each, medians, strict=False)])
+                reference, correlation = told.mean(axis=0)[:2]
+                row = {
+                    "seconds": float(np.mean([seconds for seconds, _ in each])),
+                    "consistency": float(np.mean(alike)),
+                    "reference": float(reference),
+                    _CORRELATION: float(correlation),
+                }
+                points[way].setdefault(name, []).append(row)
             self._say(f"{number + 1} of {len(chosen)} things")
         return {"things": len(chosen), **_meaned(points)}
 
@@ -415,11 +428,16 @@ def format_curves(title: str, curves: Mapping[str, Any]) -> str:
     """Markdown."""
     keys = [key for key in curves["ours"][0] if key not in ("name", "seconds")]
     cells = [
-        [word.format(point["name"]), f"{point['seconds']:.2f}", *(f"{point[key]:.2f}" for key in keys)]
+        [word.format(point["name"]), f"{point['seconds']:.2f}", *(_scored(key, point[key]) for key in keys)]
         for way, word in (("plain", "plain loop, {} steps"), ("ours", "{}"))
         for point in curves[way]
     ]
-    return "\n".join([*markdown([title, "seconds", *(f"{key}, dB" for key in keys)], cells), ""])
+    head = [title, "seconds", *(key if key == _CORRELATION else f"{key}, dB" for key in keys)]
+    return "\n".join([*markdown(head, cells), ""])
+
+
+def _scored(key: str, value: float) -> str:
+    return f"{value:.3f}" if key == _CORRELATION else f"{value:.2f}"
 
 
 def _time(seconds: float) -> str:
@@ -430,30 +448,30 @@ _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 720, 420, 70, 34, 46
 _HUES = {"plain": (150, 150, 150), "ours": (40, 110, 180)}
 
 
-def write_plot(path: Path, title: str, curves: Mapping[str, Any]) -> None:
-    """Draw quality ("mean", in dB) against seconds (logarithmic). Raises JoinError ``output_unwritable``."""
+def write_plot(path: Path, title: str, curves: Mapping[str, Any], key: str) -> None:
+    """Draw quality (``key``, in dB) against seconds (logarithmic). Raises JoinError ``output_unwritable``."""
     from PIL import Image, ImageDraw, ImageFont
 
     picture = Image.new("RGB", (_WIDTH, _HEIGHT), (250, 250, 250))
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=14)
     points = [point for way in _HUES for point in curves[way]]
     low_x, high_x = (math.log(f(point["seconds"] for point in points)) for f in (min, max))
-    low_y, high_y = (f(point["mean"] for point in points) for f in (min, max))
+    low_y, high_y = (f(point[key] for point in points) for f in (min, max))
     low_x, high_x, low_y, high_y = low_x - 0.2, high_x + 0.2, low_y - 0.5, high_y + 0.5
 
     def place(point: Mapping[str, float]) -> tuple[float, float]:
         x = (math.log(point["seconds"]) - low_x) / (high_x - low_x)
-        y = (point["mean"] - low_y) / (high_y - low_y)
+        y = (point[key] - low_y) / (high_y - low_y)
         return _LEFT + x * (_WIDTH - _LEFT - 20), _HEIGHT - _BOTTOM - y * (_HEIGHT - _BOTTOM - _TOP)
 
     draw.text((_LEFT, 9), title, fill=(20, 20, 20), font=font)
     for level in range(math.ceil(low_y), math.floor(high_y) + 1):
-        _, y = place({"seconds": math.exp(low_x), "mean": level})
+        _, y = place({"seconds": math.exp(low_x), key: level})
         draw.line([_LEFT, y, _WIDTH - 20, y], fill=(225, 225, 225))
         draw.text((12, y - 9), f"{level} dB", fill=(90, 90, 90), font=font)
     for seconds in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100):
         if low_x <= math.log(seconds) <= high_x:
-            x, _ = place({"seconds": seconds, "mean": low_y})
+            x, _ = place({"seconds": seconds, key: low_y})
             draw.line([x, _TOP, x, _HEIGHT - _BOTTOM], fill=(225, 225, 225))
             draw.text((x - 12, _HEIGHT - _BOTTOM + 6), f"{seconds:g} s", fill=(90, 90, 90), font=font)
     for way, colour in _HUES.items():

@@ -20,6 +20,7 @@ from ..images.files import opaque
 from ..images.frame import Frame
 from ..layers.split import encoders_say, split
 from ..layers.subject import subject_of
+from ..networks.split import Split
 from ..options import add_bank_option, add_device_options, load_bank_named, named, positive
 from ..renders.samples import Sample, read_samples
 from .camera import photographed
@@ -35,10 +36,7 @@ def compare(bank: Bank, samples: Sequence[Sample], errors: Sequence[float]) -> l
     Raises:
         JoinError: ``settings_invalid`` for a bank without a split network and encoders.
     """
-    if bank.split is None or not (bank.seeing or bank.has_encoders):
-        message = f"The bank '{bank.header.name}' has no split network beside encoders."
-        raise JoinError("settings_invalid", message, "Give one that has both.")
-    faces = subject_of(bank.header).white_things
+    network, faces = refuse_unsplit(bank), subject_of(bank.header).white_things
     found: list[list[Row]] = [[] for _ in errors]
     for sample in samples:
         photo, exposed = photographed(bank, sample.components)
@@ -46,11 +44,19 @@ def compare(bank: Bank, samples: Sequence[Sample], errors: Sequence[float]) -> l
         frame = Frame(colour.shape[0], colour.shape[1], bank.header.resolution)
         told = encoders_say(bank, torch.as_tensor(frame.fit(colour)))
         for error, rows in zip(errors, found, strict=True):
-            layers, _ = split(bank.split, colour, photo[..., 3], told, frame, None, error, faces=faces)
+            layers, _ = split(network, colour, photo[..., 3], told, frame, None, error, faces=faces)
             row = scores(layers.whole(), exposed, photo)
             if row is not None:
                 rows.append(row)
     return found
+
+
+def refuse_unsplit(bank: Bank) -> Split:
+    """A bank's split network. Raises JoinError ``settings_invalid`` where there is none, or no encoders beside it."""
+    if bank.split is None or not (bank.seeing or bank.has_encoders):
+        message = f"The bank '{bank.header.name}' has no split network beside encoders."
+        raise JoinError("settings_invalid", message, "Give one that has both.")
+    return bank.split
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,7 @@
 
 The packs' validation split decides about everything between the generators and the layers: `evaluate` compares at the
 bank's resolution, where the grain of a picture and what a highlight leaves of it are averaged away. Printed are mean
-errors, how bright the albedo is not counting.
+errors, how bright albedo and shading are not counting.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .tables import markdown
 COLUMNS = {
     "lmse": 'mean LMSE of albedo and shading, as "mit" is measured',
     "albedo": "of the albedo's logarithm",
+    "shading": "of the shading's logarithm",
     "under gloss": "the same where over 30 % of the light is specular",
     "colour under gloss": "of its colour alone",
     "specular": "sRGB-encoded",
@@ -48,9 +49,11 @@ def scores(layers: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], ph
     albedo = np.log(layers["albedo"] + _DARK) - np.log(truth["albedo"] + _DARK)
     albedo -= np.median(albedo[where].mean(axis=1))
     colour = albedo - albedo.mean(axis=2, keepdims=True)
+    shading = np.log(layers["shading"].mean(axis=2) + _DARK) - np.log(truth["shading"].mean(axis=2) + _DARK)
     row = {
         "lmse": float(np.mean([_lmse(*masked[name]) for name in ("albedo", "shading")])),
         "albedo": float(np.abs(albedo[where]).mean()),
+        "shading": float(np.abs(shading[where] - np.median(shading[where])).mean()),
     }
     if "specular" in layers:
         light = truth["specular"].mean(axis=2)

@@ -34,7 +34,7 @@ GREATEST = 1e12
 # is broken itself.
 FILLED_AT_MOST = 0.01
 _VISIBLE = 1 / 255  # of alpha
-_STRIP = 1 << 20  # pixels
+_STRIP = 1 << 18  # pixels. Arrays of more would be fetched from the system each time anew
 _LITTLE_ROOM = 4 << 20  # bytes: what a writer takes at a time may be more than is left
 _LARGEST_HALF = 65504.0
 _PNG_FILTER_SUB = 16
@@ -238,7 +238,8 @@ def opaque(pixels: np.ndarray) -> np.ndarray:
 
 
 def strips(height: int, width: int) -> Iterator[slice]:
-    """Rows from the top down, about a million pixels at a time: what is made of them takes no memory to speak of."""
+    """Rows from the top down, about a quarter of a million pixels at a time: what is made of them takes no memory to
+    speak of."""
     step = max(1, _STRIP // width)
     for top in range(0, height, step):
         yield slice(top, min(top + step, height))

@@ -23,6 +23,8 @@ class Detail:
         share: part of the smooth grey difference that is taken for light.
         brightness: set the albedo's brightness as the bank's network tells it, for a bank that has one
             (:mod:`join_engine.layers.albedo_level`).
+        seen_at: longest side, in pixels, at which the bank's split network looks at a photo; None for the most
+            (:mod:`join_engine.layers.split`).
 
     Radius and share None: what its validation renders have told of the bank
     (:class:`join_engine.bank.header.BankHeader`).
@@ -31,6 +33,7 @@ class Detail:
     radius: float | None = None
     share: float | None = None
     brightness: bool = True
+    seen_at: int | None = None
 
     def __post_init__(self) -> None:
         if self.radius is not None and not self.radius > 0.0:
@@ -39,6 +42,13 @@ class Detail:
             )
         if self.share is not None and not 0.0 <= self.share <= 1.0:
             raise JoinError("settings_invalid", f"A detail's share of {self.share:g} is none.", "Choose 0 to 1.")
+        if self.seen_at is not None and not self.seen_at >= 1:
+            raise JoinError("settings_invalid", f"Nothing is seen at {self.seen_at:g} pixels.", "Choose 1 or more.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Without what is not chosen, so that results of before there was a choice count as made in the same way."""
+        found = asdict(self)
+        return found if self.seen_at is not None else {name: found[name] for name in found if name != "seen_at"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,7 @@ class Preset:
         return {
             "preset": self.name,
             "stages": [stage.to_json() for stage in self.stages],
-            "detail": None if self.detail is None else asdict(self.detail),
+            "detail": None if self.detail is None else self.detail.to_json(),
         }
 
     @classmethod
@@ -98,7 +108,7 @@ _SEARCH = {
 _SEEN = {"kind": "encoder_start", "required": False}
 # As in :meth:`Preset.to_json`, by name.
 PRESETS: dict[str, dict[str, Any]] = {
-    "draft": {"stages": [{"kind": "mirrored"}, {"kind": "encoder_start"}], "detail": {}},
+    "draft": {"stages": [{"kind": "mirrored"}, {"kind": "encoder_start"}], "detail": {"seen_at": 512}},
     "standard": {"stages": [{"kind": "mirrored"}, _SEEN, {**_SEARCH, "steps": 15}], "detail": {}},
     "best": {"stages": [{"kind": "mirrored"}, _SEEN, {**_SEARCH, "steps": 60}], "detail": {}},
     # The paper's way to real faces: pivotal tuning with the local discriminator loss after the search.

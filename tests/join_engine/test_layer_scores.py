@@ -59,4 +59,4 @@ def test_the_command(seeing_bank: Bank, tmp_path: Path, capsys: pytest.CaptureFi
     assert main([*command, "--data", f"renders={pack}"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("| set | renders | lmse |") and lines[2].startswith("| renders | 3 | ")
-    assert [set(row) for row in json.loads(out.read_text("utf-8"))["renders"]] == [{"lmse", "albedo"}] * 3
+    assert [set(row) for row in json.loads(out.read_text("utf-8"))["renders"]] == [{"lmse", "albedo", "shading"}] * 3

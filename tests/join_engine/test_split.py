@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from join_engine import pipeline
 from join_engine.bank import Bank, SplitHeader, load_bank
 from join_engine.color import srgb_encode
 from join_engine.commands.main import main
@@ -28,7 +29,7 @@ from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.layers import split as layers_split
 from join_engine.layers.caution import RETINEX_ERROR, caution, with_caution
-from join_engine.layers.split import BLACKEST, Shares, encoders_say, looked_at, split
+from join_engine.layers.split import BLACKEST, Shares, encoders_say, look, looked_at, split
 from join_engine.networks.retinex import log_shading
 from join_engine.networks.split import Split, SplitConfig, cues, halved, luminance, specular_of
 from join_engine.pipeline import decompose
@@ -153,7 +154,7 @@ def test_a_clipped_spot_is_filled_from_its_surroundings_where_it_is_gloss(gloss:
     photo = np.full((64, 64, 3), (0.30, 0.15, 0.05), np.float32)
     photo[24:40, 24:40] = 1.0
 
-    def looks(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tensor] | None) -> Shares:
+    def looks(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tensor] | None, pixels: int) -> Shares:
         spot = gloss * (image.amin(dim=1, keepdim=True) > 0.9)
         none, sure = torch.zeros_like(spot), torch.full_like(image, -7.0)
         return Shares(image, visible, none, none, spot, specular_of(image, spot), sure)
@@ -491,6 +492,27 @@ def test_it_learns_what_holds_for_renders_that_it_has_not_seen(packs: tuple[Path
     assert scores["shading"] < 0.8 * before["shading"] and scores["shading"] < 0.8 * scores["no_shading"]
 
 
+def test_a_preset_may_look_at_a_smaller_photo(seeing_bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def noted(network: Split, image: torch.Tensor, *others: Any, **more: Any) -> Shares:
+        seen.append((image.shape[2], len(looked_at(others[2]))))
+        return look(network, image, *others, **more)
+
+    monkeypatch.setattr(pipeline, "look", noted)
+    header = SplitHeader(replace(SMALL, specular=False), {})
+    bank = replace(seeing_bank, split=wild(header.architecture), header=replace(seeing_bank.header, split=header))
+    photo = np.random.default_rng(6).random((600, 400, 3), dtype=np.float32)
+    found = {}
+    for size in (None, 128, 5000):
+        preset = Preset("x", (EncoderStart(),), Detail(seen_at=size))
+        found[size] = decompose(photo, bank, preset).decomposition.layers
+    # As few orientations as of the whole photo, or the smaller look would be no faster.
+    assert seen == [(600, 2), (128, 2), (600, 2)]
+    assert np.array_equal(found[None]["albedo"], found[5000]["albedo"])
+    assert not np.allclose(found[None]["albedo"], found[128]["albedo"], atol=1e-3)
+
+
 def test_what_has_an_up_is_neither_learned_nor_looked_at_turned(
     data: ComponentSets, seeing_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -503,8 +525,8 @@ def test_what_has_an_up_is_neither_learned_nor_looked_at_turned(
     assert bool(same.any(dim=0).all()) and not bool(same[0].all())
     seen: list[tuple[Orientation, ...]] = []
 
-    def noted(image: torch.Tensor, upright: bool = False) -> tuple[Orientation, ...]:
-        seen.append(looked_at(image, upright))
+    def noted(pixels: int, upright: bool = False) -> tuple[Orientation, ...]:
+        seen.append(looked_at(pixels, upright))
         return seen[-1]
 
     monkeypatch.setattr(layers_split, "looked_at", noted)
