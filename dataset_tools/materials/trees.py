@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A graph becomes a Blender material.
 
-Blender looks the whole tree over again after every node, link and value that Python adds: 135 ms for 100 pairs of
-nodes, more than rendering them at 64². It does not do so while it calls the ``update`` of a tree of Python's: made in
-there, and looked over once at the end, they take 8 ms (measured in 4.5).
+Blender looks the whole tree over again after every node, link and value that Python adds. It does not do so while it
+calls the ``update`` of a tree of Python's: nodes made in there, and looked over once at the end, take a sixth of the
+time (measured by the tests' trees_check.py).
 """
 
 from __future__ import annotations

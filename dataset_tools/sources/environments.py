@@ -73,8 +73,9 @@ def _check(path: Path) -> None:
         data = path.read_bytes()
         width, height = _hdr_size(data) if path.suffix.lower() == ".hdr" else _exr_size(data)
     except (ValueError, IndexError, KeyError, struct.error, OSError) as error:
+        reason = error if isinstance(error, ValueError | OSError) else "it is cut short"
         raise UserError(
-            f"{path} is broken ({error}): replace it by a whole picture or take it out of the folder."
+            f"{path} is broken ({reason}): replace it by a whole picture or take it out of the folder."
         ) from None
     if width != 2 * height or width > _WIDEST:
         raise UserError(
