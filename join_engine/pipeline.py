@@ -333,12 +333,13 @@ class _Canvas:
     alpha: np.ndarray | None  # [H, W]
     level: float | None  # of its albedo, as the bank's network tells it
     frame: Frame
+    preview: bool = False
 
     def shrunk(self, longest: int | None) -> _Canvas:
-        """The same, averaged down where a side is longer than that."""
+        """The same for previews, averaged down where a side is longer than that."""
         alpha = None if self.alpha is None else shrunk(self.alpha[..., None], longest)[..., 0]
         colour = shrunk(self.colour, longest)
-        return replace(self, colour=colour, alpha=alpha, frame=self.frame.at(*colour.shape[:2]))
+        return replace(self, colour=colour, alpha=alpha, frame=self.frame.at(*colour.shape[:2]), preview=True)
 
     @torch.no_grad()
     def generated(self, outputs: Mapping[str, Tensor]) -> Layers:
@@ -358,7 +359,7 @@ class _Canvas:
             header = self.bank.header.split
             looks = partial(look, upright=header is not None and is_upright(header.training))
             subject = subject_of(self.bank.header)
-            how = subject.retinex_error, looks, subject.white_things, self.detail.seen_at
+            how = subject.retinex_error, looks, subject.white_things, self.detail.seen_at, self.preview
             layers, error = split(self.bank.split, self.colour, self.alpha, told, self.frame, level, *how)
             return layers if self.is_large else layers.whole(), error
         return add_detail(self.detail, self.colour, self._generated(outputs), self.frame, level), None

@@ -166,6 +166,7 @@ def split(
     looks: Callable[[Split, Tensor, Tensor, Mapping[str, Tensor] | None, int], Shares] = look,
     faces: bool = False,
     seen_at: int | None = None,
+    once: bool = False,
 ) -> tuple[Strips, np.ndarray]:
     """The layers of a photo, and how sure the network is of them.
 
@@ -182,6 +183,7 @@ def split(
         faces: the bank is one of faces; see :func:`readability`.
         seen_at: longest side at which the network looks at it; None for :data:`SEEN_AT_MOST`. A smaller one is a
             faster one: it looks in as few orientations all the same.
+        once: it looks in one orientation alone, which is enough for a preview.
 
     Returns:
         "albedo", "shading" and, of a network that knows it, "specular", float32 [H, W, 3] ≥ 0; and the errors that the
@@ -195,7 +197,7 @@ def split(
     longest = min(seen_at or SEEN_AT_MOST, SEEN_AT_MOST)
     small = shrunk(colour, longest).to(device) * gain
     visible = torch.ones_like(small[:, :1]) if alpha is None else shrunk(alpha[..., None], longest).to(device)
-    shares = looks(network, small, visible, inner, _pixels(colour))
+    shares = looks(network, small, visible, inner, _LOOKED_AT if once else _pixels(colour))
     shading, gloss = with_caution(small, visible, shares.shading, shares.gloss, shares.error, retinex_error)
     shares = replace(shares, shading=shading, gloss=gloss, specular=specular_of(small, gloss))
     if network.config.specular:

@@ -511,6 +511,9 @@ def test_a_preset_may_look_at_a_smaller_photo(seeing_bank: Bank, monkeypatch: py
     assert seen == [(600, 2), (128, 2), (600, 2)]
     assert np.array_equal(found[None]["albedo"], found[5000]["albedo"])
     assert not np.allclose(found[None]["albedo"], found[128]["albedo"], atol=1e-3)
+    shown: list[int] = []
+    decompose(photo, bank, preset, on_preview=lambda step, layers: shown.append(step), preview_size=60)
+    assert shown == [0] and seen[3:] == [(60, 1), (600, 2)], "a preview is a look in one orientation"
 
 
 def test_what_has_an_up_is_neither_learned_nor_looked_at_turned(
