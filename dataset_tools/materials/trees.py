@@ -43,7 +43,7 @@ def material(nodes: Sequence[Node], name: str) -> Any:
 def _unobserved(work: Callable[[], None]) -> None:
     """Call ``work`` while Blender is looking over a tree, so that it looks over no other for as long."""
     began = False
-    failure: list[Exception] = []
+    failure: list[BaseException] = []
 
     def update(_: Any) -> None:
         nonlocal began
@@ -51,7 +51,7 @@ def _unobserved(work: Callable[[], None]) -> None:
             began = True
             try:
                 work()
-            except Exception as error:  # Blender would print it and go on
+            except BaseException as error:  # Ctrl-C too: Blender would print it and go on
                 failure.append(error)
 
     names = {"bl_idname": "JoinWork", "bl_label": "Work", "bl_icon": "NONE"}
