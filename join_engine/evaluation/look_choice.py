@@ -3,7 +3,7 @@
 
 What it says is brought to the photo's own size, so that a smaller look is a faster one. Prints the figures of
 layer-scores and the processor's seconds with each of --sizes, over the first renders of each pack, as a metering camera
-shows them.
+shows them; --cut leaves their upper left parts alone, as photos have sides of any length.
 """
 
 from __future__ import annotations
@@ -30,9 +30,12 @@ from .layer_scores import Row, format_table, scores
 SIZES = (512, 768, 1024)
 
 
-def compare(bank: Bank, samples: Sequence[Sample], sizes: Sequence[int]) -> tuple[list[list[Row]], list[float]]:
+def compare(
+    bank: Bank, samples: Sequence[Sample], sizes: Sequence[int], cut: tuple[int | None, int | None] = (None, None)
+) -> tuple[list[list[Row]], list[float]]:
     """The figures of :mod:`join_engine.evaluation.layer_scores` of each render that shows enough paint, and the mean
-    seconds of processor time that its layers take, for each longest side of what the network looks at.
+    seconds of processor time that its layers take, for each longest side of what the network looks at. Of
+    a render the first rows and columns count, ``cut`` of each.
 
     Raises:
         JoinError: ``settings_invalid`` for a bank without a split network and encoders.
@@ -41,7 +44,8 @@ def compare(bank: Bank, samples: Sequence[Sample], sizes: Sequence[int]) -> tupl
     found: list[list[Row]] = [[] for _ in sizes]
     seconds: list[list[float]] = [[] for _ in sizes]
     for sample in samples:
-        photo, exposed = photographed(bank, sample.components)
+        rows_of, columns_of = (slice(side) for side in cut)
+        photo, exposed = photographed(bank, {n: part[rows_of, columns_of] for n, part in sample.components.items()})
         colour = opaque(photo)
         frame = Frame(colour.shape[0], colour.shape[1], bank.header.resolution)
         told = encoders_say(bank, torch.as_tensor(frame.fit(colour)))
@@ -62,6 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", nargs="+", type=pair, required=True, metavar="NAME=PACK.tar", help="packs of renders")
     parser.add_argument("--count", type=positive, default=40, help="renders of each at most (default: 40)")
     parser.add_argument("--sizes", nargs="+", type=positive, default=SIZES, metavar="PIXELS", help="longest sides")
+    parser.add_argument(
+        "--cut", nargs=2, type=positive, default=(None, None), metavar=("ROWS", "COLUMNS"), help="of each render"
+    )
     add_bank_option(parser)
     add_device_options(parser)
 
@@ -70,6 +77,6 @@ def run(options: argparse.Namespace) -> None:
     bank = load_bank_named(options)
     for name, path in options.data:
         samples = list(read_samples(Path(path), bank.forward_model.components, options.count))
-        found, seconds = compare(bank, samples, options.sizes)
+        found, seconds = compare(bank, samples, options.sizes, tuple(options.cut))
         print(format_table({f"{name}, {size}": rows for size, rows in zip(options.sizes, found, strict=True)}))
         print(", ".join(f"{size}: {mean:.2f} s" for size, mean in zip(options.sizes, seconds, strict=True)))

@@ -58,7 +58,7 @@ class Frame:
         weights = _weights(self.height, self.inner_height)
         small = torch.zeros(1, 3, self.inner_height, self.inner_width)
         for rows, part in parts:
-            small += weights[:, rows] @ _planes(part, part.shape[0], self.inner_width)
+            small += weights[:, rows] @ resampled(part, part.shape[0], self.inner_width)
         return self._mirrored(small)
 
     def _mirrored(self, small: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class Frame:
 
     def reduced(self, image: np.ndarray) -> Tensor:
         """Linear [H, W, C] → the whole image as small as the square shows it, linear [1, C, h, w]."""
-        return _planes(image, self.inner_height, self.inner_width)
+        return resampled(image, self.inner_height, self.inner_width)
 
     def inner(self, square: Tensor) -> Tensor:
         """[B, 3, R, R] → the part that shows the image."""
@@ -99,12 +99,17 @@ def picture_of(planes: Tensor) -> np.ndarray:
 
 def shrunk(image: np.ndarray, longest: int) -> Tensor:
     """Linear [H, W, C] → linear [1, C, h, w], averaged down if a side is longer than that."""
+    return resampled(image, *shrunk_size(image, longest))
+
+
+def shrunk_size(image: np.ndarray, longest: int) -> tuple[int, int]:
+    """Height and width of what :func:`shrunk` makes of an image [H, W, C]."""
     height, width = image.shape[:2]
     factor = min(1.0, longest / max(height, width))
-    return _planes(image, max(1, round(height * factor)), max(1, round(width * factor)))
+    return max(1, round(height * factor)), max(1, round(width * factor))
 
 
-def _planes(image: np.ndarray, height: int, width: int) -> Tensor:
+def resampled(image: np.ndarray, height: int, width: int) -> Tensor:
     """[H, W, C] → [1, C, height, width]; one channel after the other, so that a large image has no second copy."""
     channels = []
     for index in range(image.shape[2]):

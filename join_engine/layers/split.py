@@ -32,7 +32,7 @@ from ..bank import Bank
 from ..color import LUMINANCE_WEIGHTS, srgb_encode
 from ..device import has_bf16
 from ..images.files import strips
-from ..images.frame import Frame, picture_of, planes_of, shrunk
+from ..images.frame import Frame, picture_of, planes_of, resampled, shrunk_size
 from ..images.orientation import Orientation
 from ..networks.split import Level, Split, cues, halved, log_light, luminance, resized, specular_of
 from .albedo_level import BRIGHTEST, level_of
@@ -194,9 +194,9 @@ def split(
     ceiling = ceiling_of(colour)
     gain = _exposure(colour) if ceiling == math.inf else 1.0  # a render may be of any brightness
     inner = {name: frame.inner(square).to(device) for name, square in told.items()}
-    longest = min(seen_at or SEEN_AT_MOST, SEEN_AT_MOST)
-    small = shrunk(colour, longest).to(device) * gain
-    visible = torch.ones_like(small[:, :1]) if alpha is None else shrunk(alpha[..., None], longest).to(device)
+    size = network.fitting_size(*shrunk_size(colour, min(seen_at or SEEN_AT_MOST, SEEN_AT_MOST)))
+    small = resampled(colour, *size).to(device) * gain
+    visible = torch.ones_like(small[:, :1]) if alpha is None else resampled(alpha[..., None], *size).to(device)
     shares = looks(network, small, visible, inner, _LOOKED_AT if once else _pixels(colour))
     shading, gloss = with_caution(small, visible, shares.shading, shares.gloss, shares.error, retinex_error)
     shares = replace(shares, shading=shading, gloss=gloss, specular=specular_of(small, gloss))
@@ -219,9 +219,7 @@ def _with_gloss_on_colour(photo: Shares, ceiling: float, faces: bool) -> Shares:
 
 def _pixels(colour: np.ndarray) -> int:
     """How many a photo [H, W, 3] has at the size at which the network looks at most."""
-    height, width = colour.shape[:2]
-    factor = min(1.0, SEEN_AT_MOST / max(height, width))
-    return max(1, round(height * factor) * round(width * factor))
+    return math.prod(shrunk_size(colour, SEEN_AT_MOST))
 
 
 def ceiling_of(colour: np.ndarray) -> float:

@@ -143,6 +143,20 @@ class Split(nn.Module):
             levels.append(level)
         return levels
 
+    def fitting_size(self, height: int, width: int) -> tuple[int, int]:
+        """The size next to that of a picture at which it can be halved evenly, level by level, and in the U-Net.
+
+        At another one the U-Net's grids do not lie over each other, as they did in training.
+        """
+        while True:
+            shorter, step = min(height, width), 2 ** (len(self.config.widths) - 1)
+            while shorter >= 2 * self.config.coarsest:
+                shorter, step = (shorter + 1) // 2, 2 * step
+            size = max(step, round(height / step) * step), max(step, round(width / step) * step)
+            if size == (height, width):
+                return size
+            height, width = size
+
     def _pyramid(self, image: Tensor) -> list[Tensor]:
         levels = [image]
         while min(levels[-1].shape[2:]) >= 2 * self.config.coarsest:

@@ -30,6 +30,8 @@ def test_the_size_of_the_look_changes_the_figures(
     (small, whole, more), seconds = compare(bank, samples, [8, 64, 4096])
     assert len(small) == 2 and small[0]["albedo"] != whole[0]["albedo"] and len(seconds) == 3
     assert whole == more
+    (cut,), _ = compare(bank, samples, [64], (40, 24))
+    assert len(cut) == 2 and cut[0]["albedo"] != whole[0]["albedo"]
     path = tmp_path / "sure.safetensors"
     make_bank.make_bank(path, "sure", "lambertian", make_bank.Parts.of_bank(bank), {})
     command = ["look-choice", "--data", f"renders={pack}", "--device", "cpu", "--count", "1", "--sizes", "8", "16"]

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -378,6 +379,31 @@ def test_the_simple_method_leaves_what_is_finer_than_it_reads() -> None:
     assert 0.85 < float(light.std()) / float(grain.std()) < 1.0
 
 
+@pytest.mark.parametrize(("height", "width"), [(683, 1024), (237, 301), (64, 64), (63, 500), (1, 1), (5, 900)])
+def test_a_photo_is_looked_at_in_a_size_that_can_be_halved_evenly(height: int, width: int) -> None:
+    network = Split(SplitConfig())
+    size = network.fitting_size(height, width)
+    assert network.fitting_size(*size) == size
+    levels = network._pyramid(torch.zeros(1, 1, *size))
+    assert all(
+        2 * b == a for one, next_ in pairwise(levels) for a, b in zip(one.shape[2:], next_.shape[2:], strict=True)
+    )
+    assert all(side % 2 ** (len(network.config.widths) - 1) == 0 for side in levels[-1].shape[-2:])
+    if min(height, width) >= 64:
+        assert all(abs(new / old - 1.0) < 0.2 for new, old in zip(size, (height, width), strict=True))
+
+    seen = []
+
+    def looks(*asked: Any) -> Shares:
+        seen.append(tuple(asked[1].shape[-2:]))
+        return look(*asked)
+
+    small = wild(SMALL)
+    photo = np.random.default_rng(0).random((37, 53, 3)).astype(np.float32)
+    layers, _ = split(small, photo, None, told(), Frame(37, 53, 16), None, looks=looks)
+    assert seen == [small.fitting_size(37, 53)] and layers.whole()["albedo"].shape == photo.shape
+
+
 # Its training
 
 
@@ -508,12 +534,12 @@ def test_a_preset_may_look_at_a_smaller_photo(seeing_bank: Bank, monkeypatch: py
         preset = Preset("x", (EncoderStart(),), Detail(seen_at=size))
         found[size] = decompose(photo, bank, preset).decomposition.layers
     # As few orientations as of the whole photo, or the smaller look would be no faster.
-    assert seen == [(600, 2), (128, 2), (600, 2)]
+    assert seen == [(576, 2), (128, 2), (576, 2)]  # of 600: the network halves it evenly
     assert np.array_equal(found[None]["albedo"], found[5000]["albedo"])
     assert not np.allclose(found[None]["albedo"], found[128]["albedo"], atol=1e-3)
     shown: list[int] = []
     decompose(photo, bank, preset, on_preview=lambda step, layers: shown.append(step), preview_size=60)
-    assert shown == [0] and seen[3:] == [(60, 1), (600, 2)], "a preview is a look in one orientation"
+    assert shown == [0] and seen[3:] == [(64, 1), (576, 2)], "a preview is a look in one orientation"
 
 
 def test_what_has_an_up_is_neither_learned_nor_looked_at_turned(
