@@ -253,10 +253,10 @@ class Bench:
                 for way, name, seconds, layers in self._both(picture):
                     made.setdefault((way, name), []).append((seconds, layers["albedo"]))
             lit = [picture / picture.mean() for picture in pictures]
-            medians = [np.median([*lit[:index], *lit[index + 1 :]], axis=0) for index in range(len(lit))]
+            medians = [np.median([*lit[:i], *lit[i + 1 :]], axis=0) for i in range(min(photos, len(lit)))]
             for (way, name), each in made.items():
                 alike = [likeness(one, other) for i, (_, one) in enumerate(each) for _, other in each[:i]]
-                told = np.array([against(one, median) for (_, one), median in zip(each, medians, strict=False)])
+                told = np.array([against(one, median) for (_, one), median in zip(each, medians, strict=True)])
                 reference, correlation = told.mean(axis=0)[:2]
                 row = {
                     "seconds": float(np.mean([seconds for seconds, _ in each])),

@@ -21,10 +21,11 @@ from ..images.frame import Frame
 from ..layers.split import encoders_say, split
 from ..layers.subject import subject_of
 from ..networks.split import Split
-from ..options import add_bank_option, add_device_options, load_bank_named, named, positive
+from ..options import add_bank_option, add_device_options, load_bank_named
 from ..renders.samples import Sample, read_samples
 from .camera import photographed
 from .layer_scores import Row, format_table, scores
+from .options import add_packs
 
 ERRORS = (0.15, 0.2, 0.3, 0.45, 0.6, math.inf)
 
@@ -60,9 +61,7 @@ def refuse_unsplit(bank: Bank) -> Split:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    pair = named("PACK.tar")
-    parser.add_argument("--data", nargs="+", type=pair, required=True, metavar="NAME=PACK.tar", help="packs of renders")
-    parser.add_argument("--count", type=positive, default=40, help="renders of each at most (default: 40)")
+    add_packs(parser, 40)
     parser.add_argument(
         "--errors",
         nargs="+",

@@ -21,11 +21,12 @@ from ..images.files import opaque
 from ..images.frame import Frame
 from ..layers.split import encoders_say, split
 from ..layers.subject import subject_of
-from ..options import add_bank_option, add_device_options, load_bank_named, named, positive
+from ..options import add_bank_option, add_device_options, load_bank_named, positive
 from ..renders.samples import Sample, read_samples
 from .camera import photographed
 from .caution_choice import refuse_unsplit
 from .layer_scores import Row, format_table, scores
+from .options import add_packs
 
 SIZES = (512, 768, 1024)
 
@@ -62,9 +63,7 @@ def compare(
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    pair = named("PACK.tar")
-    parser.add_argument("--data", nargs="+", type=pair, required=True, metavar="NAME=PACK.tar", help="packs of renders")
-    parser.add_argument("--count", type=positive, default=40, help="renders of each at most (default: 40)")
+    add_packs(parser, 40)
     parser.add_argument("--sizes", nargs="+", type=positive, default=SIZES, metavar="PIXELS", help="longest sides")
     parser.add_argument(
         "--cut", nargs=2, type=positive, default=(None, None), metavar=("ROWS", "COLUMNS"), help="of each render"

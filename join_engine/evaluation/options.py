@@ -83,11 +83,16 @@ def forget(options: argparse.Namespace) -> None:
             path.unlink(missing_ok=True)
 
 
-def add_pack_options(parser: argparse.ArgumentParser, count: int) -> None:
-    """Of :func:`run_on_packs`."""
+def add_packs(parser: argparse.ArgumentParser, count: int) -> None:
+    """--data, packs with names, and --count, how many renders of each."""
     pair = named("PACK.tar")
     parser.add_argument("--data", nargs="+", type=pair, required=True, metavar="NAME=PACK.tar", help="packs of renders")
     parser.add_argument("--count", type=positive, default=count, help=f"renders of each at most (default: {count})")
+
+
+def add_pack_options(parser: argparse.ArgumentParser, count: int) -> None:
+    """Of :func:`run_on_packs`."""
+    add_packs(parser, count)
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="the figures of every render")
     add_inversion_options(parser)
     parser.set_defaults(preset="draft")
