@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..bank import Bank
 from ..images.files import write_text
 from ..inversion.codebook import CodeBook
 from ..inversion.presets import get_preset
-from ..networks.unet import UNet, read_unet
 from ..options import (
     add_bank_option,
     add_bf16_option,
@@ -31,8 +29,8 @@ from ..options import (
 )
 from ..pipeline import Outcome, decompose
 from ..renders.samples import Sample, read_samples
-from . import methods
 from .camera import photographed
+from .methods import by_name
 from .results import RESULTS_NAME
 
 Rows = list[dict[str, float]]
@@ -49,7 +47,7 @@ def add_evaluation_options(parser: argparse.ArgumentParser, count: int) -> None:
 
 
 def add_row_options(parser: argparse.ArgumentParser) -> None:
-    """What the rows of the paper's tables are (:func:`rows_of`), and the U-Net's weights (:func:`unet_of`)."""
+    """What the rows of the paper's tables are (:func:`rows_of`), and the U-Net's weights."""
     parser.add_argument("--unet", type=Path, metavar="FILE", help="of train-unet, for the method 'u-net'")
     parser.add_argument("--loss", choices=("elpips", "lpips"), default="elpips", help="of the paper's rows")
     parser.add_argument("--features", help="that this loss compares (default: the bank's trunk, else random ones)")
@@ -61,8 +59,8 @@ def add_row_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def rows_of(options: argparse.Namespace) -> methods.Rows:
-    return methods.Rows(
+def rows_of(options: argparse.Namespace) -> by_name.Rows:
+    return by_name.Rows(
         options.loss,
         options.features,
         options.feature_weight,
@@ -70,11 +68,6 @@ def rows_of(options: argparse.Namespace) -> methods.Rows:
         options.tuning_steps,
         options.steps_scale,
     )
-
-
-def unet_of(options: argparse.Namespace, device: torch.device) -> UNet | None:
-    """The network of ``--unet``. Raises JoinError ``unet_broken``."""
-    return None if options.unet is None else read_unet(options.unet, device).network
 
 
 def forget(options: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..images.files import write_text
 from ..inversion.presets import DEFAULT_PRESET
-from .methods import Method
+from .methods.by_name import Method
 from .results import Found
 
 _BOOTSTRAPS = 10_000
@@ -162,3 +162,9 @@ def interval(values: Sequence[float] | np.ndarray) -> dict[str, Any]:
         [rng.choice(array, size=(1000, len(array))).mean(axis=1) for _ in range(_BOOTSTRAPS // 1000)]
     )
     return {"mean": float(array.mean()), "interval": [float(bound) for bound in np.percentile(means, (2.5, 97.5))]}
+
+
+def area_under_curve(inside: Sequence[float], outside: Sequence[float]) -> float:
+    """Probability that a value of the second kind is above one of the first: the area under the ROC curve."""
+    one, other = np.asarray(inside, np.float64)[:, None], np.asarray(outside, np.float64)[None]
+    return float((other > one).mean() + 0.5 * (other == one).mean())

@@ -14,7 +14,7 @@ import pytest
 
 from join_engine.bank import Bank
 from join_engine.commands.main import main
-from join_engine.evaluation.methods import preset_method
+from join_engine.evaluation.methods.by_name import preset_method
 from join_engine.images.files import write_png
 from join_engine.inversion.presets import PRESETS, Preset, get_preset
 from join_engine.inversion.progress import Clock, Monitor, Progress

@@ -15,10 +15,10 @@ import torch
 from join_engine.bank import Bank, load_bank
 from join_engine.color import srgb_encode
 from join_engine.commands.main import main
-from join_engine.evaluation.detail_choice import compare
-from join_engine.evaluation.evaluate import Run as Evaluation
-from join_engine.evaluation.evaluate import evaluate
-from join_engine.evaluation.methods import preset_method
+from join_engine.evaluation.choices.detail_choice import compare
+from join_engine.evaluation.methods.by_name import preset_method
+from join_engine.evaluation.paper.evaluate import Run as Evaluation
+from join_engine.evaluation.paper.evaluate import evaluate
 from join_engine.evaluation.sheets.photos import write_photo_sheet
 from join_engine.forward_models import FORWARD_MODELS
 from join_engine.images.files import write_png
@@ -35,9 +35,9 @@ from join_engine.training import make_bank
 from join_engine.training.brightness import BrightnessLearner, BrightnessSettings, relit_by
 
 from .conftest import check_resumes
+from .evaluation.test_evaluate import _own_samples
 from .fake_packs import write_pack
 from .invented_renders import write_renders
-from .test_evaluate import _own_samples
 
 SMALL = BrightnessConfig((8, 12, 16), 16, 0.1)
 OPTIONS = ["--widths", "8", "12", "16", "--hidden", "16", "--dropout", "0.1", "--device", "cpu", "--threads", "1"]

@@ -14,7 +14,7 @@ import torch
 from join_engine.bank import Bank
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
-from join_engine.evaluation.clean_up_scores import METHODS, Spoiled, measure, scores, spoil
+from join_engine.evaluation.scores.clean_up_scores import METHODS, Spoiled, measure, scores, spoil
 from join_engine.images.files import read_image, write_npy
 from join_engine.inversion.presets import Detail, Preset
 from join_engine.inversion.progress import Monitor

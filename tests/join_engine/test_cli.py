@@ -16,7 +16,7 @@ from PIL import Image
 
 from join_engine.bank import load_bank
 from join_engine.commands.main import main
-from join_engine.evaluation.baselines import BASELINES
+from join_engine.evaluation.methods.baselines import BASELINES
 from join_engine.images.files import read_image, write_exr
 from join_engine.images.metrics import component_scores
 from join_engine.inversion.presets import PRESETS, Detail, Preset

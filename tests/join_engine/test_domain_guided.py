@@ -10,7 +10,7 @@ import torch
 
 from join_engine.bank import Bank, load_bank
 from join_engine.commands.main import main
-from join_engine.evaluation.methods import Rows, make_methods
+from join_engine.evaluation.methods.by_name import Rows, make_methods
 from join_engine.inversion.invert import invert
 from join_engine.networks.features import RandomFeatures
 from join_engine.renders.compose import ComponentSets, read_component_sets

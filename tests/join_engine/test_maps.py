@@ -14,7 +14,7 @@ import pytest
 
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
-from join_engine.evaluation.maps_scores import CONSTANT, angle, format_table, turned_upright
+from join_engine.evaluation.scores.maps_scores import CONSTANT, angle, format_table, turned_upright
 from join_engine.images.files import read_image
 from join_engine.inversion.presets import PRESETS, Detail, Preset
 from join_engine.inversion.stages.joint import Joint

@@ -15,8 +15,8 @@ from torch import Tensor
 from join_engine.bank import Bank
 from join_engine.color import srgb_decode, srgb_encode
 from join_engine.commands.main import main
-from join_engine.evaluation.mask_scores import pasted as paste_onto
-from join_engine.evaluation.methods import Rows, make_methods
+from join_engine.evaluation.methods.by_name import Rows, make_methods
+from join_engine.evaluation.scores.mask_scores import pasted as paste_onto
 from join_engine.inversion.invert import invert
 from join_engine.inversion.presets import Preset
 from join_engine.inversion.progress import Monitor

@@ -12,8 +12,8 @@ from PIL import Image
 
 from join_engine.bank import Bank
 from join_engine.errors import JoinError
-from join_engine.evaluation.baselines import blurred_light, colour_retinex, constant_albedo, square_root
-from join_engine.evaluation.landscape import landscapes, planar_codes, write_landscape
+from join_engine.evaluation.generators.landscape import landscapes, planar_codes, write_landscape
+from join_engine.evaluation.methods.baselines import blurred_light, colour_retinex, constant_albedo, square_root
 from join_engine.images.metrics import all_scores, lmse, si_mse, ssim
 from join_engine.networks.retinex import integrate
 

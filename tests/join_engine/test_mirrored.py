@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from join_engine.bank import Bank
-from join_engine.evaluation.evaluate import Run, evaluate
-from join_engine.evaluation.methods import preset_method
+from join_engine.evaluation.methods.by_name import preset_method
+from join_engine.evaluation.paper.evaluate import Run, evaluate
 from join_engine.inversion.invert import invert
 from join_engine.inversion.presets import Detail, Preset
 from join_engine.inversion.progress import Monitor
@@ -21,7 +21,7 @@ from join_engine.inversion.stages.tuning import Tuning
 from join_engine.inversion.state import InversionState
 from join_engine.pipeline import decompose
 
-from .test_evaluate import _own_samples
+from .evaluation.test_evaluate import _own_samples
 from .test_guide import seen, trained_with
 
 SEARCH = Joint(steps=4, guide_weight=0.1, knn_weight=0.0, learning_rate=0.05)

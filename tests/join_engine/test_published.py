@@ -10,7 +10,7 @@ import torch
 
 from join_engine.bank import Bank
 from join_engine.errors import JoinError
-from join_engine.evaluation.methods import GROUPS, Rows, make_methods
+from join_engine.evaluation.methods.by_name import GROUPS, Rows, make_methods
 from join_engine.inversion.codebook import CodeBook
 from join_engine.inversion.invert import invert
 from join_engine.inversion.losses.domain import domain_loss

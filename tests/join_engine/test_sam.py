@@ -15,7 +15,7 @@ from torch import Tensor
 from join_engine.bank import Bank, InvertibilityHeader, fingerprint, load_bank, save_bank, verify_bank
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
-from join_engine.evaluation.methods import Rows, make_methods
+from join_engine.evaluation.methods.by_name import Rows, make_methods
 from join_engine.images.superpixels import lab, segment_means, superpixels
 from join_engine.inversion.invert import invert
 from join_engine.inversion.losses.perceptual import FeatureDistance, spatial_distance

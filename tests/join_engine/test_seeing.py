@@ -17,7 +17,7 @@ from join_engine.bank import Bank, SeeingHeader, fingerprint, load_bank, save_ba
 from join_engine.color import srgb_encode
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
-from join_engine.evaluation.methods import Rows, make_methods
+from join_engine.evaluation.methods.by_name import Rows, make_methods
 from join_engine.inversion.invert import invert
 from join_engine.inversion.presets import Detail, Preset, get_preset
 from join_engine.inversion.stages.encoder_start import EncoderStart

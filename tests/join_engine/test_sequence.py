@@ -13,7 +13,7 @@ import pytest
 from join_engine.bank import Bank
 from join_engine.color import srgb_encode
 from join_engine.commands.main import main
-from join_engine.evaluation.sequence_scores import ALONE, FOLLOWED, format_table, frames_of, summary
+from join_engine.evaluation.scores.sequence_scores import ALONE, FOLLOWED, format_table, frames_of, summary
 from join_engine.images.files import read_image, write_png
 from join_engine.layers.steady import Steady
 from join_engine.layers.together import Photo

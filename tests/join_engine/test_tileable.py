@@ -11,7 +11,7 @@ from PIL import Image
 
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
-from join_engine.evaluation.tile_scores import COLUMNS, format_table, row_of
+from join_engine.evaluation.scores.tile_scores import COLUMNS, format_table, row_of
 from join_engine.inversion.presets import PRESETS, Detail, Preset
 from join_engine.inversion.stages.joint import Joint
 from join_engine.inversion.stages.mean_start import MeanStart

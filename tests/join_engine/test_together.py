@@ -15,7 +15,7 @@ import pytest
 from join_engine.bank import Bank
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
-from join_engine.evaluation.together_scores import FIGURES, Scene, against, disjoint, figures_of, measure_renders
+from join_engine.evaluation.scores.together_scores import FIGURES, Scene, against, disjoint, figures_of, measure_renders
 from join_engine.images.alignment import align
 from join_engine.images.files import write_npy
 from join_engine.inversion.codebook import CodeBook

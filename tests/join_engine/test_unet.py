@@ -14,9 +14,9 @@ import torch
 from join_engine.bank import Bank
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
-from join_engine.evaluation.evaluate import evaluate
-from join_engine.evaluation.methods import Rows, make_methods
-from join_engine.evaluation.unet import made_exact, unet_layers
+from join_engine.evaluation.methods.by_name import Rows, make_methods
+from join_engine.evaluation.methods.unet import made_exact, unet_layers
+from join_engine.evaluation.paper.evaluate import evaluate
 from join_engine.images.files import read_image, write_png
 from join_engine.networks.unet import UNet, UNetConfig, read_unet, write_unet
 from join_engine.renders.compose import ComponentSets, read_component_sets

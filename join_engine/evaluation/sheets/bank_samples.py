@@ -21,7 +21,7 @@ from ...errors import JoinError
 from ...images.files import write_text
 from ...renders.contact_sheet import contact_sheet, save_picture
 from ...renders.packs import ImageSet, read_packs
-from ..distances import check_comparable, report
+from ..generators.distances import check_comparable, report
 
 _GAP, _TEXT, _TILE = 16, 15, 64  # pixels: between the halves, of the letters, of a small bank's images at least
 
@@ -61,7 +61,7 @@ def write_sheets(
     Raises:
         JoinError: ``output_unwritable``, ``trunk_missing`` when distances are asked of a bank that has no trunk, and
             as :func:`join_engine.renders.packs.read_packs` and
-            :func:`join_engine.evaluation.distances.check_comparable`.
+            :func:`join_engine.evaluation.generators.distances.check_comparable`.
     """
     settings = settings or SheetSettings()
     pictures: list[Path] = []
