@@ -4,7 +4,8 @@
 With ``--wheels linux-x86_64-py311-cpu`` (the name of a lock file) the zip carries the engine's packages for that system
 and Python, and then *Install Engine* needs no network. They are downloaded once, into ``dist/wheels``.
 
-Prints the zip's path. Fails when the manifest is not valid or the zip holds what it should not.
+The manual goes into it as a page for a browser. Prints the zip's path. Fails when the manifest is not valid or the zip
+holds what it should not.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib.util
+import itertools
+import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 import zipfile
 from pathlib import Path
@@ -24,6 +28,18 @@ sys.path.insert(0, str(ROOT))  # a script of the checkout, not of the extension
 
 from join_blender.install.builds import CARRIED, LOCKS, Build, read_build  # noqa: E402
 
+MANUAL = ROOT / "docs" / "manual.md"
+_STYLE = """
+:root { color-scheme: light dark }
+body { font: 16px/1.55 system-ui, sans-serif; margin: 2rem 1rem }
+main { max-width: 46rem; margin: auto }
+img { max-width: 100%; height: auto }
+h2 { margin-top: 2.5rem }
+table { border-collapse: collapse }
+td, th { border-top: 1px solid #8886; padding: .3rem .6rem; text-align: left; vertical-align: top }
+code { font-size: .9em }
+pre { overflow-x: auto; background: #8882; padding: .6rem }
+"""
 _EXPECTED = {"__init__.py", "blender_manifest.toml", "LICENSE", "join_blender", "join_engine"}
 
 
@@ -36,9 +52,12 @@ def build(out: Path) -> Path:
     manifest = tomllib.loads((ROOT / "blender_manifest.toml").read_text(encoding="utf-8"))
     out.mkdir(parents=True, exist_ok=True)
     target = out / f"{manifest['id']}-{manifest['version']}.zip"
-    _run_tool("build", "--source-dir", str(ROOT), "--output-filepath", str(target))
-    _run_tool("validate", str(target))
-    _check_contents(target)
+    partial = target.with_suffix(".partial.zip")
+    _run_tool("build", "--source-dir", str(ROOT), "--output-filepath", str(partial))
+    _add_manual(partial)
+    _run_tool("validate", str(partial))
+    _check_contents(partial)
+    partial.replace(target)
     return target
 
 
@@ -61,6 +80,41 @@ def build_full(out: Path, lock: str) -> Path:
     _check_contents(partial)
     partial.replace(target)
     return target
+
+
+def _add_manual(target: Path) -> None:
+    """docs/manual.md as a page for a browser, with its pictures: ``join_blender/manual`` in the zip."""
+    page, pictures = manual_page(MANUAL.read_text("utf-8"))
+    with zipfile.ZipFile(target, "a", zipfile.ZIP_DEFLATED) as archive:
+        folder = "join_blender/manual"
+        entry = zipfile.ZipInfo(f"{folder}/manual.html", time.localtime()[:6])
+        entry.external_attr = 0o644 << 16  # for everybody to read
+        archive.writestr(entry, page, zipfile.ZIP_DEFLATED)
+        for name in pictures:
+            archive.write(MANUAL.with_name(name), f"{folder}/{name}")
+
+
+def manual_page(text: str) -> tuple[str, list[str]]:
+    """HTML of the manual's Markdown, and the names of the pictures that it shows. Headings have the ids that links to
+    them on GitHub name; what links to another document keeps its words alone, as that is not in the zip."""
+    from markdown_it import MarkdownIt
+
+    markdown = MarkdownIt("commonmark").enable("table")
+    tokens = markdown.parse(text)
+    pictures: list[str] = []
+    for before, token in itertools.pairwise(tokens):
+        if before.type == "heading_open":
+            before.attrSet("id", re.sub(r"[^\w\- ]", "", token.content.lower()).replace(" ", "-"))
+        for child in token.children or ():
+            if child.type == "image":
+                pictures.append(str(child.attrGet("src")))
+                child.attrSet("loading", "lazy")
+            elif child.type == "link_open" and not str(child.attrGet("href")).startswith(("#", "https:")):
+                child.attrs = {}  # in HTML, an "a" without an address is no link
+    body = markdown.renderer.render(tokens, markdown.options, {})
+    title = text.partition("\n")[0].lstrip("# ")
+    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+    return f"{head}\n<main>\n{body}</main></html>\n", pictures
 
 
 def _download(build: Build, folder: Path) -> Path:

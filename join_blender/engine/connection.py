@@ -32,6 +32,8 @@ class Connection:
         self.engine: EngineProcess | None = None
         self.hello: Message | None = None
         """What the running engine said of itself."""
+        self.words: list[str] = []
+        """The last lines that an engine which is gone has logged."""
         self._launch: Launch | None = None
         self._jobs: list[Job] = []
         self._clock = clock
@@ -140,6 +142,8 @@ class Connection:
             self.engine.send(job.outbox.pop(0))
 
     def _forget(self) -> None:
+        if self.engine is not None:
+            self.words = self.engine.words
         self.engine = None
         self.hello = None
         self._launch = None

@@ -98,7 +98,8 @@ class Decomposition(Job):
         self.committed = False
         """Its layers are being put in the place of older ones: too late to stop it."""
         self._keep_in = keep_in
-        self._megapixels = math.prod(sources[0].size) / 1e6 if sources else 0.0
+        self.megapixels = math.prod(sources[0].size) / 1e6 if sources else 0.0
+        """Of a layer; 0 where the engine reads a file."""
         self._reset()
         if isinstance(source, Path):
             folder, self._images, write = None, [source], None
@@ -181,7 +182,7 @@ class Decomposition(Job):
         """Seconds that the layers should take from the engine's answer on."""
         expected = 3 * len(self.photos)
         layers = len(self._unread) + (self._reading is not None) if self.state is State.READING else expected
-        return layers * self._megapixels * Decomposition._pace
+        return layers * self.megapixels * Decomposition._pace
 
     def take_again(self, components: list[str], photo: int = 0) -> None:
         """Hand out these layers once more: an undo took them away."""
@@ -203,9 +204,9 @@ class Decomposition(Job):
 
     def finish(self) -> None:
         """All is written."""
-        if self._megapixels >= 0.25 and self.result is not None:
+        if self.megapixels >= 0.25 and self.result is not None:
             seconds, layers = time.monotonic() - self.read_at, sum(len(one["layers"]) for one in self.results)
-            Decomposition._pace = seconds / (self._megapixels * layers)
+            Decomposition._pace = seconds / (self.megapixels * layers)
         self.state = State.DONE
         self.close()
 

@@ -120,6 +120,11 @@ class EngineProcess:
         """The operating system's number for the process."""
         return self._process.pid
 
+    @property
+    def words(self) -> list[str]:
+        """The last lines that it has logged."""
+        return list(self._stderr)
+
     def send(self, message: Message) -> None:
         """Hand a request to the engine. That it is dead is for :meth:`poll` to say."""
         assert self._process.stdin is not None

@@ -68,6 +68,12 @@ def image_named(name: str) -> bpy.types.Image | None:
     return image
 
 
+def private_names() -> list[str]:
+    """What this file, its images and their files are called."""
+    paths = [bpy.data.filepath, *(image.filepath for image in bpy.data.images)]
+    return [*(image.name for image in bpy.data.images), *(Path(path.replace("\\", "/")).name for path in paths)]
+
+
 def find_image(name: str) -> bpy.types.Image:
     """The image datablock of that name.
 

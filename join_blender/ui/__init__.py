@@ -16,6 +16,7 @@ from . import (
     decompose,
     engine_state,
     faces,
+    help,
     install,
     layers,
     masked,
@@ -38,6 +39,7 @@ _keys: list[tuple[Any, Any]] = []
 CLASSES: tuple[type, ...] = (
     preferences.JoinPreferences,
     *install.CLASSES,
+    *help.CLASSES,
     properties.JoinSettings,
     *decompose.CLASSES,
     *compare.CLASSES,
@@ -62,6 +64,7 @@ def register() -> None:
         getattr(bpy.app.handlers, name).append(function)
     relight_updates.register()
     bpy.types.IMAGE_MT_image.append(panels.draw_image_menu)
+    bpy.utils.register_manual_map(help.manual_map)
     _into_editors()
 
 
@@ -75,6 +78,7 @@ def unregister() -> None:
     for name, function in running.HANDLERS:
         getattr(bpy.app.handlers, name).remove(function)
     bpy.types.IMAGE_MT_image.remove(panels.draw_image_menu)
+    bpy.utils.unregister_manual_map(help.manual_map)
     relight.unregister()
     together.unregister()
     del _SCENE.join_intrinsics

@@ -13,6 +13,7 @@ from typing import Any
 
 import bpy
 
+from ..engine import problem
 from ..engine.failure import Failure
 from ..install import builds, status, task
 from ..install.locate import EnginePython, find_python
@@ -40,12 +41,16 @@ def paths() -> Paths:
     """Where the engine's own environment lies, whether it is there or not."""
     global _paths
     if _paths is None:
-        if ADDON.startswith("bl_ext."):
-            folder = bpy.utils.extension_path_user(ADDON, path="engine", create=False)
-        else:  # a checkout that a script loads is no extension, and Blender refuses it a folder
-            folder = bpy.utils.user_resource("DATAFILES", path=f"{ADDON}/engine", create=False)
-        _paths = Paths(choose_folder(Path(folder)))
+        _paths = Paths(choose_folder(own_folder() / "engine"))
     return _paths
+
+
+def own_folder() -> Path:
+    """The add-on's own in the user's files, whether it is there or not."""
+    if ADDON.startswith("bl_ext."):
+        return Path(bpy.utils.extension_path_user(ADDON, create=False))
+    # A checkout that a script loads is no extension, and Blender refuses it a folder.
+    return Path(bpy.utils.user_resource("DATAFILES", path=ADDON, create=False))
 
 
 def preference() -> str:
@@ -181,6 +186,8 @@ def _tick() -> float | None:
 def _finish(finished: task.Task, done: Callable[[task.Task], None] | None) -> None:
     global _failure
     _failure = finished.failure
+    if _failure is not None:
+        problem.note(_failure)
     look_again()
     if done is not None and not finished.cancelled:
         done(finished)

@@ -386,6 +386,7 @@ class JOIN_PT_use(InSidebar, bpy.types.Panel):
     """Where the layers go from here"""
 
     bl_idname = "JOIN_PT_use"
+    section = "7-compositor"
     bl_label = "Use Layers"
 
     @classmethod

@@ -25,6 +25,7 @@ class JOIN_PT_decompose(WithSettings, bpy.types.Panel):
     """The settings and the button; below them what runs, waits or has gone wrong"""
 
     bl_idname = "JOIN_PT_decompose"
+    section = "3-decompose"
     bl_label = "Decompose"
 
     def show(self, context: Any, layout: Any) -> None:
@@ -81,12 +82,14 @@ class JOIN_PT_options(WithSettings, bpy.types.Panel):
         layout.prop(settings, "show")
         layout.prop(settings, "escape")
         layout.operator(decompose.JOIN_OT_decompose_folder.bl_idname, icon="FILE_FOLDER")
+        layout.operator("join.report_problem", icon="URL")
 
 
 class JOIN_PT_layers(InSidebar, bpy.types.Panel):
     """The layers of the image in the editor, a click away, and the views that compare"""
 
     bl_idname = "JOIN_PT_layers"
+    section = "5-results-and-views"
     bl_label = "Layers"
 
     @classmethod
@@ -156,6 +159,7 @@ class JOIN_PT_sets(InSidebar, bpy.types.Panel):
     """All sets of layers of this file, wherever their images are: switch, rename, remove"""
 
     bl_idname = "JOIN_PT_sets"
+    section = "5-results-and-views"
     bl_label = "Sets"
     bl_order = 1  # below the others: the sliders are what one looks at
 
@@ -184,6 +188,7 @@ class JOIN_PT_engine(InSidebar, bpy.types.Panel):
     """Only there while no engine is found: what is wrong, and the way to set it right"""
 
     bl_idname = "JOIN_PT_engine"
+    section = "2-the-engine"
     bl_label = "Engine"
 
     @classmethod
@@ -196,6 +201,7 @@ class JOIN_PT_engine(InSidebar, bpy.types.Panel):
         layout: Any = self.layout
         draw_engine_state(layout, _letters(context))
         layout.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = ADDON
+        layout.operator("join.report_problem", icon="URL")
 
 
 def draw_image_menu(self: Any, _context: Any) -> None:
@@ -329,6 +335,7 @@ def _draw_failure(context: Any, layout: Any, failure: Failure | None, job: Decom
     box.alert = False
     row = box.row()
     _draw_remedy(context, row, failure, job)
+    row.operator("join.report_problem", text="", icon="URL")
     row.operator(decompose.JOIN_OT_dismiss.bl_idname, text="", icon="X")
 
 

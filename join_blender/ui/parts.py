@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from ..engine import problem
 from ..engine.failure import Failure
 from ..host.images import find_image
 
@@ -14,6 +15,7 @@ Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", 
 
 def report(operator: Any, failure: Failure) -> Outcome:
     """End an operator with Blender's error message."""
+    problem.note(f"{operator.bl_label}: {failure}")
     operator.report({"ERROR"}, str(failure))
     return {"CANCELLED"}
 
@@ -40,6 +42,13 @@ class InSidebar:
     bl_space_type: Any = "IMAGE_EDITOR"
     bl_region_type: Any = "UI"
     bl_category = "JoIN"
+    section = ""
+    """The heading in the manual that tells of it, as links name it."""
+
+    def draw_header_preset(self: Any, _context: Any) -> None:
+        """At the right of the header, the way into the manual."""
+        if self.section:
+            self.layout.operator("join.open_manual", text="", icon="HELP", emboss=False).section = self.section
 
 
 class WithSettings(InSidebar):

@@ -71,6 +71,9 @@ class JoinPreferences(bpy.types.AddonPreferences):
         row.use_property_decorate = False
         row.enabled = engine_state.current() is None
         row.prop(self, "engine_python")
+        row = layout.row()
+        row.operator("join.open_manual", icon="HELP").section = "2-the-engine"
+        row.operator("join.report_problem", icon="URL")
 
     def _draw_actions(self, context: Any, box: Any, letters: int) -> None:
         own = bool(self.engine_python)

@@ -308,6 +308,7 @@ class JOIN_PT_relight(OfRelightable, bpy.types.Panel):
     """Sliders that move the light"""
 
     bl_idname = "JOIN_PT_relight"
+    section = "6-relight"
     bl_label = "Relight"
 
     def draw(self, context: Any) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
+from ..engine import problem
 from ..engine.background import Future
 from ..engine.decomposition import Decomposition
 from ..engine.failure import Failure
@@ -40,6 +41,8 @@ refusal: Failure | None = None
 """Why the last start was refused, for the panel; the failures of jobs are in the queue."""
 last_message = ""
 """How the last job ended well."""
+last_job: dict[str, Any] = {}
+"""Facts about the last one that ended, see :func:`.problem.facts_of`."""
 _undo_due: tuple[str, float] | None = None
 """The name of the step of undo that is to be taken, and the time from which on; it costs a tick of its own."""
 _sets: dict[str, LayerSet | LayersTogether] = {}
@@ -157,6 +160,8 @@ def refuse(failure: Failure | None) -> None:
     """Remember why something could not be started; None forgets it."""
     global refusal
     refusal = failure
+    if failure is not None:
+        problem.note(failure)
     redraw()
 
 
@@ -331,7 +336,8 @@ def _show_in_editor(job: Decomposition, layers: LayerSet | LayersTogether) -> No
 
 def _on_end(job: Decomposition) -> None:
     """A job is over: what it left half-done goes, and the user hears how it ended."""
-    global last_message
+    global last_message, last_job
+    last_job = problem.facts_of(job)
     layers = _sets.get(job.id)
     _follow.pop(job.id, None)
     if job.state is State.DONE:
@@ -345,8 +351,11 @@ def _on_end(job: Decomposition) -> None:
     if job.failure is None:
         _sets.pop(job.id, None)
         last_message = status_text.describe_end(job, layers.names if layers is not None else [])
-    elif not bpy.app.background:
-        _pop_up(job.name, job.failure)
+        problem.note(last_message)
+    else:
+        problem.note(f"{job.name}: {job.failure}")
+        if not bpy.app.background:
+            _pop_up(job.name, job.failure)
     redraw()
 
 

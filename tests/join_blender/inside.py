@@ -430,6 +430,32 @@ def case_toggle() -> Report:
     return {"gone": gone, "works": decompose(image="good")}
 
 
+def case_help() -> Report:
+    """A report of a problem after a job and a refusal; which page of the manual opens for what."""
+    import webbrowser
+
+    from bl_operators.wm import WM_OT_doc_view_manual
+
+    image = bpy.data.images.load(ARGUMENTS["image"])
+    bpy.ops.wm.save_as_mainfile(filepath=ARGUMENTS["blend"])
+    failures = [decompose(image=image.name), decompose(image="nobody")]
+    bpy.context.scene.join_intrinsics.bank = ARGUMENTS["image"]
+    assert bpy.ops.join.report_problem() == {"FINISHED"}
+    opened: list[str] = []
+    webbrowser.open = lambda url, *_: bool(opened.append(url)) or True  # type: ignore[assignment]
+    assert bpy.ops.join.open_manual(section="6-relight") == {"FINISHED"}
+    operators = [f"bpy.ops.join.{name}" for name in dir(bpy.ops.join)]
+    pages = {name: WM_OT_doc_view_manual._lookup_rna_url(name, verbose=False) for name in operators}
+    pages["preset"] = WM_OT_doc_view_manual._lookup_rna_url("bpy.types.JoinSettings.preset", verbose=False)
+    return {
+        "failures": failures,
+        "text": module("ui.help")._report_path().read_text("utf-8"),
+        "opened": opened,
+        "pages": pages,
+        "manual": str(addon_folder() / "join_blender" / "manual" / "manual.html"),
+    }
+
+
 def case_engine() -> Report:
     """The engine's buttons with tiny packages: offline, from a folder, installed, tested, removed."""
     builds, engine = module("install.builds"), module("ui.engine_state")

@@ -186,6 +186,39 @@ def test_odd_sizes_and_broken_banks(tmp_path: Path, blender: Blender, bank: Path
     assert report["unchanged"]
 
 
+def test_a_problem_is_reported_without_private_names(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    folder = tmp_path / "Acme Wedding"
+    folder.mkdir()
+    image = write_png(folder / "Zoë's passport.png", photo())
+    report = blender.run("help", fake, image=image, blend=folder / "Secret.blend")
+    text = report["text"]
+    assert report["failures"][0] == "" and "nobody" in report["failures"][1]
+    for private in ("Acme", "Zoë", "passport", "Secret", str(Path.home()), str(tmp_path)):
+        assert private not in text, text
+    for told in ("Blender: ", "System: ", "preset: STANDARD", "bank: <path>", "Name: <picture ", "Ended: done"):
+        assert told in text, text
+    assert re.search(r"\d\d:\d\d:\d\d New layers: <picture", text) and "There is no image '…' in this file" in text
+
+
+def test_the_manual_is_in_the_zip(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    """And every operator leads to a heading of it."""
+    image = write_png(tmp_path / "photo.png", photo())
+    report = blender.run("help", fake, image=image, blend=tmp_path / "x.blend")
+    page = Path(report["manual"])
+    assert report["opened"] == [f"{page.as_uri()}#6-relight"]
+    html = page.read_text("utf-8")
+    ids = set(re.findall(r'<h2 id="([^"]+)"', html))
+    for name, url in report["pages"].items():
+        address, _, section = str(url).partition("#")
+        assert address == page.as_uri() and section in ids, f"{name}: {url}"
+    assert report["pages"]["bpy.ops.join.set_colorspace"].endswith("#3-decompose")
+    assert report["pages"]["bpy.ops.join.set_rename"].endswith("#5-results-and-views")
+    assert set(re.findall(r'href="#([^"]+)"', html)) <= ids, "a link leads nowhere"
+    assert not re.findall(r'href="(?!#)', html), "the zip holds no other document"
+    pictures = re.findall(r'src="([^"]+)"', html)
+    assert len(pictures) > 15 and all((page.parent / name).is_file() for name in pictures)
+
+
 def test_off_and_on_again(tmp_path: Path, blender: Blender, fake: Path) -> None:
     report = blender.run("toggle", fake, image=write_png(tmp_path / "photo.png", photo()))
     assert report["gone"] == [True, True]

@@ -210,7 +210,7 @@ def progress(**content: Any) -> Message:
 def large() -> Decomposition:
     job = Decomposition(Source("x", np.ones(12_000, np.float32), 2000, 2, 3), Options(), LAUNCH, "x")
     job.request["id"] = job.id = "7"
-    job._megapixels = 12.0  # a picture of that size would take its time
+    job.megapixels = 12.0  # a picture of that size would take its time
     job.begin(0.0, running=False)
     hear(job, [HELLO], 1.0)
     return job
