@@ -90,7 +90,7 @@ def look(
     image: Tensor,
     visible: Tensor,
     told: Mapping[str, Tensor] | None,
-    pixels: int,
+    ways: int,
     upright: bool = False,
 ) -> Shares:
     """Let the network look at a photo: in bfloat16, in which it was trained, where the device is made for that.
@@ -99,14 +99,14 @@ def look(
         image: linear [1, 3, H, W], at most :data:`SEEN_AT_MOST` a side.
         visible: [1, 1, H, W].
         told: linear components of the generators, [1, 3, h, w] each, showing the same; None for none.
-        pixels, upright: see :func:`looked_at`.
+        ways, upright: see :func:`looked_at`.
     """
     told = told or {}
     hints = cues(told.get("albedo"), told.get("shading"), told.get("specular"), image)
     clipped = image.clamp(0.0, 1.0)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
     found = []
-    for orientation in looked_at(pixels, upright):
+    for orientation in looked_at(ways, upright):
         seen = [
             orientation.of(part).contiguous(memory_format=torch.channels_last) for part in (clipped, visible, hints)
         ]
@@ -117,11 +117,10 @@ def look(
     return Shares(image, visible, mean.share, mean.shading, mean.gloss, mean.specular, mean.error)
 
 
-def looked_at(pixels: int, upright: bool = False) -> tuple[Orientation, ...]:
-    """The orientations in which the network looks at a photo of so many pixels: the fewer, the more there are;
-    ``upright`` leaves out those that one that knows up from down has not seen."""
-    known = [orientation for orientation in _ORIENTATIONS if not (upright and orientation.quarters)]
-    return tuple(known[: max(1, _LOOKED_AT // pixels)])
+def looked_at(ways: int, upright: bool = False) -> tuple[Orientation, ...]:
+    """The orientations in which the network looks at a photo, at most so many; ``upright`` leaves out those that one
+    that knows up from down has not seen."""
+    return tuple(orientation for orientation in _ORIENTATIONS if not (upright and orientation.quarters))[:ways]
 
 
 @torch.no_grad()
@@ -166,7 +165,7 @@ def split(
     looks: Callable[[Split, Tensor, Tensor, Mapping[str, Tensor] | None, int], Shares] = look,
     faces: bool = False,
     seen_at: int | None = None,
-    once: bool = False,
+    ways: int | None = None,
 ) -> tuple[Strips, np.ndarray]:
     """The layers of a photo, and how sure the network is of them.
 
@@ -183,7 +182,7 @@ def split(
         faces: the bank is one of faces; see :func:`readability`.
         seen_at: longest side at which the network looks at it; None for :data:`SEEN_AT_MOST`. A smaller one is a
             faster one: it looks in as few orientations all the same.
-        once: it looks in one orientation alone, which is enough for a preview.
+        ways: in how many orientations it looks; None for as many as its time is enough for, the fewer the more pixels.
 
     Returns:
         "albedo", "shading" and, of a network that knows it, "specular", float32 [H, W, 3] ≥ 0; and the errors that the
@@ -197,7 +196,7 @@ def split(
     size = network.fitting_size(*shrunk_size(colour, min(seen_at or SEEN_AT_MOST, SEEN_AT_MOST)))
     small = resampled(colour, *size).to(device) * gain
     visible = torch.ones_like(small[:, :1]) if alpha is None else resampled(alpha[..., None], *size).to(device)
-    shares = looks(network, small, visible, inner, _LOOKED_AT if once else _pixels(colour))
+    shares = looks(network, small, visible, inner, ways or _affordable(colour))
     shading, gloss = with_caution(small, visible, shares.shading, shares.gloss, shares.error, retinex_error)
     shares = replace(shares, shading=shading, gloss=gloss, specular=specular_of(small, gloss))
     if network.config.specular:
@@ -217,9 +216,9 @@ def _with_gloss_on_colour(photo: Shares, ceiling: float, faces: bool) -> Shares:
     return replace(photo, gloss=gloss, specular=specular_of(photo.image, gloss))
 
 
-def _pixels(colour: np.ndarray) -> int:
-    """How many a photo [H, W, 3] has at the size at which the network looks at most."""
-    return math.prod(shrunk_size(colour, SEEN_AT_MOST))
+def _affordable(colour: np.ndarray) -> int:
+    """In how many orientations the network looks at a photo [H, W, 3], told by its pixels where it looks at most."""
+    return max(1, _LOOKED_AT // math.prod(shrunk_size(colour, SEEN_AT_MOST)))
 
 
 def ceiling_of(colour: np.ndarray) -> float:

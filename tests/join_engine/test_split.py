@@ -155,7 +155,7 @@ def test_a_clipped_spot_is_filled_from_its_surroundings_where_it_is_gloss(gloss:
     photo = np.full((64, 64, 3), (0.30, 0.15, 0.05), np.float32)
     photo[24:40, 24:40] = 1.0
 
-    def looks(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tensor] | None, pixels: int) -> Shares:
+    def looks(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tensor] | None, ways: int) -> Shares:
         spot = gloss * (image.amin(dim=1, keepdim=True) > 0.9)
         none, sure = torch.zeros_like(spot), torch.full_like(image, -7.0)
         return Shares(image, visible, none, none, spot, specular_of(image, spot), sure)
@@ -554,8 +554,8 @@ def test_what_has_an_up_is_neither_learned_nor_looked_at_turned(
     assert bool(same.any(dim=0).all()) and not bool(same[0].all())
     seen: list[tuple[Orientation, ...]] = []
 
-    def noted(pixels: int, upright: bool = False) -> tuple[Orientation, ...]:
-        seen.append(looked_at(pixels, upright))
+    def noted(ways: int, upright: bool = False) -> tuple[Orientation, ...]:
+        seen.append(looked_at(ways, upright))
         return seen[-1]
 
     monkeypatch.setattr(layers_split, "looked_at", noted)

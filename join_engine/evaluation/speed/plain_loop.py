@@ -171,15 +171,13 @@ class PlainLoop:
 
 
 @torch.no_grad()
-def plain_look(
-    network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tensor] | None, pixels: int
-) -> Shares:
+def plain_look(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tensor] | None, ways: int) -> Shares:
     """As :func:`join_engine.layers.split.look`, in float32 and torch's own layout."""
     told = told or {}
     hints = cues(told.get("albedo"), told.get("shading"), told.get("specular"), image)
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload,unused-ignore]
     found = []
-    for orientation in looked_at(pixels):
+    for orientation in looked_at(ways):
         parts = (image.clamp(0.0, 1.0), visible, hints)
         level = network(*(orientation.of(part).contiguous() for part in parts))[-1]
         found.append([orientation.back(part) for part in level])
