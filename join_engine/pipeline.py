@@ -227,11 +227,9 @@ def decompose_together(
     if len(images) < 2:
         raise JoinError("photos_too_few", "One photo is not several.", "Name two or more, or decompose it alone.")
     if preset.detail is None or bank.forward_model.name not in DETAILED:
-        raise JoinError(
-            "forward_model_unsuited",
-            f"Layers of the bank '{bank.header.name}' as its generators make them cannot be put together.",
-            "Choose a bank of albedo and shading, and leave the detail in.",
-        )
+        message = f"Layers of the bank '{bank.header.name}' as its generators make them cannot be put together."
+        hint = "Choose a bank of albedo and shading, and leave the detail in."
+        raise JoinError("forward_model_unsuited", message, hint)
     photos = [validate_image(image, name) for image, name in zip(images, names, strict=True)]
     height, width = photos[0].shape[:2]
     refuse_too_large(names[0], width, height, len(photos) * WHOLE_BYTES_PER_PIXEL)
@@ -461,11 +459,9 @@ class _Work:
         model, total = base_model(self._bank.forward_model), 0.0
         for rows, parts in rows_of(layers):
             if not all(np.isfinite(pixels).all() for pixels in parts.values()):
-                raise JoinError(
-                    "result_not_finite",
-                    "The layers came out with pixels that are no numbers.",
-                    "The image's values may be too large: scale them down, and report it if that does not help.",
-                )
+                message = "The layers came out with pixels that are no numbers."
+                hint = "The image's values may be too large: scale them down, and report it if that does not help."
+                raise JoinError("result_not_finite", message, hint)
             recomposed = srgb_encode(np.asarray(model.compose(parts)))
             total += mse(recomposed, srgb_encode(colour[rows])) * (rows.stop - rows.start)
         return psnr(total / len(colour))

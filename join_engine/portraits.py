@@ -85,11 +85,8 @@ class Splitter:
         return decides(self._given) if self.bank.header.faces else None
 
     def split(self, image: np.ndarray, name: str, monitor: Monitor | None = None) -> tuple[Outcome, list[str]]:
-        """The layers of a linear image [H, W, 3 or 4], and what a person should know of its face.
-
-        Raises:
-            JoinError: as :func:`join_engine.pipeline.decompose`, :func:`face_in` and :func:`decompose_portrait`.
-        """
+        """The layers of a linear image [H, W, 3 or 4], and what a person should know of its face. Raises JoinError as
+        :func:`join_engine.pipeline.decompose`, :func:`face_in` and :func:`decompose_portrait`."""
         bank, settings = self.bank, (self.preset, self.seed, monitor)
         if not bank.header.faces:
             return decompose(image, bank, *settings, codebook=self._codebook), []
@@ -260,11 +257,8 @@ def _matching(rest: Rest, bank: Bank) -> Rest:
     """Raises JoinError ``bank_unsuited``."""
     if rest.bank.header.forward_model == bank.header.forward_model:
         return rest
-    raise JoinError(
-        "bank_unsuited",
-        f"The banks '{bank.header.name}' and '{rest.bank.header.name}' make an image in different ways.",
-        "Choose another bank.",
-    )
+    message = f"The banks '{bank.header.name}' and '{rest.bank.header.name}' make an image in different ways."
+    raise JoinError("bank_unsuited", message, "Choose another bank.")
 
 
 def _where(known: np.ndarray) -> tuple[slice, slice]:

@@ -42,11 +42,8 @@ def write_card(path: Path, header: BankHeader, size: int) -> None:
         before, begin, rest = old.partition(BEGIN)
         _, end, after = rest.partition(END)
         if not begin or not end:
-            raise JoinError(
-                "card_unmarked",
-                f"The card '{path}' has no markers between which the facts could go.",
-                f"Remove it, or put the lines '{BEGIN}' and '{END}' into it.",
-            )
+            message = f"The card '{path}' has no markers between which the facts could go."
+            raise JoinError("card_unmarked", message, f"Remove it, or put the lines '{BEGIN}' and '{END}' into it.")
         text = f"{before}{text.rstrip()}{after}"
     write_text(path, text)
 
@@ -282,9 +279,7 @@ def put_part(card: Path, begin: str, end: str, text: str) -> None:
     """Put ``text``, which begins and ends with these markers, in the place of what lies between them, or at the end.
 
     Up to its first comma a marker says what the part is; the command that wrote it may have had another name then.
-
-    Raises:
-        JoinError: ``output_unwritable``.
+    Raises JoinError ``output_unwritable``.
     """
     old = card.read_text(encoding="utf-8") if is_file(card) else ""
     before, found, rest = old.partition(begin.partition(",")[0])

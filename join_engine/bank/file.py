@@ -117,16 +117,10 @@ class BankComponent:
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Codes of this component in sRGB-encoded images [B, 3, R, R]: [B, 1, w_dim], or [B, num_ws, w_dim] in W+.
-
-        Raises:
-            JoinError: ``encoder_missing``.
-        """
+        Raises JoinError ``encoder_missing``."""
         if self.encoder is None:
-            raise JoinError(
-                "encoder_missing",
-                f"This bank has no encoder of '{self.name}'.",
-                "Choose another preset, or a bank with encoders.",
-            )
+            message = f"This bank has no encoder of '{self.name}'."
+            raise JoinError("encoder_missing", message, "Choose another preset, or a bank with encoders.")
         return self.w_avg + self.encoder(images.clamp(0.0, 1.0))
 
     def seen(self, images: torch.Tensor) -> torch.Tensor:
@@ -274,11 +268,8 @@ def save_bank(
 
 
 def read_header(path: str | os.PathLike[str]) -> BankHeader:
-    """The header of a bank, without reading its weights.
-
-    Raises:
-        JoinError: ``bank_missing``, ``bank_broken`` or ``bank_newer``.
-    """
+    """The header of a bank, without reading its weights. Raises JoinError ``bank_missing``, ``bank_broken`` or
+    ``bank_newer``."""
     path = _existing(path)
     try:
         with safe_open(path, framework="pt") as file:
@@ -291,11 +282,8 @@ def read_header(path: str | os.PathLike[str]) -> BankHeader:
 def load_bank(
     path: str | os.PathLike[str], device: str | torch.device = "cpu", with_discriminators: bool = False
 ) -> Bank:
-    """Load a bank; every network frozen, in evaluation mode, float32, on ``device``.
-
-    Raises:
-        JoinError: ``bank_missing``, ``bank_broken`` or ``bank_newer``.
-    """
+    """Load a bank; every network frozen, in evaluation mode, float32, on ``device``. Raises JoinError ``bank_missing``,
+    ``bank_broken`` or ``bank_newer``."""
     path = _existing(path)
     header = read_header(path)
     try:
@@ -343,10 +331,8 @@ def load_bank(
 def verify_bank(bank: Bank) -> None:
     """Let every network of a bank work once: what they make must be finite, and not always the same.
 
-    Loading has compared names, shapes and the hash; this finds weights that are numbers but no networks.
-
-    Raises:
-        JoinError: ``bank_broken``.
+    Loading has compared names, shapes and the hash; this finds weights that are numbers but no networks. Raises
+    JoinError ``bank_broken``.
     """
     side = bank.header.resolution
     for name, component in bank.components.items():
@@ -374,11 +360,8 @@ def list_banks(folder: str | os.PathLike[str] | None = None) -> list[Path]:
 
 
 def find_bank(name_or_path: str | os.PathLike[str] | None = None) -> Path:
-    """The file of a bank given by path or by the name of a shipped one; None means the default bank.
-
-    Raises:
-        JoinError: ``bank_missing``.
-    """
+    """The file of a bank given by path or by the name of a shipped one; None means the default bank. Raises JoinError
+    ``bank_missing``."""
     if name_or_path is None:
         name_or_path = DEFAULT_BANK
     shipped = {path.stem: path for path in list_banks()}
@@ -490,11 +473,8 @@ def _shapes(networks: Mapping[str, nn.Module]) -> dict[str, list[int]]:
 
 
 def _read_tensors(path: Path, file: Any, expected: Mapping[str, list[int]]) -> dict[str, torch.Tensor]:
-    """All tensors of an open file, checked: exactly those announced, of their shapes, and finite.
-
-    Raises:
-        JoinError: ``bank_broken``, for the first that is not so.
-    """
+    """All tensors of an open file, checked: exactly those announced, of their shapes, and finite. Raises JoinError
+    ``bank_broken``, for the first that is not so."""
     names = set(file.keys())
     missing, unknown = sorted(set(expected) - names), sorted(names - set(expected))
     if missing:
@@ -567,11 +547,8 @@ def _parse_header(path: Path, metadata: Mapping[str, str] | None) -> BankHeader:
         values = read_json(text)
         version = int(values["format_version"])
         if version > FORMAT_VERSION:
-            raise JoinError(
-                "bank_newer",
-                f"The bank '{path.name}' has format {version}, but this version reads up to {FORMAT_VERSION}.",
-                "Update JoIN Intrinsics.",
-            )
+            message = f"The bank '{path.name}' has format {version}, but this version reads up to {FORMAT_VERSION}."
+            raise JoinError("bank_newer", message, "Update JoIN Intrinsics.")
         return BankHeader.from_dict(values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _broken(path, "has a header that cannot be understood") from error

@@ -72,11 +72,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _decompose(options: argparse.Namespace, told: Callable[[int, int], None]) -> list[str]:
-    """All frames; the names of the layers. ``told`` is told how many of how many are done.
-
-    Raises:
-        JoinError: why not.
-    """
+    """All frames; the names of the layers. ``told`` is told how many of how many are done. Raises JoinError."""
     from ..forward_models import DETAILED
     from ..images.files import folder_of_ones_own
     from ..inversion.presets import get_preset
@@ -151,11 +147,8 @@ def _refuse_others(out: Path, bank: Bank, paths: Sequence[Path]) -> None:
 
 
 def _earlier(out: Path, made: dict[str, Any], names: Sequence[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The frames that an earlier run has done, and what it knew after them.
-
-    Raises:
-        JoinError: ``output_exists`` for one of other frames or with other settings.
-    """
+    """The frames that an earlier run has done, and what it knew after them. Raises JoinError ``output_exists`` for one
+    of other frames or with other settings."""
     import json
     import zipfile
     import zlib

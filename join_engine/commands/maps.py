@@ -36,11 +36,8 @@ def run(options: argparse.Namespace) -> None:
     check_free(options.out, "maps")
     found, span = maps_of(decomposition.layers, relief=options.relief)
     if not found:
-        raise JoinError(
-            "maps_none",
-            "These layers have no specular, which roughness is told from.",
-            "Ask for --relief, or choose another bank.",
-        )
+        message = "These layers have no specular, which roughness is told from."
+        raise JoinError("maps_none", message, "Ask for --relief, or choose another bank.")
     made = Made("maps", Source.of(options.decomposition), decomposition.bank_sha256, {"relief": options.relief})
     with result_folder(options.out, made) as new:
         for name, pixels in found.items():

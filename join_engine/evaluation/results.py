@@ -42,11 +42,8 @@ class Results:
             return
         header = json.loads(json.dumps(about))
         if lines and lines[0].get("about") != header:
-            raise JoinError(
-                "results_mismatch",
-                f"'{path}' holds the results of another run (other bank, samples or settings).",
-                "Choose another folder, or begin anew with --fresh.",
-            )
+            message = f"'{path}' holds the results of another run (other bank, samples or settings)."
+            raise JoinError("results_mismatch", message, "Choose another folder, or begin anew with --fresh.")
         lines = lines[:1] + [line for line in lines[1:] if identities.get(line["method"], line["how"]) == line["how"]]
         for line in lines[1:]:
             self._take(line)

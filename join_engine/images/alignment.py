@@ -95,11 +95,9 @@ def _shifts(
         left = [index for index in range(count) if index not in found]
         index, known = max(((i, j) for i in left for j in found), key=lambda pair: match[pair])
         if match[index, known] < 1.0:
-            raise JoinError(
-                "photos_differ",
-                f"'{names[index]}' does not show the same as '{names[start]}', or is shifted too far.",
-                "Leave it out, or use photos of one thing that differ in nothing but their light.",
-            )
+            message = f"'{names[index]}' does not show the same as '{names[start]}', or is shifted too far."
+            hint = "Leave it out, or use photos of one thing that differ in nothing but their light."
+            raise JoinError("photos_differ", message, hint)
         down, right, _ = pairs[min(index, known), max(index, known)]
         sign = 1.0 if index < known else -1.0
         found[index] = (found[known][0] + sign * down, found[known][1] + sign * right)

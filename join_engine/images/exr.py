@@ -91,11 +91,8 @@ def _chosen(path: Path, layers: Sequence[Layer], wanted: str | None) -> Layer:
         raise JoinError("image_unreadable", text, "Flatten it first, or choose another file.")
     best = picture_of(layers)
     if best is None:
-        raise JoinError(
-            "image_unreadable",
-            f"'{path}' has no colours, only {names}.",
-            "Choose one of them by name, or another file.",
-        )
+        message = f"'{path}' has no colours, only {names}."
+        raise JoinError("image_unreadable", message, "Choose one of them by name, or another file.")
     return best
 
 

@@ -116,11 +116,8 @@ def _read(path: Path, layer: str | None, upright: bool, notes: list[str]) -> np.
 
 
 def images_in(folder: Path, but: Path | None = None) -> Listing:
-    """The images in a folder (not below it), by name, and what else is there ``but`` one path.
-
-    Raises:
-        JoinError: ``image_missing`` when there is none, or the folder cannot be read.
-    """
+    """The images in a folder (not below it), by name, and what else is there ``but`` one path. Raises JoinError
+    ``image_missing`` when there is none, or the folder cannot be read."""
     try:
         found = list_folder(folder, but)
     except OSError as error:
@@ -129,9 +126,8 @@ def images_in(folder: Path, but: Path | None = None) -> Listing:
     if not found.images:
         passed = f": passed over {found.passed_over}" if found.passed_over else ""
         kinds = ", ".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
-        raise JoinError(
-            "image_missing", f"There are no images in the folder '{folder}'{passed}.", f"Images are named .{kinds}."
-        )
+        message = f"There are no images in the folder '{folder}'{passed}."
+        raise JoinError("image_missing", message, f"Images are named .{kinds}.")
     return found
 
 
@@ -155,17 +151,11 @@ def validate_image(pixels: np.ndarray, name: str = "image", notes: list[str] | N
     if height == 0 or width == 0:
         raise JoinError("image_empty", f"'{name}' has no pixels ({width} × {height}).", "Choose another image.")
     if max(height, width) > LARGEST_ASPECT * min(height, width):
-        raise JoinError(
-            "image_too_long",
-            f"'{name}' is {width} × {height}: more than {LARGEST_ASPECT} times as long as it is wide.",
-            "Crop it to the part that matters.",
-        )
+        message = f"'{name}' is {width} × {height}: more than {LARGEST_ASPECT} times as long as it is wide."
+        raise JoinError("image_too_long", message, "Crop it to the part that matters.")
     if min(height, width) < SMALLEST_SIDE:
-        raise JoinError(
-            "image_too_small",
-            f"'{name}' is {width} × {height}: each side must have at least {SMALLEST_SIDE} pixels.",
-            "Use a larger image.",
-        )
+        message = f"'{name}' is {width} × {height}: each side must have at least {SMALLEST_SIDE} pixels."
+        raise JoinError("image_too_small", message, "Use a larger image.")
     broken = _broken(pixels)
     count = len(broken[0])
     if count > FILLED_AT_MOST * height * width:
@@ -378,11 +368,9 @@ def write_atomically(path: str | Path, write: Callable[[Path], Any]) -> None:
 def atomically(path: str | Path) -> Iterator[Path]:
     """Gives a temporary name beside ``path``; what is written there is then renamed: never a half-written file.
 
-    What killed processes have left of such files in the folder is removed, once.
-
-    Raises:
-        JoinError: ``output_unwritable`` when the folder or the disk refuses, and for what is no file: a device, which
-            root would replace by a file, or a pipe.
+    What killed processes have left of such files in the folder is removed, once. Raises JoinError ``output_unwritable``
+    when the folder or the disk refuses, and for what is no file: a device, which root would replace by a file, or a
+    pipe.
     """
     path = Path(path)
     temporary = path.with_name(temporary_name(".tmp"))

@@ -321,11 +321,8 @@ _TRANSFERS: dict[int, Curve] = {
 
 def _space_of_cicp(primaries: int, transfer: int, matrix: int, full_range: int, channels: int) -> ColourSpace:
     if primaries not in _PRIMARIES or transfer not in _TRANSFERS or matrix != 0:
-        raise JoinError(
-            "image_colours",
-            f"The picture's colours are of a kind (cICP {primaries}-{transfer}-{matrix}) that is not known here.",
-            "Save it as sRGB, Display P3 or Rec.2100.",
-        )
+        message = f"The picture's colours are of a kind (cICP {primaries}-{transfer}-{matrix}) that is not known here."
+        raise JoinError("image_colours", message, "Save it as sRGB, Display P3 or Rec.2100.")
     name, chromaticities = _PRIMARIES[primaries]
     curve = _TRANSFERS[transfer]
     if not full_range:

@@ -24,8 +24,5 @@ def refuse_too_large(name: str, width: int, height: int, per_pixel: int = BYTES_
         return
     fit = largest_that_fits(width, height, free, per_pixel)
     advice = "Close other programs." if fit is None else f"It fits at {fit[0]} × {fit[1]}: make it smaller, or crop it."
-    raise JoinError(
-        "image_too_large",
-        f"'{name}' is {width} × {height}, for which {max(0, free) / 2**30:.1f} GiB of free memory are not enough.",
-        advice,
-    )
+    message = f"'{name}' is {width} × {height}, for which {max(0, free) / 2**30:.1f} GiB of free memory are not enough."
+    raise JoinError("image_too_large", message, advice)

@@ -37,9 +37,8 @@ class Detail:
 
     def __post_init__(self) -> None:
         if self.radius is not None and not self.radius > 0.0:
-            raise JoinError(
-                "settings_invalid", f"A detail's radius of {self.radius:g} is too small.", "Choose above 0."
-            )
+            message = f"A detail's radius of {self.radius:g} is too small."
+            raise JoinError("settings_invalid", message, "Choose above 0.")
         if self.share is not None and not 0.0 <= self.share <= 1.0:
             raise JoinError("settings_invalid", f"A detail's share of {self.share:g} is none.", "Choose 0 to 1.")
         if self.seen_at is not None and not self.seen_at >= 1:

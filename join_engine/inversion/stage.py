@@ -76,11 +76,8 @@ def register(stage: type[Stage]) -> type[Stage]:
 
 
 def stage_from_json(data: Mapping[str, Any]) -> Stage:
-    """Inverse of :meth:`Stage.to_json`; settings that are not given are the defaults.
-
-    Raises:
-        JoinError: ``settings_invalid``.
-    """
+    """Inverse of :meth:`Stage.to_json`; settings that are not given are the defaults. Raises JoinError
+    ``settings_invalid``."""
     importlib.import_module("join_engine.inversion.stages")  # which register themselves
     kind = STAGES.get(str(data.get("kind")))
     if kind is None:

@@ -43,11 +43,8 @@ def mask_of(pixels: np.ndarray) -> np.ndarray:
 
 
 def covered(mask: np.ndarray, alpha: np.ndarray | None = None) -> np.ndarray:
-    """Bool [H, W]: what a mask [H, W] in [0, 1] covers, with its rim.
-
-    Raises:
-        JoinError: ``mask_empty`` where it covers nothing, ``mask_full`` where nothing is left to fill from.
-    """
+    """Bool [H, W]: what a mask [H, W] in [0, 1] covers, with its rim. Raises JoinError ``mask_empty`` where it covers
+    nothing, ``mask_full`` where nothing is left to fill from."""
     plane = torch.from_numpy((mask > 0.02).astype(np.float32))[None, None]
     if not plane.any():
         raise JoinError("mask_empty", "The mask covers nothing.", "Paint over what shall go.")

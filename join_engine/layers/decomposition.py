@@ -168,21 +168,16 @@ def load_decomposition(path: str | Path) -> Decomposition:
     """Read and check a ``.join`` file.
 
     Large layers stay in the file and are read from there, rows after rows (:class:`join_engine.layers.strips.Strips`).
-
-    Raises:
-        JoinError: ``decomposition_missing``, ``decomposition_broken`` (damaged, or not such a file) or
-            ``decomposition_newer`` (written by a later version).
+    Raises JoinError ``decomposition_missing``, ``decomposition_broken`` (damaged, or not such a file) or
+    ``decomposition_newer`` (written by a later version).
     """
     path = Path(path)
     if not is_file(path):
         raise JoinError("decomposition_missing", f"There is no decomposition '{path}'.", "Check the path.")
     header, tensors, stored = _read(path)
     if header["version"] > FORMAT_VERSION:
-        raise JoinError(
-            "decomposition_newer",
-            f"'{path}' was written by a newer version of the engine (format {header['version']}).",
-            "Update the engine.",
-        )
+        message = f"'{path}' was written by a newer version of the engine (format {header['version']})."
+        raise JoinError("decomposition_newer", message, "Update the engine.")
     try:
         bank = _part(header, "bank")
         decomposition = Decomposition(

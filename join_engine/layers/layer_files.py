@@ -40,11 +40,8 @@ def write_layers(folder: Path, decomposition: Decomposition) -> dict[str, Path]:
 
 def write_result(folder: Path, decomposition: Decomposition, error: np.ndarray | None = None) -> None:
     """All files of a result: what :func:`write_layers` writes, ``decomposition.join`` and, where there is an ``error``
-    (see :func:`write_confidence`), the map of confidence. The layers are made once, rows after rows.
-
-    Raises:
-        JoinError: ``output_unwritable``.
-    """
+    (see :func:`write_confidence`), the map of confidence. The layers are made once, rows after rows. Raises JoinError
+    ``output_unwritable``."""
     with ExitStack() as opened:
         _, writers = _layer_writers(folder, decomposition, opened)
         writers.append(opened.enter_context(decomposition_writer(folder / "decomposition.join", decomposition)))
@@ -54,11 +51,8 @@ def write_result(folder: Path, decomposition: Decomposition, error: np.ndarray |
 
 
 def write_report(folder: Path, image: str, notes: Sequence[str], decomposition: Decomposition) -> None:
-    """``report.json`` of a result: the image, what was noted as it was read, and what is known of its layers.
-
-    Raises:
-        JoinError: ``output_unwritable``.
-    """
+    """``report.json`` of a result: the image, what was noted as it was read, and what is known of its layers. Raises
+    JoinError ``output_unwritable``."""
     report = {"image": image, "size": list(decomposition.size), "notes": list(notes), **decomposition.summary()}
     write_text(folder / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
@@ -120,12 +114,9 @@ def _write_rows(decomposition: Decomposition, writers: Sequence[RowsWriter]) -> 
 
 
 def write_layers_together(folder: Path, decompositions: Mapping[str, Decomposition]) -> dict[str, Path]:
-    """Write the layers of several photos with a common albedo as :func:`write_layers` does: ``albedo`` once, the
-    others as ``shading-NAME`` by the names of the photos. Returns the files by name.
-
-    Raises:
-        JoinError: ``output_unwritable``.
-    """
+    """Write the layers of several photos with a common albedo as :func:`write_layers` does: ``albedo`` once, the others
+    as ``shading-NAME`` by the names of the photos. Returns the files by name. Raises JoinError
+    ``output_unwritable``."""
     files: dict[str, Path] = {}
     for photo, decomposition in decompositions.items():
         for component, pixels in decomposition.layers.items():

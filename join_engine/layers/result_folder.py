@@ -91,10 +91,8 @@ class Made:
     ) -> Made:
         """Of the layers of one image, for whoever asks: alike from the command line and from a client of the engine.
 
-        ``face``: what else decides, of a bank of faces (:func:`join_engine.portraits.decides`).
-
-        Raises:
-            JoinError: ``image_missing``.
+        ``face``: what else decides, of a bank of faces (:func:`join_engine.portraits.decides`). Raises JoinError
+        ``image_missing``.
         """
         settings = {**preset.to_json(), "seed": seed, "confidence": confidence, "layer": layer, "upright": upright}
         settings |= {} if face is None else {"face": dict(face)}
@@ -163,11 +161,8 @@ def _may_replace(folder: Path, made: Made) -> bool:
 
 
 def check_free(target: Path, command: str) -> None:
-    """Whether a result of ``command`` may take the name that a person gave it.
-
-    Raises:
-        JoinError: ``output_taken`` where something is there that the same command has not made.
-    """
+    """Whether a result of ``command`` may take the name that a person gave it. Raises JoinError ``output_taken`` where
+    something is there that the same command has not made."""
     target = _named(target)
     put_right(target.parent)
     marker = read_marker(target)
@@ -179,12 +174,9 @@ def check_free(target: Path, command: str) -> None:
 @contextmanager
 def result_folder(target: Path, made: Made) -> Iterator[Path]:
     """A folder to write a result into. When the block ends well it becomes ``target``, instead of what is there; else
-    nothing of it stays. Files that somebody has put beside an earlier result move along.
-
-    Raises:
-        JoinError: ``output_unwritable``; ``output_taken`` where something else has taken the name meanwhile, or a file
-            that is not of the earlier result has the name of one of this.
-    """
+    nothing of it stays. Files that somebody has put beside an earlier result move along. Raises JoinError
+    ``output_unwritable``; ``output_taken`` where something else has taken the name meanwhile, or a file that is not of
+    the earlier result has the name of one of this."""
     target = _named(target)
     place = target.parent / temporary_name(_PARTIAL)
     new = place / "new"

@@ -46,10 +46,7 @@ class Tile:
 
 def tileable(layers: Layers, overlap: float = OVERLAP, even: bool = True) -> Tile:
     """A tile of layers [H, W, 3], whatever their components; ``overlap`` of each side is cut away. ``even``: see above.
-
-    Raises:
-        JoinError: ``image_too_small``.
-    """
+    Raises JoinError ``image_too_small``."""
     height, width = next(iter(layers.values())).shape[:2]
     if min(height, width) < _LEAST:
         words = f"The layers are {width} × {height}, too small for a tile."

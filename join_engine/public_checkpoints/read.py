@@ -32,12 +32,9 @@ class PublicCheckpoint:
 
 
 def read_public_checkpoint(path: str | os.PathLike[str]) -> PublicCheckpoint:
-    """Read a ``.pt`` of rosinality's or a ``.pkl`` of NVlabs' StyleGAN2; nothing in it is executed.
-
-    Raises:
-        JoinError: ``checkpoint_missing``, ``checkpoint_broken`` (damaged, or of another network), or
-            ``checkpoint_unsafe`` when it asks for more than tensors.
-    """
+    """Read a ``.pt`` of rosinality's or a ``.pkl`` of NVlabs' StyleGAN2; nothing in it is executed. Raises JoinError
+    ``checkpoint_missing``, ``checkpoint_broken`` (damaged, or of another network), or ``checkpoint_unsafe`` when it
+    asks for more than tensors."""
     path = Path(path)
     if not is_file(path):
         raise JoinError("checkpoint_missing", f"There is no checkpoint '{path}'.", "Check the path.")

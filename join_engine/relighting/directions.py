@@ -143,11 +143,8 @@ class Directions:
         return Whitening(self._component.sample_codes(_SPREAD_CODES))
 
     def vector(self, name: str) -> Tensor:
-        """One standard deviation along a direction: [w_dim], or [num_ws, w_dim] in W+.
-
-        Raises:
-            JoinError: ``edit_invalid`` for a name that is not there.
-        """
+        """One standard deviation along a direction: [w_dim], or [num_ws, w_dim] in W+. Raises JoinError
+        ``edit_invalid`` for a name that is not there."""
         if name not in self._vectors:
             self._vectors[name] = self._named[name] if name in self._named else self._found_vector(name)
         return self._vectors[name]
@@ -159,11 +156,8 @@ class Directions:
         if index is None or index >= len(self._sefa):
             last = len(self._sefa) - 1
             known = [*self._named, *(f"{each}0 to {each}{last}" for each in (SEFA, GANSPACE))]
-            raise JoinError(
-                "edit_invalid",
-                f"'{self._component.name}' has no direction '{name}'.",
-                f"There are: {', '.join(known)}.",
-            )
+            message = f"'{self._component.name}' has no direction '{name}'."
+            raise JoinError("edit_invalid", message, f"There are: {', '.join(known)}.")
         codes = self._component.sample_codes()
         direction = self._sefa[index] if method == SEFA else principal_directions(codes)[index]
         return direction * (codes @ direction).std()

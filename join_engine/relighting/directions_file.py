@@ -39,11 +39,8 @@ class Learned:
     reading: Reading | None = None
 
     def read(self, codes: Mapping[str, Tensor]) -> Tensor:
-        """Codes by component, [N, L, w_dim] each → attributes [N, K] in standard deviations.
-
-        Raises:
-            JoinError: ``directions_broken`` for directions that no light is read with.
-        """
+        """Codes by component, [N, L, w_dim] each → attributes [N, K] in standard deviations. Raises JoinError
+        ``directions_broken`` for directions that no light is read with."""
         if self.reading is None:
             raise JoinError("directions_broken", "These directions are not of the light.", "Learn such ones.")
         return self.reading(torch.cat([codes[name].flatten(1) for name in self.vectors], dim=1))

@@ -25,12 +25,8 @@ from .relighter import Edit, Layers, Relighter, to_layer
 
 def with_other(mine: Decomposition, other: Decomposition, components: Sequence[str] = ("albedo",)) -> Decomposition:
     """A decomposition that can be mixed with another one: it gets directions ``mix.colour``, ``mix.pattern`` and
-    ``mix.layout`` of these components, along which an amount t from 0 to 1 makes of code n of that group of layers
-    (1 − t) w_n + t w'_n.
-
-    Raises:
-        JoinError: ``bank_mismatch``; ``edit_invalid`` for a component that is not there.
-    """
+    ``mix.layout`` of these components, along which an amount t from 0 to 1 makes of code n of that group of layers (1 −
+    t) w_n + t w'_n. Raises JoinError ``bank_mismatch``; ``edit_invalid`` for a component that is not there."""
     _check_same(mine, other)
     unknown = [name for name in components if name not in mine.codes]
     if unknown:

@@ -76,11 +76,9 @@ class Edit:
             edit = cls(str(data["component"]), data["direction"], float(data["amount"]))
             direction_name(edit.direction)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise JoinError(
-                "edit_invalid",
-                f"{data!r} is not an edit.",
-                'Give {"component": …, "direction": name or number, "amount": number}.',
-            ) from error
+            message = f"{data!r} is not an edit."
+            hint = 'Give {"component": …, "direction": name or number, "amount": number}.'
+            raise JoinError("edit_invalid", message, hint) from error
         if not np.isfinite(edit.amount):
             raise JoinError("edit_invalid", f"An edit cannot have the amount {edit.amount}.", "Use about −3 to 3.")
         return edit
@@ -99,11 +97,8 @@ class Relighter:
 
     def __init__(self, decomposition: Decomposition, bank: Bank) -> None:
         if decomposition.bank_sha256 != bank.sha256:
-            raise JoinError(
-                "bank_mismatch",
-                f"This decomposition was made with another version of the bank '{decomposition.bank_name}'.",
-                "Install that bank, or decompose the image again.",
-            )
+            message = f"This decomposition was made with another version of the bank '{decomposition.bank_name}'."
+            raise JoinError("bank_mismatch", message, "Install that bank, or decompose the image again.")
         _check_fits(decomposition, bank)
         self.decomposition = decomposition
         self._bank = bank
@@ -149,10 +144,7 @@ class Relighter:
     def relight(self, edits: Sequence[Edit]) -> Decomposition:
         """The decomposition with edited codes and layers; its settings list the edits after any that it had already.
 
-        It has no metrics: there is no image to compare it with.
-
-        Raises:
-            JoinError: ``edit_invalid``.
+        It has no metrics: there is no image to compare it with. Raises JoinError ``edit_invalid``.
         """
         start = time.perf_counter()
         codes = self._edited(edits)
@@ -285,11 +277,8 @@ class Relighter:
         codes = dict(self.decomposition.codes)
         for edit in self._expanded(edits):
             if edit.component not in codes:
-                raise JoinError(
-                    "edit_invalid",
-                    f"There is no component '{edit.component}' to edit.",
-                    f"There are: {', '.join(codes)}.",
-                )
+                message = f"There is no component '{edit.component}' to edit."
+                raise JoinError("edit_invalid", message, f"There are: {', '.join(codes)}.")
             codes[edit.component] = codes[edit.component] + self._step(edit)
         return codes
 
@@ -393,9 +382,8 @@ def _with_surroundings(
 def _shown(component: str, layer: np.ndarray) -> np.ndarray:
     """The layer itself. Raises JoinError ``edit_invalid`` where it holds what is no number."""
     if not np.isfinite(layer).all():
-        raise JoinError(
-            "edit_invalid", f"These amounts leave nothing of the {component} to show.", "Use about −3 to 3."
-        )
+        message = f"These amounts leave nothing of the {component} to show."
+        raise JoinError("edit_invalid", message, "Use about −3 to 3.")
     return layer
 
 

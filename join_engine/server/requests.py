@@ -26,11 +26,7 @@ MOST_PHOTOS = 32
 
 
 def parse(data: bytes) -> dict[str, Any]:
-    """A message: a JSON object with a ``type``.
-
-    Raises:
-        JoinError: ``message_too_long``, ``message_malformed``.
-    """
+    """A message: a JSON object with a ``type``. Raises JoinError ``message_too_long``, ``message_malformed``."""
     if len(data) > LONGEST_MESSAGE:
         sentence = f"A message is longer than {LONGEST_MESSAGE // 2**20} MiB."
         raise JoinError("message_too_long", sentence, "Name files instead of sending what is in them.")
@@ -54,11 +50,8 @@ def request_id(message: Mapping[str, Any]) -> str | int | None:
 
 
 def check(message: Mapping[str, Any]) -> None:
-    """See that the fields of a job's request are of their kinds; what is null counts as left out.
-
-    Raises:
-        JoinError: ``request_invalid``.
-    """
+    """See that the fields of a job's request are of their kinds; what is null counts as left out. Raises JoinError
+    ``request_invalid``."""
     kind = message["type"]
     for key, (fits, words) in _FIELDS[kind].items():
         value = message.get(key)

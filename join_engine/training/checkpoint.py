@@ -44,11 +44,8 @@ def write_checkpoint(path: Path, tensors: Mapping[str, torch.Tensor], state: Map
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Tensors and JSON values of :func:`write_checkpoint`.
-
-    Raises:
-        JoinError: ``checkpoint_missing`` or ``checkpoint_broken`` (also where a single bit is not as it was written).
-    """
+    """Tensors and JSON values of :func:`write_checkpoint`. Raises JoinError ``checkpoint_missing`` or
+    ``checkpoint_broken`` (also where a single bit is not as it was written)."""
     if not is_file(path):
         raise JoinError("checkpoint_missing", f"There is no checkpoint '{path}'.", "Train first, or check the path.")
     try:

@@ -39,11 +39,9 @@ def codes_of(bank: Bank, name: str, data: ComponentSets, indices: Tensor, mirror
     """
     component = bank.components[name]
     if component.encoder is None and not steps:
-        raise JoinError(
-            "encoder_missing",
-            f"This bank has no encoder of '{name}', so that codes have to be found by inversion.",
-            "Say with --steps how many steps that may take, about 60, or put an encoder into the bank.",
-        )
+        message = f"This bank has no encoder of '{name}', so that codes have to be found by inversion."
+        hint = "Say with --steps how many steps that may take, about 60, or put an encoder into the bank."
+        raise JoinError("encoder_missing", message, hint)
     inversion = _Inversion(component, steps) if steps else None
     found = []
     for part in indices.split(_BATCH):

@@ -84,12 +84,8 @@ class _Seen:
 def learn(
     bank: Bank, data: ComponentSets, lights: Lights, validation: tuple[ComponentSets, Lights], settings: Settings
 ) -> Learned:
-    """Directions of all components but the albedo.
-
-    Raises:
-        JoinError: ``encoder_missing``; ``light_constant`` when an attribute does not differ between the samples;
-            ``light_unseen`` when the codes tell none of them.
-    """
+    """Directions of all components but the albedo. Raises JoinError ``encoder_missing``; ``light_constant`` when an
+    attribute does not differ between the samples; ``light_unseen`` when the codes tell none of them."""
     began = time.perf_counter()
     names = [name for name in bank.components if name != ALBEDO]
     seen = _look(bank, names, data, lights, settings.count, settings)

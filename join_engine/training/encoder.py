@@ -188,11 +188,7 @@ def _error(made: Tensor, target: Tensor) -> Tensor:
 
 
 def architecture(bank: Bank, component: str, changes: Mapping[str, object]) -> EncoderConfig:
-    """The encoder's architecture for a generator of the bank.
-
-    Raises:
-        JoinError: ``settings_invalid``.
-    """
+    """The encoder's architecture for a generator of the bank. Raises JoinError ``settings_invalid``."""
     config = bank.components[component].generator.config
     try:
         return replace(EncoderConfig(config.resolution, config.w_dim, config.num_ws), **changes)  # type: ignore[arg-type]

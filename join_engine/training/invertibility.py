@@ -132,12 +132,9 @@ def errors_in(part: BankComponent, truth: Tensor, side: int | None, features: Fe
 
 
 def measured_once(path: Path, about: Mapping[str, Any], make: Callable[[], Tensor]) -> Tensor:
-    """What ``make`` has measured, kept in a file so that a training that goes on need not measure again.
-
-    Raises:
-        JoinError: ``checkpoint_mismatch`` for a file of something else, and as
-            :func:`join_engine.training.checkpoint.read_checkpoint`.
-    """
+    """What ``make`` has measured, kept in a file so that a training that goes on need not measure again. Raises
+    JoinError ``checkpoint_mismatch`` for a file of something else, and as
+    :func:`join_engine.training.checkpoint.read_checkpoint`."""
     if path.exists():
         tensors, values = read_checkpoint(path)
         if values.get("about") != dict(about):

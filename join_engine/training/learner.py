@@ -107,11 +107,9 @@ class Learner(ABC):
     def check(self) -> None:
         """Refuse to go on with weights that are no numbers. Raises JoinError ``training_diverged``."""
         if not all(bool(value.isfinite().all()) for value in self.network.state_dict().values()):
-            raise JoinError(
-                "training_diverged",
-                f"The training has produced values that are not numbers, at step {self.steps:,}.",
-                "The last snapshot, if there is one, is good: go on from it with a lower --lr.",
-            )
+            message = f"The training has produced values that are not numbers, at step {self.steps:,}."
+            hint = "The last snapshot, if there is one, is good: go on from it with a lower --lr."
+            raise JoinError("training_diverged", message, hint)
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that a checkpoint stores as tensors."""

@@ -61,11 +61,8 @@ Networks = tuple[Generator, Discriminator]
 
 
 def load_trained(run: Path) -> tuple[str, ComponentHeader, Networks]:
-    """Component name, header, averaged generator and discriminator of a run.
-
-    Raises:
-        JoinError: ``checkpoint_missing`` or ``checkpoint_broken``.
-    """
+    """Component name, header, averaged generator and discriminator of a run. Raises JoinError ``checkpoint_missing`` or
+    ``checkpoint_broken``."""
     path = checkpoint_path(run)
     tensors, values = read_checkpoint(path)
     try:
@@ -79,11 +76,8 @@ def load_trained(run: Path) -> tuple[str, ComponentHeader, Networks]:
 
 
 def load_bank_wide(name: str, run: Path) -> tuple[NetworkHeader[Any], nn.Module]:
-    """Header and averaged network of the training of a network of ``BANK_WIDE``.
-
-    Raises:
-        JoinError: ``checkpoint_missing`` or ``checkpoint_broken``.
-    """
+    """Header and averaged network of the training of a network of ``BANK_WIDE``. Raises JoinError
+    ``checkpoint_missing`` or ``checkpoint_broken``."""
     path, kind = checkpoint_path(run), BANK_WIDE[name]
     tensors, values = read_checkpoint(path)
     try:
@@ -99,11 +93,8 @@ def load_bank_wide(name: str, run: Path) -> tuple[NetworkHeader[Any], nn.Module]
 
 def load_encoder(run: Path, name: str) -> tuple[str, EncoderHeader, Encoder]:
     """Component name, header and averaged network of an encoder's training; of one that trained the encoders of all
-    components together, those of the component ``name``.
-
-    Raises:
-        JoinError: ``checkpoint_missing`` or ``checkpoint_broken``.
-    """
+    components together, those of the component ``name``. Raises JoinError ``checkpoint_missing`` or
+    ``checkpoint_broken``."""
     path = checkpoint_path(run)
     tensors, values = read_checkpoint(path)
     try:
@@ -252,9 +243,8 @@ def make_bank(
             **bank_wide,
         )
     except ValueError as error:
-        raise JoinError(
-            "settings_invalid", f"Such a bank is not possible: {error}.", "Change that and repeat."
-        ) from error
+        message = f"Such a bank is not possible: {error}."
+        raise JoinError("settings_invalid", message, "Change that and repeat.") from error
     networks = {name: network for name, (_, network) in parts.bank_wide.items()}
     save_bank(out, header, parts.modules, parts.encoders, directions, materials, **networks)
     write_card(out.with_suffix(".md"), header, out.stat().st_size)
@@ -263,11 +253,8 @@ def make_bank(
 
 @torch.no_grad()
 def encoder_speed(encoders: Mapping[str, Encoder], repeats: int = 20) -> dict[str, Any]:
-    """How long all encoders together take for one image: milliseconds (median and fastest), threads, repeats.
-
-    Raises:
-        JoinError: ``encoder_missing``.
-    """
+    """How long all encoders together take for one image: milliseconds (median and fastest), threads, repeats. Raises
+    JoinError ``encoder_missing``."""
     if not encoders:
         raise JoinError("encoder_missing", "There are no encoders to time.", "Add them with --encoder.")
     side = next(iter(encoders.values())).config.resolution

@@ -71,10 +71,8 @@ def learn(bank: Bank, moves: Sequence[Restyled]) -> Learned:
 
     The header tells of each property ``unit``, what an amount of 1 is of the renderer's, ``pairs``, and in dB the mean
     and half the interval of what it gains over scenes that it was not learned from: ``gain_COMPONENT`` of those that it
-    moves, and ``gain_image`` of all of them together. Its training tells the same of those ``left_out``.
-
-    Raises:
-        JoinError: ``encoder_missing``; ``pairs_too_few``; ``material_unseen`` where no property gets a direction.
+    moves, and ``gain_image`` of all of them together. Its training tells the same of those ``left_out``. Raises
+    JoinError ``encoder_missing``; ``pairs_too_few``; ``material_unseen`` where no property gets a direction.
     """
     began = time.perf_counter()
     names = list(bank.forward_model.components)

@@ -69,20 +69,14 @@ class Run:
 
     def resume(self, where: str = "auto") -> None:
         """Go on from a checkpoint: "auto" (when the folder has one), "never", or the path of a checkpoint or run.
-
-        Raises:
-            JoinError: ``checkpoint_missing``, ``checkpoint_broken`` or ``checkpoint_mismatch``.
-        """
+        Raises JoinError ``checkpoint_missing``, ``checkpoint_broken`` or ``checkpoint_mismatch``."""
         path = self.out / CHECKPOINT_NAME if where == "auto" else checkpoint_path(where)
         if where != "never" and not (where == "auto" and not path.exists()):
             tensors, values = read_checkpoint(path)
             stored = values.get("identity")
             if stored != self.identity and not self.learner.grows_from(stored, self.identity):
-                raise JoinError(
-                    "checkpoint_mismatch",
-                    f"The checkpoint '{path}' belongs to another training or architecture.",
-                    "Choose another folder, or give the same settings.",
-                )
+                message = f"The checkpoint '{path}' belongs to another training or architecture."
+                raise JoinError("checkpoint_mismatch", message, "Choose another folder, or give the same settings.")
             try:
                 self.learner.load_tensors(tensors)
                 self.learner.steps, self.learner.images = values["steps"], values["images"]

@@ -223,8 +223,7 @@ def _without(distances: Tensor, columns: Tensor) -> Tensor:
 
 def _flattened(trunk: Trunk, images: Tensor) -> Tensor:
     """Images → [B, …] vectors, whose squared distance is that of
-    :class:`join_engine.inversion.losses.perceptual.FeatureDistance`.
-    """
+    :class:`join_engine.inversion.losses.perceptual.FeatureDistance`."""
     taps = [unit_features(tap) for tap in trunk(images)]
     return torch.cat([tap.flatten(1) / (tap.shape[2] * tap.shape[3]) ** 0.5 for tap in taps], dim=1)
 

@@ -32,11 +32,8 @@ ERRORS = (0.15, 0.2, 0.3, 0.45, 0.6, math.inf)
 
 def compare(bank: Bank, samples: Sequence[Sample], errors: Sequence[float]) -> list[list[Row]]:
     """The figures of :mod:`..scores.layer_scores` of each render that shows enough paint, for each error that Retinex
-    is taken to make (infinite: it has no say).
-
-    Raises:
-        JoinError: ``settings_invalid`` for a bank without a split network and encoders.
-    """
+    is taken to make (infinite: it has no say). Raises JoinError ``settings_invalid`` for a bank without a split network
+    and encoders."""
     network, faces = refuse_unsplit(bank), subject_of(bank.header).white_things
     found: list[list[Row]] = [[] for _ in errors]
     for sample in samples:

@@ -36,11 +36,8 @@ def compare(
 ) -> tuple[list[list[Row]], list[float]]:
     """The figures of :mod:`..scores.layer_scores` of each render that shows enough paint, and the mean seconds of
     processor time that its layers take, for each longest side of what the network looks at. Of a render the first rows
-    and columns count, ``cut`` of each.
-
-    Raises:
-        JoinError: ``settings_invalid`` for a bank without a split network and encoders.
-    """
+    and columns count, ``cut`` of each. Raises JoinError ``settings_invalid`` for a bank without a split network and
+    encoders."""
     network, subject = refuse_unsplit(bank), subject_of(bank.header)
     found: list[list[Row]] = [[] for _ in sizes]
     seconds: list[list[float]] = [[] for _ in sizes]

@@ -55,21 +55,16 @@ class InceptionFeatures:
     """The 2048 features that FID is defined by, from the TorchScript file of NVlabs' stylegan2-ada-pytorch.
 
     The file, ``inception-2015-12-05.pt``, is not part of this project (its licence and its training on ImageNet are its
-    own). It takes uint8 images of any size, resizes them itself, and is called with ``return_features=True``.
-
-    Raises:
-        JoinError: ``weights_unreadable``.
+    own). It takes uint8 images of any size, resizes them itself, and is called with ``return_features=True``. Raises
+    JoinError ``weights_unreadable``.
     """
 
     def __init__(self, path: Path, device: str | torch.device = "cpu") -> None:
         try:
             self._network = torch.jit.load(str(path), map_location=device).eval()
         except (OSError, ValueError, RuntimeError) as error:
-            raise JoinError(
-                "weights_unreadable",
-                f"'{path}' cannot be read as a TorchScript network.",
-                "Give the path of inception-2015-12-05.pt.",
-            ) from error
+            message = f"'{path}' cannot be read as a TorchScript network."
+            raise JoinError("weights_unreadable", message, "Give the path of inception-2015-12-05.pt.") from error
 
     def __call__(self, images: Tensor) -> Tensor:
         return self._network(to_pixels(images * 2.0 - 1.0), return_features=True)
@@ -165,11 +160,8 @@ def report(
     inception: Path | None = None,
     trunk: Trunk | None = None,
 ) -> dict[str, Any]:
-    """The distances by name, for JSON. ``trunk``: instead of the bank's own.
-
-    Raises:
-        JoinError: ``trunk_missing``, ``component_missing``, ``pack_mismatch``, ``weights_unreadable``.
-    """
+    """The distances by name, for JSON. ``trunk``: instead of the bank's own. Raises JoinError ``trunk_missing``,
+    ``component_missing``, ``pack_mismatch``, ``weights_unreadable``."""
     check_comparable(bank, component, real)
     if real.images.shape[1] != 3:
         message = f"Distances are of images with three channels, not of {component}."

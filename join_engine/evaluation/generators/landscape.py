@@ -29,11 +29,8 @@ _COLOURS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231
 
 
 def planar_codes(bank: Bank, component: str, count: int, seed: int = 0) -> Tensor:
-    """Codes of a component on the two axes along which they spread the most: [count, 2].
-
-    Raises:
-        JoinError: ``component_missing``.
-    """
+    """Codes of a component on the two axes along which they spread the most: [count, 2]. Raises JoinError
+    ``component_missing``."""
     if component not in bank.components:
         known = ", ".join(bank.components)
         raise JoinError("component_missing", f"The bank has no {component}.", f"It has: {known}.")

@@ -189,10 +189,7 @@ def make_methods(
     names: Sequence[str], rows: Rows, bank: Bank, single: Bank | None = None, unet: UNet | None = None
 ) -> list[Method]:
     """The methods of these names (or of :data:`GROUPS`), each once, with the reasons of those that cannot be done.
-
-    Raises:
-        JoinError: ``method_unknown``.
-    """
+    Raises JoinError ``method_unknown``."""
     keys: dict[str, None] = {}
     for name in names:
         keys |= dict.fromkeys(GROUPS.get(name, (name,)))
@@ -266,8 +263,7 @@ def _with_features(key: str, rows: Rows) -> Preset:
 
 def _table(rows: Rows, bank: Bank) -> dict[str, tuple[Any, ...]]:
     """Key → title and stages, of Table 2 and what belongs to it, and of other published inversions, all of them of all
-    generators at once.
-    """
+    generators at once."""
     mean, encoder, knn = MeanStart(), EncoderStart(), rows.joint(bank)
     none = rows.joint(bank, knn_weight=0.0)
     in_domain = rows.joint(bank, knn_weight=0.0, in_domain_weight=IN_DOMAIN_WEIGHT)

@@ -359,11 +359,8 @@ ALL = (*FIGURES, PORTRAITS)
 
 
 def write_figures(figures: PaperFigures, out: Path, only: Sequence[str] = ALL) -> dict[str, list[Path]]:
-    """Write the PNGs of each of :data:`ALL`; what cannot be drawn is said and left out.
-
-    Raises:
-        JoinError: ``output_unwritable``.
-    """
+    """Write the PNGs of each of :data:`ALL`; what cannot be drawn is said and left out. Raises JoinError
+    ``output_unwritable``."""
     written = {}
     for number in only:
         try:
@@ -382,11 +379,8 @@ def write_figures(figures: PaperFigures, out: Path, only: Sequence[str] = ALL) -
 
 
 def two_component_bank(bank: Bank) -> Bank:
-    """Albedo and shading of a bank, multiplied and nothing else; without the networks that know gloss.
-
-    Raises:
-        JoinError: ``component_missing``.
-    """
+    """Albedo and shading of a bank, multiplied and nothing else; without the networks that know gloss. Raises JoinError
+    ``component_missing``."""
     names = (_ALBEDO, _SHADING)
     missing = [name for name in names if name not in bank.components]
     if missing:

@@ -131,11 +131,8 @@ def _table4(
 
 
 def write_scores(card: Path, table: Mapping[str, Any], fourth: Mapping[str, Any] | str) -> None:
-    """Put the tables between the markers of a card, or at its end where there are none.
-
-    Raises:
-        JoinError: ``output_unwritable``.
-    """
+    """Put the tables between the markers of a card, or at its end where there are none. Raises JoinError
+    ``output_unwritable``."""
     table4 = f"Not available: {fourth}.\n" if isinstance(fourth, str) else format_table(fourth)
     lines = [BEGIN, "", "## Scorecard", "", format_table(table), *_ahead(table)]
     lines += ["### kNN loss against in-domain loss on a single GAN (JoIN's Table 4)", "", table4.rstrip(), "", END]

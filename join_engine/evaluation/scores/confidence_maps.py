@@ -28,11 +28,8 @@ _LEAST_SEEN = 0.05
 def measure(shot: Shot) -> dict[str, float] | None:
     """Of each component of a render the mean of the errors that are ``expected`` and of those that are ``true``, and
     their ``correlation`` over the pixels: of the logarithms of albedo and shading but for a constant of the picture, as
-    the network has learned them, and of the specular, sRGB-encoded. None where it hardly shows any paint.
-
-    Raises:
-        JoinError: ``settings_invalid`` for a bank that expects nothing.
-    """
+    the network has learned them, and of the specular, sRGB-encoded. None where it hardly shows any paint. Raises
+    JoinError ``settings_invalid`` for a bank that expects nothing."""
     found = shot.outcome.decomposition
     if shot.outcome.error is None:
         message = f"The bank '{found.bank_name}' does not tell how sure it is."

@@ -34,22 +34,16 @@ FIGURES = {"unfamiliarity": 1.0, "albedo_error": 1.0, "psnr_fit": -1.0}
 def figures_of(
     bank: Bank, images: Sequence[np.ndarray], preset: Preset, seed: int = 0, codebook: CodeBook | None = None
 ) -> Rows:
-    """:data:`FIGURES` and ``unusual`` of each linear image [H, W, 3 or 4].
-
-    Raises:
-        JoinError: ``settings_invalid`` for a bank that has no idea how sure it is; as :func:`decompose`.
-    """
+    """:data:`FIGURES` and ``unusual`` of each linear image [H, W, 3 or 4]. Raises JoinError ``settings_invalid`` for a
+    bank that has no idea how sure it is; as :func:`decompose`."""
     codebook = codebook or CodeBook(bank)
     rows: Rows = []
     for image in images:
         metrics = decompose(image, bank, preset, seed, codebook=codebook).decomposition.metrics
         if "unfamiliarity" not in metrics:
             message = f"The bank '{bank.header.name}' does not tell how sure it is."
-            raise JoinError(
-                "settings_invalid",
-                message,
-                "Give one with encoders and a split network that was judged beside them, and a preset with detail.",
-            )
+            hint = "Give one with encoders and a split network that was judged beside them, and a preset with detail."
+            raise JoinError("settings_invalid", message, hint)
         rows.append({name: float(metrics[name]) for name in (*FIGURES, "unusual")})
     return rows
 

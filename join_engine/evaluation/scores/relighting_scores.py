@@ -117,11 +117,7 @@ def measure_methods(
 ) -> dict[str, Any]:
     """:func:`measure` of each method, without detail: of the layers that it finds, PSNR in dB of the image and of each
     component but the albedo against the true render under the moved light, and how much nearer that is than before the
-    edit.
-
-    Raises:
-        JoinError: ``method_lacking`` for a method that the bank has not all for; as :func:`measure`.
-    """
+    edit. Raises JoinError ``method_lacking`` for a method that the bank has not all for; as :func:`measure`."""
     presets: dict[str, Preset] = {}
     for method in methods:
         if method.preset is None or method.lacks:
@@ -189,8 +185,7 @@ class _Scene:
 
 def compare_layers(start: Layers, edited: Layers, before: Layers, after: Layers) -> dict[str, dict[str, float]]:
     """Of each component but the albedo: the change from ``start`` to ``edited`` beside that from ``before`` to
-    ``after``; all linear [H, W, 3]. See :func:`measure` for the figures.
-    """
+    ``after``; all linear [H, W, 3]. See :func:`measure` for the figures."""
     found = {}
     for name in start:
         if name != ALBEDO:

@@ -94,11 +94,7 @@ def measure(
 ) -> list[dict[str, dict[str, float]]]:
     """Of the first ``count`` pairs of a scene and a moved light, both ways: ``flicker``; ``static`` and ``passing``,
     the albedo's PSNR in dB where nothing passes and where something does, times the factor that suits the first best
-    over the whole sequence.
-
-    Raises:
-        JoinError: as :func:`join_engine.pipeline.decompose`.
-    """
+    over the whole sequence. Raises JoinError as :func:`join_engine.pipeline.decompose`."""
     codebook, rows = CodeBook(bank), []
     pairs = [(index, move.views[index]) for move in scenes.moves for index in move.views if index in scenes.originals]
     names = list(scenes.originals)

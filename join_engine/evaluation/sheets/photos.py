@@ -32,10 +32,8 @@ def write_photo_sheet(
 
     A line: the photo; its layers, with the detail if the preset adds any; what the generators alone recombine to; and
     by how much that misses the photo, as :data:`ERROR_GAIN` times the absolute difference of the sRGB-encoded pixels.
-    With the detail, the layers recombine to the photo itself, which is not worth a picture.
-
-    Raises:
-        JoinError: from reading the photos; ``output_unwritable``.
+    With the detail, the layers recombine to the photo itself, which is not worth a picture. Raises JoinError from
+    reading the photos; ``output_unwritable``.
     """
     splitter, rows = Splitter(bank, preset, seed), []
     for photo in photos:

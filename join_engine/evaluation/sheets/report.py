@@ -53,11 +53,8 @@ def write_report(decomposition: Decomposition, image: Path, truth_dir: Path | No
 def _read(path: Path, size: tuple[int, int]) -> np.ndarray:
     pixels = opaque(read_image(path))
     if pixels.shape[:2] != size:
-        raise JoinError(
-            "size_mismatch",
-            f"'{path}' is {pixels.shape[1]} × {pixels.shape[0]}, the decomposition {size[1]} × {size[0]}.",
-            "Name the image that was decomposed, and its own ground truth.",
-        )
+        message = f"'{path}' is {pixels.shape[1]} × {pixels.shape[0]}, the decomposition {size[1]} × {size[0]}."
+        raise JoinError("size_mismatch", message, "Name the image that was decomposed, and its own ground truth.")
     return pixels
 
 

@@ -236,10 +236,7 @@ class Bench:
         """The same on the first photos of registered photographs ``THING.0.jpg`` …: three of the figures of
         :mod:`join_engine.evaluation.scores.together_scores` under "consistency" and "reference" (dB) and "correlation".
 
-        A flat colour is as consistent as can be: no figure counts alone.
-
-        Raises:
-            JoinError: ``image_missing``.
+        A flat colour is as consistent as can be: no figure counts alone. Raises JoinError ``image_missing``.
         """
         paths: dict[str, list[Path]] = {}
         for path in sorted(images_in(folder).images):

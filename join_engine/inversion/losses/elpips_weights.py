@@ -200,11 +200,8 @@ def fetch(kind: str, url: str | None = None, sha256: str | None = None) -> Path:
 
 
 def adopt(kind: str, file: Path, sha256: str | None = None) -> Path:
-    """Copy a file that the user has to where the engine looks for it; checked like a download.
-
-    Raises:
-        JoinError: ``weights_missing``, ``checksum_mismatch``, ``output_unwritable``.
-    """
+    """Copy a file that the user has to where the engine looks for it; checked like a download. Raises JoinError
+    ``weights_missing``, ``checksum_mismatch``, ``output_unwritable``."""
     known = _known(kind)
     if not file.is_file():
         raise JoinError("weights_missing", f"There is no file '{file}'.", "Check the path.")

@@ -48,10 +48,7 @@ def reconstruction_loss(
     dtype: torch.dtype | None = None,
 ) -> PerceptualLoss:
     """L of Eq. 4 and 11 as the settings want it, for targets [B, 3, R, R]; ``draws`` of an ensemble follow the seed.
-
-    Raises:
-        JoinError: as :func:`make_features`.
-    """
+    Raises JoinError as :func:`make_features`."""
     features = make_features(settings.features, bank)
     ensemble = None
     if settings.ensemble and features is not None:
@@ -60,12 +57,9 @@ def reconstruction_loss(
 
 
 def make_features(kind: str, bank: Bank) -> Features | None:
-    """One of :data:`FEATURE_KINDS`, a published trunk or a sum, on the bank's device; None for "pixels".
-
-    Raises:
-        JoinError: ``trunk_missing`` or ``discriminator_missing`` when the bank does not hold what is asked for,
-            ``settings_invalid`` for an unknown kind, ``weights_missing`` for a trunk that the user has not got.
-    """
+    """One of :data:`FEATURE_KINDS`, a published trunk or a sum, on the bank's device; None for "pixels". Raises
+    JoinError ``trunk_missing`` or ``discriminator_missing`` when the bank does not hold what is asked for,
+    ``settings_invalid`` for an unknown kind, ``weights_missing`` for a trunk that the user has not got."""
     if "+" in kind:
         parts = [make_features(part, bank) for part in kind.split("+")]
         return SummedFeatures([part for part in parts if part is not None])

@@ -217,8 +217,7 @@ def _within(state: InversionState, image: Tensor) -> Tensor:
 
 class _Prior:
     """What keeps the codes among those that their generators know, and near what the encoders see, summed over the
-    components.
-    """
+    components."""
 
     def __init__(self, settings: Joint, state: InversionState) -> None:
         self._settings = settings

@@ -75,11 +75,8 @@ class Tuning(Stage):
         preserve the generator priors", so what is minimised is by how much the outputs have changed since before the
         tuning, |D_i(G_i(·)) − D_i(G_i⁰(·))|, as the mean over the anchors, which makes λ independent of their number.
         (The generator's own loss in StyleGAN2, softplus(−D), would go on training the neighbours instead of holding
-        them. ``evaluate --methods local-sweep`` measures all three.)
-
-        Raises:
-            JoinError: ``discriminator_missing`` when the bank holds none and the settings ask for the loss;
-                ``settings_invalid`` for an unknown form of it.
+        them. ``evaluate --methods local-sweep`` measures all three.) Raises JoinError ``discriminator_missing`` when
+        the bank holds none and the settings ask for the loss; ``settings_invalid`` for an unknown form of it.
         """
         if self.discriminator_form not in FORMS:
             message = f"There is no form '{self.discriminator_form}' of the local discriminator loss."
@@ -109,11 +106,9 @@ class Tuning(Stage):
     def _check_discriminators(self, state: InversionState) -> None:
         for name in state.latents if self.discriminator_weight else ():
             if state.bank.components[name].discriminator is None:
-                raise JoinError(
-                    "discriminator_missing",
-                    f"This bank has no discriminator of '{name}', which tuning needs.",
-                    "Choose another preset, or a bank with discriminators.",
-                )
+                message = f"This bank has no discriminator of '{name}', which tuning needs."
+                hint = "Choose another preset, or a bank with discriminators."
+                raise JoinError("discriminator_missing", message, hint)
 
 
 class _Item:

@@ -70,19 +70,14 @@ def duration(seconds: float) -> str:
 
 
 def open_tensorboard(folder: Path) -> SummaryWriter:
-    """A writer of TensorBoard's event files.
-
-    Raises:
-        JoinError: ``tensorboard_missing`` when the package is not installed, ``output_unwritable``.
-    """
+    """A writer of TensorBoard's event files. Raises JoinError ``tensorboard_missing`` when the package is not
+    installed, ``output_unwritable``."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise JoinError(
-            "tensorboard_missing",
-            "The package 'tensorboard' is not installed.",
-            "Install it: pip install 'join-intrinsics[training]', or leave the option out.",
-        ) from error
+        message = "The package 'tensorboard' is not installed."
+        hint = "Install it: pip install 'join-intrinsics[training]', or leave the option out."
+        raise JoinError("tensorboard_missing", message, hint) from error
     try:
         return SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
     except OSError as error:

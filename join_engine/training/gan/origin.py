@@ -59,10 +59,7 @@ class Origin:
 
     def load_into(self, state: GanState) -> None:
         """Put networks and counters, of a checkpoint everything else too, into a fresh state of that architecture.
-
-        Raises:
-            JoinError: ``checkpoint_broken``.
-        """
+        Raises JoinError ``checkpoint_broken``."""
         try:
             if self.bank is None:
                 state.load_tensors(self.tensors)
@@ -107,10 +104,7 @@ def origin_in_checkpoint(path: Path) -> Origin:
 
 def origin_in_bank(path: Path, component: str) -> Origin:
     """Generator (as the trained one and as its moving average), discriminator and mean code of a bank's component.
-
-    Raises:
-        JoinError: ``component_missing``, ``discriminator_missing``, and as :func:`join_engine.bank.load_bank`.
-    """
+    Raises JoinError ``component_missing``, ``discriminator_missing``, and as :func:`join_engine.bank.load_bank`."""
     bank = load_bank(path, with_discriminators=True)
     if component not in bank.components:
         known = ", ".join(bank.components)

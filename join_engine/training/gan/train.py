@@ -123,11 +123,8 @@ class Training:
         self.sheet(monitor)
 
     def save(self, name: str = CHECKPOINT_NAME) -> None:
-        """Write a checkpoint, unless something in it is not a number; all processes must call.
-
-        Raises:
-            JoinError: ``training_diverged`` or ``output_unwritable``.
-        """
+        """Write a checkpoint, unless something in it is not a number; all processes must call. Raises JoinError
+        ``training_diverged`` or ``output_unwritable``."""
         if not self.state.is_finite():
             raise diverged("what the networks hold or make", self.state.images, self._last_good())
         self.history[-1] |= {"to_images": self.state.images}
