@@ -12,14 +12,12 @@ from .errors import JoinError
 
 
 def set_up_torch(device: str = "auto", threads: int | None = None) -> torch.device:
-    """What a process does once before it works: choose the device, set the number of CPU threads.
+    """What a process does once before it works: choose the device, set the number of CPU threads. Raises JoinError
+    ``device_missing``.
 
     Args:
         device: "auto" (CUDA where there is one), "cpu" or "cuda".
         threads: on the CPU; None leaves it to torch.
-
-    Raises:
-        JoinError: ``device_missing``.
     """
     torch.set_flush_denormal(True)  # numbers too small to matter are slow to compute with
     if threads is not None:

@@ -60,13 +60,10 @@ def is_installed() -> bool:
 
 
 def find_faces(image: np.ndarray) -> list[Face]:
-    """The faces in a photo, largest first.
+    """The faces in a photo, largest first. Raises JoinError ``face_finder_missing``, ``face_finder_broken``.
 
     Args:
         image: linear [H, W, 3 or 4].
-
-    Raises:
-        JoinError: ``face_finder_missing``, ``face_finder_broken``.
     """
     network = _network()
     small = srgb_encode(shrunk(image[..., :3], _LONGEST).clamp(0.0, 1.0))[0]
@@ -88,14 +85,12 @@ def find_faces(image: np.ndarray) -> list[Face]:
 
 
 def the_face(image: np.ndarray, name: str) -> tuple[FaceCrop, list[str]]:
-    """The crop of a photo's face, the largest where there are several, and what a person should know of it.
+    """The crop of a photo's face, the largest where there are several, and what a person should know of it. Raises
+    JoinError ``face_missing`` where there is none, and as :func:`find_faces`.
 
     Args:
         image: linear [H, W, 3 or 4].
         name: of the photo, for messages.
-
-    Raises:
-        JoinError: ``face_missing`` where there is none, and as :func:`find_faces`.
     """
     faces = find_faces(image)
     if not faces:

@@ -124,6 +124,7 @@ def decompose(
     face: FaceCrop | None = None,
 ) -> Outcome:
     """Split one image into the components of the bank's forward model: :func:`decompose_batch` of this one image.
+    Raises JoinError as :func:`decompose_batch`.
 
     Args:
         image: scene-linear Rec.709 float [H, W, 3], or [H, W, 4] with straight alpha.
@@ -134,9 +135,6 @@ def decompose(
         preview_size: longest side of the layers that ``on_preview`` gets, if the image is larger; None for its own.
         face: the part of the image that the bank's square is to show, in pixels; None for the whole of it. Beyond it
             the layers tell little (:mod:`join_engine.portraits` puts others there).
-
-    Raises:
-        JoinError: as :func:`decompose_batch`.
     """
     work = _Work([image], bank, preset, face)
     monitor = monitor or Monitor()
@@ -253,7 +251,8 @@ def clean_up(
     codebook: CodeBook | None = None,
     preview_size: int | None = None,
 ) -> Outcome:
-    """Split one image into layers without what a mask covers; see :mod:`join_engine.layers.clean_up`.
+    """Split one image into layers without what a mask covers; see :mod:`join_engine.layers.clean_up`. Raises JoinError
+    ``mask_size``, ``mask_empty``, ``mask_full``, ``image_too_large``, and as :func:`decompose`.
 
     Args:
         image: see :func:`decompose`.
@@ -263,9 +262,6 @@ def clean_up(
     Returns:
         As :func:`decompose`. The settings tell under ``cleaned`` the share of the image that was filled; ``psnr``
         compares with the image where nothing was.
-
-    Raises:
-        JoinError: ``mask_size``, ``mask_empty``, ``mask_full``, ``image_too_large``, and as :func:`decompose`.
     """
     image = validate_image(image)
     height, width = image.shape[:2]
@@ -484,7 +480,8 @@ class _Work:
 def relight(decomposition: Decomposition, bank: Bank, edits: Sequence[Edit]) -> Decomposition:
     """Edit some components of a decomposition in latent space; the others stay the same to the bit.
 
-    For edit after edit of one decomposition keep a :class:`join_engine.relighting.relighter.Relighter` instead.
+    For edit after edit of one decomposition keep a :class:`join_engine.relighting.relighter.Relighter` instead. Raises
+    JoinError ``bank_mismatch`` or ``edit_invalid``.
 
     Args:
         decomposition: of an image, from :func:`decompose` or a file.
@@ -493,9 +490,6 @@ def relight(decomposition: Decomposition, bank: Bank, edits: Sequence[Edit]) -> 
 
     Returns:
         See :meth:`join_engine.relighting.relighter.Relighter.relight`.
-
-    Raises:
-        JoinError: ``bank_mismatch`` or ``edit_invalid``.
     """
     return Relighter(decomposition, bank).relight(edits)
 

@@ -61,14 +61,12 @@ class Rest:
 
 class Splitter:
     """Splits one photo after the other by a bank, of faces or of anything else; what all have in common is loaded once.
+    Raises JoinError ``face_unwanted`` where a face is given to a bank that knows none.
 
     Args:
         bank: with its codes' book.
         preset, seed: see :func:`join_engine.pipeline.decompose`.
         given: where the face is, see :func:`face_in`.
-
-    Raises:
-        JoinError: ``face_unwanted`` where a face is given to a bank that knows none.
     """
 
     def __init__(self, bank: Bank, preset: Preset, seed: int = 0, given: Mapping[str, Any] | None = None) -> None:
@@ -148,16 +146,14 @@ def refuse_faces(bank: Bank, what: str) -> None:
 
 
 def face_in(image: np.ndarray, name: str, given: Mapping[str, Any] | None = None) -> tuple[FaceCrop, list[str]]:
-    """Where the face lies in a photo, and what a person should know of it.
+    """Where the face lies in a photo, and what a person should know of it. Raises JoinError ``face_invalid``, and as
+    :func:`join_engine.face_finder.the_face`.
 
     Args:
         image: linear [H, W, 3 or 4].
         name: of the photo, for messages.
         given: by a person, in pixels from the upper left corner: ``box``, [left, top, right, bottom] of the head; or
             ``points``, [x, y] of both eyes and of the middle of the mouth. None has the face found.
-
-    Raises:
-        JoinError: ``face_invalid``, and as :func:`join_engine.face_finder.the_face`.
     """
     if given is None:
         return the_face(image, name)

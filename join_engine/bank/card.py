@@ -28,8 +28,6 @@ def write_card(path: Path, header: BankHeader, size: int) -> None:
     """Write the card, or replace the tool's part of one that is there.
 
     Args:
-        path: the Markdown file.
-        header: of the bank.
         size: of the bank's file, in bytes.
 
     Raises:

@@ -231,7 +231,6 @@ def save_bank(
 
     Args:
         path: the file; its folder is made when absent.
-        header: describes the networks.
         modules: generator (with its ``w_avg``) and discriminator of every component of ``header``.
         encoders: of the components that have one.
         directions: of the light, of the components that have any.

@@ -22,15 +22,13 @@ _KEYS = {"method", "how", "sample", "seconds", "scores"}
 
 
 class Results:
-    """A growing file of results.
+    """A growing file of results. Raises JoinError ``results_mismatch`` when the file belongs to another run,
+    ``output_unwritable``.
 
     Args:
         path: the file; None keeps everything in memory.
         about: plain values that make the run what it is (bank, data, settings).
         identities: of each method's row, how it is made, in short; what was made otherwise is not taken over.
-
-    Raises:
-        JoinError: ``results_mismatch`` when the file belongs to another run, ``output_unwritable``.
     """
 
     def __init__(self, path: Path | None, about: Mapping[str, Any], identities: Mapping[str, str]) -> None:

@@ -32,7 +32,6 @@ def read_exr(path: Path, wanted: str | None, notes: list[str]) -> np.ndarray:
     rgba …, else the first layer of colours that is not called after something measured; a single channel is grey.
 
     Args:
-        path: an EXR.
         wanted: a part or layer by name; None for the picture.
         notes: gets a sentence about what a person would want to know.
 

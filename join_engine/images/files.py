@@ -70,7 +70,6 @@ def read_picture(path: str | Path, layer: str | None = None, upright: bool = Tru
     alpha) are linear.
 
     Args:
-        path: the file.
         layer: part or layer of an EXR; None for the picture.
         upright: turn it as its EXIF data say; Blender shows pictures as they are stored.
 
@@ -260,7 +259,6 @@ def exr_writer(
     """Gives what writes the next rows of a scanline EXR (ZIP): [rows, W, C], values as they are. Atomic.
 
     Args:
-        path: the file.
         size: its height and width.
         channels: their names.
         depth: bits of each, 16 or 32; what half floats cannot hold becomes their greatest value.
@@ -282,7 +280,6 @@ def png_writer(
     """Gives what writes the next rows of a PNG: display-encoded [rows, W, 3 or 4] in [0, 1], straight alpha. Atomic.
 
     Args:
-        path: the file.
         size: its height and width.
         channels: 3 or 4.
         depth: bits of each, 8 or 16.
@@ -389,13 +386,11 @@ def atomically(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def folder_of_ones_own(folder: Path, is_result: bool = False) -> Iterator[None]:
-    """A folder in which no other process of ours works meanwhile: :func:`join_engine.leftovers.alone_in`.
+    """A folder in which no other process of ours works meanwhile: :func:`join_engine.leftovers.alone_in`. Raises
+    JoinError ``folder_in_use``, ``output_unwritable``.
 
     Args:
         is_result: it appears and is replaced as a whole: the claim lies beside it.
-
-    Raises:
-        JoinError: ``folder_in_use``, ``output_unwritable``.
     """
     with contextlib.ExitStack() as stack:
         try:

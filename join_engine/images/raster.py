@@ -47,7 +47,6 @@ def read_with_oiio(path: Path, upright: bool, notes: list[str]) -> np.ndarray:
     own word on its colours.
 
     Args:
-        path: of the file.
         upright: turn it as its EXIF data say; else as it is stored.
         notes: gets a sentence about what a person would want to know.
 

@@ -25,7 +25,6 @@ class Detail:
             (:mod:`join_engine.layers.albedo_level`).
         seen_at: longest side, in pixels, at which the bank's split network looks at a photo; None for the most
             (:mod:`join_engine.layers.split`).
-
     Radius and share None: what its validation renders have told of the bank
     (:class:`join_engine.bank.header.BankHeader`).
     """

@@ -130,14 +130,11 @@ def write_layers_together(folder: Path, decompositions: Mapping[str, Decompositi
 
 def write_confidence(folder: Path, error: np.ndarray, size: tuple[int, int]) -> None:
     """Write ``confidence.exr`` and ``confidence.png``: of albedo, shading and specular in red, green and blue, e to the
-    power of minus the error that the bank expects there, 1 for certain.
+    power of minus the error that the bank expects there, 1 for certain. Raises JoinError ``output_unwritable``.
 
     Args:
         error: [h, w, 3], see :class:`join_engine.pipeline.Outcome`.
         size: height and width of the image, which the map gets.
-
-    Raises:
-        JoinError: ``output_unwritable``.
     """
     sure = np.exp(-error)
     with (
@@ -171,10 +168,10 @@ def export_layers(
 ) -> list[Path]:
     """Layers for other programs; returns the files that were written.
 
-    "exr" is one multilayer file: per layer the channels ``albedo.R``, ``albedo.G``, ``albedo.B`` …, all linear
-    Rec.709, and as its plain R, G, B (and A) the image that the layers make. "png" is a set of files beside
-    ``output``, named ``photo albedo.png`` …: sRGB-encoded, but shading and specular, which may exceed 1, through
-    Reinhard's x / (1 + x).
+    "exr" is one multilayer file: per layer the channels ``albedo.R``, ``albedo.G``, ``albedo.B`` …, all linear Rec.709,
+    and as its plain R, G, B (and A) the image that the layers make. "png" is a set of files beside ``output``, named
+    ``photo albedo.png`` …: sRGB-encoded, but shading and specular, which may exceed 1, through Reinhard's x / (1 + x).
+    Raises JoinError ``image_unreadable`` for layers that do not fit each other, ``output_unwritable``.
 
     Args:
         output: name of the file; for a set of files what their names begin with.
@@ -182,9 +179,6 @@ def export_layers(
         kind, depth: one of :data:`LAYER_FORMATS`.
         alpha: [H, W], straight.
         formula: how the layers make the image; None for that of the forward model which takes exactly these.
-
-    Raises:
-        JoinError: ``image_unreadable`` for layers that do not fit each other, ``output_unwritable``.
     """
     shapes = {pixels.shape for pixels in layers.values()} | ({(*alpha.shape, 3)} if alpha is not None else set())
     if len(shapes) != 1 or len(next(iter(shapes))) != 3 or next(iter(shapes))[2] != 3:

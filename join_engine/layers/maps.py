@@ -41,7 +41,7 @@ _SURE = 0.001  # share of the pixels on either side that may be higher or deeper
 def maps_of(
     layers: Mapping[str, np.ndarray], alpha: np.ndarray | None = None, relief: float = 0.0
 ) -> tuple[dict[str, np.ndarray], float]:
-    """The maps that a set of layers allows.
+    """The maps that a set of layers allows. Raises JoinError ``layers_unsuited`` for layers without shading.
 
     Args:
         layers: linear [H, W, 3] ≥ 0, with a "shading".
@@ -52,9 +52,6 @@ def maps_of(
         [H, W, 3] float32 in [0, 1] by name, and how many pixels lie between a height of 0 and of 1 (0 without).
         "roughness" where there is a "specular" layer; "height", and "normal" as n / 2 + 1/2 with x to the right, y up
         and z towards whoever looks (OpenGL's way round).
-
-    Raises:
-        JoinError: ``layers_unsuited`` for layers without shading.
     """
     if "shading" not in layers:
         raise JoinError("layers_unsuited", "These layers have no shading.", "Decompose the image with another bank.")

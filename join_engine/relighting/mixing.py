@@ -40,15 +40,12 @@ def mix(mine: Decomposition, other: Decomposition, bank: Bank, amounts: Mapping[
     the bit, and so does everything where all amounts are 0.
 
     Layers keep their detail as they do when the light is moved: what the generator's output changes by changes them.
+    Raises JoinError as :func:`with_other`; ``edit_invalid`` for other amounts.
 
     Args:
         mine: that is mixed into.
         other: of the same bank.
-        bank: of both.
         amounts: t from 0 to 1, by "colour", "pattern" and "layout".
-
-    Raises:
-        JoinError: as :func:`with_other`; ``edit_invalid`` for other amounts.
     """
     for name, amount in amounts.items():
         if not 0.0 <= amount <= 1.0:
@@ -63,13 +60,11 @@ def interpolate(first: Decomposition, last: Decomposition, bank: Bank, steps: in
     """What the generators make between two decompositions: of codes (1 − t) w_a + t w_b, at ``steps`` values of t
     from 0 to 1.
 
-    Residual features fade out and in with t. Of tuned generators nothing is taken over.
+    Residual features fade out and in with t. Of tuned generators nothing is taken over. Raises JoinError
+    ``bank_mismatch``, ``decomposition_broken``, and ``settings_invalid`` for fewer than two steps.
 
     Returns:
         By component, linear [R, R, 3] at the bank's resolution, of each t.
-
-    Raises:
-        JoinError: ``bank_mismatch``, ``decomposition_broken``, and ``settings_invalid`` for fewer than two steps.
     """
     if steps < 2:
         raise JoinError("settings_invalid", f"An interpolation has no {steps} steps.", "Ask for 2 or more.")

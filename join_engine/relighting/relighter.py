@@ -85,14 +85,12 @@ class Edit:
 
 
 class Relighter:
-    """Edits of one decomposition.
+    """Edits of one decomposition. Raises JoinError ``bank_mismatch``, or ``decomposition_broken`` when its codes or
+    weights are not the bank's.
 
     Args:
         decomposition: of an image, from :func:`join_engine.pipeline.decompose` or a file.
         bank: the bank that it was made with.
-
-    Raises:
-        JoinError: ``bank_mismatch``, or ``decomposition_broken`` when its codes or weights are not the bank's.
     """
 
     def __init__(self, decomposition: Decomposition, bank: Bank) -> None:
@@ -164,13 +162,10 @@ class Relighter:
         )
 
     def preview(self, edits: Sequence[Edit], longest: int | None = None) -> Layers:
-        """All layers, edited, small: linear [h, w, 3]. Takes milliseconds.
+        """All layers, edited, small: linear [h, w, 3]. Takes milliseconds. Raises JoinError ``edit_invalid``.
 
         Args:
             longest: pixels of the longer side, at most; None for the bank's resolution.
-
-        Raises:
-            JoinError: ``edit_invalid``.
         """
         small = self._reduced(longest)
         height, width = next(iter(small.values())).shape[:2]

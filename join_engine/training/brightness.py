@@ -49,14 +49,7 @@ class BrightnessSettings(LearnerSettings):
 
 
 class BrightnessLearner(Learner):
-    """See the module.
-
-    Args:
-        config: the network's architecture.
-        settings: how to train.
-        ranges: the photographic augmentation.
-        device: where.
-    """
+    """See the module."""
 
     settings: BrightnessSettings
     network: Brightness

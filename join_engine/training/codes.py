@@ -20,7 +20,7 @@ _POOL, _SMALL = 2048, 8
 
 
 def codes_of(bank: Bank, name: str, data: ComponentSets, indices: Tensor, mirror: bool, steps: int) -> Tensor:
-    """Codes of one component of some samples.
+    """Codes of one component of some samples. Raises JoinError ``encoder_missing``.
 
     Args:
         bank: with an encoder of the component, unless there are ``steps``.
@@ -33,9 +33,6 @@ def codes_of(bank: Bank, name: str, data: ComponentSets, indices: Tensor, mirror
 
     Returns:
         [N, L, w_dim]; L is 1, or one per layer for an encoder of W+ without steps.
-
-    Raises:
-        JoinError: ``encoder_missing``.
     """
     component = bank.components[name]
     if component.encoder is None and not steps:

@@ -70,8 +70,6 @@ class GuidedLearner(Learner):
     Args:
         bank: the generators, with a discriminator where one component's own is to begin with.
         configs: the encoders' architectures by component: one, or all of the bank.
-        features: for the perceptual loss.
-        settings: how to train.
     """
 
     settings: GuidedSettings

@@ -66,12 +66,7 @@ class EncoderLearner(Learner):
     """See the module.
 
     Args:
-        bank: the generators.
         component: of the bank, with the frozen generator.
-        features: for the perceptual loss.
-        config: the encoder's architecture.
-        settings: how to train.
-        ranges: the photographic augmentation.
     """
 
     settings: EncoderSettings

@@ -150,12 +150,9 @@ class InvertibilityLearner(Learner):
     """See the module.
 
     Args:
-        config: the network's architecture.
-        settings: how to train.
         kimg: thousand images over which the learning rate sinks.
         errors: of the first training renders, as :func:`measure` tells them.
         unseen: of the first validation renders, likewise; None without any.
-        device: where.
     """
 
     settings: InvertibilitySettings

@@ -52,8 +52,6 @@ class Learner(ABC):
 
     Args:
         network: with fresh weights, which follow from the seed.
-        settings: how to train.
-        device: where.
     """
 
     # Norm of all gradients together that a step goes by at most; None for any.
@@ -129,7 +127,8 @@ class Learner(ABC):
         load_adam(self.optimizer, under("adam.", tensors))
 
     def begin_with(self, network: nn.Module | None, what: str, file: str, missing: str, hint: str) -> None:
-        """Begin with a bank's network instead of fresh weights.
+        """Begin with a bank's network instead of fresh weights. Raises JoinError ``missing``, or ``settings_invalid``
+        for one of another architecture.
 
         Args:
             network: None where the bank has none.
@@ -137,9 +136,6 @@ class Learner(ABC):
             file: the bank's.
             missing: code of the error where there is none.
             hint: what to do about another architecture, before "or train from fresh weights".
-
-        Raises:
-            JoinError: ``missing``, or ``settings_invalid`` for one of another architecture.
         """
         if network is None:
             advice = "Choose a bank that has one, or train from fresh weights."

@@ -215,7 +215,6 @@ def make_bank(
     """Write the bank and, beside it, its card (the same name with ``.md``).
 
     Args:
-        parts: the networks.
         scores: measured quality, as the evaluation wrote it.
         machine: where it was trained, in plain words.
         detail_share, detail_radius: see :class:`join_engine.bank.header.BankHeader`.

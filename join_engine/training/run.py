@@ -93,14 +93,12 @@ class Run:
 
     @_unwritable_told()
     def train(self, kimg: float, minutes: float, save_every: float, validate_every: float) -> None:
-        """Train up to ``kimg`` thousand images in all, or for ``minutes`` from now; then validate and save.
+        """Train up to ``kimg`` thousand images in all, or for ``minutes`` from now; then validate and save. Raises
+        JoinError ``training_diverged``, ``output_unwritable``; the last checkpoint is whole in either case.
 
         Args:
             save_every: thousand images between checkpoints and lines of the log.
             validate_every: thousand images between validations; 0 only at the end.
-
-        Raises:
-            JoinError: ``training_diverged``, ``output_unwritable``; the last checkpoint is whole in either case.
         """
         learner = self.learner
         begun = mark = time.monotonic()

@@ -59,17 +59,12 @@ class SeeingSettings(UNetSettings):
 
 
 class SeeingLearner(Learner):
-    """See the module.
+    """See the module. Raises JoinError ``discriminator_missing``.
 
     Args:
         bank: with the generators, and discriminators where their loss counts.
-        config: the network's architecture.
-        settings: how to train.
         ranges: what the camera does beside metering.
         kimg: thousand images over which the learning rate sinks.
-
-    Raises:
-        JoinError: ``discriminator_missing``.
     """
 
     longest_gradient = 1.0

@@ -55,8 +55,6 @@ class UNetLearner(Learner):
     """See the module.
 
     Args:
-        config: the network's architecture.
-        settings: how to train.
         ranges: what the camera does beside metering.
         kimg: thousand images over which the learning rate sinks.
     """

@@ -51,7 +51,6 @@ class Run:
     """How an evaluation is done.
 
     Args:
-        seed: of everything random.
         batch: images inverted at a time. Part of the results' identity, as rounding depends on it (and only that).
         bf16: convolutions in bfloat16 while codes are searched for. Part of the results' identity.
         figures: how many samples get a sheet to look at; where all do, the table has the rows' distances as
@@ -88,7 +87,8 @@ def evaluate(
 
     Ground truth of another size than the bank's is resampled to it, component by component, in linear light; the image
     is made from the resampled components, so that the ground truth explains it exactly. Figures are kept per image in
-    ``out``: what a killed run has done is not done again, and the outcome is the same.
+    ``out``: what a killed run has done is not done again, and the outcome is the same. Raises JoinError
+    ``results_mismatch``, ``output_unwritable``, and whatever the methods raise.
 
     Args:
         out: folder of ``results.jsonl``, ``layers/`` and ``sheets/``; None keeps nothing.
@@ -97,9 +97,6 @@ def evaluate(
 
     Returns:
         A table for JSON (see :func:`join_engine.evaluation.tables.summarise`).
-
-    Raises:
-        JoinError: ``results_mismatch``, ``output_unwritable``, and whatever the methods raise.
     """
     run = run or Run()
     judge = _Judge(bank, run)

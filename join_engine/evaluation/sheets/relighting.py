@@ -33,13 +33,11 @@ def write_render_sheet(
 ) -> None:
     """One scene: its image and shading relit by the bank, each above the true render under that light.
 
-    Only moves of attributes that the bank has directions of are drawn.
+    Only moves of attributes that the bank has directions of are drawn. Raises JoinError ``data_missing`` for a scene
+    that is not there.
 
     Args:
         index: of the scene; None takes the first whose light could go all these ways, or else the first.
-
-    Raises:
-        JoinError: ``data_missing`` for a scene that is not there.
     """
     units = _units(bank)
     known = [move for move in scenes.moves if move.attribute in units]

@@ -211,15 +211,13 @@ class Bench:
     # --- quality against time ------------------------------------------------------------------------------------
 
     def curves(self, pack: Path, count: int) -> dict[str, Any]:
-        """Quality against seconds on the first ``count`` renders of a pack, photographed.
+        """Quality against seconds on the first ``count`` renders of a pack, photographed. Raises JoinError
+        ``data_missing``, ``data_broken``.
 
         Returns:
             For JSON: under "plain" and "ours" points in order, each with ``name`` (steps or preset), ``seconds`` (mean)
             and, by component, mean PSNR in dB in the domains of :mod:`join_engine.images.metrics`, and ``mean``, that
             of them all; under "renders" their number.
-
-        Raises:
-            JoinError: ``data_missing``, ``data_broken``.
         """
         samples = read_samples(pack, self._bank.forward_model.components, count)
         points: dict[str, dict[str, list[dict[str, float]]]] = {"plain": {}, "ours": {}}

@@ -16,7 +16,7 @@ def domain_loss(bank: Bank, codes: Mapping[str, Tensor], image: Tensor) -> Tenso
     Σ_i mean((w_i − E_i(I(w_1, …, w_n)))²). A bank of one generator has the published term, for there I(w) is G(w).
 
     The paper prints the norm; this is the mean of the squares, as published with the paper. The gradient goes through
-    encoders and generators.
+    encoders and generators. Raises JoinError ``encoder_missing``.
 
     Args:
         bank: with encoders.
@@ -25,9 +25,6 @@ def domain_loss(bank: Bank, codes: Mapping[str, Tensor], image: Tensor) -> Tenso
 
     Returns:
         [B].
-
-    Raises:
-        JoinError: ``encoder_missing``.
     """
     seen = {name: bank.components[name].encode(image) for name in codes}
     return torch.stack([(w - seen[name]).square().mean(dim=(1, 2)) for name, w in codes.items()]).sum(dim=0)

@@ -143,7 +143,6 @@ class ELpips:
             take one size only: for them, the images keep theirs.
         target: [B, 3, H, W] in [0, 1].
         draws: how many are averaged in a call.
-        seed: of all draws.
         keep: of the dropout, the share that stays.
         dtype: precision of the features' convolutions.
 

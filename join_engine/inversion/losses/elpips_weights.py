@@ -124,14 +124,12 @@ class PublishedFeatures(nn.Module):
 
 
 def load_published(kind: str, path: Path | None = None, heads: Path | None = None) -> PublishedFeatures:
-    """The trunk ``kind`` of :data:`KNOWN`, from a file of torchvision's weights.
+    """The trunk ``kind`` of :data:`KNOWN`, from a file of torchvision's weights. Raises JoinError ``weights_missing``,
+    ``weights_unreadable``, ``settings_invalid``.
 
     Args:
         path: default: where :func:`fetch` and :func:`adopt` put it.
         heads: the lpips package's ``vgg.pth`` or ``squeeze.pth``; default: of the installed package, else none.
-
-    Raises:
-        JoinError: ``weights_missing``, ``weights_unreadable``, ``settings_invalid``.
     """
     known = _known(kind)
     path = path or weights_folder() / known.file
@@ -179,14 +177,12 @@ def weights_folder() -> Path:
 
 
 def fetch(kind: str, url: str | None = None, sha256: str | None = None) -> Path:
-    """Download a trunk, on explicit request only. Nothing is kept whose hash is not as expected.
+    """Download a trunk, on explicit request only. Nothing is kept whose hash is not as expected. Raises JoinError
+    ``download_failed``, ``checksum_mismatch``, ``output_unwritable``.
 
     Args:
         url: default: torchvision's.
         sha256: expected hash or its beginning; default: the one in torchvision's name of the file.
-
-    Raises:
-        JoinError: ``download_failed``, ``checksum_mismatch``, ``output_unwritable``.
     """
     known = _known(kind)
     source = url or known.url

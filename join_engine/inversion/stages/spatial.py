@@ -27,7 +27,6 @@ class Spatial(Joint):
         delta_rate: how fast Δf moves, in parts of ``learning_rate``; the masks stay as they are.
         delta_weight: of the mean square of what the features of a component get more or less than at the start, summed
             over the resolutions and components. From Δf = 0 on it is Σ‖Δf‖² of SAM's Eq. 3.7, as a mean in each space.
-
     The guide keeps the components near what the seeing encoder (without one, each encoder) sees, whichever way up, on
     average. All other settings
     are those of the joint inversion, of which ``space`` "w+" and "whitened" make sense.

@@ -21,7 +21,6 @@ class AdaController:
     Args:
         target: wanted mean sign of D(real), 0.6 in the paper.
         travel_kimg: thousand images in which p may go from 0 to 1.
-        device: where.
 
     Attributes:
         p: probability of each augmentation, a scalar in [0, 1].

@@ -89,7 +89,6 @@ class Monitor:
 
     Args:
         name: of what is trained, for the progress line.
-        out: folder of the run.
         tensorboard: write TensorBoard's files into it, too.
     """
 
@@ -99,7 +98,7 @@ class Monitor:
         self._writer = open_tensorboard(out / "tensorboard") if tensorboard else None
 
     def log(self, means: Mapping[str, float], images: int, kimg: float, speed: float, left: float, took: float) -> None:
-        """Tell of a stretch of steps.
+        """Tell of a stretch of steps. Raises JoinError ``output_unwritable``.
 
         Args:
             means: mean scalars of the stretch.
@@ -107,9 +106,6 @@ class Monitor:
             speed: images per second.
             left: seconds to the end.
             took: seconds trained so far.
-
-        Raises:
-            JoinError: ``output_unwritable``.
         """
         values = {name: round(value, 5) for name, value in means.items()}
         values |= {"images": images, "images_per_second": round(speed, 1), "seconds": round(took)}

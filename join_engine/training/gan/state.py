@@ -92,9 +92,6 @@ class GanState:
     """Generator, discriminator, their optimisers and the moving average.
 
     Args:
-        config: architecture.
-        settings: how to train.
-        device: where.
         group: the processes that train together; each has an equal part of the batch.
 
     Raises:

@@ -56,8 +56,6 @@ class Training:
     """A run in its folder: steps, checkpoints, sample sheets, log.
 
     Args:
-        state: the networks.
-        data: the images.
         out: folder of the run; made when absent.
         origin: what the networks come from; None for fresh ones.
     """
@@ -83,13 +81,11 @@ class Training:
         self._stopping = True
 
     def run(self, schedule: Schedule, monitor: Monitor | None = None) -> None:
-        """Train to the end of the schedule or until asked to stop, and save.
+        """Train to the end of the schedule or until asked to stop, and save. Raises JoinError ``training_diverged`` or
+        ``output_unwritable``; the last snapshot is whole then.
 
         Args:
             monitor: told how it goes; None for silence. Only the process that leads has one.
-
-        Raises:
-            JoinError: ``training_diverged`` or ``output_unwritable``; the last snapshot is whole then.
         """
         state, group, meter = self.state, self.state.group, Meter()
         self._sheet("reals.png", self._some_reals, monitor)
@@ -235,13 +231,11 @@ def begin(
     """A new training, or the continuation of the one in ``out``.
 
     Args:
-        out: folder of the run.
         data: the images; their resolution is the generator's.
         architecture: settings of GeneratorConfig except the resolution; with ``start_from`` those of the bank (or of
             the run that is resumed) stand for the ones that are not given.
         settings: how to train from here on.
         resume: "auto" (when there is a checkpoint), "never", or the path of a checkpoint or run.
-        device: where.
         group: the processes that train together.
         start_from: name or path of a bank whose networks a new training begins with; a checkpoint goes before it.
 
