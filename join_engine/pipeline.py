@@ -427,11 +427,7 @@ class _Work:
         for index, canvas in enumerate(self.canvases):
             own = {name: output[index : index + 1] for name, output in outputs.items()}
             made.append((partial(canvas.generated, own), *canvas.completed(own)))
-        seconds = {
-            "prepare": prepared - self._start,
-            **state.seconds,
-            "finish": time.perf_counter() - inverted,
-        }
+        seconds = {"prepare": prepared - self._start, **state.seconds, "finish": time.perf_counter() - inverted}
         settings = {**replace(self._preset, detail=self._detail).to_json(), "seed": seed}
         settings["device"] = state.target.device.type
         outcomes = []

@@ -236,12 +236,7 @@ def decompose_portrait(
 
 
 def _told(
-    outcome: Outcome,
-    layers: Layers,
-    error: np.ndarray | None,
-    image: np.ndarray,
-    face: Mapping[str, Any],
-    start: float,
+    outcome: Outcome, layers: Layers, error: np.ndarray | None, image: np.ndarray, face: Mapping[str, Any], start: float
 ) -> Outcome:
     """The outcome of the face with the layers of the whole photo, and what there is to know of them."""
     confidence, seconds = None if error is None else confidence_of(error), {"rest": time.perf_counter() - start}

@@ -24,12 +24,7 @@ def finished(graph: Graph, at: Coordinates, material: Material, made: Surface) -
     """A surface (roughness given, height in [0, 1]) with its material's finish and subsurface."""
     if material.subsurface is not None:
         inside = material.subsurface
-        made = replace(
-            made,
-            subsurface=inside.weight,
-            subsurface_radius=inside.radius,
-            subsurface_scale=inside.scale,
-        )
+        made = replace(made, subsurface=inside.weight, subsurface_radius=inside.radius, subsurface_scale=inside.scale)
     finish = material.finish
     if finish is None:
         return made

@@ -221,11 +221,5 @@ class Graph:
         self, vector: Socket, scale: float, detail: float = 2.0, roughness: float = 0.5, distortion: float = 0.0
     ) -> Socket:
         """Smooth noise in about [0.2, 0.8], 0.5 in the mean; ``scale`` is features a metre."""
-        inputs = {
-            "Vector": vector,
-            "Scale": scale,
-            "Detail": detail,
-            "Roughness": roughness,
-            "Distortion": distortion,
-        }
+        inputs = {"Vector": vector, "Scale": scale, "Detail": detail, "Roughness": roughness, "Distortion": distortion}
         return self.node("ShaderNodeTexNoise", inputs).outputs[0]

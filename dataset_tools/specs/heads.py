@@ -145,11 +145,7 @@ def _sun(rng: np.random.Generator) -> tuple[tuple[Light, ...], Environment]:
     """The sun at any height, anywhere but straight behind the person, and the sky that goes with it."""
     elevation = math.radians(uniform(rng, 8.0, 65.0))
     azimuth = math.radians(uniform(rng, -130.0, 130.0))
-    direction = (
-        math.cos(elevation) * math.sin(azimuth),
-        -math.cos(elevation) * math.cos(azimuth),
-        math.sin(elevation),
-    )
+    direction = (math.cos(elevation) * math.sin(azimuth), -math.cos(elevation) * math.cos(azimuth), math.sin(elevation))
     low = 1.0 - min(1.0, math.degrees(elevation) / 25.0)
     color: Color = (1.0, 0.96 - 0.24 * low, 0.90 - 0.52 * low)
     location: Vector = tuple(10.0 * c for c in direction)  # type: ignore[assignment]
@@ -185,11 +181,7 @@ def _direction(
     """A direction from the face: degrees beside the camera on one side (any without one), and above it."""
     azimuth = math.radians(uniform(rng, least, most)) * (side or choose(rng, (-1.0, 1.0)))
     elevation = math.radians(uniform(rng, low, high))
-    return (
-        math.cos(elevation) * math.sin(azimuth),
-        -math.cos(elevation) * math.cos(azimuth),
-        math.sin(elevation),
-    )
+    return (math.cos(elevation) * math.sin(azimuth), -math.cos(elevation) * math.cos(azimuth), math.sin(elevation))
 
 
 def _warmth(rng: np.random.Generator, strength: float) -> Color:

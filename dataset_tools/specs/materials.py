@@ -90,11 +90,7 @@ def _flash(rng: np.random.Generator, camera: Camera, brightness: float) -> Light
     offset = 0.22 * distance * math.sqrt(uniform(rng, 0.0, 1.0))
     around = uniform(rng, 0.0, 2.0 * math.pi)
     x, y, z = camera.location
-    location: Vector = (
-        x + offset * math.cos(around),
-        y + offset * math.sin(around),
-        z * uniform(rng, 0.8, 1.1),
-    )
+    location: Vector = (x + offset * math.cos(around), y + offset * math.sin(around), z * uniform(rng, 0.8, 1.1))
     squared = sum(c * c for c in location)
     cosine = location[2] / math.sqrt(squared)
     level = min(max(log_uniform(rng, 0.08, 0.5) / brightness, 0.35), 4.0)

@@ -229,14 +229,7 @@ def _picture(rng: np.random.Generator, view: _View, sources: Sources) -> Lit:
     return Lit((), environment, (_stand(rng, view),) if rng.random() < 0.3 else ())
 
 
-_KINDS = {
-    "flash": _flash,
-    "sun": _sun,
-    "overcast": _overcast,
-    "window": _window,
-    "lamp": _lamp,
-    "picture": _picture,
-}
+_KINDS = {"flash": _flash, "sun": _sun, "overcast": _overcast, "window": _window, "lamp": _lamp, "picture": _picture}
 
 
 def _around(rng: np.random.Generator, kind: str, strength: float, sources: Sources) -> Environment:

@@ -98,11 +98,7 @@ def _decompose(options: argparse.Namespace, told: Callable[[int, int], None]) ->
 
 
 def _follow(
-    paths: Sequence[Path],
-    bank: Bank,
-    preset: Preset,
-    options: argparse.Namespace,
-    told: Callable[[int, int], None],
+    paths: Sequence[Path], bank: Bank, preset: Preset, options: argparse.Namespace, told: Callable[[int, int], None]
 ) -> None:
     import numpy as np
     from tqdm import tqdm  # type: ignore[import-untyped]

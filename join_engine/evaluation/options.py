@@ -61,12 +61,7 @@ def add_row_options(parser: argparse.ArgumentParser) -> None:
 
 def rows_of(options: argparse.Namespace) -> by_name.Rows:
     return by_name.Rows(
-        options.loss,
-        options.features,
-        options.feature_weight,
-        options.steps,
-        options.tuning_steps,
-        options.steps_scale,
+        options.loss, options.features, options.feature_weight, options.steps, options.tuning_steps, options.steps_scale
     )
 
 

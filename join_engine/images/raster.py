@@ -14,16 +14,7 @@ import numpy as np
 from ..memory import BYTES_PER_PIXEL, BYTES_PER_PIXEL_WITH_ALPHA
 from ..names import encoded
 from .announced import PNG, check_pixels
-from .profiles import (
-    LINEAR,
-    SRGB,
-    ColourSpace,
-    TableProfile,
-    adobe_rgb,
-    space_of_icc,
-    space_of_png,
-    through_lcms,
-)
+from .profiles import LINEAR, SRGB, ColourSpace, TableProfile, adobe_rgb, space_of_icc, space_of_png, through_lcms
 from .room import refuse_too_large
 
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

@@ -110,10 +110,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "standard": {"stages": [{"kind": "mirrored"}, _SEEN, {**_SEARCH, "steps": 15}], "detail": {}},
     "best": {"stages": [{"kind": "mirrored"}, _SEEN, {**_SEARCH, "steps": 60}], "detail": {}},
     # The paper's way to real faces: pivotal tuning with the local discriminator loss after the search.
-    "portrait": {
-        "stages": [{"kind": "mirrored"}, _SEEN, {**_SEARCH, "steps": 60}, {"kind": "tuning"}],
-        "detail": {},
-    },
+    "portrait": {"stages": [{"kind": "mirrored"}, _SEEN, {**_SEARCH, "steps": 60}, {"kind": "tuning"}], "detail": {}},
     "seeing": {"stages": [{"kind": "mirrored"}, {"kind": "seeing_start"}], "detail": {}},
     "seeing-search": {
         "stages": [{"kind": "mirrored"}, {"kind": "seeing_start"}, {**_SEARCH, "kind": "spatial", "steps": 15}],

@@ -47,11 +47,7 @@ def detail_for(preset: Preset, header: BankHeader) -> Detail | None:
 
 
 def add_detail(
-    settings: Detail,
-    image: np.ndarray,
-    layers: Mapping[str, np.ndarray],
-    frame: Frame,
-    level: float | None = None,
+    settings: Detail, image: np.ndarray, layers: Mapping[str, np.ndarray], frame: Frame, level: float | None = None
 ) -> Mapping[str, np.ndarray]:
     """Layers, changed so that they make the image.
 

@@ -223,11 +223,7 @@ class SynthesisNetwork(nn.Module):
             self.add_module(f"b{resolution}", SynthesisBlock(config, resolution))
 
     def forward(
-        self,
-        ws: torch.Tensor,
-        noise: str = "const",
-        dtype: torch.dtype = torch.float32,
-        hooks: Hooks | None = None,
+        self, ws: torch.Tensor, noise: str = "const", dtype: torch.dtype = torch.float32, hooks: Hooks | None = None
     ) -> torch.Tensor:
         """Codes → image in the generator's range, about [-1, 1] but not clipped.
 

@@ -101,10 +101,7 @@ class SeeingLearner(Learner):
         report = {name: missed(output, truth[name], settings.edges) for name, output in made.items()}
         weights = {"specular": settings.specular}
         total = torch.stack([weights.get(name, 1.0) * error for name, error in report.items()]).sum()
-        parts = {
-            "photo": (self._photo(made) - self._photo(truth)).abs().mean(),
-            "normal": self._normal(sights),
-        }
+        parts = {"photo": (self._photo(made) - self._photo(truth)).abs().mean(), "normal": self._normal(sights)}
         residuals = [residual for sight in sights.values() for residual in sight.residuals.values()]
         if residuals:
             parts["residual"] = torch.stack([one.added.square().mean() for one in residuals]).sum()

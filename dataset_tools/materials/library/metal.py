@@ -118,10 +118,7 @@ def tread_plate(graph: Graph, at: Coordinates, material: Material) -> Surface:
     ridge = graph.ramp(shape, 0.62 * size, 0.4 * size)
     dirt = graph.noise(at.solid, 3.0 / size, detail=5.0, roughness=0.7)
     worn = (1.0 - ridge) * graph.ramp(dirt, 0.35, 0.75)
-    return Surface(
-        graph.mix(worn * 0.55, material.colors[0], (0.12, 0.1, 0.08)),
-        height=ridge * 0.9 + dirt * 0.1,
-    )
+    return Surface(graph.mix(worn * 0.55, material.colors[0], (0.12, 0.1, 0.08)), height=ridge * 0.9 + dirt * 0.1)
 
 
 FAMILIES = (painted_metal, rusted_metal, brushed_metal, tread_plate)

@@ -205,11 +205,7 @@ def strokes(graph: Graph, at: Coordinates, material: Material) -> Surface:
         away = abs(field - 0.5)
         line = graph.ramp(away, parameters["width"] * 0.7, parameters["width"], 1.0, 0.0)
         somewhere = graph.noise(graph.vector("ADD", moved, (0.0, 0.0, 31.0)), 1.5 * parameters["density"], detail=0.0)
-        color = graph.mix(
-            line * graph.ramp(somewhere, parameters["gaps"], parameters["gaps"] + 0.02),
-            color,
-            ink,
-        )
+        color = graph.mix(line * graph.ramp(somewhere, parameters["gaps"], parameters["gaps"] + 0.02), color, ink)
     if parameters["stars"]:
         dots = graph.voronoi(place, 1.6 * parameters["density"])
         chance, _, _ = graph.xyz(dots.outputs["Color"])

@@ -60,11 +60,7 @@ def refuse_unsplit(bank: Bank) -> Split:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_packs(parser, 40)
     parser.add_argument(
-        "--errors",
-        nargs="+",
-        type=float,
-        default=ERRORS,
-        help="of the logarithm of Retinex's light; inf: no say",
+        "--errors", nargs="+", type=float, default=ERRORS, help="of the logarithm of Retinex's light; inf: no say"
     )
     add_bank_option(parser)
     add_device_options(parser)

@@ -191,7 +191,7 @@ def _about(table: Mapping[str, Any]) -> list[str]:
     settings = table["settings"]
     told = [
         f"{table['samples']} renders at {table['resolution']} px, bank {table['bank']['name']} "
-        f"({table['bank']['sha256'][:12]}), mean ± half the 95 % interval of the mean; E-LPIPS over {table['elpips']}.",
+        f"({table['bank']['sha256'][:12]}), mean ± half the 95 % interval of the mean; E-LPIPS over {table['elpips']}."
     ]
     if settings["steps"] != 1000 or settings["tuning_steps"] != 350 or settings["steps_scale"] != 1.0:
         scale = settings["steps_scale"]

@@ -63,12 +63,7 @@ class Wanted:
 
 
 def make_scorecards(
-    names: Sequence[str] | None,
-    wanted: Wanted,
-    run: Run,
-    out: Path,
-    device: torch.device,
-    say: Callable[[str], None],
+    names: Sequence[str] | None, wanted: Wanted, run: Run, out: Path, device: torch.device, say: Callable[[str], None]
 ) -> list[JoinError]:
     """Tables, sheets and cards of banks (None: the shipped ones); what went wrong with any of them."""
     problems = []
@@ -81,14 +76,7 @@ def make_scorecards(
     return problems
 
 
-def _one(
-    path: Path,
-    wanted: Wanted,
-    run: Run,
-    out: Path,
-    device: torch.device,
-    say: Callable[[str], None],
-) -> None:
+def _one(path: Path, wanted: Wanted, run: Run, out: Path, device: torch.device, say: Callable[[str], None]) -> None:
     bank = load_bank(path, device, with_discriminators=True)
     data = wanted.data / path.stem
     data = data if data.is_dir() else wanted.data / f"{path.stem}.tar"

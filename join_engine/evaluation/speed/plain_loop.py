@@ -125,13 +125,7 @@ class PlainLoop:
     """
 
     def __init__(
-        self,
-        bank: Bank,
-        target: Tensor,
-        features: str,
-        codes: Mapping[str, Tensor],
-        steps: int,
-        frozen: bool = False,
+        self, bank: Bank, target: Tensor, features: str, codes: Mapping[str, Tensor], steps: int, frozen: bool = False
     ) -> None:
         self._bank, self._target, self._codes, self._of = bank, target, codes, steps
         self._features = make_features(features, bank)
