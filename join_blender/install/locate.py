@@ -11,6 +11,8 @@ from pathlib import Path
 
 from ..engine.failure import Failure
 
+DEFAULT_BANK = "materials"
+"""The one that the engine takes where none is named."""
 VARIABLE = "JOIN_ENGINE_PYTHON"
 """The environment variable that names the engine's Python, for scripts and tests."""
 
@@ -64,6 +66,17 @@ def find_banks(root: Path | None = None) -> list[str]:
     """Names of the banks that lie beside the engine, without opening them."""
     folder = (root or engine_root()) / "join_engine" / "banks"
     return sorted(path.stem for path in folder.glob("*.safetensors"))
+
+
+def about_bank(name: str) -> tuple[str, Path]:
+    """The sentence at the beginning of a shipped bank's card, and its picture; neither need be there."""
+    card = engine_root() / "join_engine" / "banks" / f"{name}.md"
+    try:
+        with card.open(encoding="utf-8") as lines:
+            first = lines.readline().strip()
+    except (OSError, UnicodeDecodeError):
+        first = ""
+    return first[1:].strip().replace("*", "") if first.startswith(">") else "", card.with_suffix(".jpg")
 
 
 def _checked(text: str, which: str) -> Path:

@@ -82,6 +82,7 @@ def unregister() -> None:
     relight.unregister()
     together.unregister()
     del _SCENE.join_intrinsics
+    properties.forget_pictures()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
 

@@ -18,6 +18,7 @@ from ..overlay import wipe
 from . import compare, decompose, engine_state, running, together
 from .parts import InSidebar, WithSettings
 from .preferences import ADDON, draw_engine_state, draw_wrapped, engine_found
+from .properties import list_banks
 from .status_text import describe, fraction, time_left
 
 
@@ -33,7 +34,7 @@ class JOIN_PT_decompose(WithSettings, bpy.types.Panel):
         settings = context.scene.join_intrinsics
         column = layout.column()
         column.prop(settings, "preset")
-        column.prop(settings, "bank")
+        _draw_bank(column, settings, _letters(context))
         column.prop(settings, "seed")
         if images.is_multilayer(context.space_data.image):
             column.prop(settings, "layer")
@@ -76,6 +77,7 @@ class JOIN_PT_options(WithSettings, bpy.types.Panel):
             column = layout.column(align=True)
             for edge in ("left", "right", "bottom", "top"):
                 column.prop(settings, f"crop_{edge}")
+        layout.prop(settings, "bank", text="Bank File")
         layout.prop(settings, "shrink")
         layout.prop(settings, "device")
         layout.prop(settings, "again")
@@ -306,6 +308,15 @@ def _draw_job(layout: Any, job: Decomposition, at_work: bool) -> None:
     keeps.enabled = job.progress is not None
     _draw_stop(keeps, job, True, text="Stop and Keep", icon="CHECKMARK")
     _draw_stop(row, job, False, text="Cancel", icon="X")
+
+
+def _draw_bank(column: Any, settings: Any, letters: int) -> None:
+    """The list; beside the picture of the chosen one, its sentence."""
+    column.prop(settings, "chosen_bank")
+    found = {item[0]: item for item in list_banks(settings, None)}[settings.chosen_bank]
+    split = column.split(factor=0.4)
+    split.template_icon_view(settings, "chosen_bank", show_labels=True, scale=3.5, scale_popup=6.0)
+    draw_wrapped(split, found[2], int(letters * 0.6))
 
 
 def _draw_sequence(layout: Any, image: Any) -> None:

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the user chooses, kept in the scene so that it is still there tomorrow."""
 
+from pathlib import Path
 from typing import Any
 
 import bpy
+import bpy.utils.previews
 
 from ..host import images
-from ..host.sets import is_finished, set_of
-from ..install.locate import find_banks
+from ..host.sets import choose_bank, is_finished, set_of
+from ..install.locate import DEFAULT_BANK, about_bank, find_banks
 from . import running
 
 PRESETS = (
@@ -49,6 +51,52 @@ _UNSTORED: Any = {"SKIP_SAVE"}
 
 def _suggest_banks(_self: Any, _context: Any, edit_text: str) -> list[str]:
     return [name for name in find_banks() if edit_text.lower() in name.lower()]
+
+
+_pictures: Any = None
+"""Small pictures of the banks, by name."""
+_bank_items: list[tuple[str, str, str, int, int]] = []
+"""Blender keeps no copy of the texts of a dynamic list."""
+
+
+def list_banks(settings: Any, _context: Any) -> list[tuple[str, str, str, int, int]]:
+    """The shipped banks, each with its sentence and picture; and what else stands under *Bank File*."""
+    shipped = find_banks() or [DEFAULT_BANK]
+    own = [] if settings.bank in ("", *shipped) else [settings.bank]
+    if [item[0] for item in _bank_items] != [*shipped, *own]:
+        _bank_items[:] = [_bank_item(name, number) for number, name in enumerate([*shipped, *own])]
+    return _bank_items
+
+
+def _bank_item(name: str, number: int) -> tuple[str, str, str, int, int]:
+    global _pictures
+    about, path = about_bank(name)
+    if not about:
+        return name, Path(name).stem, f"The bank of the file {name}", 0, number
+    if _pictures is None:
+        _pictures = bpy.utils.previews.new()
+    picture = _pictures.get(name) or _pictures.load(name, str(path), "IMAGE")
+    return name, name.capitalize(), about, picture.icon_id, number
+
+
+def forget_pictures() -> None:
+    """The add-on is going away."""
+    global _pictures
+    _bank_items.clear()
+    if _pictures is not None:
+        bpy.utils.previews.remove(_pictures)
+        _pictures = None
+
+
+def _bank_number(settings: Any) -> int:
+    names = [item[0] for item in list_banks(settings, None)]
+    return names.index(settings.bank or DEFAULT_BANK)
+
+
+def _choose_bank(settings: Any, number: int) -> None:
+    name = list_banks(settings, None)[number][0]
+    # With none named, the engine tells where another fits better.
+    choose_bank(settings.id_data, "" if name == DEFAULT_BANK else name)
 
 
 def photo_property() -> Any:
@@ -191,6 +239,13 @@ class JoinSettings(bpy.types.PropertyGroup):
     preset: preset_property()  # type: ignore[valid-type]
     seed: seed_property()  # type: ignore[valid-type]
     bank: bank_property()  # type: ignore[valid-type]
+    chosen_bank: bpy.props.EnumProperty(  # type: ignore[valid-type]
+        name="Bank",
+        description="From which kind of pictures was learned what is looked for in yours",
+        items=list_banks,
+        get=_bank_number,
+        set=_choose_bank,
+    )
     device: device_property()  # type: ignore[valid-type]
     again: again_property()  # type: ignore[valid-type]
     shrink: shrink_property()  # type: ignore[valid-type]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""List, show or verify banks, write a bank's card, draw its samples."""
+"""List, show or verify banks, write a bank's card, draw its samples or the picture by which one chooses it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_device_options(sheet)
     sheet.set_defaults(action=_draw_samples)
-    for one in (show, card, sheet):
+    picture = actions.add_parser("picture", help="four renders of a bank's kind in a square: what Blender's list shows")
+    picture.add_argument("--data", nargs="+", required=True, metavar="PACK.tar", help="packs with the component image")
+    picture.add_argument("--chosen", type=natural, nargs=4, default=[0, 1, 2, 3], metavar="N", help="which of them")
+    picture.add_argument("--out", type=Path, metavar="FILE.jpg", help="default: beside the bank")
+    picture.set_defaults(action=_draw_picture)
+    for one in (show, card, sheet, picture):
         one.add_argument("bank", nargs="?", help="name or path (default: the default bank)")
     verify.add_argument("bank", nargs="?", help="name or path (default: all that are shipped)")
 
@@ -85,3 +90,19 @@ def _draw_samples(options: argparse.Namespace) -> None:
     settings = SheetSettings(options.columns, options.rows, options.seed, options.compared)
     for path in write_sheets(load_bank_named(options), options.data, options.out, settings):
         print(path)
+
+
+def _draw_picture(options: argparse.Namespace) -> None:
+    from ..bank import find_bank
+    from ..errors import JoinError
+    from ..images.files import write_atomically
+    from ..renders.contact_sheet import contact_sheet
+    from ..renders.packs import read_packs
+
+    data = read_packs(options.data, "image")
+    if max(options.chosen) >= len(data.images):
+        raise JoinError("pack_mismatch", f"The packs hold {len(data.images)} images.", "Choose smaller numbers.")
+    out = options.out or find_bank(options.bank).with_suffix(".jpg")
+    square = contact_sheet(data.batch(options.chosen), 2)
+    write_atomically(out, lambda temporary: square.save(temporary, format="JPEG", quality=85))
+    print(out)

@@ -456,6 +456,21 @@ def case_help() -> Report:
     }
 
 
+def case_banks() -> Report:
+    """The list of banks, what choosing one of it writes, and what it shows of a bank in a file."""
+    settings, properties = bpy.context.scene.join_intrinsics, module("ui.properties")
+    report: Report = {"default": settings.chosen_bank, "items": properties.list_banks(settings, None)[:]}
+    report["default bank"] = module("install.locate").DEFAULT_BANK
+    written = []
+    for name, *_ in report["items"]:
+        settings.chosen_bank = name
+        written.append([settings.bank, settings.chosen_bank])
+    report["written"] = written
+    settings.bank = "//banks/marble.safetensors"
+    report["own"] = [settings.chosen_bank, properties.list_banks(settings, None)[-1][1]]
+    return report
+
+
 def case_engine() -> Report:
     """The engine's buttons with tiny packages: offline, from a folder, installed, tested, removed."""
     builds, engine = module("install.builds"), module("ui.engine_state")

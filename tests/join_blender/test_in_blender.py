@@ -16,7 +16,8 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from join_engine import leftovers
-from join_engine.bank import load_bank
+from join_engine.bank import list_banks, load_bank
+from join_engine.bank.file import DEFAULT_BANK
 from join_engine.color import srgb_decode
 from join_engine.images.files import read_image, read_picture
 from join_engine.images.profiles import space_of_chromaticities
@@ -217,6 +218,17 @@ def test_the_manual_is_in_the_zip(tmp_path: Path, blender: Blender, fake: Path) 
     assert not re.findall(r'href="(?!#)', html), "the zip holds no other document"
     pictures = re.findall(r'src="([^"]+)"', html)
     assert len(pictures) > 15 and all((page.parent / name).is_file() for name in pictures)
+
+
+def test_banks_are_chosen_by_what_they_are_for(tmp_path: Path, blender: Blender, fake: Path) -> None:
+    report = blender.run("banks", fake)
+    names = [path.stem for path in list_banks()]
+    assert [item[0] for item in report["items"]] == names
+    assert report["default"] == report["default bank"] == DEFAULT_BANK
+    for name, label, sentence, *_ in report["items"]:
+        assert label == name.capitalize() and sentence.endswith(".") and "*" not in sentence, sentence
+    assert report["written"] == [["" if name == DEFAULT_BANK else name, name] for name in names]
+    assert report["own"] == ["//banks/marble.safetensors", "marble"]
 
 
 def test_off_and_on_again(tmp_path: Path, blender: Blender, fake: Path) -> None:

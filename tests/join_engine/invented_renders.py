@@ -50,7 +50,7 @@ def write_renders(path: Path, count: int, size: int = 32, seed: int = 0) -> Path
         "albedo": np.stack([paint(rng, size) for _ in range(count)]),
         "shading": np.stack([light(rng, size) for _ in range(count)]),
     }
-    return _write(path, {name: torch.from_numpy(value).permute(0, 3, 1, 2) for name, value in images.items()}, seed)
+    return write_pack(path, {name: torch.from_numpy(value).permute(0, 3, 1, 2) for name, value in images.items()}, seed)
 
 
 @torch.no_grad()
@@ -60,10 +60,10 @@ def write_samples_of(bank: Bank, path: Path, count: int, seed: int) -> Path:
     for index, (name, component) in enumerate(bank.components.items()):
         codes = component.sample_codes(count, seed * 10 + index)
         images[name] = component.generator.synthesis(codes)
-    return _write(path, images, seed)
+    return write_pack(path, images, seed)
 
 
-def _write(path: Path, images: Mapping[str, torch.Tensor], seed: int) -> Path:
+def write_pack(path: Path, images: Mapping[str, torch.Tensor], seed: int) -> Path:
     """A pack of components [N, 3, H, W] in the generator's range."""
     first = next(iter(images.values()))
     header = {

@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, safe_open, save_file
 
 from join_engine.bank import Bank, BankHeader, fingerprint, list_banks, load_bank, read_header, save_bank, verify_bank
@@ -20,6 +22,7 @@ from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.networks.encoder import Encoder
 from join_engine.networks.stylegan2 import Generator
+from tests.join_engine.invented_renders import write_pack
 
 Tensors = dict[str, torch.Tensor]
 Values = dict[str, Any]
@@ -349,3 +352,19 @@ def test_shipped_banks_are_small_and_free_and_their_cards_have_markers() -> None
         assert shipped.stat().st_size <= 95e6 and read_header(shipped).license == "CC0-1.0"
         text = shipped.with_suffix(".md").read_text(encoding="utf-8")
         assert BEGIN in text and END in text
+        assert text.startswith("> ") and len(text.splitlines()[0]) < 120, "Blender's list shows the first line"
+        picture = shipped.with_suffix(".jpg")
+        assert picture.stat().st_size < 10e3 and len(set(Image.open(picture).size)) == 1
+
+
+def test_a_banks_picture_is_four_renders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    greys = torch.linspace(-1.0, 1.0, 5).reshape(5, 1, 1, 1).expand(5, 3, 32, 32)
+    pack, out = write_pack(tmp_path / "pack.tar", {"image": greys}, 0), tmp_path / "bank.jpg"
+    command = ["banks", "picture", "--data", str(pack), "--out", str(out), "--chosen"]
+    assert main([*command, "4", "0", "1", "2"]) == 0
+    drawn = np.asarray(Image.open(out).convert("L"), np.float32)
+    assert drawn.shape == (70, 70)
+    corners = [drawn[top : top + 20, left : left + 20].mean() for top in (8, 42) for left in (8, 42)]
+    np.testing.assert_allclose(corners, [255, 0, 64, 128], atol=3)
+    assert main([*command, "0", "1", "2", "5"]) == 2
+    assert "Choose smaller numbers" in capsys.readouterr().err

@@ -471,6 +471,31 @@ def _install(window: Window) -> None:
     window.wait("the test of the Python that was chosen instead", lambda now: "Tested:" in now["engine"][1], 60)
 
 
+def _ways_in(window: Window) -> None:
+    """The bank list with its pictures; the question mark in a header, which opens the manual; *Report a Problem*."""
+    window.tell("watch browser")
+    xdotool("mousemove", "1000", "1000")
+    picture(window, "bank")
+    x, y = find_button(window, ".chosen_bank")
+    window.press(x - 40, y + 40)
+    time.sleep(1.5)
+    picture(window, "banks", "screen")
+    xdotool("key", "Escape")
+    time.sleep(1)
+    x, y = find_button(window, ".preset", column=0.78)
+    window.press(x, y - 24)  # in the header above it
+    opened = window.wait("the manual", lambda now: now["browser"], 10)["browser"][0]
+    assert opened.startswith("file://") and opened.endswith("manual.html#3-decompose"), opened
+    window.tell("preferences")
+    window.press(*find_button(window, "join.report_problem(", "preferences", 0.8))
+    time.sleep(1.5)
+    picture(window, "report", "screen")
+    xdotool("key", "Return")
+    time.sleep(1.5)
+    picture(window, "report-open", "screen")
+    print(f"the manual was opened at {opened.rpartition('/')[2]}", flush=True)
+
+
 def _undo_and_redo(window: Window, layers: list[str]) -> None:
     xdotool("key", "ctrl+z")
     window.wait("the undo", lambda state: not set(layers) & set(state["images"]), 20)
@@ -582,6 +607,7 @@ ONLY = {
     "material": material,
     "profile": profile,
     "sequence": _sequence,
+    "ways-in": _ways_in,
 }
 """Steps by themselves."""
 

@@ -355,6 +355,7 @@ def obey() -> float:
             "hover preferences": lambda: tell(hovered=hovered("PREFERENCES", "WINDOW")),
             "look around": look_around,
             "sequence": make_sequence,
+            "watch browser": watch_browser,
             "task": lambda: tell(task=told_of_task()),
             "watch engine": lambda: tell(preferences=[]),
             "check": check_engine,
@@ -405,6 +406,14 @@ def rest() -> None:
 
 def kill_engine() -> None:
     module("ui.running").queue.connection.engine._process.kill()
+
+
+def watch_browser() -> None:
+    """What would be opened in a browser, which the test's screen has none of."""
+    import webbrowser
+
+    tell(browser=[])
+    webbrowser.open = lambda url, *_: tell(browser=[*state["browser"], url]) or True
 
 
 def in_editor(work: Callable[[], Any]) -> Any:
