@@ -102,8 +102,9 @@ class SplitSettings(PhotographSettings):
     """How to train it.
 
     Attributes:
-        crop: side of what is looked at in most steps, in pixels.
-        whole: share of the steps that look at whole renders, a quarter of ``batch`` at a time.
+        crop: the least side of what is looked at in most steps, in pixels; the others are larger, up to whole renders,
+            so that its coarsest level has every size that photos give it, and as many fewer at a time.
+        whole: share of the steps that look at whole renders.
         without_cues: share of the steps in which nothing is told of the generators.
         turns: turn samples by quarter turns; not those of renders that have an up and a down, as heads have.
         edges: weight of the shading's edges against the shading itself.
@@ -274,19 +275,17 @@ class SplitLearner(Learner):
 
     def _sample(self, data: ComponentSets, rng: torch.Generator) -> dict[str, Tensor]:
         """Linear components of one batch, each [B, 3, h, h]."""
-        settings = self.settings
-        whole = draw(rng) < settings.whole or data.resolution <= settings.crop
-        count = max(1, settings.batch // 4) if whole else settings.batch
+        settings, largest = self.settings, data.resolution
+        whole = draw(rng) < settings.whole or largest <= settings.crop
+        small = not whole and draw(rng) < 0.5 and largest >= 2 * settings.crop
+        largest = largest // 2 if small else largest
+        side = settings.crop + round(draw(rng) * (largest - settings.crop))
+        side = largest if whole else min(largest, self.network.fitting_size(side, side)[0])
+        count = max(1, settings.batch * min(settings.crop, side) ** 2 // side**2)
         linear = repainted(data, count, settings.repaint, rng, settings.turns)
-        if whole:
-            return linear
-        small = draw(rng) < 0.5 and data.resolution >= 2 * settings.crop
         linear = {name: halved(image) for name, image in linear.items()} if small else linear
-        side = next(iter(linear.values())).shape[-1] - settings.crop
-        top, left = (int(torch.randint(side + 1, (), generator=rng)) for _ in range(2))
-        return {
-            name: image[:, :, top : top + settings.crop, left : left + settings.crop] for name, image in linear.items()
-        }
+        top, left = (int(torch.randint(largest - side + 1, (), generator=rng)) for _ in range(2))
+        return {name: image[:, :, top : top + side, left : left + side] for name, image in linear.items()}
 
     def _compare(
         self,

@@ -413,6 +413,18 @@ def learner_of(**settings: float | bool) -> SplitLearner:
     return SplitLearner(None, config, SplitSettings(crop=16, **settings), ranges, kimg=1.0)  # type: ignore[arg-type]
 
 
+def test_crops_have_every_size_that_can_be_halved_evenly(data: ComponentSets) -> None:
+    learner = learner_of(batch=16, whole=0.2)
+    seen = set()
+    for seed in range(60):
+        linear = learner._sample(data, torch.Generator().manual_seed(seed))
+        count, _, height, width = linear["albedo"].shape
+        assert height == width and learner.network.fitting_size(height, width) == (height, width)
+        assert count == max(1, 16 * 16**2 // height**2)  # as many pixels in every step
+        seen.add(height)
+    assert seen == set(range(16, data.resolution + 1, 4))
+
+
 AS_RENDERED = as_rendered(SplitSettings())
 
 
