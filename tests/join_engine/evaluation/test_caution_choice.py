@@ -11,7 +11,7 @@ import pytest
 
 from join_engine.bank import Bank, SplitHeader
 from join_engine.commands.main import main
-from join_engine.evaluation.choices.caution_choice import compare
+from join_engine.evaluation.choices.split_ways import compare
 from join_engine.renders.samples import read_samples
 from join_engine.training import make_bank
 
@@ -27,24 +27,14 @@ def test_the_say_of_retinex_changes_the_figures(
     bank = replace(seeing_bank, split=wild(header.architecture), header=replace(seeing_bank.header, split=header))
     pack = write_renders(tmp_path / "val.tar", 3, seed=1)
     samples = list(read_samples(pack, bank.forward_model.components, 3))
-    sure, mixed, none = compare(bank, samples, [1e-9, 0.3, math.inf])
+    (sure, mixed, none), _ = compare(bank, samples, [{"retinex_error": error} for error in (1e-9, 0.3, math.inf)])
     assert len(sure) == len(mixed) == len(none) == 3
     assert sure[0]["albedo"] != mixed[0]["albedo"] != none[0]["albedo"]
-    assert compare(bank, samples[:1], [0.3]) == [mixed[:1]]
+    assert compare(bank, samples[:1], [{"retinex_error": 0.3}])[0] == [mixed[:1]]
     path = tmp_path / "sure.safetensors"
     make_bank.make_bank(path, "sure", "lambertian", make_bank.Parts.of_bank(bank), {})
-    command = [
-        "caution-choice",
-        "--data",
-        f"renders={pack}",
-        "--device",
-        "cpu",
-        "--count",
-        "2",
-        "--errors",
-        "0.3",
-        "inf",
-    ]
+    command = ["caution-choice", "--data", f"renders={pack}", "--device", "cpu", "--count", "2"]
+    command += ["--errors", "0.3", "inf"]
     assert main([*command, "--bank", str(path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[2].startswith("| renders, 0.3 | 2 | ") and lines[3].startswith("| renders, inf | 2 | ")

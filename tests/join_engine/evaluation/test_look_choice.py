@@ -11,7 +11,7 @@ import pytest
 
 from join_engine.bank import Bank, SplitHeader
 from join_engine.commands.main import main
-from join_engine.evaluation.choices.look_choice import compare
+from join_engine.evaluation.choices.split_ways import compare
 from join_engine.renders.samples import read_samples
 from join_engine.training import make_bank
 
@@ -27,10 +27,10 @@ def test_the_size_of_the_look_changes_the_figures(
     bank = replace(seeing_bank, split=wild(header.architecture), header=replace(seeing_bank.header, split=header))
     pack = write_renders(tmp_path / "val.tar", 2, seed=1)
     samples = list(read_samples(pack, bank.forward_model.components, 2))
-    (small, whole, more), seconds = compare(bank, samples, [8, 64, 4096])
+    (small, whole, more), seconds = compare(bank, samples, [{"seen_at": size} for size in (8, 64, 4096)])
     assert len(small) == 2 and small[0]["albedo"] != whole[0]["albedo"] and len(seconds) == 3
     assert whole == more
-    (cut,), _ = compare(bank, samples, [64], (40, 24))
+    (cut,), _ = compare(bank, samples, [{"seen_at": 64}], (40, 24))
     assert len(cut) == 2 and cut[0]["albedo"] != whole[0]["albedo"]
     path = tmp_path / "sure.safetensors"
     make_bank.make_bank(path, "sure", "lambertian", make_bank.Parts.of_bank(bank), {})

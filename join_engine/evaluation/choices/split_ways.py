@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Layers of the split network, asked in several ways about the same renders (no command itself)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...bank import Bank
+from ...errors import JoinError
+from ...images.files import opaque
+from ...images.frame import Frame
+from ...layers.split import encoders_say, split
+from ...layers.subject import subject_of
+from ...renders.samples import Sample
+from ..camera import photographed
+from ..scores.layer_scores import Row, scores
+
+
+def compare(
+    bank: Bank,
+    samples: Iterable[Sample],
+    ways: Sequence[Mapping[str, Any]],
+    cut: tuple[int | None, int | None] = (None, None),
+) -> tuple[list[list[Row]], list[float]]:
+    """The figures of :mod:`..scores.layer_scores` of each render that shows enough paint, and the mean seconds of
+    processor time that its layers take, for each of the ways: arguments of :func:`join_engine.layers.split.split`. Of
+    a render the first rows and columns count, ``cut`` of each. Raises JoinError ``settings_invalid`` for a bank without
+    a split network and encoders."""
+    if bank.split is None or not (bank.seeing or bank.has_encoders):
+        message = f"The bank '{bank.header.name}' has no split network beside encoders."
+        raise JoinError("settings_invalid", message, "Give one that has both.")
+    subject = subject_of(bank.header)
+    usual = {"retinex_error": subject.retinex_error, "faces": subject.white_things}
+    found: list[list[Row]] = [[] for _ in ways]
+    seconds: list[list[float]] = [[] for _ in ways]
+    for sample in samples:
+        rows_of, columns_of = (slice(side) for side in cut)
+        photo, exposed = photographed(bank, {n: part[rows_of, columns_of] for n, part in sample.components.items()})
+        colour = opaque(photo)
+        frame = Frame(colour.shape[0], colour.shape[1], bank.header.resolution)
+        told = encoders_say(bank, torch.as_tensor(frame.fit(colour)))
+        for way, rows, taken in zip(ways, found, seconds, strict=True):
+            start = time.process_time()
+            layers, _ = split(bank.split, colour, photo[..., 3], told, frame, None, **{**usual, **way})
+            whole = layers.whole()
+            taken.append(time.process_time() - start)
+            row = scores(whole, exposed, photo)
+            if row is not None:
+                rows.append(row)
+    return found, [float(np.mean(each)) for each in seconds]
