@@ -130,7 +130,7 @@ def channel_names(exr: bytes) -> list[str]:
         return []
     try:
         found = next((start, size) for name, start, size in attributes(exr) if name == "channels")
-        return [name for name, *_ in _layout(exr, *found)]
+        return [name for name, *_ in channels_of(exr, *found)]
     except (IndexError, StopIteration, ValueError, struct.error):
         return []
 
@@ -138,10 +138,10 @@ def channel_names(exr: bytes) -> list[str]:
 def layers(exr: bytes) -> list[Layer]:
     """The layers of all parts, as the beginning of a file tells of them; empty for what is no EXR."""
     try:
-        headers, _ = _headers(exr)
+        headers, _ = headers_of(exr)
         found = []
         for number, header in enumerate(headers):
-            names = [name for name, *_ in _layout(exr, *header["channels"])]
+            names = [name for name, *_ in channels_of(exr, *header["channels"])]
             start, size = header.get("name", (0, 0))
             title = exr[start : start + size].decode("utf-8", "replace") if len(headers) > 1 else ""
             found += layers_of(number, title, names)
@@ -166,7 +166,7 @@ def read_channels(exr: bytes, part: int = 0, wanted: Collection[str] | None = No
         raise ValueError(f"its header is damaged: {error}") from None
 
 
-def _headers(exr: bytes) -> tuple[list[dict[str, tuple[int, int]]], int]:
+def headers_of(exr: bytes) -> tuple[list[dict[str, tuple[int, int]]], int]:
     """First byte and size of each attribute, by name, of each part; and where the tables of blocks begin."""
     if exr[:4] != _MAGIC:
         raise ValueError("no EXR")
@@ -194,7 +194,7 @@ def _size(exr: bytes, header: Mapping[str, tuple[int, int]]) -> tuple[int, int, 
 
 
 def _read(exr: bytes, part: int, wanted: Collection[str] | None) -> dict[str, np.ndarray]:
-    headers, table = _headers(exr)
+    headers, table = headers_of(exr)
     header = headers[part]
     kind, size = header.get("type", (0, 0))
     if struct.unpack_from("<I", exr, 4)[0] & _UNSUPPORTED_FLAGS or exr[kind : kind + size] not in (b"", _SCAN_LINES):
@@ -203,7 +203,7 @@ def _read(exr: bytes, part: int, wanted: Collection[str] | None) -> dict[str, np
     table += 8 * sum(_size(exr, other)[3] for other in headers[:part])
     top, width, height, blocks = _size(exr, header)
     block_lines = _BLOCK_LINES[exr[header["compression"][0]]]
-    channels = list(_layout(exr, *header["channels"]))
+    channels = list(channels_of(exr, *header["channels"]))
     if any(steps != (1, 1) for _, _, steps in channels):
         raise ValueError("subsampled channels")
     layout = [(name, _PIXEL_TYPES[kind]) for name, kind, _ in channels]
@@ -223,7 +223,7 @@ def _read(exr: bytes, part: int, wanted: Collection[str] | None) -> dict[str, np
     return _split(pixels, layout, width, wanted)
 
 
-def _layout(exr: bytes, start: int, size: int) -> Iterator[tuple[str, int, tuple[int, int]]]:
+def channels_of(exr: bytes, start: int, size: int) -> Iterator[tuple[str, int, tuple[int, int]]]:
     """Name, number of the pixel type and steps of each channel, in the order in which a scan line stores them."""
     end = start + size - 1
     while start < end:

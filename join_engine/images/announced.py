@@ -10,20 +10,19 @@ from __future__ import annotations
 import io
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 import numpy as np
 
+from ..exr_codec import channels_of, headers_of
 from ..untrusted import DEFLATE, check_memory
 
 PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 EXR = b"\x76\x2f\x31\x01"
-_EXR_MULTIPART = 0x1000
 _EXR_SIZES = {0: 4, 1: 2, 2: 4}  # of unsigned integers, half floats, floats
-_MOST_PARTS = 1000
 # A line of an EXR takes at least so many bytes: its chunk's place in the table, its number and its size. A chunk has
 # at most 256 lines (DWAB); a tile may be larger.
 _CHUNK_BYTES, _MOST_LINES = 16, 256
@@ -93,63 +92,26 @@ def check_exr(path: Path) -> None:
     size = path.stat().st_size
     with path.open("rb") as file:
         data = file.read(min(size, 2**24))
-    if data[:4] != EXR:
-        raise ValueError("it is no EXR")
     try:
-        total = sum(_part_bytes(attributes, size) for attributes in _exr_parts(data))
-    except struct.error as error:
+        total = sum(_part_bytes(data, header, size) for header in headers_of(data)[0])
+    except (IndexError, struct.error) as error:
         raise ValueError("its header is cut short") from error
     check_memory(total, size)
 
 
-def _part_bytes(attributes: dict[str, bytes], size: int) -> int:
+def _part_bytes(data: bytes, header: Mapping[str, tuple[int, int]], size: int) -> int:
     """Memory that the pixels of one part of a file of ``size`` bytes take."""
-    if "dataWindow" not in attributes or "channels" not in attributes:
+    if "dataWindow" not in header or "channels" not in header:
         raise ValueError("its header is incomplete")
-    left, top, right, bottom = struct.unpack("<4i", attributes["dataWindow"])
+    left, top, right, bottom = struct.unpack_from("<4i", data, header["dataWindow"][0])
     width, height = right - left + 1, bottom - top + 1
     if width < 1 or height < 1:
         raise ValueError("its data window is empty")
-    if "tiles" not in attributes and math.ceil(height / _MOST_LINES) * _CHUNK_BYTES > size:
+    if "tiles" not in header and math.ceil(height / _MOST_LINES) * _CHUNK_BYTES > size:
         raise ValueError(f"its header says {width} × {height}, and the file holds far less")
-    left, top, right, bottom = struct.unpack("<4i", attributes.get("displayWindow", attributes["dataWindow"]))
+    left, top, right, bottom = struct.unpack_from("<4i", data, header.get("displayWindow", header["dataWindow"])[0])
     check_memory(max(0, right - left + 1) * max(0, bottom - top + 1) * 4 * 4, size)
-    return width * height * max(sum(_exr_channels(attributes["channels"])), 4 * 4)
-
-
-def _exr_parts(data: bytes) -> Iterator[dict[str, bytes]]:
-    """The attributes of each part that one needs to tell its size."""
-    several = bool(struct.unpack_from("<I", data, 4)[0] & _EXR_MULTIPART)
-    position = 8
-    for _ in range(_MOST_PARTS):
-        found: dict[str, bytes] = {}
-        while data[position : position + 1] not in (b"\0", b""):
-            name_end = data.index(b"\0", position)
-            kind_end = data.index(b"\0", name_end + 1)
-            (size,) = struct.unpack_from("<i", data, kind_end + 1)
-            start = kind_end + 5
-            if size < 0 or start + size > len(data):
-                raise ValueError("its header is cut short")
-            name = data[position:name_end].decode("latin-1")
-            if name in ("dataWindow", "displayWindow", "channels", "tiles"):
-                found[name] = data[start : start + size]
-            position = start + size
-        position += 1
-        if not found and several:
-            return
-        yield found
-        if not several:
-            return
-    raise ValueError(f"it has more than {_MOST_PARTS} parts")
-
-
-def _exr_channels(listed: bytes) -> Iterator[int]:
-    """Bytes per pixel of each channel."""
-    position = 0
-    while listed[position : position + 1] not in (b"\0", b""):
-        end = listed.index(b"\0", position)
-        (kind,) = struct.unpack_from("<i", listed, end + 1)
-        if kind not in _EXR_SIZES:
-            raise ValueError("it has channels of an unknown kind")
-        yield _EXR_SIZES[kind]
-        position = end + 17
+    kinds = [kind for _, kind, _ in channels_of(data, *header["channels"])]
+    if not set(kinds) <= set(_EXR_SIZES):
+        raise ValueError("it has channels of an unknown kind")
+    return width * height * max(sum(_EXR_SIZES[kind] for kind in kinds), 4 * 4)
