@@ -20,31 +20,27 @@ from ..errors import JoinError
 from ..layers.albedo_level import level_of
 from ..networks.brightness import Brightness, BrightnessConfig
 from ..options import positive
-from ..renders.compose import ComponentSets, mirrored, photograph, random_indices, read_component_sets, turned
+from ..renders.compose import ComponentSets, photograph, random_indices, read_component_sets
 from ..renders.draws import draws
 from ..renders.photo_augment import PhotoRanges, augment
 from . import options as training
-from .learner import Learner, LearnerSettings
+from .learner import Learner, VariedSettings
 
 ALBEDO = "albedo"
 
 
 @dataclass(frozen=True)
-class BrightnessSettings(LearnerSettings):
+class BrightnessSettings(VariedSettings):
     """How to train it; see also :class:`join_engine.renders.photo_augment.PhotoRanges`.
 
     Attributes:
         decay: of the weights (AdamW's): there are few renders for so free a network.
-        flip: mirror half of the samples.
-        turns: turn them by quarter turns, for renders that have no up and down.
         relight: share of the samples that get all but the albedo from another one.
     """
 
     batch: int = 64
     ema_kimg: float = 10.0
     decay: float = 0.02
-    flip: bool = True
-    turns: bool = False
     relight: float = 0.0
 
 
@@ -71,15 +67,11 @@ class BrightnessLearner(Learner):
         """The loss of one batch."""
         settings, step = self.settings, self.steps
         rng = draws(settings.seed, step)
-        components = data.batch(random_indices(len(data), settings.batch, rng))
+        components: Mapping[str, Tensor] = data.batch(random_indices(len(data), settings.batch, rng))
         if settings.relight:
             others = data.batch(random_indices(len(data), settings.batch, rng))
             components = relit_by(components, others, torch.rand(settings.batch, generator=rng) < settings.relight)
-        if settings.flip:
-            components = mirrored(components, rng)
-        if settings.turns:
-            components = turned(components, rng)
-        linear = data.linear(components)
+        linear = data.linear(settings.varied(components, rng))
         images = augment(data.model.compose(linear), settings.seed, step, self.ranges).to(self.device)
         torch.manual_seed(int(torch.randint(2**31, (), generator=rng)))  # of the dropout
         with self.precision():

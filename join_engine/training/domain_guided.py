@@ -26,13 +26,13 @@ from ..inversion.losses.perceptual import FeatureDistance
 from ..networks.encoder import SPACES, Encoder, EncoderConfig
 from ..networks.features import Features, RandomFeatures
 from ..networks.stylegan2 import Discriminator
-from ..renders.compose import ComponentSets, mirrored, photograph, random_indices, read_component_sets, turned
+from ..renders.compose import ComponentSets, photograph, random_indices, read_component_sets
 from ..renders.contact_sheet import save_sheet
 from ..renders.draws import draws
 from . import options as training
 from .encoder import architecture, check_fit
 from .gan.losses import discriminator_loss, generator_loss, r1_penalty
-from .learner import Learner, LearnerSettings, adam_tensors, load_adam, under
+from .learner import Learner, VariedSettings, adam_tensors, load_adam, under
 
 GUIDED = "domain-guided"
 """What its checkpoints say that they are, and its command behind train-."""
@@ -42,7 +42,7 @@ _R1_INTERVAL = 16  # steps, as in the GANs' training
 
 
 @dataclass(frozen=True)
-class GuidedSettings(LearnerSettings):
+class GuidedSettings(VariedSettings):
     """How to train domain-guided encoders.
 
     Attributes:
@@ -52,7 +52,6 @@ class GuidedSettings(LearnerSettings):
         code: weight of the squared offset from the mean code, per dimension, in units of the codes' own variance; not
             in the paper, where nothing but the domain tells one component from another either.
         r1: γ of the discriminator's R1. (Published: 10, at 256 pixels.)
-        flip, turns: as for :class:`join_engine.training.encoder.EncoderSettings`.
     """
 
     pixel: float = 1.0
@@ -60,8 +59,6 @@ class GuidedSettings(LearnerSettings):
     adversarial: float = 0.08
     code: float = 0.005
     r1: float = 0.1
-    flip: bool = True
-    turns: bool = False
 
 
 class GuidedLearner(Learner):
@@ -104,11 +101,7 @@ class GuidedLearner(Learner):
         """The encoders' loss of one batch, after the discriminator's step on it."""
         settings = self.settings
         rng = draws(settings.seed, self.steps)
-        components = data.batch(random_indices(len(data), settings.batch, rng))
-        if settings.flip:
-            components = mirrored(components, rng)
-        if settings.turns:
-            components = turned(components, rng)
+        components = settings.varied(data.batch(random_indices(len(data), settings.batch, rng)), rng)
         real = self._picture({name: components[name] for name in data.sets}).to(self.device)
         with self.precision():
             offsets = {name: encoder(real) for name, encoder in self.network.items()}

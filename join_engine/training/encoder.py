@@ -26,19 +26,19 @@ from ..networks.encoder import SPACES, Encoder, EncoderConfig
 from ..networks.features import Features, RandomFeatures
 from ..networks.stylegan2 import Generator, generate
 from ..options import positive
-from ..renders.compose import ComponentSets, mirrored, photograph, random_indices, read_component_sets, turned
+from ..renders.compose import ComponentSets, photograph, random_indices, read_component_sets
 from ..renders.contact_sheet import save_sheet
 from ..renders.draws import draws
 from ..renders.photo_augment import PhotoRanges, augment
 from . import options as training
-from .learner import Learner, LearnerSettings
+from .learner import Learner, VariedSettings
 
 _SPREAD_CODES = 10_000
 _SHEET_SAMPLES = 12
 
 
 @dataclass(frozen=True)
-class EncoderSettings(LearnerSettings):
+class EncoderSettings(VariedSettings):
     """How to train an encoder; see also :class:`join_engine.renders.photo_augment.PhotoRanges`.
 
     Attributes:
@@ -46,8 +46,6 @@ class EncoderSettings(LearnerSettings):
         perceptual: weight of the distance in the trunk's features, mean over its taps, which brings it to the size of
             an LPIPS.
         code: weight of the squared offset from the mean code, per dimension, in units of the codes' own variance.
-        flip: mirror half of the samples.
-        turns: turn them by quarter turns, for renders that have no up and down.
         conventional: learn from what the bank's generators make of codes that are drawn, and compare codes instead of
             components: the baseline of in-domain inversion (Zhu et al., ECCV 2020), which has never seen a picture of
             the world. The renders then serve for validation alone.
@@ -57,8 +55,6 @@ class EncoderSettings(LearnerSettings):
     pixel: float = 1.0
     perceptual: float = 0.8
     code: float = 0.005
-    flip: bool = True
-    turns: bool = False
     conventional: bool = False
 
 
@@ -96,11 +92,7 @@ class EncoderLearner(Learner):
             return self._of_samples()
         seed, step = self.settings.seed, self.steps
         rng = draws(seed, step)
-        components = data.batch(random_indices(len(data), self.settings.batch, rng))
-        if self.settings.flip:
-            components = mirrored(components, rng)
-        if self.settings.turns:
-            components = turned(components, rng)
+        components = self.settings.varied(data.batch(random_indices(len(data), self.settings.batch, rng)), rng)
         target = components[self.component.name].to(self.device)
         images = augment(data.compose(components), seed, step, self.ranges).to(self.device)
         with self.precision():

@@ -29,19 +29,11 @@ from ..networks.invertibility import Invertibility, InvertibilityConfig
 from ..networks.residuals import Residual
 from ..networks.stylegan2 import generate
 from ..options import natural, positive, say
-from ..renders.compose import (
-    ComponentSets,
-    mirrored,
-    photograph,
-    random_indices,
-    read_component_sets,
-    read_validation,
-    turned,
-)
+from ..renders.compose import ComponentSets, photograph, random_indices, read_component_sets, read_validation
 from ..renders.draws import draws
 from . import options as training
 from .checkpoint import read_checkpoint, write_checkpoint
-from .learner import Learner, LearnerSettings
+from .learner import Learner, VariedSettings
 from .unet import encoded, fitted
 
 # Of the errors in W+ on validation renders, how many segments shall stay there by the suggested τ.
@@ -65,17 +57,11 @@ class Inversions:
 
 
 @dataclass(frozen=True)
-class InvertibilitySettings(LearnerSettings):
-    """How to train it.
-
-    Attributes:
-        flip: mirror half of the samples.
-        turns: turn them by quarter turns.
-    """
+class InvertibilitySettings(VariedSettings):
+    """How to train it."""
 
     lr: float = 1e-3
     ema_kimg: float = 1.0
-    flip: bool = True
     turns: bool = True
 
 
@@ -180,9 +166,8 @@ class InvertibilityLearner(Learner):
         rng = draws(settings.seed, self.steps)
         indices = random_indices(len(self._errors), settings.batch, rng)
         linear = fitted(data.linear(data.batch(indices)), config.resolution)
-        batch = {"photo": photograph(data.model.compose(linear)), "errors": self._errors[indices].flatten(1, 2)}
-        batch = mirrored(batch, rng) if settings.flip else batch
-        batch = turned(batch, rng) if settings.turns else batch
+        errors = self._errors[indices].flatten(1, 2)
+        batch = settings.varied({"photo": photograph(data.model.compose(linear)), "errors": errors}, rng)
         with self.precision():
             told = self.network(batch["photo"].to(self.device))
         missed = torch.cat(list(told.values()), dim=1) - batch["errors"].to(self.device)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..bank import fingerprint
 from ..errors import JoinError
-from ..renders.compose import ComponentSets
+from ..renders.compose import ComponentSets, mirrored, turned
 
 _WARM_UP = 100  # steps, of a rate that is annealed
 
@@ -45,6 +45,24 @@ class LearnerSettings:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class VariedSettings(LearnerSettings):
+    """How to train on renders that are varied.
+
+    Attributes:
+        flip: mirror half of the samples.
+        turns: turn them by quarter turns, for renders that have no up and down.
+    """
+
+    flip: bool = True
+    turns: bool = False
+
+    def varied(self, samples: Mapping[str, Tensor], rng: torch.Generator) -> Mapping[str, Tensor]:
+        """A batch, by component, varied so."""
+        samples = mirrored(samples, rng) if self.flip else samples
+        return turned(samples, rng) if self.turns else samples
 
 
 class Learner(ABC):

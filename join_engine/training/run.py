@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -16,6 +16,7 @@ import torch
 from ..errors import JoinError
 from ..leftovers import sweep
 from ..renders.compose import ComponentSets
+from ..renders.packs import PackInfo
 from .checkpoint import CHECKPOINT_NAME, checkpoint_path, read_checkpoint, write_checkpoint
 from .learner import Learner
 
@@ -103,15 +104,15 @@ class Run:
         learner = self.learner
         begun = mark = time.monotonic()
         before, mark_images = self.seconds, learner.images
-        means = _Means()
+        means = Means()
         while learner.images < kimg * 1000 and not self._stopping:
             earlier = learner.images
             means.add(learner.step(self.data))
             now = time.monotonic()
             self.seconds = before + now - begun
-            if _crosses(earlier, learner.images, validate_every):
+            if crosses(earlier, learner.images, validate_every):
                 self._validate()
-            if _crosses(earlier, learner.images, save_every):
+            if crosses(earlier, learner.images, save_every):
                 speed = (learner.images - mark_images) / max(now - mark, 1e-9)
                 mark, mark_images = now, learner.images
                 self.save()
@@ -138,20 +139,10 @@ class Run:
 
     def _stretch(self) -> dict[str, Any]:
         """What this call of the command adds to the history."""
-        begun = self.learner.start_from
-        return {
-            "from_images": self.learner.images,
-            "to_images": self.learner.images,
-            "packs": [
-                {"file": pack.file, "dataset": pack.dataset, "split": pack.split, "count": pack.count}
-                for pack in self.data.packs
-            ],
-            "settings": self.learner.settings.to_dict(),
-            "device": self.learner.device.type,
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__.split("+")[0],
-            **({"start_from": dict(begun)} if begun is not None and self.learner.images == 0 else {}),
-        }
+        begun = self.learner.start_from if self.learner.images == 0 else None
+        return stretch(
+            self.learner.images, self.data.packs, self.learner.settings.to_dict(), self.learner.device, begun
+        )
 
     def _validate(self) -> None:
         if self.validation is None:
@@ -178,7 +169,28 @@ class Run:
             file.write(json.dumps(values) + "\n")
 
 
-class _Means:
+def stretch(
+    images: int,
+    packs: Iterable[PackInfo],
+    settings: Mapping[str, Any],
+    device: torch.device,
+    start_from: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """What the history tells of a call of the command: the images shown before, what from and how it trains, and the
+    bank that it begins with, if any."""
+    return {
+        **({} if start_from is None else {"start_from": dict(start_from)}),
+        "from_images": images,
+        "to_images": images,
+        "packs": [{key: getattr(pack, key) for key in ("file", "dataset", "split", "count")} for pack in packs],
+        "settings": dict(settings),
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__.split("+")[0],
+    }
+
+
+class Means:
     """Means of what the steps report, each over the steps that report it; stays on the device until it is taken."""
 
     def __init__(self) -> None:
@@ -190,14 +202,14 @@ class _Means:
             total, count = self._sums.get(key, (torch.zeros_like(value), 0))
             self._sums[key] = total + value, count + 1
 
-    def take(self) -> dict[str, float]:
-        """The means so far; begins anew."""
-        found = {key: float(total) / count for key, (total, count) in self._sums.items()}
+    def take(self, over_all: Callable[[torch.Tensor], torch.Tensor] = lambda total: total) -> dict[str, float]:
+        """The means so far; begins anew. Of several processes, ``over_all`` tells the mean of their sums."""
+        found = {key: float(over_all(total)) / count for key, (total, count) in self._sums.items()}
         self._sums = {}
         return found
 
 
-def _crosses(before: int, after: int, every_kimg: float) -> bool:
+def crosses(before: int, after: int, every_kimg: float) -> bool:
     """Whether a multiple of ``every_kimg`` thousand lies in (before, after]; never for 0."""
     every = every_kimg * 1000
     return every > 0 and int(after // every) > int(before // every)

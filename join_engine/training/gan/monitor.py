@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a GAN's training tells what it does: means over a stretch of steps, a progress line, a log, TensorBoard."""
+"""How a GAN's training tells what it does: a progress line, a log, TensorBoard."""
 
 from __future__ import annotations
 
@@ -9,35 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from ...errors import JoinError
-from .distributed import Group
+from ..run import LOG_NAME
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
-
-LOG_NAME = "log.jsonl"
-
-
-class Meter:
-    """Means of the scalars that steps report, kept on the device until they are asked for."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, torch.Tensor] = {}
-        self._counts: dict[str, int] = {}
-
-    def add(self, report: Mapping[str, torch.Tensor]) -> None:
-        """Take in one step; scalars that only some steps report are averaged over those."""
-        for name, value in report.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value.clone()
-            self._counts[name] = self._counts.get(name, 0) + 1
-
-    def means(self, group: Group) -> dict[str, float]:
-        """The means over all processes since the last call, and begin anew; all processes must call."""
-        means = {name: float(group.mean(total)) / self._counts[name] for name, total in self._sums.items()}
-        self._sums, self._counts = {}, {}
-        return means
 
 
 def check_finite(means: Mapping[str, float], images: int, last_good: str) -> None:

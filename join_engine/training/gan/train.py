@@ -19,8 +19,9 @@ from ...networks.stylegan2 import GeneratorConfig
 from ...renders.contact_sheet import contact_sheet, save_picture
 from ...renders.packs import ImageSet
 from ..checkpoint import CHECKPOINT_NAME, write_checkpoint
+from ..run import Means, crosses, stretch
 from .distributed import Group
-from .monitor import Meter, Monitor, check_finite, diverged
+from .monitor import Monitor, check_finite, diverged
 from .origin import Origin, find_origin
 from .state import GanSettings, GanState
 
@@ -87,7 +88,7 @@ class Training:
         Args:
             monitor: told how it goes; None for silence. Only the process that leads has one.
         """
-        state, group, meter = self.state, self.state.group, Meter()
+        state, group, meter = self.state, self.state.group, Means()
         self._sheet("reals.png", self._some_reals, monitor)
         begun = mark = saved = time.monotonic()
         before, mark_images = self.seconds, state.images
@@ -97,7 +98,7 @@ class Training:
             now = time.monotonic()
             self.seconds = before + now - begun
             if self._at(earlier, schedule.log_every):
-                means = meter.means(group)
+                means = meter.take(group.mean)
                 check_finite(means, state.images, self._last_good())
                 speed = (state.images - mark_images) / max(now - mark, 1e-9)
                 mark, mark_images = now, state.images
@@ -146,7 +147,7 @@ class Training:
         self._sheet(f"samples-{self.state.images // 1000:06d}k.png", self._some_fakes, monitor)
 
     def _at(self, earlier: int, every_kimg: float) -> bool:
-        return _crosses(earlier, self.state.images, every_kimg)
+        return crosses(earlier, self.state.images, every_kimg)
 
     def _agree(self, wish: bool) -> bool:
         """Whether any process wishes so; asked of all at the same steps."""
@@ -179,20 +180,9 @@ class Training:
 
     def _stretch(self, origin: Origin | None) -> dict[str, Any]:
         """What this run of the command adds to the history."""
-        return {
-            **({} if origin is None or origin.bank is None else {"start_from": dict(origin.bank)}),
-            "from_images": self.state.images,
-            "to_images": self.state.images,
-            "packs": [
-                {"file": pack.file, "dataset": pack.dataset, "split": pack.split, "count": pack.count}
-                for pack in self.data.packs
-            ],
-            "settings": self.state.settings.to_dict(),
-            "device": self.state.device.type,
-            "threads": torch.get_num_threads(),
-            "processes": self.state.group.world,
-            "torch": torch.__version__.split("+")[0],
-        }
+        state, begun = self.state, None if origin is None else origin.bank
+        told = stretch(state.images, self.data.packs, state.settings.to_dict(), state.device, begun)
+        return {**told, "processes": state.group.world}
 
     def _some_reals(self) -> torch.Tensor:
         chosen = torch.randperm(len(self.data.images), generator=torch.Generator().manual_seed(1))
@@ -210,12 +200,6 @@ class Training:
 
 def _say_nothing(*_: Any) -> None:
     """Stands for the monitor in processes that have none."""
-
-
-def _crosses(before: int, after: int, every_kimg: float) -> bool:
-    """Whether a multiple of ``every_kimg`` thousand lies in (before, after]; never for 0."""
-    every = every_kimg * 1000
-    return every > 0 and int(after // every) > int(before // every)
 
 
 def begin(
