@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from dataset_tools import packages
 from dataset_tools.errors import UserError
+from dataset_tools.rendering.job import Job
 from dataset_tools.workers.resources import one_processor
 
 
@@ -17,14 +20,30 @@ def command(commands: argparse._SubParsersAction, name: str, text: str) -> argpa
     return parser
 
 
-def add_sources(parser: argparse.ArgumentParser) -> None:
-    """Options for what scenes of any dataset draw from."""
+def add_sources(parser: argparse.ArgumentParser, environments: bool = True, skins: bool = True) -> None:
+    """Options for what scenes draw from: those of any dataset, or of one that has no use for some."""
     parser.add_argument("--materials", type=Path, metavar="DIR", help="folder of scanned materials (PBR textures)")
     parser.add_argument("--scanned-share", type=share, default=0.5, help="how often one is drawn: 1 for always (0.5)")
-    parser.add_argument(
-        "--environments", type=Path, metavar="DIR", help="folder of equirectangular .hdr and .exr (Blender's own)"
-    )
-    parser.add_argument("--skins", type=Path, metavar="DIR", help="of heads: folder with pictures in skins/ and eyes/")
+    if environments:
+        pictures = "folder of equirectangular .hdr and .exr (Blender's own eight)"
+        parser.add_argument("--environments", type=Path, metavar="DIR", help=pictures)
+    if skins:
+        pictures = "of heads: folder with pictures in skins/ and eyes/"
+        parser.add_argument("--skins", type=Path, metavar="DIR", help=pictures)
+
+
+def add_quality(parser: argparse.ArgumentParser) -> None:
+    """Options for how scenes are rendered."""
+    parser.add_argument("--resolution", type=positive, default=128, help="width and height in pixels")
+    parser.add_argument("--samples", type=positive, default=12, help="light paths per pixel")
+    parser.add_argument("--denoise", action="store_true", help="add denoised shading and specular to the raw passes")
+
+
+def job_of(options: argparse.Namespace, wanted: range, **others: Any) -> Job:
+    """What a command's options ask for, of these samples."""
+    known = {field.name for field in fields(Job)}
+    given = {name: value for name, value in vars(options).items() if name in known}
+    return Job(**{**given, "start": wanted.start, "count": len(wanted), **others})
 
 
 def start_blender() -> None:

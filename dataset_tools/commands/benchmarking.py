@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dataset_tools import specs
-from dataset_tools.commands.arguments import add_sources, command, positive, start_blender
-from dataset_tools.rendering.job import Job
+from dataset_tools.commands.arguments import add_sources, command, job_of, positive, start_blender
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -46,20 +45,7 @@ def _share(options: argparse.Namespace) -> None:
 
     start_blender()
     for resolution in options.resolutions:
-        job = Job(
-            options.dataset,
-            SEED,
-            0,
-            options.ours,
-            resolution,
-            options.samples,
-            Path(),
-            denoise=True,
-            materials=options.materials,
-            scanned_share=options.scanned_share,
-            environments=options.environments,
-            skins=options.skins,
-        )
+        job = job_of(options, range(options.ours), seed=SEED, resolution=resolution, out=Path(), denoise=True)
         found = measure(job)
         print(
             f"{options.dataset} {resolution}²: {1e3 * found.path:.1f} ms of processor time a light path, "

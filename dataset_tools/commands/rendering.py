@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dataset_tools import specs
-from dataset_tools.commands.arguments import command, index_range, natural, positive, share
+from dataset_tools.commands.arguments import add_quality, add_sources, command, index_range, job_of, natural, positive
 from dataset_tools.errors import UserError
 from dataset_tools.inspection import cards
 from dataset_tools.rendering.job import DEVICES, Job
@@ -34,17 +34,12 @@ def _add_render(commands: argparse._SubParsersAction, name: str) -> None:
     which.add_argument("--count", type=positive, help="number of samples")
     which.add_argument("--range", type=index_range, metavar="A:B", help="samples A to B - 1, for array jobs")
     parser.add_argument("--start", type=natural, help="with --count: index of the first sample (0)")
-    parser.add_argument("--resolution", type=positive, default=128, help="width and height in pixels")
-    parser.add_argument("--samples", type=positive, default=12, help="light paths per pixel")
-    parser.add_argument("--denoise", action="store_true", help="add denoised shading and specular to the raw passes")
+    add_quality(parser)
     parser.add_argument("--seed", type=natural, default=0, help="seed of the dataset")
     parser.add_argument("--out", type=Path, required=True, help="folder of the dataset")
-    parser.add_argument("--materials", type=Path, metavar="DIR", help="folder of scanned materials (PBR textures)")
-    parser.add_argument("--scanned-share", type=share, default=0.5, help="how often one is drawn: 1 for always (0.5)")
+    add_sources(parser, environments=name in specs.LIGHTINGS, skins=name in specs.OF_SHAPES)
     if name in specs.LIGHTINGS:
         _add_lighting(parser, specs.LIGHTINGS[name])
-    if name in specs.OF_SHAPES:
-        parser.add_argument("--skins", type=Path, metavar="DIR", help="folder with pictures in skins/ and eyes/")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="cpu: the same bytes always; auto: the best")
     parser.add_argument("--workers", type=positive, default=1, help="processes; one CPU thread each")
     parser.add_argument("--timeout", type=positive, metavar="S", help="seconds after which a sample counts as hung")
@@ -63,9 +58,6 @@ def _add_render(commands: argparse._SubParsersAction, name: str) -> None:
 
 def _add_lighting(parser: argparse.ArgumentParser, shares: Mapping[str, float]) -> None:
     default = " ".join(f"{kind}={share:g}" for kind, share in shares.items())
-    parser.add_argument(
-        "--environments", type=Path, metavar="DIR", help="folder of equirectangular .hdr and .exr (Blender's own eight)"
-    )
     parser.add_argument(
         "--lighting",
         type=_kind_share,
@@ -98,22 +90,7 @@ def _job(options: argparse.Namespace) -> Job:
     if options.range and options.start is not None:
         raise UserError("--range names the samples itself: leave --start out.")
     wanted = options.range or range(options.start or 0, (options.start or 0) + options.count)
-    return Job(
-        dataset=options.dataset,
-        seed=options.seed,
-        start=wanted.start,
-        count=len(wanted),
-        resolution=options.resolution,
-        samples=options.samples,
-        out=options.out,
-        denoise=options.denoise,
-        device=options.device,
-        materials=options.materials,
-        scanned_share=options.scanned_share,
-        environments=getattr(options, "environments", None),
-        lighting=_lighting(options),
-        skins=getattr(options, "skins", None),
-    )
+    return job_of(options, wanted, lighting=_lighting(options))
 
 
 def _lighting(options: argparse.Namespace) -> dict[str, float] | None:

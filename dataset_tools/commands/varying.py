@@ -10,7 +10,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dataset_tools import specs
-from dataset_tools.commands.arguments import add_sources, command, index_range, natural, positive, start_blender
+from dataset_tools.commands.arguments import (
+    add_quality,
+    add_sources,
+    command,
+    index_range,
+    job_of,
+    natural,
+    positive,
+    start_blender,
+)
 from dataset_tools.packs import maps, relit, restyle
 from dataset_tools.packs.variants import Written
 from dataset_tools.rendering.job import Job
@@ -72,9 +81,7 @@ def _scenes(commands: argparse._SubParsersAction, name: str, text: str) -> argpa
     which.add_argument("--range", type=index_range, metavar="A:B", help="samples A to B - 1")
     parser.add_argument("--seed", type=natural, default=1000, help="of the dataset (1000: no bank was trained on it)")
     add_sources(parser)
-    parser.add_argument("--resolution", type=positive, default=128, help="width and height in pixels")
-    parser.add_argument("--samples", type=positive, default=12, help="light paths per pixel")
-    parser.add_argument("--denoise", action="store_true", help="denoise shading and specular")
+    add_quality(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the packs")
     return parser
 
@@ -113,21 +120,7 @@ def _print_left_out(written: Written, wanted: int) -> None:
 def _job(options: argparse.Namespace) -> tuple[Job, tuple[int, ...]]:
     start_blender()
     indices = tuple(dict.fromkeys(options.index or options.range))
-    job = Job(
-        dataset=options.dataset,
-        seed=options.seed,
-        start=min(indices),
-        count=max(indices) - min(indices) + 1,
-        resolution=options.resolution,
-        samples=options.samples,
-        out=options.out,
-        denoise=options.denoise,
-        materials=options.materials,
-        scanned_share=options.scanned_share,
-        environments=options.environments,
-        skins=options.skins,
-    )
-    return job, indices
+    return job_of(options, range(min(indices), max(indices) + 1)), indices
 
 
 def _several(text: str) -> int:

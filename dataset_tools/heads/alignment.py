@@ -37,8 +37,7 @@ class Similarity:
 
     def __call__(self, places: np.ndarray) -> np.ndarray:
         """Places [N, 3] moved."""
-        moved: np.ndarray = self.scale * places @ self.turn.T + self.shift
-        return moved
+        return np.asarray(self.scale * places @ self.turn.T + self.shift)
 
 
 def crop(landmarks: Mapping[str, np.ndarray]) -> Crop:
@@ -70,8 +69,7 @@ def aligned(landmarks: Mapping[str, np.ndarray], distance: float, half: float) -
 
 def _seen(places: np.ndarray, distance: float) -> np.ndarray:
     """Where the camera sees places [N, 3]: [N, 2] metres in the plane y = 0."""
-    seen: np.ndarray = places[:, (0, 2)] * (distance / (distance + places[:, 1:2]))
-    return seen
+    return np.asarray(places[:, (0, 2)] * (distance / (distance + places[:, 1:2])))
 
 
 def _about_view(angle: float) -> np.ndarray:

@@ -48,8 +48,7 @@ class Figure:
 
     def _moved(self, *numbers: str) -> np.ndarray:
         chosen = [number for name in numbers for number in self.base.numbers[name]]
-        moved: np.ndarray = (self.vertices - self.base.vertices)[chosen].mean(axis=0)
-        return moved
+        return np.asarray((self.vertices - self.base.vertices)[chosen].mean(axis=0))
 
     def seen(self, places: np.ndarray, heights: np.ndarray | None = None) -> np.ndarray:
         """Places [N, 3] of the straight figure as posed and aligned.

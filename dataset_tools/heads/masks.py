@@ -25,8 +25,7 @@ _BEARD_END = ((0, 40, 60, 80, 88), (0.612, 0.614, 0.622, 0.645, 0.675))
 
 def _smooth(value: np.ndarray, low: float, high: float) -> np.ndarray:
     t = np.clip((value - low) / (high - low), 0.0, 1.0)
-    smooth: np.ndarray = t * t * (3.0 - 2.0 * t)
-    return smooth
+    return np.asarray(t * t * (3.0 - 2.0 * t))
 
 
 def _ball(places: np.ndarray, center: tuple[float, float, float], radii: tuple[float, float, float]) -> np.ndarray:

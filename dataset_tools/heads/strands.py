@@ -43,8 +43,7 @@ class Surface:
     @functools.cached_property
     def middles(self) -> np.ndarray:
         """The middle [F, 3] of each face on the base mesh."""
-        middles: np.ndarray = self.rest[self.faces].mean(axis=1)
-        return middles
+        return np.asarray(self.rest[self.faces].mean(axis=1))
 
 
 @dataclass(frozen=True)
@@ -85,8 +84,7 @@ def roots(rng: np.random.Generator, surface: Surface, mask: Callable[[np.ndarray
 
 def _between(values: np.ndarray, faces: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Values [N, 3] inside faces [N, 4] of those at vertices [V, 3], by weights [4, N, 1]."""
-    found: np.ndarray = sum(weight * values[faces[:, corner]] for corner, weight in enumerate(weights))
-    return found
+    return np.asarray(sum(weight * values[faces[:, corner]] for corner, weight in enumerate(weights)))
 
 
 def grown(
@@ -175,8 +173,7 @@ def shortened(strands: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     before = np.minimum(places.astype(np.int64), steps - 2)
     part = (places - before)[..., None]
     rows = np.arange(len(strands))[:, None]
-    cut: np.ndarray = (1.0 - part) * strands[rows, before] + part * strands[rows, before + 1]
-    return cut
+    return np.asarray((1.0 - part) * strands[rows, before] + part * strands[rows, before + 1])
 
 
 def cut_off(strands: np.ndarray, forbidden: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

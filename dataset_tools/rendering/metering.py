@@ -67,5 +67,4 @@ def _for_mean(luminance: np.ndarray, weights: np.ndarray, wanted: float) -> floa
 
 def _centre(shape: tuple[int, ...]) -> np.ndarray:
     y, x = (np.linspace(-1.0, 1.0, size) for size in shape)
-    weights: np.ndarray = np.exp(-0.5 * (x[None, :] ** 2 + y[:, None] ** 2) / _CENTRE**2)
-    return weights
+    return np.asarray(np.exp(-0.5 * (x[None, :] ** 2 + y[:, None] ** 2) / _CENTRE**2))

@@ -50,8 +50,7 @@ def skin_color(ita: float, ruddy: float, sallow: float) -> Color:
 def _linear(lightness: float, a: float, b: float) -> np.ndarray:
     fy = (lightness + 16.0) / 116.0
     xyz = np.array([_cube(fy + a / 500.0), _cube(fy), _cube(fy - b / 200.0)]) * _WHITE
-    color: np.ndarray = _FROM_XYZ @ xyz
-    return color
+    return np.asarray(_FROM_XYZ @ xyz)
 
 
 def _cube(value: float) -> float:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..color import LUMINANCE_WEIGHTS
 from ..errors import JoinError
+from .between import blurred
 from .frame import shrunk
 
 # Longest side at which photos are compared.
@@ -112,11 +113,11 @@ class _Seen:
         self._scale = max(photo.shape[:2]) / max(small.shape[:2])
         logarithm = np.log(small.clip(0.0, None) + _EPSILON)
         grey = np.log(small.clip(0.0, None) @ np.array(LUMINANCE_WEIGHTS) + _EPSILON)
-        fine = grey - _smooth(grey, 3.0)
-        edges = np.hypot(*np.gradient(_smooth(grey, 0.7)))
+        fine = grey - blurred(grey, 3.0)
+        edges = np.hypot(*np.gradient(blurred(grey, 0.7)))
         chroma = [logarithm[..., channel] - logarithm[..., 1] for channel in (0, 2)]
         self.colour = np.array([np.median(one) for one in chroma])
-        features = [*(one - _smooth(one, 8.0) for one in chroma), fine, edges - _smooth(edges, 8.0)]
+        features = [*(one - blurred(one, 8.0) for one in chroma), fine, edges - blurred(edges, 8.0)]
         self.energy = float(np.sqrt(np.mean([np.square(feature) for feature in features[:3]])))
         window = np.outer(*(np.hanning(side + 2)[1:-1] for side in grey.shape))
         self._shape = grey.shape
@@ -196,17 +197,3 @@ def _along(photo: np.ndarray, shift: float, axis: int) -> np.ndarray:
         }
     places = {step: (np.arange(length) + first + step).clip(0, length - 1) for step in weights}
     return sum(np.float32(weight) * photo.take(places[step], axis=axis) for step, weight in weights.items())  # type: ignore[return-value]
-
-
-def _smooth(values: np.ndarray, deviation: float) -> np.ndarray:
-    """[H, W] under a Gaussian, mirrored at the edges."""
-    radius = math.ceil(3.0 * deviation)
-    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / deviation) ** 2)
-    kernel /= kernel.sum()
-    for axis in (0, 1):
-        padding = [(radius, radius) if axis == other else (0, 0) for other in (0, 1)]
-        # A small picture is mirrored more than once.
-        padded = np.pad(values, padding, mode="symmetric")
-        views = np.lib.stride_tricks.sliding_window_view(padded, len(kernel), axis=axis)
-        values = views @ kernel
-    return values

@@ -70,7 +70,6 @@ def measure(
     config: InvertibilityConfig,
     data: ComponentSets,
     how: Inversions,
-    say: Callable[[str], None] = lambda line: None,
 ) -> Tensor:
     """e_l of Eq. 3.1 of the first renders: [images, components, 1 + spaces, R, R], in the order of ``config``.
 
@@ -229,7 +228,7 @@ def run(options: argparse.Namespace) -> None:
         packs = [[pack.file, pack.dataset, pack.split, pack.count] for pack in renders.packs]
         path = options.out / f"inversions-{name}.safetensors"
         return measured_once(
-            path, {**about, **asdict(how), "packs": packs}, lambda: measure(bank, config, renders, how, say)
+            path, {**about, **asdict(how), "packs": packs}, lambda: measure(bank, config, renders, how)
         )
 
     options.out.mkdir(parents=True, exist_ok=True)

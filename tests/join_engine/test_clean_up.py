@@ -220,7 +220,7 @@ def test_scores_know_the_truth_and_its_brightness() -> None:
 
 
 def test_all_methods_are_measured(seeing_bank: Bank) -> None:
-    table = measure(seeing_bank, [render(0), render(1), render(2), render(3)], PRESET, 0, lambda _: None)
+    table = measure(seeing_bank, [render(0), render(1), render(2), render(3)], PRESET, 0)
     assert table["counts"] == {"sticker": 2, "shadow": 2}
     for found in table["scores"].values():
         assert set(found) == set(METHODS)

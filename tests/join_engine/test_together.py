@@ -274,8 +274,8 @@ def test_renders_under_several_lights_are_scored(tmp_path: Path, seeing_bank: Ba
                 data = io.BytesIO()
                 np.save(data, layer)
                 add_member(tar, f"00000000.{name}.npy", data.getvalue())
-    table = measure_renders(tmp_path, seeing_bank, PRESET, [1, 3], lambda line: None)
+    table = measure_renders(tmp_path, seeing_bank, PRESET, [1, 3])
     assert table["scenes"] == 1 and table["refused"] == 0
     assert set(table["photos"][3]) == {"albedo", "albedo, any brightness", "shading"}
     with pytest.raises(JoinError, match="does not hold 4 photos"):
-        measure_renders(tmp_path, seeing_bank, PRESET, [4], lambda line: None)
+        measure_renders(tmp_path, seeing_bank, PRESET, [4])

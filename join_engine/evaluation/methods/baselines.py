@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ...color import LUMINANCE_WEIGHTS
+from ...images.between import blurred
 from ...networks.retinex import CHROMATICITY_THRESHOLD, INTENSITY_THRESHOLD, log_shading
 
 Components = dict[str, np.ndarray]
@@ -54,7 +55,7 @@ def blurred_light(image: np.ndarray, level: float = ALBEDO_LEVEL) -> Components:
     """Homomorphic filtering: what is broad in the logarithm of the luminance is grey light, the rest is paint, whose
     intensity has the geometric mean ``level``."""
     logarithm = np.log(np.maximum(image @ np.array(LUMINANCE_WEIGHTS, np.float32), _DARK))
-    broad = _blurred(logarithm, _BROAD * min(image.shape[:2]))
+    broad = blurred(logarithm, _BROAD * min(image.shape[:2]), "edge")
     light = np.exp(broad - broad.mean() + logarithm.mean() - math.log(level))[..., None].repeat(3, axis=2)
     light = light.astype(np.float32)
     return _with_specular({"albedo": image / light, "shading": light})
@@ -70,17 +71,6 @@ BASELINES: dict[str, Callable[..., Components]] = {
 }
 # Those that may be told the level of the albedo.
 LEVELLED = ("colour Retinex", "constant albedo", "blurred light")
-
-
-def _blurred(plane: np.ndarray, sigma: float) -> np.ndarray:
-    """A plane [H, W], blurred by a Gaussian of so many pixels; repeated beyond its edges."""
-    reach = max(1, math.ceil(3.0 * sigma))
-    window = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma, 1e-6)) ** 2)
-    window /= window.sum()
-    for axis in (0, 1):
-        padded = np.pad(plane, [(reach, reach) if axis == one else (0, 0) for one in (0, 1)], mode="edge")
-        plane = np.lib.stride_tricks.sliding_window_view(padded, len(window), axis=axis) @ window
-    return plane
 
 
 def _with_specular(components: Components) -> Components:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,6 @@ def evaluate(
     run: Run | None = None,
     out: Path | None = None,
     single: Bank | None = None,
-    say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Let every method decompose the image of every sample, f(true components), and score it.
 
@@ -93,7 +92,6 @@ def evaluate(
     Args:
         out: folder of ``results.jsonl``, ``layers/`` and ``sheets/``; None keeps nothing.
         single: bank of a single GAN, for the methods that want one.
-        say: gets a line of progress now and then.
 
     Returns:
         A table for JSON (see :func:`join_engine.evaluation.tables.summarise`).
@@ -107,7 +105,7 @@ def evaluate(
     results = Results(None if out is None else out / RESULTS_NAME, about, identities)
     images = [np.asarray(judge.model.compose(truth)) for truth in truths]
     possible = [method for method in methods if not method.lacks]
-    clock = _Clock(possible, len(samples), say)
+    clock = _Clock(possible, len(samples))
     shared: Shared = {}
     for method in possible:
         decomposer = _Decomposer(method, bank, single, run, shared)
@@ -238,10 +236,9 @@ class _Judge:
 class _Clock:
     """Tells how far the run is, by the work that each method is."""
 
-    def __init__(self, methods: Sequence[Method], samples: int, say: Callable[[str], None]) -> None:
+    def __init__(self, methods: Sequence[Method], samples: int) -> None:
         self._total = sum(method.cost for method in methods) * samples
         self._samples = samples
-        self._say = say
         self._done = self._worked = 0.0
         self._start = self._last = time.perf_counter()
 
@@ -257,7 +254,7 @@ class _Clock:
         self._last = now
         left = (now - self._start) / self._worked * (self._total - self._done)
         share = 100 * self._done / self._total
-        self._say(f"{method.title}: {image} of {self._samples} images; {share:.0f} % of all, {_duration(left)} left")
+        say(f"{method.title}: {image} of {self._samples} images; {share:.0f} % of all, {_duration(left)} left")
 
 
 def _duration(seconds: float) -> str:
@@ -377,5 +374,5 @@ def run(options: argparse.Namespace) -> None:
     own = {"preset": options.preset, "steps_scale": options.steps_scale}
     run = Run.of(options, asdict(rows_of(options)) if options.methods else own)
     samples = read_samples(options.data, base_model(bank.forward_model).components, options.count, options.split)
-    table = evaluate(bank, samples, methods, run, options.out, single, say)
+    table = evaluate(bank, samples, methods, run, options.out, single)
     print(write_tables(options.out, table))

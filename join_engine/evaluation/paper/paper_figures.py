@@ -90,7 +90,6 @@ class PaperFigures:
     preset: Preset
     unet: UNet | None = None
     seed: int = 0
-    say: Callable[[str], None] = lambda line: None
     _decomposed: dict[Path, _Photo | None] = field(default_factory=dict, repr=False)
 
     def two_components(self) -> SheetRows:
@@ -270,7 +269,7 @@ class PaperFigures:
                 try:
                     self._decomposed[path] = self._photo(path)
                 except JoinError as error:
-                    self.say(f"{path.name} is left out: {error}")
+                    say(f"{path.name} is left out: {error}")
                     self._decomposed[path] = None
         found = [photo for path in self.photos if (photo := self._decomposed[path]) is not None]
         if not found:
@@ -279,10 +278,10 @@ class PaperFigures:
 
     def _photo(self, path: Path) -> _Photo:
         colour = opaque(validate_image(read_image(path)))
-        self.say(path.name)
+        say(path.name)
         outcome, notes = self._splitter.split(colour, f"'{path}'")
         for note in notes:
-            self.say(f"{path.name}: {note}")
+            say(f"{path.name}: {note}")
         face = face_in(colour, f"'{path}'")[0] if self.bank.header.faces else None
         return _Photo(path, colour, outcome, face)
 
@@ -370,7 +369,7 @@ def write_figures(figures: PaperFigures, out: Path, only: Sequence[str] = ALL) -
                 name, draw = FIGURES[number]
                 sheets = {name: draw(figures)}
         except JoinError as error:
-            figures.say(f"{'Portraits are' if number == PORTRAITS else f'Figure {number} is'} left out: {error}")
+            say(f"{'Portraits are' if number == PORTRAITS else f'Figure {number} is'} left out: {error}")
             continue
         for name, rows in sheets.items():
             write_sheet(out / f"{name}.png", rows, None if number == PORTRAITS else PANEL)
@@ -456,7 +455,7 @@ def run(options: argparse.Namespace) -> int:
     if options.data is not None:
         samples = read_samples(options.data, bank.forward_model.components, options.count, options.split)
     preset, rows = get_preset(options.preset), rows_of(options)
-    figures = PaperFigures(bank, samples, options.tables, photos, rows, preset, unet, options.seed, say)
+    figures = PaperFigures(bank, samples, options.tables, photos, rows, preset, unet, options.seed)
     written = write_figures(figures, options.out, options.only)
     for path in chain.from_iterable(written.values()):
         print(path)

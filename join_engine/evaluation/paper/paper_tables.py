@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ...images.files import write_text
-from ...options import add_inversion_options, as_json, load_bank_named, say
+from ...options import add_inversion_options, as_json, load_bank_named
 from ...renders.samples import read_samples
 from ..methods.by_name import GROUPS, UNET, Method, make_methods
 from ..methods.unet import unet_of
@@ -271,7 +271,7 @@ def run(options: argparse.Namespace) -> None:
     forget(options)
     samples = read_samples(options.data, bank.forward_model.components, options.count, options.split)
     run = Run.of(options, asdict(rows_of(options)))
-    table = evaluate(bank, samples, methods, run, options.out, single, say)
+    table = evaluate(bank, samples, methods, run, options.out, single)
     write_tables(options.out, table)
     compared = compare(table, read_results(options.out / RESULTS_NAME), methods)
     write_text(options.out / "paper.json", as_json(compared))

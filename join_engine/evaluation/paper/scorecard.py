@@ -7,7 +7,7 @@ The scorecard's part of a card lies between two markers of its own; what stands 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -63,20 +63,20 @@ class Wanted:
 
 
 def make_scorecards(
-    names: Sequence[str] | None, wanted: Wanted, run: Run, out: Path, device: torch.device, say: Callable[[str], None]
+    names: Sequence[str] | None, wanted: Wanted, run: Run, out: Path, device: torch.device
 ) -> list[JoinError]:
     """Tables, sheets and cards of banks (None: the shipped ones); what went wrong with any of them."""
     problems = []
     paths = [find_bank(name) for name in names] if names else list_banks()
     for path in paths:
         try:
-            _one(path, wanted, run, out / path.stem, device, say)
+            _one(path, wanted, run, out / path.stem, device)
         except JoinError as error:
             problems.append(error)
     return problems
 
 
-def _one(path: Path, wanted: Wanted, run: Run, out: Path, device: torch.device, say: Callable[[str], None]) -> None:
+def _one(path: Path, wanted: Wanted, run: Run, out: Path, device: torch.device) -> None:
     bank = load_bank(path, device, with_discriminators=True)
     data = wanted.data / path.stem
     data = data if data.is_dir() else wanted.data / f"{path.stem}.tar"
@@ -85,9 +85,9 @@ def _one(path: Path, wanted: Wanted, run: Run, out: Path, device: torch.device, 
     methods = make_methods(wanted.methods, wanted.rows, bank, single_bank, wanted.unet)
     samples = read_samples(data, bank.forward_model.components, wanted.count, wanted.split)
     say(f"{path.stem}: {len(samples)} samples, {sum(not method.lacks for method in methods)} methods")
-    table = evaluate(bank, samples, methods, run, out, single_bank, say)
+    table = evaluate(bank, samples, methods, run, out, single_bank)
     write_tables(out, table)
-    fourth = _table4(path, bank, data, wanted, run, out / "table4", device, say)
+    fourth = _table4(path, bank, data, wanted, run, out / "table4", device)
     write_scores(path.with_suffix(".md"), table, fourth)
 
 
@@ -99,7 +99,6 @@ def _table4(
     run: Run,
     out: Path,
     device: torch.device,
-    say: Callable[[str], None],
 ) -> dict[str, Any] | str:
     """The experiment of Table 4 on a GAN of composed images, or why there is none."""
     image_path = wanted.other(path.stem + _IMAGE)
@@ -113,7 +112,7 @@ def _table4(
         image = bank.forward_model.compose(sample.components)
         composed.append(type(sample)(sample.name, {"image": image}))
     methods = make_methods(GROUPS["table4"], wanted.rows, image_bank)
-    table = evaluate(image_bank, composed, methods, run, out, None, say)
+    table = evaluate(image_bank, composed, methods, run, out, None)
     write_tables(out, table)
     return table
 
@@ -171,7 +170,7 @@ def run(options: argparse.Namespace) -> int:
     keep_freed_memory()
     unet = unet_of(options, device)
     wanted = Wanted(options.data, options.count, options.split, methods, rows, options.compared, unet)
-    problems = make_scorecards(options.banks, wanted, run, options.out, device, say)
+    problems = make_scorecards(options.banks, wanted, run, options.out, device)
     for problem in problems:
         complain(problem)
     return BAD_INPUT if problems else 0

@@ -8,7 +8,7 @@ clean-up.json and clean-up.md.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,9 +89,7 @@ def _region(albedo: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
     return None
 
 
-def measure(
-    bank: Bank, samples: Sequence[Sample], preset: Preset, seed: int, say: Callable[[str], None]
-) -> dict[str, Any]:
+def measure(bank: Bank, samples: Sequence[Sample], preset: Preset, seed: int) -> dict[str, Any]:
     """PSNR in dB inside of the masks, in the domains of :mod:`join_engine.images.metrics`, of three methods: nothing is
     done; the photo is filled smoothly from around and then decomposed; *Clean Up*.
 
@@ -167,5 +165,5 @@ def run(options: argparse.Namespace) -> None:
     bank, preset = load_bank_named(options), get_preset(options.preset)
     components = bank.forward_model.components
     samples = [sample for pack in options.data for sample in read_samples(pack, components, options.count)]
-    table = measure(bank, samples, preset, options.seed, say)
+    table = measure(bank, samples, preset, options.seed)
     keep(options.out, "clean-up", table, format_table(table))

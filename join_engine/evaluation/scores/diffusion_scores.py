@@ -7,7 +7,7 @@ Zhu et al., ECCV 2020, supplement, Fig. 12 and 13, as figures. --out gets diffus
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -29,9 +29,7 @@ STARTS: Mapping[str, Stage] = {"in-domain": EncoderStart(space="w+"), "Image2Sty
 COLUMNS = ("patch", "context", "seam")
 
 
-def measure(
-    bank: Bank, samples: Sequence[Sample], crops: Sequence[int], steps: int, say: Callable[[str], None]
-) -> dict[str, Any]:
+def measure(bank: Bank, samples: Sequence[Sample], crops: Sequence[int], steps: int) -> dict[str, Any]:
     """Each render's middle laid into the next one.
 
     ``patch``: PSNR in dB of what the generators make against the patch, inside; ``context``: against the context,
@@ -101,6 +99,6 @@ def run(options: argparse.Namespace) -> None:
     run_on_pack(
         options,
         "diffusion",
-        lambda bank, samples: measure(bank, samples, options.crops, options.steps, say),
+        lambda bank, samples: measure(bank, samples, options.crops, options.steps),
         format_table,
     )

@@ -8,7 +8,7 @@ both with a flow of the features, too (`samm-aligned`). --out gets masks.json an
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,7 +44,6 @@ def measure(
     seed: int,
     threshold: float,
     kind: str,
-    say: Callable[[str], None],
 ) -> dict[str, Any]:
     """A square of one of :data:`PATCHES`, 3/8 of the side, is pasted onto each photo at a random place.
 
@@ -147,4 +146,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     given = options.steps, options.seed, options.threshold, options.patch
-    run_on_pack(options, "masks", lambda bank, samples: measure(bank, samples, *given, say), format_table)
+    run_on_pack(options, "masks", lambda bank, samples: measure(bank, samples, *given), format_table)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ PRESET = "draft"
 Row = dict[str, float]
 
 
-def measure(bank: Bank, samples: Sequence[Sample], steps: int, say: Callable[[str], None]) -> dict[str, Any]:
+def measure(bank: Bank, samples: Sequence[Sample], steps: int) -> dict[str, Any]:
     """The middle of each render's material laid into the next one's light.
 
     The truth is what the true layers make of it: the other's albedo in this one's shading and specular. PSNR in dB,
@@ -143,4 +143,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    run_on_pack(options, "paste", lambda bank, samples: measure(bank, samples, options.steps, say), format_table)
+    run_on_pack(options, "paste", lambda bank, samples: measure(bank, samples, options.steps), format_table)

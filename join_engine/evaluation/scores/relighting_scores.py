@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,6 @@ def measure(
     preset: Preset,
     seed: int = 0,
     learned: Learned | None = None,
-    say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Edit every scene's light as each move did, and compare.
 
@@ -112,9 +111,7 @@ def measure(
     }
 
 
-def measure_methods(
-    bank: Bank, scenes: RelitScenes, methods: Sequence[Method], seed: int = 0, say: Callable[[str], None] = print
-) -> dict[str, Any]:
+def measure_methods(bank: Bank, scenes: RelitScenes, methods: Sequence[Method], seed: int = 0) -> dict[str, Any]:
     """:func:`measure` of each method, without detail: of the layers that it finds, PSNR in dB of the image and of each
     component but the albedo against the true render under the moved light, and how much nearer that is than before the
     edit. Raises JoinError ``method_lacking`` for a method that the bank has not all for; as :func:`measure`."""
@@ -127,7 +124,7 @@ def measure_methods(
     found: dict[str, Any] = {}
     for title, preset in presets.items():
         say(title)
-        summary = measure(bank, scenes, preset, seed, say=say)["summary"][ALL]
+        summary = measure(bank, scenes, preset, seed)["summary"][ALL]
         found[title] = {
             name: {"psnr": one["psnr"], "gain": one["gain"]} for name, one in summary[OURS].items() if name != REMAINING
         }
@@ -372,10 +369,10 @@ def run(options: argparse.Namespace) -> None:
         scenes = read_relit(options.data, bank.forward_model.components, options.count)
         if options.methods:
             rows = Rows("lpips", steps=options.steps, tuning_steps=options.steps)
-            edits = measure_methods(bank, scenes, make_methods(options.methods, rows, bank), options.seed, say)
+            edits = measure_methods(bank, scenes, make_methods(options.methods, rows, bank), options.seed)
             keep(options.out, "edits", edits, format_methods(edits))
             return
-        table = measure(bank, scenes, preset, options.seed, learned, say)
+        table = measure(bank, scenes, preset, options.seed, learned)
         text = format_table(table)
         keep(options.out, "relighting", table, text)
         if options.card:

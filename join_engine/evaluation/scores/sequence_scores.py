@@ -10,7 +10,7 @@ difference of the sRGB-encoded albedos of two frames in a row, where nothing pas
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,6 @@ def measure(
     count: int,
     frames: int,
     seed: int = 0,
-    say: Callable[[str], None] = lambda line: None,
 ) -> list[dict[str, dict[str, float]]]:
     """Of the first ``count`` pairs of a scene and a moved light, both ways: ``flicker``; ``static`` and ``passing``,
     the albedo's PSNR in dB where nothing passes and where something does, times the factor that suits the first best
@@ -170,7 +169,7 @@ def run(options: argparse.Namespace) -> None:
     bank = load_bank_named(options)
     scenes = read_relit(options.data, bank.forward_model.components, options.count)
     preset = get_preset(options.preset)
-    rows = measure(bank, scenes, preset, options.count, options.frames, options.seed, say)
+    rows = measure(bank, scenes, preset, options.count, options.frames, options.seed)
     if options.out is not None:
         write_text(options.out, as_json(rows))
     print(format_table(rows, options.frames))

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from ...bank import Bank
 from ...color import srgb_encode
 from ...errors import JoinError
 from ...images.alignment import Aligned
+from ...images.between import blurred
 from ...images.files import images_in, read_image
 from ...images.metrics import component_scores, image_psnr
 from ...inversion.codebook import CodeBook
@@ -37,7 +38,6 @@ from ...renders.samples import read_samples
 from ..options import keep
 from ..tables import interval, markdown, plus_minus
 
-Say = Callable[[str], None]
 _ALL = 10**9
 _DARK = 0.02  # of a picture whose mean is 1: the logarithm of what is darker is mostly noise
 _LEVEL = 0.2  # mean of the albedos that are compared
@@ -71,7 +71,7 @@ class Scene:
         return put_together(photos, aligned, found)
 
 
-def measure_renders(folder: Path, bank: Bank, preset: Preset, counts: Sequence[int], say: Say) -> dict[str, Any]:
+def measure_renders(folder: Path, bank: Bank, preset: Preset, counts: Sequence[int]) -> dict[str, Any]:
     """PSNR in dB of packs ``light1.tar`` … of ``dataset_tools/render.py relit --lights``, whose photos are what of the
     renders lies below 1, in the domains of :mod:`join_engine.images.metrics`. Raises JoinError ``data_missing``,
     ``data_broken``.
@@ -125,7 +125,7 @@ def _render_scores(scene: Scene, group: Sequence[int], truths: Sequence[Mapping[
     return {name: float(np.mean(values)) for name, values in scores.items()}
 
 
-def measure_photographs(folder: Path, bank: Bank, preset: Preset, counts: Sequence[int], say: Say) -> dict[str, Any]:
+def measure_photographs(folder: Path, bank: Bank, preset: Preset, counts: Sequence[int]) -> dict[str, Any]:
     """The figures of registered photographs ``THING.0.jpg``, ``THING.1.jpg`` … of one folder.
 
     Groups of a count are disjoint: as many as there are photos for, and a smaller one of the rest where there would be
@@ -206,7 +206,7 @@ def against(albedo: np.ndarray, median: np.ndarray) -> tuple[float, ...]:
     told = [_near(albedo, median)]
     for one, other in ((mine, theirs), (mine - _trend(mine), theirs - _trend(theirs))):
         told.append(float(np.corrcoef(one.ravel(), other.ravel())[0, 1]) if albedo.std() > 1e-6 else 0.0)
-        told.append(float(_smooth(one - other).std()))
+        told.append(float(blurred(one - other, _SMOOTH * len(one), "edge").std()))
     return tuple(told)
 
 
@@ -242,19 +242,6 @@ def _fitted(linear: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Times the factor, over all channels, that brings it nearest to the truth."""
     squares = float(np.square(linear, dtype=np.float64).sum())
     return linear * np.float32(float((linear.astype(np.float64) * truth).sum()) / max(squares, 1e-12))
-
-
-def _smooth(values: np.ndarray) -> np.ndarray:
-    """[H, W] under a Gaussian, edges repeated."""
-    deviation = values.shape[0] * _SMOOTH
-    radius = int(3.0 * deviation + 1.0)
-    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / deviation) ** 2)
-    kernel /= kernel.sum()
-    for axis in (0, 1):
-        padding = [(radius, radius) if axis == other else (0, 0) for other in (0, 1)]
-        padded = np.pad(values, padding, mode="edge")
-        values = np.lib.stride_tricks.sliding_window_view(padded, len(kernel), axis=axis) @ kernel
-    return values
 
 
 def format_renders(name: str, table: Mapping[str, Any]) -> str:
@@ -303,10 +290,10 @@ def run(options: argparse.Namespace) -> None:
     bank, preset = load_bank_named(options), get_preset(options.preset)
     tables, text = {}, ""
     for folder in options.renders:
-        tables[folder.name] = measure_renders(folder, bank, preset, options.counts, say)
+        tables[folder.name] = measure_renders(folder, bank, preset, options.counts)
         text += format_renders(folder.name, tables[folder.name]) + "\n"
     if options.photographs is not None:
-        tables["photographs"] = measure_photographs(options.photographs, bank, preset, options.counts, say)
+        tables["photographs"] = measure_photographs(options.photographs, bank, preset, options.counts)
         text += format_photographs(tables["photographs"])
     about = {"bank": {"name": bank.header.name, "sha256": bank.sha256}, "preset": preset.name, **tables}
     keep(options.out, "together", about, text)

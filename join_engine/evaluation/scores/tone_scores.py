@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,6 @@ def measure(
     tones: Mapping[str, Tone],
     preset: Preset,
     seed: int,
-    say: Callable[[str], None],
     luminance: float = METERED,
 ) -> Rows:
     """Figures of each sample by its name.
@@ -208,7 +207,7 @@ def run(options: argparse.Namespace) -> None:
     if not told:
         message = f"'{options.data}' does not tell the tone of anybody's skin."
         raise JoinError("data_broken", message, "Export renders of heads with this version of dataset_tools.")
-    rows = measure(bank, told, tones, get_preset(options.preset), options.seed, say, options.metered)
+    rows = measure(bank, told, tones, get_preset(options.preset), options.seed, options.metered)
     table = summarise(rows)
     about = {
         "bank": {"name": bank.header.name, "sha256": bank.sha256},

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,6 @@ def write_photo_sheet(
     bank: Bank,
     preset: Preset,
     seed: int = 0,
-    say: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Decompose photos and write one PNG with a line for each.
 
@@ -38,11 +37,11 @@ def write_photo_sheet(
     splitter, rows = Splitter(bank, preset, seed), []
     for photo in photos:
         say(photo.name)
-        rows.append(_row(photo, splitter, say))
+        rows.append(_row(photo, splitter))
     write_sheet(path, rows)
 
 
-def _row(photo: Path, splitter: Splitter, say: Callable[[str], None]) -> list[Panel]:
+def _row(photo: Path, splitter: Splitter) -> list[Panel]:
     colour, bank = opaque(validate_image(read_image(photo))), splitter.bank
     outcome, notes = splitter.split(colour, f"'{photo}'")
     for note in notes:
@@ -68,5 +67,5 @@ def run(options: argparse.Namespace) -> None:
     photos, problems = expand(options.images, options.out)
     if problems:
         raise problems[0]
-    write_photo_sheet(options.out, photos, load_bank_named(options), chosen_preset(options), options.seed, say)
+    write_photo_sheet(options.out, photos, load_bank_named(options), chosen_preset(options), options.seed)
     print(options.out)

@@ -26,7 +26,7 @@ from ...inversion.invert import invert
 from ...inversion.presets import Preset, get_preset
 from ...inversion.progress import Monitor
 from ...inversion.stages.joint import Joint
-from ...options import add_bf16_option, add_inversion_options, as_json, load_bank_named, positive, say
+from ...options import add_bf16_option, add_inversion_options, as_json, load_bank_named, positive
 from ..methods.by_name import Rows, make_methods
 from ..tables import markdown
 from .beside import Bench, Settings, format_curves, format_table, machine, write_plot
@@ -182,7 +182,7 @@ def run(options: argparse.Namespace) -> None:
 def _beside(options: argparse.Namespace, bank: Bank) -> None:
     settings = Settings(options.pairs, options.presets, options.sizes, options.seed)
     found: dict[str, Any] = {"bank": {"name": bank.header.name, "sha256": bank.sha256}, "before": machine()}
-    bench = Bench(bank, settings, say)
+    bench = Bench(bank, settings)
     text, curves = "", dict[str, Any]()
     if not options.only_curves:
         found["rows"] = bench.rows()

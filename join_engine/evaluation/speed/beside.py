@@ -34,6 +34,7 @@ from ...inversion.progress import Monitor
 from ...inversion.stages.joint import Joint
 from ...layers.split import split
 from ...memory import available, fits
+from ...options import say
 from ...pipeline import decompose
 from ...relighting.relighter import LIGHT, Edit, Relighter, to_layer
 from ...renders.samples import read_samples
@@ -52,7 +53,6 @@ from .plain_loop import (
 )
 
 Layers = dict[str, np.ndarray]
-Say = Callable[[str], None]
 Do = Callable[[], object]
 
 SIZES = {"1K": 1024, "4K": 4096, "8K": 8192}
@@ -86,8 +86,8 @@ class Settings:
 class Bench:
     """Both ways with one bank, whose codes are drawn once for each before anything is timed."""
 
-    def __init__(self, bank: Bank, settings: Settings, say: Say = lambda line: None) -> None:
-        self._bank, self._settings, self._say = bank, settings, say
+    def __init__(self, bank: Bank, settings: Settings) -> None:
+        self._bank, self._settings = bank, settings
         self._codebook = CodeBook(bank)
         self._joint = _joint_of(get_preset(DEFAULT_PRESET))
         self._codes = {name: plain_codes(bank.components[name]) for name in bank.forward_model.components}
@@ -115,7 +115,7 @@ class Bench:
 
     def _pairs(self, name: str, plain: Do, ours: Do, pairs: int, per: int = 1) -> dict[str, Any]:
         found = compared(*alternately(plain, ours, pairs), per)
-        self._say(f"{name}: plain {_time(found['plain'])}, ours {_time(found['ours'])}, ratio {found['ratio']:.2f}")
+        say(f"{name}: plain {_time(found['plain'])}, ours {_time(found['ours'])}, ratio {found['ratio']:.2f}")
         return found
 
     def _steps(self, batch: int, frozen: bool) -> dict[str, Any]:
@@ -227,7 +227,7 @@ class Bench:
                 scores = {part: component_scores(part, layers[part], truth[part])["psnr"] for part in truth}
                 scores["mean"] = float(np.mean(list(scores.values())))
                 points[way].setdefault(name, []).append({"seconds": seconds, **scores})
-            self._say(f"{number + 1} of {len(samples)} renders")
+            say(f"{number + 1} of {len(samples)} renders")
         return {"renders": len(samples), **_meaned(points)}
 
     def consistency(self, folder: Path, things: int, photos: int) -> dict[str, Any]:
@@ -260,7 +260,7 @@ class Bench:
                     _CORRELATION: float(correlation),
                 }
                 points[way].setdefault(name, []).append(row)
-            self._say(f"{number + 1} of {len(chosen)} things")
+            say(f"{number + 1} of {len(chosen)} things")
         return {"things": len(chosen), **_meaned(points)}
 
     def _both(self, photo: np.ndarray) -> Sequence[tuple[str, str, float, Layers]]:

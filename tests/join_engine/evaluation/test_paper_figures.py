@@ -80,21 +80,24 @@ def test_all_figures_from_tables_and_a_photo(
     assert "Figure 7 is left out: There is no photo" in said.err and "fig12" in said.out
 
 
-def test_without_tables_a_sentence_names_them(seeing_bank: Bank, pack: Path, tmp_path: Path) -> None:
+def test_without_tables_a_sentence_names_them(
+    seeing_bank: Bank, pack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     samples = read_samples(pack, seeing_bank.forward_model.components, 1)
-    said: list[str] = []
-    figures = PaperFigures(seeing_bank, samples, None, [], ROWS, PRESET, say=said.append)
+    figures = PaperFigures(seeing_bank, samples, None, [], ROWS, PRESET)
     assert paper.write_figures(figures, tmp_path, ["6", "12"]) == {}
+    said = capsys.readouterr().err.splitlines()
     assert len(said) == 2 and all("Run paper-tables" in line for line in said)
 
 
-def test_a_photo_that_cannot_be_read_is_left_out_once(seeing_bank: Bank, photo: Path, tmp_path: Path) -> None:
-    said: list[str] = []
+def test_a_photo_that_cannot_be_read_is_left_out_once(
+    seeing_bank: Bank, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     broken = tmp_path / "broken.png"
     broken.write_text("no picture")
-    figures = PaperFigures(seeing_bank, [], None, [broken, photo], ROWS, PRESET, say=said.append)
+    figures = PaperFigures(seeing_bank, [], None, [broken, photo], ROWS, PRESET)
     assert len(figures.real()) == 1 and len(figures.compared()) == 1
-    assert sum("broken.png is left out" in line for line in said) == 1
+    assert capsys.readouterr().err.count("broken.png is left out") == 1
 
 
 def test_a_photo_beside_its_layers_and_other_methods(seeing_bank: Bank, photo: Path) -> None:
@@ -135,13 +138,14 @@ def test_sefa_moves_the_light_and_leaves_the_rest(seeing_bank: Bank, photo: Path
         assert all(np.abs(pixels - line[0][1]).mean() > 1e-3 for _, pixels in line[1:])
 
 
-def test_a_portrait_in_three_lights_keeps_its_pixels(seeing_bank: Bank, photo: Path, tmp_path: Path) -> None:
+def test_a_portrait_in_three_lights_keeps_its_pixels(
+    seeing_bank: Bank, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     bank = _with_left_and_right(seeing_bank)
-    said: list[str] = []
-    figures = PaperFigures(bank, [], None, [photo, photo.with_name("none.png")], ROWS, PRESET, say=said.append)
+    figures = PaperFigures(bank, [], None, [photo, photo.with_name("none.png")], ROWS, PRESET)
     written = paper.write_figures(figures, tmp_path / "out", [PORTRAITS, "5"])
     assert written == {PORTRAITS: [tmp_path / "out" / "portrait-somebody.png"]}
-    assert "Figure 5 is left out: There is no render" in said[-1]
+    assert "Figure 5 is left out: There is no render" in capsys.readouterr().err.splitlines()[-1]
     (above, below) = figures.portraits()["somebody"]
     assert [label.split("\n")[0] for label, _ in above] == ["somebody", "albedo", "shading", "recomposed"]
     assert [label.split("\n")[0] for label, _ in below] == [words for words, _ in paper._KEY_LIGHTS]
@@ -162,11 +166,12 @@ def test_a_light_stands_where_it_is_put() -> None:
     assert paper._lit_from(replace(placed, unit=None, at=None), 1.5).amount == 1.5
 
 
-def test_without_a_light_of_a_name_a_sentence_says_so(seeing_bank: Bank, photo: Path, tmp_path: Path) -> None:
-    said: list[str] = []
-    figures = PaperFigures(seeing_bank, [], None, [photo], ROWS, PRESET, say=said.append)
+def test_without_a_light_of_a_name_a_sentence_says_so(
+    seeing_bank: Bank, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = PaperFigures(seeing_bank, [], None, [photo], ROWS, PRESET)
     assert paper.write_figures(figures, tmp_path, [PORTRAITS]) == {}
-    (line,) = said
+    (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("Portraits are left out: The bank 'seeing' knows no light by name.")
 
 

@@ -126,7 +126,7 @@ def test_every_head_is_measured(tiny_bank: Bank, tmp_path: Path) -> None:
     assert tones["heads-00000001"] == Tone("brown", -5.0) and len(tones) == 6
     assert read_tones(tmp_path) == tones
     samples = read_samples(pack, tiny_bank.forward_model.components, 4)
-    found = measure(tiny_bank, samples, tones, PRESET, 0, lambda line: None)
+    found = measure(tiny_bank, samples, tones, PRESET, 0)
     assert list(found) == [sample.name for sample in samples]
     for name, row in found.items():
         assert row["tone"] == tones[name].name and math.isfinite(row["skin"])
