@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset_tools import packages
-from dataset_tools.errors import UserError
 from dataset_tools.rendering.job import Job
-from dataset_tools.workers.resources import one_processor
 
 
 def command(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
@@ -44,18 +42,6 @@ def job_of(options: argparse.Namespace, wanted: range, **others: Any) -> Job:
     known = {field.name for field in fields(Job)}
     given = {name: value for name, value in vars(options).items() if name in known}
     return Job(**{**given, "start": wanted.start, "count": len(wanted), **others})
-
-
-def start_blender() -> None:
-    """Import bpy on one processor, for commands that render in this process. Raises UserError where there is none."""
-    with one_processor():
-        try:
-            import bpy  # type: ignore[import] # noqa: F401
-        except ImportError as error:
-            raise UserError(
-                f"This Python has no bpy module ({error}): run 'blender -b -P dataset_tools/render.py -- …' or install "
-                "bpy."
-            ) from None
 
 
 def positive(text: str) -> int:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dataset_tools import specs
-from dataset_tools.commands.arguments import add_sources, command, job_of, positive, start_blender
+from dataset_tools.commands.arguments import add_sources, command, job_of, positive
+from dataset_tools.workers.resources import start_blender
 
 
 def add(commands: argparse._SubParsersAction) -> None:

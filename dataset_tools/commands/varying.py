@@ -10,21 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dataset_tools import specs
-from dataset_tools.commands.arguments import (
-    add_quality,
-    add_sources,
-    command,
-    index_range,
-    job_of,
-    natural,
-    positive,
-    start_blender,
-)
+from dataset_tools.commands.arguments import add_quality, add_sources, command, index_range, job_of, natural, positive
 from dataset_tools.packs import maps, relit, restyle
 from dataset_tools.packs.variants import Written
 from dataset_tools.rendering.job import Job
 from dataset_tools.specs.relighting import ATTRIBUTES
 from dataset_tools.specs.restyling import PROPERTIES
+from dataset_tools.workers.resources import start_blender
 
 
 def add(commands: argparse._SubParsersAction) -> None:

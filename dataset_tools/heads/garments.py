@@ -90,11 +90,15 @@ def _edged(places: Array, center: Array, inside: float = 0.006) -> MeshData:
 
 
 def _closed(places: Array) -> MeshData:
+    around = np.linspace(0.0, 2.0 * np.pi * _GIRTH, places.shape[1], endpoint=False)
+    return sheet(places, _uvs(places, around), around=True)
+
+
+def _uvs(places: Array, around: Array) -> Array:
+    """Of a garment's rows of places: lengths around it, and from its first row on."""
     lengths = np.linalg.norm(np.diff(places, axis=0), axis=-1).mean(axis=1)
     along = np.concatenate([[0.0], np.cumsum(lengths)])
-    around = np.linspace(0.0, 2.0 * np.pi * _GIRTH, places.shape[1], endpoint=False)
-    uvs = np.stack(np.broadcast_arrays(around[None], along[:, None]), axis=-1)
-    return sheet(places, uvs, around=True)
+    return np.stack(np.broadcast_arrays(around[None], along[:, None]), axis=-1)
 
 
 def _collar(vertices: Array, center: Array, azimuth: Array, top: Array) -> MeshData:
@@ -111,10 +115,8 @@ def _collar(vertices: Array, center: Array, azimuth: Array, top: Array) -> MeshD
     elevation = np.stack([line + share * stand for share, _ in rows] + [line + 0.4 * fall, line + fall])
     off = np.array([off for _, off in rows] + [0.013, 0.011])[:, None] + 0.0 * elevation
     places = _around(vertices, center, around, elevation, off)
-    lengths = np.linalg.norm(np.diff(places, axis=0), axis=-1).mean(axis=1)
-    along = np.concatenate([[0.0], np.cumsum(lengths)])
     turn = np.radians(np.where(around < 0.0, around + 360.0, around)) * _GIRTH
-    return sheet(places, np.stack(np.broadcast_arrays(turn[None], along[:, None]), axis=-1))
+    return sheet(places, _uvs(places, turn))
 
 
 @dataclass(frozen=True)
@@ -138,8 +140,7 @@ HATS = {
 
 def _edge(kind: Crown, hat: Hat, azimuth: Array) -> Array:
     tilt = np.degrees(hat.tilt) * np.sin(np.radians(azimuth))
-    edge: Array = np.interp(np.abs(azimuth), _AZIMUTHS, kind.edge) + np.degrees(hat.height / 0.1) + tilt
-    return edge
+    return np.asarray(np.interp(np.abs(azimuth), _AZIMUTHS, kind.edge) + np.degrees(hat.height / 0.1) + tilt)
 
 
 def hat(figure: Figure, worn: Hat) -> list[MeshData]:
@@ -160,18 +161,14 @@ def hat(figure: Figure, worn: Hat) -> list[MeshData]:
         wound = np.sin(elevation / 4.2 + 1.4 * np.sin(np.radians(azimuth)) + 0.9 * np.abs(azimuth) / 60.0)
         off += 0.0035 * wound
     crown = _around(vertices, center, azimuth, elevation, off)
-    parts = [_edged(crown[::-1][::-1], center) if kind.brim is None else _closed(crown)]
     if kind.brim is None:
-        parts = [_closed(np.concatenate([crown[:1] - 0.008 * (crown[:1] - center) / 0.1, crown]))]
-    else:
-        parts.append(_brim(crown[0], azimuth, kind.brim))
-    return parts
+        return [_closed(np.concatenate([crown[:1] - 0.008 * (crown[:1] - center) / 0.1, crown]))]
+    return [_closed(crown), _brim(crown[0], azimuth, kind.brim)]
 
 
 def _skull(figure: Figure) -> Array:
     used = np.setdiff1d(figure.surface.used, figure.base.numbers["ears"])
-    vertices: Array = figure.vertices[used[figure.surface.rest[used, 2] > 0.66]]
-    return vertices
+    return np.asarray(figure.vertices[used[figure.surface.rest[used, 2] > 0.66]])
 
 
 def _brim(edge: Array, azimuth: Array, widths: tuple[float, float, float]) -> MeshData:

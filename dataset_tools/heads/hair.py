@@ -232,5 +232,4 @@ def lashes(figure: Figure, curve: float = 0.0045) -> Strands:
 
 
 def _heights(begin: Roots, points: Array) -> Array:
-    heights: Array = begin.rest[:, None, 2] + points[..., 2] - begin.places[:, None, 2]
-    return heights
+    return np.asarray(begin.rest[:, None, 2] + points[..., 2] - begin.places[:, None, 2])

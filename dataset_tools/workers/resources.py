@@ -8,6 +8,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from dataset_tools.errors import UserError
 
 
 @contextmanager
@@ -28,6 +31,17 @@ def one_processor() -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+def start_blender() -> Any:
+    """The module bpy, imported on one processor. Raises UserError where there is none."""
+    try:
+        with one_processor():
+            import bpy  # type: ignore[import]
+    except ImportError as error:
+        how = "run 'blender -b -P dataset_tools/render.py -- …' or install bpy"
+        raise UserError(f"This Python has no bpy module ({error}): {how}.") from None
+    return bpy
 
 
 def resident_bytes() -> int | None:

@@ -24,7 +24,7 @@ from dataset_tools.rendering.job import Job
 from dataset_tools.requirements import refusal
 from dataset_tools.storage import shards
 from dataset_tools.storage.shards import Sample, Shard
-from dataset_tools.workers.resources import one_processor, resident_bytes
+from dataset_tools.workers.resources import resident_bytes, start_blender
 
 Send = Callable[..., None]
 
@@ -73,14 +73,7 @@ def _read(stream: IO[str], orders: queue.SimpleQueue[dict[str, Any]]) -> None:
 
 
 def _serve(job: Job, orders: queue.SimpleQueue[dict[str, Any]], send: Send) -> None:
-    try:
-        with one_processor():
-            import bpy  # type: ignore[import]
-    except ImportError as error:
-        raise UserError(
-            f"This Python has no bpy module ({error}): run 'blender -b -P dataset_tools/render.py -- …' or install bpy."
-        ) from None
-    reason = refusal(bpy)
+    reason = refusal(start_blender())
     if reason:
         raise UserError(reason)
     from dataset_tools.rendering import device
