@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ...bank import Bank, load_bank
 from ...color import srgb_encode
+from ...device import has_bf16
 from ...images.files import images_in, read_image, write_atomically
 from ...images.frame import Frame
 from ...images.metrics import component_scores
@@ -37,12 +38,15 @@ from ...memory import available, fits
 from ...options import say
 from ...pipeline import decompose
 from ...relighting.relighter import LIGHT, Edit, Relighter, to_layer
+from ...renders.packs import ImageSet
 from ...renders.samples import read_samples
+from ...training.gan.state import GanSettings, GanState
 from ..camera import photographed
 from ..scores.together_scores import against, likeness
 from ..tables import markdown
 from .plain_loop import (
     PlainLoop,
+    PlainTraining,
     checkpoints,
     plain_codes,
     plain_look,
@@ -63,6 +67,7 @@ _STEPS = 15  # of *standard*: what is set up before the first one counts with it
 _PLAIN_STEPS = 80
 _BYTES_PER_PIXEL = 250  # that layers of one photo may take at most, both ways
 _CORRELATION = "correlation"
+_TRAINED = 16  # images in a training step, and steps from one R1 to the next
 _STARTS = 3  # processes are started no more often than that
 
 
@@ -111,6 +116,7 @@ class Bench:
             found[f"layers at {size}"] = self._layers(SIZES[size])
         found["engine start to hello"] = self._start()
         found["bank loading"] = self._loading()
+        found["training, an image"] = self._training()
         return found
 
     def _pairs(self, name: str, plain: Do, ours: Do, pairs: int, per: int = 1) -> dict[str, Any]:
@@ -203,6 +209,27 @@ class Bench:
             return self._pairs(
                 "bank", lambda: read_checkpoint(checkpoint), lambda: load_bank(path), self._settings.pairs
             )
+
+    def _training(self) -> dict[str, Any]:
+        """Both networks of one component, as new."""
+        config = next(iter(self._bank.components.values())).generator.config
+        settings = GanSettings(batch=_TRAINED, bf16=has_bf16(self._device.type), seed=self._settings.seed)
+        ours = GanState(config, settings, self._device)
+        plain = PlainTraining(config, _TRAINED, settings.gamma(config.resolution), self._device)
+        shape = (4 * _TRAINED, config.image_channels, config.resolution, config.resolution)
+        data = ImageSet("", "", torch.randint(256, shape, dtype=torch.uint8), ())
+
+        def step_plain() -> None:
+            for _ in range(_TRAINED):
+                plain.step(data.batch(torch.randint(len(data.images), (_TRAINED,))).to(self._device))
+            self._finish()
+
+        def step_ours() -> None:
+            for _ in range(_TRAINED):
+                ours.step(data)
+            self._finish()
+
+        return self._pairs("training", step_plain, step_ours, min(3, self._settings.pairs), _TRAINED**2)
 
     def _finish(self) -> None:
         if self._device.type == "cuda":

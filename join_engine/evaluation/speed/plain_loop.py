@@ -32,8 +32,9 @@ from ...layers.split import Shares, looked_at
 from ...networks.convolutions import LEAK
 from ...networks.resample import blur, upsample
 from ...networks.split import Split, cues
-from ...networks.stylegan2 import Generator, SynthesisBlock, SynthesisLayer
+from ...networks.stylegan2 import Discriminator, Generator, GeneratorConfig, SynthesisBlock, SynthesisLayer
 from ...relighting.relighter import to_layer
+from ...training.gan.losses import discriminator_loss, generator_loss, r1_penalty
 
 CODES = 100_000
 NEIGHBOURS = 50
@@ -162,6 +163,56 @@ class PlainLoop:
             name: self._bank.components[name].transform.from_generator(plain_synthesis(generator, self.w[name]))
             for name, generator in self._generators.items()
         }
+
+
+class PlainTraining:
+    """StyleGAN2's training as public code has it: each network's step draws its own codes and makes its own pictures.
+
+    Args:
+        batch: images in a step.
+        gamma: weight of R1, which every sixteenth step has.
+    """
+
+    def __init__(self, config: GeneratorConfig, batch: int, gamma: float, device: torch.device) -> None:
+        self._batch, self._gamma, self._z_dim, self._device = batch, gamma, config.z_dim, device
+        self._generator, self._discriminator = Generator(config).to(device), Discriminator(config).to(device)
+        self._average = copy.deepcopy(self._generator)
+        self._optimizers = [
+            torch.optim.Adam(network.parameters(), lr=0.0025, betas=(0.0, 0.99))
+            for network in (self._generator, self._discriminator)
+        ]
+        self._done = 0
+
+    def step(self, reals: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of both networks with real images [B, 3, R, R] in [-1, 1]; the losses of generator and
+        discriminator."""
+        judge, (of_generator, of_discriminator) = self._discriminator, self._optimizers
+        judge.requires_grad_(True)
+        with torch.no_grad():
+            fakes = self._fakes()
+        judged = discriminator_loss(judge(reals), judge(fakes))
+        _descend(judged, of_discriminator)
+        if self._done % 16 == 0:
+            _descend(r1_penalty(judge, reals) * (self._gamma / 2 * 16), of_discriminator)
+        judge.requires_grad_(False)
+        made = generator_loss(judge(self._fakes()))
+        _descend(made, of_generator)
+        with torch.no_grad():
+            pairs = zip(self._average.parameters(), self._generator.parameters(), strict=True)
+            for mean, current in pairs:
+                mean.mul_(0.999).add_(current, alpha=0.001)
+        self._done += 1
+        return made.detach(), judged.detach()
+
+    def _fakes(self) -> Tensor:
+        z = torch.randn(self._batch, self._z_dim, device=self._device)
+        return plain_synthesis(self._generator, self._generator.mapping(z))
+
+
+def _descend(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
 
 
 @torch.no_grad()

@@ -14,7 +14,14 @@ import torch
 from join_engine.bank import Bank
 from join_engine.commands.main import main
 from join_engine.evaluation.speed.beside import alternately, compared
-from join_engine.evaluation.speed.plain_loop import PlainLoop, plain_codes, plain_knn, plain_look, plain_synthesis
+from join_engine.evaluation.speed.plain_loop import (
+    PlainLoop,
+    PlainTraining,
+    plain_codes,
+    plain_knn,
+    plain_look,
+    plain_synthesis,
+)
 from join_engine.inversion.adam import Adam
 from join_engine.inversion.losses.knn import KnnLoss
 from join_engine.layers.split import look
@@ -52,6 +59,21 @@ def test_the_plain_loop_finds_images(tiny_bank: Bank, own_targets: torch.Tensor)
     for _ in range(20):
         loop.step()
     assert missed() < 0.5 * before
+
+
+def test_the_plain_training_makes_what_it_is_shown(tiny_bank: Bank) -> None:
+    config = tiny_bank.components["albedo"].generator.config
+    torch.manual_seed(0)
+    training = PlainTraining(config, 4, 0.01, torch.device("cpu"))
+    white = torch.ones(4, config.image_channels, config.resolution, config.resolution)
+
+    def missed() -> float:
+        with torch.no_grad():
+            return float((training._fakes().mean() - 1.0).abs())
+
+    before = missed()
+    losses = [torch.stack(training.step(white)) for _ in range(60)]
+    assert missed() < 0.5 * before and bool(torch.stack(losses).isfinite().all())
 
 
 def test_the_plain_look_is_ours_but_for_its_precision() -> None:
@@ -111,7 +133,13 @@ def test_the_command(tmp_path: Path, tiny_bank_path: Path, capsys: pytest.Captur
     found = json.loads((tmp_path / "out" / "beside.json").read_text(encoding="utf-8"))
     rows = found["rows"]
     assert rows["layers at 1K"] == {"missing": "the bank has no split network"}
-    for name in ("joint step, 8 at once", "standard, a photo of 1K", "engine start to hello", "bank loading"):
+    for name in (
+        "joint step, 8 at once",
+        "standard, a photo of 1K",
+        "engine start to hello",
+        "bank loading",
+        "training, an image",
+    ):
         assert rows[name]["plain"] > 0.0 and rows[name]["ratio"] > 0.0 and f"| {name} |" in told
     curves = found["renders"]
     assert [point["name"] for point in curves["plain"]] == ["5", "10", "20", "40", "80"]
