@@ -108,10 +108,7 @@ def _block(lines: np.ndarray, level: int) -> bytes:
 
 def attributes(exr: bytes | bytearray, position: int = 8) -> Iterator[tuple[str, int, int]]:
     """Name, first byte and size of the value of each attribute of a header; the last is ('', end of the header, 0).
-
-    Args:
-        position: where the header begins; the first one does after the magic number and the version.
-    """
+    ``position``: where the header begins; the first one does after the magic number and the version."""
     while exr[position] != 0:
         name_end = exr.index(0, position)
         kind_end = exr.index(0, name_end + 1)

@@ -86,11 +86,8 @@ def ffhq_crop(eye_left: Place, eye_right: Place, mouth_left: Place, mouth_right:
 
 
 def crop_of_points(eye: Place, other_eye: Place, mouth: Place) -> FaceCrop:
-    """FFHQ's crop for three points that a person gives: the eyes in any order, and the middle of the mouth.
-
-    Raises:
-        ValueError: as :func:`ffhq_crop`.
-    """
+    """FFHQ's crop for three points that a person gives: the eyes in any order, and the middle of the mouth. Raises
+    ValueError as :func:`ffhq_crop`."""
     middle = 0.5 * (eye[0] + other_eye[0]), 0.5 * (eye[1] + other_eye[1])
     across, down = (other_eye[0] - eye[0], other_eye[1] - eye[1]), (mouth[0] - middle[0], mouth[1] - middle[1])
     # The mouth is below the eyes, however the head is turned.

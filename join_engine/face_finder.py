@@ -60,11 +60,8 @@ def is_installed() -> bool:
 
 
 def find_faces(image: np.ndarray) -> list[Face]:
-    """The faces in a photo, largest first. Raises JoinError ``face_finder_missing``, ``face_finder_broken``.
-
-    Args:
-        image: linear [H, W, 3 or 4].
-    """
+    """The faces in a photo, largest first. Raises JoinError ``face_finder_missing``, ``face_finder_broken``. ``image``:
+    linear [H, W, 3 or 4]."""
     network = _network()
     small = srgb_encode(shrunk(image[..., :3], _LONGEST).clamp(0.0, 1.0))[0]
     height, width = small.shape[1:]

@@ -27,11 +27,8 @@ def components_in(formula: Formula) -> tuple[str, ...]:
 
 
 def compose(formula: Formula, components: Mapping[str, Array]) -> Array:
-    """Linear components, each of one shape → the linear image of that shape.
-
-    Raises:
-        KeyError: for a component that is missing.
-    """
+    """Linear components, each of one shape → the linear image of that shape. Raises KeyError for a component that is
+    missing."""
     terms = ((components[factor] if isinstance(factor, str) else factor for factor in term) for term in formula)
     return reduce(operator.add, (reduce(operator.mul, term) for term in terms))
 

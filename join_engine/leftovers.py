@@ -39,11 +39,8 @@ def temporary_name(ending: str, what: str = "join") -> str:
 
 
 def is_left_behind(path: Path, stale: float | None = STALE) -> bool:
-    """Whether the process that a name tells of is gone.
-
-    Args:
-        stale: seconds without a touch after which that is believed of another machine's; None for never.
-    """
+    """Whether the process that a name tells of is gone. ``stale``: seconds without a touch after which that is believed
+    of another machine's; None for never."""
     match = _OWNED.search(path.name)
     if match is None:
         return False

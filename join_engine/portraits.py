@@ -112,11 +112,7 @@ def decides(given: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def suggested_bank(image: np.ndarray) -> str | None:
     """The shipped bank of faces, for a photo with one face that is large enough for it and looks this way; None where
-    there is no such bank, no such face, or nothing that finds faces.
-
-    Args:
-        image: linear [H, W, 3 or 4].
-    """
+    there is no such bank, no such face, or nothing that finds faces. ``image``: linear [H, W, 3 or 4]."""
     headers = []
     for path in list_banks():
         with suppress(JoinError):  # a file that somebody else has put there

@@ -47,11 +47,7 @@ def write_card(path: Path, header: BankHeader, size: int) -> None:
 
 
 def card(header: BankHeader, size: int) -> str:
-    """The facts, from the header alone.
-
-    Args:
-        size: of the file, in bytes.
-    """
+    """The facts, from the header alone. ``size``: of the file, in bytes."""
     components = " and ".join(header.components)
     lines = [
         f"# The bank `{header.name}`",
@@ -236,11 +232,8 @@ def _own_scores(training: Mapping[str, Any]) -> list[str]:
 def _stretches(
     training: Mapping[str, Any], command: str, architecture: Callable[[Mapping[str, Any]], Mapping[str, Any]]
 ) -> list[str]:
-    """How it was trained, as the commands that would do it again, folded: they may be many.
-
-    Args:
-        architecture: options of the network in a stretch.
-    """
+    """How it was trained, as the commands that would do it again, folded: they may be many. ``architecture``: options
+    of the network in a stretch."""
     if "stretches" not in training:
         return ["How it was trained is not told."]
     told = [stretch for stretch in training["stretches"] if stretch["to_images"] > stretch["from_images"]]

@@ -387,11 +387,8 @@ def atomically(path: str | Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def folder_of_ones_own(folder: Path, is_result: bool = False) -> Iterator[None]:
     """A folder in which no other process of ours works meanwhile: :func:`join_engine.leftovers.alone_in`. Raises
-    JoinError ``folder_in_use``, ``output_unwritable``.
-
-    Args:
-        is_result: it appears and is replaced as a whole: the claim lies beside it.
-    """
+    JoinError ``folder_in_use``, ``output_unwritable``. ``is_result``: it appears and is replaced as a whole: the claim
+    lies beside it."""
     with contextlib.ExitStack() as stack:
         try:
             whole = Path(os.path.realpath(folder))  # not resolve(), which ends in a loop of links

@@ -29,11 +29,8 @@ class Orientation:
 
 
 def known_orientations(training: Mapping[str, Any]) -> tuple[Orientation, ...]:
-    """All ways in which a network was shown samples in the end; as they are where nobody said.
-
-    Args:
-        training: what a bank's header says of it.
-    """
+    """All ways in which a network was shown samples in the end; as they are where nobody said. ``training``: what a
+    bank's header says of it."""
     settings = _settings(training)
     flips = (False, True) if settings.get("flip") else (False,)
     turns = range(4) if settings.get("turns") else range(1)

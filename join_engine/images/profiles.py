@@ -60,10 +60,7 @@ class ColourSpace:
 
     def lookup(self, values: np.ndarray) -> np.ndarray:
         """The linear values, before the matrix, of all that an integer type can hold: float32 [N] or [N, 3].
-
-        Args:
-            values: [N], what the integers mean.
-        """
+        ``values``: [N], what the integers mean."""
         columns = [curve(values) for curve in self.curves]
         return np.stack(columns, axis=-1).astype(np.float32)[..., 0 if len(columns) == 1 else slice(None)]
 

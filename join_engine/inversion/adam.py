@@ -15,11 +15,8 @@ _FIRST, _SECOND, _EPSILON = 0.9, 0.999, 1e-8
 class Adam:
     """Kingma and Ba 2015, to the bit what ``torch.optim.Adam`` does with its defaults.
 
-    Torch's own imports its compiler when the first one is made, which takes the better part of a second: as long as
-    the whole search of the default preset.
-
-    Args:
-        variables: leaf tensors.
+    Torch's own imports its compiler when the first one is made, which takes the better part of a second: as long as the
+    whole search of the default preset. ``variables``: leaf tensors.
     """
 
     def __init__(self, variables: Sequence[Tensor]) -> None:

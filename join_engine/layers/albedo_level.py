@@ -30,10 +30,8 @@ def level_of(albedo: Tensor) -> Tensor:
 def albedo_levels(bank: Bank, images: Tensor) -> list[float | None]:
     """What the bank's network tells of the level of each image's albedo (:func:`level_of`); None without a network.
 
-    It looks at the images in all the ways that it has known samples, and the mean of its answers counts.
-
-    Args:
-        images: [B, 3, R, R], sRGB-encoded.
+    It looks at the images in all the ways that it has known samples, and the mean of its answers counts. ``images``:
+    [B, 3, R, R], sRGB-encoded.
     """
     network, header = bank.brightness, bank.header.brightness
     if network is None or header is None:

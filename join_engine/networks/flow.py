@@ -12,12 +12,8 @@ from torch.nn import functional
 
 
 def aligned(features: Tensor, flow: Tensor) -> Tensor:
-    """Features [B, C, r, r], each place taken from where the flow points.
-
-    Args:
-        flow: [B, 2, r, r], to the right and downwards, in halves of the side: 2 / r is a place. Beyond the border the
-            border's features stay.
-    """
+    """Features [B, C, r, r], each place taken from where the flow points. ``flow``: [B, 2, r, r], to the right and
+    downwards, in halves of the side: 2 / r is a place. Beyond the border the border's features stay."""
     side = features.shape[-1]
     middles = (torch.arange(side, device=flow.device, dtype=flow.dtype) * 2 + 1) / side - 1.0
     grid = torch.stack([middles.expand(side, side), middles[:, None].expand(side, side)], dim=-1)

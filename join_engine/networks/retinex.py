@@ -25,11 +25,8 @@ def log_shading(
     chromaticity_threshold: float = CHROMATICITY_THRESHOLD,
 ) -> Tensor:
     """Natural logarithm of the grey shading of linear images [B, 3, H, W] ≥ 0, but for a constant: [B, 1, H, W].
-
-    Args:
-        intensity_threshold, chromaticity_threshold: gradients of the natural logarithms above which the reflectance
-            is thought to change.
-    """
+    ``intensity_threshold``, ``chromaticity_threshold``: gradients of the natural logarithms above which the reflectance
+    is thought to change."""
     logarithm = image.float().clamp_min(_DARKEST).log()
     intensity = logarithm.mean(dim=1, keepdim=True)  # along the grey axis
     chromaticity = logarithm - intensity

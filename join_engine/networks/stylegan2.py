@@ -313,11 +313,8 @@ class DiscriminatorBlock(nn.Module):
 
 
 class MinibatchStandardDeviation(nn.Module):
-    """One more channel: how much the images of a group differ (Karras et al. 2018, section 3).
-
-    Args:
-        group_size: images per group; a batch that is not a multiple of it makes groups of its greatest divisor below.
-    """
+    """One more channel: how much the images of a group differ (Karras et al. 2018, section 3). ``group_size``: images
+    per group; a batch that is not a multiple of it makes groups of its greatest divisor below."""
 
     def __init__(self, group_size: int = 4) -> None:
         super().__init__()

@@ -68,11 +68,8 @@ def check_backbone(widths: tuple[int, ...], resolution: int, largest: int) -> No
 
 
 class Backbone(nn.Module):
-    """sRGB-encoded photos → features at every resolution, each of which has seen the whole picture.
-
-    Args:
-        widths: channels at 1, 1/2, 1/4 … of the resolution, each a multiple of 8.
-    """
+    """sRGB-encoded photos → features at every resolution, each of which has seen the whole picture. ``widths``:
+    channels at 1, 1/2, 1/4 … of the resolution, each a multiple of 8."""
 
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()

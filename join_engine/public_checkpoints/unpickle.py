@@ -158,11 +158,8 @@ def _flat(found: bytes, storage: _Outside) -> Tensor:
 # The pickle module's unpickler in Python: one can see to it that it takes no memory for what is only announced, and
 # makes no key of what is not plain (the hash of tuples within tuples may take for ever).
 class _Inert(_Unpickler):
-    """Answers to every name with something harmless.
-
-    Args:
-        fetch: what stands for a storage outside of the pickle, by its key; None refuses any.
-    """
+    """Answers to every name with something harmless. ``fetch``: what stands for a storage outside of the pickle, by its
+    key; None refuses any."""
 
     dispatch: dict[int, Any] = dict(_Unpickler.dispatch)  # noqa: RUF012
 

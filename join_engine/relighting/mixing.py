@@ -61,10 +61,8 @@ def interpolate(first: Decomposition, last: Decomposition, bank: Bank, steps: in
     from 0 to 1.
 
     Residual features fade out and in with t. Of tuned generators nothing is taken over. Raises JoinError
-    ``bank_mismatch``, ``decomposition_broken``, and ``settings_invalid`` for fewer than two steps.
-
-    Returns:
-        By component, linear [R, R, 3] at the bank's resolution, of each t.
+    ``bank_mismatch``, ``decomposition_broken``, and ``settings_invalid`` for fewer than two steps. Returns by
+    component, linear [R, R, 3] at the bank's resolution, of each t.
     """
     if steps < 2:
         raise JoinError("settings_invalid", f"An interpolation has no {steps} steps.", "Ask for 2 or more.")

@@ -163,10 +163,7 @@ class Relighter:
 
     def preview(self, edits: Sequence[Edit], longest: int | None = None) -> Layers:
         """All layers, edited, small: linear [h, w, 3]. Takes milliseconds. Raises JoinError ``edit_invalid``.
-
-        Args:
-            longest: pixels of the longer side, at most; None for the bank's resolution.
-        """
+        ``longest``: pixels of the longer side, at most; None for the bank's resolution."""
         small = self._reduced(longest)
         height, width = next(iter(small.values())).shape[:2]
         frame = self._frame.at(height, width)

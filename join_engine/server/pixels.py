@@ -17,11 +17,8 @@ if TYPE_CHECKING:
 
 
 def compacted(decomposition: Decomposition, files: dict[str, str]) -> Decomposition:
-    """The same with small layers: codes and settings for a .blend, which has the layers as images already.
-
-    Args:
-        files: the layers as ``.npy``, which are looked at one after the other.
-    """
+    """The same with small layers: codes and settings for a .blend, which has the layers as images already. ``files``:
+    the layers as ``.npy``, which are looked at one after the other."""
     import numpy as np
 
     from ..pipeline import shrunk

@@ -159,10 +159,8 @@ def _look(
 @torch.no_grad()
 def _compared(component: BankComponent, codes: Tensor, effects: Tensor, changes: Tensor) -> tuple[Tensor, Tensor]:
     """How the generator's mean change along each effect [K, L, w_dim] compares with that of the renders, [K, D].
-
-    Returns:
-        Factors [K] that bring the effects to the renders' length, 1 where the two are not alike, and their cosines [K].
-    """
+    Returns factors [K] that bring the effects to the renders' length, 1 where the two are not alike, and their cosines
+    [K]."""
     generator = component.generator
     some = codes[torch.linspace(0, len(codes) - 1, min(_COMPARED, len(codes))).round().long()].to(component.w_avg)
 

@@ -59,11 +59,7 @@ class EncoderSettings(VariedSettings):
 
 
 class EncoderLearner(Learner):
-    """See the module.
-
-    Args:
-        component: of the bank, with the frozen generator.
-    """
+    """See the module. ``component``: of the bank, with the frozen generator."""
 
     settings: EncoderSettings
     network: Encoder

@@ -93,11 +93,8 @@ def measure(
 
 
 def errors_in(part: BankComponent, truth: Tensor, side: int | None, features: Features, how: Inversions) -> Tensor:
-    """How far off pictures [B, 3, R, R] in [0, 1] come out of one latent space: [B, R, R].
-
-    Args:
-        side: resolution of the feature space; None for W+ alone.
-    """
+    """How far off pictures [B, 3, R, R] in [0, 1] come out of one latent space: [B, R, R]. ``side``: resolution of the
+    feature space; None for W+ alone."""
     config, loss_of = part.generator.config, PerceptualLoss(truth, features=features)
     w = part.w_avg.expand(len(truth), config.num_ws, -1).clone().requires_grad_()
     variables, hooks = [w], {}

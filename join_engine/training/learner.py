@@ -66,11 +66,7 @@ class VariedSettings(LearnerSettings):
 
 
 class Learner(ABC):
-    """A network in training.
-
-    Args:
-        network: with fresh weights, which follow from the seed.
-    """
+    """A network in training. ``network``: with fresh weights, which follow from the seed."""
 
     # Norm of all gradients together that a step goes by at most; None for any.
     longest_gradient: float | None = None

@@ -41,11 +41,8 @@ def planar_codes(bank: Bank, component: str, count: int, seed: int = 0) -> Tenso
 
 
 def landscapes(codes: Tensor, neighbours: int = 5, side: int = _SIDE) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Both losses on a square grid around codes [N, 2].
-
-    Returns:
-        Name → loss [side, side], and the corners of the square: lowest and highest coordinates, [2, 2].
-    """
+    """Both losses on a square grid around codes [N, 2]. Returns name → loss [side, side], and the corners of the
+    square: lowest and highest coordinates, [2, 2]."""
     low, high = codes.min(dim=0).values, codes.max(dim=0).values
     middle, half = (low + high) / 2, float((high - low).max()) * (0.5 + _MARGIN)
     ticks = torch.linspace(-half, half, side)

@@ -93,10 +93,8 @@ def measure(bank: Bank, samples: Sequence[Sample], preset: Preset, seed: int) ->
     """PSNR in dB inside of the masks, in the domains of :mod:`join_engine.images.metrics`, of three methods: nothing is
     done; the photo is filled smoothly from around and then decomposed; *Clean Up*.
 
-    *Any brightness*: times the factor that suits best outside of the mask, so that only what was filled counts.
-
-    Returns:
-        For JSON: kind → method → column → mean and interval over the renders; the count of each kind.
+    *Any brightness*: times the factor that suits best outside of the mask, so that only what was filled counts. Returns
+    for JSON: kind → method → column → mean and interval over the renders; the count of each kind.
     """
     rng, codebook = np.random.default_rng(seed), CodeBook(bank)
     rows: dict[str, dict[str, list[dict[str, float]]]] = {kind: {method: [] for method in METHODS} for kind in KINDS}

@@ -35,10 +35,8 @@ def measure(bank: Bank, samples: Sequence[Sample], crops: Sequence[int], steps: 
     ``patch``: PSNR in dB of what the generators make against the patch, inside; ``context``: against the context,
     outside; ``seam``: mean step between neighbours on both sides of the crop's border, in parts of the mean step
     between all other neighbours: 1 where no seam is to be seen. Beside the start in the encoders' codes one at the mean
-    code.
-
-    Returns:
-        For JSON: crop → start → column → mean and interval over the renders. ``pasted`` is the pasted picture itself.
+    code. Returns for JSON: crop → start → column → mean and interval over the renders. ``pasted`` is the pasted picture
+    itself.
     """
     patch = squares(bank, samples)
     context, found = patch.roll(-1, dims=0), {}

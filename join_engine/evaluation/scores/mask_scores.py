@@ -51,10 +51,8 @@ def measure(
     searched for, or where :func:`join_engine.inversion.stages.masking.suspicion` is above ``threshold``; ``found``: the
     share of the patch that is in it; ``wrong``: the share of everything else that is; ``around``: PSNR in dB of what
     the generators make, outside of the patch, against the photo: what is out of place there shows twice where the two
-    are blended.
-
-    Returns:
-        For JSON: search → way of telling → column → mean and interval over the renders; and search → ``around``.
+    are blended. Returns for JSON: search → way of telling → column → mean and interval over the renders; and search →
+    ``around``.
     """
     features = "random" if bank.trunk is None else "trunk"
     plain = Masking(steps, 0.05, knn_weight=0.0, features=features, space="w+")
@@ -98,11 +96,8 @@ def _scores(mine: Tensor, patch: Tensor) -> dict[str, float]:
 def pasted(
     photo: Tensor, rng: np.random.Generator, kind: str = "blocks", other: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """A photo [3, R, R] with a patch on it, and where that is, [R, R] of 0 and 1.
-
-    Args:
-        other: photo that a patch of the kind "render" is cut out of.
-    """
+    """A photo [3, R, R] with a patch on it, and where that is, [R, R] of 0 and 1. ``other``: photo that a patch of the
+    kind "render" is cut out of."""
     resolution = photo.shape[-1]
     blocks = max(1, round(_PART * resolution / _BLOCK))
     side = min(blocks * _BLOCK, resolution - 1)

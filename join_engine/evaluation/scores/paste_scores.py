@@ -48,10 +48,8 @@ def measure(bank: Bank, samples: Sequence[Sample], steps: int) -> dict[str, Any]
     other's albedo costs is the difference); ``own light``: of the photo before, in the patch's place, which tells
     nothing but how unlike the two are. And how near the albedo's generator comes to the albedo with the patch, inside
     and outside of it: with the codes of ``before``, with those of the published diffusion, of the ``patch`` alone from
-    what the encoder sees, and with those that are ``found``.
-
-    Returns:
-        For JSON: ``image`` by column, and ``codes`` by kind of codes and "inside" and "outside": mean and interval.
+    what the encoder sees, and with those that are ``found``. Returns for JSON: ``image`` by column, and ``codes`` by
+    kind of codes and "inside" and "outside": mean and interval.
     """
     codebook, preset = CodeBook(bank), get_preset(PRESET)
     photos = [photographed(bank, sample.components) for sample in samples]

@@ -74,12 +74,8 @@ class Scene:
 def measure_renders(folder: Path, bank: Bank, preset: Preset, counts: Sequence[int]) -> dict[str, Any]:
     """PSNR in dB of packs ``light1.tar`` … of ``dataset_tools/render.py relit --lights``, whose photos are what of the
     renders lies below 1, in the domains of :mod:`join_engine.images.metrics`. Raises JoinError ``data_missing``,
-    ``data_broken``.
-
-    Returns:
-        For JSON: by the count of photos, component ("albedo, any brightness": times the factor that suits best) → mean
-        and interval over the scenes.
-    """
+    ``data_broken``. Returns for JSON: by the count of photos, component ("albedo, any brightness": times the factor
+    that suits best) → mean and interval over the scenes."""
     components = bank.forward_model.components
     packs = sorted(folder.glob("light*.tar"))
     lights = [
@@ -131,12 +127,10 @@ def measure_photographs(folder: Path, bank: Bank, preset: Preset, counts: Sequen
     Groups of a count are disjoint: as many as there are photos for, and a smaller one of the rest where there would be
     only one. The median that an albedo is compared with is of the photos that no group member is; one photo alone is
     compared with the same ones. Raises JoinError ``image_missing``; ``data_missing`` for things with too few photos.
-
-    Returns:
-        For JSON: by the count of photos, figure → median over the things, and under "alone" that of the single photos
-        of the same groups against the same medians; ``rows``: those of each thing; ``falloff``: the median over the
-        things of the standard deviation of their medians' quadratic trend, and ``brighter inside``: in how many of
-        them it falls off from the middle.
+    Returns for JSON: by the count of photos, figure → median over the things, and under "alone" that of the single
+    photos of the same groups against the same medians; ``rows``: those of each thing; ``falloff``: the median over the
+    things of the standard deviation of their medians' quadratic trend, and ``brighter inside``: in how many of them it
+    falls off from the middle.
     """
     things: dict[str, list[Path]] = {}
     for path in images_in(folder).images:

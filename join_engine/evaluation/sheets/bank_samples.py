@@ -89,10 +89,7 @@ def draw_sheet(
     component: BankComponent, data: ImageSet, settings: SheetSettings, lines: Sequence[str] = ()
 ) -> Image.Image:
     """Generated on the left, real on the right, both as the transform T makes them visible; neither is a selection.
-
-    Args:
-        lines: to write above.
-    """
+    ``lines``: to write above."""
     count = settings.columns * settings.rows
     zoom = max(1, _TILE // data.resolution)
     packs = sorted({f"{pack.dataset}, {pack.split}" for pack in data.packs})

@@ -34,10 +34,8 @@ def write_render_sheet(
     """One scene: its image and shading relit by the bank, each above the true render under that light.
 
     Only moves of attributes that the bank has directions of are drawn. Raises JoinError ``data_missing`` for a scene
-    that is not there.
-
-    Args:
-        index: of the scene; None takes the first whose light could go all these ways, or else the first.
+    that is not there. ``index``: of the scene; None takes the first whose light could go all these ways, or else the
+    first.
     """
     units = _units(bank)
     known = [move for move in scenes.moves if move.attribute in units]

@@ -24,11 +24,8 @@ _PAPER, _INK = (245, 245, 245), (25, 25, 25)
 
 
 def write_sheet(path: Path, rows: Sequence[Sequence[Panel]], panel: int | None = PANEL) -> None:
-    """Write a PNG with one line of labelled panels per row. A label may have two lines.
-
-    Args:
-        panel: pixels of a panel's longer side; None for the images' own, small ones enlarged by whole pixels.
-    """
+    """Write a PNG with one line of labelled panels per row. A label may have two lines. ``panel``: pixels of a panel's
+    longer side; None for the images' own, small ones enlarged by whole pixels."""
     from PIL import Image, ImageDraw, ImageFont
 
     pictures = [[_picture(pixels, panel) for _, pixels in row] for row in rows]

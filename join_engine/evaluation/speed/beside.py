@@ -99,11 +99,8 @@ class Bench:
         self._device = next(iter(bank.components.values())).w_avg.device
 
     def rows(self) -> dict[str, Any]:
-        """By what was done: seconds both ways (median), and how many times as long the plain one took.
-
-        Returns:
-            For JSON; a row that this bank or machine does not allow says so under "missing".
-        """
+        """By what was done: seconds both ways (median), and how many times as long the plain one took: for JSON; a
+        row that this bank or machine does not allow says so under "missing"."""
         found: dict[str, Any] = {}
         for batch in BATCHES:
             found[f"joint step, {batch} at once"] = self._steps(batch, frozen=False)
@@ -239,13 +236,9 @@ class Bench:
 
     def curves(self, pack: Path, count: int) -> dict[str, Any]:
         """Quality against seconds on the first ``count`` renders of a pack, photographed. Raises JoinError
-        ``data_missing``, ``data_broken``.
-
-        Returns:
-            For JSON: under "plain" and "ours" points in order, each with ``name`` (steps or preset), ``seconds`` (mean)
-            and, by component, mean PSNR in dB in the domains of :mod:`join_engine.images.metrics`, and ``mean``, that
-            of them all; under "renders" their number.
-        """
+        ``data_missing``, ``data_broken``. Returns for JSON: under "plain" and "ours" points in order, each with
+        ``name`` (steps or preset), ``seconds`` (mean) and, by component, mean PSNR in dB in the domains of
+        :mod:`join_engine.images.metrics`, and ``mean``, that of them all; under "renders" their number."""
         samples = read_samples(pack, self._bank.forward_model.components, count)
         points: dict[str, dict[str, list[dict[str, float]]]] = {"plain": {}, "ours": {}}
         for number, sample in enumerate(samples):

@@ -54,11 +54,8 @@ class Transforms:
 
     @classmethod
     def draw(cls, rng: torch.Generator, size: tuple[int, int], fixed_size: bool = False) -> Transforms:
-        """Draw for images of ``size`` (rows, columns) with a generator on the CPU.
-
-        Args:
-            fixed_size: the features take images of one size only, so neither the scale nor the border may change it.
-        """
+        """Draw for images of ``size`` (rows, columns) with a generator on the CPU. ``fixed_size``: the features take
+        images of one size only, so neither the scale nor the border may change it."""
 
         def below(limit: int) -> int:
             return int(torch.randint(limit, (), generator=rng))

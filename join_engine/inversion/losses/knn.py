@@ -86,10 +86,8 @@ class KnnLoss:
     def choose(self, w: Tensor, closeness: Tensor, shell: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Of codes with a ``closeness`` [M, C], the indices [M, k] of the nearest and the distance [M] of the farthest.
 
-        Rounding of the closeness is mended among a few more than are needed.
-
-        Args:
-            shell: [M, C], which codes they are; None: all, C is N.
+        Rounding of the closeness is mended among a few more than are needed. ``shell``: [M, C], which codes they are;
+        None: all, C is N.
         """
         found = closeness.topk(min(self._candidates, closeness.shape[1]), dim=1, sorted=False).indices
         found = found if shell is None else shell.gather(1, found)

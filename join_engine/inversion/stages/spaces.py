@@ -64,10 +64,7 @@ class Spaces(Stage):
 
     def masks(self, bank: Bank, target: Tensor) -> dict[str, dict[int, Tensor]]:
         """m_l by component and resolution, [B, 1, r, r]: binary, but for the borders that the reduction makes soft.
-
-        Args:
-            target: sRGB-encoded [B, 3, R, R].
-        """
+        ``target``: sRGB-encoded [B, 3, R, R]."""
         if self.only:
             whole = target.new_ones(len(target), 1, self.only, self.only)
             return {name: {self.only: whole} for name in bank.forward_model.components}

@@ -67,11 +67,8 @@ class Augmentation:
 
 
 def draw_augmentation(count: int, channels: int, resolution: int, p: float) -> Augmentation:
-    """Draw for ``count`` images of ``channels`` (a multiple of 3) from torch's CPU generator.
-
-    Args:
-        p: probability of each transformation.
-    """
+    """Draw for ``count`` images of ``channels`` (a multiple of 3) from torch's CPU generator. ``p``: probability of
+    each transformation."""
     moves = _identity(count, 3)
     warps = _identity(count, 3)
     draw = _Draw(count, p)

@@ -78,11 +78,8 @@ class Group:
 @contextmanager
 def join_group(device: str) -> Iterator[tuple[Group, str]]:
     """The group that ``torchrun`` made, or one of this process alone, and the device of this process. Raises JoinError
-    ``device_missing`` when there are fewer GPUs than processes.
-
-    Args:
-        device: "cpu" (the processes talk through gloo) or "cuda" (nccl, one GPU each).
-    """
+    ``device_missing`` when there are fewer GPUs than processes. ``device``: "cpu" (the processes talk through gloo) or
+    "cuda" (nccl, one GPU each)."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield Group(), device

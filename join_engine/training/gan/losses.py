@@ -27,11 +27,8 @@ def r1_penalty(discriminator: Callable[[torch.Tensor], torch.Tensor], real: torc
 
 
 def path_lengths(images: torch.Tensor, ws: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor:
-    """‖Jᵀy‖ (StyleGAN2, Eq. 4): images [B, C, H, W] made from ws [B, num_ws, w_dim] → [B].
-
-    Args:
-        y: [B, C, H, W] of unit variance; drawn when not given.
-    """
+    """‖Jᵀy‖ (StyleGAN2, Eq. 4): images [B, C, H, W] made from ws [B, num_ws, w_dim] → [B]. ``y``: [B, C, H, W] of unit
+    variance; drawn when not given."""
     y = (torch.randn_like(images) if y is None else y) / (images.shape[2] * images.shape[3]) ** 0.5
     (gradient,) = torch.autograd.grad((images * y).sum(), ws, create_graph=True)
     return gradient.square().sum(dim=2).mean(dim=1).sqrt()
@@ -40,10 +37,7 @@ def path_lengths(images: torch.Tensor, ws: torch.Tensor, y: torch.Tensor | None 
 def path_length_penalty(
     lengths: torch.Tensor, mean: torch.Tensor, decay: float = 0.01, batch_mean: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Squared deviation from the running mean, and the new running mean: [B] and scalar → two scalars.
-
-    Args:
-        batch_mean: mean length of the whole batch, where ``lengths`` is a part of it.
-    """
+    """Squared deviation from the running mean, and the new running mean: [B] and scalar → two scalars. ``batch_mean``:
+    mean length of the whole batch, where ``lengths`` is a part of it."""
     new_mean = mean.lerp(lengths.detach().mean() if batch_mean is None else batch_mean, decay)
     return (lengths - new_mean).square().mean(), new_mean

@@ -228,11 +228,8 @@ class GanState:
         return self.discriminator(images, dtype or self.dtype)
 
     def _codes(self, count: int) -> torch.Tensor:
-        """[B, num_ws, w_dim] with style mixing: from a random layer on, the code of another z.
-
-        Args:
-            count: of the whole batch; the result is this process's part.
-        """
+        """[B, num_ws, w_dim] with style mixing: from a random layer on, the code of another z. ``count``: of the whole
+        batch; the result is this process's part."""
         shape = (count, self.config.z_dim)
         w = self.generator.mapping(self.group.share(torch.randn(shape, device=self.device)))
         with torch.no_grad():

@@ -83,11 +83,8 @@ class Training:
 
     def run(self, schedule: Schedule, monitor: Monitor | None = None) -> None:
         """Train to the end of the schedule or until asked to stop, and save. Raises JoinError ``training_diverged`` or
-        ``output_unwritable``; the last snapshot is whole then.
-
-        Args:
-            monitor: told how it goes; None for silence. Only the process that leads has one.
-        """
+        ``output_unwritable``; the last snapshot is whole then. ``monitor``: told how it goes; None for silence. Only
+        the process that leads has one."""
         state, group, meter = self.state, self.state.group, Means()
         self._sheet("reals.png", self._some_reals, monitor)
         begun = mark = saved = time.monotonic()
