@@ -12,8 +12,7 @@ from torch.nn import functional
 
 from ..bank import Bank
 from ..color import srgb_decode
-from ..networks.flow import aligned
-from ..networks.residuals import Residuals
+from ..networks.residuals import Residuals, aligned
 from ..networks.stylegan2 import Generator, Hooks, generate
 from .codebook import CodeBook
 
@@ -52,7 +51,7 @@ class InversionState:
         residuals: what the features of each component's generator get beside what its codes make of them, of all items;
             empty where the codes are all that there is.
         flows: by resolution, [B, 2, r, r]: where the features of all generators are taken from
-            (:func:`join_engine.networks.flow.aligned`); empty where they stay.
+            (:func:`join_engine.networks.residuals.aligned`); empty where they stay.
         masks: by resolution, [B, 1, r, r] in [0, 1]: what is foreign to the bank (:func:`together`); empty where
             everything is to be made by it.
         saturated: [B, 3, R, R] booleans: where the target is white and its true brightness unknown.

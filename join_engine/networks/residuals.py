@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+from torch.nn import functional
 
 from .stylegan2 import Generator, Hooks, generate
 
@@ -71,3 +73,16 @@ def moved(generator: Generator, before: Tensor, after: Tensor, residuals: Residu
 
     generate(generator, before, hooks=hooks(keep))
     return generate(generator, after, hooks=hooks(blend))
+
+
+def aligned(features: Tensor, flow: Tensor) -> Tensor:
+    """Features [B, C, r, r], each place taken from where the flow points, as SAMM (Yang et al. 2022) aligns them.
+    ``flow``: [B, 2, r, r], to the right and downwards, in halves of the side: 2 / r is a place. Beyond the border the
+    border's features stay."""
+    side = features.shape[-1]
+    middles = (torch.arange(side, device=flow.device, dtype=flow.dtype) * 2 + 1) / side - 1.0
+    grid = torch.stack([middles.expand(side, side), middles[:, None].expand(side, side)], dim=-1)
+    places = grid + flow.permute(0, 2, 3, 1)
+    return functional.grid_sample(
+        features, places.to(features.dtype), mode="bilinear", padding_mode="border", align_corners=False
+    )

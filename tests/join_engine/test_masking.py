@@ -23,7 +23,7 @@ from join_engine.inversion.progress import Monitor
 from join_engine.inversion.stages.joint import Joint
 from join_engine.inversion.stages.masking import Masking, suspicion
 from join_engine.inversion.state import InversionState, together
-from join_engine.networks.flow import aligned
+from join_engine.networks.residuals import aligned
 from join_engine.pipeline import decompose
 
 from .fake_packs import write_pack

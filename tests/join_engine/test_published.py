@@ -13,8 +13,7 @@ from join_engine.errors import JoinError
 from join_engine.evaluation.methods.by_name import GROUPS, Rows, make_methods
 from join_engine.inversion.codebook import CodeBook
 from join_engine.inversion.invert import invert
-from join_engine.inversion.losses.domain import domain_loss
-from join_engine.inversion.losses.style_codes import gaussian_prior, straightened, variation
+from join_engine.inversion.losses.style_codes import domain_loss, gaussian_prior, straightened, variation
 from join_engine.inversion.presets import Preset
 from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.inversion.stages.joint import Joint

@@ -14,11 +14,10 @@ from torch import Tensor
 from ...bank import Bank
 from ...networks.residuals import Residual, Residuals
 from ..adam import Adam
-from ..losses.domain import domain_loss
 from ..losses.guide import Guide, encoders_see
 from ..losses.knn import in_domain_loss
 from ..losses.reconstruction import features_lacking, reconstruction_loss
-from ..losses.style_codes import gaussian_prior, variation
+from ..losses.style_codes import domain_loss, gaussian_prior, variation
 from ..progress import Clock, Monitor, Progress
 from ..stage import Stage, register
 from ..state import InversionState
@@ -93,7 +92,7 @@ class Joint(Stage):
         guide_weight, guide_quarters_weight: of the distance from what the encoders see, pixel by pixel and as the mean
             of each quarter (:mod:`join_engine.inversion.losses.guide`), for a bank that has encoders; not in the paper.
         domain_weight: of what the encoders see otherwise in the image that the codes make
-            (:mod:`join_engine.inversion.losses.domain`, of in-domain inversion), for a bank that has encoders.
+            (:mod:`join_engine.inversion.losses.style_codes`, of in-domain inversion), for a bank that has encoders.
         gaussian_weight, variation_weight: of the two terms of SAM's Eq. 3.6
             (:mod:`join_engine.inversion.losses.style_codes`).
         space: "w", one code per generator; "w+", one per layer; or "whitened": W, but optimised in coordinates in which
