@@ -204,7 +204,9 @@ def decompose_together(
 
     The photos are laid over one another (:func:`join_engine.images.alignment.align`), decomposed as by
     :func:`decompose_batch`, and what they tell of the albedo is put together
-    (:func:`join_engine.layers.together.fuse`). Their order changes nothing.
+    (:func:`join_engine.layers.together.fuse`). Their order changes nothing. Raises JoinError ``photos_too_few``,
+    ``photos_sizes``, ``photos_differ``; ``forward_model_unsuited`` for a bank whose layers do not make the image
+    exactly; ``image_too_large``; and as :func:`decompose_batch`.
 
     Args:
         images: two or more, all of one size, see :func:`decompose_batch`.
@@ -217,10 +219,6 @@ def decompose_together(
         ``together`` how many photos there are and by how many pixels each was moved (``down``, ``right``), their metric
         ``psnr`` compares with the moved photo. The albedos of cancelled outcomes that nobody wants to keep are those of
         the photos alone.
-
-    Raises:
-        JoinError: ``photos_too_few``, ``photos_sizes``, ``photos_differ``; ``forward_model_unsuited`` for a bank whose
-            layers do not make the image exactly; ``image_too_large``; and as :func:`decompose_batch`.
     """
     if len(images) < 2:
         raise JoinError("photos_too_few", "One photo is not several.", "Name two or more, or decompose it alone.")

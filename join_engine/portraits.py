@@ -182,7 +182,8 @@ def decompose_portrait(
     preview_size: int | None = None,
     keep: Callable[[], bool] = lambda: True,
 ) -> Outcome:
-    """Split a photo with a face into layers.
+    """Split a photo with a face into layers. Raises JoinError ``face_invalid``, ``image_too_large``, ``bank_unsuited``
+    for banks of different forward models, and as :func:`join_engine.pipeline.decompose`.
 
     Args:
         image: see :func:`join_engine.pipeline.decompose`.
@@ -197,10 +198,6 @@ def decompose_portrait(
     Returns:
         As :func:`join_engine.pipeline.decompose`. Codes and metrics are the face's, but for ``psnr``; the settings tell
         under ``face`` where it lies (``crop``, in a photo of ``size``, height and width) and what made the ``rest``.
-
-    Raises:
-        JoinError: ``face_invalid``, ``image_too_large``, ``bank_unsuited`` for banks of different forward models, and
-            as :func:`join_engine.pipeline.decompose`.
     """
     image = validate_image(image)
     _check(face, image)

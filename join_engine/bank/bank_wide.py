@@ -47,11 +47,8 @@ class SplitHeader(NetworkHeader[SplitConfig]):
 
 @dataclass(frozen=True)
 class ThroughHeader(NetworkHeader[Config]):
-    """Of a network that was trained through a bank's generators, and is worth nothing with others.
-
-    Attributes:
-        generators: by component, :func:`join_engine.bank.fingerprint` of each.
-    """
+    """Of a network that was trained through a bank's generators, and is worth nothing with others. ``generators``: by
+    component, :func:`join_engine.bank.fingerprint` of each."""
 
     generators: Mapping[str, str] = field(default_factory=dict)
 

@@ -25,14 +25,11 @@ END = "<!-- facts: end -->"
 
 
 def write_card(path: Path, header: BankHeader, size: int) -> None:
-    """Write the card, or replace the tool's part of one that is there.
+    """Write the card, or replace the tool's part of one that is there. Raises JoinError ``card_unmarked`` when the file
+    has no markers, so that nothing written by hand is lost; ``output_unwritable``.
 
     Args:
         size: of the bank's file, in bytes.
-
-    Raises:
-        JoinError: ``card_unmarked`` when the file has no markers, so that nothing written by hand is lost;
-            ``output_unwritable``.
     """
     text = f"{BEGIN}\n\n{card(header, size)}\n{END}\n"
     if is_file(path):

@@ -57,14 +57,12 @@ class Aligned:
 
 def align(photos: Sequence[np.ndarray], names: Sequence[str]) -> list[Aligned]:
     """Move photos onto the one that most of them match best; in the order given, which does not matter otherwise.
+    Raises JoinError ``photos_sizes`` for photos of different sizes, ``photos_differ`` for one that shows something else
+    or is shifted by more than :data:`REACH` of its shorter side.
 
     Args:
         photos: linear [H, W, 3 or 4] ≥ 0.
         names: what the photos are called in messages.
-
-    Raises:
-        JoinError: ``photos_sizes`` for photos of different sizes, ``photos_differ`` for one that shows something else
-            or is shifted by more than :data:`REACH` of its shorter side.
     """
     first = photos[0].shape[:2]
     for photo, name in zip(photos, names, strict=True):

@@ -28,11 +28,8 @@ _EDGE, _GOES_ON = 0.72, 1.05
 @dataclass(frozen=True)
 class FaceFrame(Frame):
     """Where a face lies in a photo of ``height`` × ``width``; a :class:`join_engine.images.frame.Frame` whose square of
-    side ``resolution`` shows a part of the photo, turned.
-
-    Attributes:
-        crop: in the photo's pixels, the corner of the first one being (0, 0).
-    """
+    side ``resolution`` shows a part of the photo, turned. ``crop``: in the photo's pixels, the corner of the first one
+    being (0, 0)."""
 
     crop: FaceCrop
 

@@ -63,19 +63,16 @@ def read_image(path: str | Path) -> np.ndarray:
 def read_picture(path: str | Path, layer: str | None = None, upright: bool = True) -> Picture:
     """Read an image file of any kind → linear Rec.709.
 
-    What kind it is its first bytes say. PNG, TIFF and Radiance files come at their full depth, anything else that is
-    no EXR or NPY at 8 bits. Integers are taken as display-encoded, floats as linear; ICC profiles, cICP, gAMA and cHRM
-    of PNG and the chromaticities of EXR are honoured, and without them the colours are sRGB's. EXR (premultiplied
-    alpha, as the format has it; see :func:`join_engine.images.exr.read_exr` for which of its layers) and NPY (straight
-    alpha) are linear.
+    What kind it is its first bytes say. PNG, TIFF and Radiance files come at their full depth, anything else that is no
+    EXR or NPY at 8 bits. Integers are taken as display-encoded, floats as linear; ICC profiles, cICP, gAMA and cHRM of
+    PNG and the chromaticities of EXR are honoured, and without them the colours are sRGB's. EXR (premultiplied alpha,
+    as the format has it; see :func:`join_engine.images.exr.read_exr` for which of its layers) and NPY (straight alpha)
+    are linear. Raises JoinError ``image_missing``, ``image_empty``, ``image_unreadable``, ``image_colours``,
+    ``layer_missing``, and all that :func:`validate_image` raises.
 
     Args:
         layer: part or layer of an EXR; None for the picture.
         upright: turn it as its EXIF data say; Blender shows pictures as they are stored.
-
-    Raises:
-        JoinError: ``image_missing``, ``image_empty``, ``image_unreadable``, ``image_colours``, ``layer_missing``, and
-            all that :func:`validate_image` raises.
     """
     path = Path(path)
     if is_folder(path):
@@ -134,16 +131,14 @@ def validate_image(pixels: np.ndarray, name: str = "image", notes: list[str] | N
     """Check an image before it is decomposed: float [H, W], [H, W, 1…4] → float32 [H, W, 3] or [H, W, 4].
 
     Pixels that are not a number, infinite or beyond :data:`GREATEST` are filled from around them where they are few.
+    Raises JoinError ``image_unreadable`` (not an image's shape or type), ``image_empty`` (no pixels),
+    ``image_too_long`` (aspect over 8:1), ``image_too_small`` (a side under 16 pixels), ``image_not_finite`` (more than
+    :data:`FILLED_AT_MOST` of the pixels broken), ``image_transparent`` (nothing visible).
 
     Args:
         pixels: linear.
         name: what a person calls it.
         notes: gets a sentence where pixels were filled.
-
-    Raises:
-        JoinError: ``image_unreadable`` (not an image's shape or type), ``image_empty`` (no pixels), ``image_too_long``
-            (aspect over 8:1), ``image_too_small`` (a side under 16 pixels), ``image_not_finite`` (more than
-            :data:`FILLED_AT_MOST` of the pixels broken), ``image_transparent`` (nothing visible).
     """
     pixels = _as_rgb(np.asarray(pixels), name)
     height, width = pixels.shape[:2]

@@ -59,7 +59,8 @@ def diffuse(
     monitor: Monitor | None = None,
     start: Stage | None = None,
 ) -> Diffused:
-    """Lay what a mask has of one picture into another.
+    """Lay what a mask has of one picture into another. Raises JoinError ``encoder_missing``; ``mask_empty`` where a
+    mask has nothing; and as :func:`join_engine.inversion.invert.invert`.
 
     Args:
         bank: with encoders.
@@ -68,10 +69,6 @@ def diffuse(
         steps: of the masked optimisation.
         monitor: see :func:`join_engine.inversion.invert.invert`.
         start: where the search begins; None for what the encoders see, which makes it in-domain.
-
-    Raises:
-        JoinError: ``encoder_missing``; ``mask_empty`` where a mask has nothing; and as
-            :func:`join_engine.inversion.invert.invert`.
     """
     if not (mask.flatten(1) > 0.0).any(dim=1).all():
         raise JoinError("mask_empty", "There is no patch to lay into the picture.", "Choose a larger one.")

@@ -32,7 +32,8 @@ def invert(
     reached: Reached | None = None,
     region: Tensor | None = None,
 ) -> InversionState:
-    """Invert a batch of images with one preset.
+    """Invert a batch of images with one preset. Raises JoinError ``target_mismatch`` when the target is not of the
+    bank's resolution, ``component_missing`` when the bank lacks a component of its forward model.
 
     Args:
         bank: the generators, on the device to work on.
@@ -52,10 +53,6 @@ def invert(
     Returns:
         The state after the last stage, or after the one that was cancelled. Where mirror images were looked at, their
         items follow those of the images (:meth:`InversionState.settle`).
-
-    Raises:
-        JoinError: ``target_mismatch`` when the target is not of the bank's resolution, ``component_missing`` when the
-            bank lacks a component of its forward model.
     """
     _check(bank, target)
     device = next(iter(bank.components.values())).w_avg.device

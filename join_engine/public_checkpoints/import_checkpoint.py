@@ -30,17 +30,15 @@ def import_bank(
     license: str,
     transforms: Mapping[str, str] | None = None,
 ) -> BankHeader:
-    """Write a bank of imported generators and discriminators.
+    """Write a bank of imported generators and discriminators. Raises JoinError ``bank_incomplete`` when the files are
+    not the components of the forward model or do not fit together, ``output_unwritable``, and as
+    :func:`read_public_checkpoint`.
 
     Args:
         files: checkpoint of each component.
         license: SPDX identifier of the weights.
         transforms: name of the transform that each component's training images went through; the paper's where it
             is not given.
-
-    Raises:
-        JoinError: ``bank_incomplete`` when the files are not the components of the forward model or do not fit
-            together, ``output_unwritable``, and as :func:`read_public_checkpoint`.
     """
     model = get_forward_model(forward_model)
     if set(model.components) != set(files):

@@ -47,6 +47,8 @@ def paste(
     """Lay another material's albedo where a mask is.
 
     The middle of the patch comes to the middle of what the mask covers; where the patch ends it goes on mirrored.
+    Raises JoinError ``mask_size``, ``mask_empty``, ``settings_invalid``, ``image_too_large``, ``bank_mismatch``,
+    ``decomposition_broken``.
 
     Args:
         mine: that is pasted into.
@@ -62,10 +64,6 @@ def paste(
         Outside of the mask and in all layers but the albedo the same to the bit, with the albedo's codes in W+. Its
         settings tell under ``pasted`` the share of the picture that was covered; it has no metrics and no confidence,
         for what it makes was never photographed. Residual features of the albedo are gone.
-
-    Raises:
-        JoinError: ``mask_size``, ``mask_empty``, ``settings_invalid``, ``image_too_large``, ``bank_mismatch``,
-            ``decomposition_broken``.
     """
     start = time.perf_counter()
     _check(mine, mask, scale, feather)

@@ -212,16 +212,13 @@ def make_bank(
     detail_share: float = DETAIL_SHARE,
     detail_radius: float = DETAIL_RADIUS,
 ) -> BankHeader:
-    """Write the bank and, beside it, its card (the same name with ``.md``).
+    """Write the bank and, beside it, its card (the same name with ``.md``). Raises JoinError ``settings_invalid``; as
+    :func:`join_engine.bank.save_bank` and :func:`join_engine.bank.card.write_card`.
 
     Args:
         scores: measured quality, as the evaluation wrote it.
         machine: where it was trained, in plain words.
         detail_share, detail_radius: see :class:`join_engine.bank.header.BankHeader`.
-
-    Raises:
-        JoinError: ``settings_invalid``; as :func:`join_engine.bank.save_bank` and
-            :func:`join_engine.bank.card.write_card`.
     """
     resolution = next(iter(parts.headers.values())).architecture.resolution
     described, directions = parts.directions or (None, None)

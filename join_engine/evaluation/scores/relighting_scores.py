@@ -62,7 +62,8 @@ def measure(
     seed: int = 0,
     learned: Learned | None = None,
 ) -> dict[str, Any]:
-    """Edit every scene's light as each move did, and compare.
+    """Edit every scene's light as each move did, and compare. Raises JoinError ``directions_missing``; ``data_missing``
+    when no move is one of them; whatever the decomposition raises.
 
     Args:
         bank: with directions of the light.
@@ -80,10 +81,6 @@ def measure(
         the true render. All in the tone-mapped domains of :mod:`join_engine.images.metrics`. Where a highlight
         leaves in the true renders, "remaining" tells of the edited specular and image what share of its energy has
         stayed (:func:`remaining`). ``summary``: their means by attribute and over all, with 95 % intervals.
-
-    Raises:
-        JoinError: ``directions_missing``; ``data_missing`` when no move is one of them; whatever the decomposition
-            raises.
     """
     header = bank.header.directions
     if header is None:

@@ -49,7 +49,10 @@ class SheetSettings:
 def write_sheets(
     bank: Bank, packs: Sequence[str | os.PathLike[str]], out: Path, settings: SheetSettings | None = None
 ) -> list[Path]:
-    """Write ``BANK-COMPONENT.png`` for each component, and ``BANK-samples.json`` with what they show.
+    """Write ``BANK-COMPONENT.png`` for each component, and ``BANK-samples.json`` with what they show. Raises JoinError
+    ``output_unwritable``, ``trunk_missing`` when distances are asked of a bank that has no trunk, and as
+    :func:`join_engine.renders.packs.read_packs` and
+    :func:`join_engine.evaluation.generators.distances.check_comparable`.
 
     Args:
         packs: of real images, with every component of the bank.
@@ -57,11 +60,6 @@ def write_sheets(
 
     Returns:
         the pictures.
-
-    Raises:
-        JoinError: ``output_unwritable``, ``trunk_missing`` when distances are asked of a bank that has no trunk, and
-            as :func:`join_engine.renders.packs.read_packs` and
-            :func:`join_engine.evaluation.generators.distances.check_comparable`.
     """
     settings = settings or SheetSettings()
     pictures: list[Path] = []

@@ -120,9 +120,7 @@ class Follower:
     anew, and with it those that soon would be: the search reads all codes from memory, however many it serves.
 
     Calls must bring the same number of codes in the same order. What one code gets does not depend on the others.
-
-    Attributes:
-        searches: how often all codes were gone through.
+    ``searches``: how often all codes were gone through.
     """
 
     def __init__(self, loss: KnnLoss) -> None:

@@ -71,15 +71,12 @@ class Origin:
 
 
 def find_origin(out: Path, component: str, resume: str, start_from: str | None) -> Origin | None:
-    """What a training in ``out`` goes on from; None for fresh weights.
+    """What a training in ``out`` goes on from; None for fresh weights. Raises JoinError ``settings_invalid`` when both
+    a checkpoint and a bank are named, ``checkpoint_missing`` or ``checkpoint_broken``, and as :func:`origin_in_bank`.
 
     Args:
         resume: "auto" (the checkpoint in ``out`` when there is one), "never", or the path of a checkpoint or run.
         start_from: name or path of the bank to begin from where no checkpoint is resumed; None for fresh weights.
-
-    Raises:
-        JoinError: ``settings_invalid`` when both a checkpoint and a bank are named, ``checkpoint_missing`` or
-            ``checkpoint_broken``, and as :func:`origin_in_bank`.
     """
     if resume not in ("auto", "never"):
         if start_from is not None:

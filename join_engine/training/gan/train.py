@@ -209,7 +209,9 @@ def begin(
     group: Group | None = None,
     start_from: str | None = None,
 ) -> Training:
-    """A new training, or the continuation of the one in ``out``.
+    """A new training, or the continuation of the one in ``out``. Raises JoinError ``settings_invalid``,
+    ``checkpoint_missing``, ``checkpoint_broken``, ``checkpoint_mismatch``, and as
+    :func:`join_engine.training.gan.origin.origin_in_bank`.
 
     Args:
         data: the images; their resolution is the generator's.
@@ -219,10 +221,6 @@ def begin(
         resume: "auto" (when there is a checkpoint), "never", or the path of a checkpoint or run.
         group: the processes that train together.
         start_from: name or path of a bank whose networks a new training begins with; a checkpoint goes before it.
-
-    Raises:
-        JoinError: ``settings_invalid``, ``checkpoint_missing``, ``checkpoint_broken``, ``checkpoint_mismatch``, and
-            as :func:`join_engine.training.gan.origin.origin_in_bank`.
     """
     origin = find_origin(out, data.component, resume, start_from)
     if origin is not None and start_from is not None:
