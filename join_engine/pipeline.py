@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the engine does, as functions: decompose an image, relight a decomposition.
+"""What the engine does with photos, as functions: decompose one, several together, one without what a mask covers.
 
 The command line and the server are thin layers over this module.
 """
@@ -48,7 +48,7 @@ from .layers.subject import subject_of
 from .layers.together import Photo, fuse
 from .memory import WHOLE_BYTES_PER_PIXEL
 from .networks.stylegan2 import generate
-from .relighting.relighter import Edit, Relighter, to_layer
+from .relighting.relighter import to_layer
 from .single_gan import base_model, split_parts
 
 # A display-referred image cannot tell how bright its brightest pixels were.
@@ -469,23 +469,6 @@ class _Work:
         fit = fit_error(bank, encoders_say(bank, photo), photo)
         unfamiliar = float(unfamiliarity(fit.new_tensor([found]), fit))
         return {**metrics, "unfamiliarity": unfamiliar, "unusual": float(unfamiliar > scores["familiar"])}
-
-
-def relight(decomposition: Decomposition, bank: Bank, edits: Sequence[Edit]) -> Decomposition:
-    """Edit some components of a decomposition in latent space; the others stay the same to the bit.
-
-    For edit after edit of one decomposition keep a :class:`join_engine.relighting.relighter.Relighter` instead. Raises
-    JoinError ``bank_mismatch`` or ``edit_invalid``.
-
-    Args:
-        decomposition: of an image, from :func:`decompose` or a file.
-        bank: the bank that it was made with.
-        edits: applied one after the other; several may name the same component.
-
-    Returns:
-        See :meth:`join_engine.relighting.relighter.Relighter.relight`.
-    """
-    return Relighter(decomposition, bank).relight(edits)
 
 
 def _frame(colour: np.ndarray, bank: Bank, face: FaceCrop | None) -> Frame:

@@ -25,8 +25,8 @@ from join_engine.inversion.presets import Detail, Preset, get_preset
 from join_engine.inversion.stages.joint import Joint
 from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.layers.decomposition import load_decomposition, save_decomposition
-from join_engine.pipeline import decompose, relight
-from join_engine.relighting.relighter import Edit
+from join_engine.pipeline import decompose
+from join_engine.relighting.relighter import Edit, Relighter
 from join_engine.renders.packs import read_packs
 from join_engine.renders.samples import read_samples
 from tests.dataset_tools.invented import SEED, invented_passes
@@ -63,7 +63,7 @@ def test_decompositions(version: str, tmp_path: Path) -> None:
     hashes = {name: hashlib.sha256(layer.astype("<f4").tobytes()).hexdigest() for name, layer in found.layers.items()}
     assert hashes == told["layers"] and found.size == (16, 20) and found.bank_sha256 == bank.sha256
     assert found.settings["preset"] and found.metrics and found.seconds
-    lit = relight(found, bank, [Edit("shading", "sefa.0", 1.0)])
+    lit = Relighter(found, bank).relight([Edit("shading", "sefa.0", 1.0)])
     assert np.array_equal(lit.layers["albedo"], found.layers["albedo"])
     assert not np.allclose(lit.layers["shading"], found.layers["shading"], atol=1e-3)
     save_decomposition(tmp_path / "again.join", found)  # today's file of it is one that yesterday's engine reads

@@ -24,6 +24,12 @@ def uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return float(rng.uniform(low, high))
 
 
+def warmth(rng: np.random.Generator, strength: float) -> Color:
+    """The colour of a light, yellow or blue."""
+    drawn = uniform(rng, -strength, strength)
+    return (1.0 + drawn, 1.0, 1.0 - drawn)
+
+
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     """A number in [low, high) whose logarithm is uniform: for sizes and intensities."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 
 import numpy as np
 
@@ -31,3 +32,11 @@ def split(seed: int, index: int) -> str:
     if hundredth < _TEST_SHARE:
         return "test"
     return "val" if hundredth < _TEST_SHARE + _VAL_SHARE else "train"
+
+
+def parts(names: Collection[str], share: float) -> dict[str, list[str]]:
+    """Names by split. They are ordered by a hash and cut: so much for test, as much for val, the rest for train, and at
+    least one in each."""
+    ordered = sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    few = max(1, round(share * len(ordered)))
+    return {"test": ordered[:few], "val": ordered[few : 2 * few], "train": ordered[2 * few :]}

@@ -31,7 +31,7 @@ def build_material(covering: Covering, name: str, textures: Path | None = None, 
     fine grid in a plane, which can be displaced; its own UVs then stand in for the position too, because they stay
     where they are when the surface moves.
     """
-    graph = Graph(_loader(textures))
+    graph = Graph(loader(textures, "This scene has scanned materials: name their folder with --materials."))
     surface = _layered(graph, covering, flat)
     displaced = flat and any(FAMILIES[material.family].displaced for material in covering.layers)
     dressed = any(material.finish for material in covering.layers)
@@ -42,11 +42,13 @@ def build_material(covering: Covering, name: str, textures: Path | None = None, 
     return data
 
 
-def _loader(textures: Path | None) -> Callable[[str], Any]:
+def loader(folder: Path | None, missing: str) -> Callable[[str], Any]:
+    """Loads pictures of a folder into Blender. Raises UserError, ``missing`` where there is no folder."""
+
     def load(file: str) -> Any:
-        if textures is None:
-            raise UserError("This scene has scanned materials: name their folder with --materials.")
-        path = textures / file
+        if folder is None:
+            raise UserError(missing)
+        path = folder / file
         if not path.is_file():
             raise UserError(f"{path} is missing: put it back, or render into a new folder.")
         return bpy.data.images.load(str(path), check_existing=True)

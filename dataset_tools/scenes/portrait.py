@@ -15,12 +15,11 @@ import numpy as np
 from dataset_tools.description.covering import Color, Covering
 from dataset_tools.description.person import Backdrop, Hair, Portrait
 from dataset_tools.description.scene import Camera
-from dataset_tools.errors import UserError
 from dataset_tools.heads import base, eyes, garments, hair, regions
 from dataset_tools.heads.figure import Figure, figure, tints
 from dataset_tools.heads.sheets import moved
 from dataset_tools.materials import body, trees
-from dataset_tools.materials.build import build_material
+from dataset_tools.materials.build import build_material, loader
 from dataset_tools.materials.graph import Graph
 from dataset_tools.scenes.items import link, new_mesh
 from dataset_tools.shapes.mesh import MeshData, rectangle
@@ -94,15 +93,7 @@ def _shown(straight: Figure, faces: np.ndarray, uvs: np.ndarray) -> MeshData:
 
 
 def _loader(skins: Path | None) -> Callable[[str], Any]:
-    def load(file: str) -> Any:
-        if skins is None:
-            raise UserError("This scene has pictures of skin and eyes: name their folder with --skins.")
-        path = skins / file
-        if not path.is_file():
-            raise UserError(f"{path} is missing: put it back, or render into a new folder.")
-        return bpy.data.images.load(str(path), check_existing=True)
-
-    return load
+    return loader(skins, "This scene has pictures of skin and eyes: name their folder with --skins.")
 
 
 @functools.cache

@@ -6,14 +6,14 @@ A picture belongs to one split. All of a folder's are looked through before anyt
 
 from __future__ import annotations
 
-import hashlib
 import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from dataset_tools.description.seeds import SPLITS
+from dataset_tools.description.seeds import SPLITS, parts
 from dataset_tools.errors import UserError
+from dataset_tools.sources.textures import fingerprint as _fingerprint
 from dataset_tools.sources.textures import picture_files
 from join_engine import exr_codec
 
@@ -35,12 +35,8 @@ class Environments:
     files: tuple[str, ...] = tuple(f"{name}.exr" for name in _OWN)
 
     def of_split(self, split: str) -> Environments:
-        """The pictures of one split. They are ordered by a hash of their names and cut: 10% test, 10% val, the rest
-        train, and at least one in each."""
-        ordered = sorted(self.files, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-        few = max(1, round(0.1 * len(ordered)))
-        parts = {"test": ordered[:few], "val": ordered[few : 2 * few], "train": ordered[2 * few :]}
-        return Environments(tuple(parts[split]))
+        """The pictures of one split."""
+        return Environments(tuple(parts(self.files, 0.1)[split]))
 
 
 def find_environments(folder: Path) -> Environments:
@@ -60,12 +56,7 @@ def find_environments(folder: Path) -> Environments:
 
 def fingerprint(folder: Path, environments: Environments) -> str:
     """A hash of all pictures' names and contents: other files are another dataset."""
-    digest = hashlib.sha256()
-    for file in environments.files:
-        digest.update(f"{file}\n".encode())
-        with (folder / file).open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
+    return _fingerprint(folder, {file: file for file in environments.files})
 
 
 def _check(path: Path) -> None:

@@ -8,7 +8,6 @@ colour variants (Bricks061A, Bricks061B) and sizes.
 from __future__ import annotations
 
 import functools
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,8 +17,9 @@ import numpy as np
 
 from dataset_tools.description.covering import Material
 from dataset_tools.description.sampling import choose, log_uniform, uniform, vector
-from dataset_tools.description.seeds import SPLITS
+from dataset_tools.description.seeds import SPLITS, parts
 from dataset_tools.errors import UserError
+from dataset_tools.sources.textures import fingerprint as _fingerprint
 from dataset_tools.sources.textures import picture_files
 
 FAMILY = "scanned"
@@ -63,19 +63,15 @@ class Scans:
     share: float
 
     def of_split(self, split: str) -> Scans:
-        """The materials of one split. Their groups are ordered by a hash of their names and cut: 5% test, 5% val, the
-        rest train, and at least one in each."""
+        """The materials of one split, to which groups belong as a whole."""
         return self._parts[split]
 
     @functools.cached_property
     def _parts(self) -> dict[str, Scans]:
         groups = {scan.group for scan in self.materials}
-        ordered = sorted(groups, key=lambda group: hashlib.sha256(group.encode()).hexdigest())
-        few = max(1, round(0.05 * len(ordered)))
-        parts = {"test": ordered[:few], "val": ordered[few : 2 * few], "train": ordered[2 * few :]}
         return {
             split: Scans(tuple(scan for scan in self.materials if scan.group in part), self.share)
-            for split, part in parts.items()
+            for split, part in parts(groups, 0.05).items()
         }
 
     def sample(self, rng: np.random.Generator, size: float) -> Material:
@@ -139,10 +135,5 @@ def _group(name: str) -> str:
 
 def fingerprint(folder: Path, scans: Scans) -> str:
     """A hash of all files' names and contents: other files are another dataset."""
-    digest = hashlib.sha256()
-    for scan in scans.materials:
-        for kind, file in sorted(scan.maps.items()):
-            digest.update(f"{scan.name} {kind} {file}\n".encode())
-            with (folder / file).open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
+    named = {f"{scan.name} {kind} {file}": file for scan in scans.materials for kind, file in sorted(scan.maps.items())}
+    return _fingerprint(folder, named)

@@ -9,7 +9,6 @@ A picture belongs to one split.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +16,9 @@ import numpy as np
 
 from dataset_tools.description.person import Build
 from dataset_tools.description.sampling import choose
-from dataset_tools.description.seeds import SPLITS
+from dataset_tools.description.seeds import SPLITS, parts
 from dataset_tools.errors import UserError
+from dataset_tools.sources.textures import fingerprint as _fingerprint
 from dataset_tools.sources.textures import picture_files
 
 _ENDINGS = (".png", ".jpg", ".jpeg")
@@ -33,9 +33,9 @@ class Skins:
     share: float = 0.6
 
     def of_split(self, split: str) -> Skins:
-        """The pictures of one split. They are ordered by a hash of their names and cut: 5% test, 5% val, the rest
-        train, and at least one in each."""
-        return Skins(_part(self.skins, split), _part(self.eyes, split), self.share)
+        """The pictures of one split."""
+        skins, eyes = (tuple(parts(names, 0.05)[split]) for names in (self.skins, self.eyes))
+        return Skins(skins, eyes, self.share)
 
     def skin(self, rng: np.random.Generator, build: Build) -> str:
         """A random skin, of the person's gender and age where the names tell of them (young_…_female_…)."""
@@ -58,13 +58,6 @@ def _says(name: str, wanted: str, words: tuple[str, ...]) -> float:
     return 0.5 if not found else float(wanted in found)
 
 
-def _part(names: tuple[str, ...], split: str) -> tuple[str, ...]:
-    ordered = sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-    few = max(1, round(0.05 * len(ordered)))
-    parts = {"test": ordered[:few], "val": ordered[few : 2 * few], "train": ordered[2 * few :]}
-    return tuple(parts[split])
-
-
 def find_skins(folder: Path) -> Skins:
     """All pictures under ``folder``. Raises UserError when there are too few."""
     if not folder.is_dir():
@@ -83,9 +76,4 @@ def find_skins(folder: Path) -> Skins:
 
 def fingerprint(folder: Path, skins: Skins) -> str:
     """A hash of all pictures' names and contents: other files are another dataset."""
-    digest = hashlib.sha256()
-    for name in (*skins.skins, *skins.eyes):
-        digest.update(f"{name}\n".encode())
-        with (folder / name).open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
+    return _fingerprint(folder, {file: file for file in (*skins.skins, *skins.eyes)})

@@ -7,9 +7,10 @@ cannot read comes out magenta or black. No bpy here.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import struct
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from join_engine import exr_codec
@@ -115,3 +116,13 @@ def _tag(data: bytes, order: str, position: int) -> Iterator[tuple[int, tuple[in
         inside = struct.calcsize(form) <= 4
         at = position + 8 if inside else struct.unpack_from(f"{order}I", data, position + 8)[0]
         yield tag, struct.unpack_from(form, data, at)
+
+
+def fingerprint(folder: Path, named: Mapping[str, str]) -> str:
+    """A hash of files' names and contents, by the names: other files are another dataset."""
+    digest = hashlib.sha256()
+    for name, file in named.items():
+        digest.update(f"{name}\n".encode())
+        with (folder / file).open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()

@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
-from dataset_tools.description.covering import Color, Covering, Vector
-from dataset_tools.description.sampling import choose, log_uniform, uniform
+from dataset_tools.description.covering import Covering, Vector
+from dataset_tools.description.sampling import choose, log_uniform, uniform, warmth
 from dataset_tools.description.scene import Camera, Fill, Identity, Light, Scene, Tile
 from dataset_tools.sources import Sources
 from dataset_tools.specs.coverings import sample_covering
@@ -97,15 +97,10 @@ def _flash(rng: np.random.Generator, camera: Camera, brightness: float) -> Light
     # Blender's watts: a point light of P watts gives radiance P / (4 π² d²) on a white diffuse surface that faces it.
     energy = level * 4.0 * math.pi**2 * squared / cosine
     radius = distance * log_uniform(rng, 0.012, 0.12)
-    return Light("sphere", location, camera.target, energy, _warmth(rng, 0.15), radius)
+    return Light("sphere", location, camera.target, energy, warmth(rng, 0.15), radius)
 
 
 def _fill(rng: np.random.Generator) -> Fill:
     """Two thirds of flash photographs are taken in some room light."""
     strength = choose(rng, (0.0, log_uniform(rng, 0.02, 0.3)), (1.0, 2.0))
-    return Fill(color=_warmth(rng, 0.2), strength=strength)
-
-
-def _warmth(rng: np.random.Generator, strength: float) -> Color:
-    warmth = uniform(rng, -strength, strength)
-    return (1.0 + warmth, 1.0, 1.0 - warmth)
+    return Fill(color=warmth(rng, 0.2), strength=strength)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataset_tools.description.covering import Color, Covering, Vector
-from dataset_tools.description.sampling import choose, log_uniform, uniform
+from dataset_tools.description.sampling import choose, log_uniform, uniform, warmth
 from dataset_tools.description.scene import Blocker, Camera, Environment, Identity, Light, Metering, Scene, Tile
 from dataset_tools.sources import Sources
 from dataset_tools.specs import kind_of_light
@@ -126,7 +126,7 @@ def _flash(rng: np.random.Generator, view: _View, sources: Sources) -> Lit:
     squared = sum(c * c for c in location)
     energy = view.level * 4.0 * math.pi**2 * squared * math.sqrt(squared) / location[2]
     radius = distance * log_uniform(rng, 0.008, 0.06)
-    color = _warmth(rng, 0.08)
+    color = warmth(rng, 0.08)
     if rng.random() < 0.75:
         # The beam of a LED under its lens: it fades towards the corners.
         wide = max(math.radians(uniform(rng, 80.0, 125.0)), 1.3 * view.camera.field_of_view)
@@ -171,7 +171,7 @@ def _overcast(rng: np.random.Generator, view: _View, sources: Sources) -> Lit:
     rotation = _standing(rng)
     up = _turned((0.0, 0.0, 1.0), rotation)
     facing = 0.5 + 0.5 * up[2]
-    environment = Environment("overcast", view.level / (0.3 + 0.9 * facing), _warmth(rng, 0.12), rotation)
+    environment = Environment("overcast", view.level / (0.3 + 0.9 * facing), warmth(rng, 0.12), rotation)
     blockers = tuple(_stand(rng, view) for _ in range(choose(rng, (0, 1, 2), (0.4, 0.4, 0.2))))
     return Lit((), environment, blockers)
 
@@ -184,7 +184,7 @@ def _window(rng: np.random.Generator, view: _View, sources: Sources) -> Lit:
     tilt, around = math.radians(uniform(rng, 40.0, 80.0)), uniform(rng, 0.0, 2.0 * math.pi)
     towards = _polar(tilt, around, 1.0)
     if rng.random() < 0.3:
-        color = _warmth(rng, 0.15)
+        color = warmth(rng, 0.15)
         sun = Light(
             "sun",
             _polar(tilt, around, 10.0),
@@ -202,7 +202,7 @@ def _window(rng: np.random.Generator, view: _View, sources: Sources) -> Lit:
     panes = (view.width * log_uniform(rng, 0.4, 1.6), view.width * log_uniform(rng, 0.4, 1.6))
     energy = view.level * math.pi**2 * distance**2 / math.cos(tilt)
     place = _polar(tilt, around, distance)
-    soft = Light("area", place, (0.0, 0.0, 0.0), energy, _warmth(rng, 0.15), 0.5 * min(panes), size=panes)
+    soft = Light("area", place, (0.0, 0.0, 0.0), energy, warmth(rng, 0.15), 0.5 * min(panes), size=panes)
     blockers = (_stand(rng, view),) if rng.random() < 0.3 else ()
     return Lit((soft,), dim, blockers)
 
@@ -235,7 +235,7 @@ _KINDS = {"flash": _flash, "sun": _sun, "overcast": _overcast, "window": _window
 def _around(rng: np.random.Generator, kind: str, strength: float, sources: Sources) -> Environment:
     """A room's or a place's light from all sides, its white balance not quite met."""
     file = choose(rng, sources.environments.files) if kind == "picture" else None
-    return Environment(kind, strength, _warmth(rng, 0.15), _standing(rng), file=file)
+    return Environment(kind, strength, warmth(rng, 0.15), _standing(rng), file=file)
 
 
 def _standing(rng: np.random.Generator) -> Vector:
@@ -297,11 +297,6 @@ def _polar(tilt: float, around: float, distance: float) -> Vector:
     """A point by its angle from the z axis and its direction about it."""
     across = distance * math.sin(tilt)
     return (across * math.cos(around), across * math.sin(around), distance * math.cos(tilt))
-
-
-def _warmth(rng: np.random.Generator, strength: float) -> Color:
-    warmth = uniform(rng, -strength, strength)
-    return (1.0 + warmth, 1.0, 1.0 - warmth)
 
 
 def _color(channels: np.ndarray) -> Color:

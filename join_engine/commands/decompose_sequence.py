@@ -174,10 +174,7 @@ def _earlier(out: Path, made: dict[str, Any], names: Sequence[str]) -> tuple[lis
 def _write_state(path: Path, state: dict[str, Any], frames: int) -> None:
     import numpy as np
 
-    from ..images.files import write_atomically
+    from ..images.files import atomically
 
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.savez(file, frames=np.array(frames), **state)
-
-    write_atomically(path, write)
+    with atomically(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, frames=np.array(frames), **state)

@@ -337,12 +337,8 @@ def _image_writer(
 
 def write_npy(path: str | Path, array: np.ndarray) -> None:
     """Write an array as float32 .npy; atomic."""
-
-    def save(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.save(file, np.ascontiguousarray(array, dtype=np.float32))
-
-    write_atomically(path, save)
+    with atomically(path) as temporary, temporary.open("wb") as file:
+        np.save(file, np.ascontiguousarray(array, dtype=np.float32))
 
 
 def write_text(path: str | Path, text: str) -> None:

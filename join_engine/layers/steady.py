@@ -16,19 +16,17 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ..images.frame import picture_of
 from ..networks.split import luminance
 from .split import into_bounds
-from .together import AGREES, ERROR, Layers, Photo, View
+from .together import AGREES, ERROR, Layers, Photo, View, around
 
 MEMORY = 24
 """Frames."""
 _DARK = 5e-5
 _FORGETS = 4  # power of the agreement: what is known halves in a frame where that is 0.84
 _SEEN = 0.08  # logarithms: a change of a frame's own colours that is surely more than noise
-_AROUND = 5  # pixels over which a change is looked for
 _CUT = 0.6  # share of the pixels that have changed
 _LEVELS = 3  # rounds in which the light's colour and the paint that agrees are told apart
 
@@ -86,7 +84,7 @@ def _compared(paint: Tensor, before: Tensor, view: View, weight: Tensor) -> tupl
         trusted = both * agreement
         offset = (trusted * (paint - before)).sum(dim=(2, 3), keepdim=True) / trusted.sum().clamp_min(1e-9)
         apart = luminance(paint - offset - before) / (AGREES * (view.error + ERROR))
-        agreement = 1.0 / (1.0 + _around(apart).square())
+        agreement = 1.0 / (1.0 + around(apart).square())
     return offset, agreement
 
 
@@ -104,9 +102,4 @@ def _still(colours: Tensor, before: Tensor) -> Tensor:
     """
     change = colours - before
     change = change - change.flatten(2).median(dim=2).values[..., None, None]
-    return 1.0 / (1.0 + (_around(change).square().sum(dim=1, keepdim=True) / _SEEN**2).square())
-
-
-def _around(values: Tensor) -> Tensor:
-    side = _AROUND // 2
-    return functional.avg_pool2d(functional.pad(values, (side,) * 4, mode="replicate"), _AROUND, 1)
+    return 1.0 / (1.0 + (around(change).square().sum(dim=1, keepdim=True) / _SEEN**2).square())

@@ -196,10 +196,11 @@ def _explained(band: Tensor, weights: Tensor) -> Tensor:
     count = 1.0 / share.square().sum(dim=0, keepdim=True)
     # One photo that weighs alone says nothing of how much they differ.
     spread = (share * (band - mean).square()).sum(dim=0, keepdim=True) / (count - 1.0).clamp_min(0.2)
-    error, energy = _around(luminance(spread)), _around(luminance(mean.square()))
+    error, energy = around(luminance(spread)), around(luminance(mean.square()))
     return luminance(mean) * (_CHANGING * error / energy.clamp_min(1e-7)).clamp(0.0, 1.0)
 
 
-def _around(values: Tensor) -> Tensor:
+def around(values: Tensor) -> Tensor:
+    """The mean of what lies around each pixel, [B, C, H, W]."""
     side = _AROUND // 2
     return functional.avg_pool2d(functional.pad(values, (side,) * 4, mode="replicate"), _AROUND, 1)

@@ -29,9 +29,9 @@ from join_engine.bank import file as bank_file
 from join_engine.errors import JoinError
 from join_engine.images.files import read_image
 from join_engine.layers.decomposition import Features, load_decomposition, save_decomposition
-from join_engine.pipeline import decompose, relight
+from join_engine.pipeline import decompose
 from join_engine.public_checkpoints import read_public_checkpoint
-from join_engine.relighting.relighter import Edit
+from join_engine.relighting.relighter import Edit, Relighter
 from join_engine.renders.packs import read_packs
 from join_engine.renders.samples import read_samples
 from join_engine.server.engine import Engine
@@ -191,14 +191,14 @@ class Decompositions(Files):
         seen = replace(found, features=features)
         mixed = replace(found, other={"albedo": found.codes["albedo"] + 0.5})
         sure = replace(found, confidence=np.full((5, 6, 3), 0.5, np.float32))
-        for number, each in enumerate((found, relight(found, self.bank, EDITS), tuned, seen, mixed, sure)):
+        for number, each in enumerate((found, Relighter(found, self.bank).relight(EDITS), tuned, seen, mixed, sure)):
             save_decomposition(folder / f"{number}.join", each)
             self.seeds.append((".join", (folder / f"{number}.join").read_bytes(), None, "join"))
 
     def read_file(self, path: Path) -> None:
         found = load_decomposition(path)
         mixes = [Edit(name, "mix.colour", 0.5) for name in found.other]
-        lit = relight(found, self.bank, [*EDITS, *mixes])
+        lit = Relighter(found, self.bank).relight([*EDITS, *mixes])
         assert all(np.isfinite(layer).all() for layer in lit.layers.values())
         json.dumps(lit.summary())
 

@@ -16,8 +16,8 @@ from join_engine.inversion.presets import Detail, Preset
 from join_engine.inversion.stages.joint import Joint
 from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.layers.detail import BRIGHTEST, DARKEST, MovedGloss, add_detail, detail_for, keep_detail, keep_light
-from join_engine.pipeline import decompose, relight
-from join_engine.relighting.relighter import Edit
+from join_engine.pipeline import decompose
+from join_engine.relighting.relighter import Edit, Relighter
 
 SEVEN = Detail(2.0, 0.7)
 SHORT = Preset("short", (MeanStart(), Joint(steps=3)), Detail())
@@ -157,9 +157,9 @@ def test_an_image_comes_back_exactly(tiny_bank: Bank) -> None:
 
 def test_relighting_keeps_the_detail(tiny_bank: Bank) -> None:
     result = decompose(_random(4), tiny_bank, SHORT).decomposition
-    same = relight(result, tiny_bank, [Edit("shading", 0, 0.0)])
+    same = Relighter(result, tiny_bank).relight([Edit("shading", 0, 0.0)])
     assert np.allclose(same.layers["shading"], result.layers["shading"], rtol=1e-4, atol=1e-6)
-    lit = relight(result, tiny_bank, [Edit("shading", 0, 2.0)])
+    lit = Relighter(result, tiny_bank).relight([Edit("shading", 0, 2.0)])
     assert np.array_equal(lit.layers["albedo"], result.layers["albedo"])
     assert not np.allclose(lit.layers["shading"], result.layers["shading"])
 
@@ -168,6 +168,6 @@ def test_specular_layers_are_relit_without_detail(tmp_path, bank_maker) -> None:
     parts = (("albedo", "srgb"), ("shading", "reinhard"), ("specular", "reinhard"))
     bank = load_bank(bank_maker(tmp_path / "three.safetensors", "lambertian_specular", parts))
     result = decompose(_random(4), bank, SHORT).decomposition
-    lit = relight(result, bank, [Edit("specular", 0, 1.0)])
+    lit = Relighter(result, bank).relight([Edit("specular", 0, 1.0)])
     assert np.array_equal(lit.layers["shading"], result.layers["shading"])
     assert not np.allclose(lit.layers["specular"], result.layers["specular"])

@@ -28,9 +28,9 @@ from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.inversion.stages.tuning import Tuning
 from join_engine.inversion.state import InversionState
 from join_engine.layers.decomposition import FORMAT_VERSION, Decomposition, load_decomposition, save_decomposition
-from join_engine.pipeline import decompose, decompose_batch, relight
+from join_engine.pipeline import decompose, decompose_batch
 from join_engine.relighting.directions import sefa_directions, style_weights
-from join_engine.relighting.relighter import Edit
+from join_engine.relighting.relighter import Edit, Relighter
 
 SHORT = Preset("short", (MeanStart(), Joint(steps=10)))
 
@@ -275,7 +275,7 @@ def test_files_with_what_the_bank_cannot_take(
 ) -> None:
     save_decomposition(tmp_path / "a.join", replace(decomposition, **changes))
     with pytest.raises(JoinError) as caught:
-        relight(load_decomposition(tmp_path / "a.join"), tiny_bank, [Edit("shading", 0, 1.0)])
+        Relighter(load_decomposition(tmp_path / "a.join"), tiny_bank).relight([Edit("shading", 0, 1.0)])
     assert caught.value.code == "decomposition_broken" and caught.value.hint == "Decompose the image again."
 
 
@@ -316,7 +316,7 @@ def test_sefa_is_about_the_convolutions_and_the_last_output(tiny_bank: Bank) -> 
 def test_relighting_leaves_the_albedo_alone(tiny_bank: Bank, decomposition: Decomposition, tmp_path: Path) -> None:
     save_decomposition(tmp_path / "a.join", decomposition)
     tomorrow = load_decomposition(tmp_path / "a.join")
-    lit = relight(tomorrow, tiny_bank, [Edit("shading", 0, 2.0), Edit("shading", 1, -1.0)])
+    lit = Relighter(tomorrow, tiny_bank).relight([Edit("shading", 0, 2.0), Edit("shading", 1, -1.0)])
     assert np.array_equal(lit.layers["albedo"], decomposition.layers["albedo"])
     assert not np.allclose(lit.layers["shading"], decomposition.layers["shading"])
     assert lit.settings["edits"][0] == {"component": "shading", "direction": 0, "amount": 2.0}
@@ -327,23 +327,23 @@ def test_relighting_after_tuning_uses_the_tuned_weights(tiny_bank: Bank, picture
     tuned = decompose(picture, tiny_bank, Preset("pti", (*SHORT.stages, Tuning(steps=3)))).decomposition
     save_decomposition(tmp_path / "a.join", tuned)
     loaded = load_decomposition(tmp_path / "a.join")
-    lit = relight(loaded, tiny_bank, [Edit("shading", 0, 0.0)])
+    lit = Relighter(loaded, tiny_bank).relight([Edit("shading", 0, 0.0)])
     assert np.allclose(lit.layers["shading"], tuned.layers["shading"], atol=1e-5)
-    plain = relight(replace(loaded, tuned={}), tiny_bank, [Edit("shading", 0, 0.0)])
+    plain = Relighter(replace(loaded, tuned={}), tiny_bank).relight([Edit("shading", 0, 0.0)])
     assert not np.allclose(plain.layers["shading"], tuned.layers["shading"], atol=1e-5)
 
 
 def test_no_edit_and_there_and_back_change_nothing(tiny_bank: Bank, decomposition: Decomposition) -> None:
-    assert relight(decomposition, tiny_bank, []).layers == decomposition.layers
+    assert Relighter(decomposition, tiny_bank).relight([]).layers == decomposition.layers
     edits = [Edit("shading", 0, 2.0), Edit("shading", 0, -2.0)]
-    back = relight(decomposition, tiny_bank, edits)
+    back = Relighter(decomposition, tiny_bank).relight(edits)
     assert np.allclose(back.layers["shading"], decomposition.layers["shading"], atol=1e-4)
 
 
 @pytest.mark.parametrize("edit", [Edit("specular", 0, 1.0), Edit("shading", 16, 1.0), Edit("shading", -1, 1.0)])
 def test_impossible_edits_are_refused(tiny_bank: Bank, decomposition: Decomposition, edit: Edit) -> None:
     with pytest.raises(JoinError) as caught:
-        relight(decomposition, tiny_bank, [edit])
+        Relighter(decomposition, tiny_bank).relight([edit])
     assert caught.value.code == "edit_invalid"
 
 
@@ -357,7 +357,7 @@ def test_malformed_edits_are_refused(data: object) -> None:
 
 def test_another_bank_is_refused(tiny_bank: Bank, decomposition: Decomposition) -> None:
     with pytest.raises(JoinError) as caught:
-        relight(replace(decomposition, bank_sha256="0" * 64), tiny_bank, [])
+        Relighter(replace(decomposition, bank_sha256="0" * 64), tiny_bank).relight([])
     assert caught.value.code == "bank_mismatch"
 
 

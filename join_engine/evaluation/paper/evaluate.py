@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ...bank import Bank, fingerprint
-from ...images.files import display_encode, write_atomically
+from ...images.files import atomically, display_encode
 from ...images.metrics import all_scores
 from ...inversion.codebook import CodeBook
 from ...inversion.invert import Reached
@@ -293,13 +293,9 @@ def _keep_figures(out: Path | None, title: str, names: Sequence[str], layers: Se
     if out is None:
         return
     for name, own in list(zip(names, layers, strict=True))[: max(0, count)]:
-        halves = {component: pixels.astype(np.float16) for component, pixels in own.items()}
-
-        def save(temporary: Path, halves: Mapping[str, np.ndarray] = halves) -> None:
-            with temporary.open("wb") as file:
-                np.savez(file, **halves)  # type: ignore[arg-type]
-
-        write_atomically(_layer_file(out, title, name), save)
+        halves: dict[str, Any] = {component: pixels.astype(np.float16) for component, pixels in own.items()}
+        with atomically(_layer_file(out, title, name)) as temporary, temporary.open("wb") as file:
+            np.savez(file, **halves)
 
 
 def _distances(
