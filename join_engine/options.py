@@ -98,9 +98,9 @@ def add_bf16_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_inversion_options(parser: argparse.ArgumentParser) -> None:
+def add_inversion_options(parser: argparse.ArgumentParser, preset: str = DEFAULT_PRESET) -> None:
     add_bank_option(parser)
-    parser.add_argument("--preset", choices=tuple(PRESETS), default=DEFAULT_PRESET)
+    parser.add_argument("--preset", choices=tuple(PRESETS), default=preset)
     parser.add_argument("--seed", type=natural, default=0)
     add_device_options(parser)
 

@@ -167,9 +167,8 @@ class _Reader:
         if height == width:
             return pixels
         if not self.crop:
-            raise UserError(
-                f"{path} is {width}×{height}, not square: pass --crop to keep the middle, or crop it first."
-            )
+            message = f"{path} is {width}×{height}, not square: pass --crop to keep the middle, or crop it first."
+            raise UserError(message)
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2
         return pixels[top : top + side, left : left + side]

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -212,7 +211,7 @@ def _members(
                     found.sample(entry["index"], f"its bytes in {name} do not match their hashes: {advice}")
                     continue
                 yield entry, data[0], json.loads(data[1])
-            if not _has_end(folder / "shards" / name):
+            if not shards.has_end(folder / "shards" / name):
                 found.add(f"{name} is cut short behind its last sample: {advice}.")
             surplus = set(archive.getnames()) - {f"{e['index']:08d}.{end}" for e in part for end in ("exr", "json")}
             if surplus:
@@ -220,14 +219,6 @@ def _members(
     except (tarfile.TarError, OSError, EOFError, ValueError, KeyError) as error:
         reason = str(error).strip("'\"") or type(error).__name__
         found.add(f"{name} is cut short or damaged ({reason}): {advice}.")
-
-
-def _has_end(path: Path) -> bool:
-    """Whether a tar has its two blocks of zeros and is filled up to whole records, as it was written."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        file.seek(-2 * tarfile.BLOCKSIZE, os.SEEK_END)
-        return size % tarfile.RECORDSIZE == 0 and not any(file.read())
 
 
 def _check_pixels(header: Mapping[str, Any], index: int, exr: bytes, found: _Findings) -> None:

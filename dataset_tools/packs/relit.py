@@ -57,9 +57,8 @@ def render(job: Job, indices: Sequence[int], moves: Sequence[Move]) -> Written:
     """
     written = variants.render(job, indices, [move.variant() for move in moves], is_told)
     if not written.counts[variants.ORIGINAL]:
-        raise UserError(
-            "None of these scenes is lit by lamps alone, whose light can be moved: name more, or another dataset."
-        )
+        message = "None of these scenes is lit by lamps alone, whose light can be moved: name more, or another dataset."
+        raise UserError(message)
     return written
 
 

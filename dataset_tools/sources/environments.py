@@ -65,9 +65,8 @@ def _check(path: Path) -> None:
         width, height = _hdr_size(data) if path.suffix.lower() == ".hdr" else _exr_size(data)
     except (ValueError, IndexError, KeyError, struct.error, OSError) as error:
         reason = error if isinstance(error, ValueError | OSError) else "it is cut short"
-        raise UserError(
-            f"{path} is broken ({reason}): replace it by a whole picture or take it out of the folder."
-        ) from None
+        message = f"{path} is broken ({reason}): replace it by a whole picture or take it out of the folder."
+        raise UserError(message) from None
     if width != 2 * height or width > _WIDEST:
         raise UserError(
             f"{path} has {width}×{height} pixels: an environment picture is equirectangular, twice as wide as high "

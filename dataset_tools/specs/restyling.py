@@ -70,9 +70,8 @@ def restyled(scene: Scene, name: str, amount: float) -> Scene:
     if not wanted.low <= amount <= wanted.high:
         raise UserError(f"'{name}' goes from {wanted.low:g} to {wanted.high:g} ({wanted.meaning}), not to {amount:g}.")
     if not scene.materials:
-        raise UserError(
-            f"The scenes of {scene.dataset} have no materials of the library to move: take another dataset."
-        )
+        message = f"The scenes of {scene.dataset} have no materials of the library to move: take another dataset."
+        raise UserError(message)
     scale = picture_width(scene) / _PATCHES
 
     def change(covering: Covering) -> Covering:

@@ -78,9 +78,8 @@ def area_average(image: np.ndarray, resolution: int) -> np.ndarray:
     """[H, W, 3] → [R, R, 3] by the mean over whole blocks, in whatever space ``image`` is: give it linear values."""
     size = image.shape[0]
     if image.shape[1] != size or resolution < 1 or size % resolution:
-        raise UserError(
-            f"Cannot average {image.shape[1]}×{size} pixels down to {resolution}: choose a divisor of {size}."
-        )
+        message = f"Cannot average {image.shape[1]}×{size} pixels down to {resolution}: choose a divisor of {size}."
+        raise UserError(message)
     block = size // resolution
     return image.reshape(resolution, block, resolution, block, -1).mean(axis=(1, 3), dtype=np.float32)
 

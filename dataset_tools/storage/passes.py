@@ -92,9 +92,8 @@ def read_channels(exr: bytes) -> dict[str, Array]:
     try:
         return exr_codec.read_channels(exr)
     except ValueError as error:
-        raise UserError(
-            f"This EXR is damaged or not one that this tool asks Blender for ({error}): render again."
-        ) from None
+        message = f"This EXR is damaged or not one that this tool asks Blender for ({error}): render again."
+        raise UserError(message) from None
 
 
 def from_blender(exr: bytes, *, cutout: bool = False, maps: bool = False) -> dict[str, Array]:

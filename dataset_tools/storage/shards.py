@@ -145,9 +145,8 @@ def dataset_of_ones_own(folder: Path) -> Iterator[None]:
         try:
             stack.enter_context(leftovers.alone_in(folder))
         except leftovers.InUse as error:
-            raise UserError(
-                f"In {folder} {error} renders already: wait for its end, or choose another --out."
-            ) from error
+            message = f"In {folder} {error} renders already: wait for its end, or choose another --out."
+            raise UserError(message) from error
         except OSError as error:
             raise _unwritable(folder, error) from error
         yield
@@ -209,7 +208,7 @@ def damaged(folder: Path) -> list[Shard]:
 
 def _is_whole(folder: Path, shard: Shard) -> bool:
     path = folder / "shards" / f"{shard.stem}.tar"
-    if not _has_end(path):
+    if not has_end(path):
         return False
     try:
         listed = [f"{entry['index']:08d}.exr" for entry in _shard_entries(folder, shard)]
@@ -225,7 +224,7 @@ def discard(folder: Path, shard: Shard) -> None:
         (folder / "shards" / f"{shard.stem}{ending}").unlink(missing_ok=True)
 
 
-def _has_end(path: Path) -> bool:
+def has_end(path: Path) -> bool:
     """Whether a tar ends as every whole one does: on a full record, with two empty blocks."""
     size = path.stat().st_size
     if size == 0 or size % tarfile.RECORDSIZE:

@@ -33,8 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the layers")
     parser.add_argument("--messages", action="store_true", help="be run by a program, see above")
     parser.add_argument("--fresh", action="store_true", help="forget what an earlier run has done in --out")
-    add_inversion_options(parser)
-    parser.set_defaults(preset="draft")
+    add_inversion_options(parser, "draft")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import JoinError
-from ..options import BAD_INPUT, finite, natural, positive
-from ..training.options import pick
+from ..options import BAD_INPUT, finite, positive
+from ..training.options import add_settings, pick, told_of_fields
 
 if TYPE_CHECKING:
     from ..training.gan.distributed import Group
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from ..networks.stylegan2 import GeneratorConfig
+    from ..training.gan.state import GanSettings
 
     parser.add_argument("--data", nargs="+", required=True, metavar="PACK.tar", help="packs of renders")
     parser.add_argument("--component", required=True, help="albedo, shading, …")
@@ -60,30 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for field in fields(GeneratorConfig):
         if field.name not in ("resolution", "image_channels"):
             option = f"--{field.name.replace('_', '-')}"
-            architecture.add_argument(option, type=positive, default=None, help=f"default: {field.default}")
+            text = f"{told_of_fields(GeneratorConfig)[field.name]} (default: {field.default})"
+            architecture.add_argument(option, type=positive, default=None, help=text)
     architecture.add_argument("--published", action="store_true", help="the sizes of StyleGAN2; for GPUs")
-    training = parser.add_argument_group("training")
-    training.add_argument("--batch", type=positive, default=16)
-    training.add_argument("--lr", type=finite, default=0.0025)
-    training.add_argument("--r1-gamma", type=finite, default=None, help="default: 0.0002 · resolution² / batch")
-    training.add_argument(
-        "--path-weight", type=finite, default=0.0, help="path length penalty; 2 in the paper, 0: none"
-    )
-    training.add_argument("--path-interval", type=positive, default=4, help="steps between path length penalties")
-    training.add_argument("--path-shrink", type=positive, default=2, help="on a batch so many times smaller")
-    training.add_argument("--mixing", type=finite, default=0.9, help="probability of style mixing")
-    training.add_argument("--flip", action=argparse.BooleanOptionalAction, default=True, help="mirror real images")
-    training.add_argument("--noise", action=argparse.BooleanOptionalAction, default=True, help="noise in the generator")
-    training.add_argument("--ada", action=argparse.BooleanOptionalAction, default=False, help="adaptive augmentation")
-    training.add_argument("--ada-target", type=finite, default=0.6, help="mean sign of D(real) to aim at")
-    training.add_argument("--ada-kimg", type=finite, default=500, help="thousand images for p to go from 0 to 1")
-    training.add_argument("--ema-kimg", type=finite, default=5.0, help="half-life of the moving average")
-    training.add_argument("--ema-rampup", type=finite, default=0.05)
-    training.add_argument(
-        "--bf16", action=argparse.BooleanOptionalAction, default=None, help="default: on GPUs, and CPUs that have it"
-    )
-    training.add_argument("--channels-last", action=argparse.BooleanOptionalAction, default=True)
-    training.add_argument("--seed", type=natural, default=0)
+    add_settings(parser, GanSettings(), but=["bf16"])
+    on = "convolutions in bfloat16 (default: on GPUs, and CPUs that have it)"
+    parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=None, help=on)
 
 
 def run(options: argparse.Namespace) -> int:

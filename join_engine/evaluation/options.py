@@ -82,8 +82,7 @@ def add_pack_options(parser: argparse.ArgumentParser, count: int) -> None:
     """Of :func:`run_on_packs`."""
     add_packs(parser, count)
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="the figures of every render")
-    add_inversion_options(parser)
-    parser.set_defaults(preset="draft")
+    add_inversion_options(parser, "draft")
 
 
 def add_pack_table_options(parser: argparse.ArgumentParser, count: int, steps: int, what: str) -> None:

@@ -44,7 +44,7 @@ class Results:
             raise JoinError("results_mismatch", message, "Choose another folder, or begin anew with --fresh.")
         lines = lines[:1] + [line for line in lines[1:] if identities.get(line["method"], line["how"]) == line["how"]]
         for line in lines[1:]:
-            self._take(line)
+            _take(self.found, line)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Written anew without a torn last line; from here on lines are only added.
@@ -66,7 +66,7 @@ class Results:
             if not self.done(entry["method"], entry["sample"])
         ]
         for entry in fresh:
-            self._take(entry)
+            _take(self.found, entry)
         if self._path is None or not fresh:
             return
         try:
@@ -77,18 +77,18 @@ class Results:
         except OSError as error:
             raise _unwritable(self._path, error) from error
 
-    def _take(self, entry: Mapping[str, Any]) -> None:
-        values = {"seconds": entry["seconds"], "scores": entry["scores"]}
-        self.found.setdefault(str(entry["method"]), {})[str(entry["sample"])] = values
-
 
 def read_results(path: Path) -> Found:
     """The figures that a run has kept. Empty where there are none."""
     found: Found = {}
     for entry in _complete_lines(path)[1:]:
-        values = {"seconds": entry["seconds"], "scores": entry["scores"]}
-        found.setdefault(str(entry["method"]), {})[str(entry["sample"])] = values
+        _take(found, entry)
     return found
+
+
+def _take(found: Found, entry: Mapping[str, Any]) -> None:
+    values = {"seconds": entry["seconds"], "scores": entry["scores"]}
+    found.setdefault(str(entry["method"]), {})[str(entry["sample"])] = values
 
 
 def _line(entry: Mapping[str, Any]) -> str:

@@ -29,13 +29,14 @@ from ..bank import Bank, BankComponent, DirectionsHeader, DirectionVectors, find
 from ..bank.card import directions_table
 from ..device import set_up_torch
 from ..errors import JoinError
-from ..options import add_device_options, natural, positive
+from ..options import add_device_options, positive
 from ..relighting.directions_file import Learned, write_directions
 from ..relighting.regression import boundary_normals, mean_effects, read_attributes
 from ..renders.compose import ComponentSets, read_component_sets, read_validation
 from ..renders.lights import Lights, read_lights
 from .codes import codes_of
 from .encoder import check_fit
+from .options import add_settings, settings_of
 
 ALBEDO = "albedo"
 _CONSTANT = 1e-6
@@ -56,8 +57,8 @@ class Settings:
         steps: of the optimiser that finds each sample's code; 0 takes the encoder's.
         mirror: look at each sample mirrored, too: what the right does is then what the left does, turned round.
         least_r2: of an attribute over the validation samples; below it gets no direction.
-        boundaries: take normals of boundaries instead of mean effects
-            (:func:`join_engine.relighting.regression.boundary_normals`); they are brought to the renders' length alike.
+        boundaries: take normals of the planes that part codes with much and with little of an attribute (InterFaceGAN),
+            brought to the renders' length, instead of mean effects.
     """
 
     count: int = 2000
@@ -187,27 +188,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", nargs="+", required=True, metavar="PACK.tar", help="packs of training renders")
     parser.add_argument("--validation", nargs="+", required=True, metavar="PACK.tar", help="packs to be judged by")
     parser.add_argument("--out", required=True, type=Path, metavar="FILE.safetensors")
-    defaults = Settings()
-    parser.add_argument("--count", type=positive, default=defaults.count, help="training samples (default %(default)s)")
-    parser.add_argument("--checked", type=positive, default=defaults.checked, help="validation samples (%(default)s)")
-    parser.add_argument(
-        "--steps",
-        type=natural,
-        default=0,
-        help="find codes by so many steps of inversion (default: the encoders' codes)",
-    )
-    parser.add_argument(
-        "--least-r2",
-        type=float,
-        default=defaults.least_r2,
-        help="an attribute told worse gets no direction (%(default)s)",
-    )
-    parser.add_argument(
-        "--boundaries",
-        action="store_true",
-        help="normals of the planes that part codes with much and with little of an attribute (InterFaceGAN)",
-    )
-    parser.add_argument("--no-mirror", dest="mirror", action="store_false", help="do not look at mirrored samples")
+    for name, samples in (("count", "training"), ("checked", "validation")):
+        default = getattr(Settings, name)
+        parser.add_argument(f"--{name}", type=positive, default=default, help=f"{samples} samples (default {default})")
+    parser.add_argument("--least-r2", type=float, default=0.1, help="an attribute told worse gets no direction (0.1)")
+    add_settings(parser, Settings(), but=["count", "checked", "least_r2"])
     add_device_options(parser)
 
 
@@ -220,9 +205,6 @@ def run(options: argparse.Namespace) -> None:
     validation = read_validation(options.validation, data)
     assert validation is not None  # --validation is required
     lights = read_lights(options.data), read_lights(options.validation)
-    settings = Settings(
-        options.count, options.checked, options.steps, options.mirror, options.least_r2, options.boundaries
-    )
-    learned = learn(bank, data, lights[0], (validation, lights[1]), settings)
+    learned = learn(bank, data, lights[0], (validation, lights[1]), settings_of(options, Settings))
     write_directions(options.out, learned)
     print("\n".join(directions_table(learned.header)))

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import argparse
+import inspect
+import re
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
@@ -25,6 +27,8 @@ from .learner import Learner
 from .run import Run
 
 _Settings = TypeVar("_Settings")
+# Names and words of an entry of a docstring's "Attributes:".
+_TOLD = re.compile(r"^    (\w+(?:, \w+)*): (.+(?:\n        .+)*)", re.MULTILINE)
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -40,16 +44,27 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--validate-every", type=finite, default=10, metavar="KIMG", help="default: 10")
 
 
-def add_settings(parser: argparse.ArgumentParser, settings: Any) -> None:
-    """An option for each field of a dataclass of numbers and switches, whose values are the defaults."""
-    group = parser.add_argument_group("training")
+def add_settings(parser: argparse.ArgumentParser, settings: Any, but: Collection[str] = ()) -> None:
+    """An option for each field of a dataclass of numbers and switches ``but`` some; its values are the defaults."""
+    group, meant = parser.add_argument_group("training"), told_of_fields(type(settings))
     for field in fields(settings):
+        if field.name in but:
+            continue
         value, option = getattr(settings, field.name), f"--{field.name.replace('_', '-')}"
+        text = f"{meant.get(field.name, '')} (default: {value})".lstrip()
         if isinstance(value, bool):
-            group.add_argument(option, action=argparse.BooleanOptionalAction, default=value)
+            group.add_argument(option, action=argparse.BooleanOptionalAction, default=value, help=text)
         else:
-            kind = natural if isinstance(value, int) else finite
-            group.add_argument(option, type=kind, default=value, help=f"default: {value}")
+            group.add_argument(option, type=natural if isinstance(value, int) else finite, default=value, help=text)
+
+
+def told_of_fields(kind: type) -> dict[str, str]:
+    """What the docstrings of a dataclass, and of those that it is made of, say of its fields; for ``help``."""
+    told: dict[str, str] = {}
+    for each in reversed(kind.__mro__):
+        for names, text in _TOLD.findall(inspect.getdoc(each) or ""):
+            told |= dict.fromkeys(names.split(", "), " ".join(text.split()).rstrip(".").replace("%", "%%"))
+    return told
 
 
 def ranges_of_light() -> PhotoRanges:

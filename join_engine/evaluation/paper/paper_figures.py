@@ -441,8 +441,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder")
     add_row_options(parser)
-    add_inversion_options(parser)
-    parser.set_defaults(preset="portrait")
+    add_inversion_options(parser, "portrait")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -155,8 +155,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="PACK.tar", help="packs of renders")
     parser.add_argument("--count", type=positive, default=40, help="renders of each pack at most (default: 40)")
     parser.add_argument("--out", type=Path, required=True, help="folder")
-    add_inversion_options(parser)
-    parser.set_defaults(preset="draft")
+    add_inversion_options(parser, "draft")
 
 
 def run(options: argparse.Namespace) -> None:

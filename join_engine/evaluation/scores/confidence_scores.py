@@ -72,8 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(option, nargs="+", type=pair, required=True, metavar="NAME=SET", help=words)
     parser.add_argument("--count", type=positive, default=100, help="pictures of each set at most (default: 100)")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="the figures of every picture")
-    add_inversion_options(parser)
-    parser.set_defaults(preset="draft")
+    add_inversion_options(parser, "draft")
 
 
 def run(options: argparse.Namespace) -> None:

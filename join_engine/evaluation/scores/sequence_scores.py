@@ -161,8 +161,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=positive, default=4, help="sequences (default 4)")
     parser.add_argument("--frames", type=positive, default=100, help="of each (default 100)")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="the figures of every sequence")
-    add_inversion_options(parser)
-    parser.set_defaults(preset="draft")
+    add_inversion_options(parser, "draft")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -35,7 +35,7 @@ class GanSettings:
         batch: images per step.
         lr: learning rate of both networks.
         r1_gamma: weight of R1; None for StyleGAN2-ADA's heuristic 0.0002 · resolution² / batch.
-        path_weight: weight of the path length penalty; 0 leaves it out.
+        path_weight: weight of the path length penalty, 2 in the paper; 0 leaves it out.
         path_interval: steps from one path length penalty to the next.
         path_shrink: it is measured on a batch so many times smaller.
         mixing: probability of style mixing.
