@@ -32,6 +32,12 @@ class Surface:
         return np.unique(self.faces)
 
     @functools.cached_property
+    def near(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of those that it has places [U, 3], their squares [U], and normals [U, 3]."""
+        places = self.vertices[self.used]
+        return places, np.einsum("ij,ij->i", places, places), self.normals[self.used]
+
+    @functools.cached_property
     def areas(self) -> np.ndarray:
         """Twice the area [F] of each face."""
         corners = self.vertices[self.faces]
@@ -104,8 +110,7 @@ def grown(
 
 def _kept_off(places: np.ndarray, surface: Surface, clearance: float) -> np.ndarray:
     """Places pushed out along the normal of the nearest vertex where they are nearer than the clearance."""
-    vertices, normals = surface.vertices[surface.used], surface.normals[surface.used]
-    squares = np.einsum("ij,ij->i", vertices, vertices)
+    vertices, squares, normals = surface.near
     moved = places.copy()
     for first in range(0, len(places), PORTION):
         part = places[first : first + PORTION]
