@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -88,3 +88,8 @@ def natural(rng: np.random.Generator, *palettes: Sequence[str]) -> tuple[Color, 
         own = uniform(rng, 0.94, 1.06)
         colors.append(from_hsv(h + hue, min(s * saturation, 1.0), min(v * value * own, 1.0)))
     return tuple(colors)
+
+
+def palettes(*known: Sequence[str]) -> Callable[[np.random.Generator], tuple[Color, ...]]:
+    """What draws :func:`natural` colours of these palettes."""
+    return lambda rng: natural(rng, *known)

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataset_tools.description.covering import Color, Material
-from dataset_tools.description.sampling import choose, natural, uniform
+from dataset_tools.description.covering import Material
+from dataset_tools.description.sampling import choose, palettes, uniform
 from dataset_tools.materials.family import family
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.surface import Coordinates, Surface
@@ -17,18 +17,16 @@ def _threadlike(graph: Graph, noise: Socket, width: float) -> Socket:
     return graph.ramp(abs(noise - 0.5), 0.0, width, 1.0, 0.0)
 
 
-def _leather_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#7a4a2b", "#a9764c"),
-        ("#5a3524", "#80523a"),
-        ("#3f3732", "#64574e"),
-        ("#9c6b40", "#c49b6c"),
-        ("#7b2f2a", "#a4574a"),
-        ("#c9b191", "#e0cfb5"),
-        ("#45526a", "#6f7c93"),
-        ("#4d5340", "#7a8066"),
-    )
+_leather_colors = palettes(
+    ("#7a4a2b", "#a9764c"),
+    ("#5a3524", "#80523a"),
+    ("#3f3732", "#64574e"),
+    ("#9c6b40", "#c49b6c"),
+    ("#7b2f2a", "#a4574a"),
+    ("#c9b191", "#e0cfb5"),
+    ("#45526a", "#6f7c93"),
+    ("#4d5340", "#7a8066"),
+)
 
 
 def _leather(rng: np.random.Generator) -> dict[str, float]:
@@ -73,17 +71,15 @@ def leather(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, height=height, roughness=rough, coat=parameters["coat"], coat_roughness=0.3)
 
 
-def _paper_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#eeeae0", "#b59a6c", "#7f93b5"),
-        ("#e6dcc3", "#a5814f", "#8a6a52"),
-        ("#f0eeea", "#c9bda6", "#b57a7a"),
-        ("#d9c9a3", "#94703f", "#6b5a48"),
-        ("#cfd3cf", "#9c9680", "#6c7f8c"),
-        ("#d8b9a8", "#9c6f58", "#7a6a76"),
-        ("#e3da9c", "#b59a52", "#7d8a9c"),
-    )
+_paper_colors = palettes(
+    ("#eeeae0", "#b59a6c", "#7f93b5"),
+    ("#e6dcc3", "#a5814f", "#8a6a52"),
+    ("#f0eeea", "#c9bda6", "#b57a7a"),
+    ("#d9c9a3", "#94703f", "#6b5a48"),
+    ("#cfd3cf", "#9c9680", "#6c7f8c"),
+    ("#d8b9a8", "#9c6f58", "#7a6a76"),
+    ("#e3da9c", "#b59a52", "#7d8a9c"),
+)
 
 
 def _paper(rng: np.random.Generator) -> dict[str, float]:
@@ -143,16 +139,14 @@ def paper(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, height=height)
 
 
-def _cardboard_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#b08a5e", "#c9a87c"),
-        ("#a27c52", "#bd9769"),
-        ("#8f6b47", "#ad875c"),
-        ("#c4a47a", "#d6bc95"),
-        ("#9a948a", "#b3ada2"),
-        ("#d8d2c6", "#b59267"),
-    )
+_cardboard_colors = palettes(
+    ("#b08a5e", "#c9a87c"),
+    ("#a27c52", "#bd9769"),
+    ("#8f6b47", "#ad875c"),
+    ("#c4a47a", "#d6bc95"),
+    ("#9a948a", "#b3ada2"),
+    ("#d8d2c6", "#b59267"),
+)
 
 
 def _cardboard(rng: np.random.Generator) -> dict[str, float]:
@@ -202,15 +196,13 @@ def cardboard(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, height=height)
 
 
-def _cork_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#c49a6a", "#a37748", "#553a26"),
-        ("#b98a58", "#d0a878", "#4a3222"),
-        ("#a87b50", "#866040", "#3d2b20"),
-        ("#d6b488", "#b98f60", "#6b4c33"),
-        ("#7d5a40", "#5f432f", "#2f221b"),
-    )
+_cork_colors = palettes(
+    ("#c49a6a", "#a37748", "#553a26"),
+    ("#b98a58", "#d0a878", "#4a3222"),
+    ("#a87b50", "#866040", "#3d2b20"),
+    ("#d6b488", "#b98f60", "#6b4c33"),
+    ("#7d5a40", "#5f432f", "#2f221b"),
+)
 
 
 def _cork(rng: np.random.Generator) -> dict[str, float]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataset_tools.description.covering import Color, Material
-from dataset_tools.description.sampling import choose, natural, uniform
+from dataset_tools.description.covering import Material
+from dataset_tools.description.sampling import choose, palettes, uniform
 from dataset_tools.materials.family import family
 from dataset_tools.materials.graph import Graph, Socket
 from dataset_tools.materials.layout import blocks
@@ -19,15 +19,13 @@ def _roughened(graph: Graph, at: Coordinates, material: Material, height: Socket
     return height * (1.0 - share) + grain * share
 
 
-def _brick_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#9c5a3c", "#7d4230", "#b5aea2"),
-        ("#b87a58", "#96573f", "#8d877c"),
-        ("#8a8378", "#6f6a62", "#b9b4aa"),
-        ("#d9cfbd", "#bfae93", "#8f887a"),
-        ("#6b4a3d", "#4f352c", "#a39c90"),
-    )
+_brick_colors = palettes(
+    ("#9c5a3c", "#7d4230", "#b5aea2"),
+    ("#b87a58", "#96573f", "#8d877c"),
+    ("#8a8378", "#6f6a62", "#b9b4aa"),
+    ("#d9cfbd", "#bfae93", "#8f887a"),
+    ("#6b4a3d", "#4f352c", "#a39c90"),
+)
 
 
 def _bricks(rng: np.random.Generator) -> dict[str, float]:
@@ -66,19 +64,17 @@ def bricks(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-def _tile_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#e6e4dc", "#d9d6cc", "#a09b92"),
-        ("#efece4", "#3a3a3d", "#8a8780"),
-        ("#3f6f8f", "#6fa0b8", "#d8d5cc"),
-        ("#4f7f6a", "#86ab8d", "#cfcabd"),
-        ("#b4654a", "#9a5038", "#bfb6a6"),
-        ("#d8c29a", "#c3a878", "#8f8570"),
-        ("#2f4a6b", "#28405c", "#c9c6bf"),
-        ("#8f8f8c", "#a3a19c", "#d5d2ca"),
-        ("#d8b9b4", "#e6d3cc", "#eae6e0"),
-    )
+_tile_colors = palettes(
+    ("#e6e4dc", "#d9d6cc", "#a09b92"),
+    ("#efece4", "#3a3a3d", "#8a8780"),
+    ("#3f6f8f", "#6fa0b8", "#d8d5cc"),
+    ("#4f7f6a", "#86ab8d", "#cfcabd"),
+    ("#b4654a", "#9a5038", "#bfb6a6"),
+    ("#d8c29a", "#c3a878", "#8f8570"),
+    ("#2f4a6b", "#28405c", "#c9c6bf"),
+    ("#8f8f8c", "#a3a19c", "#d5d2ca"),
+    ("#d8b9b4", "#e6d3cc", "#eae6e0"),
+)
 
 
 def _tiles(rng: np.random.Generator) -> dict[str, float]:
@@ -138,16 +134,14 @@ def tiles(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-def _cobble_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#8c8880", "#6a6763", "#5a5044"),
-        ("#77746f", "#9a958c", "#6f6453"),
-        ("#a08b74", "#7c6a5a", "#5e5140"),
-        ("#6a6d72", "#84858a", "#565a3c"),
-        ("#8a7468", "#a39486", "#8c8069"),
-        ("#b9ae9b", "#97897a", "#6b6250"),
-    )
+_cobble_colors = palettes(
+    ("#8c8880", "#6a6763", "#5a5044"),
+    ("#77746f", "#9a958c", "#6f6453"),
+    ("#a08b74", "#7c6a5a", "#5e5140"),
+    ("#6a6d72", "#84858a", "#565a3c"),
+    ("#8a7468", "#a39486", "#8c8069"),
+    ("#b9ae9b", "#97897a", "#6b6250"),
+)
 
 
 def _cobbles(rng: np.random.Generator) -> dict[str, float]:
@@ -212,16 +206,14 @@ def cobbles(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-def _flagstone_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#5d6166", "#474b50", "#6f675b", "#8a8578"),
-        ("#b9a583", "#a08a68", "#c9b999", "#8d8372"),
-        ("#7a7f78", "#5f675f", "#8f8470", "#a19a8a"),
-        ("#9a7f6c", "#7f6a66", "#b59a80", "#77695a"),
-        ("#8a8a88", "#a09d96", "#77736c", "#6a6f4a"),
-        ("#4d4a52", "#625a5c", "#756a5c", "#9a948a"),
-    )
+_flagstone_colors = palettes(
+    ("#5d6166", "#474b50", "#6f675b", "#8a8578"),
+    ("#b9a583", "#a08a68", "#c9b999", "#8d8372"),
+    ("#7a7f78", "#5f675f", "#8f8470", "#a19a8a"),
+    ("#9a7f6c", "#7f6a66", "#b59a80", "#77695a"),
+    ("#8a8a88", "#a09d96", "#77736c", "#6a6f4a"),
+    ("#4d4a52", "#625a5c", "#756a5c", "#9a948a"),
+)
 
 
 def _flagstones(rng: np.random.Generator) -> dict[str, float]:

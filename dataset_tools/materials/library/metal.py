@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from dataset_tools.description.covering import Color, Material
-from dataset_tools.description.sampling import natural, palette, uniform
+from dataset_tools.description.sampling import natural, palette, palettes, uniform
 from dataset_tools.materials.family import family
 from dataset_tools.materials.graph import Graph, Socket
 from dataset_tools.materials.layout import blocks
@@ -52,8 +52,7 @@ def _rusting(rng: np.random.Generator) -> dict[str, float]:
     return {"rust": uniform(rng, 0.25, 0.75)}
 
 
-def _steel_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(rng, ("#b9b9bb",), ("#a3a19d",), ("#c9c2b4",), ("#8e8f92",), ("#c9925e",), ("#d0b16a",))
+_steel_colors = palettes(("#b9b9bb",), ("#a3a19d",), ("#c9c2b4",), ("#8e8f92",), ("#c9925e",), ("#d0b16a",))
 
 
 @family(

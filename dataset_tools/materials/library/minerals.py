@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataset_tools.description.covering import Color, Material
-from dataset_tools.description.sampling import choose, natural, uniform
+from dataset_tools.description.covering import Material
+from dataset_tools.description.sampling import choose, palettes, uniform
 from dataset_tools.materials.family import family
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.layout import blocks
@@ -19,17 +19,15 @@ def _line(graph: Graph, noise: Socket, width: Value) -> Socket:
     return graph.math("SUBTRACT", 1.0, off / width, clamp=True)
 
 
-def _stone_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#8a867e", "#6d6963", "#a39c90"),
-        ("#b89f7c", "#94795a", "#cdb894"),
-        ("#8f7462", "#6d5749", "#ab9482"),
-        ("#6a7078", "#50555c", "#8a8f94"),
-        ("#c9bfa9", "#ab9f88", "#8c8370"),
-        ("#9c6e58", "#7d4f3f", "#bb9479"),
-        ("#7c8070", "#5f6456", "#a0a18f"),
-    )
+_stone_colors = palettes(
+    ("#8a867e", "#6d6963", "#a39c90"),
+    ("#b89f7c", "#94795a", "#cdb894"),
+    ("#8f7462", "#6d5749", "#ab9482"),
+    ("#6a7078", "#50555c", "#8a8f94"),
+    ("#c9bfa9", "#ab9f88", "#8c8370"),
+    ("#9c6e58", "#7d4f3f", "#bb9479"),
+    ("#7c8070", "#5f6456", "#a0a18f"),
+)
 
 
 def _stone(rng: np.random.Generator) -> dict[str, float]:
@@ -77,18 +75,16 @@ def stone(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-def _marble_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#e4e1da", "#cfccc7", "#8a8b8e"),
-        ("#efece6", "#dcd6ca", "#a88f6a"),
-        ("#dfd3c0", "#cbb799", "#8d6b4a"),
-        ("#3b3c40", "#4a4b4f", "#c9c4ba"),
-        ("#3f5a4c", "#2f463b", "#a9bcae"),
-        ("#a5655a", "#8a4a42", "#dccbc0"),
-        ("#b8bcc2", "#9da3ab", "#5d636c"),
-        ("#d9c7b8", "#c9a997", "#8f5f52"),
-    )
+_marble_colors = palettes(
+    ("#e4e1da", "#cfccc7", "#8a8b8e"),
+    ("#efece6", "#dcd6ca", "#a88f6a"),
+    ("#dfd3c0", "#cbb799", "#8d6b4a"),
+    ("#3b3c40", "#4a4b4f", "#c9c4ba"),
+    ("#3f5a4c", "#2f463b", "#a9bcae"),
+    ("#a5655a", "#8a4a42", "#dccbc0"),
+    ("#b8bcc2", "#9da3ab", "#5d636c"),
+    ("#d9c7b8", "#c9a997", "#8f5f52"),
+)
 
 
 def _marble(rng: np.random.Generator) -> dict[str, float]:
@@ -146,17 +142,15 @@ def marble(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-def _terrazzo_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#cfcac0", "#8f8a82", "#e6e1d6", "#5f5c58"),
-        ("#e2ddd2", "#b5694a", "#4f6a5c", "#c9a86a"),
-        ("#a8a39a", "#d9d2c4", "#6e5a4a", "#8d8a86"),
-        ("#4a4b4d", "#8f8c86", "#c9c2b4", "#6a5f55"),
-        ("#d8c3b0", "#a3553f", "#e9dfd0", "#6e4b40"),
-        ("#b4bdb4", "#5f7a6a", "#e2e4dc", "#8a8f80"),
-        ("#dcdad6", "#3f4044", "#8c8f94", "#b9b6b0"),
-    )
+_terrazzo_colors = palettes(
+    ("#cfcac0", "#8f8a82", "#e6e1d6", "#5f5c58"),
+    ("#e2ddd2", "#b5694a", "#4f6a5c", "#c9a86a"),
+    ("#a8a39a", "#d9d2c4", "#6e5a4a", "#8d8a86"),
+    ("#4a4b4d", "#8f8c86", "#c9c2b4", "#6a5f55"),
+    ("#d8c3b0", "#a3553f", "#e9dfd0", "#6e4b40"),
+    ("#b4bdb4", "#5f7a6a", "#e2e4dc", "#8a8f80"),
+    ("#dcdad6", "#3f4044", "#8c8f94", "#b9b6b0"),
+)
 
 
 def _terrazzo(rng: np.random.Generator) -> dict[str, float]:
@@ -204,17 +198,15 @@ def terrazzo(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, roughness=graph.mix_number(solid_stone, cement, worn + material.roughness))
 
 
-def _granite_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#b5b0a8", "#8a8782", "#d0cbc2", "#3f3f40"),
-        ("#3a3a3c", "#2c2c2e", "#55544f", "#8c8a84"),
-        ("#b08070", "#94685a", "#c9a698", "#4a4442"),
-        ("#8f949a", "#6f757c", "#b3b7ba", "#33363a"),
-        ("#4a4338", "#38332b", "#7a6a4a", "#a39473"),
-        ("#3f4a44", "#2e3733", "#5f6b62", "#8a9088"),
-        ("#cdbfa4", "#b09e80", "#dfd5c0", "#6a5444"),
-    )
+_granite_colors = palettes(
+    ("#b5b0a8", "#8a8782", "#d0cbc2", "#3f3f40"),
+    ("#3a3a3c", "#2c2c2e", "#55544f", "#8c8a84"),
+    ("#b08070", "#94685a", "#c9a698", "#4a4442"),
+    ("#8f949a", "#6f757c", "#b3b7ba", "#33363a"),
+    ("#4a4338", "#38332b", "#7a6a4a", "#a39473"),
+    ("#3f4a44", "#2e3733", "#5f6b62", "#8a9088"),
+    ("#cdbfa4", "#b09e80", "#dfd5c0", "#6a5444"),
+)
 
 
 def _granite(rng: np.random.Generator) -> dict[str, float]:
@@ -253,16 +245,14 @@ def granite(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, roughness=roughness + graph.ramp(scuffs, 0.45, 0.7, 0.0, 0.12))
 
 
-def _concrete_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#a09d97", "#85827d"),
-        ("#b8b4ab", "#9a958b"),
-        ("#8a8a88", "#6c6c6b"),
-        ("#aaa291", "#8c8371"),
-        ("#c8c5bd", "#aba79e"),
-        ("#777876", "#5d5e5d"),
-    )
+_concrete_colors = palettes(
+    ("#a09d97", "#85827d"),
+    ("#b8b4ab", "#9a958b"),
+    ("#8a8a88", "#6c6c6b"),
+    ("#aaa291", "#8c8371"),
+    ("#c8c5bd", "#aba79e"),
+    ("#777876", "#5d5e5d"),
+)
 
 
 def _concrete(rng: np.random.Generator) -> dict[str, float]:
@@ -324,20 +314,18 @@ def concrete(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-def _plaster_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#8f8058",),
-        ("#b8a888",),
-        ("#d9d0bf",),
-        ("#e8e4da",),
-        ("#c9a77c",),
-        ("#c28f74",),
-        ("#a8a59c",),
-        ("#d2c08a",),
-        ("#9aa394",),
-        ("#7d705c",),
-    )
+_plaster_colors = palettes(
+    ("#8f8058",),
+    ("#b8a888",),
+    ("#d9d0bf",),
+    ("#e8e4da",),
+    ("#c9a77c",),
+    ("#c28f74",),
+    ("#a8a59c",),
+    ("#d2c08a",),
+    ("#9aa394",),
+    ("#7d705c",),
+)
 
 
 def _plaster(rng: np.random.Generator) -> dict[str, float]:
@@ -370,16 +358,14 @@ def plaster(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(graph.shade(material.colors[0], tone), height=graph.math("MAXIMUM", height, 0.0))
 
 
-def _roughcast_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#e2ddd0", "#a89f8c"),
-        ("#d8bf8e", "#a08a62"),
-        ("#c79a7c", "#96705a"),
-        ("#b4b4ae", "#83827a"),
-        ("#cfd0c4", "#8b8d78"),
-        ("#d9a08a", "#a8756a"),
-    )
+_roughcast_colors = palettes(
+    ("#e2ddd0", "#a89f8c"),
+    ("#d8bf8e", "#a08a62"),
+    ("#c79a7c", "#96705a"),
+    ("#b4b4ae", "#83827a"),
+    ("#cfd0c4", "#8b8d78"),
+    ("#d9a08a", "#a8756a"),
+)
 
 
 def _roughcast(rng: np.random.Generator) -> dict[str, float]:

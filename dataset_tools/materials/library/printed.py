@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from dataset_tools.description.covering import Color, Material
-from dataset_tools.description.sampling import choose, natural, uniform
+from dataset_tools.description.sampling import choose, natural, palettes, uniform
 from dataset_tools.materials.family import family
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.layout import Blocks, blocks
@@ -113,16 +113,14 @@ def _print(rng: np.random.Generator) -> dict[str, float]:
     return {"wear": uniform(rng, 0.0, 0.5), "lines": uniform(rng, 0.5, 0.72)}
 
 
-def _ink_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#e8e2d2", "#2e2b29"),
-        ("#d9cfb4", "#3a2f28"),
-        ("#ebe9e4", "#20304f"),
-        ("#c8a877", "#3b2a1c"),
-        ("#2c4a73", "#e6e2d6"),
-        ("#ece8df", "#a3272b"),
-    )
+_ink_colors = palettes(
+    ("#e8e2d2", "#2e2b29"),
+    ("#d9cfb4", "#3a2f28"),
+    ("#ebe9e4", "#20304f"),
+    ("#c8a877", "#3b2a1c"),
+    ("#2c4a73", "#e6e2d6"),
+    ("#ece8df", "#a3272b"),
+)
 
 
 @family(
@@ -163,14 +161,12 @@ def emblems(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return _scuffed(graph, at, material, graph.mix(figure, material.colors[0], ink))
 
 
-def _camouflage_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#6a6b47", "#3f4a33", "#8c7b58", "#2f2d27"),
-        ("#b59d74", "#8d724d", "#cdbd98", "#6a5439"),
-        ("#8f9698", "#5c6469", "#c3c8c8", "#363b40"),
-        ("#48688a", "#2f4560", "#8fa6b8", "#1f2a3a"),
-    )
+_camouflage_colors = palettes(
+    ("#6a6b47", "#3f4a33", "#8c7b58", "#2f2d27"),
+    ("#b59d74", "#8d724d", "#cdbd98", "#6a5439"),
+    ("#8f9698", "#5c6469", "#c3c8c8", "#363b40"),
+    ("#48688a", "#2f4560", "#8fa6b8", "#1f2a3a"),
+)
 
 
 @family(
@@ -193,8 +189,7 @@ def camouflage(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return _scuffed(graph, at, material, color)
 
 
-def _road_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(rng, ("#3c3c3e", "#e9e7e0"), ("#4d4b48", "#e3c54a"), ("#5a5855", "#d8d5cc"), ("#2e2f31", "#d06a2c"))
+_road_colors = palettes(("#3c3c3e", "#e9e7e0"), ("#4d4b48", "#e3c54a"), ("#5a5855", "#d8d5cc"), ("#2e2f31", "#d06a2c"))
 
 
 def _road(rng: np.random.Generator) -> dict[str, float]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataset_tools.description.covering import Color, Material
-from dataset_tools.description.sampling import choose, natural, uniform
+from dataset_tools.description.covering import Material
+from dataset_tools.description.sampling import choose, palettes, uniform
 from dataset_tools.materials.family import family
 from dataset_tools.materials.graph import Graph
 from dataset_tools.materials.layout import blocks
@@ -32,8 +32,7 @@ def plastic(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-def _rubber_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(rng, ("#2e2e30",), ("#3a3a3d",), ("#4a4d52",), ("#5b2e2a",), ("#2f4a3a",), ("#31415c",))
+_rubber_colors = palettes(("#2e2e30",), ("#3a3a3d",), ("#4a4d52",), ("#5b2e2a",), ("#2f4a3a",), ("#31415c",))
 
 
 def _studs(rng: np.random.Generator) -> dict[str, float]:
@@ -67,16 +66,14 @@ def rubber(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-def _linoleum_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#8d8a7e", "#6f6c62", "#b4b0a3"),
-        ("#7a8b8c", "#5c6d70", "#a3b1b0"),
-        ("#a5744e", "#8a5a3a", "#c59a75"),
-        ("#5d6b52", "#47543f", "#84917a"),
-        ("#93392f", "#732a23", "#b56a5e"),
-        ("#3f4550", "#2e333c", "#6d7380"),
-    )
+_linoleum_colors = palettes(
+    ("#8d8a7e", "#6f6c62", "#b4b0a3"),
+    ("#7a8b8c", "#5c6d70", "#a3b1b0"),
+    ("#a5744e", "#8a5a3a", "#c59a75"),
+    ("#5d6b52", "#47543f", "#84917a"),
+    ("#93392f", "#732a23", "#b56a5e"),
+    ("#3f4550", "#2e333c", "#6d7380"),
+)
 
 
 @family(
@@ -109,16 +106,14 @@ def _ceramic(rng: np.random.Generator) -> dict[str, float]:
     }
 
 
-def _ceramic_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#e5e0d2", "#b9ad94", "#6b5a45"),
-        ("#9fb7b4", "#6d8f8e", "#3f4f4e"),
-        ("#3d5f7d", "#28425c", "#1f2c3a"),
-        ("#7d8f63", "#59693f", "#3b3a28"),
-        ("#a8583a", "#7d3b26", "#3f2a20"),
-        ("#c9a25a", "#94702f", "#4a3720"),
-    )
+_ceramic_colors = palettes(
+    ("#e5e0d2", "#b9ad94", "#6b5a45"),
+    ("#9fb7b4", "#6d8f8e", "#3f4f4e"),
+    ("#3d5f7d", "#28425c", "#1f2c3a"),
+    ("#7d8f63", "#59693f", "#3b3a28"),
+    ("#a8583a", "#7d3b26", "#3f2a20"),
+    ("#c9a25a", "#94702f", "#4a3720"),
+)
 
 
 @family(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dataset_tools.description.covering import Color, Material
-from dataset_tools.description.sampling import choose, natural, uniform
+from dataset_tools.description.covering import Material
+from dataset_tools.description.sampling import choose, palettes, uniform
 from dataset_tools.materials.family import family
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.surface import Coordinates, Surface
@@ -90,19 +90,17 @@ def _woven_surface(graph: Graph, at: Coordinates, material: Material, threads: _
     return Surface(color, height=height)
 
 
-def _cloth_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#d8cdb8", "#bfae90"),  # raw linen
-        ("#e6e1d6", "#cfc8ba"),  # cotton
-        ("#9b8b74", "#75664f"),  # burlap
-        ("#44577a", "#b9bfc8"),
-        ("#7d2f33", "#a86a5a"),
-        ("#5c6b4c", "#8d946f"),
-        ("#3f4247", "#85898f"),
-        ("#c28a3c", "#8b5a2a"),
-        ("#4d7a80", "#d3cfbe"),
-    )
+_cloth_colors = palettes(
+    ("#d8cdb8", "#bfae90"),  # raw linen
+    ("#e6e1d6", "#cfc8ba"),  # cotton
+    ("#9b8b74", "#75664f"),  # burlap
+    ("#44577a", "#b9bfc8"),
+    ("#7d2f33", "#a86a5a"),
+    ("#5c6b4c", "#8d946f"),
+    ("#3f4247", "#85898f"),
+    ("#c28a3c", "#8b5a2a"),
+    ("#4d7a80", "#d3cfbe"),
+)
 
 
 def _woven(rng: np.random.Generator) -> dict[str, float]:
@@ -130,16 +128,14 @@ def woven_cloth(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return _woven_surface(graph, at, material, threads, color)
 
 
-def _denim_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#3d5378", "#c6ccd3"),
-        ("#2c3a55", "#9fa9b8"),
-        ("#6d8aae", "#dfe3e6"),
-        ("#3a3b3f", "#8e8f92"),
-        ("#8a7b5e", "#c9bfa6"),
-        ("#5a6350", "#aeb09c"),
-    )
+_denim_colors = palettes(
+    ("#3d5378", "#c6ccd3"),
+    ("#2c3a55", "#9fa9b8"),
+    ("#6d8aae", "#dfe3e6"),
+    ("#3a3b3f", "#8e8f92"),
+    ("#8a7b5e", "#c9bfa6"),
+    ("#5a6350", "#aeb09c"),
+)
 
 
 def _denim(rng: np.random.Generator) -> dict[str, float]:
@@ -172,17 +168,15 @@ def denim(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return _woven_surface(graph, at, material, threads, color)
 
 
-def _tartan_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#a3282c", "#2d4a36", "#2b3350", "#e0c95a"),
-        ("#2f4f3a", "#26304f", "#3c3a3a", "#d9d4c5"),
-        ("#d6c7a5", "#3a3735", "#b3302f", "#f0ece0"),
-        ("#6f7478", "#3b3e43", "#a9adb0", "#8f3338"),
-        ("#31436b", "#6d7f9e", "#22283a", "#d8dde2"),
-        ("#8c6b48", "#4f3a2a", "#c9b592", "#5a7052"),
-        ("#e8e4da", "#a43a3a", "#a43a3a", "#c77a72"),  # kitchen cloth
-    )
+_tartan_colors = palettes(
+    ("#a3282c", "#2d4a36", "#2b3350", "#e0c95a"),
+    ("#2f4f3a", "#26304f", "#3c3a3a", "#d9d4c5"),
+    ("#d6c7a5", "#3a3735", "#b3302f", "#f0ece0"),
+    ("#6f7478", "#3b3e43", "#a9adb0", "#8f3338"),
+    ("#31436b", "#6d7f9e", "#22283a", "#d8dde2"),
+    ("#8c6b48", "#4f3a2a", "#c9b592", "#5a7052"),
+    ("#e8e4da", "#a43a3a", "#a43a3a", "#c77a72"),  # kitchen cloth
+)
 
 
 def _tartan(rng: np.random.Generator) -> dict[str, float]:
@@ -240,16 +234,14 @@ def tartan(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return _woven_surface(graph, at, material, threads, graph.mix(top, weft, warp))
 
 
-def _wicker_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#c9a36a", "#a97f48", "#3c2c1e"),
-        ("#a8743f", "#7c5029", "#2d2019"),
-        ("#dcc79c", "#bfa26e", "#54432f"),
-        ("#6b4a30", "#4c3322", "#261b16"),
-        ("#d9d5cc", "#b9b4a9", "#55504a"),
-        ("#a9a58f", "#847f6a", "#3a372e"),
-    )
+_wicker_colors = palettes(
+    ("#c9a36a", "#a97f48", "#3c2c1e"),
+    ("#a8743f", "#7c5029", "#2d2019"),
+    ("#dcc79c", "#bfa26e", "#54432f"),
+    ("#6b4a30", "#4c3322", "#261b16"),
+    ("#d9d5cc", "#b9b4a9", "#55504a"),
+    ("#a9a58f", "#847f6a", "#3a372e"),
+)
 
 
 def _wicker(rng: np.random.Generator) -> dict[str, float]:
@@ -280,18 +272,16 @@ def wicker(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(graph.mix(hole, rod, material.colors[2]), height=height)
 
 
-def _knit_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#d9cfbd", "#8c3b3b", "#3d4a5e"),
-        ("#7b8794", "#c9cdd0", "#4a525b"),
-        ("#a33e3a", "#e4dccb", "#5f2b2b"),
-        ("#3f5d52", "#d4c9a8", "#8c9a6b"),
-        ("#c9a24f", "#7a5a2e", "#efe6cf"),
-        ("#4a4440", "#8b8178", "#d0c8bc"),
-        ("#b98a93", "#e2d3cf", "#7f5560"),
-        ("#3a4f78", "#e0e0dc", "#a33e3a"),
-    )
+_knit_colors = palettes(
+    ("#d9cfbd", "#8c3b3b", "#3d4a5e"),
+    ("#7b8794", "#c9cdd0", "#4a525b"),
+    ("#a33e3a", "#e4dccb", "#5f2b2b"),
+    ("#3f5d52", "#d4c9a8", "#8c9a6b"),
+    ("#c9a24f", "#7a5a2e", "#efe6cf"),
+    ("#4a4440", "#8b8178", "#d0c8bc"),
+    ("#b98a93", "#e2d3cf", "#7f5560"),
+    ("#3a4f78", "#e0e0dc", "#a33e3a"),
+)
 
 
 def _knit(rng: np.random.Generator) -> dict[str, float]:
@@ -359,18 +349,16 @@ def knit(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, height=leg * rough)
 
 
-def _felt_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#8b8c8c", "#d2d1cd"),
-        ("#4b4d50", "#8f8f90"),
-        ("#3e6b4a", "#5f8a66"),
-        ("#8f2f34", "#b4565a"),
-        ("#c9bba0", "#9c8b6f"),
-        ("#3b5072", "#6a7fa1"),
-        ("#c58f2e", "#dfb565"),
-        ("#6d5a7a", "#9a88a6"),
-    )
+_felt_colors = palettes(
+    ("#8b8c8c", "#d2d1cd"),
+    ("#4b4d50", "#8f8f90"),
+    ("#3e6b4a", "#5f8a66"),
+    ("#8f2f34", "#b4565a"),
+    ("#c9bba0", "#9c8b6f"),
+    ("#3b5072", "#6a7fa1"),
+    ("#c58f2e", "#dfb565"),
+    ("#6d5a7a", "#9a88a6"),
+)
 
 
 def _felt(rng: np.random.Generator) -> dict[str, float]:
@@ -408,17 +396,15 @@ def felt(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, height=height)
 
 
-def _carpet_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#a39a8c", "#857b6d", "#c4bcae"),
-        ("#6d7278", "#555a60", "#8f959b"),
-        ("#7a2f33", "#5a2428", "#a8825a"),
-        ("#33466b", "#26324d", "#8c97ae"),
-        ("#c8b896", "#a5916b", "#6f5c42"),
-        ("#4f5d47", "#3c4637", "#a39d7e"),
-        ("#8c6a4f", "#6b4f3a", "#c9b08e"),
-    )
+_carpet_colors = palettes(
+    ("#a39a8c", "#857b6d", "#c4bcae"),
+    ("#6d7278", "#555a60", "#8f959b"),
+    ("#7a2f33", "#5a2428", "#a8825a"),
+    ("#33466b", "#26324d", "#8c97ae"),
+    ("#c8b896", "#a5916b", "#6f5c42"),
+    ("#4f5d47", "#3c4637", "#a39d7e"),
+    ("#8c6a4f", "#6b4f3a", "#c9b08e"),
+)
 
 
 def _carpet(rng: np.random.Generator) -> dict[str, float]:

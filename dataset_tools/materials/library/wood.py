@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dataset_tools.description.covering import Color, Material
-from dataset_tools.description.sampling import choose, natural, uniform
+from dataset_tools.description.covering import Material
+from dataset_tools.description.sampling import choose, palettes, uniform
 from dataset_tools.materials.family import family
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.layout import blocks
@@ -28,8 +28,7 @@ _SPECIES = (
 )
 
 
-def _wood_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(rng, *_SPECIES)
+_wood_colors = palettes(*_SPECIES)
 
 
 def _finish(rng: np.random.Generator) -> dict[str, float]:
@@ -237,15 +236,13 @@ def parquet(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return _gap_and_wear(graph, at, material, grain, graph.math("MINIMUM", end, side), parameters["gap"], 0.3)
 
 
-def _log_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#d8b98a", "#b08352", "#54402f"),
-        ("#c99e6b", "#94633a", "#40312a"),
-        ("#e0cda8", "#bf9a68", "#8d857b"),
-        ("#b3a897", "#857a6b", "#4b443d"),
-        ("#c08457", "#8a4f31", "#3c2c25"),
-    )
+_log_colors = palettes(
+    ("#d8b98a", "#b08352", "#54402f"),
+    ("#c99e6b", "#94633a", "#40312a"),
+    ("#e0cda8", "#bf9a68", "#8d857b"),
+    ("#b3a897", "#857a6b", "#4b443d"),
+    ("#c08457", "#8a4f31", "#3c2c25"),
+)
 
 
 def _logs(rng: np.random.Generator) -> dict[str, float]:
@@ -308,15 +305,13 @@ def logs(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(graph.mix(bark, soil, graph.mix(ends, rind, face)), height=height)
 
 
-def _bark_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    return natural(
-        rng,
-        ("#8a7460", "#6a5646", "#3b2f27", "#8d9479"),
-        ("#a39787", "#7d7164", "#463d35", "#a9ad94"),
-        ("#9a6a48", "#74492f", "#42291d", "#7d8361"),
-        ("#6f6860", "#544d46", "#302b27", "#77825c"),
-        ("#b9b0a2", "#8f8578", "#4f473f", "#b5b48a"),
-    )
+_bark_colors = palettes(
+    ("#8a7460", "#6a5646", "#3b2f27", "#8d9479"),
+    ("#a39787", "#7d7164", "#463d35", "#a9ad94"),
+    ("#9a6a48", "#74492f", "#42291d", "#7d8361"),
+    ("#6f6860", "#544d46", "#302b27", "#77825c"),
+    ("#b9b0a2", "#8f8578", "#4f473f", "#b5b48a"),
+)
 
 
 def _bark(rng: np.random.Generator) -> dict[str, float]:
