@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import JoinError
-from ..options import BAD_INPUT, finite, positive
+from ..options import BAD_INPUT, positive
 from ..training.options import add_settings, pick, told_of_fields
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from ..networks.stylegan2 import GeneratorConfig
     from ..training.gan.state import GanSettings
+    from ..training.gan.train import Schedule
 
     parser.add_argument("--data", nargs="+", required=True, metavar="PACK.tar", help="packs of renders")
     parser.add_argument("--component", required=True, help="albedo, shading, …")
@@ -41,21 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="BANK",
         help="name or path of a bank: a new run begins with its networks; architecture as there where not given",
     )
-    parser.add_argument(
-        "--kimg",
-        type=finite,
-        default=1000,
-        help="thousand images in all, with those that a resumed run or a bank's networks have seen (default: 1000)",
-    )
-    parser.add_argument("--minutes", type=finite, default=1e9, help="stop after so many minutes")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: auto)")
-    parser.add_argument("--log-every", type=finite, default=4, metavar="KIMG", help="progress lines (default: 4)")
-    parser.add_argument("--save-minutes", type=finite, default=10, metavar="N", help="checkpoints (default: 10)")
-    parser.add_argument("--save-every", type=finite, default=0, metavar="KIMG", help="more checkpoints (default: none)")
-    parser.add_argument("--sheet-every", type=finite, default=10, metavar="KIMG", help="sample sheets (default: 10)")
-    parser.add_argument(
-        "--keep-every", type=finite, default=0, metavar="KIMG", help="checkpoints to keep (default: none)"
-    )
     parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard's files into the folder, too")
     architecture = parser.add_argument_group("architecture")
     for field in fields(GeneratorConfig):
@@ -64,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             text = f"{told_of_fields(GeneratorConfig)[field.name]} (default: {field.default})"
             architecture.add_argument(option, type=positive, default=None, help=text)
     architecture.add_argument("--published", action="store_true", help="the sizes of StyleGAN2; for GPUs")
+    add_settings(parser, Schedule())
     add_settings(parser, GanSettings(), but=["bf16"])
     on = "convolutions in bfloat16 (default: on GPUs, and CPUs that have it)"
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=None, help=on)

@@ -73,7 +73,8 @@ def read_with_oiio(path: Path, upright: bool, notes: list[str]) -> np.ndarray:
     samples = np.asarray(samples)
     colours = 3 if samples.shape[2] >= 3 else 1
     alpha = colours if spec.alpha_channel == colours or samples.shape[2] in (2, 4) else None
-    premultiplied = file.format_name() == "tiff" and alpha is not None and not _unassociated(spec)
+    straight = spec.get_int_attribute("oiio:UnassociatedAlpha", 0)
+    premultiplied = file.format_name() == "tiff" and alpha is not None and not straight
     space = _space(path, file.format_name(), spec, colours, samples.dtype, notes)
     if isinstance(space, bytes):
         samples, space = _through_lcms(samples, colours, alpha, space), SRGB
@@ -256,10 +257,6 @@ def _lcms_keeping_alpha(picture: Any, profile: bytes, path: Path, notes: list[st
     if alpha is not None:
         found.putalpha(alpha)
     return found
-
-
-def _unassociated(spec: Any) -> bool:
-    return bool(spec.get_int_attribute("oiio:UnassociatedAlpha", 0))
 
 
 def _png_chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:

@@ -122,7 +122,7 @@ class Mtcnn(nn.Module):
         """
         image = (picture * 2.0 - 1.0)[None] * (127.5 / 128.0)
         boxes = self._proposed(image, smallest)
-        sure, off = self.refinement(_looked_at(image, boxes, 24)) if len(boxes) else _nothing()
+        sure, off = self.refinement(_looked_at(image, boxes, 24)) if len(boxes) else (torch.zeros(0), torch.zeros(0, 4))
         boxes, (sure, off) = _kept(boxes, sure > _REFINED, sure, off)
         boxes = _squared(_corrected(boxes, off)[_apart(_corrected(boxes, off), sure, _ALL_SIZES)])
         if not len(boxes):
@@ -152,10 +152,6 @@ class Mtcnn(nn.Module):
             scale *= _FACTOR
         every, sure = torch.cat(boxes), torch.cat(sures)
         return _squared(every[_apart(every, sure, _ALL_SIZES)])
-
-
-def _nothing() -> tuple[Tensor, Tensor]:
-    return torch.zeros(0), torch.zeros(0, 4)
 
 
 def _kept(boxes: Tensor, where: Tensor, *others: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:

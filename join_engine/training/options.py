@@ -51,7 +51,8 @@ def add_settings(parser: argparse.ArgumentParser, settings: Any, but: Collection
         if field.name in but:
             continue
         value, option = getattr(settings, field.name), f"--{field.name.replace('_', '-')}"
-        text = f"{meant.get(field.name, '')} (default: {value})".lstrip()
+        shown = value if value is None or isinstance(value, bool) else f"{value:g}"
+        text = f"{meant.get(field.name, '')} (default: {shown})".lstrip()
         if isinstance(value, bool):
             group.add_argument(option, action=argparse.BooleanOptionalAction, default=value, help=text)
         else:

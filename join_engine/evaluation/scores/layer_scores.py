@@ -51,7 +51,7 @@ def scores(layers: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], ph
     colour = albedo - albedo.mean(axis=2, keepdims=True)
     shading = np.log(layers["shading"].mean(axis=2) + _DARK) - np.log(truth["shading"].mean(axis=2) + _DARK)
     row = {
-        "lmse": float(np.mean([_lmse(*masked[name]) for name in ("albedo", "shading")])),
+        "lmse": float(np.mean([lmse(*(one.mean(axis=2) for one in masked[name])) for name in ("albedo", "shading")])),
         "albedo": float(np.abs(albedo[where]).mean()),
         "shading": float(np.abs(shading[where] - np.median(shading[where])).mean()),
     }
@@ -68,10 +68,6 @@ def scores(layers: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], ph
             "tinted": float((encoded.max(axis=2) - encoded.min(axis=2))[where].mean()),
         }
     return row
-
-
-def _lmse(layer: np.ndarray, truth: np.ndarray) -> float:
-    return lmse(layer.mean(axis=2), truth.mean(axis=2))
 
 
 def format_table(found: Mapping[str, list[Row]]) -> str:

@@ -183,7 +183,7 @@ def compare_layers(start: Layers, edited: Layers, before: Layers, after: Layers)
     found = {}
     for name in start:
         if name != ALBEDO:
-            seen = [_encoded(name, layers[name]) for layers in (start, edited, before, after)]
+            seen = [display_encode(name, layers[name]).astype(np.float64) for layers in (start, edited, before, after)]
             made, true = (seen[1] - seen[0]).ravel(), (seen[3] - seen[2]).ravel()
             found[name] = {
                 "agreement": _cosine(made, true),
@@ -324,10 +324,6 @@ def _about(table: Mapping[str, Any], reads: bool) -> str:
 def _with_image(bank: Bank, layers: Layers) -> dict[str, np.ndarray]:
     own = {name: np.asarray(layers[name], np.float32) for name in bank.forward_model.components}
     return {**own, IMAGE: np.asarray(bank.forward_model.compose(own))}
-
-
-def _encoded(name: str, linear: np.ndarray) -> np.ndarray:
-    return np.clip(display_encode(name, linear), 0.0, 1.0).astype(np.float64)
 
 
 def _cosine(one: np.ndarray, other: np.ndarray) -> float:

@@ -29,7 +29,7 @@ from ...errors import JoinError
 from ...images.alignment import Aligned
 from ...images.between import blurred
 from ...images.files import images_in, read_image
-from ...images.metrics import component_scores, image_psnr
+from ...images.metrics import best_scale, component_scores, image_psnr
 from ...inversion.codebook import CodeBook
 from ...inversion.presets import Preset, get_preset
 from ...options import add_inversion_options, load_bank_named, positive, say
@@ -78,9 +78,8 @@ def measure_renders(folder: Path, bank: Bank, preset: Preset, counts: Sequence[i
     that suits best) → mean and interval over the scenes."""
     components = bank.forward_model.components
     packs = sorted(folder.glob("light*.tar"))
-    lights = [
-        {sample.name.rsplit("-", 1)[-1]: sample.components for sample in _read(pack, components)} for pack in packs
-    ]
+    read = (read_samples(pack, components, _ALL) for pack in packs)
+    lights = [{sample.name.rsplit("-", 1)[-1]: sample.components for sample in samples} for samples in read]
     if len(lights) < max(counts):
         hint = f"Render them with dataset_tools/render.py relit --lights {max(counts)}."
         raise JoinError("data_missing", f"'{folder}' does not hold {max(counts)} photos of each scene.", hint)
@@ -96,10 +95,6 @@ def measure_renders(folder: Path, bank: Bank, preset: Preset, counts: Sequence[i
         say(f"{number + 1} of {len(lights[0])} scenes")
     table = {count: {key: interval([row[key] for row in own]) for key in own[0]} for count, own in rows.items()}
     return {"scenes": len(lights[0]), "refused": refused, "photos": table}
-
-
-def _read(pack: Path, components: Sequence[str]) -> Any:
-    return read_samples(pack, components, _ALL)
 
 
 def around(total: int, count: int) -> list[tuple[int, ...]]:
@@ -234,8 +229,7 @@ def _near(linear: np.ndarray, truth: np.ndarray) -> float:
 
 def _fitted(linear: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Times the factor, over all channels, that brings it nearest to the truth."""
-    squares = float(np.square(linear, dtype=np.float64).sum())
-    return linear * np.float32(float((linear.astype(np.float64) * truth).sum()) / max(squares, 1e-12))
+    return linear * np.float32(best_scale(linear, truth))
 
 
 def format_renders(name: str, table: Mapping[str, Any]) -> str:

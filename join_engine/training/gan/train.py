@@ -35,8 +35,8 @@ class Schedule:
     """When to do what; 0 for "every" means never.
 
     Attributes:
-        kimg: train up to so many thousand images in all, what the networks had seen before included.
-        minutes: or for so many minutes from now.
+        kimg: thousand images in all, with those that a resumed run or a bank's networks have seen.
+        minutes: stop after so many.
         log_every: thousand images between lines of the log.
         save_every: thousand images between checkpoints.
         save_minutes: minutes between checkpoints, whatever else.
