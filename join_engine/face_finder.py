@@ -83,12 +83,8 @@ def find_faces(image: np.ndarray) -> list[Face]:
 
 def the_face(image: np.ndarray, name: str) -> tuple[FaceCrop, list[str]]:
     """The crop of a photo's face, the largest where there are several, and what a person should know of it. Raises
-    JoinError ``face_missing`` where there is none, and as :func:`find_faces`.
-
-    Args:
-        image: linear [H, W, 3 or 4].
-        name: of the photo, for messages.
-    """
+    JoinError ``face_missing`` where there is none, and as :func:`find_faces`. ``image``: linear [H, W, 3 or 4].
+    ``name``: of the photo, for messages."""
     faces = find_faces(image)
     if not faces:
         raise JoinError("face_missing", f"No face was found in {name}.", f"{_BY_HAND} Or choose another bank.")

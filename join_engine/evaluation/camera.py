@@ -24,12 +24,8 @@ Layers = dict[str, np.ndarray]
 
 def metered(bank: Bank, components: Mapping[str, np.ndarray], luminance: float = METERED) -> tuple[np.ndarray, float]:
     """A render as a metering camera shows it, linear [H, W, 4] in [0, 1], transparent where it shows nothing; and the
-    factor that the camera takes the render's light times.
-
-    Args:
-        components: of the bank's forward model, linear [H, W, 3].
-        luminance: mean of the photo that the camera aims at.
-    """
+    factor that the camera takes the render's light times. ``components``: of the bank's forward model, linear [H, W,
+    3]. ``luminance``: mean of the photo that the camera aims at."""
     image = np.asarray(bank.forward_model.compose(components))
     visible = sum(components[name].sum(axis=2) for name in bank.forward_model.components) > 0.0
     light = np.minimum(image @ np.array(LUMINANCE_WEIGHTS, np.float32), 2.0)

@@ -114,12 +114,8 @@ class Mtcnn(nn.Module):
 
     @torch.no_grad()
     def forward(self, picture: Tensor, smallest: float) -> Found:
-        """The faces in one picture.
-
-        Args:
-            picture: sRGB-encoded [3, H, W] in [0, 1].
-            smallest: side of the smallest face that is looked for, in pixels, 12 or more.
-        """
+        """The faces in one picture. ``picture``: sRGB-encoded [3, H, W] in [0, 1]. ``smallest``: side of the smallest
+        face that is looked for, in pixels, 12 or more."""
         image = (picture * 2.0 - 1.0)[None] * (127.5 / 128.0)
         boxes = self._proposed(image, smallest)
         sure, off = self.refinement(_looked_at(image, boxes, 24)) if len(boxes) else (torch.zeros(0), torch.zeros(0, 4))

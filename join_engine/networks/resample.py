@@ -20,12 +20,8 @@ def filter_kernel(gain: float = 1.0) -> torch.Tensor:
 
 
 def blur(images: torch.Tensor, kernel: torch.Tensor, padding: tuple[int, int]) -> torch.Tensor:
-    """Filter every channel by itself: [B, C, H, W] → [B, C, H + Σpadding − 3, …].
-
-    Args:
-        kernel: [4, 4], symmetric, so that correlation and convolution are the same.
-        padding: zeros before and after, on both axes.
-    """
+    """Filter every channel by itself: [B, C, H, W] → [B, C, H + Σpadding − 3, …]. ``kernel``: [4, 4], symmetric, so
+    that correlation and convolution are the same. ``padding``: zeros before and after, on both axes."""
     channels = images.shape[1]
     weight = kernel.to(images).expand(channels, 1, 4, 4)
     before, after = padding

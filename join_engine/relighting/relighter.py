@@ -86,12 +86,8 @@ class Edit:
 
 class Relighter:
     """Edits of one decomposition. Raises JoinError ``bank_mismatch``, or ``decomposition_broken`` when its codes or
-    weights are not the bank's.
-
-    Args:
-        decomposition: of an image, from :func:`join_engine.pipeline.decompose` or a file.
-        bank: the bank that it was made with.
-    """
+    weights are not the bank's. ``decomposition``: of an image, from :func:`join_engine.pipeline.decompose` or a file.
+    ``bank``: the bank that it was made with."""
 
     def __init__(self, decomposition: Decomposition, bank: Bank) -> None:
         if decomposition.bank_sha256 != bank.sha256:

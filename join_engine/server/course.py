@@ -36,12 +36,8 @@ class Paces:
 
 
 class Tail:
-    """What a job does after its stages: the words for it, and when it should be done.
-
-    Args:
-        words: what a person reads.
-        seconds: that it should take, and all that comes after it.
-    """
+    """What a job does after its stages: the words for it, and when it should be done. ``words``: what a person reads.
+    ``seconds``: that it should take, and all that comes after it."""
 
     def __init__(self, words: str, seconds: float) -> None:
         self.words = words
@@ -55,12 +51,8 @@ class Tail:
 
 
 class Course:
-    """How far a whole job is, from the progress of its preset's stages, which know only of themselves.
-
-    Args:
-        preset: whose stages.
-        after: seconds that all that follows them should take.
-    """
+    """How far a whole job is, from the progress of its preset's stages, which know only of themselves. ``preset``:
+    whose stages. ``after``: seconds that all that follows them should take."""
 
     def __init__(self, preset: Preset, after: float = 0.0) -> None:
         self._after = after

@@ -62,12 +62,8 @@ class GuidedSettings(VariedSettings):
 
 
 class GuidedLearner(Learner):
-    """See the module.
-
-    Args:
-        bank: the generators, with a discriminator where one component's own is to begin with.
-        configs: the encoders' architectures by component: one, or all of the bank.
-    """
+    """See the module. ``bank``: the generators, with a discriminator where one component's own is to begin with.
+    ``configs``: the encoders' architectures by component: one, or all of the bank."""
 
     settings: GuidedSettings
     network: nn.ModuleDict

@@ -52,12 +52,8 @@ class UNetSettings(PhotographSettings):
 
 
 class UNetLearner(Learner):
-    """See the module.
-
-    Args:
-        ranges: what the camera does beside metering.
-        kimg: thousand images over which the learning rate sinks.
-    """
+    """See the module. ``ranges``: what the camera does beside metering. ``kimg``: thousand images over which the
+    learning rate sinks."""
 
     longest_gradient = 1.0
     settings: UNetSettings

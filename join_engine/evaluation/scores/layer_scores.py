@@ -37,11 +37,7 @@ Row = dict[str, float]
 
 def scores(layers: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], photo: np.ndarray) -> Row | None:
     """:data:`COLUMNS` of one picture, NaN where it has no gloss to speak of; None where it hardly shows any paint.
-
-    Args:
-        layers, truth: linear [H, W, 3] of one exposure.
-        photo: linear [H, W, 4].
-    """
+    ``layers``, ``truth``: linear [H, W, 3] of one exposure. ``photo``: linear [H, W, 4]."""
     where = (photo[..., 3] > 0.5) & (truth["albedo"].min(axis=2) > _LEAST_ALBEDO)
     if where.mean() < 0.05:
         return None

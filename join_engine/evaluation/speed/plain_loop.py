@@ -167,11 +167,7 @@ class PlainLoop:
 
 class PlainTraining:
     """StyleGAN2's training as public code has it: each network's step draws its own codes and makes its own pictures.
-
-    Args:
-        batch: images in a step.
-        gamma: weight of R1, which every sixteenth step has.
-    """
+    ``batch``: images in a step. ``gamma``: weight of R1, which every sixteenth step has."""
 
     def __init__(self, config: GeneratorConfig, batch: int, gamma: float, device: torch.device) -> None:
         self._batch, self._gamma, self._z_dim, self._device = batch, gamma, config.z_dim, device

@@ -17,12 +17,8 @@ if TYPE_CHECKING:
 
 
 def check_finite(means: Mapping[str, float], images: int, last_good: str) -> None:
-    """Raise JoinError ``training_diverged`` when a scalar is not a number.
-
-    Args:
-        images: shown so far.
-        last_good: what to tell about the last snapshot.
-    """
+    """Raise JoinError ``training_diverged`` when a scalar is not a number. ``images``: shown so far. ``last_good``:
+    what to tell about the last snapshot."""
     wrong = sorted(name for name, value in means.items() if not math.isfinite(value))
     if wrong:
         raise diverged(", ".join(wrong), images, last_good)
@@ -61,12 +57,8 @@ def open_tensorboard(folder: Path) -> SummaryWriter:
 
 
 class Monitor:
-    """Progress line, ``log.jsonl`` and, where wanted, TensorBoard of one run.
-
-    Args:
-        name: of what is trained, for the progress line.
-        tensorboard: write TensorBoard's files into it, too.
-    """
+    """Progress line, ``log.jsonl`` and, where wanted, TensorBoard of one run. ``name``: of what is trained, for the
+    progress line. ``tensorboard``: write TensorBoard's files into it, too."""
 
     def __init__(self, name: str, out: Path, tensorboard: bool = False) -> None:
         self.name = name
