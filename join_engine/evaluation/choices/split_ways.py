@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +18,11 @@ from ...images.files import opaque
 from ...images.frame import Frame
 from ...layers.split import encoders_say, split
 from ...layers.subject import subject_of
-from ...renders.samples import Sample
+from ...options import add_bank_option, add_device_options, load_bank_named
+from ...renders.samples import Sample, read_samples
 from ..camera import photographed
-from ..scores.layer_scores import Row, scores
+from ..options import add_packs
+from ..scores.layer_scores import Row, format_table, scores
 
 
 def compare(
@@ -53,3 +57,26 @@ def compare(
             if row is not None:
                 rows.append(row)
     return found, [float(np.mean(each)) for each in seconds]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Of :func:`run_ways`."""
+    add_packs(parser, 40)
+    add_bank_option(parser)
+    add_device_options(parser)
+
+
+def run_ways(
+    options: argparse.Namespace,
+    ways: Mapping[str, Mapping[str, Any]],
+    cut: tuple[int | None, int | None] = (None, None),
+    timed: bool = False,
+) -> None:
+    """Print :func:`compare` of the first renders of each pack, by the names of the ways."""
+    bank = load_bank_named(options)
+    for name, path in options.data:
+        samples = read_samples(Path(path), bank.forward_model.components, options.count)
+        found, seconds = compare(bank, samples, list(ways.values()), cut)
+        print(format_table({f"{name}, {way}": rows for way, rows in zip(ways, found, strict=True)}))
+        if timed:
+            print(", ".join(f"{way}: {mean:.2f} s" for way, mean in zip(ways, seconds, strict=True)))
