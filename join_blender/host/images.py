@@ -41,6 +41,9 @@ LINEAR, DATA = "Linear Rec.709", "Non-Color"
 _LONGEST_NAME = 59
 """Bytes: 63 is Blender 4's limit, less the ".001" that Blender adds to a name that is taken."""
 
+_PREVIEW_SIDE = 256
+"""Pixels: Blender shows a small picture of about this size without blur."""
+
 _HEADER = 1 << 20
 """Bytes in which an EXR names its channels."""
 
@@ -236,6 +239,26 @@ def fill_neutral(image: bpy.types.Image, component: str) -> None:
     width, height = size_of(image)
     picture = np.full((max(height, 1), max(width, 1), 3), value, np.float32)
     fill_layer(image, encode_exr(picture), False)
+
+
+def fill_preview(preview: Any, encoded: np.ndarray) -> None:
+    """Give a small picture of Blender's its pixels: ``[H, W, 3]`` as shown, the bottom row first, enlarged to about
+    :data:`_PREVIEW_SIDE`; what it lacks of a square is clear."""
+    times = max(1, _PREVIEW_SIDE // max(encoded.shape[:2]))
+    large = encoded.clip(0.0, 1.0).repeat(times, axis=0).repeat(times, axis=1)
+    side = max(large.shape[:2])
+    square = np.zeros((side, side, 4), np.float32)  # anything else would be stretched
+    top, left = (side - large.shape[0]) // 2, (side - large.shape[1]) // 2
+    square[top : top + large.shape[0], left : left + large.shape[1], :3] = large
+    square[top : top + large.shape[0], left : left + large.shape[1], 3] = 1.0
+    preview.image_size = (side, side)
+    preview.image_pixels_float.foreach_set(square.ravel())
+
+
+def thinned(rows: np.ndarray) -> np.ndarray:
+    """Every so many pixels of ``[H, W, C]``, for :func:`fill_preview`, whose bottom row comes first."""
+    step = max(1, max(rows.shape[:2]) // _PREVIEW_SIDE)
+    return rows[::-step, ::step, :3].clip(0.0, None)
 
 
 def layer_name(source: str, component: str) -> str:

@@ -20,11 +20,12 @@ from ..engine.exr import encode_exr
 from ..engine.failure import Failure
 from ..engine.pixels import load_layer
 from ..engine.protocol import Message
-from ..engine.vocabulary import color
-from . import images, relight, sets
+from ..engine.vocabulary import color, components_in, compose
+from . import images, recombine, relight, sets
 
 ESTIMATE = "Estimate from the specular layer: adjust to taste"
 GUESSES = "Guesses from shading and specular: adjust to taste"
+GROUP_ASSET = "Puts the layers of JoIN Intrinsics together, each with exposure, tint and saturation"
 _MATTE, _GLOSSY = 0.8, 0.25
 """Roughness where the specular layer is black, and where it is brightest."""
 _PLAIN, _STRONG = 0.3, 0.7
@@ -202,6 +203,73 @@ def assign(material: bpy.types.Material, thing: bpy.types.Object) -> str:
     if before.users == 0:
         before.use_fake_user = True  # else saving would drop the user's own work
     return str(before.name)
+
+
+def materials_of(key: str) -> list[Any]:
+    """The materials of this file that show the albedo of a set."""
+    return [one for one in bpy.data.materials if one.library is None and _albedo_node(one, key) is not None]
+
+
+def _albedo_node(material: Any, key: str) -> Any:
+    albedo = sets.layers_of(key).get("albedo")
+    nodes = material.node_tree.nodes if material is not None and material.node_tree is not None else ()
+    return next((node for node in nodes if albedo is not None and getattr(node, "image", None) == albedo), None)
+
+
+def mark_as_assets(key: str) -> list[str]:
+    """Put the materials of a set into the asset browser, with what its layers make as their picture, one made for it
+    where there is none; and the group that recombines its layers, if the compositor has it. What they are called.
+
+    Raises:
+        Failure: ``layers_missing``, ``layers_linked``, ``image_empty``.
+    """
+    layers, formula = _own_layers(key), sets.formula_of(key)
+    used = {name: layers[name] for name in components_in(formula)}
+    small = {name: images.thinned(relight.layer_pixels(image)) for name, image in used.items()}
+    found = materials_of(key) or [make_material(sets.label_of(key), layers, sets.maps_of(key) or None)]
+    group: Any = recombine.known_group(formula)
+    for asset in [*found, *([group] if group is not None else [])]:
+        asset.asset_mark()
+        told = asset.asset_data
+        told.description = GROUP_ASSET if asset == group else f"{sets.label_of(key)}: {sets.told_of(key)}"
+        if "JoIN" not in told.tags:
+            told.tags.new("JoIN")
+    for one in found:
+        images.fill_preview(one.preview_ensure(), color.srgb_encode(compose(formula, small)))
+    return [one.name for one in [*found, *([group] if group is not None else [])]]
+
+
+def paint(key: str, thing: Any, space: Any) -> str:
+    """Let the user paint on the albedo of a set, on an object in Texture Paint mode and in an Image Editor; what there
+    is to say about it.
+
+    Raises:
+        Failure: ``layers_linked``, ``layers_missing``, ``object_missing``, ``object_unsuitable``.
+    """
+    layers = _own_layers(key)
+    if thing is None or thing.type != "MESH":
+        raise Failure("object_missing", "No mesh is active to paint on.", "Click one in the 3D Viewport first.")
+    if not thing.data.uv_layers:
+        words = f"'{thing.name}' has no UV map, which tells where on it the picture lies."
+        raise Failure("object_unsuitable", words, "Unwrap it in Edit Mode (key U), and press this again.")
+    said = f"'{thing.name}'"
+    if _albedo_node(thing.active_material, key) is None:
+        new = next(iter(materials_of(key)), None)
+        new = new or make_material(sets.label_of(key), layers, sets.maps_of(key) or None)
+        before = assign(new, thing)
+        said += f", which has '{new.name}' now" + (f" instead of '{before}', which stays in the file" if before else "")
+    material: Any = thing.active_material
+    material.node_tree.nodes.active = _albedo_node(material, key)
+    try:
+        bpy.ops.object.mode_set(mode="TEXTURE_PAINT")
+    except RuntimeError as error:
+        words = f"'{thing.name}' cannot be painted on ({str(error).strip()})."
+        raise Failure("object_unsuitable", words, "Choose one that is shown and not linked.") from error
+    bpy.context.scene.tool_settings.image_paint.mode = "MATERIAL"
+    material.paint_active_slot = list(material.texture_paint_images).index(layers["albedo"])
+    if space is not None and space.type == "IMAGE_EDITOR":
+        space.image, space.ui_mode = layers["albedo"], "PAINT"
+    return f"Paint on the albedo, here and on {said}"
 
 
 def _use_maps(tree: Any, shader: Any, output: Any, maps: Mapping[str, Any]) -> None:

@@ -184,6 +184,13 @@ def run_of(key: str | None) -> str:
     return next((str(image.get(RUN, image[SET])) for image in layers.values()), "")
 
 
+def keep_paint() -> None:
+    """Pack the layers that were painted on, before a file is saved: Blender would forget the strokes."""
+    for image in all_images():
+        if COMPONENT in image and image.library is None and image.is_dirty:
+            image.pack()
+
+
 def codes_of(key: str | None) -> str:
     """Which codes the set's layers hold: changes with its run, and with the set that it can be mixed with."""
     mixed = next((str(image.get(MIXED, "")) for image in layers_of(key).values()), "")

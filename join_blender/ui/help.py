@@ -28,7 +28,7 @@ _SECTIONS = (
     ("show|view|wipe*|set_[!c]*", "5-results-and-views"),
     ("relight*|place_light|mix|paste", "6-relight"),
     ("add_nodes", "7-compositor"),
-    ("make_*", "8-material"),
+    ("make_*|mark_asset|paint", "8-material"),
     ("export", "9-export"),
     ("restart|dismiss|report_problem", "12-when-something-goes-wrong"),
     ("*", "3-decompose"),

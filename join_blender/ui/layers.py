@@ -142,6 +142,38 @@ class JOIN_OT_make_material(_OnSet, Acting, bpy.types.Operator):
         self.report({"INFO"}, f"{words} instead of '{before}', which stays in the file" if before else words)
 
 
+class JOIN_OT_mark_asset(_OnSet, Acting, bpy.types.Operator):
+    """Put the material of these layers into the Asset Browser, with what they make as its picture: the one that shows
+    their albedo, or a new one. With it goes the group JoIN Recombine, if the compositor has it"""
+
+    bl_idname = "join.mark_asset"
+    bl_label = "Mark as Asset"
+    bl_options = {"REGISTER", "UNDO"}
+
+    image: image_property()  # type: ignore[valid-type]
+
+    def act(self, context: Any) -> None:
+        """The file is then where other files find them, once it lies in an asset library."""
+        marked = material.mark_as_assets(self.chosen_set(context))
+        self.report({"INFO"}, f"Marked as assets of this file: {', '.join(marked)}")
+
+
+class JOIN_OT_paint(_OnSet, Acting, bpy.types.Operator):
+    """Paint on the albedo: the active object gets a material of these layers, if it has none, and goes into Texture
+    Paint mode with the albedo as its slot; this editor goes into Paint mode. What you paint is the layer itself"""
+
+    bl_idname = "join.paint"
+    bl_label = "Send to Texture Paint"
+    bl_options = {"REGISTER", "UNDO"}
+
+    image: image_property()  # type: ignore[valid-type]
+
+    def act(self, context: Any) -> None:
+        """The active object has to be a mesh with a UV map."""
+        thing = context.view_layer.objects.active
+        self.report({"INFO"}, material.paint(self.chosen_set(context), thing, context.space_data))
+
+
 class Waiting:
     """An operator that waits for the engine while Blender stays usable; a script and background mode wait with it."""
 
@@ -412,6 +444,10 @@ class JOIN_PT_use(InSidebar, bpy.types.Panel):
         row.operator(JOIN_OT_make_maps.bl_idname, icon="NODE_TEXTURE").relief = settings.relief
         row.prop(settings, "relief", text="", icon="MOD_NORMALEDIT")
         layout.operator(JOIN_OT_make_tile.bl_idname, icon="TEXTURE")
+        row = layout.row()
+        row.enabled = active is not None and active.type == "MESH"
+        row.operator(JOIN_OT_paint.bl_idname, icon="TPAINT_HLT")
+        layout.operator(JOIN_OT_mark_asset.bl_idname, icon="ASSET_MANAGER")
         layout.operator(JOIN_OT_export.bl_idname, icon="EXPORT")
 
 
@@ -426,6 +462,8 @@ CLASSES: tuple[type, ...] = (
     JOIN_OT_make_material,
     JOIN_OT_make_maps,
     JOIN_OT_make_tile,
+    JOIN_OT_mark_asset,
+    JOIN_OT_paint,
     JOIN_OT_export,
     JOIN_PT_use,
 )

@@ -17,7 +17,6 @@ from typing import Any
 
 import bpy
 import bpy.utils.previews
-import numpy as np
 from bpy.app.handlers import persistent
 
 from ..engine.connection import Connection
@@ -33,8 +32,6 @@ _TICK, _IDLE_TICK = 0.01, 1.0
 """Seconds between two looks at the engine, with and without work."""
 _UNDO_AFTER = 0.3
 """Seconds after a slider's last move that its step of undo is taken, where Blender takes none by itself."""
-_PREVIEW_SIDE = 256
-"""Pixels: a preview is blown up to about this, so that the panel shows it without blur."""
 
 connection = Connection()
 lights: dict[str, Relight] = {}
@@ -242,18 +239,9 @@ def _set_preview(set_id: str, layers: Any) -> None:
             continue
         key = f"{set_id} {what}"
         picture = _previews.get(key) or _previews.new(key)
-        step = max(1, max(layers[what].shape[:2]) // _PREVIEW_SIDE)
-        linear = layers[what][::-step, ::step, :3].clip(0.0, None)
+        linear = images.thinned(layers[what])
         encoded = color.srgb_encode(color.reinhard_encode(linear) if what == "shading" else linear)
-        times = max(1, _PREVIEW_SIDE // max(encoded.shape[:2]))
-        large = encoded.clip(0.0, 1.0).repeat(times, axis=0).repeat(times, axis=1)
-        side = max(large.shape[:2])
-        square = np.zeros((side, side, 4), np.float32)  # anything else would be stretched
-        top, left = (side - large.shape[0]) // 2, (side - large.shape[1]) // 2
-        square[top : top + large.shape[0], left : left + large.shape[1], :3] = large
-        square[top : top + large.shape[0], left : left + large.shape[1], 3] = 1.0
-        picture.image_size = (side, side)
-        picture.image_pixels_float.foreach_set(square[::-1].ravel())
+        images.fill_preview(picture, encoded)
 
 
 def _forget_pictures(set_id: str) -> None:

@@ -260,6 +260,7 @@ def forget_file(*_: Any) -> None:
 def before_save(*_: Any) -> None:
     """Layers of jobs that are not done do not get into the file."""
     sets.remove_strays(_at_work())
+    sets.keep_paint()
     for layers in _sets.values():
         layers.hide()
 

@@ -471,6 +471,59 @@ def case_material() -> Report:
     return report
 
 
+def _refused(operator: Any) -> str:
+    try:
+        operator(image="photo")
+    except RuntimeError as error:
+        return str(error)
+    return ""
+
+
+def case_paint() -> Report:
+    """Marked as assets and sent to texture paint, on objects of all kinds; painted, saved, opened again."""
+    path = str(Path(ARGUMENTS["folder"]) / "painted.blend")
+    bpy.ops.wm.open_mainfile(filepath=str(Path(ARGUMENTS["folder"]) / "lit.blend"))
+    bpy.context.view_layer.objects.active = None
+    report: Report = {"nothing": _refused(bpy.ops.join.paint)}
+    bpy.ops.object.empty_add()
+    report["empty"] = _refused(bpy.ops.join.paint)
+    bpy.ops.mesh.primitive_plane_add(calc_uvs=False)
+    report["flat"] = [_refused(bpy.ops.join.paint), len(bpy.context.object.material_slots)]
+    bpy.ops.mesh.primitive_plane_add()
+    plane = bpy.context.object
+    plane.data.materials.append(bpy.data.materials.new("my own"))
+    assert bpy.ops.join.paint(image="photo") == {"FINISHED"}
+    made = plane.active_material
+    paint = bpy.context.scene.tool_settings.image_paint
+    report["slot"] = made.texture_paint_images[made.paint_active_slot].name
+    report["mode"] = [plane.mode, paint.mode, made.name, bpy.data.materials["my own"].use_fake_user]
+    assert bpy.ops.join.paint(image="photo") == {"FINISHED"}
+    report["again"] = plane.active_material == made and "photo.001" not in bpy.data.materials
+    bpy.ops.object.mode_set(mode="OBJECT")
+    strokes = pixels_of(layers()["albedo"]).copy()
+    strokes[:5, :5] = (0.123456, 2.0, 0.0, 1.0)
+    layers()["albedo"].pixels.foreach_set(strokes[::-1].ravel())
+    assert bpy.ops.join.add_nodes(image="photo") == {"FINISHED"}
+    assert bpy.ops.join.mark_asset(image="photo") == {"FINISHED"}
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    bpy.ops.wm.open_mainfile(filepath=path)
+    report["kept"] = bool(np.array_equal(pixels_of(layers()["albedo"]), strokes))
+    marked = [*bpy.data.materials, *bpy.data.node_groups]
+    report["marked"] = {
+        one.name: [one.asset_data.description, len(one.asset_data.tags)] for one in marked if one.asset_data
+    }
+    preview = bpy.data.materials["photo"].preview
+    shown = np.empty(4 * preview.image_size[0] * preview.image_size[1], np.float32)
+    preview.image_pixels_float.foreach_get(shown)
+    np.save(Path(ARGUMENTS["folder"]) / "preview.npy", shown.reshape(*preview.image_size, 4)[::-1])
+    for name, image in layers().items():
+        np.save(Path(ARGUMENTS["folder"]) / f"shown {name}.npy", pixels_of(image)[..., :3])
+    bpy.data.materials.remove(bpy.data.materials["photo"])
+    assert bpy.ops.join.mark_asset(image="photo") == {"FINISHED"}
+    report["made for it"] = [one.name for one in bpy.data.materials if one.asset_data]
+    return report
+
+
 def case_maps() -> Report:
     """Made of a relit set by the real engine, with and without an object; undone, renamed, saved, removed."""
     folder, sets = Path(ARGUMENTS["folder"]), module("host.sets")

@@ -12,6 +12,7 @@ import OpenEXR
 import pytest
 
 from join_engine.bank import DirectionsHeader, DirectionVectors, fingerprint, load_bank
+from join_engine.color import srgb_encode
 from join_engine.commands.main import main
 from join_engine.layers.decomposition import load_decomposition
 from join_engine.layers.maps import maps_of
@@ -203,6 +204,30 @@ def test_keyframes_render_to_video(blender: Blender, lit: tuple[Path, dict]) -> 
     expected = np.load(folder / "albedo.npy") * slider + np.load(folder / "specular.npy")
     assert np.abs(frames[0] - expected).max() < 1e-4
     assert min(np.abs(a - b).max() for a, b in itertools.pairwise(frames)) > 1e-3
+
+
+def test_the_albedo_is_painted_on_and_kept_and_the_material_becomes_an_asset(
+    blender: Blender, lit: tuple[Path, dict]
+) -> None:
+    folder = lit[0]
+    report = blender.run("paint", "none", folder=folder)
+    assert "No mesh is active" in report["nothing"] and "No mesh is active" in report["empty"]
+    assert "has no UV map" in report["flat"][0] and report["flat"][1] == 0, "a refusal changes nothing"
+    assert report["slot"] == "photo albedo"
+    assert report["mode"] == ["TEXTURE_PAINT", "MATERIAL", "photo", True] and report["again"]
+    assert report["kept"], "what was painted is lost on saving"
+    assert set(report["marked"]) == {"photo", "JoIN Recombine"}
+    assert report["marked"]["photo"][0].startswith("photo: ") and report["marked"]["photo"][1] == 1
+    layers = {name: np.load(folder / f"shown {name}.npy") for name in ("albedo", "shading", "specular")}
+    image = srgb_encode((layers["albedo"] * layers["shading"] + layers["specular"]).clip(0.0)).clip(0.0, 1.0)
+    preview = np.load(folder / "preview.npy")
+    height, width = image.shape[:2]
+    times, side = len(preview) // max(height, width), len(preview)
+    top = (side - times * height) // 2
+    shown = preview[top : top + times * height : times, ::times][:, :width]
+    np.testing.assert_allclose(shown[..., :3], image, atol=0.01)  # of 8 bits
+    assert (preview[: top - 1, :, 3] == 0.0).all() and side >= 200
+    assert report["made for it"] == ["photo"]
 
 
 def test_one_click_makes_a_material(blender: Blender, lit: tuple[Path, dict]) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 from launch import arguments, outside
 from light import grab, relight
-from materials import clean_up, material, mix, paste
+from materials import clean_up, material, mix, paste, send
 from portrait import face, suggested
 from profiles import profile
 from window import (
@@ -605,6 +605,7 @@ ONLY = {
     "face": face,
     "suggested": suggested,
     "material": material,
+    "send": send,
     "profile": profile,
     "sequence": _sequence,
     "ways-in": _ways_in,

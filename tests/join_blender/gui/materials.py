@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from light import is_dark, is_lit
-from window import Window, find_button, new_images, picture, screen_height, scroll, xdotool
+from window import Window, drag, find_button, new_images, picture, picture_at, screen_height, scroll, xdotool
 
 
 def clean_up(window: Window) -> None:
@@ -43,6 +43,33 @@ def clean_up(window: Window) -> None:
     state = window.wait("the file to be open again", lambda now: "reopened" in now, 30)
     assert state["reopened"] == state["saved"] and len(state["saved"]) == len(layers), "saving lost layers"
     print(f"saved and reopened: {len(state['saved'])} layers are the same", flush=True)
+
+
+def send(window: Window) -> None:
+    """*Send to Texture Paint*, a stroke on the picture, *Mark as Asset*; saved and opened again with the stroke."""
+    window.tell("view")
+    window.press(*find_button(window, "join.decompose("))
+    window.wait("the layers", lambda state: state["runs"] == 1, 300)
+    time.sleep(1)
+    scroll(window, 40)
+    window.press(*find_button(window, "join.paint("))
+    time.sleep(2)
+    window.tell("view")
+    assert window.state()["mode"][0] == "TEXTURE_PAINT" and "PAINT" in window.state()["mode"], window.state()["mode"]
+    window.tell("fit")
+    left, bottom, _, top = picture_at(window)
+    drag(round(left) + 40, screen_height() - round((bottom + top) / 2), 120)
+    time.sleep(1)
+    picture(window, "paint")
+    window.press(*find_button(window, "join.mark_asset("))
+    time.sleep(1)
+    window.tell("assets")
+    time.sleep(3)
+    picture(window, "assets")
+    window.tell("save")
+    state = window.wait("the file to be open again", lambda now: "reopened" in now, 30)
+    assert state["reopened"] == state["saved"], "saving lost what was painted"
+    print("Send to Texture Paint and Mark as Asset were clicked; a stroke was painted and saved", flush=True)
 
 
 def mix(window: Window) -> None:

@@ -338,6 +338,8 @@ def obey() -> float:
             "relief": ask_for_relief,
             "nodes": tell_material,
             "show normal": show_normal,
+            "view": show_plane,
+            "assets": lambda: show_tree("ASSETS"),
             "compositor": lambda: show_tree("CompositorNodeTree"),
             "plain": lambda: show_plainly(True),
             "readable": lambda: show_plainly(False),
@@ -638,9 +640,25 @@ def show_material() -> None:
 
 def show_tree(kind: str) -> None:
     """In the area beside the Image Editor."""
-    area = max(areas("CompositorNodeTree") + areas("ShaderNodeTree"), key=lambda area: area.x)
+    others = [area for area in bpy.context.window_manager.windows[0].screen.areas if area.type != "IMAGE_EDITOR"]
+    area = max((area for area in others if area.height > 100), key=lambda area: area.x)
     area.ui_type = kind
     bpy.app.timers.register(guarded(fit), first_interval=1.0)
+
+
+def show_plane() -> None:
+    """A plane in the place of the cube, seen from above; tells its mode."""
+    if bpy.context.object.name != "Plane":
+        bpy.ops.object.mode_set(mode="OBJECT")
+        bpy.data.objects.remove(bpy.data.objects["Cube"])
+        bpy.ops.mesh.primitive_plane_add(size=4)
+        bpy.ops.object.mode_set(mode="OBJECT")
+        show_tree("VIEW_3D")
+    for area in areas("VIEW_3D"):
+        area.spaces.active.region_3d.view_rotation = (1.0, 0.0, 0.0, 0.0)
+        area.spaces.active.region_3d.view_location = (0.0, 0.0, 0.0)
+        area.spaces.active.region_3d.view_distance = 6.0
+    tell(mode=[bpy.context.object.mode, *(area.spaces.active.ui_mode for area in areas("IMAGE_EDITOR"))])
 
 
 def ask_for_relief() -> None:
