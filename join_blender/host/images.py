@@ -279,7 +279,7 @@ def _check_kind(image: bpy.types.Image) -> None:
     if image.source == "TILED":
         raise Failure("image_tiled", f"'{image.name}' has UDIM tiles.", "Decompose the tiles' files one by one.")
     if image.source == "MOVIE":
-        raise Failure("image_movie", f"'{image.name}' is a movie.", "Save the frame as an image first.")
+        raise Failure("image_movie", f"'{image.name}' is a movie.", "Decompose all its frames.")
     if working_space() not in (LINEAR, "Rec.709"):
         raise Failure(
             "image_working_space",
@@ -470,10 +470,6 @@ def frames_of(image: Any) -> list[Path]:
     Raises:
         Failure: ``image_empty``, and ``sequence_missing`` for what is no sequence of files.
     """
-    if image.source == "MOVIE":
-        words = f"'{image.name}' is a movie."
-        hint = "Write its frames as images first (render it in the Video Sequencer), and open these as a sequence."
-        raise Failure("sequence_missing", words, hint)
     if image.source != "SEQUENCE" or image.packed_file is not None:
         hint = "Open its frames as an image sequence: select them all in the file browser."
         raise Failure("sequence_missing", f"'{image.name}' is no image sequence.", hint)

@@ -144,6 +144,13 @@ def install(build: Build, folder: Path, wheels: Path | None = None, python: Path
     return Task("Installing the engine", python or blender_python(), arguments, request, hint="Install again.")
 
 
+def write_frames(what: str, movie: Path, folder: Path, blender: Sequence[str]) -> Task:
+    """Write the frames of a movie, see :func:`.frames.write_frames`; its answer has their paths, ``frames``."""
+    request = {"type": "frames", "movie": str(movie), "folder": str(folder), "blender": list(blender)}
+    arguments = ["-m", "join_blender.install.worker"]
+    return Task(what, blender_python(), arguments, request, hint="Press the button again.")
+
+
 def check(python: Path) -> Task:
     """Find out whether ``python`` can run the engine; its answer has ``python``, ``versions`` and ``device``."""
     probe = Path(__file__).with_name("probe.py")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The installer: ``python -m join_blender.install.worker``, run by Blender's own Python in a process of its own.
 
-Speaks the engine's protocol. One ``install`` request comes in on stdin; ``progress`` goes out, and at last a
-``result``, ``error`` or ``cancelled``. A ``cancel`` request, and just so the end of stdin, ends pip at once: a Blender
-that dies leaves no installer behind.
+Speaks the engine's protocol. One request, ``install`` or ``frames``, comes in on stdin; ``progress`` goes out, and at
+last a ``result``, ``error`` or ``cancelled``. A ``cancel`` request, and just so the end of stdin, ends pip, or the
+Blender that writes frames, at once: a Blender that dies leaves no installer behind.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from ..engine import protocol
 from ..engine.failure import Failure
 from . import pip_errors
 from .builds import Build, Wheel, read_build, this_python
+from .frames import write_frames
 from .paths import Paths, free_bytes, gigabytes, python_in
 
 _FLAGS: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)
@@ -437,7 +438,7 @@ def main() -> int:
 
     messages = _messages()
     first = next(messages, None)
-    if first is None or first["type"] != "install":
+    if first is None or first["type"] not in ("install", "frames"):
         return 2
 
     def listen() -> None:
@@ -448,7 +449,9 @@ def main() -> int:
 
     threading.Thread(target=listen, daemon=True).start()
     try:
-        say({"type": "result", **Installer(Request.read(first), say, stop).run()})
+        installs = first["type"] == "install"
+        done = Installer(Request.read(first), say, stop).run() if installs else write_frames(first, say, stop)
+        say({"type": "result", **done})
     except Cancelled:
         say({"type": "cancelled"})
     except Failure as failure:

@@ -17,7 +17,7 @@ from ..engine.vocabulary import names
 from ..host import faces, images, masks, sets
 from ..host.layers import LayerSet
 from ..install import locate
-from ..install.task import Task
+from ..install.task import Task, blender_python, write_frames
 from . import engine_state, running
 from .parts import Acting, Outcome, chosen_image, report, shown_image
 from .preferences import chosen_python
@@ -35,8 +35,8 @@ from .properties import (
     shrink_property,
 )
 
-SEQUENCE = "Decomposing the sequence"
-"""What the task is called that does the frames."""
+SEQUENCE, MOVIE = "Decomposing the sequence", "Writing the movie's frames"
+"""What the tasks are called that do the frames."""
 
 
 def steps_property() -> Any:
@@ -258,7 +258,8 @@ class JOIN_OT_decompose_folder(bpy.types.Operator):
 
 class JOIN_OT_decompose_sequence(bpy.types.Operator):
     """Decompose every frame, into an image sequence for each layer, with an albedo that does not flicker where nothing
-    moves. The camera should stand still. What an earlier run has done is kept, and it goes on from there"""
+    moves. The camera should stand still. What an earlier run has done is kept, and it goes on from there. Of a movie,
+    the frames are written first, as images beside it"""
 
     bl_idname = "join.decompose_sequence"
     bl_label = "Decompose All Frames"
@@ -267,7 +268,8 @@ class JOIN_OT_decompose_sequence(bpy.types.Operator):
     image: photo_property()  # type: ignore[valid-type]
     output: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Output",
-        description="Where each layer gets a folder of EXR files; empty for a folder 'layers' beside the frames",
+        description="Where each layer gets a folder of EXR files; empty for a folder 'layers' beside the frames, or "
+        "called after the movie",
         subtype="DIR_PATH",
         options={"SKIP_SAVE"},
     )
@@ -286,25 +288,66 @@ class JOIN_OT_decompose_sequence(bpy.types.Operator):
         take_settings(self, context, ("preset", "seed", "bank", "device"))
         try:
             image = chosen_image(self.image, context)
-            frames = images.frames_of(image)
-            folder = Path(bpy.path.abspath(self.output)) if self.output else frames[0].parent / "layers"
-            name, area = image.name, None if self.image else context.area
+            output = Path(bpy.path.abspath(self.output)) if self.output else None
+            name, area, arguments = image.name, None if self.image else context.area, self._arguments()
             running.refuse(None)
-            engine_state.begin(
-                lambda: self._task(frames, folder), lambda task: _open_sequences(task, name, folder, frames, area)
-            )
+            if image.source == "MOVIE":
+                movie = images.file_of(image)
+                beside = [movie.with_name(f"{movie.stem} {what}") for what in ("layers", "frames")]
+                script = [*_blender(), str(Path(images.__file__).with_name("movie_frames.py")), "--"]
+                engine_state.begin(
+                    lambda: write_frames(MOVIE, movie, beside[1], script),
+                    lambda task: _go_on(task, name, output or beside[0], arguments, area),
+                )
+            else:
+                frames = images.frames_of(image)
+                _begin_sequence(name, frames, output or frames[0].parent / "layers", arguments, area)
         except Failure as failure:
             running.refuse(failure)
             return report(self, failure)
         return {"FINISHED"}
 
-    def _task(self, frames: list[Path], folder: Path) -> Task:
+    def _arguments(self) -> list[str]:
         bank = bank_reference(self.bank)
-        arguments = ["-m", "join_engine", "decompose-sequence", "--messages", "--out", str(folder)]
+        arguments = ["-m", "join_engine", "decompose-sequence", "--messages"]
         arguments += ["--preset", self.preset.lower(), "--seed", str(self.seed), "--device", self.device.lower()]
-        arguments += ["--bank", bank] if bank else []
-        request = {"type": "sequence", "frames": [str(frame) for frame in frames]}
-        return Task(SEQUENCE, chosen_python().path, arguments, request, hint="Press the button again: it goes on.")
+        return arguments + (["--bank", bank] if bank else [])
+
+
+def _blender() -> list[str]:
+    """The command of a Blender in background mode, up to the script; under the wheel, Python itself is one."""
+    if not bpy.app.binary_path:
+        return [str(blender_python())]
+    return [
+        bpy.app.binary_path,
+        "-b",
+        "--factory-startup",
+        "--offline-mode",
+        "-noaudio",
+        "--python-exit-code",
+        "1",
+        "-P",
+    ]
+
+
+def _begin_sequence(name: str, frames: list[Path], folder: Path, arguments: list[str], area: Any) -> None:
+    python, request = chosen_python().path, {"type": "sequence", "frames": [str(frame) for frame in frames]}
+    command = [*arguments, "--out", str(folder)]
+    engine_state.begin(
+        lambda: Task(SEQUENCE, python, command, request, hint="Press the button again: it goes on."),
+        lambda task: _open_sequences(task, name, folder, frames, area),
+    )
+
+
+def _go_on(task: Task, name: str, folder: Path, arguments: list[str], area: Any) -> None:
+    """The frames of a movie are written: decompose them."""
+    try:
+        if task.failure is not None:
+            raise task.failure
+        if task.answer is not None:
+            _begin_sequence(name, [Path(path) for path in task.answer["frames"]], folder, arguments, area)
+    except Failure as failure:
+        running.refuse(failure)
 
 
 def _open_sequences(task: Task, name: str, folder: Path, frames: list[Path], area: Any) -> None:

@@ -322,7 +322,7 @@ def _draw_bank(column: Any, settings: Any, letters: int) -> None:
 def _draw_sequence(layout: Any, image: Any) -> None:
     """The button for an image that has several frames; while it works, how far it is."""
     task = engine_state.current()
-    if task is not None and task.what == decompose.SEQUENCE:
+    if task is not None and task.what in (decompose.SEQUENCE, decompose.MOVIE):
         row = layout.row()
         row.progress(factor=task.progress.fraction, text=task.progress.text)
         row.operator("join.cancel_engine_task", text="", icon="X")

@@ -735,6 +735,32 @@ def case_sequence() -> Report:
     return report
 
 
+def case_movie() -> Report:
+    """The frames of a movie, decomposed, twice; a broken movie; a folder in the place of the frames."""
+    folder = Path(ARGUMENTS["folder"])
+
+    def all_frames(name: str) -> str:
+        image = bpy.data.images.load(str(folder / name))
+        try:
+            assert image.source == "MOVIE"
+            bpy.ops.join.decompose_sequence(image=image.name, bank="materials", preset="DRAFT")
+        except RuntimeError as error:
+            return str(error)
+        finally:
+            bpy.data.images.remove(image)
+        return ""
+
+    shutil.copy(folder / "shot.mp4", folder / "other.mp4")
+    (folder / "other frames").mkdir()
+    report: Report = {"first": all_frames("shot.mp4")}
+    report["opened"] = sorted(image.name for image in bpy.data.images if image.name.endswith(" sequence"))
+    written = {path: path.stat().st_mtime_ns for path in (folder / "shot frames").iterdir()}
+    report["again"] = not all_frames("shot.mp4") and all(path.stat().st_mtime_ns == at for path, at in written.items())
+    report |= {"broken": all_frames("broken.mp4"), "other": all_frames("other.mp4")}
+    report["left"] = sorted(path.name for path in folder.iterdir() if not path.name.startswith("still"))
+    return report
+
+
 def case_kept_busy() -> Report:
     """A saved file is opened, or made, and a picture in it decomposed so many times. For ``tests/kills.py``."""
     saved = Path(ARGUMENTS["folder"]) / "saved.blend"

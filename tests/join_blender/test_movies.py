@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The manual's line that writes a movie's frames, in a real Blender."""
+"""*Decompose All Frames* of a movie: a second Blender writes its frames, and they are decomposed."""
 
 from __future__ import annotations
 
-import re
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.join_blender.support import blender_python
+from tests.join_blender.support import Blender, blender_python
+from tools.build_zip import build
 
-MANUAL = Path(__file__).parents[2] / "docs" / "manual.md"
 FRAMES, WIDTH, HEIGHT = 5, 64, 48
 MOVIE = f"""
 import os
@@ -37,24 +37,26 @@ bpy.ops.render.render(animation=True)
 """
 
 
-def in_blender(script: str, folder: Path) -> int:
-    """The status with which it ends."""
-    return subprocess.run([blender_python(), "-c", script], cwd=folder, timeout=300, check=False).returncode
-
-
 @pytest.mark.slow
 def test_the_frames_of_a_movie(tmp_path: Path) -> None:
+    folder = tmp_path / "Müllers Film"
+    folder.mkdir()
     greys = [30 + 40 * number for number in range(FRAMES)]
     for number, grey in enumerate(greys):
-        Image.new("RGB", (WIDTH, HEIGHT), (grey, grey, grey)).save(tmp_path / f"still{number}.png")
-    (line,) = (line for line in MANUAL.read_text("utf-8").splitlines() if "new_movie" in line)
-    found = re.search(r'--python-expr "(.*)"$', line)
-    assert found is not None
-    assert in_blender(found.group(1), tmp_path) != 0, "there is no movie yet"
-    assert in_blender(MOVIE, tmp_path) == 0
-    assert in_blender(found.group(1), tmp_path) == 0
-    frames = sorted((tmp_path / "frames").iterdir())
+        Image.new("RGB", (WIDTH, HEIGHT), (grey, grey, grey)).save(folder / f"still{number}.png")
+    subprocess.run([blender_python(), "-c", MOVIE], cwd=folder, timeout=300, check=True)
+    (folder / "broken.mp4").write_bytes((folder / "shot.mp4").read_bytes()[:200])
+    blender = Blender(tmp_path, build(tmp_path / "dist"), blender_python())
+    report = blender.run("movie", sys.executable, folder=folder)
+    frames = sorted((folder / "shot frames").glob("*.png"))
     assert [path.name for path in frames] == [f"shot.{number + 1:04}.png" for number in range(FRAMES)]
     for path, grey in zip(frames, greys, strict=True):
         pixels = np.asarray(Image.open(path).convert("RGB"), np.float32)
         assert pixels.shape == (HEIGHT, WIDTH, 3) and abs(float(pixels.mean()) - grey) < 3.0
+    layers = [path.name for path in sorted((folder / "shot layers" / "albedo").iterdir())]
+    assert layers == [f"{path.stem}.exr" for path in frames]
+    assert report["opened"] == [f"shot {name} sequence" for name in ("albedo", "shading", "specular")]
+    assert report["again"], "frames that were there were written once more"
+    assert "could not write the frames of the movie 'broken.mp4'" in report["broken"]
+    assert "other things than this movie's frames" in report["other"]
+    assert report["left"] == ["broken.mp4", "other frames", "other.mp4", "shot frames", "shot layers", "shot.mp4"]
