@@ -222,7 +222,14 @@ def decode_again(before: Mapping[int, str]) -> None:
         if now.get(changed.session_uid) != before.get(changed.session_uid) and not changed.is_dirty:
             changed.buffers_free()
             changed.gl_free()
-            _show_anew(changed)
+    if not bpy.app.background:
+        bpy.app.timers.register(_show_all_anew, first_interval=0.0)  # told before the undo is over, 4.3 forgets it
+
+
+def _show_all_anew() -> None:
+    for image in bpy.data.images:
+        if image.get(CONTENT) is not None:
+            _show_anew(image)
 
 
 def _show_anew(image: Any) -> None:
@@ -256,9 +263,9 @@ def fill_preview(preview: Any, encoded: np.ndarray) -> None:
 
 
 def thinned(rows: np.ndarray) -> np.ndarray:
-    """Every so many pixels of ``[H, W, C]``, for :func:`fill_preview`, whose bottom row comes first."""
+    """Every so many pixels of ``[H, W, C]``, as many as :func:`fill_preview` needs."""
     step = max(1, max(rows.shape[:2]) // _PREVIEW_SIDE)
-    return rows[::-step, ::step, :3].clip(0.0, None)
+    return rows[::step, ::step, :3].clip(0.0, None)
 
 
 def layer_name(source: str, component: str) -> str:

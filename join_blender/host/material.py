@@ -225,7 +225,7 @@ def mark_as_assets(key: str) -> list[str]:
     """
     layers, formula = _own_layers(key), sets.formula_of(key)
     used = {name: layers[name] for name in components_in(formula)}
-    small = {name: images.thinned(relight.layer_pixels(image)) for name, image in used.items()}
+    small = {name: images.thinned(relight.layer_pixels(image)[::-1]) for name, image in used.items()}
     found = materials_of(key) or [make_material(sets.label_of(key), layers, sets.maps_of(key) or None)]
     group: Any = recombine.known_group(formula)
     for asset in [*found, *([group] if group is not None else [])]:

@@ -757,7 +757,7 @@ def case_movie() -> Report:
     written = {path: path.stat().st_mtime_ns for path in (folder / "shot frames").iterdir()}
     report["again"] = not all_frames("shot.mp4") and all(path.stat().st_mtime_ns == at for path, at in written.items())
     report |= {"broken": all_frames("broken.mp4"), "other": all_frames("other.mp4")}
-    report["left"] = sorted(path.name for path in folder.iterdir() if not path.name.startswith("still"))
+    report["left"] = sorted(path.name for path in folder.iterdir())
     return report
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,39 @@ def blender_python() -> str:
 def blender_python_version() -> str:
     """Of :func:`blender_python`, such as "3.13"."""
     return run([blender_python(), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).strip()
+
+
+_MOVIE = """
+import sys
+from pathlib import Path
+
+import bpy
+
+path, *stills = sys.argv[1:]
+scene = bpy.context.scene
+editor = scene.sequence_editor_create()
+strips = editor.strips if hasattr(editor, "strips") else editor.sequences
+for number, still in enumerate(stills, 1):
+    strips.new_image(Path(still).stem, still, 1, number)
+scene.frame_start, scene.frame_end = 1, len(stills)
+scene.view_settings.view_transform = "Standard"
+render = scene.render
+render.resolution_x, render.resolution_y = strips[0].elements[0].orig_width, strips[0].elements[0].orig_height
+if hasattr(render.image_settings, "media_type"):
+    render.image_settings.media_type = "VIDEO"
+render.image_settings.file_format = "FFMPEG"
+render.ffmpeg.format, render.ffmpeg.codec, render.ffmpeg.constant_rate_factor = "MPEG4", "H264", "PERC_LOSSLESS"
+render.use_file_extension, render.filepath = False, path
+bpy.ops.render.render(animation=True)
+"""
+
+
+def write_movie(path: Path, frames: Sequence[np.ndarray]) -> Path:
+    """An MP4 of those frames, uint8 [H, W, 3], with nothing of them lost that one could see."""
+    with tempfile.TemporaryDirectory() as folder:
+        stills = [str(write_png(Path(folder) / f"{number:04}.png", frame)) for number, frame in enumerate(frames)]
+        run([blender_python(), "-c", _MOVIE, str(path), *stills])
+    return path
 
 
 def fake_python(folder: Path, script: Path = HERE / "fake_engine.py") -> Path:

@@ -36,7 +36,7 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
 def outside(script: Path, given: argparse.Namespace) -> int:
     """Build what is needed and start the script once more, as its inner half beside that Blender, on its screen."""
     sys.path.insert(0, str(ROOT))
-    from tests.join_blender.support import lit, make_bank, photo, write_png
+    from tests.join_blender.support import lit, make_bank, photo, write_movie, write_png
     from tests.join_blender.tiny_index import Index, make_lock, make_wheels
     from tools.build_zip import build
 
@@ -49,12 +49,14 @@ def outside(script: Path, given: argparse.Namespace) -> int:
         image, bank = given.image and given.image.resolve(), given.bank
         if given.only == "together":
             image = image or photos[0]
-        if given.only == "sequence":
+        if given.only in ("sequence", "movie"):
             (folder / "frames").mkdir()
-            for number in range(1, 41):
-                dimmed = (photo(256, 256) * (1.0 - 0.01 * number)).astype("uint8")
-                write_png(folder / "frames" / f"shot.{number:04d}.png", dimmed)
-            image = folder / "frames" / "shot.0001.png"
+            dimmed = [(photo(256, 256) * (1.0 - 0.01 * number)).astype("uint8") for number in range(1, 41)]
+            if given.only == "movie":
+                image = write_movie(folder / "frames" / "shot.mp4", dimmed)
+            for number, frame in enumerate(dimmed if image is None else (), 1):
+                write_png(folder / "frames" / f"shot.{number:04d}.png", frame)
+            image = image or folder / "frames" / "shot.0001.png"
         if given.only == "profile":
             photos = _photos_of_other_colours(folder)
             image = photos[0]

@@ -7,7 +7,7 @@ import os
 import time
 from typing import Any
 
-from window import Window, drag, find_button, picture, screen_height, scroll, xdotool
+from window import Window, drag, find_button, picture, picture_at, read_screen, screen_height, scroll, xdotool
 
 
 def relight(window: Window, turns: int = 5) -> None:
@@ -24,10 +24,19 @@ def relight(window: Window, turns: int = 5) -> None:
     state = window.wait("the recomposed view alone", lambda now: "recomposed" in now["shown"] and not now["live"], 20)
     assert state["preview"] >= 128, f"what moved was {state['preview']} pixels large"
     xdotool("mousemove", "300", "300")
-    xdotool("key", "ctrl+z")
-    window.wait("the light before the drag", lambda now: is_dark(now), 20)
-    xdotool("key", "ctrl+shift+z")
-    window.wait("the light after the drag", lambda now: is_lit(now) and now["lights"][0] == moved, 20)
+    window.tell("shading")
+    looks = [_seen(window)]
+    for back in (True, False) * 2:
+        xdotool("mousemove", "300", "300")
+        xdotool("key", "ctrl+z" if back else "ctrl+shift+z")
+        if back:
+            window.wait("the light before the drag", lambda now: is_dark(now), 20)
+        else:
+            window.wait("the light after the drag", lambda now: is_lit(now) and now["lights"][0] == moved, 20)
+        looks.append(_seen(window))
+    changed, redone, again = (_difference(looks[one], looks[other]) for one, other in ((0, 1), (0, 2), (1, 3)))
+    assert changed > 10 and max(redone, again, _difference(looks[0], looks[4])) < 3, (changed, redone, again)
+    print(f"  undo and redo are seen: they change the shading on the screen by {changed:.0f} of 255", flush=True)
     print("undo and redo: the slider and its layer went back and came again", flush=True)
     if os.environ["JOIN_GUI_PICTURE"]:
         window.tell("keyframes")
@@ -35,6 +44,18 @@ def relight(window: Window, turns: int = 5) -> None:
         window.wait("the animated light", is_lit, 60)
         picture(window, "relight", aside=True)
     scroll(window, -30)
+
+
+def _seen(window: Window) -> list[float]:
+    """The colours of squares of the picture, left of the sidebar."""
+    left, bottom, _, top = map(round, picture_at(window))
+    screen, middle = read_screen(window, "seen"), screen_height() - (bottom + top) // 2
+    places = [(max(left, 0) + column, middle + row) for column in (10, 70, 130) for row in (-60, 0)]
+    return [value for x, y in places for value in screen.mean(x, y, 50)]
+
+
+def _difference(one: list[float], other: list[float]) -> float:
+    return max(abs(a - b) for a, b in zip(one, other, strict=True))
 
 
 def grab(window: Window) -> None:
