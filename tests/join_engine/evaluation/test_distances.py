@@ -112,6 +112,14 @@ def test_images_with_more_noise_are_farther(tmp_path: Path, trunk: Trunk) -> Non
     assert frechet_distance(clean, clean) < 1e-6
 
 
+@pytest.fixture
+def few_patches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sliced Wasserstein distance of fewer patches and directions than are published."""
+    for name, value in (("_PATCHES", 32), ("_DIRECTIONS", 32), ("_REPEATS", 2)):
+        monkeypatch.setattr(distances, name, value)
+
+
+@pytest.mark.usefixtures("few_patches")
 def test_sliced_wasserstein_distance(tmp_path: Path) -> None:
     """0 of a set to itself, more with more noise or blur, and blind to brightness and contrast of the whole set."""
     data = read_packs([write_renders(tmp_path / "a.tar", 40, size=32)], "albedo")
@@ -155,6 +163,7 @@ def bank(tiny_bank: Bank, trunk: Trunk, tmp_path_factory: pytest.TempPathFactory
     return load_bank(path)
 
 
+@pytest.mark.usefixtures("few_patches")
 def test_a_generator_is_near_its_own_images_and_far_from_others(tmp_path: Path, bank: Bank) -> None:
     assert bank.trunk is not None
     own = read_packs([write_samples_of(bank, tmp_path / "own.tar", 150, seed=3)], "albedo")
