@@ -136,12 +136,12 @@ def test_a_large_decomposition_is_relit_from_its_file(
     stored = tmp_path / "a.join"
     save_decomposition(stored, found)
     edits = [Edit("shading", "sefa.0", 1.5)]
-    whole = pipeline.relight(found, tiny_bank, edits)
+    whole = Relighter(found, tiny_bank).relight(edits)
     monkeypatch.setattr(kept_strips, "KEPT", 10)
     monkeypatch.setattr(files, "_STRIP", 5 * picture.shape[1])
     monkeypatch.setattr(Strips, "whole", lambda self: pytest.fail("nobody holds them"))
     loaded = load_decomposition(stored)
-    lit = pipeline.relight(loaded, tiny_bank, edits)
+    lit = Relighter(loaded, tiny_bank).relight(edits)
     assert isinstance(lit.layers, Strips) and lit.size == found.size
     for rows, layers in rows_of(lit.layers):
         assert np.array_equal(layers["albedo"], found.layers["albedo"][rows])
