@@ -141,6 +141,7 @@ class JOIN_PT_paste(OfRelightable, WithSettings, bpy.types.Panel):
     """A patch of another material, in the light of this one"""
 
     bl_idname = "JOIN_PT_paste"
+    section = "6-relight"
     bl_label = "Paste Material"
     bl_options = {"DEFAULT_CLOSED"}
 

@@ -440,6 +440,7 @@ class JOIN_PT_material(OfRelightable, bpy.types.Panel):
     """Sliders that change the material, in its own light"""
 
     bl_idname = "JOIN_PT_material"
+    section = "6-relight"
     bl_label = "Material"
     bl_options = {"DEFAULT_CLOSED"}
 
@@ -463,6 +464,7 @@ class JOIN_PT_mix(OfRelightable, WithSettings, bpy.types.Panel):
     """Another material's colours, pattern or layout, in the light of this one"""
 
     bl_idname = "JOIN_PT_mix"
+    section = "6-relight"
     bl_label = "Mix"
     bl_options = {"DEFAULT_CLOSED"}
 
