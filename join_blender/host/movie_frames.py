@@ -3,6 +3,7 @@
 PNG files, MOVIE.0001.png and so on, with the colours that they have, and prints ``frame N of M`` after each. Imports
 nothing of this add-on, which that Blender does not know."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ def write_frames(movie: Path, folder: Path) -> None:
     render.resolution_x, render.resolution_y, render.resolution_percentage = width, height, 100
     scene.view_settings.view_transform = "Standard"
     render.image_settings.file_format = "PNG"
-    render.filepath = str(folder / f"{movie.stem}.")
+    render.filepath = str(folder / f"{re.sub('[#{}]', '_', movie.stem)}.")  # which Blender would fill in
     told = lambda *_: print(f"\nframe {scene.frame_current} of {scene.frame_end}", flush=True)  # noqa: E731
     bpy.app.handlers.render_write.append(told)
     bpy.ops.render.render(animation=True, scene=scene.name)

@@ -34,11 +34,13 @@ def write_frames(request: protocol.Message, say: Callable[[protocol.Message], No
         ``frames``, their paths in order.
 
     Raises:
-        Failure: ``disk``, ``folder_in_use``, ``image_movie``.
+        Failure: ``disk``, ``folder_in_use``, ``image_missing``, ``image_movie``.
         Cancelled: when it was stopped.
     """
     movie, folder = Path(request["movie"]), Path(request["folder"])
     partial = folder.with_name(leftovers.temporary_name(".frames"))
+    if not movie.is_file():
+        raise Failure("image_missing", f"The movie '{movie}' is not there any more.", "Open it again.")
     try:
         told = {"name": movie.name, "bytes": movie.stat().st_size, "changed": movie.stat().st_mtime_ns}
         if folder.exists():

@@ -62,7 +62,8 @@ _bank_items: list[tuple[str, str, str, int, int]] = []
 def list_banks(settings: Any, _context: Any) -> list[tuple[str, str, str, int, int]]:
     """The shipped banks, each with its sentence and picture; and what else stands under *Bank File*."""
     shipped = find_banks() or [DEFAULT_BANK]
-    own = [] if settings.bank in ("", *shipped) else [settings.bank]
+    named = getattr(settings, "bank", "")  # Blender may ask for the list of no settings in particular
+    own = [] if named in ("", *shipped) else [named]
     if [item[0] for item in _bank_items] != [*shipped, *own]:
         _bank_items[:] = [_bank_item(name, number) for number, name in enumerate([*shipped, *own])]
     return _bank_items

@@ -743,6 +743,8 @@ def case_movie() -> Report:
         image = bpy.data.images.load(str(folder / name))
         try:
             assert image.source == "MOVIE"
+            if name == "gone#{1}.mp4":
+                (folder / name).unlink()
             bpy.ops.join.decompose_sequence(image=image.name, bank="materials", preset="DRAFT")
         except RuntimeError as error:
             return str(error)
@@ -757,6 +759,9 @@ def case_movie() -> Report:
     written = {path: path.stat().st_mtime_ns for path in (folder / "shot frames").iterdir()}
     report["again"] = not all_frames("shot.mp4") and all(path.stat().st_mtime_ns == at for path, at in written.items())
     report |= {"broken": all_frames("broken.mp4"), "other": all_frames("other.mp4")}
+    shutil.copy(folder / "shot.mp4", folder / "odd#{1}.mp4")
+    shutil.copy(folder / "shot.mp4", folder / "gone#{1}.mp4")
+    report |= {"odd": all_frames("odd#{1}.mp4"), "gone": all_frames("gone#{1}.mp4")}
     report["left"] = sorted(path.name for path in folder.iterdir())
     return report
 

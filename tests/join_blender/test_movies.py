@@ -37,4 +37,8 @@ def test_the_frames_of_a_movie(tmp_path: Path) -> None:
     assert report["again"], "frames that were there were written once more"
     assert "could not write the frames of the movie 'broken.mp4'" in report["broken"]
     assert "other things than this movie's frames" in report["other"]
-    assert report["left"] == ["broken.mp4", "other frames", "other.mp4", "shot frames", "shot layers", "shot.mp4"]
+    assert report["odd"] == "" and "is not there any more" in report["gone"]
+    odd = sorted(path.name for path in (folder / "odd#{1} frames").glob("*.png"))
+    assert odd == [f"odd__1_.{number + 1:04}.png" for number in range(FRAMES)]
+    whole = [f"{name}{what}" for name in ("odd#{1}", "shot") for what in (" frames", " layers", ".mp4")]
+    assert report["left"] == sorted([*whole, "broken.mp4", "other frames", "other.mp4"])
