@@ -512,27 +512,6 @@ def _undo_and_redo(window: Window, layers: list[str]) -> None:
     print("undo and redo: the layers went and came back", flush=True)
 
 
-def _undone(window: Window) -> None:
-    """What undo and redo bring back of an image is what the screen shows: Blender 4.3 went on with what was before."""
-    window.tell("black")
-    looks = [_middle(window)]
-    window.tell("white")
-    looks.append(_middle(window))
-    for keys in ("ctrl+z", "ctrl+shift+z") * 2:
-        xdotool("mousemove", "300", "300")
-        xdotool("key", keys)
-        time.sleep(1)
-        looks.append(_middle(window))
-    assert looks == [0, 255, 0, 255, 0, 255], looks
-    print("undo and redo of an image's content are seen", flush=True)
-
-
-def _middle(window: Window) -> int:
-    """The grey of the picture on the screen, left of the sidebar."""
-    left, bottom, _, top = map(round, picture_at(window))
-    return round(read_screen(window, "grey").mean(max(left, 0) + 60, screen_height() - (bottom + top) // 2, 20)[0])
-
-
 def _handle(window: Window) -> None:
     """The light's handle, after a slider."""
     _decompose(window, window.state()["images"])
@@ -629,7 +608,6 @@ ONLY = {
     "mix": mix,
     "maps": _maps_alone,
     "handle": _handle,
-    "undone": _undone,
     "confidence": _confidence,
     "paste": paste,
     "face": face,

@@ -338,8 +338,6 @@ def obey() -> float:
             "relief": ask_for_relief,
             "nodes": tell_material,
             "show normal": show_normal,
-            "black": lambda: fill(0.0),
-            "white": lambda: fill(1.0),
             "view": show_plane,
             "assets": lambda: show_tree("ASSETS"),
             "compositor": lambda: show_tree("CompositorNodeTree"),
@@ -646,16 +644,6 @@ def show_tree(kind: str) -> None:
     area = max((area for area in others if area.height > 100), key=lambda area: area.x)
     area.ui_type = kind
     bpy.app.timers.register(guarded(fit), first_interval=1.0)
-
-
-def fill(value: float) -> None:
-    """An image as a layer is, of one grey, in the Image Editor; a step of undo."""
-    images = module("host.images")
-    grey = bpy.data.images.get("grey") or images.new_layer("grey")
-    images.fill_layer(grey, module("engine.exr").encode_exr(np.full((256, 256, 3), value, np.float32)), False)
-    grey.use_fake_user = True
-    show_image("grey")
-    in_editor(lambda: bpy.ops.ed.undo_push(message=f"Grey {value}"))
 
 
 def show_plane() -> None:
