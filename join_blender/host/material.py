@@ -210,6 +210,11 @@ def materials_of(key: str) -> list[Any]:
     return [one for one in bpy.data.materials if one.library is None and _albedo_node(one, key) is not None]
 
 
+def _materials_for(key: str, layers: Mapping[str, Any]) -> list[Any]:
+    """Those, or one made for it where there is none."""
+    return materials_of(key) or [make_material(sets.label_of(key), layers, sets.maps_of(key) or None)]
+
+
 def _albedo_node(material: Any, key: str) -> Any:
     albedo = sets.layers_of(key).get("albedo")
     nodes = material.node_tree.nodes if material is not None and material.node_tree is not None else ()
@@ -226,9 +231,10 @@ def mark_as_assets(key: str) -> list[str]:
     layers, formula = _own_layers(key), sets.formula_of(key)
     used = {name: layers[name] for name in components_in(formula)}
     small = {name: images.thinned(relight.layer_pixels(image)[::-1]) for name, image in used.items()}
-    found = materials_of(key) or [make_material(sets.label_of(key), layers, sets.maps_of(key) or None)]
+    found = _materials_for(key, layers)
     group: Any = recombine.known_group(formula)
-    for asset in [*found, *([group] if group is not None else [])]:
+    marked = [*found, group] if group is not None else found
+    for asset in marked:
         asset.asset_mark()
         told = asset.asset_data
         told.description = GROUP_ASSET if asset == group else f"{sets.label_of(key)}: {sets.told_of(key)}"
@@ -236,7 +242,7 @@ def mark_as_assets(key: str) -> list[str]:
             told.tags.new("JoIN")
     for one in found:
         images.fill_preview(one.preview_ensure(), color.srgb_encode(compose(formula, small)))
-    return [one.name for one in [*found, *([group] if group is not None else [])]]
+    return [one.name for one in marked]
 
 
 def paint(key: str, thing: Any, space: Any) -> str:
@@ -254,8 +260,7 @@ def paint(key: str, thing: Any, space: Any) -> str:
         raise Failure("object_unsuitable", words, "Unwrap it in Edit Mode (key U), and press this again.")
     said = f"'{thing.name}'"
     if _albedo_node(thing.active_material, key) is None:
-        new = next(iter(materials_of(key)), None)
-        new = new or make_material(sets.label_of(key), layers, sets.maps_of(key) or None)
+        new = _materials_for(key, layers)[0]
         before = assign(new, thing)
         said += f", which has '{new.name}' now" + (f" instead of '{before}', which stays in the file" if before else "")
     material: Any = thing.active_material

@@ -29,9 +29,10 @@ _COLUMN, _ROW = 220, 420
 def known_group(formula: Formula) -> bpy.types.NodeTree | None:
     """The group for this formula, if the file has it."""
     groups: Any = bpy.data.node_groups
+    wanted = json.dumps(formula)
     for known in groups:
         ours = known.bl_idname == "CompositorNodeTree" and known.library is None and "join_built" not in known
-        if ours and known.get(FORMULA) == json.dumps(formula) and known.get(VERSION) == _CURRENT:
+        if ours and known.get(FORMULA) == wanted and known.get(VERSION) == _CURRENT:
             return known
     return None
 
@@ -40,9 +41,9 @@ def group_for(formula: Formula) -> bpy.types.NodeTree:
     """The group for this formula, made where the file has none; its inputs are in the order of the components."""
     if (known := known_group(formula)) is not None:
         return known
-    wanted, components = json.dumps(formula), components_in(formula)
+    components = components_in(formula)
     group: Any = bpy.data.node_groups.new(GROUP_NAME, "CompositorNodeTree")
-    group[COMPONENTS], group[FORMULA], group[VERSION] = list(components), wanted, _CURRENT
+    group[COMPONENTS], group[FORMULA], group[VERSION] = list(components), json.dumps(formula), _CURRENT
     _add_sockets(group, formula)
     entry = group.nodes.new("NodeGroupInput")
     entry.location = (-_COLUMN, 0.0)

@@ -66,6 +66,11 @@ def wild(config: SplitConfig = SMALL, seed: int = 0, std: float = 0.3) -> Split:
     return network
 
 
+def with_split(bank: Bank, header: SplitHeader) -> Bank:
+    """A bank with such a network."""
+    return replace(bank, split=wild(header.architecture), header=replace(bank.header, split=header))
+
+
 def told(seed: int = 5) -> dict[str, torch.Tensor]:
     rng = torch.Generator().manual_seed(seed)
     return {name: torch.rand(1, 3, 16, 16, generator=rng) for name in ("albedo", "shading", "specular")}
@@ -253,7 +258,7 @@ def test_a_bank_with_a_split_network_uses_it_and_says_how_sure_it_is(
     photo = np.random.default_rng(6).random((40, 56, 3), dtype=np.float32)
     preset = Preset("x", (EncoderStart(),), Detail())
     header = SplitHeader(replace(SMALL, specular=False), {"scores": {"familiar": 1e9}})
-    bank = replace(seeing_bank, split=wild(header.architecture), header=replace(seeing_bank.header, split=header))
+    bank = with_split(seeing_bank, header)
     outcome = decompose(photo, bank, preset)
     assert np.abs(outcome.decomposition.recomposed - photo)[photo.max(axis=2) < 0.99].max() < 1e-4
     assert outcome.error is not None
@@ -539,7 +544,7 @@ def test_a_preset_may_look_at_a_smaller_photo(seeing_bank: Bank, monkeypatch: py
 
     monkeypatch.setattr(pipeline, "look", noted)
     header = SplitHeader(replace(SMALL, specular=False), {})
-    bank = replace(seeing_bank, split=wild(header.architecture), header=replace(seeing_bank.header, split=header))
+    bank = with_split(seeing_bank, header)
     photo = np.random.default_rng(6).random((600, 400, 3), dtype=np.float32)
     found = {}
     for size in (None, 128, 5000):
@@ -574,7 +579,7 @@ def test_what_has_an_up_is_neither_learned_nor_looked_at_turned(
     photo = np.random.default_rng(6).random((40, 56, 3), dtype=np.float32)
     for settings, ways_looked_at in (({}, 8), ({"turns": True}, 8), ({"turns": False}, 2)):
         header = SplitHeader(replace(SMALL, specular=False), {"stretches": [{"settings": settings}]})
-        bank = replace(seeing_bank, split=wild(header.architecture), header=replace(seeing_bank.header, split=header))
+        bank = with_split(seeing_bank, header)
         decompose(photo, bank, Preset("x", (EncoderStart(),), Detail()))
         assert len(set(seen[-1])) == ways_looked_at
     assert seen[-1] == (Orientation(False), Orientation(True))

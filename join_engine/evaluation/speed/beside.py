@@ -45,6 +45,7 @@ from ..camera import photographed
 from ..scores.together_scores import against, likeness
 from ..tables import markdown
 from .plain_loop import (
+    R1_INTERVAL,
     PlainLoop,
     PlainTraining,
     checkpoints,
@@ -67,7 +68,7 @@ _STEPS = 15  # of *standard*: what is set up before the first one counts with it
 _PLAIN_STEPS = 80
 _BYTES_PER_PIXEL = 250  # that layers of one photo may take at most, both ways
 _CORRELATION = "correlation"
-_TRAINED = 16  # images in a training step, and steps from one R1 to the next
+_TRAINED = 16  # images in a training step
 _STARTS = 3  # processes are started no more often than that
 
 
@@ -217,16 +218,16 @@ class Bench:
         data = ImageSet("", "", torch.randint(256, shape, dtype=torch.uint8), ())
 
         def step_plain() -> None:
-            for _ in range(_TRAINED):
+            for _ in range(R1_INTERVAL):
                 plain.step(data.batch(torch.randint(len(data.images), (_TRAINED,))).to(self._device))
             self._finish()
 
         def step_ours() -> None:
-            for _ in range(_TRAINED):
+            for _ in range(R1_INTERVAL):
                 ours.step(data)
             self._finish()
 
-        return self._pairs("training", step_plain, step_ours, min(3, self._settings.pairs), _TRAINED**2)
+        return self._pairs("training", step_plain, step_ours, min(3, self._settings.pairs), _TRAINED * R1_INTERVAL)
 
     def _finish(self) -> None:
         if self._device.type == "cuda":

@@ -40,6 +40,8 @@ CODES = 100_000
 NEIGHBOURS = 50
 KNN_WEIGHT = 1e-4
 LEARNING_RATE = 0.1
+R1_INTERVAL = 16
+"""Training steps from one R1 to the next."""
 
 
 def grouped_conv2d(
@@ -188,8 +190,8 @@ class PlainTraining:
             fakes = self._fakes()
         judged = discriminator_loss(judge(reals), judge(fakes))
         _descend(judged, of_discriminator)
-        if self._done % 16 == 0:
-            _descend(r1_penalty(judge, reals) * (self._gamma / 2 * 16), of_discriminator)
+        if self._done % R1_INTERVAL == 0:
+            _descend(r1_penalty(judge, reals) * (self._gamma / 2 * R1_INTERVAL), of_discriminator)
         judge.requires_grad_(False)
         made = generator_loss(judge(self._fakes()))
         _descend(made, of_generator)

@@ -20,7 +20,7 @@ from join_engine.images.files import write_png
 from join_engine.training import make_bank
 
 from ..invented_renders import write_renders
-from ..test_split import SMALL, wild
+from ..test_split import SMALL, with_split
 
 
 def test_the_area_under_the_curve() -> None:
@@ -60,7 +60,7 @@ def test_a_map_that_knows_its_errors_correlates_with_them(
     row = confidence_maps._row(expected, {"albedo": expected[..., 0], "shading": -expected[..., 1]}, where)
     assert row["albedo correlation"] == pytest.approx(1.0) and row["shading correlation"] == pytest.approx(-1.0)
     header = SplitHeader(replace(SMALL, specular=False), {})
-    bank = replace(seeing_bank, split=wild(header.architecture), header=replace(seeing_bank.header, split=header))
+    bank = with_split(seeing_bank, header)
     make_bank.make_bank(tmp_path / "x.safetensors", "x", "lambertian", make_bank.Parts.of_bank(bank), {})
     pack = write_renders(tmp_path / "val.tar", 3, seed=1)
     command = ["confidence-map-scores", "--data", f"renders={pack}", "--device", "cpu"]
@@ -75,7 +75,7 @@ def test_a_map_that_knows_its_errors_correlates_with_them(
 
 def test_the_command_tells_sets_apart(seeing_bank: Bank, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     header = SplitHeader(replace(SMALL, specular=False), {"scores": {"familiar": 1e-9}})
-    bank = replace(seeing_bank, split=wild(header.architecture), header=replace(seeing_bank.header, split=header))
+    bank = with_split(seeing_bank, header)
     path = tmp_path / "unsure.safetensors"
     make_bank.make_bank(path, "unsure", "lambertian", make_bank.Parts.of_bank(bank), {})
     pack = write_renders(tmp_path / "val.tar", 4, seed=1)

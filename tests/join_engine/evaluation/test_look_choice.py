@@ -16,7 +16,7 @@ from join_engine.renders.samples import read_samples
 from join_engine.training import make_bank
 
 from ..invented_renders import write_renders
-from ..test_split import SMALL, wild
+from ..test_split import SMALL, with_split
 
 
 @pytest.mark.slow
@@ -24,7 +24,7 @@ def test_the_size_of_the_look_changes_the_figures(
     seeing_bank: Bank, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     header = SplitHeader(replace(SMALL, specular=False), {})
-    bank = replace(seeing_bank, split=wild(header.architecture), header=replace(seeing_bank.header, split=header))
+    bank = with_split(seeing_bank, header)
     pack = write_renders(tmp_path / "val.tar", 2, seed=1)
     samples = list(read_samples(pack, bank.forward_model.components, 2))
     (small, whole, more), seconds = compare(bank, samples, [{"seen_at": size} for size in (8, 64, 4096)])
