@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The bank: one file with the generators of a forward model, what it says of itself, and its card."""
 
-from .bank_wide import BrightnessHeader, InvertibilityHeader, SeeingHeader, SplitHeader, TrunkHeader
+from .bank_wide import BrightnessHeader, InvertibilityHeader, SammHeader, SeeingHeader, SplitHeader, TrunkHeader
 from .file import (
     MATERIAL,
     Bank,
@@ -30,6 +30,7 @@ __all__ = [
     "DirectionsHeader",
     "EncoderHeader",
     "InvertibilityHeader",
+    "SammHeader",
     "SeeingHeader",
     "SplitHeader",
     "TrunkHeader",

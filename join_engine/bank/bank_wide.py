@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..json_data import Described
 from ..networks.brightness import Brightness, BrightnessConfig
 from ..networks.invertibility import Invertibility, InvertibilityConfig
+from ..networks.samm import Samm, SammConfig
 from ..networks.seeing import Seeing, SeeingConfig
 from ..networks.split import Split, SplitConfig, cues
 from ..networks.trunk import Trunk, TrunkConfig
@@ -59,6 +60,10 @@ class SeeingHeader(ThroughHeader[SeeingConfig]):
 
 class InvertibilityHeader(ThroughHeader[InvertibilityConfig]):
     """Of the network that tells in which latent space what can be inverted."""
+
+
+class SammHeader(ThroughHeader[SammConfig]):
+    """Of the alignment module."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,14 @@ BANK_WIDE = {
         Invertibility,
         ("widths", "spaces"),
         lambda network, image: network(image).values(),
+        through_generators=True,
+    ),
+    "samm": BankWide(
+        "alignment module",
+        SammHeader,
+        Samm,
+        ("widths",),
+        lambda network, image: network.tried(),
         through_generators=True,
     ),
     "split": BankWide(

@@ -18,6 +18,7 @@ from .bank_wide import (
     BANK_WIDE,
     BrightnessHeader,
     InvertibilityHeader,
+    SammHeader,
     SeeingHeader,
     SplitHeader,
     ThroughHeader,
@@ -132,6 +133,7 @@ class BankHeader(Described):
         split: of the network that tells paint, light and gloss apart, likewise.
         seeing: of the encoder of all components at once, likewise.
         invertibility: of the network that tells in which latent space what can be inverted, likewise.
+        samm: of the module that aligns what the generators make and masks what they cannot, likewise.
     """
 
     name: str
@@ -151,6 +153,7 @@ class BankHeader(Described):
     split: SplitHeader | None = field(default=None, metadata=LATER)
     seeing: SeeingHeader | None = field(default=None, metadata=LATER)
     invertibility: InvertibilityHeader | None = field(default=None, metadata=LATER)
+    samm: SammHeader | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         for name in (self.name, *self.components):

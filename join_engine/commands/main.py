@@ -40,6 +40,7 @@ COMMANDS = {
     "train-brightness": "join_engine.training.brightness",
     "train-split": "join_engine.commands.train_split",
     "train-invertibility": "join_engine.training.invertibility",
+    "train-samm": "join_engine.training.samm",
     "train-seeing": "join_engine.training.seeing",
     "train-unet": "join_engine.training.unet",
     "learn-directions": "join_engine.training.directions",

@@ -156,14 +156,7 @@ class Encoder(nn.Module):
         Raises:
             ValueError: images of another size than the encoder's.
         """
-        side = self.config.resolution
-        if images.dim() != 4 or images.shape[1:] != (3, side, side):
-            raise ValueError(f"images must be [B, 3, {side}, {side}], not {list(images.shape)}")
-        features = self.stem_slope(self.stem_norm(self.stem(images * 2.0 - 1.0)))
-        found: list[Tensor] = []
-        for stage in range(_LEVELS + 1):
-            features = self.get_submodule(f"stage{stage}")(features)
-            found.append(features)
+        found = self.features(images)
         levels: list[Tensor] = []  # coarsest first
         for lateral, tap in zip(self.laterals, reversed(found[1:]), strict=True):
             level = lateral(tap)
@@ -173,3 +166,16 @@ class Encoder(nn.Module):
         codes = [style(levels[level]) for style, level in zip(self.styles, self.config.levels, strict=True)]
         stacked = torch.stack(codes, dim=1)  # [B, blocks, w_dim]
         return stacked.mean(dim=1, keepdim=True) if self.config.space == "w" else stacked
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """sRGB-encoded [B, 3, R, R] in [0, 1] → what the backbone makes of them at 1/2, 1/4, 1/8 and 1/16 of the
+        resolution, [B, width, r, r] each. Raises ValueError as :meth:`forward`."""
+        side = self.config.resolution
+        if images.dim() != 4 or images.shape[1:] != (3, side, side):
+            raise ValueError(f"images must be [B, 3, {side}, {side}], not {list(images.shape)}")
+        features = self.stem_slope(self.stem_norm(self.stem(images * 2.0 - 1.0)))
+        found: list[Tensor] = []
+        for stage in range(_LEVELS + 1):
+            features = self.get_submodule(f"stage{stage}")(features)
+            found.append(features)
+        return found

@@ -86,3 +86,10 @@ def aligned(features: Tensor, flow: Tensor) -> Tensor:
     return functional.grid_sample(
         features, places.to(features.dtype), mode="bilinear", padding_mode="border", align_corners=False
     )
+
+
+def smoothed(flow: Tensor) -> Tensor:
+    """SAMM's blur of a flow [B, 2, r, r] by [1, 3, 3, 1], symmetric here: [1, 2, 1] / 4 in both directions."""
+    kernel = flow.new_tensor([1.0, 2.0, 1.0])
+    kernel = (kernel[:, None] * kernel / 16.0).expand(2, 1, 3, 3)
+    return functional.conv2d(functional.pad(flow, (1, 1, 1, 1), mode="replicate"), kernel, groups=2)

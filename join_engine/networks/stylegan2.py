@@ -10,7 +10,7 @@ sum of the RGB outputs and the logits stay in float32.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 
 import torch
@@ -190,25 +190,20 @@ class SynthesisBlock(nn.Module):
         """Convolutions in this block, each with a code of its own."""
         return 1 if self.is_first else 2
 
-    def forward(
-        self,
-        features: torch.Tensor | None,
-        image: torch.Tensor | None,
-        ws: torch.Tensor,
-        noise: str,
-        dtype: torch.dtype,
-        hook: Callable[[torch.Tensor], torch.Tensor] | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features and image at half the resolution → at this one; ``ws`` is [B, num_convs + 1, w_dim]."""
+    def convolved(
+        self, features: torch.Tensor | None, ws: torch.Tensor, noise: str, dtype: torch.dtype
+    ) -> torch.Tensor:
+        """Features at half the resolution → at this one; ``ws`` is [B, num_convs + 1, w_dim]."""
         if features is None:
             features = self.const.to(dtype).expand(len(ws), -1, -1, -1)
         else:
             features = self.conv0(features, ws[:, 0], noise)
-        features = self.conv1(features, ws[:, self.num_convs - 1], noise)
-        if hook is not None:
-            features = hook(features)
+        return self.conv1(features, ws[:, self.num_convs - 1], noise)  # type: ignore[no-any-return]
+
+    def shown(self, features: torch.Tensor, image: torch.Tensor | None, ws: torch.Tensor) -> torch.Tensor:
+        """The image at half the resolution, and features at this one → the image at this one."""
         rgb = self.torgb(features, ws[:, self.num_convs]).to(self.torgb.weight.dtype)
-        return features, rgb if image is None else upsample(image, self.kernel) + rgb
+        return rgb if image is None else upsample(image, self.kernel) + rgb
 
 
 class SynthesisNetwork(nn.Module):
@@ -251,16 +246,23 @@ class SynthesisNetwork(nn.Module):
             raise ValueError(f"no RGB output follows features at {unknown[0]} pixels, so they would change nothing")
         features: torch.Tensor | None = None
         image: torch.Tensor | None = None
+        for resolution, block, codes in self.blocks(ws):
+            features = block.convolved(features, codes, noise, dtype)
+            if resolution in hooks:
+                features = hooks[resolution](features)
+            image = block.shown(features, image, codes)
+        assert image is not None
+        return image
+
+    def blocks(self, ws: torch.Tensor) -> Iterator[tuple[int, SynthesisBlock, torch.Tensor]]:
+        """From coarse to fine: the resolution, the block, and its share of the codes [B, num_ws, w_dim]."""
         first = 0
         for resolution in self.block_resolutions:
             block = self.get_submodule(f"b{resolution}")
             assert isinstance(block, SynthesisBlock)
             # The RGB output shares its code with the first convolution of the next block.
-            codes = ws[:, first : first + block.num_convs + 1]
-            features, image = block(features, image, codes, noise, dtype, hooks.get(resolution))
+            yield resolution, block, ws[:, first : first + block.num_convs + 1]
             first += block.num_convs
-        assert image is not None
-        return image
 
 
 class Generator(nn.Module):

@@ -15,7 +15,8 @@ Encoders are trained for the generators of a bank, and put into it afterwards:
 
 And so are directions of the light, by --directions, those of materials, by --materials, the network that tells how
 bright an albedo is, by --brightness, the one that tells paint, light and gloss apart, by --split, the encoder of all
-components at once, by --seeing, and the one that tells in which latent space what can be inverted, by --invertibility.
+components at once, by --seeing, the one that tells in which latent space what can be inverted, by --invertibility, and
+the one that aligns what the generators make and masks what they cannot, by --samm.
 """
 
 from __future__ import annotations
@@ -318,6 +319,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--brightness", type=Path, metavar="RUN", help="trained brightness network")
     parser.add_argument("--split", type=Path, metavar="RUN", help="trained split network")
     parser.add_argument("--invertibility", type=Path, metavar="RUN", help="trained invertibility network")
+    parser.add_argument("--samm", type=Path, metavar="RUN", help="trained alignment module")
     parser.add_argument("--seeing", type=Path, metavar="RUN", help="trained seeing encoder")
     parser.add_argument("--name", help="of the bank (default: the file's)")
     parser.add_argument("--forward-model", help="of --component without --bank (default: lambertian)")

@@ -158,8 +158,19 @@ def test_the_command_that_looks_for_patches(
     told = (tmp_path / "scores" / "masks.md").read_text()
     assert "2 renders, 2 steps" in told and told.count("| aligned |") == told.count("| still |") == 2
     assert told in capsys.readouterr().out
-    scores = json.loads((tmp_path / "scores" / "masks.json").read_text())["searches"]
+    scores = json.loads((tmp_path / "scores" / "masks.json").read_text())["patches"]["blocks"]["searches"]
     assert scores["still"]["around"] != scores["aligned"]["around"]
+    several = ["--patch", "blocks", "letters", "--threshold", "0", "9", "--searches", "still"]
+    out = ["--device", "cpu", "--threads", "1", "--out", str(tmp_path / "several")]
+    assert main([*command, *several, *out]) == 0
+    swept = json.loads((tmp_path / "several" / "masks.json").read_text())["patches"]
+    for kind in ("blocks", "letters"):
+        ways = swept[kind]["searches"]["still"]["ways"]
+        assert list(ways) == ["masks", "residual 0", "residual 9"] and list(swept[kind]["searches"]) == ["still"]
+        # Everything, which holds the patch of 8 × 8 of 16 × 16 pixels, and nothing.
+        assert ways["residual 0"]["overlap"]["mean"] == pytest.approx(0.25, abs=0.01)
+        assert ways["residual 9"]["overlap"]["mean"] == 0.0
+    assert "mean of the patches" in (tmp_path / "several" / "masks.md").read_text()
 
 
 def test_a_flow_takes_features_from_where_it_points() -> None:

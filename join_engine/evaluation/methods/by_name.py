@@ -17,9 +17,11 @@ from ...inversion.stages.encoder_start import EncoderStart
 from ...inversion.stages.joint import Joint
 from ...inversion.stages.masking import Masking
 from ...inversion.stages.mean_start import MeanStart
+from ...inversion.stages.samm import Samm
 from ...inversion.stages.spaces import Spaces
 from ...inversion.stages.spatial import Spatial
 from ...inversion.stages.tuning import FORMS, Tuning
+from ...networks.samm import REACH
 from ...networks.unet import UNet
 from .baselines import BASELINES
 
@@ -28,9 +30,8 @@ IN_DOMAIN_WEIGHT = 1e-4
 # Of in-domain inversion and SAM, as published with their papers.
 DOMAIN_WEIGHT = 2.0
 GAUSSIAN_WEIGHT, VARIATION_WEIGHT, DELTA_WEIGHT = 1e-8, 1e-3, 5.0
-# How far SAMM's flow reaches, as in its code; and above which residual a place is foreign, chosen on validation renders
-# (docs/seeds.md).
-REACH, RESIDUAL = 0.08, 0.23
+# Above which residual a place is foreign, chosen on validation renders (docs/seeds.md).
+RESIDUAL = 0.23
 # "sam-tau-0.2": SAM with this τ; "sam-f16": everything in the features at 16 pixels.
 _TAU, _LAYER = "sam-tau-", "sam-f"
 # "knn-k-5": JoIN from the mean code with this k of Eq. 8; "ld-anchors-16": its last row with this n_a of Eq. 12.
@@ -69,6 +70,8 @@ GROUPS = {
         "in-domain",
         "pti",
         "sam",
+        "samm",
+        "samm-search",
         "samm-masks",
         "samm-aligned",
         "opt-knn",
@@ -305,7 +308,17 @@ def _published(rows: Rows, bank: Bank) -> dict[str, tuple[Any, ...]]:
         "hybrid-w+": ("Encoder + Opt. in W+", encoder, joint(space="w+")),
         # Zhu et al. 2020, from the encoders' codes.
         "in-domain": ("In-domain inversion", encoder, in_domain),
-        # Yang et al. 2022 have networks tell masks and a flow; here both are searched for.
+        # Yang et al. 2022: masks and a flow told by the bank's alignment module, of the encoders' codes, and of ones
+        # that were searched for.
+        "samm": ("SAMM", encoder, Samm()),
+        "samm-search": ("SAMM after Opt. in W+", encoder, joint(space="w+", learning_rate=0.05), Samm()),
+        "samm-search-residual": (
+            "SAMM after Opt. in W+, told by the residual",
+            encoder,
+            joint(space="w+", learning_rate=0.05),
+            Samm(residual=RESIDUAL),
+        ),
+        # The same searched for.
         "samm-masks": ("SAMM's masks, optimised", encoder, masking),
         "samm-aligned": ("SAMM's masks and flow, optimised", encoder, replace(masking, reach=REACH)),
         "samm-residual": ("SAMM's masks, told by the residual", encoder, replace(masking, residual=RESIDUAL)),

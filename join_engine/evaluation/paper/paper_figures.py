@@ -393,9 +393,10 @@ def two_component_bank(bank: Bank) -> Bank:
         split=None,
         seeing=None,
         invertibility=None,
+        samm=None,
     )
     parts = {name: bank.components[name] for name in names}
-    return replace(bank, header=header, components=parts, split=None, seeing=None, invertibility=None)
+    return replace(bank, header=header, components=parts, split=None, seeing=None, invertibility=None, samm=None)
 
 
 def _possible(method: Method) -> Method:

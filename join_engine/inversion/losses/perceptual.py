@@ -9,7 +9,7 @@ normalised feature cannot see.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -92,6 +92,13 @@ class FeatureDistance:
             for mine, theirs in zip(taps_of(self._features, image, self._dtype), self._target, strict=True)
         ]
         return sum(taps[1:], taps[0])
+
+
+def gram_matrices(taps: Sequence[Tensor]) -> list[Tensor]:
+    """Of features [B, C, H, W] the Gram matrices (Gatys et al. 2016): [B, C, C], the mean over the places of each
+    product of two channels, over C."""
+    flat = [tap.flatten(2) for tap in taps]
+    return [one @ one.transpose(1, 2) / (one.shape[1] * one.shape[2]) for one in flat]
 
 
 def spatial_distance(features: Features, image: Tensor, target: Tensor) -> Tensor:

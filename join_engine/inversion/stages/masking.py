@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...bank import Bank
+from ...networks.residuals import smoothed
 from ..progress import Monitor
 from ..stage import register
 from ..state import InversionState
@@ -25,7 +26,7 @@ _START = 0.9  # of φ
 _WINDOW, _ALPHA = 5, 0.2  # pixels over which a residual is averaged; how much α counts beside it
 # From which part of the search on the flow of each mask's resolution moves, as SAMM's layers are trained from iteration
 # 0, 2,000, 6,000 and 10,000 of 40,000 on.
-_ENABLED = (0.0, 0.05, 0.15, 0.25)
+ENABLED = (0.0, 0.05, 0.15, 0.25)
 
 
 @register
@@ -68,20 +69,21 @@ class Masking(Joint):
     def run(self, state: InversionState, monitor: Monitor) -> None:
         super().run(state, monitor)
         if self.residual:
-            state.masks = {state.target.shape[-1]: (suspicion(state) > self.residual).to(state.target)}
+            tell_by_residual(state, self.residual)
 
     def _variables(self, state: InversionState) -> tuple[list[Tensor], Callable[[], Point]]:
         codes, code_point = super()._variables(state)
         side, logits, moves = state.target.shape[-1], dict[int, Tensor](), dict[int, Tensor]()
         known = next(iter(state.bank.components.values())).generator.config.block_resolutions
-        for halvings, area in zip(reversed(range(_LAYERS)), self._areas, strict=True):
+        for halvings in reversed(range(_LAYERS)):
+            area = (self.coarse_area, self.fine_area)[halvings < _LAYERS // 2]
             shape = (len(state.target), 1, side >> halvings, side >> halvings)
             # Below φ, where their loss pulls at no pixel: a push that all pixels get would be remembered by Adam.
             start = math.log(_START * area / (1.0 - _START * area)) / self.mask_rate
             logits[side >> halvings] = state.target.new_full(shape, start).requires_grad_()
             if self.reach and side >> halvings in known:
                 moves[side >> halvings] = state.target.new_zeros(shape[0], 2, *shape[2:]).requires_grad_()
-        starts = dict(zip(logits, _ENABLED, strict=True))
+        starts = dict(zip(logits, ENABLED, strict=True))
         begun = 0  # points, of which there is one before the first step
 
         def point() -> Point:
@@ -89,7 +91,7 @@ class Masking(Joint):
             found = code_point()
             masks = {side: (one * self.mask_rate).sigmoid() for side, one in logits.items()}
             flows = {
-                side: self.reach * float(begun >= starts[side] * self.steps) * _smoothed(one.tanh())
+                side: self.reach * float(begun >= starts[side] * self.steps) * smoothed(one.tanh())
                 for side, one in moves.items()
             }
             begun += 1
@@ -107,22 +109,36 @@ class Masking(Joint):
 
         return cost
 
-    @property
-    def _areas(self) -> list[float]:
-        """φ of each mask, from coarse to fine."""
-        return [self.coarse_area] * (_LAYERS // 2) + [self.fine_area] * (_LAYERS - _LAYERS // 2)
-
     def mask_loss(self, masks: Mapping[int, Tensor]) -> Tensor:
-        """L_mask of SAMM (supplement, section 3.1): masks by resolution, [B, 1, r, r] → [B]."""
-        total = torch.zeros(len(next(iter(masks.values()))), device=next(iter(masks.values())).device)
-        for area, side in zip(self._areas, sorted(masks), strict=True):
-            mask = masks[side].flatten(1)
-            total = total + self.mask_weight * (mask.mean(dim=1) - area).clamp_min(0.0)
-            total = total + self.binary_weight * torch.minimum(mask, 1.0 - mask).mean(dim=1)
-        return total
+        """:func:`mask_loss` with the settings of this search."""
+        areas = self.coarse_area, self.fine_area
+        return mask_loss(masks, max(masks), self.mask_weight, areas, self.binary_weight)
 
     def _image(self, state: InversionState, outputs: Mapping[str, Tensor], point: Point) -> Tensor:
         return state.render(state.blended(outputs, point.masks))
+
+
+def mask_loss(
+    masks: Mapping[int, Tensor], resolution: int, weight: float, areas: tuple[float, float], binary: float
+) -> Tensor:
+    """L_mask of SAMM (supplement, section 3.1): weight · max(0, mean m_i − φ_i) + binary · mean min(m_i, 1 − m_i),
+    summed over the masks, by resolution [B, 1, r, r] → [B].
+
+    Args:
+        resolution: of the picture.
+        areas: φ of masks of up to a quarter of it, and of finer ones.
+    """
+    total = torch.zeros(len(next(iter(masks.values()))), device=next(iter(masks.values())).device)
+    for side, soft in masks.items():
+        mask = soft.flatten(1)
+        total = total + weight * (mask.mean(dim=1) - areas[4 * side > resolution]).clamp_min(0.0)
+        total = total + binary * torch.minimum(mask, 1.0 - mask).mean(dim=1)
+    return total
+
+
+def tell_by_residual(state: InversionState, threshold: float) -> None:
+    """Let foreign be where :func:`suspicion` is above a threshold."""
+    state.masks = {state.target.shape[-1]: (suspicion(state) > threshold).to(state.target)}
 
 
 @torch.no_grad()
@@ -132,10 +148,3 @@ def suspicion(state: InversionState) -> Tensor:
     missed = (state.render(state.synthesize()).clamp(0.0, 1.0) - state.target).abs().mean(dim=1, keepdim=True)
     residual = functional.avg_pool2d(missed, _WINDOW, 1, _WINDOW // 2, count_include_pad=False)
     return residual if state.foreign is None else residual + _ALPHA * state.foreign
-
-
-def _smoothed(flow: Tensor) -> Tensor:
-    """SAMM's blur by [1, 3, 3, 1], symmetric here: [1, 2, 1] / 4 in both directions."""
-    kernel = flow.new_tensor([1.0, 2.0, 1.0])
-    kernel = (kernel[:, None] * kernel / 16.0).expand(2, 1, 3, 3)
-    return functional.conv2d(functional.pad(flow, (1, 1, 1, 1), mode="replicate"), kernel, groups=2)
