@@ -23,7 +23,7 @@ from torch.nn import functional
 from ..bank import Bank, find_bank, load_bank
 from ..errors import JoinError
 from ..inversion.codebook import CodeBook
-from ..inversion.losses.perceptual import gram_matrices, taps_of
+from ..inversion.losses.perceptual import style_loss, tap_weights, taps_of
 from ..inversion.stages.masking import ENABLED, mask_loss
 from ..inversion.state import InversionState, together
 from ..networks.features import RandomFeatures
@@ -38,7 +38,6 @@ from .learner import Learner, VariedSettings
 from .unet import fitted
 
 _VALIDATED = 32  # samples at a time
-_FINEST_WEIGHTS = 0.1  # λ_i of Eq. 1 and 2 of the two finest taps, as VGG19's; the others count fully
 _ADVERSARIAL_INTERVAL = 4  # steps; it then counts as much more
 _UNSEEN = 7  # seed of the patches that it is judged by
 
@@ -181,11 +180,9 @@ class SammLearner(Learner):
         with torch.no_grad():
             theirs = taps_of(self._features, photo, None)
         mine = taps_of(self._features, made, None)
-        weights = [_FINEST_WEIGHTS] * 2 + [1.0] * (len(mine) - 2)
-        feature = [w * (one - other).abs().mean() for w, one, other in zip(weights, mine, theirs, strict=True)]
-        grams = zip(weights, gram_matrices(mine), gram_matrices(theirs), strict=True)
-        style = [w * (one - other).abs().mean() for w, one, other in grams]
-        return torch.stack(feature).sum(), torch.stack(style).sum()
+        compared = zip(tap_weights(len(mine)), mine, theirs, strict=True)
+        feature = [weight * (one - other).abs().mean() for weight, one, other in compared]
+        return torch.stack(feature).sum(), style_loss(mine, theirs).mean()
 
     def _adversarial(self, blended: dict[str, Tensor]) -> Tensor:
         name = list(self._parts)[self.steps // _ADVERSARIAL_INTERVAL % len(self._parts)]

@@ -32,6 +32,8 @@ DOMAIN_WEIGHT = 2.0
 GAUSSIAN_WEIGHT, VARIATION_WEIGHT, DELTA_WEIGHT = 1e-8, 1e-3, 5.0
 # Above which residual a place is foreign, chosen on validation renders (docs/seeds.md).
 RESIDUAL = 0.23
+# λ_style of SAMM's Eq. 3.
+STYLE_WEIGHT = 50.0
 # "sam-tau-0.2": SAM with this τ; "sam-f16": everything in the features at 16 pixels.
 _TAU, _LAYER = "sam-tau-", "sam-f"
 # "knn-k-5": JoIN from the mean code with this k of Eq. 8; "ld-anchors-16": its last row with this n_a of Eq. 12.
@@ -306,6 +308,8 @@ def _published(rows: Rows, bank: Bank) -> dict[str, tuple[Any, ...]]:
         # Wulff and Torralba 2020, in the form of SAM's Eq. 3.6.
         "gaussian-prior": ("W+ with Gaussian prior", mean, prior),
         "hybrid-w+": ("Encoder + Opt. in W+", encoder, joint(space="w+")),
+        # With the Gram matrices of SAMM's L_style (Eq. 2 and 3).
+        "hybrid-w+-gram": ("Encoder + Opt. in W+, Gram", encoder, joint(space="w+", style_weight=STYLE_WEIGHT)),
         # Zhu et al. 2020, from the encoders' codes.
         "in-domain": ("In-domain inversion", encoder, in_domain),
         # Yang et al. 2022: masks and a flow told by the bank's alignment module, of the encoders' codes, and of ones

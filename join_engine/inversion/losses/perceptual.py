@@ -30,6 +30,7 @@ class PerceptualLoss:
             None leaves it out. Default: the random trunk.
         distance: instead of the LPIPS-shaped one, with the same interface.
         dtype: precision of the features' convolutions.
+        style_weight: of :func:`style_loss` in the same features.
     """
 
     def __init__(
@@ -40,11 +41,18 @@ class PerceptualLoss:
         features: Features | Literal["random"] | None = "random",
         distance: Callable[[Tensor], Tensor] | None = None,
         dtype: torch.dtype | None = None,
+        style_weight: float = 0.0,
     ) -> None:
         self.pixel_weight = pixel_weight
         self.feature_weight = feature_weight
         self._target_pyramid = _pyramid(target)
         self._distance: Callable[[Tensor], Tensor] | None = distance if feature_weight else None
+        self._style: Callable[[Tensor], Tensor] | None = None
+        if features is not None and style_weight:
+            compared = RandomFeatures().to(target.device) if features == "random" else features
+            with torch.no_grad():
+                theirs = taps_of(compared, target, dtype)
+            self._style = lambda image: style_weight * style_loss(taps_of(compared, image, dtype), theirs)
         if distance is not None or features is None or not feature_weight:
             return
         chosen = RandomFeatures().to(target.device) if features == "random" else features
@@ -55,7 +63,7 @@ class PerceptualLoss:
         loss = self.pixel_weight * self.pixel_term(image)
         if self._distance is not None:
             loss = loss + self.feature_weight * self._distance(image)
-        return loss
+        return loss if self._style is None else loss + self._style(image)
 
     def pixel_term(self, image: Tensor) -> Tensor:
         """Mean squared error at each level of the pyramid, averaged over the levels: [B]."""
@@ -99,6 +107,18 @@ def gram_matrices(taps: Sequence[Tensor]) -> list[Tensor]:
     product of two channels, over C."""
     flat = [tap.flatten(2) for tap in taps]
     return [one @ one.transpose(1, 2) / (one.shape[1] * one.shape[2]) for one in flat]
+
+
+def style_loss(mine: Sequence[Tensor], theirs: Sequence[Tensor]) -> Tensor:
+    """Σ λ_i · mean |Gram_i − Gram_i*| of taps [B, C, H, W] of two pictures, SAMM's Eq. 2 → [B]. λ_i as
+    :func:`tap_weights`."""
+    compared = zip(tap_weights(len(mine)), gram_matrices(mine), gram_matrices(theirs), strict=True)
+    return torch.stack([weight * (one - other).abs().mean(dim=(1, 2)) for weight, one, other in compared]).sum(dim=0)
+
+
+def tap_weights(count: int) -> list[float]:
+    """λ_i of SAMM's Eq. 1 and 2, fine to coarse: those of VGG19's five features, without the last."""
+    return [0.1, 0.1, *[1.0] * (count - 2)][:count]
 
 
 def spatial_distance(features: Features, image: Tensor, target: Tensor) -> Tensor:

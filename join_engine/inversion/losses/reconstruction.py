@@ -46,14 +46,17 @@ def reconstruction_loss(
     seed: int,
     draws: int = 1,
     dtype: torch.dtype | None = None,
+    style_weight: float = 0.0,
 ) -> PerceptualLoss:
     """L of Eq. 4 and 11 as the settings want it, for targets [B, 3, R, R]; ``draws`` of an ensemble follow the seed.
-    Raises JoinError as :func:`make_features`."""
+    ``style_weight``: see :class:`join_engine.inversion.losses.perceptual.PerceptualLoss`. Raises JoinError as
+    :func:`make_features`."""
     features = make_features(settings.features, bank)
     ensemble = None
     if settings.ensemble and features is not None:
         ensemble = ELpips(features, target, draws, seed, dtype=dtype)
-    return PerceptualLoss(target, settings.pixel_weight, settings.feature_weight, features, ensemble, dtype)
+    weights = settings.pixel_weight, settings.feature_weight
+    return PerceptualLoss(target, *weights, features, ensemble, dtype, style_weight)
 
 
 def make_features(kind: str, bank: Bank) -> Features | None:

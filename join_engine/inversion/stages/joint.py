@@ -84,6 +84,7 @@ class Joint(Stage):
         pixel_weight, feature_weight: of the reconstruction loss (see :mod:`join_engine.inversion.losses.perceptual`).
         normal_weight: of the squared Mahalanobis distance per dimension, which is 1 on average for the bank's samples;
             not in the paper.
+        style_weight: of the Gram matrices in the same features (SAMM's Eq. 2).
         features: what the reconstruction loss compares beside pixels: "random", "trunk", "discriminator", "vgg16",
             "squeezenet", "pixels" (nothing), or a sum such as "trunk+random" (see
             :mod:`join_engine.inversion.losses.reconstruction`).
@@ -119,6 +120,7 @@ class Joint(Stage):
     domain_weight: float = 0.0
     gaussian_weight: float = 0.0
     variation_weight: float = 0.0
+    style_weight: float = 0.0
 
     @property
     def cost(self) -> float:
@@ -141,7 +143,9 @@ class Joint(Stage):
         variables, point_of = self._variables(state)
         point = point_of()
         target = _within(state, state.target)
-        reconstruction = reconstruction_loss(self, state.bank, target, state.seed, dtype=state.dtype)
+        reconstruction = reconstruction_loss(
+            self, state.bank, target, state.seed, dtype=state.dtype, style_weight=self.style_weight
+        )
         prior = _Prior(self, state)  # draws the sampled codes now, so that the time left is told right
         optimizer = Adam(variables)
         best, best_loss = point.copy(), torch.full_like(state.loss, torch.inf)
@@ -173,7 +177,9 @@ class Joint(Stage):
         state.masks, state.flows = best.masks or state.masks, best.flows or state.flows
         state.loss = best_loss
         if self.ensemble:
-            final = reconstruction_loss(self, state.bank, target, state.seed, _FINAL_DRAWS)
+            final = reconstruction_loss(
+                self, state.bank, target, state.seed, _FINAL_DRAWS, style_weight=self.style_weight
+            )
             with torch.no_grad():
                 outputs = state.synthesize()
                 image = self._image(state, outputs, best)
