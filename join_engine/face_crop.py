@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 Place = tuple[float, float]
+FACE_OVAL = (0.0, 0.1, 0.47, 0.58)
+"""Where the face is in a crop, hairline to chin: middle and half-axes of an ellipse, −1 and 1 being the crop's edges.
+Roughly: what the crop is made for, not what a picture shows."""
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,18 @@ def test_the_network_learns_errors_that_the_photo_tells(data: ComponentSets, tin
     assert InvertibilityLearner(config_for(tiny_bank), settings, 1.0, errors).validate(data) == {}
 
 
+def test_by_classes_the_face_stays_in_w_plus(seeing_bank: Bank) -> None:
+    crops = torch.rand(2, 3, 16, 16)
+    masks = Spaces(only=8, face=True).masks(seeing_bank, crops)
+    assert set(masks) == set(seeing_bank.components) and all(list(by_side) == [8] for by_side in masks.values())
+    mask = masks["albedo"][8]
+    assert mask.shape == (2, 1, 8, 8) and float(mask[:, :, 3:6, 3:5].max()) < 0.05  # eyes to mouth
+    assert bool((mask[:, :, :, [0, -1]] == 1.0).all()) and bool((mask[:, :, 0] == 1.0).all())
+    keys = ["sam-face-f8", "sam-f8"]
+    lacks = [method.lacks for method in make_methods(keys, Rows(steps=2), seeing_bank)]
+    assert lacks == ["the bank has no faces", ""]
+
+
 def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets, tiny_bank: Bank) -> None:
     config, errors = config_for(tiny_bank), torch.rand(20, 2, 2, 16, 16)
     settings = InvertibilitySettings(batch=4)

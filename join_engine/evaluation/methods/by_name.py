@@ -34,8 +34,8 @@ GAUSSIAN_WEIGHT, VARIATION_WEIGHT, DELTA_WEIGHT = 1e-8, 1e-3, 5.0
 RESIDUAL = 0.23
 # λ_style of SAMM's Eq. 3.
 STYLE_WEIGHT = 50.0
-# "sam-tau-0.2": SAM with this τ; "sam-f16": everything in the features at 16 pixels.
-_TAU, _LAYER = "sam-tau-", "sam-f"
+# "sam-tau-0.2": SAM with this τ; "sam-f16": everything in the features at 16 pixels; "sam-face-f16": all but the face.
+_TAU, _LAYER, _CLASS = "sam-tau-", "sam-f", "sam-face-f"
 # "knn-k-5": JoIN from the mean code with this k of Eq. 8; "ld-anchors-16": its last row with this n_a of Eq. 12.
 _KNN = {"knn-k-": ("neighbours", "k"), "knn-weight-": ("knn_weight", "λ")}
 _LOCAL = {
@@ -355,6 +355,9 @@ def _adaptive(key: str, rows: Rows, bank: Bank) -> dict[str, tuple[Any, ...]]:
         if key.startswith(_TAU):
             threshold = float(key.removeprefix(_TAU))
             found[key] = (f"SAM, τ {threshold:g}", start, Spaces(threshold), stage)
+        elif key.startswith(_CLASS):
+            side = int(key.removeprefix(_CLASS))
+            found[key] = (f"The face in W+, the rest in F{side}", start, Spaces(only=side, face=True), stage)
         elif key.startswith(_LAYER):
             side = int(key.removeprefix(_LAYER))
             found[key] = (f"Everything in F{side}", start, Spaces(only=side), stage)

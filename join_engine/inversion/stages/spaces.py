@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from ...bank import Bank
 from ...errors import JoinError
+from ...face_crop import FACE_OVAL
 from ...images.superpixels import segment_means, superpixels
 from ...networks.residuals import Residual
 from ..progress import Monitor
@@ -34,6 +35,8 @@ class Spaces(Stage):
             itself, without refinement.
         only: invert everything in the features of this resolution instead, for which no network is needed; 0 for the
             network's choice.
+        face: of ``only``, spare the face, which stays in W+: the map is then one of classes, the bank's subject and
+            everything else, as in the thesis's section 4.6, but by where FFHQ's crop puts a face.
     """
 
     kind: ClassVar[str] = "spaces"
@@ -41,8 +44,11 @@ class Spaces(Stage):
     threshold: float | None = None
     segments: int = 24
     only: int = 0
+    face: bool = False
 
     def lacks(self, bank: Bank) -> str:
+        if self.face and not bank.header.faces:
+            return "the bank has no faces"
         if self.only:
             known = all(self.only in part.generator.config.block_resolutions for part in bank.components.values())
             return "" if known else f"the bank has no features at {self.only} pixels"
@@ -66,8 +72,10 @@ class Spaces(Stage):
         """m_l by component and resolution, [B, 1, r, r]: binary, but for the borders that the reduction makes soft.
         ``target``: sRGB-encoded [B, 3, R, R]."""
         if self.only:
-            whole = target.new_ones(len(target), 1, self.only, self.only)
-            return {name: {self.only: whole} for name in bank.forward_model.components}
+            mask = target.new_ones(len(target), 1, self.only, self.only)
+            if self.face:
+                mask = _reduced(1.0 - _oval(target), self.only)
+            return {name: {self.only: mask} for name in bank.forward_model.components}
         assert bank.invertibility is not None
         spaces = bank.invertibility.config.spaces
         return {
@@ -97,6 +105,14 @@ def earliest(errors: Tensor, threshold: float) -> Tensor:
     good = errors <= threshold
     good[:, -1] = True
     return good.to(torch.uint8).argmax(dim=1)
+
+
+def _oval(target: Tensor) -> Tensor:
+    """1 where a face is in crops [B, 3, R, R]: [B, 1, R, R]."""
+    side, (u, v, across, down) = target.shape[-1], FACE_OVAL
+    middles = (torch.arange(side, device=target.device) * 2 + 1) / side - 1.0
+    inside = ((middles - u) / across).square() + ((middles[:, None] - v) / down).square() < 1.0
+    return inside.to(target).expand(len(target), 1, -1, -1)
 
 
 def _reduced(mask: Tensor, side: int) -> Tensor:
