@@ -115,7 +115,8 @@ class SammLearner(Learner):
         areas = settings.coarse, settings.fine
         masks = mask_loss(found.masks, photo.shape[-1], settings.area, areas, settings.binary)
         parts = {"pixel": (made - photo).square().mean(), "masks": masks.mean()}
-        parts["feature"], parts["style"] = self._perceptual(made, photo)
+        if settings.feature:
+            parts["feature"], parts["style"] = self._perceptual(made, photo)
         steps = [(flow / REACH).diff(dim=dim).square().mean() for flow in found.flows.values() for dim in (2, 3)]
         parts["smooth"] = torch.stack(steps).sum()
         if settings.told:

@@ -33,6 +33,7 @@ from join_engine.renders.packs import ImageSet
 from join_engine.training.samm import SammLearner, SammSettings
 
 from .conftest import check_resumes, make_bank, stored
+from .fake_packs import write_pack
 
 WIDTHS = (6, 6, 4)
 
@@ -267,3 +268,13 @@ def test_from_the_command_to_a_bank(
     assert 0.0 <= bank.header.samm.training["scores"]["overlap"] <= 1.0
     card = out.with_suffix(".md").read_text()
     assert "Alignment module" in card and "train-samm --bank BANK" in card and "--widths 6 6 4" in card
+
+
+@pytest.mark.slow
+def test_its_masks_are_scored_from_several_starts(samm_bank: Bank, tmp_path: Path) -> None:
+    command = ["mask-scores", "--bank", str(samm_bank.path), "--data", str(write_pack(tmp_path / "pack.tar", 4))]
+    command += ["--count", "2", "--steps", "2", "--device", "cpu", "--threads", "1", "--out", str(tmp_path / "scores")]
+    assert main([*command, "--searches", "network", "network from the mean codes", "network after a search"]) == 0
+    scores = json.loads((tmp_path / "scores" / "masks.json").read_text())["patches"]["blocks"]["searches"]
+    around = [found["around"]["mean"] for found in scores.values()]
+    assert len(scores) == len(set(around)) == 3

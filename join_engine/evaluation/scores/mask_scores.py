@@ -3,8 +3,8 @@
 
 Masks as they are searched for (method `samm-masks`), and told by what the generators miss in the end (`samm-residual`);
 both with a flow of the features, too (`samm-aligned`); and, of a bank with an alignment module, as that one tells them
-from the encoders' codes (`samm`) or from codes that were searched for. Several values of --threshold show its
-neighbours. --out gets masks.json and masks.md.
+from the encoders' codes (`samm`), from the mean codes or from codes that were searched for. Several values of
+--threshold show its neighbours. --out gets masks.json and masks.md.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from ...inversion.stage import Stage
 from ...inversion.stages.encoder_start import EncoderStart
 from ...inversion.stages.joint import Joint
 from ...inversion.stages.masking import Masking, suspicion
+from ...inversion.stages.mean_start import MeanStart
 from ...inversion.stages.samm import Samm
 from ...networks.samm import REACH
 from ...options import finite, natural, say
@@ -38,7 +39,7 @@ COLUMNS = ("overlap", "found", "wrong")
 # Random black and white blocks; lines of stripes in two colours; a piece of another render, mirrored and with its
 # channels exchanged, which a bank of materials knows half.
 PATCHES = ("blocks", "letters", "render")
-SEARCHES = ("still", "aligned", "network", "network after a search")
+SEARCHES = ("still", "aligned", "network", "network from the mean codes", "network after a search")
 MASKS = "masks"
 _BLOCK = 4  # pixels of one square of the patch's pattern
 _PART = 3 / 8  # of the picture's side
@@ -106,6 +107,7 @@ def _presets(bank: Bank, steps: int) -> dict[str, Preset]:
         "still": (encoders, plain),
         "aligned": (encoders, replace(plain, reach=REACH)),
         "network": (encoders, Samm()),
+        "network from the mean codes": (MeanStart(), Samm()),
         "network after a search": (encoders, codes, Samm()),
     }
     assert tuple(stages) == SEARCHES
