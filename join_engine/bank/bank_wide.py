@@ -62,8 +62,11 @@ class InvertibilityHeader(ThroughHeader[InvertibilityConfig]):
     """Of the network that tells in which latent space what can be inverted."""
 
 
+@dataclass(frozen=True)
 class SammHeader(ThroughHeader[SammConfig]):
-    """Of the alignment module."""
+    """Of the alignment module. ``encoders``: likewise of those whose features it looks at."""
+
+    encoders: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..bank import Bank, find_bank, load_bank
+from ..bank import Bank, find_bank, fingerprint, load_bank
 from ..errors import JoinError
 from ..inversion.codebook import CodeBook
 from ..inversion.losses.perceptual import style_loss, tap_weights, taps_of
@@ -212,4 +212,8 @@ def run(options: argparse.Namespace) -> None:
         config = SammConfig.of(generators, encoders, options.widths)
     training.need_doubled(data, config.resolution, "pack_mismatch", "Export the packs again.")
     learner = SammLearner(bank, config, training.settings_of(options, SammSettings), options.kimg)
-    training.train(learner, training.identity_through(bank, "samm", config.to_dict(), data.sets), data, options)
+    identity = training.identity_through(bank, "samm", config.to_dict(), data.sets)
+    identity["encoders"] = {
+        name: fingerprint(part.encoder) for name, part in bank.components.items() if part.encoder is not None
+    }
+    training.train(learner, identity, data, options)

@@ -52,7 +52,8 @@ def samm_bank(seeing_bank: Bank, tmp_path_factory: pytest.TempPathFactory) -> Ba
     for module in network.modules_at.values():
         torch.nn.init.normal_(module.skip.weight, std=0.5)
     generators = {name: fingerprint(part.generator) for name, part in seeing_bank.components.items()}
-    header = replace(seeing_bank.header, name="samm", samm=SammHeader(network.config, {}, generators))
+    encoders = {name: fingerprint(part.encoder) for name, part in seeing_bank.components.items() if part.encoder}
+    header = replace(seeing_bank.header, name="samm", samm=SammHeader(network.config, {}, generators, encoders))
     return stored(seeing_bank, tmp_path_factory.mktemp("banks") / "samm.safetensors", header, samm=network)
 
 
@@ -143,11 +144,12 @@ def test_a_bank_without_it_says_so(seeing_bank: Bank, samm_bank: Bank, own_targe
 
 def test_other_encoders_are_refused(samm_bank: Bank) -> None:
     assert samm_lacking(samm_bank) == ""
-    assert samm_bank.samm is not None
-    other = Samm(replace(samm_bank.samm.config, seen=(9, 8, 3)))
-    assert "of other encoders" in samm_lacking(replace(samm_bank, samm=other))
-    encoder = replace(samm_bank.components["albedo"], encoder=None)
-    assert "no encoders" in samm_lacking(replace(samm_bank, components={**samm_bank.components, "albedo": encoder}))
+    albedo = samm_bank.components["albedo"]
+    assert albedo.encoder is not None
+    other = Encoder(albedo.encoder.config)
+    for encoder, word in ((other, "other encoders"), (None, "no encoders")):
+        parts = {**samm_bank.components, "albedo": replace(albedo, encoder=encoder)}
+        assert word in samm_lacking(replace(samm_bank, components=parts))
 
 
 def test_foreign_patches_are_where_they_are_said_to_be() -> None:

@@ -9,9 +9,8 @@ from typing import ClassVar
 
 import torch
 
-from ...bank import Bank
+from ...bank import Bank, fingerprint
 from ...errors import JoinError
-from ...networks.samm import SammConfig
 from ..progress import Monitor
 from ..stage import Stage, register
 from ..state import InversionState
@@ -64,9 +63,7 @@ def samm_lacking(bank: Bank) -> str:
         return "the bank has no alignment module"
     if not bank.has_encoders:
         return "the bank has no encoders"
-    fits = SammConfig.of(
-        {name: part.generator.config for name, part in bank.components.items()},
-        {name: part.encoder.config for name, part in bank.components.items() if part.encoder is not None},
-        bank.samm.config.widths,
-    )
-    return "" if fits == bank.samm.config else "the bank's alignment module is of other encoders"
+    assert bank.header.samm is not None
+    own = {name: fingerprint(part.encoder) for name, part in bank.components.items() if part.encoder is not None}
+    same = own == dict(bank.header.samm.encoders)
+    return "" if same else "the bank's alignment module was trained with other encoders"
