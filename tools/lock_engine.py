@@ -22,6 +22,8 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "join_blender" / "engine_requirements"
 WANTED = ("torch", "numpy", "safetensors", "pillow", "openexr", "openimageio")
@@ -48,7 +50,7 @@ class Wheel:
         return f"{self.name}=={self.version} --hash=sha256:{self.sha256}  # {comment}"
 
 
-# Wheels of pytorch's own index. The first's hash was computed from the wheel itself; the other two are those that
+# Wheels of pytorch's own index. The first's hash was computed from the wheel itself; the others are those that
 # several public lock files agree on, and their sizes unpacked are estimates (the first's, and a little too much).
 _CPU_311 = Wheel(
     "torch",
@@ -65,6 +67,15 @@ _CPU_313 = Wheel(
     "torch-2.13.0+cpu-cp313-cp313-manylinux_2_28_x86_64.whl",
     "3fbf9c9d1f3c10c2d59d04aca426dee9ccc6ceb32d255c61e93acc3b4f75fae6",
     191_815_667,
+    699_298_109,
+    f"{_PYTORCH}/cpu",
+)
+_CPU_314 = Wheel(
+    "torch",
+    "2.13.0+cpu",
+    "torch-2.13.0+cpu-cp314-cp314-manylinux_2_28_x86_64.whl",
+    "d20fa53ee744502fa4c69818a720b05ca0d37abd055d4f6e66cae155114bc691",
+    191_822_516,
     699_298_109,
     f"{_PYTORCH}/cpu",
 )
@@ -118,6 +129,8 @@ BUILDS = (
     Build("linux-x86_64", "3.13", "cpu", _LINUX, _CPU_313, _NVIDIA),
     Build("linux-x86_64", "3.11", "cuda", _LINUX),
     Build("linux-x86_64", "3.13", "cuda", _LINUX),
+    Build("linux-x86_64", "3.14", "cpu", _LINUX, _CPU_314, _NVIDIA),  # distributions' own Blenders
+    Build("linux-x86_64", "3.14", "cuda", _LINUX),
     Build("windows-x86_64", "3.11", "cpu", _WINDOWS),
     Build("windows-x86_64", "3.13", "cpu", _WINDOWS),
     Build("windows-x86_64", "3.13", "cuda", _WINDOWS, _WINDOWS_CUDA_313),
@@ -153,11 +166,9 @@ def lock(build: Build, cutoff: str) -> list[Wheel]:
 def _pins(python: str) -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     pins = {}
-    for requirement in project["dependencies"]:
-        pin, _, marker = (part.strip() for part in requirement.partition(";"))
-        if ("< '3.12'" in marker and python != "3.11") or (">= '3.12'" in marker and python == "3.11"):
-            continue
-        pins[pin.partition("==")[0].lower()] = pin
+    for requirement in map(Requirement, project["dependencies"]):
+        if requirement.marker is None or requirement.marker.evaluate({"python_version": python}):
+            pins[requirement.name.lower()] = f"{requirement.name}{requirement.specifier}"
     return [pins[name] for name in WANTED]
 
 

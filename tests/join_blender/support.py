@@ -59,7 +59,7 @@ from pathlib import Path
 
 import bpy
 
-path, *stills = sys.argv[1:]
+path, depth, *stills = sys.argv[1:]
 scene = bpy.context.scene
 editor = scene.sequence_editor_create()
 strips = editor.strips if hasattr(editor, "strips") else editor.sequences
@@ -73,6 +73,8 @@ if hasattr(render.image_settings, "media_type"):
     render.image_settings.media_type = "VIDEO"
 render.image_settings.file_format = "FFMPEG"
 render.ffmpeg.format, render.ffmpeg.codec, render.ffmpeg.constant_rate_factor = "MPEG4", "H264", "PERC_LOSSLESS"
+if depth != "8":
+    render.image_settings.color_depth = depth
 render.use_file_extension, render.filepath = False, path
 bpy.ops.render.render(animation=True)
 """
@@ -81,8 +83,13 @@ bpy.ops.render.render(animation=True)
 def write_movie(path: Path, frames: Sequence[np.ndarray]) -> Path:
     """An MP4 of those frames, uint8 [H, W, 3], with nothing of them lost that one could see."""
     with tempfile.TemporaryDirectory() as folder:
-        stills = [str(write_png(Path(folder) / f"{number:04}.png", frame)) for number, frame in enumerate(frames)]
-        run([blender_python(), "-c", _MOVIE, str(path), *stills])
+        stills = [write_png(Path(folder) / f"{number:04}.png", frame) for number, frame in enumerate(frames)]
+        return movie_of(path, stills)
+
+
+def movie_of(path: Path, stills: Sequence[Path], depth: int = 8) -> Path:
+    """An MP4 of those pictures, of ``depth`` bits (10 from Blender 4.5 on)."""
+    run([blender_python(), "-c", _MOVIE, str(path), str(depth), *map(str, stills)])
     return path
 
 

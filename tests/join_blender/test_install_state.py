@@ -174,8 +174,12 @@ def test_every_blender_from_its_makers_has_a_build() -> None:
     assert choose_build("", "linux-x86_64", "3.11").kind == "cpu"
     with pytest.raises(Failure, match=r"no AMD GPU \(ROCm\) build"):
         choose_build("rocm", "linux-x86_64", "3.11")
-    with pytest.raises(Failure, match=r"cannot be installed for Python 3\.14 on linux-x86_64"):
-        choose_build("", "linux-x86_64", "3.14")
+    with pytest.raises(Failure, match=r"cannot be installed for Python 3\.15 on linux-x86_64"):
+        choose_build("", "linux-x86_64", "3.15")
+
+
+def test_a_blender_of_debian_has_a_build() -> None:
+    assert [build.kind for build in builds_for("linux-x86_64", "3.14")] == ["cpu", "cuda"]
 
 
 def test_the_folder_says_which_build(tmp_path: Path) -> None:

@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import OpenImageIO as oiio
 import pytest
 from PIL import Image
 
-from tests.join_blender.support import Blender, blender_python, write_movie
+from join_engine.color import srgb_encode
+from join_engine.images.files import read_image
+from tests.join_blender.support import ROOT, Blender, blender_python, movie_of, run, write_movie
 from tools.build_zip import build
 
 FRAMES, WIDTH, HEIGHT = 5, 64, 48
@@ -42,3 +45,23 @@ def test_the_frames_of_a_movie(tmp_path: Path) -> None:
     assert odd == [f"odd__1_.{number + 1:04}.png" for number in range(FRAMES)]
     whole = [f"{name}{what}" for name in ("odd#{1}", "shot") for what in (" frames", " layers", ".mp4")]
     assert report["left"] == sorted([*whole, "broken.mp4", "other frames", "other.mp4"])
+
+
+@pytest.mark.slow
+def test_a_movie_of_ten_bits_keeps_them(tmp_path: Path) -> None:
+    """From Blender 4.5 on, which reads and writes them."""
+    version = run([blender_python(), "-c", "import bpy; print(*bpy.app.version)"]).split()
+    if tuple(map(int, version)) < (4, 5, 0):
+        pytest.skip("this Blender reads 8 bits of every movie")
+    ramp = np.linspace(0.0, 0.1, 256, dtype=np.float32)[None, :, None] * np.ones((64, 1, 3), np.float32)
+    still = oiio.ImageOutput.create(str(tmp_path / "ramp.png"))
+    assert still.open(str(tmp_path / "ramp.png"), oiio.ImageSpec(256, 64, 3, "uint16")) and still.write_image(ramp)
+    still.close()
+    movie = movie_of(tmp_path / "shot.mp4", [tmp_path / "ramp.png"] * 2, depth=10)
+    (tmp_path / "frames").mkdir()
+    run([blender_python(), str(ROOT / "join_blender/host/movie_frames.py"), "--", str(movie), str(tmp_path / "frames")])
+    for frame in sorted((tmp_path / "frames").iterdir()):
+        found = read_image(frame)[32, :, 1]
+        assert len(np.unique(found)) > 60, "with 8 bits there are 27"
+        assert np.abs(srgb_encode(found) - ramp[32, :, 1]).max() < 0.004
+    assert len(list((tmp_path / "frames").glob("shot.*.png"))) == 2

@@ -7,7 +7,18 @@ import time
 from typing import Any
 
 from light import is_dark, is_lit
-from window import Window, drag, find_button, new_images, picture, picture_at, screen_height, scroll, xdotool
+from window import (
+    Window,
+    drag,
+    find_button,
+    new_images,
+    picture,
+    picture_at,
+    read_screen,
+    screen_height,
+    scroll,
+    xdotool,
+)
 
 
 def clean_up(window: Window) -> None:
@@ -58,9 +69,14 @@ def send(window: Window) -> None:
     assert window.state()["mode"][0] == "TEXTURE_PAINT" and "PAINT" in window.state()["mode"], window.state()["mode"]
     window.tell("fit")
     left, bottom, _, top = picture_at(window)
-    drag(round(left) + 40, screen_height() - round((bottom + top) / 2), 120)
-    time.sleep(1)
+    x, y = round(left) + 40, screen_height() - round((bottom + top) / 2)
+    xdotool("mousemove", "1000", "1000")
+    before = read_screen(window, "unpainted").mean(x + 50, y - 10, 20)
+    drag(x, y, 120)
+    xdotool("mousemove", "1000", "1000")
+    after = read_screen(window, "painted").mean(x + 50, y - 10, 20)
     picture(window, "paint")
+    assert max(abs(a - b) for a, b in zip(before, after, strict=True)) > 20, f"no stroke is seen: {before}, {after}"
     window.press(*find_button(window, "join.mark_asset("))
     time.sleep(1)
     window.tell("assets")

@@ -286,6 +286,7 @@ def _compositor(hands: Newcomer) -> None:
     xdotool("mousemove", str(left + width // 2), str(screen_height() - top + height // 2))
     time.sleep(0.5)
     hands.key("all of its nodes", "Home")
+    hands.expect("what the Viewer shows", lambda state: any(state["viewer"]))
     time.sleep(2)
     picture(window, "compositor")
 

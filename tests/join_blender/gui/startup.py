@@ -492,6 +492,7 @@ def look_around() -> None:
         found["numbers"] = {name: image.session_uid for name, image in module("host.sets").layers_of(key).items()}
     if "CompositorNodeTree" in found["editors"]:
         found["compositor"] = place_of("CompositorNodeTree", "WINDOW")
+        found["viewer"] = list(bpy.data.images[VIEWER].size) if VIEWER in bpy.data.images else []
     windows = bpy.context.window_manager.windows
     if any(area.ui_type == "FILES" for window in windows for area in window.screen.areas):
         found["browser"] = place_of("FILES", "EXECUTE")
@@ -535,17 +536,36 @@ def expect_light() -> None:
         seen = drawing.inside(drawing.visible(bpy.context), (left, bottom, right, top))
     image = editor.spaces.active.image
     light, gain = pixels_of(image)[..., :3], readable.gain_of(image)
-    rows, columns = light.shape[:2]
     looks, size = [], 16
     for across, up in ((a, b) for a in np.linspace(0.2, 0.8, 6) for b in np.linspace(0.2, 0.8, 6)):
         x, y = int(seen[0] + across * (seen[2] - seen[0])), int(seen[1] + up * (seen[3] - seen[1]))
-        column = ((np.arange(x, x + size) + 0.5 - left) / (right - left) * columns).astype(int)
-        row = ((np.arange(y, y + size) + 0.5 - bottom) / (top - bottom) * rows).astype(int)
-        square = light[row][:, column]
-        both = [color.srgb_encode(shown) for shown in (color.reinhard_encode(gain * square), square.clip(0.0, 1.0))]
+        square = (x + np.arange(size) - left) / (right - left), (y + np.arange(size) - bottom) / (top - bottom)
+        drawn = color.reinhard_encode(gain * sampled(light, *square, 1.0 / (right - left), 1.0 / (top - bottom)))
+        both = [color.srgb_encode(shown) for shown in (drawn, nearest(light, *square).clip(0.0, 1.0))]
         means = [[round(255 * float(value), 1) for value in shown.mean(axis=(0, 1))] for shown in both]
         looks.append([window.x + region.x + x, window.y + region.y + y, size, *means])
     tell(looks=looks)
+
+
+def nearest(light: np.ndarray, across: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """``[H, W, C]`` at those shares of its width and height. Blender takes it at corners of the screen's pixels."""
+    rows, columns = light.shape[:2]
+    return light[(up * rows).astype(int).clip(0, rows - 1)][:, (across * columns).astype(int).clip(0, columns - 1)]
+
+
+def sampled(light: np.ndarray, across: np.ndarray, up: np.ndarray, width: float, height: float) -> np.ndarray:
+    """As a graphics card does at the middles of pixels of that size, of which ``across`` and ``up`` are the corners:
+    what is magnified stays squares, what is not is filtered between four of its pixels."""
+    rows, columns = light.shape[:2]
+    across, up = across + width / 2, up + height / 2
+    if max(width * columns, height * rows) < 1.0:
+        return nearest(light, across, up)
+    column, row = across * columns - 0.5, up * rows - 0.5
+    right, above = (column % 1.0)[None, :, None], (row % 1.0)[:, None, None]
+    columns_at = [(np.floor(column) + step).astype(int).clip(0, columns - 1) for step in (0, 1)]
+    lower, upper = (light[(np.floor(row) + step).astype(int).clip(0, rows - 1)] for step in (0, 1))
+    lower, upper = (line[:, columns_at[0]] * (1.0 - right) + line[:, columns_at[1]] * right for line in (lower, upper))
+    return lower * (1.0 - above) + upper * above
 
 
 def show_plainly(plainly: bool) -> None:
@@ -654,11 +674,19 @@ def show_plane() -> None:
         bpy.ops.mesh.primitive_plane_add(size=4)
         bpy.ops.object.mode_set(mode="OBJECT")
         show_tree("VIEW_3D")
+    give_brush()
     for area in areas("VIEW_3D"):
         area.spaces.active.region_3d.view_rotation = (1.0, 0.0, 0.0, 0.0)
         area.spaces.active.region_3d.view_location = (0.0, 0.0, 0.0)
         area.spaces.active.region_3d.view_distance = 6.0
     tell(mode=[bpy.context.object.mode, *(area.spaces.active.ui_mode for area in areas("IMAGE_EDITOR"))])
+
+
+def give_brush() -> None:
+    """To paint with, where this Blender comes without its own (Debian's 4.3)."""
+    paint = bpy.context.scene.tool_settings.image_paint
+    if paint.brush is None:
+        paint.brush = bpy.data.brushes.new("stroke", mode="TEXTURE_PAINT")
 
 
 def ask_for_relief() -> None:
