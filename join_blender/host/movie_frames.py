@@ -26,7 +26,7 @@ def write_frames(movie: Path, folder: Path) -> None:
     render.resolution_x, render.resolution_y, render.resolution_percentage = width, height, 100
     scene.view_settings.view_transform = "Standard"
     render.image_settings.file_format = "PNG"
-    film = bpy.data.images.load(str(movie))
+    film: Any = bpy.data.images.load(str(movie))
     deep = len(film.pixels) and film.is_float  # known once a frame has been read
     render.image_settings.color_depth = "16" if deep else "8"
     render.filepath = str(folder / f"{re.sub('[#{}]', '_', movie.stem)}.")  # which Blender would fill in
