@@ -48,8 +48,9 @@ def relight(window: Window, turns: int = 5) -> None:
 
 def _seen(window: Window) -> list[float]:
     """The colours of squares of the picture, left of the sidebar."""
-    left, bottom, _, top = map(round, picture_at(window))
-    screen, middle = read_screen(window, "seen"), screen_height() - (bottom + top) // 2
+    screen = read_screen(window, "seen")
+    left, bottom, _, top = map(round, picture_at(window))  # by now it is where it stays
+    middle = screen_height() - (bottom + top) // 2
     places = [(max(left, 0) + column, middle + row) for column in (10, 70, 130) for row in (-60, 0)]
     return [value for x, y in places for value in screen.mean(x, y, 50)]
 
