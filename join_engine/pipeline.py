@@ -352,7 +352,8 @@ class _Canvas:
             looks = partial(look, upright=header is not None and is_upright(header.training))
             subject = subject_of(self.bank.header)
             ways = 1 if self.preview else None
-            how = subject.retinex_error, looks, subject.white_things, self.detail.seen_at, ways
+            errors = subject.retinex_error, subject.few_paints_error
+            how = *errors, looks, subject.white_things, self.detail.seen_at, ways
             layers, error = split(self.bank.split, self.colour, self.alpha, told, self.frame, level, *how)
             return layers if self.is_large else layers.whole(), error
         return add_detail(self.detail, self.colour, self._generated(outputs), self.frame, level), None

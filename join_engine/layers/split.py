@@ -10,7 +10,8 @@ which share of each change is light and how much of each pixel is gloss. Here it
   surroundings.
 - albedo · shading + specular is the photo wherever that is not clipped, and no layer is negative.
 - Light is grey: the shading, and the specular where it is not a rest.
-- Where the network is unsure, a simple method has a say (:mod:`join_engine.layers.caution`).
+- Where the network is unsure, simple methods have a say (:mod:`join_engine.layers.caution`,
+  :mod:`join_engine.layers.few_paints`).
 
 Beyond :data:`SEEN_AT_MOST` pixels a side, or a preset's fewer, the network's shares are interpolated and applied to
 the photo row by row.
@@ -38,6 +39,7 @@ from ..networks.split import Level, Split, cues, halved, log_light, luminance, r
 from .albedo_level import BRIGHTEST, level_of
 from .caution import RETINEX_ERROR, seen_mean, with_caution
 from .dichromatic import gloss_on_colour
+from .few_paints import FEW_PAINTS_ERROR, light_in_paint
 from .strips import Strips
 
 Layers = dict[str, np.ndarray]
@@ -162,6 +164,7 @@ def split(
     frame: Frame,
     level: float | None,
     retinex_error: float = RETINEX_ERROR,
+    few_paints_error: float = FEW_PAINTS_ERROR,
     looks: Callable[[Split, Tensor, Tensor, Mapping[str, Tensor] | None, int], Shares] = look,
     faces: bool = False,
     seen_at: int | None = None,
@@ -178,6 +181,7 @@ def split(
         level: that the albedo is to have (:func:`join_engine.layers.albedo_level.level_of`), as far as its bounds
             allow; None for the generators'.
         retinex_error: see :func:`join_engine.layers.caution.caution`.
+        few_paints_error: see :func:`join_engine.layers.few_paints.light_in_paint`.
         looks: how the network is asked, as by :func:`look`.
         faces: the bank is one of faces; see :func:`readability`.
         seen_at: longest side at which the network looks at it; None for :data:`SEEN_AT_MOST`. A smaller one is a
@@ -201,6 +205,9 @@ def split(
     shares = replace(shares, shading=shading, gloss=gloss, specular=specular_of(small, gloss))
     if network.config.specular:
         shares = _with_gloss_on_colour(shares, ceiling, faces)
+    paint, readable = _paint(shares, ceiling, network.config.specular, faces)
+    expected = float(seen_mean(shares.error[:, :1].exp(), visible))
+    shares = replace(shares, shading=shares.shading + light_in_paint(paint, readable, expected, few_paints_error))
     wanted = float(level_of(inner["albedo"])) if level is None else level
     error = shares.error.exp()
     error = torch.where(visible > 0.5, error, seen_mean(error, visible))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,11 @@ def compare(
         message = f"The bank '{bank.header.name}' has no split network beside encoders."
         raise JoinError("settings_invalid", message, "Give one that has both.")
     subject = subject_of(bank.header)
-    usual = {"retinex_error": subject.retinex_error, "faces": subject.white_things}
+    usual = {
+        "retinex_error": subject.retinex_error,
+        "few_paints_error": subject.few_paints_error,
+        "faces": subject.white_things,
+    }
     found: list[list[Row]] = [[] for _ in ways]
     seconds: list[list[float]] = [[] for _ in ways]
     for sample in samples:
@@ -71,11 +75,14 @@ def run_ways(
     ways: Mapping[str, Mapping[str, Any]],
     cut: tuple[int | None, int | None] = (None, None),
     timed: bool = False,
+    seen_as: Callable[[Sample], Sample] | None = None,
 ) -> None:
-    """Print :func:`compare` of the first renders of each pack, by the names of the ways."""
+    """Print :func:`compare` of the first renders of each pack, by the names of the ways; ``seen_as`` changes them
+    before."""
     bank = load_bank_named(options)
     for name, path in options.data:
         samples = read_samples(Path(path), bank.forward_model.components, options.count)
+        samples = [seen_as(sample) for sample in samples] if seen_as else samples
         found, seconds = compare(bank, samples, list(ways.values()), cut)
         print(format_table({f"{name}, {way}": rows for way, rows in zip(ways, found, strict=True)}))
         if timed:

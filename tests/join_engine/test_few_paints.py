@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What few paints tell of the light."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from join_engine.layers.few_paints import FEW_PAINTS_ERROR, light_in_paint
+
+HEIGHT, WIDTH = 96, 128
+EVERYWHERE = torch.ones(1, 1, HEIGHT, WIDTH)
+SURE, UNSURE = 0.01, 0.5
+
+
+def two_paints() -> tuple[Tensor, Tensor]:
+    """Logarithm of an albedo of red and white stripes, and where it is white."""
+    white = (torch.arange(WIDTH) // 8 % 2).bool().expand(1, 1, HEIGHT, WIDTH)
+    red = torch.tensor([0.5, 0.1, 0.1]).log()[None, :, None, None]
+    return torch.where(white, math.log(0.7), red), white
+
+
+def shade() -> Tensor:
+    """Light that falls off from left to right, in the logarithm."""
+    return torch.linspace(0.3, -0.3, WIDTH).expand(1, 1, HEIGHT, WIDTH)
+
+
+def test_a_shade_that_was_left_in_few_paints_becomes_light() -> None:
+    paint, white = two_paints()
+    light = light_in_paint(paint + shade(), EVERYWHERE, UNSURE)
+    left = shade() - light
+    for one in (white, ~white):
+        assert float(left[one].std()) < 0.5 * float(shade()[one].std())
+    # The difference of the two paints is none of light's.
+    assert (
+        abs(float(light[white].mean() - shade()[white].mean()) - float(light[~white].mean() - shade()[~white].mean()))
+        < 0.1
+    )
+    assert abs(float(light_in_paint(paint, EVERYWHERE, UNSURE).abs().max())) < 0.01
+
+
+def test_the_less_sure_the_network_the_more_it_says() -> None:
+    paint = two_paints()[0] + shade()
+    sure, usual, unsure = (light_in_paint(paint, EVERYWHERE, error).std() for error in (SURE, 0.15, UNSURE))
+    assert sure < 0.01 < usual < unsure
+    assert not light_in_paint(paint, EVERYWHERE, UNSURE, math.inf).any()
+    assert light_in_paint(paint, EVERYWHERE, UNSURE, FEW_PAINTS_ERROR / 2).std() > unsure
+
+
+def test_grain_counts_less_than_what_changes_slowly() -> None:
+    grain = 0.3 * (torch.arange(HEIGHT)[:, None] + torch.arange(WIDTH)[None] & 1).expand(1, 1, HEIGHT, WIDTH)
+    flat = torch.zeros(1, 3, HEIGHT, WIDTH)
+    kept = light_in_paint(flat + grain, EVERYWHERE, 0.3).std() / grain.std()
+    slow = light_in_paint(flat + shade(), EVERYWHERE, 0.3).std() / shade().std()
+    assert kept < 0.7 * slow
+
+
+def test_what_cannot_be_read_says_nothing() -> None:
+    paint = two_paints()[0] + shade()
+    spoiled, readable = paint.clone(), EVERYWHERE.clone()
+    spoiled[..., 40:60, 40:60] = -9.0
+    readable[..., 40:60, 40:60] = 0.0
+    light, clean = light_in_paint(spoiled, readable, UNSURE), light_in_paint(paint, EVERYWHERE, UNSURE)
+    away = torch.ones_like(readable).bool()
+    away[..., 30:70, 30:70] = False
+    assert torch.allclose(light[away], clean[away], atol=0.03)
+    assert not light_in_paint(paint, torch.zeros_like(readable), UNSURE).any()
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 5), (1, 700), (64, 5000), (130, 257)])
+def test_pictures_of_any_size(height: int, width: int) -> None:
+    paint = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    light = light_in_paint(paint, torch.ones(1, 1, height, width), UNSURE)
+    assert light.shape == (1, 1, height, width) and light.isfinite().all()
