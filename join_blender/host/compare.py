@@ -17,7 +17,7 @@ import bpy
 import numpy as np
 
 from ..engine import confidence
-from ..engine.exr import encode_exr
+from ..engine.exr import encode_exr, read_layer
 from ..engine.failure import Failure
 from ..engine.pixels import Source
 from ..engine.vocabulary import Formula, compose
@@ -67,7 +67,8 @@ class Comparison:
     kind: str
     name: str
     source: Source | None
-    layers: Mapping[str, Source]
+    layers: Mapping[str, bytes | Source]
+    """Packed ones as the EXR that they were filled with: Blender would decode it while its window waits."""
     formula: Formula
     made_of: str
     sure: np.ndarray | None = None
@@ -79,7 +80,7 @@ class Comparison:
         Raises:
             Failure: where the input has changed its size since.
         """
-        picture = compose(self.formula, {name: layer.all()[..., :3] for name, layer in self.layers.items()})
+        picture = compose(self.formula, {name: _colours(name, layer) for name, layer in self.layers.items()})
         figures: dict[str, float] = {}
         if self.sure is not None:
             picture, mean, share = confidence.show(self.sure, confidence.component_of(self.kind), picture)
@@ -122,7 +123,7 @@ def gather(set_id: str, kind: str) -> Comparison:
         shrink = max((right - left) // max(first.size[0], 1), 1)
         cut = replace(source, box=(left, top, right, bottom), shrink=shrink)
     used = _used(set_id, kind)
-    read = {name: images.read_source(image) for name, image in used.items()}
+    read = {name: relight.packed_exr(image) or images.read_source(image) for name, image in used.items()}
     return Comparison(set_id, kind, source_name(set_id), cut, read, formula_of(set_id), _content(used), sure)
 
 
@@ -179,6 +180,12 @@ def _confidence_of(set_id: str, layer: Any) -> np.ndarray:
 
 def _content(used: Mapping[str, Any]) -> str:
     return " ".join(str(image.get(images.CONTENT, "")) for _, image in sorted(used.items()))
+
+
+def _colours(name: str, layer: bytes | Source) -> np.ndarray:
+    """``[H, W, 3]``, top row first."""
+    pixels = read_layer(layer, "", name)[1] if isinstance(layer, bytes) else layer.all()
+    return np.ascontiguousarray(pixels[..., :3])
 
 
 def _split(left: np.ndarray, right: np.ndarray) -> np.ndarray:

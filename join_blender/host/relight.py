@@ -253,13 +253,17 @@ def layer_bytes(image: bpy.types.Image) -> bytes:
     Raises:
         Failure: ``image_empty``.
     """
-    packed: Any = image.packed_file
-    if packed is not None and not image.is_dirty:
-        data = bytes(packed.data)  # Blender copies it each time that it is asked
-        if data[:4] == b"\x76\x2f\x31\x01":
-            return data
+    if (data := packed_exr(image)) is not None:
+        return data
     pixels = layer_pixels(image)
     return encode_exr(pixels[..., :3], pixels[..., 3] if image.alpha_mode == "CHANNEL_PACKED" else None)
+
+
+def packed_exr(image: bpy.types.Image) -> bytes | None:
+    """What a layer was filled with; None where something was painted on it since, or it is no packed file."""
+    packed: Any = image.packed_file
+    data = bytes(packed.data) if packed is not None and not image.is_dirty else b""
+    return data if data[:4] == b"\x76\x2f\x31\x01" else None
 
 
 def layer_pixels(image: bpy.types.Image) -> np.ndarray:

@@ -27,7 +27,9 @@ _TICKS = (
 )
 _PARTS = {
     "ui.running": ("_push_undo", "_show", "_on_end", "_finish_later", "redraw", "redraw_sidebars"),
-    "ui.relight_updates": ("_show", "_set_preview"),
+    "ui.relight_updates": ("_show", "_set_preview", "_forget_outdated", "_settle", "_write_next", "begin"),
+    "ui.compare": ("refresh", "show_recomposed"),
+    "overlay.live": ("show", "size_for"),
     "ui.engine_state": ("status_now",),
     "engine.queue.Queue": ("step",),
     "engine.connection.Connection": ("step", "add", "start", "end"),
