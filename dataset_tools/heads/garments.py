@@ -78,12 +78,12 @@ def _around(vertices: Array, center: Array, azimuth: Array, elevation: Array, of
     return center + towards * (reach(vertices, center, towards) + off)[..., None]
 
 
-def _edged(places: Array, center: Array, inside: float = 0.006) -> MeshData:
+def _edged(places: Array, center: Array) -> MeshData:
     """A sheet from above downwards whose upper edge is turned in, so that cloth has a thickness."""
     first = places[:1]
     inward = first - center
     inward /= np.linalg.norm(inward, axis=-1, keepdims=True)
-    turned = first - inside * inward
+    turned = first - 0.006 * inward
     places = np.concatenate([turned - (0.0, 0.0, 0.012), turned, places])
     # From below upwards, so that faces look outwards.
     return _closed(places[::-1])

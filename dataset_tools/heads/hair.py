@@ -214,7 +214,7 @@ def brows(figure: Figure, hair: Hair) -> Strands:
     return Strands(points, _heights(begin, points), 1.7e-4)
 
 
-def lashes(figure: Figure, curve: float = 0.0045) -> Strands:
+def lashes(figure: Figure) -> Strands:
     """The upper lashes of both eyes, from the lid's rim forward and up."""
     sets = []
     for name in ("upper_lid_left", "upper_lid_right"):
@@ -226,7 +226,7 @@ def lashes(figure: Figure, curve: float = 0.0045) -> Strands:
         outer = np.sign(rim[:, 0].mean()) * (place / place.max())
         direction = np.stack([0.55 * outer, np.full(48, -0.9), np.full(48, 0.05)], axis=1)
         share = np.linspace(0.0, 1.0, 5)[None, :, None]
-        points = begin[:, None] + 0.0075 * share * direction[:, None] + curve * share**2 * (0.0, 0.0, 1.0)
+        points = begin[:, None] + 0.0075 * share * direction[:, None] + 0.0045 * share**2 * (0.0, 0.0, 1.0)
         sets.append((points, np.broadcast_to(np.interp(place, columns, heights)[:, None], points.shape[:2])))
     return Strands(np.concatenate([p for p, _ in sets]), np.concatenate([h for _, h in sets]), 1.6e-4)
 

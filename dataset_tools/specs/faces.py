@@ -388,10 +388,9 @@ def _brow_hair(rng: np.random.Generator, male: bool, color: Color, grey: float) 
 _CLOTHS = ("woven_cloth", "denim", "tartan", "knit", "felt", "paint", "stripes", "dots", "leather")
 
 
-def _cloth(rng: np.random.Generator, family: str | None = None, size: float = 0.05) -> Covering:
+def _cloth(rng: np.random.Generator, family: str | None) -> Covering:
     drawn = family or choose(rng, _CLOTHS, (3.0, 1.2, 0.8, 2.0, 1.2, 3.0, 0.8, 0.3, 0.6))
-    if drawn in ("paint", "stripes", "dots", "tartan"):
-        size = 1.6 * size
+    size = 1.6 * 0.05 if drawn in ("paint", "stripes", "dots", "tartan") else 0.05
     return Covering((sample_material(rng, size=size, darkest=0.12, family=drawn, metals=0.0),))
 
 

@@ -31,7 +31,6 @@ from dataset_tools.description.scene import Light, Scene
 from dataset_tools.errors import UserError
 
 ATTRIBUTES = ("left_right", "up_down", "distance", "size", "intensity")
-PORTRAIT_ATTRIBUTES = (*ATTRIBUTES, "warmth", "fill")
 
 _RIGHT = np.array((1.0, 0.0, 0.0))
 # A light is never moved below this share of its distance over a tile, nor below this height or nearer to a wall (both
@@ -55,8 +54,8 @@ def is_told(scene: Scene) -> bool:
 
 
 def light_attributes(scene: Scene, exposure: float = 1.0) -> dict[str, float]:
-    """The numbers of ATTRIBUTES of a scene, or PORTRAIT_ATTRIBUTES of a portrait; its intensity in the units of a
-    camera with that exposure."""
+    """The numbers of ATTRIBUTES of a scene, of a portrait's key light also ``warmth`` and ``fill``; the intensity in
+    the units of a camera with that exposure."""
     if scene.portrait:
         return _portrait_attributes(scene, exposure)
     found = [_attributes(scene, light) for light in scene.lights]

@@ -7,7 +7,7 @@ all of a bank's: a material with another one's colours, under its own light.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -23,16 +23,15 @@ from .layer_groups import MIX
 from .relighter import Edit, Layers, Relighter, to_layer
 
 
-def with_other(mine: Decomposition, other: Decomposition, components: Sequence[str] = ("albedo",)) -> Decomposition:
-    """A decomposition that can be mixed with another one: it gets directions ``mix.colour``, ``mix.pattern`` and
-    ``mix.layout`` of these components, along which an amount t from 0 to 1 makes of code n of that group of layers (1 −
-    t) w_n + t w'_n. Raises JoinError ``bank_mismatch``; ``edit_invalid`` for a component that is not there."""
+def with_other(mine: Decomposition, other: Decomposition) -> Decomposition:
+    """A decomposition that can be mixed with another: its albedo gets directions ``mix.colour``, ``mix.pattern`` and
+    ``mix.layout``, along which an amount t from 0 to 1 makes of code n of that group of layers (1 − t) w_n + t w'_n.
+    Raises JoinError ``bank_mismatch``; ``edit_invalid`` where there is no albedo."""
     _check_same(mine, other)
-    unknown = [name for name in components if name not in mine.codes]
-    if unknown:
+    if "albedo" not in mine.codes:
         known = f"There are: {', '.join(mine.codes)}."
-        raise JoinError("edit_invalid", f"There is no component '{unknown[0]}'.", known)
-    return replace(mine, other={name: other.codes[name] for name in components})
+        raise JoinError("edit_invalid", "There is no component 'albedo'.", known)
+    return replace(mine, other={"albedo": other.codes["albedo"]})
 
 
 def mix(mine: Decomposition, other: Decomposition, bank: Bank, amounts: Mapping[str, float]) -> Decomposition:

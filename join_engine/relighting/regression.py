@@ -70,9 +70,7 @@ class Reading:
         return Reading(self.weights[:, chosen], self.offsets[chosen], self.penalty, self.r2[chosen])
 
 
-def read_attributes(
-    codes: Tensor, attributes: Tensor, validation: tuple[Tensor, Tensor], penalties: Sequence[float] = PENALTIES
-) -> Reading:
+def read_attributes(codes: Tensor, attributes: Tensor, validation: tuple[Tensor, Tensor]) -> Reading:
     """Ridge regression of attributes on codes, the ridge chosen by its mean R² over other codes.
 
     Args:
@@ -84,7 +82,7 @@ def read_attributes(
     values, vectors = torch.linalg.eigh(x.T @ x / len(x))
     projected = vectors.T @ (x.T @ y / len(x))  # [D, K]
     found = []
-    for penalty in penalties:
+    for penalty in PENALTIES:
         weights = vectors @ (projected / (values + penalty * values.mean())[:, None])
         offsets = attributes.double().mean(dim=0) - codes.double().mean(dim=0) @ weights
         r2 = explained(validation[0].double() @ weights + offsets, validation[1].double())

@@ -248,8 +248,11 @@ def make_bank(
     return header
 
 
+_REPEATS = 20
+
+
 @torch.no_grad()
-def encoder_speed(encoders: Mapping[str, Encoder], repeats: int = 20) -> dict[str, Any]:
+def encoder_speed(encoders: Mapping[str, Encoder]) -> dict[str, Any]:
     """How long all encoders together take for one image: milliseconds (median and fastest), threads, repeats. Raises
     JoinError ``encoder_missing``."""
     if not encoders:
@@ -258,14 +261,14 @@ def encoder_speed(encoders: Mapping[str, Encoder], repeats: int = 20) -> dict[st
     image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     ready = [encoder.eval() for encoder in encoders.values()]
     taken = []
-    for _ in range(repeats + 1):
+    for _ in range(_REPEATS + 1):
         begun = time.perf_counter()
         for encoder in ready:
             encoder(image)
         taken.append(time.perf_counter() - begun)
     # The first call also prepares the convolutions.
     median, fastest = (round(choose(taken[1:]) * 1e3, 1) for choose in (statistics.median, min))
-    return {"milliseconds": median, "fastest": fastest, "threads": torch.get_num_threads(), "repeats": repeats}
+    return {"milliseconds": median, "fastest": fastest, "threads": torch.get_num_threads(), "repeats": _REPEATS}
 
 
 def summary(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from dataset_tools.errors import UserError
 from dataset_tools.specs import describe
 from dataset_tools.specs.relighting import (
     ATTRIBUTES,
-    PORTRAIT_ATTRIBUTES,
     held_attributes,
     is_told,
     light_attributes,
@@ -71,7 +70,7 @@ def test_a_portrait_is_told_by_its_key_light() -> None:
     fill = _softbox((1.0, -1.0, 0.5), 30.0, (1.0, 1.0, 1.0))
     rim = _softbox((-0.5, 1.5, 0.5), 500.0, (1.0, 0.2, 1.0))
     alone, filled = light_attributes(_portrait(key)), light_attributes(_portrait(fill, key))
-    assert set(alone) == set(PORTRAIT_ATTRIBUTES)
+    assert set(alone) == {*ATTRIBUTES, "warmth", "fill"}
     assert alone["left_right"] == filled["left_right"] == pytest.approx(-2.0 / 3.0)
     assert alone["up_down"] == pytest.approx(1.0 / 3.0)
     assert alone["warmth"] == filled["warmth"] == pytest.approx(math.log(2.0))
