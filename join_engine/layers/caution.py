@@ -4,7 +4,7 @@
 The network tells what error it expects (:mod:`join_engine.networks.split`). Colour Retinex, which knows nothing of the
 world, errs by about :data:`RETINEX_ERROR` on any picture, on faces by more. Two independent answers are best mixed by
 the inverses of their variances. And gloss that the network only supposes ruins the albedo under it, while gloss that
-is left there merely lightens it: of that, less is taken off.
+is left there merely lightens it: the simple method's share of that is left there.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def with_caution(
     share = caution(float(seen_mean(error[:, 1:2].exp(), visible)), retinex_error)
     simple = log_shading(_coarse(image), _INTENSITY, _CHROMATICITY)
     difference = resized(simple - _coarse(shading), shading)
-    return shading + share * (difference - seen_mean(difference, visible)), gloss * (1.0 - share) ** 2
+    return shading + share * (difference - seen_mean(difference, visible)), gloss * (1.0 - share)
 
 
 def _coarse(planes: Tensor) -> Tensor:

@@ -369,7 +369,7 @@ def test_a_simple_method_has_a_say_where_the_network_is_unsure() -> None:
     assert caution(RETINEX_ERROR) == pytest.approx(0.5)  # as sure as the simple method: half of each
     light, believed = mixed(RETINEX_ERROR)
     assert torch.allclose(light - shading, 0.5 * ((simple - shading) - (simple - shading)[..., 8:].mean()), atol=1e-4)
-    assert torch.allclose(believed, 0.25 * gloss, atol=1e-4)
+    assert torch.allclose(believed, 0.5 * gloss, atol=1e-4)
 
 
 def test_the_simple_method_leaves_what_is_finer_than_it_reads() -> None:
