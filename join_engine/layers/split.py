@@ -64,6 +64,8 @@ _CELLS = 4096  # at most, of which each is compared with each
 # Distance of the logarithms of two colours that may be of one paint, and what dim light adds to it.
 _SAME_COLOUR, _COLOUR_NOISE = 0.4, 0.02
 _DARK = 5e-5  # keeps logarithms finite
+# A rest's strongest channel against its weakest, and what may be added to that.
+_MOST_COLOURED, _HARDLY_SEEN = 2.0, 0.01
 _TOP = 0.995  # share of the pixels that must keep below the brightest albedo
 
 
@@ -261,20 +263,21 @@ def _layers(
     brighter = _brighter(albedo, shares.visible, level)
     diffuse = log_light(luminance((shares.image - shares.specular).clamp_min(0.0)))
     base = shares.shading - shares.share * diffuse
-    small = torch.cat([shares.share, base, shares.gloss, around, shares.visible, tone], dim=1)
+    dull = 1.0 - _highlight(shares, 0.3)
+    small = torch.cat([shares.share, base, shares.gloss, around, shares.visible, tone, dull], dim=1)
     height, width = colour.shape[:2]
     for rows in strips(height, width):
         # A row more above and below, where what a pixel says depends on its neighbours.
         seen = slice(max(0, rows.start - 1), min(height, rows.stop + 1))
         told = _enlarged(small, height, width, seen)
         image = planes_of(colour[seen]).to(told) * gain
-        share, base, gloss, around, visible, tone = told.split((1, 1, 1, 3, 1, 3), dim=1)
+        share, base, gloss, around, visible, tone, dull = told.split((1, 1, 1, 3, 1, 3, 1), dim=1)
         specular = specular_of(image, gloss)
         shading = base + share * log_light(luminance((image - specular).clamp_min(0.0)))
         here = replace(shares, image=image, visible=visible, specular=specular, shading=shading)
         paint, readable = _paint(here, ceiling, glossy, faces)
         albedo = (_read(paint + tone, around, readable) + brighter).exp()
-        made = _exact(image, albedo, (shading - brighter).exp(), ceiling)
+        made = _exact(image, albedo, (shading - brighter).exp(), dull, ceiling)
         own = slice(rows.start - seen.start, rows.stop - seen.start)
         layers = {name: made[name][0, :, own].permute(1, 2, 0) for name in names}
         yield rows, {name: (_as_bright(layer, name, gain)).contiguous().cpu().numpy() for name, layer in layers.items()}
@@ -406,15 +409,23 @@ def _brighter(albedo: Tensor, visible: Tensor, level: float) -> float:
     return min(brighter, math.log(BRIGHTEST) - top)
 
 
-def _exact(image: Tensor, albedo: Tensor, shading: Tensor, ceiling: float) -> dict[str, Tensor]:
-    """Layers that make the image where it is not clipped; all [1, 3, h, w], linear."""
+def _exact(image: Tensor, albedo: Tensor, shading: Tensor, dull: Tensor, ceiling: float) -> dict[str, Tensor]:
+    """Layers that make the image where it is not clipped; all [1, 3, h, w], linear.
+
+    Args:
+        dull: [1, 1, h, w] in [0, 1], how surely a pixel is none of a highlight. There light is nearly grey, and the
+            colour of a rest that paint's.
+    """
     albedo = torch.minimum(albedo, image / shading)
     change = into_bounds(albedo)
     albedo, shading = albedo * change, shading / change
+    rest = rest_of(image, albedo * shading, ceiling)
+    coloured = dull * (rest - (_MOST_COLOURED * rest.amin(dim=1, keepdim=True) + _HARDLY_SEEN)).clamp_min(0.0)
+    coloured = torch.minimum(coloured, (BRIGHTEST - albedo).clamp_min(0.0) * shading)
     return {
-        "albedo": albedo,
+        "albedo": albedo + coloured / shading,
         "shading": shading.expand_as(image),
-        "specular": rest_of(image, albedo * shading, ceiling),
+        "specular": rest - coloured,
     }
 
 

@@ -30,7 +30,7 @@ from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.layers import split as layers_split
 from join_engine.layers.caution import RETINEX_ERROR, caution, with_caution
-from join_engine.layers.split import BLACKEST, Shares, encoders_say, look, looked_at, split
+from join_engine.layers.split import BLACKEST, Shares, _exact, encoders_say, look, looked_at, split
 from join_engine.networks.retinex import log_shading
 from join_engine.networks.split import Split, SplitConfig, cues, halved, luminance, specular_of
 from join_engine.pipeline import decompose
@@ -407,6 +407,22 @@ def test_a_photo_is_looked_at_in_a_size_that_can_be_halved_evenly(height: int, w
     photo = np.random.default_rng(0).random((37, 53, 3)).astype(np.float32)
     layers, _ = split(small, photo, None, told(), Frame(37, 53, 16), None, looks=looks)
     assert seen == [small.fitting_size(37, 53)] and layers.whole()["albedo"].shape == photo.shape
+
+
+def test_a_coloured_rest_is_paint_where_there_is_no_highlight() -> None:
+    image = torch.tensor([0.9, 0.9, 0.9])[None, :, None, None].repeat(1, 1, 2, 3)
+    albedo = torch.tensor([0.89, 0.5, 0.3])[None, :, None, None].repeat(1, 1, 2, 3)
+    dull = torch.tensor([1.0, 0.5, 0.0]).expand(1, 1, 2, 3)
+    made = _exact(image, albedo, torch.ones(1, 1, 2, 3), dull, 0.995)
+    assert torch.allclose(made["albedo"] * made["shading"] + made["specular"], image, atol=1e-6)
+    strongest, weakest = made["specular"].amax(dim=1)[0, 0], made["specular"].amin(dim=1)[0, 0]
+    assert strongest[0] < 2.0 * weakest[0] + 0.011  # of a rim that is white: no blue ring
+    assert strongest[2] == pytest.approx(0.6, abs=1e-5)  # in a highlight it stays
+    assert strongest[0] < strongest[1] < strongest[2]
+    assert made["albedo"].max() <= 1.0
+    bright = _exact(2.0 * image, albedo, torch.ones(1, 1, 2, 3), dull, math.inf)
+    assert bright["albedo"].max() <= 1.0  # no paint is brighter than white
+    assert torch.allclose(bright["albedo"] + bright["specular"], 2.0 * image, atol=1e-6)
 
 
 # Its training
