@@ -421,7 +421,7 @@ def _exact(image: Tensor, albedo: Tensor, shading: Tensor, dull: Tensor, ceiling
     albedo, shading = albedo * change, shading / change
     rest = rest_of(image, albedo * shading, ceiling)
     coloured = dull * (rest - (_MOST_COLOURED * rest.amin(dim=1, keepdim=True) + _HARDLY_SEEN)).clamp_min(0.0)
-    coloured = torch.minimum(coloured, (BRIGHTEST - albedo).clamp_min(0.0) * shading)
+    coloured = torch.minimum(coloured, (albedo.amax(dim=1, keepdim=True) - albedo) * shading)  # paler, not brighter
     return {
         "albedo": albedo + coloured / shading,
         "shading": shading.expand_as(image),
