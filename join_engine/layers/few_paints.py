@@ -41,6 +41,9 @@ def light_in_paint(
     What changes slowly over the picture counts with the whole share, what is finer with its square: that is grain more
     often than light.
     """
+    share = caution(expected, few_paints_error)
+    if not share:
+        return torch.zeros_like(readable)
     values, known = paint * readable, readable
     while min(values.shape[2:]) >= 2 * _FINE or known.numel() > _MOST:
         values, known = halved(values), halved(known)
@@ -51,7 +54,6 @@ def light_in_paint(
     while min(slow.shape[2:]) >= 2 * _SLOW:
         slow = halved(slow)
     slow = resized(slow, change)
-    share = caution(expected, few_paints_error)
     return resized(share * (slow + share * (change - slow)), paint)
 
 

@@ -55,8 +55,10 @@ _NEARLY_CLIPPED = 0.8  # and from here on cameras begin to bend
 _ALL_GLOSS = 0.25  # share of the light from where on what is nearly white is taken for a highlight, not for white
 _READABLE = 0.2  # share of diffuse light of which half a colour can be read
 _COLOUR_LOST = 4  # power of it that colours are read with: a highlight takes them before it takes the grain
-# Specular against the mean of the picture: from where on, and from where on surely, it is a highlight.
+# Specular against the mean of the picture: from where on, and from where on surely, it is a highlight; and up to where
+# it surely is none.
 _FAINT, _STRONG = 0.1, 0.6
+_DULL = 0.3
 _SMOOTH = 16  # pixels of the shorter side, at most twice as many, that a highlight's tone is told at
 # No paint is blacker; what would be is in the shade.
 BLACKEST = 0.01
@@ -263,7 +265,7 @@ def _layers(
     brighter = _brighter(albedo, shares.visible, level)
     diffuse = log_light(luminance((shares.image - shares.specular).clamp_min(0.0)))
     base = shares.shading - shares.share * diffuse
-    dull = 1.0 - _highlight(shares, 0.3)
+    dull = 1.0 - _highlight(shares, _DULL)
     small = torch.cat([shares.share, base, shares.gloss, around, shares.visible, tone, dull], dim=1)
     height, width = colour.shape[:2]
     for rows in strips(height, width):

@@ -48,15 +48,16 @@ class PerceptualLoss:
         self._target_pyramid = _pyramid(target)
         self._distance: Callable[[Tensor], Tensor] | None = distance if feature_weight else None
         self._style: Callable[[Tensor], Tensor] | None = None
-        if features is not None and style_weight:
-            compared = RandomFeatures().to(target.device) if features == "random" else features
-            with torch.no_grad():
-                theirs = taps_of(compared, target, dtype)
-            self._style = lambda image: style_weight * style_loss(taps_of(compared, image, dtype), theirs)
-        if distance is not None or features is None or not feature_weight:
+        compares = distance is None and bool(feature_weight)
+        if features is None or not (compares or style_weight):
             return
         chosen = RandomFeatures().to(target.device) if features == "random" else features
-        self._distance = FeatureDistance(chosen, target, dtype)
+        if style_weight:
+            with torch.no_grad():
+                theirs = taps_of(chosen, target, dtype)
+            self._style = lambda image: style_weight * style_loss(taps_of(chosen, image, dtype), theirs)
+        if compares:
+            self._distance = FeatureDistance(chosen, target, dtype)
 
     def __call__(self, image: Tensor) -> Tensor:
         """sRGB-encoded images [B, 3, H, W] → loss [B], one for each target."""
