@@ -5,10 +5,16 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 
 from .errors import JoinError
+
+Each = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
 
 
 def set_up_torch(device: str = "auto", threads: int | None = None) -> torch.device:
@@ -40,6 +46,28 @@ def has_bf16(device: str) -> bool:
     # Torch asks the processor, but only under private names, and not the same ones in every version.
     asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return any(answer() for answer in asked if answer is not None)
+
+
+def shares(count: int, device: str) -> int:
+    """Into how many parts to share out ``count`` pieces of work that do not need each other (:func:`in_threads`): on a
+    CPU as many as torch has threads, elsewhere one."""
+    return min(count, torch.get_num_threads()) if device == "cpu" else 1
+
+
+@contextmanager
+def in_threads(count: int, alone: bool = False) -> Iterator[Each]:
+    """A ``map`` that does one thing with each of ``count`` shares, each in a thread, which computes with its part of
+    torch's threads, or ``alone``."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if alone else max(1, threads // count))  # threads that begin now take it over
+    try:
+        if count == 1:
+            yield lambda do, each: [do(one) for one in each]
+        else:
+            with ThreadPoolExecutor(count, "share") as pool:
+                yield lambda do, each: list(pool.map(do, each))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def keep_freed_memory() -> None:

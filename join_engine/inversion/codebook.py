@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import torch
 from torch import Tensor
 
@@ -35,33 +37,39 @@ class Whitening:
 
 
 class CodeBook:
-    """The sampled codes of each component with their kNN losses, made once per bank and kept (they take a second)."""
+    """The sampled codes of each component with their kNN losses, made once per bank and kept (they take a second),
+    whichever of several threads asks first."""
 
     def __init__(self, bank: Bank) -> None:
         self._bank = bank
+        self._lock = threading.RLock()
         self._losses: dict[tuple[str, int], KnnLoss] = {}
         self._whitenings: dict[str, Whitening] = {}
         self._straightened: dict[str, Whitening] = {}
 
     def codes(self, component: str) -> Tensor:
         """[100000, w_dim], from truncated z (JoIN, section 3.4)."""
-        return self._bank.components[component].sample_codes()
+        with self._lock:
+            return self._bank.components[component].sample_codes()
 
     def whitening(self, component: str) -> Whitening:
         """Of one component's codes."""
-        if component not in self._whitenings:
-            self._whitenings[component] = Whitening(self.codes(component))
-        return self._whitenings[component]
+        with self._lock:
+            if component not in self._whitenings:
+                self._whitenings[component] = Whitening(self.codes(component))
+            return self._whitenings[component]
 
     def straightened(self, component: str) -> Whitening:
         """Of one component's codes after the inverse of the mapping's last activation, μ and Σ of SAM's Eq. 3.6."""
-        if component not in self._straightened:
-            self._straightened[component] = Whitening(straightened(self.codes(component)))
-        return self._straightened[component]
+        with self._lock:
+            if component not in self._straightened:
+                self._straightened[component] = Whitening(straightened(self.codes(component)))
+            return self._straightened[component]
 
     def knn(self, component: str, neighbours: int) -> KnnLoss:
         """The kNN loss of one component."""
         key = (component, neighbours)
-        if key not in self._losses:
-            self._losses[key] = KnnLoss(self.codes(component), neighbours)
-        return self._losses[key]
+        with self._lock:
+            if key not in self._losses:
+                self._losses[key] = KnnLoss(self.codes(component), neighbours)
+            return self._losses[key]

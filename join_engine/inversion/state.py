@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from ..bank import Bank
 from ..color import srgb_decode
-from ..networks.residuals import Residuals, aligned
+from ..networks.residuals import Residual, Residuals, aligned
 from ..networks.stylegan2 import Generator, Hooks, generate
 from .codebook import CodeBook
 
@@ -134,11 +134,27 @@ class InversionState:
         halves = {name: output.chunk(2) for name, output in outputs.items()}
         return {name: (upright + other.flip(3)) / 2.0 for name, (upright, other) in halves.items()}
 
+    def part(self, items: Tensor) -> InversionState:
+        """A state of their own for some items (indices [B′])."""
+        alone = replace(self.copy(), mirrored=False)
+        alone.take(items)
+        return alone
+
     def only(self, item: int) -> InversionState:
         """A state of its own for one item."""
-        alone = replace(self.copy(), mirrored=False)
-        alone.take(torch.tensor([item], device=self.target.device))
-        return alone
+        return self.part(torch.tensor([item], device=self.target.device))
+
+    def join(self, parts: Sequence[InversionState]) -> None:
+        """Be where these states are, of all items in their order (:meth:`part`)."""
+        first = parts[0]
+        self.loss = torch.cat([part.loss for part in parts])
+        self.latents = {name: torch.cat([part.latents[name] for part in parts]) for name in first.latents}
+        self.residuals = {
+            name: {side: Residual.joined([part.residuals[name][side] for part in parts]) for side in residuals}
+            for name, residuals in first.residuals.items()
+        }
+        self.flows = {side: torch.cat([part.flows[side] for part in parts]) for side in first.flows}
+        self.masks = {side: torch.cat([part.masks[side] for part in parts]) for side in first.masks}
 
     def synthesize(
         self,

@@ -7,7 +7,7 @@ convolution and its RGB output.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -41,6 +41,11 @@ class Residual:
     def __getitem__(self, items: Tensor | slice) -> Residual:
         """Of some items of the batch."""
         return Residual(self.delta[items], self.mask[items])
+
+    @staticmethod
+    def joined(parts: Sequence[Residual]) -> Residual:
+        """Of the items of all parts, in their order."""
+        return Residual(torch.cat([part.delta for part in parts]), torch.cat([part.mask for part in parts]))
 
 
 # By resolution.

@@ -6,16 +6,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ...bank import Bank
+from ...device import in_threads, shares
 from ...networks.residuals import Residual, Residuals
 from ..adam import Adam
 from ..losses.guide import Guide, encoders_see
 from ..losses.knn import in_domain_loss
+from ..losses.perceptual import PerceptualLoss
 from ..losses.reconstruction import features_lacking, reconstruction_loss
 from ..losses.style_codes import domain_loss, gaussian_prior, variation
 from ..progress import Clock, Monitor, Progress
@@ -25,6 +28,7 @@ from ..state import InversionState
 Codes = dict[str, Tensor]
 
 _FINAL_DRAWS = 8
+_SMALL = 64  # pixels: so small a network is no faster in two threads than in one
 
 
 @dataclass(frozen=True)
@@ -135,55 +139,33 @@ class Joint(Stage):
         """Move ``state.latents`` to the codes that minimise Eq. 4 over all components at once, and note their loss.
 
         The images of a batch are independent: their losses are summed, Adam works on each number by itself, and random
-        draws are those that each would get alone; what differs is the rounding of the convolutions. The codes with the
+        draws are those that each would get alone; what differs is the rounding of the convolutions. So each thread has
+        images of its own: networks this small leave most threads idle inside of one convolution. The codes with the
         lowest loss are kept per image, so that a cancelled run still returns its best. Where an ensemble is drawn anew
         at each step the lowest loss is a matter of luck: there the last codes are kept, and their loss is that of
         several draws.
         """
-        variables, point_of = self._variables(state)
-        point = point_of()
-        target = _within(state, state.target)
-        reconstruction = reconstruction_loss(
-            self, state.bank, target, state.seed, dtype=state.dtype, style_weight=self.style_weight
-        )
-        prior = _Prior(self, state)  # draws the sampled codes now, so that the time left is told right
-        optimizer = Adam(variables)
-        best, best_loss = point.copy(), torch.full_like(state.loss, torch.inf)
+        count = shares(len(state.target), state.target.device.type)
+        with in_threads(count) as each:
+            items = torch.arange(len(state.target), device=state.target.device).tensor_split(count)
+            # Draws the sampled codes now, so that the time left is told right.
+            searches = each(lambda own: _Search(self, state.part(own)), items)
         clock = Clock(self.steps)
-        for step in range(self.steps):
-            if monitor.cancelled():
-                state.cancelled = True
-                break
-            # In the middle of the step: at its ends the first and the last one would move nothing.
-            progress = (step + 0.5) / self.steps
-            rate = self.learning_rate * ramped(progress, self.ramp_up, self.ramp_down)
-            point = point_of()
-            outputs = state.synthesize(point.codes, state.dtype, point.residuals, point.flows or None)
-            image = self._image(state, outputs, point)
-            loss = reconstruction(_within(state, image)) + prior(point, outputs, image)  # [B]
-            if self.ensemble:
-                best = point.copy()
-            else:
-                better = loss.detach() < best_loss
-                best.take(point, better)
-                best_loss = torch.where(better, loss.detach(), best_loss)
-            loss.sum().backward()
-            optimizer.step(rate)
-            if monitor.preview_every and (step + 1) % monitor.preview_every == 0:
-                monitor.on_preview(step + 1, state.settle({name: output.detach() for name, output in outputs.items()}))
-            mean_loss = float(loss.detach().mean())
-            monitor.on_progress(Progress(self.kind, step + 1, self.steps, mean_loss, clock.left(step + 1)))
-        state.latents, state.residuals = best.codes, best.residuals
-        state.masks, state.flows = best.masks or state.masks, best.flows or state.flows
-        state.loss = best_loss
-        if self.ensemble:
-            final = reconstruction_loss(
-                self, state.bank, target, state.seed, _FINAL_DRAWS, style_weight=self.style_weight
-            )
-            with torch.no_grad():
-                outputs = state.synthesize()
-                image = self._image(state, outputs, best)
-                state.loss = final(_within(state, image)) + prior(best, outputs, image)
+        with in_threads(count, alone=state.target.shape[-1] <= _SMALL) as each:
+            for step in range(self.steps):
+                if monitor.cancelled():
+                    state.cancelled = True
+                    break
+                # In the middle of the step: at its ends the first and the last one would move nothing.
+                progress = (step + 0.5) / self.steps
+                rate = self.learning_rate * ramped(progress, self.ramp_up, self.ramp_down)
+                losses = each(partial(_Search.step, rate=rate), searches)
+                if monitor.preview_every and (step + 1) % monitor.preview_every == 0:
+                    shown = {name: torch.cat([one.outputs[name] for one in searches]) for name in state.latents}
+                    monitor.on_preview(step + 1, state.settle(shown))
+                mean_loss = float(torch.cat(losses).mean())
+                monitor.on_progress(Progress(self.kind, step + 1, self.steps, mean_loss, clock.left(step + 1)))
+            state.join(each(_Search.found, searches))
 
     def _variables(self, state: InversionState) -> tuple[list[Tensor], Callable[[], Point]]:
         """Leaf tensors to optimise, and what makes of them where the search is."""
@@ -218,6 +200,60 @@ class Joint(Stage):
 def _within(state: InversionState, image: Tensor) -> Tensor:
     """An image [B, 3, R, R], black where it is not compared."""
     return image if state.region is None else image * state.region
+
+
+class _Search:
+    """The search for some of the images, of which another thread needs to know nothing.
+
+    Attributes:
+        outputs: of the last step, without gradients, as :meth:`InversionState.synthesize` makes them.
+    """
+
+    def __init__(self, settings: Joint, state: InversionState) -> None:
+        self._settings, self._state = settings, state
+        variables, self._point = settings._variables(state)
+        self._optimizer = Adam(variables)
+        self._reconstruction = self._reconstruct()
+        self._prior = _Prior(settings, state)
+        self._best, self._loss = self._point().copy(), torch.full_like(state.loss, torch.inf)
+        self.outputs: Codes = {}
+
+    def step(self, rate: float) -> Tensor:
+        """Take one step; the loss before it, [B]."""
+        state, point = self._state, self._point()
+        outputs = state.synthesize(point.codes, state.dtype, point.residuals, point.flows or None)
+        loss = self._loss_of(self._reconstruction, point, outputs)
+        found = loss.detach()
+        if self._settings.ensemble:
+            self._best = point.copy()
+        else:
+            better = found < self._loss
+            self._best.take(point, better)
+            self._loss = torch.where(better, found, self._loss)
+        loss.sum().backward()
+        self._optimizer.step(rate)
+        self.outputs = {name: output.detach() for name, output in outputs.items()}
+        return found
+
+    def found(self) -> InversionState:
+        """The state with what was best."""
+        state, best = self._state, self._best
+        state.latents, state.residuals = best.codes, best.residuals
+        state.masks, state.flows = best.masks or state.masks, best.flows or state.flows
+        state.loss = self._loss
+        if self._settings.ensemble:
+            with torch.no_grad():
+                state.loss = self._loss_of(self._reconstruct(_FINAL_DRAWS), best, state.synthesize())
+        return state
+
+    def _reconstruct(self, draws: int = 1) -> PerceptualLoss:
+        settings, state = self._settings, self._state
+        target, dtype = _within(state, state.target), state.dtype if draws == 1 else None
+        return reconstruction_loss(settings, state.bank, target, state.seed, draws, dtype, settings.style_weight)
+
+    def _loss_of(self, reconstruction: PerceptualLoss, point: Point, outputs: Codes) -> Tensor:
+        image = self._settings._image(self._state, outputs, point)
+        return reconstruction(_within(self._state, image)) + self._prior(point, outputs, image)
 
 
 class _Prior:
