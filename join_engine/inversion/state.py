@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from ..bank import Bank
 from ..color import srgb_decode
+from ..networks.frozen import Frozen
 from ..networks.residuals import Residual, Residuals, aligned
 from ..networks.stylegan2 import Generator, Hooks, generate
 from .codebook import CodeBook
@@ -162,15 +163,20 @@ class InversionState:
         dtype: torch.dtype | None = None,
         residuals: Mapping[str, Residuals] | None = None,
         flows: Mapping[int, Tensor] | None = None,
+        frozen: Frozen | None = None,
     ) -> dict[str, Tensor]:
         """Generators' outputs G_i(w_i) of Eq. 2 for the given codes, residuals and flows (default: the state's), with
         fixed noise.
 
         Per component [B, L, w_dim] → [B, 3, R, R] in the generator's range. ``dtype`` is that of the convolutions
-        (None: of the codes).
+        (None: of the codes). ``frozen``: makes the same of the bank's own generators, sooner, in a precision of its
+        own.
         """
         outputs, residuals = {}, self.residuals if residuals is None else residuals
         flows = self.flows if flows is None else flows
+        if frozen is not None and self.tuned is None:
+            codes = self.latents if latents is None else latents
+            return frozen(codes, {name: _hooks(residuals.get(name, {}), flows) for name in codes})
         for name, w in (self.latents if latents is None else latents).items():
             changes = residuals.get(name, {})
             if self.tuned is None:

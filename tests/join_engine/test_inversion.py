@@ -24,6 +24,7 @@ from join_engine.inversion.progress import Clock, Monitor, Progress
 from join_engine.inversion.stage import Stage
 from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.inversion.stages.joint import Joint, ramped
+from join_engine.inversion.stages.masking import Masking
 from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.inversion.stages.tuning import FORMS, Tuning
 from join_engine.inversion.state import InversionState
@@ -136,6 +137,34 @@ def test_images_of_a_batch_do_not_know_of_each_other(tiny_bank: Bank, own_target
     together = invert(tiny_bank, own_targets, SHORT)
     alone = invert(tiny_bank, own_targets[1:2], SHORT)
     assert torch.allclose(together.loss[1], alone.loss[0], rtol=2e-3)
+
+
+@pytest.mark.parametrize(
+    "stage", [Joint(4, features="pixels"), Masking(4, features="pixels", reach=0.05)], ids=["codes", "masks"]
+)
+def test_threads_that_share_the_images_find_what_one_finds(
+    tiny_bank: Bank, own_targets: torch.Tensor, stage: Stage
+) -> None:
+    """Three images for two threads, in doubles; previews are of all images, in their order."""
+    bank, threads, found = _in_doubles(tiny_bank), torch.get_num_threads(), []
+    for count in (1, 2):
+        torch.set_num_threads(count)
+        previews: list[torch.Tensor] = []
+        monitor = Monitor(preview_every=4, on_preview=lambda step, outputs, to=previews: to.append(outputs["albedo"]))
+        state = InversionState.begin(bank, own_targets.double(), seed=3)
+        try:
+            stage.run(state, monitor)
+            assert torch.get_num_threads() == count
+        finally:
+            torch.set_num_threads(threads)
+        found.append((state, previews[0]))
+    (one, shown_by_one), (two, shown_by_two) = found
+    torch.testing.assert_close(two.loss, one.loss, rtol=1e-9, atol=0)
+    torch.testing.assert_close(shown_by_two, shown_by_one, rtol=0, atol=1e-9)
+    for mine, theirs in ((two.latents, one.latents), (two.masks, one.masks), (two.flows, one.flows)):
+        assert list(mine) == list(theirs)
+        for key in mine:
+            torch.testing.assert_close(mine[key], theirs[key], rtol=0, atol=1e-9)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...bank import Bank
 from ...device import in_threads, shares
+from ...networks.frozen import Frozen
 from ...networks.residuals import Residual, Residuals
 from ..adam import Adam
 from ..losses.guide import Guide, encoders_see
@@ -145,11 +146,12 @@ class Joint(Stage):
         at each step the lowest loss is a matter of luck: there the last codes are kept, and their loss is that of
         several draws.
         """
+        frozen = Frozen({name: state.bank.components[name].generator for name in state.latents}, state.dtype)
         count = shares(len(state.target), state.target.device.type)
         with in_threads(count) as each:
             items = torch.arange(len(state.target), device=state.target.device).tensor_split(count)
             # Draws the sampled codes now, so that the time left is told right.
-            searches = each(lambda own: _Search(self, state.part(own)), items)
+            searches = each(lambda own: _Search(self, state.part(own), frozen), items)
         clock = Clock(self.steps)
         with in_threads(count, alone=state.target.shape[-1] <= _SMALL) as each:
             for step in range(self.steps):
@@ -209,8 +211,8 @@ class _Search:
         outputs: of the last step, without gradients, as :meth:`InversionState.synthesize` makes them.
     """
 
-    def __init__(self, settings: Joint, state: InversionState) -> None:
-        self._settings, self._state = settings, state
+    def __init__(self, settings: Joint, state: InversionState, frozen: Frozen) -> None:
+        self._settings, self._state, self._frozen = settings, state, frozen
         variables, self._point = settings._variables(state)
         self._optimizer = Adam(variables)
         self._reconstruction = self._reconstruct()
@@ -221,7 +223,8 @@ class _Search:
     def step(self, rate: float) -> Tensor:
         """Take one step; the loss before it, [B]."""
         state, point = self._state, self._point()
-        outputs = state.synthesize(point.codes, state.dtype, point.residuals, point.flows or None)
+        flows = point.flows or None
+        outputs = state.synthesize(point.codes, state.dtype, point.residuals, flows, self._frozen)
         loss = self._loss_of(self._reconstruction, point, outputs)
         found = loss.detach()
         if self._settings.ensemble:
