@@ -158,7 +158,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     beside.add_argument("--renders", type=positive, default=6, help="of them (default 6)")
     beside.add_argument("--photographs", type=Path, metavar="DIR", help="registered photographs for the same")
     beside.add_argument("--things", type=positive, default=2, help="of them (default 2), three photos of each")
-    beside.add_argument("--only-curves", action="store_true", help="leave the table of ratios out")
+    beside.add_argument("--processor", action="store_true", help="the processors' time, not the clock's")
+    beside.add_argument("--only", choices=("steps", "curves"), help="of the table the joint step alone, or no table")
     beside.add_argument("--out", type=Path, metavar="DIR", help="folder")
 
 
@@ -180,12 +181,12 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _beside(options: argparse.Namespace, bank: Bank) -> None:
-    settings = Settings(options.pairs, options.presets, options.sizes, options.seed)
+    settings = Settings(options.pairs, options.presets, options.sizes, options.seed, options.processor)
     found: dict[str, Any] = {"bank": {"name": bank.header.name, "sha256": bank.sha256}, "before": machine()}
     bench = Bench(bank, settings)
     text, curves = "", dict[str, Any]()
-    if not options.only_curves:
-        found["rows"] = bench.rows()
+    if options.only != "curves":
+        found["rows"] = bench.steps() if options.only == "steps" else bench.rows()
         text = format_table(found["rows"])
     if options.data is not None:
         curves["renders"] = bench.curves(options.data, options.renders)

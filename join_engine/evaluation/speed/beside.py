@@ -81,12 +81,15 @@ class Settings:
         presets: whose whole way is timed.
         sizes: longest sides of photos, by name, at which layers are timed.
         seed: of everything random.
+        processor: tell the processors' seconds instead of the clock's: for one thread beside other work. Of several
+            these count how they wait for each other as well.
     """
 
     pairs: int = 5
     presets: Sequence[str] = ("draft", "standard", "best")
     sizes: Sequence[str] = tuple(SIZES)
     seed: int = 0
+    processor: bool = False
 
 
 class Bench:
@@ -102,10 +105,7 @@ class Bench:
     def rows(self) -> dict[str, Any]:
         """By what was done: seconds both ways (median), and how many times as long the plain one took: for JSON; a
         row that this bank or machine does not allow says so under "missing"."""
-        found: dict[str, Any] = {}
-        for batch in BATCHES:
-            found[f"joint step, {batch} at once"] = self._steps(batch, frozen=False)
-            found[f"joint step, {batch} at once, plain weights frozen"] = self._steps(batch, frozen=True)
+        found = self.steps()
         photo = _photo(EDITOR, self._settings.seed)
         for name in self._settings.presets:
             found[f"{name}, a photo of 1K"] = self._preset(get_preset(name), photo)
@@ -117,8 +117,17 @@ class Bench:
         found["training, an image"] = self._training()
         return found
 
+    def steps(self) -> dict[str, Any]:
+        """Of :meth:`rows` those of the joint step."""
+        found: dict[str, Any] = {}
+        for batch in BATCHES:
+            found[f"joint step, {batch} at once"] = self._steps(batch, frozen=False)
+            found[f"joint step, {batch} at once, plain weights frozen"] = self._steps(batch, frozen=True)
+        return found
+
     def _pairs(self, name: str, plain: Do, ours: Do, pairs: int, per: int = 1) -> dict[str, Any]:
-        found = compared(*alternately(plain, ours, pairs), per)
+        clock = time.process_time if self._settings.processor else time.perf_counter
+        found = compared(*alternately(plain, ours, pairs, clock), per)
         say(f"{name}: plain {_time(found['plain'])}, ours {_time(found['ours'])}, ratio {found['ratio']:.2f}")
         return found
 
@@ -193,6 +202,8 @@ class Bench:
 
     def _start(self) -> dict[str, Any]:
         path = self._bank.path
+        if self._settings.processor:
+            return {"missing": "the time of other processes is not told"}
 
         def plain() -> None:
             subprocess.run([sys.executable, *start_script(path)], check=True, stdout=subprocess.DEVNULL)
@@ -308,15 +319,18 @@ class Bench:
         return found
 
 
-def alternately(plain: Do, ours: Do, pairs: int) -> tuple[list[float], list[float]]:
-    """Seconds of both, pair by pair, of which each begins every other one; after one of each that does not count."""
+def alternately(
+    plain: Do, ours: Do, pairs: int, clock: Callable[[], float] = time.perf_counter
+) -> tuple[list[float], list[float]]:
+    """Seconds of both by ``clock``, pair by pair, of which each begins every other one; after one of each that does not
+    count."""
     plain(), ours()
     seconds: tuple[list[float], list[float]] = ([], [])
     for number in range(pairs):
         for which in (0, 1) if number % 2 == 0 else (1, 0):
-            start = time.perf_counter()
+            start = clock()
             (plain, ours)[which]()
-            seconds[which].append(time.perf_counter() - start)
+            seconds[which].append(clock() - start)
     return seconds
 
 

@@ -115,6 +115,8 @@ def test_pairs_alternate_and_their_ratio_has_an_interval() -> None:
     plain, ours = alternately(slow, lambda: order.append("ours"), 3)
     assert order == ["plain", "ours", "plain", "ours", "ours", "plain", "plain", "ours"]
     assert len(plain) == len(ours) == 3 and min(plain) > max(ours)
+    asleep, _ = alternately(slow, lambda: None, 2, time.process_time)
+    assert max(asleep) < 0.02
     found = compared([2.0, 8.0, 4.0], [1.0, 2.0, 2.0], per=2)
     assert found["plain"] == 2.0 and found["ours"] == 1.0
     assert found["ratio"] == pytest.approx(16.0 ** (1 / 3))
