@@ -52,7 +52,9 @@ _ORIENTATIONS = tuple(Orientation(flip, turns) for turns in (0, 2, 1, 3) for fli
 _CLIPPED = 0.995  # above it, what a camera shows is no measure of the light
 _USUAL = (0.06, 0.38)  # mean luminances of the photos that the network has seen
 _NEARLY_CLIPPED = 0.8  # and from here on cameras begin to bend
-_ALL_GLOSS = 0.25  # share of the light from where on what is nearly white is taken for a highlight, not for white
+# Share of the light from where on gloss makes what is clipped a highlight, not white paint, and how far beside it that
+# may be seen, in shorter sides of the picture: in the middle of a highlight there is nothing to see.
+_ALL_GLOSS, _BESIDE = 0.1, 0.012
 _READABLE = 0.2  # share of diffuse light of which half a colour can be read
 _COLOUR_LOST = 4  # power of it that colours are read with: a highlight takes them before it takes the grain
 # Specular against the mean of the picture: from where on, and from where on surely, it is a highlight; and up to where
@@ -170,7 +172,6 @@ def split(
     retinex_error: float = RETINEX_ERROR,
     few_paints_error: float = FEW_PAINTS_ERROR,
     looks: Callable[[Split, Tensor, Tensor, Mapping[str, Tensor] | None, int], Shares] = look,
-    faces: bool = False,
     seen_at: int | None = None,
     ways: int | None = None,
 ) -> tuple[Strips, np.ndarray]:
@@ -187,7 +188,6 @@ def split(
         retinex_error: see :func:`join_engine.layers.caution.caution`.
         few_paints_error: see :func:`join_engine.layers.few_paints.light_in_paint`.
         looks: how the network is asked, as by :func:`look`.
-        faces: the bank is one of faces; see :func:`readability`.
         seen_at: longest side at which the network looks at it; None for :data:`SEEN_AT_MOST`. A smaller one is a
             faster one: it looks in as few orientations all the same.
         ways: in how many orientations it looks; None for as many as its time is enough for, the fewer the more pixels.
@@ -205,24 +205,25 @@ def split(
     small = resampled(colour, *size).to(device) * gain
     visible = torch.ones_like(small[:, :1]) if alpha is None else resampled(alpha[..., None], *size).to(device)
     shares = looks(network, small, visible, inner, ways or _affordable(colour))
+    shine = _shine(shares)
     shading, gloss = with_caution(small, visible, shares.shading, shares.gloss, shares.error, retinex_error)
     shares = replace(shares, shading=shading, gloss=gloss, specular=specular_of(small, gloss))
     if network.config.specular:
-        shares = _with_gloss_on_colour(shares, ceiling, faces)
-    paint, readable = _paint(shares, ceiling, network.config.specular, faces)
+        shares = _with_gloss_on_colour(shares, shine, ceiling)
+    paint, readable = _paint(shares, shine, ceiling)
     expected = float(seen_mean(shares.error[:, :1].exp(), visible))
     shares = replace(shares, shading=shares.shading + light_in_paint(paint, readable, expected, few_paints_error))
     wanted = float(level_of(inner["albedo"])) if level is None else level
     error = shares.error.exp()
     error = torch.where(visible > 0.5, error, seen_mean(error, visible))
     names = ("albedo", "shading", "specular")[: 2 + network.config.specular]
-    apply = partial(_layers, shares, colour, gain, wanted, ceiling, names, faces)
+    apply = partial(_layers, shares, shine, colour, gain, wanted, ceiling, names)
     return Strips(names, (colour.shape[0], colour.shape[1]), apply), picture_of(error)
 
 
-def _with_gloss_on_colour(photo: Shares, ceiling: float, faces: bool) -> Shares:
+def _with_gloss_on_colour(photo: Shares, shine: Tensor, ceiling: float) -> Shares:
     """With the gloss on coloured paint that its saturation tells of (:mod:`join_engine.layers.dichromatic`)."""
-    readable = readability(photo.image, photo.specular, ceiling, True, faces) * (photo.visible > 0.5)
+    readable = readability(photo.image, photo.specular, ceiling, shine) * (photo.visible > 0.5)
     gloss = gloss_on_colour(photo.image, photo.gloss, readable, _highlight(photo, 0.0))
     return replace(photo, gloss=gloss, specular=specular_of(photo.image, gloss))
 
@@ -247,16 +248,16 @@ def _exposure(colour: np.ndarray) -> float:
 @torch.no_grad()
 def _layers(
     shares: Shares,
+    shine: Tensor,
     colour: np.ndarray,
     gain: float,
     level: float,
     ceiling: float,
     names: tuple[str, ...],
-    faces: bool,
 ) -> Iterator[tuple[slice, Layers]]:
     """Apply shares to a photo of any size, rows after rows."""
     glossy = "specular" in names
-    paint, readable = _paint(shares, ceiling, glossy, faces)
+    paint, readable = _paint(shares, shine, ceiling)
     tone = _tone(shares, paint, readable) if glossy else torch.zeros_like(paint)
     paint = paint + tone
     grey = paint.mean(dim=1, keepdim=True)
@@ -266,18 +267,18 @@ def _layers(
     diffuse = log_light(luminance((shares.image - shares.specular).clamp_min(0.0)))
     base = shares.shading - shares.share * diffuse
     dull = 1.0 - _highlight(shares, _DULL)
-    small = torch.cat([shares.share, base, shares.gloss, around, shares.visible, tone, dull], dim=1)
+    small = torch.cat([shares.share, base, shares.gloss, around, shares.visible, tone, dull, shine], dim=1)
     height, width = colour.shape[:2]
     for rows in strips(height, width):
         # A row more above and below, where what a pixel says depends on its neighbours.
         seen = slice(max(0, rows.start - 1), min(height, rows.stop + 1))
         told = _enlarged(small, height, width, seen)
         image = planes_of(colour[seen]).to(told) * gain
-        share, base, gloss, around, visible, tone, dull = told.split((1, 1, 1, 3, 1, 3, 1), dim=1)
+        share, base, gloss, around, visible, tone, dull, shine = told.split((1, 1, 1, 3, 1, 3, 1, 1), dim=1)
         specular = specular_of(image, gloss)
         shading = base + share * log_light(luminance((image - specular).clamp_min(0.0)))
         here = replace(shares, image=image, visible=visible, specular=specular, shading=shading)
-        paint, readable = _paint(here, ceiling, glossy, faces)
+        paint, readable = _paint(here, shine, ceiling)
         albedo = (_read(paint + tone, around, readable) + brighter).exp()
         made = _exact(image, albedo, (shading - brighter).exp(), dull, ceiling)
         own = slice(rows.start - seen.start, rows.stop - seen.start)
@@ -290,36 +291,41 @@ def _as_bright(layer: Tensor, name: str, gain: float) -> Tensor:
     return layer if name == "albedo" or gain == 1.0 else layer / gain
 
 
-def _paint(photo: Shares, ceiling: float, glossy: bool, faces: bool) -> tuple[Tensor, Tensor]:
+def _paint(photo: Shares, shine: Tensor, ceiling: float) -> tuple[Tensor, Tensor]:
     """Logarithm of the albedo as the pixels tell it, and how far that can be read, in [0, 1]."""
     diffuse = (photo.image - photo.specular).clamp_min(0.0)
     paint = diffuse.clamp_min(_DARK).log() - photo.shading
-    return paint, readability(photo.image, photo.specular, ceiling, glossy, faces) * (photo.visible > 0.5)
+    return paint, readability(photo.image, photo.specular, ceiling, shine) * (photo.visible > 0.5)
 
 
-def readability(image: Tensor, specular: Tensor, ceiling: float, glossy: bool, faces: bool = False) -> Tensor:
+def _shine(photo: Shares) -> Tensor:
+    """How surely what is clipped is a highlight, [1, 1, h, w] in [0, 1]: white paint in the sun is clipped, too, but no
+    network sees gloss on it."""
+    reach = 2 * round(_BESIDE * min(photo.image.shape[2:])) + 1
+    beside = photo.specular
+    for kernel in ((reach, 1), (1, reach)):
+        padding = (kernel[0] // 2, kernel[1] // 2)
+        beside = functional.max_pool2d(beside, kernel, 1, padding)
+    return (beside / luminance(photo.image).clamp_min(_DARK) / _ALL_GLOSS).clamp(0.0, 1.0)
+
+
+def readability(image: Tensor, specular: Tensor, ceiling: float, shine: Tensor | None = None) -> Tensor:
     """How far the colour of what lies below gloss and clipping can be read, [B, 1, H, W] in [0, 1].
 
     Args:
         image, specular: linear [B, 3, H, W] (the specular may be grey, [B, 1, H, W]).
         ceiling: see :func:`ceiling_of`.
-        glossy: there is a specular layer.
-        faces: white cloth and skin in the sun are as common as highlights: what is clipped then counts as lost as far
-            as there is gloss. On surfaces under a flash nearly all that is clipped is a highlight, also where the
-            network does not see it.
+        shine: how surely what is clipped is a highlight, [B, 1, H, W] in [0, 1]; None for surely.
     """
-    peak = image.amax(dim=1, keepdim=True)
-    if not glossy:
-        return (peak < ceiling).to(image)
     diffuse = (image - specular).clamp_min(0.0)
     share = luminance(diffuse) / luminance(image).clamp_min(_DARK)
     told = share.square() / (share.square() + _READABLE**2) * (1.0 + _READABLE**2)
     if ceiling == math.inf:
         return told
-    peak = _widened(_widened(peak, 2), 3)
+    peak = _widened(_widened(image.amax(dim=1, keepdim=True), 2), 3)
     bent = ((peak - _NEARLY_CLIPPED) / (_CLIPPED - _NEARLY_CLIPPED)).clamp(0.0, 1.0)
     lost = bent.square() * (3.0 - 2.0 * bent)
-    return told * (1.0 - (lost * ((1.0 - share) / _ALL_GLOSS).clamp(0.0, 1.0) if faces else lost))
+    return told * (1.0 - (lost if shine is None else lost * shine))
 
 
 def _widened(values: Tensor, dim: int) -> Tensor:

@@ -23,7 +23,6 @@ class Subject:
         retinex_error: how far colour Retinex is off there (:mod:`join_engine.layers.caution`).
         few_paints_error: how far an albedo of few paints is off (:mod:`join_engine.layers.few_paints`); infinite where
             it has no say.
-        white_things: white is as common as a highlight is (:func:`join_engine.layers.split.readability`).
         relit: makes the shading in another light of the layer and of its generator's outputs before and after.
             Generators of faces know little of a photo's hair, clothes and backdrop. Those of materials miss less, and
             there the ratio is nearer to the truth (docs/relighting.md).
@@ -31,12 +30,11 @@ class Subject:
 
     retinex_error: float
     few_paints_error: float
-    white_things: bool
     relit: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
-FACES = Subject(FACES_RETINEX_ERROR, math.inf, white_things=True, relit=keep_light)
-ANYTHING = Subject(RETINEX_ERROR, FEW_PAINTS_ERROR, white_things=False, relit=keep_detail)
+FACES = Subject(FACES_RETINEX_ERROR, math.inf, relit=keep_light)
+ANYTHING = Subject(RETINEX_ERROR, FEW_PAINTS_ERROR, relit=keep_detail)
 
 
 def subject_of(header: BankHeader) -> Subject:

@@ -110,7 +110,7 @@ class View:
         specular = planes_of(photo.layers["specular"]) if self._glossy else torch.zeros_like(self.image)
         self._ceiling = ceiling_of(photo.colour)
         self._shown = torch.from_numpy(photo.shown.astype(np.float32))[None, None]
-        self._readable = readability(self.image, specular, self._ceiling, self._glossy) * (self._shown > 0.5)
+        self._readable = readability(self.image, specular, self._ceiling) * (self._shown > 0.5)
         error = torch.full_like(self._shown, ERROR)
         if photo.error is not None:
             told = planes_of(photo.error[..., :1])

@@ -155,26 +155,26 @@ def test_the_albedo_is_as_bright_as_it_is_told_to_be() -> None:
     assert levels == pytest.approx([-2.0, -1.5], abs=0.02)
 
 
-@pytest.mark.parametrize("gloss", [0.6, 0.0])
-def test_a_clipped_spot_is_filled_from_its_surroundings_where_it_is_gloss(gloss: float) -> None:
-    photo = np.full((64, 64, 3), (0.30, 0.15, 0.05), np.float32)
-    photo[24:40, 24:40] = 1.0
+@pytest.mark.parametrize("seen", ["in it", "beside it", "nowhere"])
+def test_a_clipped_spot_is_filled_from_its_surroundings_where_gloss_is_seen(seen: str) -> None:
+    photo = np.full((96, 96, 3), (0.40, 0.25, 0.15), np.float32)
+    photo[47:49, 36:60] = 1.0
+    rim = np.zeros((1, 1, 96, 96), np.float32)
+    rim[..., (46, 49), 36:60] = 1.0
 
     def looks(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tensor] | None, ways: int) -> Shares:
-        spot = gloss * (image.amin(dim=1, keepdim=True) > 0.9)
+        white = (image.amin(dim=1, keepdim=True) > 0.9).to(image)
+        spot = {"in it": 0.6 * white, "beside it": torch.from_numpy(rim), "nowhere": 0.0 * white}[seen]
         none, sure = torch.zeros_like(spot), torch.full_like(image, -7.0)
         return Shares(image, visible, none, none, spot, specular_of(image, spot), sure)
 
-    found, _ = split(Split(SMALL), photo, None, told(), Frame(64, 64, 16), -1.5, looks=looks, faces=True)
-    middle, around = found["albedo"][32, 32], found["albedo"][4, 4]
-    if gloss:
-        assert middle / middle.sum() == pytest.approx(around / around.sum(), abs=0.02)
-    else:  # white paint
+    found, _ = split(Split(SMALL), photo, None, told(), Frame(96, 96, 16), -1.5, looks=looks)
+    middle, around = found["albedo"][48, 48], found["albedo"][4, 4]
+    if seen == "nowhere":  # white paint
         assert np.ptp(middle) < 1e-3 and middle.max() > 2.0 * around.max()
-    assert np.ptp(found["specular"][32, 32]) < 1e-6
-    found, _ = split(Split(SMALL), photo, None, told(), Frame(64, 64, 16), -1.5, looks=looks)
-    middle, around = found["albedo"][32, 32], found["albedo"][4, 4]
-    assert middle / middle.sum() == pytest.approx(around / around.sum(), abs=0.02), "on surfaces, whatever is told"
+    else:
+        assert middle / middle.sum() == pytest.approx(around / around.sum(), abs=0.02)
+    assert np.ptp(found["specular"][48, 48]) < 1e-6
 
 
 def test_skin_in_the_sun_is_read_and_its_highlight_is_not() -> None:
@@ -184,10 +184,11 @@ def test_skin_in_the_sun_is_read_and_its_highlight_is_not() -> None:
     image = torch.from_numpy(photo).permute(2, 0, 1)[None]
     gloss = 0.05 * image.amin(dim=1, keepdim=True)
     gloss[..., 32:40] *= 10.0
-    skin, surface = (layers_split.readability(image, gloss, 0.995, True, faces) for faces in (True, False))
+    shine = (gloss > 0.2).to(gloss)
+    skin, surely = (layers_split.readability(image, gloss, 0.995, one) for one in (shine, None))
     assert skin[0, 0, 16, 16] > 0.75 and skin[0, 0, 16, 36] < 0.05
-    assert surface[0, 0, 16, 16] < 0.05
-    assert torch.equal(skin[..., 0, :], surface[..., 0, :])
+    assert surely[0, 0, 16, 16] < 0.05
+    assert torch.equal(skin[..., 0, :], surely[..., 0, :])
 
 
 def test_photos_beyond_what_is_looked_at_are_split_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:

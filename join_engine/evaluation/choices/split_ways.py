@@ -42,7 +42,6 @@ def compare(
     usual = {
         "retinex_error": subject.retinex_error,
         "few_paints_error": subject.few_paints_error,
-        "faces": subject.white_things,
     }
     found: list[list[Row]] = [[] for _ in ways]
     seconds: list[list[float]] = [[] for _ in ways]
