@@ -44,7 +44,7 @@ demo: $(READY)
 	$(RUN) samples/demo.py --out $(OUT) --preset "$$PRESET" $${IMAGE:+--image "$$IMAGE"}
 
 test: $(READY)
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 test-quick: $(READY)
 	$(RUN) -m pytest tests/join_engine -m "not slow"
