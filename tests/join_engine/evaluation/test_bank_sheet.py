@@ -74,7 +74,9 @@ def test_the_command_writes_a_sheet_for_each_component(
     told = json.loads((out / "seeing-samples.json").read_text("utf-8"))
     assert told["bank"]["sha256"] == seeing_bank.sha256 and told["settings"]["seed"] == 0
     assert told["packs"][0]["file"] == "fake.tar"
-    assert told["distances"][1] == report(seeing_bank, "shading", read_packs([pack], "shading"), 12, 0, None)
+    # Matrix products round by where in memory they lie.
+    again = report(seeing_bank, "shading", read_packs([pack], "shading"), 12, 0, None)
+    assert told["distances"][1] == pytest.approx(again, rel=1e-4)
 
 
 def test_what_does_not_fit_gets_one_sentence(
