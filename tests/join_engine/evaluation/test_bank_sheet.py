@@ -74,9 +74,12 @@ def test_the_command_writes_a_sheet_for_each_component(
     told = json.loads((out / "seeing-samples.json").read_text("utf-8"))
     assert told["bank"]["sha256"] == seeing_bank.sha256 and told["settings"]["seed"] == 0
     assert told["packs"][0]["file"] == "fake.tar"
-    # Matrix products round by where in memory they lie.
-    again = report(seeing_bank, "shading", read_packs([pack], "shading"), 12, 0, None)
-    assert told["distances"][1] == pytest.approx(again, rel=1e-4)
+    found, again = told["distances"][1], report(seeing_bank, "shading", read_packs([pack], "shading"), 12, 0, None)
+    assert found.keys() == again.keys() and found["component"] == "shading"
+    numbers = [name for name, value in again.items() if isinstance(value, float)]
+    assert len(numbers) > 2
+    for name in numbers:  # matrix products round by where in memory they lie
+        assert found[name] == pytest.approx(again[name], rel=1e-4), name
 
 
 def test_what_does_not_fit_gets_one_sentence(
