@@ -174,10 +174,10 @@ class InversionState:
         """
         outputs, residuals = {}, self.residuals if residuals is None else residuals
         flows = self.flows if flows is None else flows
+        latents = self.latents if latents is None else latents
         if frozen is not None and self.tuned is None:
-            codes = self.latents if latents is None else latents
-            return frozen(codes, {name: _hooks(residuals.get(name, {}), flows) for name in codes})
-        for name, w in (self.latents if latents is None else latents).items():
+            return frozen(latents, {name: _hooks(residuals.get(name, {}), flows) for name in latents})
+        for name, w in latents.items():
             changes = residuals.get(name, {})
             if self.tuned is None:
                 outputs[name] = generate(self.bank.components[name].generator, w, dtype, _hooks(changes, flows))

@@ -301,11 +301,9 @@ def _paint(photo: Shares, shine: Tensor, ceiling: float) -> tuple[Tensor, Tensor
 def _shine(photo: Shares) -> Tensor:
     """How surely what is clipped is a highlight, [1, 1, h, w] in [0, 1]: white paint in the sun is clipped, too, but no
     network sees gloss on it."""
-    reach = 2 * round(_BESIDE * min(photo.image.shape[2:])) + 1
     beside = photo.specular
-    for kernel in ((reach, 1), (1, reach)):
-        padding = (kernel[0] // 2, kernel[1] // 2)
-        beside = functional.max_pool2d(beside, kernel, 1, padding)
+    for _ in range(round(_BESIDE * min(photo.image.shape[2:]))):
+        beside = _widened(_widened(beside, 2), 3)
     return (beside / luminance(photo.image).clamp_min(_DARK) / _ALL_GLOSS).clamp(0.0, 1.0)
 
 
