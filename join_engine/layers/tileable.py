@@ -4,10 +4,11 @@
 1. *Even*: each loses what differs between opposite edges by large: the smooth component (Moisan, "Periodic plus smooth
    image decomposition", 2011) of its logarithm's coarse part. Its mean level stays.
 2. *Cut*: opposite edges are laid over one another, and cut where all layers together differ least (Efros and Freeman,
-   "Image quilting", 2001), first the columns, then the rows.
-
-From the cut on each texel is one of the evened layers', the same one in all of them: the tile is what its layers make,
-to the bit, and a pixel of it is one of the evened photo.
+   "Image quilting", 2001), first the columns, then the rows. Each texel is one of the evened layers', the same one in
+   all of them.
+3. *Heal*: across the cut each layer goes on as it did before, to either side, and all else keeps its differences from
+   texel to texel (Pérez, Gangnet and Blake, "Poisson image editing", 2003, on a torus): the step is spread so far that
+   no edge is left.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Tile:
 
     Attributes:
         layers: linear [h, w, 3] ≥ 0.
-        rows, columns: [h, w], of which texel of the layers that were given each is.
+        rows, columns: [h, w], of which texel of the layers that were given each has come.
     """
 
     layers: dict[str, np.ndarray]
@@ -44,9 +45,9 @@ class Tile:
     columns: np.ndarray
 
 
-def tileable(layers: Layers, overlap: float = OVERLAP, even: bool = True) -> Tile:
-    """A tile of layers [H, W, 3], whatever their components; ``overlap`` of each side is cut away. ``even``: see above.
-    Raises JoinError ``image_too_small``."""
+def tileable(layers: Layers, overlap: float = OVERLAP, even: bool = True, heal: bool = True) -> Tile:
+    """A tile of layers [H, W, 3], whatever their components; ``overlap`` of each side is cut away. ``even`` and
+    ``heal``: see above. Raises JoinError ``image_too_small``."""
     height, width = next(iter(layers.values())).shape[:2]
     if min(height, width) < _LEAST:
         words = f"The layers are {width} × {height}, too small for a tile."
@@ -59,7 +60,10 @@ def tileable(layers: Layers, overlap: float = OVERLAP, even: bool = True) -> Til
         places = _cut(places, shown, strip, axis)
         rows, columns = places[..., 0], places[..., 1]
         shown = np.concatenate([encoded(name, layer[rows, columns]) for name, layer in given.items()], axis=2)
-    return Tile({name: layer[rows, columns] for name, layer in given.items()}, rows, columns)
+    cut = {name: layer[rows, columns] for name, layer in given.items()}
+    if heal:
+        cut = {name: _healed(name, layer, given[name], rows, columns) for name, layer in cut.items()}
+    return Tile(cut, rows, columns)
 
 
 def all_evened(layers: Layers) -> dict[str, np.ndarray]:
@@ -70,25 +74,59 @@ def all_evened(layers: Layers) -> dict[str, np.ndarray]:
 def evened(layer: np.ndarray) -> np.ndarray:
     """A layer [H, W, 3] without the smooth component of its logarithm's coarse part; its mean logarithm stays."""
     log = coarse(np.log(layer.clip(_DARK, None))).astype(np.float64)
-    height, width = log.shape[:2]
     jump = np.zeros_like(log)
     jump[0] += log[-1] - log[0]
     jump[-1] += log[0] - log[-1]
     jump[:, 0] += log[:, -1] - log[:, 0]
     jump[:, -1] += log[:, 0] - log[:, -1]
-    waves = [2.0 * np.cos(2.0 * np.pi * np.arange(size) / size) for size in (height, width)]
-    laplacian = waves[0][:, None] + waves[1][None] - 4.0
-    laplacian[0, 0] = 1.0
-    spectrum = np.fft.fft2(jump, axes=(0, 1)) / laplacian[..., None]
-    spectrum[0, 0] = 0.0
-    smooth = np.fft.ifft2(spectrum, axes=(0, 1)).real
-    return np.asarray(layer * np.exp(-smooth), np.float32)
+    return np.asarray(layer * np.exp(-_on_a_torus(jump)), np.float32)
+
+
+def _healed(name: str, cut: np.ndarray, given: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """A layer as it was cut, [h, w, 3], without the steps where texels are neighbours that were none in the layer that
+    was given, [H, W, 3]."""
+    shown, source = encoded(name, cut).astype(np.float64), encoded(name, given)
+    last = [size - 1 for size in source.shape[:2]]
+    divergence = np.zeros_like(shown)
+    for axis in (0, 1):
+        here = (rows, columns)
+        there = tuple(np.roll(index, -1, axis) for index in here)
+        apart = (there[axis] - here[axis] != 1) | (there[1 - axis] != here[1 - axis])
+        # How it went on behind this texel, and before the next one, where the layer that was given did.
+        after, before = ([index[apart] for index in side] for side in (here, there))
+        beyond, ahead = list(after), list(before)
+        beyond[axis] = np.minimum(after[axis] + 1, last[axis])
+        ahead[axis] = np.maximum(before[axis] - 1, 0)
+        known = np.stack([beyond[axis] > after[axis], ahead[axis] < before[axis]])[..., None]
+        steps = np.stack([source[*beyond] - source[*after], source[*before] - source[*ahead]])
+        wanted = (steps * known).sum(axis=0) / known.sum(axis=0).clip(1)
+        change = np.zeros_like(shown)
+        change[apart] = wanted - (np.roll(shown, -1, axis) - shown)[apart]
+        divergence += change - np.roll(change, 1, axis)
+    transform = COMPONENT_TRANSFORMS[_transform(name)]
+    made = (shown + _on_a_torus(divergence)).clip(0.0, shown.max())
+    return np.asarray(transform.decode(made), np.float32)
+
+
+def _on_a_torus(laplacian: np.ndarray) -> np.ndarray:
+    """What has a Laplacian [H, W, C] where opposite edges meet, with a mean of 0."""
+    height, width = laplacian.shape[:2]
+    down, across = (2.0 * np.cos(2.0 * np.pi * np.arange(size) / size) for size in (height, width))
+    factors = down[:, None] + across[None, : width // 2 + 1] - 4.0
+    factors[0, 0] = np.inf
+    made = np.empty_like(laplacian)
+    for channel in range(laplacian.shape[2]):
+        made[..., channel] = np.fft.irfft2(np.fft.rfft2(laplacian[..., channel]) / factors, (height, width))
+    return made
 
 
 def encoded(component: str, layer: np.ndarray) -> np.ndarray:
     """A layer as it is seen, [H, W, 3] in [0, 1]."""
-    transform = COMPONENTS[component].transform if component in COMPONENTS else "reinhard"
-    return np.asarray(COMPONENT_TRANSFORMS[transform].encode(layer), np.float32)
+    return np.asarray(COMPONENT_TRANSFORMS[_transform(component)].encode(layer), np.float32)
+
+
+def _transform(component: str) -> str:
+    return COMPONENTS[component].transform if component in COMPONENTS else "reinhard"
 
 
 def seam(layers: Layers, tile: Tile | None = None) -> float:

@@ -15,7 +15,7 @@ from join_engine.evaluation.scores.tile_scores import COLUMNS, format_table, row
 from join_engine.inversion.presets import PRESETS, Detail, Preset
 from join_engine.inversion.stages.joint import Joint
 from join_engine.inversion.stages.mean_start import MeanStart
-from join_engine.layers.tileable import all_evened, evened, seam, tileable
+from join_engine.layers.tileable import all_evened, encoded, evened, seam, tileable
 
 from .conftest import MakeBank
 from .invented_renders import write_renders
@@ -39,7 +39,7 @@ def lit(height: int = 90, width: int = 120) -> dict[str, np.ndarray]:
 
 def test_seams_of_all_layers_go_together() -> None:
     layers = lit()
-    tile = tileable(layers)
+    tile = tileable(layers, heal=False)
     height, width = tile.rows.shape
     assert (height, width) == (75, 100) and {layer.shape for layer in tile.layers.values()} == {(75, 100, 3)}
     before, after = seam(layers), seam(tile.layers, tile)
@@ -56,9 +56,23 @@ def test_what_repeats_already_is_cut_without_a_seam() -> None:
     """Stripes, of which the overlap is a whole number: the tile goes on with them where it begins."""
     stripes = 0.5 + 0.3 * np.sin(2.0 * np.pi * np.arange(126) / 7.0)
     layers = {"albedo": np.broadcast_to(stripes[None, :, None], (60, 126, 3)).astype(np.float32)}
-    tile = tileable(layers, overlap=21 / 126, even=False)  # three periods
+    tile = tileable(layers, overlap=21 / 126, even=False)  # three periods, and nothing to heal
     assert tile.rows.shape == (50, 105)
     np.testing.assert_allclose(np.roll(tile.layers["albedo"], 7, axis=1), tile.layers["albedo"], atol=1e-6)
+
+
+def test_healed_layers_go_on_across_the_cut_and_keep_all_else() -> None:
+    layers = lit()
+    cut, tile = tileable(layers, heal=False), tileable(layers)
+    assert seam(cut.layers, cut) > 3.0 and 0.5 < seam(tile.layers, tile) < 1.2
+    assert np.array_equal(tile.rows, cut.rows) and np.array_equal(tile.columns, cut.columns)
+    apart = np.diff(tile.columns, axis=1) != 1
+    for name, layer in tile.layers.items():
+        assert layer.dtype == np.float32 and layer.min() >= 0.0, name
+        before, after = (np.diff(encoded(name, found.layers[name]), axis=1) for found in (cut, tile))
+        assert np.abs(after - before)[~apart].mean() < 0.004, "the grain stays"
+        level = encoded(name, cut.layers[name]).mean()
+        assert encoded(name, layer).mean() == pytest.approx(level, abs=0.01), name
 
 
 def test_evened_layers_keep_their_level_and_their_grain() -> None:
@@ -93,6 +107,7 @@ def test_too_small_layers_are_refused() -> None:
 def test_the_figures_and_their_table() -> None:
     row = row_of(lit())
     assert tuple(row) == COLUMNS and row["both"] < min(row["as they are"], row["evened"], row["cut"])
+    assert row["healed"] < row["both"]
     other = {name: 4.0 * value for name, value in row.items()}
     line = format_table({"a": [row, other]}).splitlines()[2]
     assert line.startswith(f"| a | 2 | {2.5 * row['as they are']:.2f}, {2.0 * row['as they are']:.2f} |")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Seam energy of layers of renders that are repeated: as they are, evened, cut, and both, which is what "tile" does.
+"""Seam energy of layers of renders that are repeated: as they are, evened, cut, both, and healed, too, as by "tile".
 
 It is the mean squared difference across a seam over that of other neighbours, of all layers: 1 where no seam can be
 told. Printed are medians and geometric means.
@@ -16,15 +16,15 @@ from ...layers.tileable import all_evened, seam, tileable
 from ..options import add_pack_options, run_on_packs
 from ..tables import markdown
 
-COLUMNS = ("as they are", "evened", "cut", "both")
+COLUMNS = ("as they are", "evened", "cut", "both", "healed")
 
 Row = dict[str, float]
 
 
 def row_of(layers: Mapping[str, np.ndarray]) -> Row:
     """:data:`COLUMNS` of one picture's layers, see :func:`join_engine.layers.tileable.seam`."""
-    cut, both = tileable(layers, even=False), tileable(layers)
-    found = (seam(layers), seam(all_evened(layers)), seam(cut.layers, cut), seam(both.layers, both))
+    tiles = tileable(layers, even=False, heal=False), tileable(layers, heal=False), tileable(layers)
+    found = (seam(layers), seam(all_evened(layers)), *(seam(tile.layers, tile) for tile in tiles))
     return dict(zip(COLUMNS, found, strict=True))
 
 
