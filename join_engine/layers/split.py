@@ -64,9 +64,15 @@ _DULL = 0.3
 _SMOOTH = 16  # pixels of the shorter side, at most twice as many, that a highlight's tone is told at
 # No paint is blacker; what would be is in the shade.
 BLACKEST = 0.01
+# Light that tells a paint: with less of it, a photo tells of its camera's curve and noise. What is so black is no paint
+# brighter than that.
+_BLACK, _DARK_PAINT = 0.004, 0.03
+# Of a dark pixel's luminance at least that share is light, though a channel of it is black: that is the camera's.
+_LIT = 0.3
 _CELLS = 4096  # at most, of which each is compared with each
 # Distance of the logarithms of two colours that may be of one paint, and what dim light adds to it.
 _SAME_COLOUR, _COLOUR_NOISE = 0.4, 0.02
+_NO_LIGHT = 1e-7  # divided by in black; what it adds to a photo is less than float32 tells
 _DARK = 5e-5  # keeps logarithms finite
 # A rest's strongest channel against its weakest, and what may be added to that.
 _MOST_COLOURED, _HARDLY_SEEN = 2.0, 0.01
@@ -280,7 +286,7 @@ def _layers(
         here = replace(shares, image=image, visible=visible, specular=specular, shading=shading)
         paint, readable = _paint(here, shine, ceiling)
         albedo = (_read(paint + tone, around, readable) + brighter).exp()
-        made = _exact(image, albedo, (shading - brighter).exp(), dull, ceiling)
+        made = _exact(image, albedo, (shading - brighter).exp(), dull, ceiling, glossy)
         own = slice(rows.start - seen.start, rows.stop - seen.start)
         layers = {name: made[name][0, :, own].permute(1, 2, 0) for name in names}
         yield rows, {name: (_as_bright(layer, name, gain)).contiguous().cpu().numpy() for name, layer in layers.items()}
@@ -295,7 +301,9 @@ def _paint(photo: Shares, shine: Tensor, ceiling: float) -> tuple[Tensor, Tensor
     """Logarithm of the albedo as the pixels tell it, and how far that can be read, in [0, 1]."""
     diffuse = (photo.image - photo.specular).clamp_min(0.0)
     paint = diffuse.clamp_min(_DARK).log() - photo.shading
-    return paint, readability(photo.image, photo.specular, ceiling, shine) * (photo.visible > 0.5)
+    readable = readability(photo.image, photo.specular, ceiling, shine) * (photo.visible > 0.5)
+    # Without a specular layer there is none for what a filled albedo leaves of the photo.
+    return paint, readable * _told_by_light(photo.image) if photo.gloss.any() else readable
 
 
 def _shine(photo: Shares) -> Tensor:
@@ -324,6 +332,11 @@ def readability(image: Tensor, specular: Tensor, ceiling: float, shine: Tensor |
     bent = ((peak - _NEARLY_CLIPPED) / (_CLIPPED - _NEARLY_CLIPPED)).clamp(0.0, 1.0)
     lost = bent.square() * (3.0 - 2.0 * bent)
     return told * (1.0 - (lost if shine is None else lost * shine))
+
+
+def _told_by_light(image: Tensor) -> Tensor:
+    """How far an image [B, C, H, W] is bright enough to tell its paint, [B, 1, H, W] in [0, 1]."""
+    return (image.amax(dim=1, keepdim=True) / _BLACK).clamp_max(1.0)
 
 
 def _widened(values: Tensor, dim: int) -> Tensor:
@@ -415,14 +428,17 @@ def _brighter(albedo: Tensor, visible: Tensor, level: float) -> float:
     return min(brighter, math.log(BRIGHTEST) - top)
 
 
-def _exact(image: Tensor, albedo: Tensor, shading: Tensor, dull: Tensor, ceiling: float) -> dict[str, Tensor]:
+def _exact(
+    image: Tensor, albedo: Tensor, shading: Tensor, dull: Tensor, ceiling: float, glossy: bool
+) -> dict[str, Tensor]:
     """Layers that make the image where it is not clipped; all [1, 3, h, w], linear.
 
     Args:
         dull: [1, 1, h, w] in [0, 1], how surely a pixel is none of a highlight. There light is nearly grey, and the
             colour of a rest that paint's.
+        glossy: whether there is a specular layer.
     """
-    albedo = torch.minimum(albedo, image / shading)
+    albedo, shading = _in_the_dark(image, albedo, shading, glossy)
     change = into_bounds(albedo)
     albedo, shading = albedo * change, shading / change
     rest = rest_of(image, albedo * shading, ceiling)
@@ -433,6 +449,21 @@ def _exact(image: Tensor, albedo: Tensor, shading: Tensor, dull: Tensor, ceiling
         "shading": shading.expand_as(image),
         "specular": rest - coloured,
     }
+
+
+def _in_the_dark(image: Tensor, albedo: Tensor, shading: Tensor, glossy: bool) -> tuple[Tensor, Tensor]:
+    """Layers that make no more than an image [1, 3, h, w]: what they have too much the albedo loses, and where the
+    image is too black to tell paint, the shading."""
+    unseen = 1.0 - _told_by_light(image)
+    if not (glossy and unseen.any()):
+        return torch.minimum(albedo, image / shading), shading
+    peak = albedo.amax(dim=1, keepdim=True).clamp_min(_NO_LIGHT)
+    albedo = albedo * (_DARK_PAINT / peak).clamp_max(1.0) ** unseen
+    diffuse = (albedo * shading).clamp_min(_NO_LIGHT)
+    least = (image / diffuse).amin(dim=1, keepdim=True)
+    left = torch.maximum(least, _LIT * luminance(image) / luminance(diffuse)).clamp_max(1.0)
+    shading = (shading * left**unseen).clamp_min(_NO_LIGHT)
+    return torch.minimum(albedo, (image + 0.1 * _NO_LIGHT) / shading), shading
 
 
 def into_bounds(albedo: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from join_engine import pipeline
-from join_engine.bank import Bank, SplitHeader, load_bank
+from join_engine.bank import Bank, SplitHeader, find_bank, load_bank
 from join_engine.color import srgb_encode
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
@@ -25,7 +25,7 @@ from join_engine.images import files
 from join_engine.images.files import read_image, write_png
 from join_engine.images.frame import Frame
 from join_engine.images.orientation import Orientation
-from join_engine.inversion.presets import Detail, Preset
+from join_engine.inversion.presets import Detail, Preset, get_preset
 from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.layers import split as layers_split
@@ -53,6 +53,7 @@ from join_engine.training.split import (
 
 from .conftest import check_resumes
 
+ROOT = Path(__file__).resolve().parents[2]
 SMALL = SplitConfig((8, 12), 8, 1, 4, 8)
 OPTIONS = ["--widths", "8", "12", "--width", "8", "--blocks", "1", "--device", "cpu", "--threads", "1"]
 
@@ -143,6 +144,29 @@ def test_light_is_grey_and_holes_are_no_darker_than_paint_can_be() -> None:
     found, _ = split(wild(), photo, None, told(), Frame(32, 32, 16), -1.0)
     assert np.ptp(found["shading"], axis=2).max() < 1e-6 * found["shading"].max()
     assert found["albedo"].max(axis=2).min() >= BLACKEST * (1.0 - 1e-4)
+
+
+def test_what_a_camera_shows_as_black_has_the_paint_of_its_surroundings() -> None:
+    rng = np.random.default_rng(3)
+    photo = np.full((96, 96, 3), (0.010, 0.012, 0.011), np.float32)  # a black suit, its darkest parts lost
+    lost = (slice(32, 56), slice(40, 64))
+    photo[lost] = np.where(rng.random((24, 24, 3)) < 0.2, 1.0 / 255.0 / 12.92, 0.0)  # as JPEG leaves them
+    photo[:12] = 0.5
+    found, _ = split(wild(std=0.05), photo, None, told(), Frame(96, 96, 16), -1.0)
+    suit = np.median(found["albedo"][70:], axis=(0, 1))
+    hole = found["albedo"][lost]
+    assert np.median(hole, axis=(0, 1)) == pytest.approx(suit * min(1.0, 0.03 / suit.max()), rel=0.2)
+    assert hole.max(axis=2).min() > 0.0099, "no holes in the paint"
+    assert found["shading"][lost].mean() < 0.2 * np.median(found["shading"][70:]), "the hole is the light's"
+    assert np.abs(recomposed(found) - photo).max() < 1e-6
+
+
+def test_the_black_parts_of_a_real_photo_are_no_holes_in_its_paint() -> None:
+    photo = read_image(ROOT / "samples" / "photos" / "astronaut.jpg")[..., :3]
+    assert (photo.max(axis=2) < 0.001).mean() > 0.05, "a black helmet"
+    found = decompose(photo, load_bank(find_bank("materials")), get_preset("draft")).decomposition
+    assert found.layers["albedo"].max(axis=2).min() > 0.0099
+    assert np.abs(recomposed(found.layers) - photo)[photo.max(axis=2) < 0.99].max() < 1e-6
 
 
 def test_the_albedo_is_as_bright_as_it_is_told_to_be() -> None:
@@ -414,14 +438,14 @@ def test_a_coloured_rest_is_paint_where_there_is_no_highlight() -> None:
     image = torch.tensor([0.9, 0.9, 0.9])[None, :, None, None].repeat(1, 1, 2, 3)
     albedo = torch.tensor([0.89, 0.5, 0.3])[None, :, None, None].repeat(1, 1, 2, 3)
     dull = torch.tensor([1.0, 0.5, 0.0]).expand(1, 1, 2, 3)
-    made = _exact(image, albedo, torch.ones(1, 1, 2, 3), dull, 0.995)
+    made = _exact(image, albedo, torch.ones(1, 1, 2, 3), dull, 0.995, True)
     assert torch.allclose(made["albedo"] * made["shading"] + made["specular"], image, atol=1e-6)
     strongest, weakest = made["specular"].amax(dim=1)[0, 0], made["specular"].amin(dim=1)[0, 0]
     assert strongest[0] < 2.0 * weakest[0] + 0.011  # of a rim that is white: no blue ring
     assert strongest[2] == pytest.approx(0.6, abs=1e-5)  # in a highlight it stays
     assert strongest[0] < strongest[1] < strongest[2]
     assert made["albedo"].max() == albedo.max()  # paler paint, not a brighter one
-    bright = _exact(2.0 * image, albedo, torch.ones(1, 1, 2, 3), dull, math.inf)
+    bright = _exact(2.0 * image, albedo, torch.ones(1, 1, 2, 3), dull, math.inf, True)
     assert bright["albedo"].max() == albedo.max()
     assert torch.allclose(bright["albedo"] + bright["specular"], 2.0 * image, atol=1e-6)
 
