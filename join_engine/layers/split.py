@@ -66,7 +66,7 @@ _SMOOTH = 16  # pixels of the shorter side, at most twice as many, that a highli
 BLACKEST = 0.01
 # Light that tells a paint: with less of it, a photo tells of its camera's curve and noise. What is so black is no paint
 # brighter than that.
-_BLACK, _DARK_PAINT = 0.004, 0.03
+_BLACK, _DARK_PAINT = 0.003, 0.02
 # Of a dark pixel's luminance at least that share is light, though a channel of it is black: that is the camera's.
 _LIT = 0.3
 _CELLS = 4096  # at most, of which each is compared with each
