@@ -266,6 +266,8 @@ def _layers(
     paint, readable = _paint(shares, shine, ceiling)
     tone = _tone(shares, paint, readable) if glossy else torch.zeros_like(paint)
     paint = paint + tone
+    # Without a specular layer there is none for what a filled albedo leaves of the photo.
+    readable = readable * _told_by_light(shares.image) if glossy else readable
     grey = paint.mean(dim=1, keepdim=True)
     around = filled(grey, readable) + filled(paint - grey, readable**_COLOUR_LOST)
     albedo = _read(paint, around, readable)
@@ -285,6 +287,7 @@ def _layers(
         shading = base + share * log_light(luminance((image - specular).clamp_min(0.0)))
         here = replace(shares, image=image, visible=visible, specular=specular, shading=shading)
         paint, readable = _paint(here, shine, ceiling)
+        readable = readable * _told_by_light(image) if glossy else readable
         albedo = (_read(paint + tone, around, readable) + brighter).exp()
         made = _exact(image, albedo, (shading - brighter).exp(), dull, ceiling, glossy)
         own = slice(rows.start - seen.start, rows.stop - seen.start)
@@ -301,9 +304,7 @@ def _paint(photo: Shares, shine: Tensor, ceiling: float) -> tuple[Tensor, Tensor
     """Logarithm of the albedo as the pixels tell it, and how far that can be read, in [0, 1]."""
     diffuse = (photo.image - photo.specular).clamp_min(0.0)
     paint = diffuse.clamp_min(_DARK).log() - photo.shading
-    readable = readability(photo.image, photo.specular, ceiling, shine) * (photo.visible > 0.5)
-    # Without a specular layer there is none for what a filled albedo leaves of the photo.
-    return paint, readable * _told_by_light(photo.image) if photo.gloss.any() else readable
+    return paint, readability(photo.image, photo.specular, ceiling, shine) * (photo.visible > 0.5)
 
 
 def _shine(photo: Shares) -> Tensor:
