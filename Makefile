@@ -14,7 +14,7 @@ PRESET ?= standard
 export IMAGE PRESET
 
 .PHONY: demo test test-quick fuzz mutants lint package package-full test-blenders test-gui kills heldout scorecard \
-	train-materials train-primeshapes train-faces train-smoke clean help
+	train-materials train-primeshapes train-surfaces train-faces train-smoke clean help
 
 help:
 	@echo "make demo [IMAGE=photo.png] - decompose the sample (or your image) in Blender, into $(OUT)/"
@@ -28,7 +28,7 @@ help:
 	@echo "make test-blenders          - the zip and the renderer in Blender 4.2, 4.5, 5.0, 5.1 and 5.2"
 	@echo "make test-gui BLENDER=5.2   - a real click in a real window"
 	@echo "make kills [COUNT=2]        - engine, Blender, renderer and a folder run killed at random moments (half an hour)"
-	@echo "make train-materials        - renders, trains and installs the bank; also train-primeshapes, train-faces (hours)"
+	@echo "make train-materials        - renders, trains and installs the bank; also train-primeshapes, -surfaces, -faces (hours)"
 	@echo "make train-smoke            - the same at 32 pixels in minutes: does everything run?"
 	@echo "make heldout BANK=materials - render 50 held-out scenes and print their table; also primeshapes"
 	@echo "make scorecard [COUNT=100]  - every method and baseline for the shipped banks, into their cards (hours)"
@@ -126,7 +126,7 @@ scorecard: $(READY)
 
 # From renders to a bank file. What is done is kept in runs/ and not done again; a bank of the whole takes hours.
 RUNS ?= runs
-train-materials train-primeshapes: train-%: $(READY)
+train-materials train-primeshapes train-surfaces: train-%: $(READY)
 	$(RUN) samples/train_bank.py $* --out "$(RUNS)/$*" --bank join_engine/banks/$*.safetensors $(TRAIN)
 
 # Of heads, whose shapes are in a folder of their own (dataset_tools/README.md): TRAIN="--packages SHAPES --start-from materials".

@@ -36,6 +36,7 @@ RENDER = ROOT / "dataset_tools" / "render.py"
 DATASETS = {
     "primeshapes": (("albedo", "shading"), "lambertian"),
     "materials": (("albedo", "shading", "specular"), "lambertian_specular"),
+    "surfaces": (("albedo", "shading", "specular"), "lambertian_specular"),
     "heads": (("albedo", "shading", "specular"), "lambertian_specular"),
 }
 # Datasets whose renders may be turned: there is no floor in them.
@@ -43,7 +44,7 @@ _WITHOUT_UP = ("materials",)
 # Those that tell the tone of skin; their square is a face.
 _FACES = ("heads",)
 # Options of the renderer that are handed on as they are given.
-_SOURCES = ("packages", "skins", "environments")
+_SOURCES = ("packages", "skins", "environments", "materials")
 # Renders are larger than what is trained on: their area average is free of grain and of steps at edges.
 _OVERSAMPLING = 2
 
@@ -239,7 +240,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=9, help="light paths a pixel of the renders")
     parser.add_argument("--packages", type=Path, metavar="DIR", help="of the renderer; for heads, with the shapes")
     parser.add_argument("--skins", type=Path, metavar="DIR", help="of heads: folder with pictures in skins/ and eyes/")
-    parser.add_argument("--environments", type=Path, metavar="DIR", help="of heads: pictures to light with")
+    parser.add_argument("--environments", type=Path, metavar="DIR", help="of heads and surfaces: light")
+    parser.add_argument("--materials", type=Path, metavar="DIR", help="of surfaces: scanned textures")
     parser.add_argument(
         "--start-from", metavar="BANK", help="name or path: the GANs and encoders go on from those of this bank"
     )

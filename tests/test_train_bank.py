@@ -53,7 +53,7 @@ def test_a_step_that_fails_is_named_and_done_again(train_bank: ModuleType, tmp_p
     assert log.read_text("utf-8").split() == ["a", "b", "b"]
 
 
-@pytest.mark.parametrize("dataset", ["materials", "primeshapes", "heads"])
+@pytest.mark.parametrize("dataset", ["materials", "primeshapes", "surfaces", "heads"])
 def test_the_plan_reaches_the_bank_with_every_component(
     train_bank: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: str
 ) -> None:
@@ -104,6 +104,9 @@ def test_what_has_an_up_is_not_turned_and_heads_are_told_by_tone(
     turned = ("brightness network", "encoder of albedo", "encoder of specular, slower", "split network")
     for name in turned:
         assert "--no-turns" in heads[name] and "--turns" in materials[name]
+    surfaces = plan("surfaces", "--materials", "SCANS", "--environments", "SKIES")
+    assert "render.py surfaces " in " ".join(surfaces["render"]) and "--no-turns" in surfaces["split network"]
+    assert "--environments SKIES --materials SCANS" in " ".join(surfaces["render"])
     rendering = " ".join(heads["render"])
     assert "render.py heads " in rendering and "--packages SHAPES --skins SKINS" in rendering
     assert "--packages SHAPES" in " ".join(heads["moved lights"]) and "--packages" not in materials["render"]

@@ -320,6 +320,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--directions", type=Path, metavar="FILE", help="learned directions of the light")
     parser.add_argument("--materials", type=Path, metavar="FILE", help="learned directions of materials")
     parser.add_argument("--brightness", type=Path, metavar="RUN", help="trained brightness network")
+    parser.add_argument(
+        "--no-brightness", action="store_true", help="leave it out: the encoders tell how bright an albedo is"
+    )
     parser.add_argument("--split", type=Path, metavar="RUN", help="trained split network")
     parser.add_argument("--invertibility", type=Path, metavar="RUN", help="trained invertibility network")
     parser.add_argument("--samm", type=Path, metavar="RUN", help="trained alignment module")
@@ -358,6 +361,8 @@ def run(options: argparse.Namespace) -> None:
     for kind in BANK_WIDE:
         if getattr(options, kind) is not None:
             parts.add_bank_wide(kind, getattr(options, kind))
+    if options.no_brightness:
+        parts.bank_wide.pop("brightness", None)
     for name, run in options.encoder:
         parts.add_encoder(name, Path(run))
     if options.directions is not None:

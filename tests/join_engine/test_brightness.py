@@ -127,6 +127,9 @@ def test_the_command_trains_and_the_network_gets_into_a_bank(
     again = tmp_path / "again.safetensors"
     assert main(["make-bank", "--bank", str(out), "--name", "with", "--out", str(again)]) == 0
     assert again.read_bytes() == out.read_bytes()
+    without = tmp_path / "without.safetensors"
+    assert main(["make-bank", "--bank", str(out), "--no-brightness", "--out", str(without)]) == 0
+    assert load_bank(without).brightness is None and load_bank(without).header.trunk == bank.header.trunk
     # It needs no generator, and goes into a bank of others, unlike their encoders.
     others = make_bank.Parts({}, {})
     others.take_over(make_bank.Parts.of_bank(bank))
