@@ -528,7 +528,7 @@ def tell_wipe() -> None:
 
 def expect_light() -> None:
     """What squares of the screen, counted from its lower left corner, should look like where the Image Editor shows a
-    layer of light: readable, and as Blender shows it itself."""
+    layer of light: readable, and as Blender shows it itself; and how far that changes beside an edge, a pixel on."""
     drawing, readable, color = module("overlay.drawing"), module("overlay.readable"), module("engine.vocabulary").color
     window, editor, region = find_region("IMAGE_EDITOR", "WINDOW")
     with bpy.context.temp_override(window=window, area=editor, region=region):
@@ -543,7 +543,8 @@ def expect_light() -> None:
         drawn = color.reinhard_encode(gain * sampled(light, *square, 1.0 / (right - left), 1.0 / (top - bottom)))
         both = [color.srgb_encode(shown) for shown in (drawn, nearest(light, *square).clip(0.0, 1.0))]
         means = [[round(255 * float(value), 1) for value in shown.mean(axis=(0, 1))] for shown in both]
-        looks.append([window.x + region.x + x, window.y + region.y + y, size, *means])
+        edge = max(float(np.abs(np.diff(both[1].mean(axis=axis)[[0, -1]], axis=0)).max()) for axis in (0, 1))
+        looks.append([window.x + region.x + x, window.y + region.y + y, size, *means, 255 * edge / size])
     tell(looks=looks)
 
 
