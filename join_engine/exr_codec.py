@@ -178,6 +178,19 @@ def headers_of(exr: bytes) -> tuple[list[dict[str, tuple[int, int]]], int]:
     return found, position + several
 
 
+def size_in(exr: bytes) -> tuple[int, int]:
+    """Width and height of the first part, from its header alone.
+
+    Raises:
+        ValueError: it is another kind of file, or a damaged one.
+    """
+    try:
+        _, width, height, _ = _size(exr, headers_of(exr)[0][0])
+    except (IndexError, KeyError, struct.error) as error:
+        raise ValueError(f"its header is damaged: {error}") from None
+    return width, height
+
+
 def _size(exr: bytes, header: Mapping[str, tuple[int, int]]) -> tuple[int, int, int, int]:
     """First line, width, height, and number of blocks of a part."""
     left, top, right, bottom = struct.unpack_from("<4i", exr, header["dataWindow"][0])

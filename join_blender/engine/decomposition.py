@@ -138,6 +138,7 @@ class Decomposition(Job):
         self._unread: list[tuple[int, str]] = []
         self._reading: Future[Layer] | None = None
         self._copying: Future[None] | None = None
+        self._compact: Future[list[bytes]] | None = None
 
     # --- previews and layers ------------------------------------------------------------------------------------------
 
@@ -167,6 +168,8 @@ class Decomposition(Job):
         if self._reading is not None and self._reading.done:
             reading, self._reading = self._reading, None
             layer = reading.result()
+        if self._compact is not None and not self._compact.done:
+            return layer
         if self._reading is None and self._unread:  # while the one before is written
             photo, component = self._unread.pop(0)
             self._reading = Future(partial(self._encode, photo, component, self.results[photo]["layers"][component]))
@@ -197,10 +200,7 @@ class Decomposition(Job):
 
     def compact(self, photo: int = 0) -> bytes:
         """The decomposition without its full layers, for relighting later; empty where the engine gave none."""
-        path = self.results[photo].get("compact") if self.results else None
-        with contextlib.suppress(OSError, ValueError):
-            return Path(path).read_bytes() if isinstance(path, str) else b""
-        return b""
+        return self._compact.result()[photo] if self._compact is not None else b""
 
     def finish(self) -> None:
         """All is written."""
@@ -248,6 +248,8 @@ class Decomposition(Job):
         self.state = State.DONE if self.output is not None else State.READING
         self.read_at = time.monotonic()
         self._unread = [(number, name) for number, part in enumerate(parts) for name in part["layers"]]
+        if self.output is None:
+            self._compact = Future(lambda: [_read(part.get("compact")) for part in parts])
         if self._keep_in is not None:
             self._copying = Future(partial(_copy, str(result.get("decomposition")), self._keep_in))
 
@@ -284,6 +286,13 @@ def _write(
     for source, path in zip(sources, paths, strict=True):
         alphas.append(source.write(path))
     return alphas
+
+
+def _read(path: Any) -> bytes:
+    """The whole file; nothing where it cannot be read."""
+    with contextlib.suppress(OSError, ValueError):
+        return Path(path).read_bytes() if isinstance(path, str) else b""
+    return b""
 
 
 def _copy(decomposition: str, folder: Path) -> None:

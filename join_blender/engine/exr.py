@@ -41,6 +41,16 @@ def encode_exr(rgb: np.ndarray, alpha: np.ndarray | None = None) -> bytes:
     return exr_codec.write_channels(channels, _LEVEL, threads=max(1, min(4, (os.cpu_count() or 2) - 1)))
 
 
+def size_in(exr: bytes) -> tuple[int, int]:
+    """Width and height of an EXR of :func:`encode_exr`."""
+    return exr_codec.size_in(exr)
+
+
+def alpha_in(exr: bytes) -> np.ndarray | None:
+    """``[H, W]``, the alpha of an EXR of :func:`encode_exr`; None where it has none."""
+    return exr_codec.read_channels(exr, wanted=["A"])["A"] if "A" in channel_names(exr) else None
+
+
 def read_layer(exr: bytes, wanted: str, name: str) -> tuple[Layer, np.ndarray]:
     """One layer of a multilayer file, whose pixels Blender hands out to nobody.
 

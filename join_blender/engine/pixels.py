@@ -25,6 +25,9 @@ _BAND = 1 << 17
 _LARGE = 16 << 20
 """Bytes."""
 
+_PREVIEW_SIDE = 256
+"""Pixels: Blender shows a small picture of about this size without blur."""
+
 _METERED = 1 << 16
 """Pixels."""
 
@@ -215,6 +218,25 @@ def brightness(layer: np.ndarray) -> float:
     not every pixel is looked at."""
     step = max(math.isqrt(layer.shape[0] * layer.shape[1] // _METERED), 1)
     return float(np.quantile(layer[::step, ::step].max(axis=2), 0.99))
+
+
+def thinned(rows: np.ndarray) -> np.ndarray:
+    """Every so many pixels of ``[H, W, C]``, as many as :func:`square` needs."""
+    step = max(1, max(rows.shape[:2]) // _PREVIEW_SIDE)
+    return rows[::step, ::step, :3].clip(0.0, None)
+
+
+def square(encoded: np.ndarray) -> np.ndarray:
+    """``[H, W, 3]`` as shown, the bottom row first → ``[side, side, 4]`` for a small picture of Blender's, enlarged to
+    about :data:`_PREVIEW_SIDE`; what it lacks of a square is clear."""
+    times = max(1, _PREVIEW_SIDE // max(encoded.shape[:2]))
+    large = encoded.clip(0.0, 1.0).repeat(times, axis=0).repeat(times, axis=1)
+    side = max(large.shape[:2])
+    made = np.zeros((side, side, 4), np.float32)  # anything else would be stretched
+    top, left = (side - large.shape[0]) // 2, (side - large.shape[1]) // 2
+    made[top : top + large.shape[0], left : left + large.shape[1], :3] = large
+    made[top : top + large.shape[0], left : left + large.shape[1], 3] = 1.0
+    return made
 
 
 def resized(alpha: np.ndarray, height: int, width: int) -> np.ndarray:

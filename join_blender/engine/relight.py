@@ -17,12 +17,13 @@ import numpy as np
 
 from .background import Future, advice, gone, is_gone, make_folder, remove_folder
 from .connection import Connection
-from .exr import encode_exr
+from .exr import alpha_in, encode_exr
 from .failure import Failure
 from .job import Job
-from .pixels import load_layer
+from .pixels import load_layer, square, thinned
 from .process import Launch
 from .protocol import Message
+from .vocabulary import color
 
 REST, LONGEST_REST = 0.3, 1.5
 """Seconds without a new value after which the full layers are made: the more, the longer these keep the engine from
@@ -47,13 +48,11 @@ class StoredDecomposition:
     Args:
         decomposition: bytes of the compact ``.join`` file.
         layers: component → the original layer, bytes of an EXR.
-        alpha: ``[H, W]``, or None for opaque.
         bank: its path or name; None leaves it to the engine to find it by its name.
     """
 
     decomposition: bytes
     layers: Mapping[str, bytes]
-    alpha: np.ndarray | None = None
     bank: str | None = None
 
 
@@ -65,11 +64,13 @@ class Update:
         edits: the values.
         preview: component → small layer ``[h, w, 4]``, opaque, bottom row first as Blender and its textures have it;
             and "recomposed". The albedo, which no light changes, may be missing.
+        squares: "recomposed" and "shading" as small pictures of Blender's, see :func:`.pixels.square`.
         full: component → bytes of an EXR: the full layers; only those of the components that can be edited.
     """
 
     edits: Edits
     preview: Mapping[str, np.ndarray] = field(default_factory=dict)
+    squares: Mapping[str, np.ndarray] = field(default_factory=dict)
     full: Mapping[str, bytes] = field(default_factory=dict)
 
 
@@ -99,13 +100,14 @@ class Relight:
         self._full_took = 0.0
         self._previewed: Edits | None = None
         self._filled: Edits | None = None
-        self._previews: dict[tuple[Edits, int], Mapping[str, np.ndarray]] = {}
-        self._recent: dict[Edits, Mapping[str, bytes]] = {}
+        self._previews: dict[tuple[Edits, int], Update] = {}
+        self._recent: dict[Edits, Update] = {}
         self._job: Job | None = None
         self._take: Callable[[Message], list[Update]] | None = None
         self._encoding: Future[Update] | None = None
         self._loading: Future[tuple[Update, int]] | None = None
         self._folder = make_folder(scratch)
+        self._alpha: np.ndarray | None = None
         self._storing = Future(self._store)
 
     @property
@@ -142,8 +144,7 @@ class Relight:
     def recall(self, edits: Edits) -> Update | None:
         """The full layers of these values, where they are at hand: the originals, and those of a few values before."""
         if edits:
-            full = self._recent.get(edits)
-            return Update(edits, full=full) if full is not None else None
+            return self._recent.get(edits)
         lights = {direction["component"] for direction in self.directions or ()}
         return Update(edits, full={name: self._stored.layers[name] for name in lights}) if lights else None
 
@@ -218,7 +219,7 @@ class Relight:
             size = self._size
             if (wanted, size) in self._previews:
                 self._previewed = wanted
-                return [Update(wanted, self._previews[wanted, size])]
+                return [self._previews[wanted, size]]
             request = self._relight(wanted, preview=True, preview_size=size)
             self._submit(connection, request, lambda result: self._take_preview(wanted, size, result))
         elif wanted is not None and wanted != self._filled and self._encoding is None and self._rests:
@@ -255,6 +256,7 @@ class Relight:
         (self._path / "compact.join").write_bytes(self._stored.decomposition)
         for name, path in self._files().items():
             Path(path).write_bytes(self._stored.layers[name])
+        self._alpha = next((alpha_in(data) for data in self._stored.layers.values()), None)
 
     # --- taking -------------------------------------------------------------------------------------------------------
 
@@ -263,7 +265,7 @@ class Relight:
         if self._encoding is not None and self._encoding.done:
             task, self._encoding = self._encoding, None
             update = task.result()
-            _keep(self._recent, update.edits, update.full)
+            _keep(self._recent, update.edits, update)
             if update.edits != self._wanted:
                 return []  # the next ones are already under way
             self._filled = update.edits
@@ -271,7 +273,7 @@ class Relight:
         if self._loading is not None and self._loading.done:
             loading, self._loading = self._loading, None
             update, size = loading.result()
-            _keep(self._previews, (update.edits, size), update.preview)
+            _keep(self._previews, (update.edits, size), update)
             return [update]
         job = self._job
         if job is None or not job.ended or self._take is None:
@@ -288,7 +290,8 @@ class Relight:
         files = {**result["layers"], "recomposed": result["recomposed"]}
 
         def load() -> tuple[Update, int]:
-            return Update(edits, {name: _upright(load_layer(path)) for name, path in files.items()}), size
+            preview = {name: _upright(load_layer(path)) for name, path in files.items()}
+            return Update(edits, preview, _squares(preview)), size
 
         self._loading = Future(load)
         return []
@@ -296,7 +299,7 @@ class Relight:
     def _take_full(self, edits: Edits, asked: float, result: Message) -> list[Update]:
         self._full_took = time.monotonic() - asked
         originals = {d["component"]: self._stored.layers[d["component"]] for d in self.directions or ()}
-        alpha = self._stored.alpha
+        alpha = self._alpha
 
         def encode() -> Update:
             changed = {name: encode_exr(load_layer(path), alpha) for name, path in result["layers"].items()}
@@ -319,13 +322,21 @@ def _upright(layer: np.ndarray) -> np.ndarray:
     return turned
 
 
-def _keep(kept: dict[Any, Mapping[str, Any]], key: Any, new: Mapping[str, bytes | np.ndarray]) -> None:
+def _squares(preview: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """See :class:`Update`: as they are shown, the shading tone-mapped."""
+    linear = {what: thinned(preview[what]) for what in ("recomposed", "shading") if what in preview}
+    light = {what: color.reinhard_encode(rows) if what == "shading" else rows for what, rows in linear.items()}
+    return {what: square(color.srgb_encode(rows)) for what, rows in light.items()}
+
+
+def _keep(kept: dict[Any, Update], key: Any, new: Update) -> None:
     """Remember something as the newest, and forget the oldest beyond :data:`_RECENT` bytes."""
     kept.pop(key, None)
     kept[key] = new
-    while len(kept) > 1 and sum(_size(data) for all_of_it in kept.values() for data in all_of_it.values()) > _RECENT:
+    while len(kept) > 1 and sum(map(_size, kept.values())) > _RECENT:
         del kept[next(iter(kept))]
 
 
-def _size(data: bytes | np.ndarray) -> int:
-    return data.nbytes if isinstance(data, np.ndarray) else len(data)
+def _size(update: Update) -> int:
+    arrays = sum(array.nbytes for array in (*update.preview.values(), *update.squares.values()))
+    return arrays + sum(map(len, update.full.values()))

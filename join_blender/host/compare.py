@@ -9,7 +9,7 @@ the original light.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ import bpy
 import numpy as np
 
 from ..engine import confidence
+from ..engine.background import Future
 from ..engine.exr import encode_exr, read_layer
 from ..engine.failure import Failure
 from ..engine.pixels import Source
@@ -101,30 +102,81 @@ class Comparison:
 
 
 def gather(set_id: str, kind: str) -> Comparison:
-    """Read what a view of a set needs.
+    """Read what a view of a set needs, all of it now.
 
     Raises:
         Failure: where something of it is gone.
     """
+    pieces = gather_in_pieces(set_id, kind)
+    task = None
+    while True:
+        try:
+            task = pieces.send(None if task is None else task.result())
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+
+def refuse_impossible(set_id: str, kind: str) -> None:
+    """Raise Failure where something is gone that a view needs."""
     relight.refuse_incomplete(set_id)
     layers = layers_of(set_id)
     if not {"albedo", "shading"} <= set(layers):
         raise Failure("layers_missing", "Some layers of this set are gone.", "Decompose the image again.")
-    first: Any = next(iter(layers.values()))
+    if confidence.component_of(kind):
+        _confidence_of(set_id, next(iter(layers.values())))
+    elif kind != RECOMPOSED and source_of(set_id) is None:
+        raise no_input(source_name(set_id))
+
+
+def gather_in_pieces(set_id: str, kind: str) -> Generator[Future[np.ndarray] | None, np.ndarray | None, Comparison]:
+    """Read what a view of a set needs: between two pieces of it Blender's window may live, and the user may undo. Where
+    a piece waits for a thread, that is what comes, and its result is wanted for the next one.
+
+    Raises:
+        Failure: where something of it is gone.
+    """
+    refuse_impossible(set_id, kind)
+    read: dict[str, bytes | Source] = {}
+    contents: dict[str, str] = {}
+    for name in list(_used(set_id, kind)):
+        if not images.is_at_hand(_one(set_id, kind, name)):
+            yield None
+        image = _one(set_id, kind, name)
+        contents[name] = str(image.get(images.CONTENT, ""))
+        packed = images.packed_exr(image)
+        if packed is not None:
+            read[name] = packed
+            continue
+        memory = yield images.make_room(image)
+        read[name] = images.read_source(_one(set_id, kind, name), into=memory)
     cut = sure = None
     if confidence.component_of(kind):
-        sure = _confidence_of(set_id, first)
+        sure = _confidence_of(set_id, next(iter(layers_of(set_id).values()), {}))
     elif kind != RECOMPOSED:
-        image = source_of(set_id)
-        if image is None:
-            raise no_input(source_name(set_id))
-        source = images.read_source(image, first.get("join_frame"), layer=str(first.get("join_exr_layer", "")))
+        memory = yield images.make_room(_input(set_id))
+        image = _input(set_id)
+        first: Any = next(iter(layers_of(set_id).values()))  # they are there, as the input is
+        frame, layer = first.get("join_frame"), str(first.get("join_exr_layer", ""))
+        source = images.read_source(image, frame, layer=layer, into=memory)
         left, top, right, bottom = map(int, first.get("join_part", (0, 0, source.width, source.height)))
-        shrink = max((right - left) // max(first.size[0], 1), 1)
+        shrink = max((right - left) // max(images.layer_size(first)[0], 1), 1)
         cut = replace(source, box=(left, top, right, bottom), shrink=shrink)
-    used = _used(set_id, kind)
-    read = {name: relight.packed_exr(image) or images.read_source(image) for name, image in used.items()}
-    return Comparison(set_id, kind, source_name(set_id), cut, read, formula_of(set_id), _content(used), sure)
+    return Comparison(set_id, kind, source_name(set_id), cut, read, formula_of(set_id), _told(contents), sure)
+
+
+def _input(set_id: str) -> Any:
+    image = source_of(set_id)
+    if image is None:
+        raise no_input(source_name(set_id))
+    return image
+
+
+def _one(set_id: str, kind: str, name: str) -> Any:
+    """An image of which a view is made, as it is now: an undo may have replaced it."""
+    image = _used(set_id, kind).get(name)
+    if image is None:
+        raise Failure("layers_missing", "Some layers of this set are gone.", "Decompose the image again.")
+    return image
 
 
 def show(view: View) -> bpy.types.Image:
@@ -179,7 +231,11 @@ def _confidence_of(set_id: str, layer: Any) -> np.ndarray:
 
 
 def _content(used: Mapping[str, Any]) -> str:
-    return " ".join(str(image.get(images.CONTENT, "")) for _, image in sorted(used.items()))
+    return _told({name: str(image.get(images.CONTENT, "")) for name, image in used.items()})
+
+
+def _told(contents: Mapping[str, str]) -> str:
+    return " ".join(content for _, content in sorted(contents.items()))
 
 
 def _colours(name: str, layer: bytes | Source) -> np.ndarray:

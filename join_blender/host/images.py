@@ -18,7 +18,7 @@ import contextlib
 import io
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,9 +27,10 @@ from typing import Any, BinaryIO
 import bpy
 import numpy as np
 
-from ..engine.background import make_folder
+from ..engine import filled
+from ..engine.background import Future, make_folder
 from ..engine.embedded import profile_in
-from ..engine.exr import channel_names, encode_exr, read_layer
+from ..engine.exr import channel_names, encode_exr, read_layer, size_in
 from ..engine.exr import layers as exr_layers
 from ..engine.failure import Failure
 from ..engine.pixels import Box, Source
@@ -40,9 +41,6 @@ from .versions import saving_linear_exr, working_space
 LINEAR, DATA = "Linear Rec.709", "Non-Color"
 _LONGEST_NAME = 59
 """Bytes: 63 is Blender 4's limit, less the ".001" that Blender adds to a name that is taken."""
-
-_PREVIEW_SIDE = 256
-"""Pixels: Blender shows a small picture of about this size without blur."""
 
 _HEADER = 1 << 20
 """Bytes in which an EXR names its channels."""
@@ -59,7 +57,17 @@ _UNCOMPUTED = 256, 256
 _COMPUTE_IT = "Link its node, turn on Backdrop in the Compositor (or render), and try again."
 
 CONTENT = "join_content"
-"""On what :func:`fill_layer` has filled: a mark that is new each time."""
+"""On what :func:`fill_layer` has filled: a mark that is new each time, but for copies of the same bytes."""
+_SIZE = "join_size"
+"""On the same: width, height, and bytes of the packed file that is so large."""
+_MAGIC = b"\x76\x2f\x31\x01"
+
+_LOOK, _LOOK_AWAY = 0.01, 0.5
+"""Seconds between two looks whether editors have drawn what is new; those that are not on the screen."""
+_to_show: set[int] = set()
+"""Session's numbers of images that editors show and have not been told of, see :func:`_show_anew`."""
+when_shown: list[Callable[[], None]] = []
+"""Who wants to know that editors show what their images hold."""
 
 Fractions = tuple[float, float, float, float]
 """Left, top, right, bottom of a part, each 0 to 1 from the top left corner."""
@@ -98,6 +106,7 @@ def read_source(
     shrink: int = 1,
     right_eye: bool = False,
     layer: str = "",
+    into: np.ndarray | None = None,
 ) -> Source:
     """Take the image's pixels out of Blender; all that takes longer is left to the :class:`Source`.
 
@@ -108,6 +117,7 @@ def read_source(
         shrink: see :class:`Source`.
         right_eye: of a stereo render, take the right view instead of the left one.
         layer: of a multilayer file, by name; empty for the picture.
+        into: of :func:`make_room`, which is used if it is as large as is needed.
 
     Raises:
         Failure: one sentence for each reason why there is nothing to decompose.
@@ -119,7 +129,15 @@ def read_source(
         return _take_layer(image, frame, crop, shrink, layer)
     with _readable(image, frame) as given, _in_known_space(given) as readable:
         _check_channels(given)
-        return _take(image, readable, crop, shrink, None)
+        return _take(image, readable, crop, shrink, None, into)
+
+
+def make_room(image: Any) -> Future[np.ndarray]:
+    """Memory for :func:`read_source`, made in a thread: the system hands out new memory page by page, which for a 4K
+    image takes many times as long as the pixels themselves."""
+    width, height = image.size
+    floats = width * height * image.channels
+    return Future(lambda: np.ones(floats, np.float32))
 
 
 def is_multilayer(image: Any) -> bool:
@@ -151,6 +169,38 @@ def size_of(image: bpy.types.Image) -> tuple[int, int]:
     return int(width), int(height)
 
 
+def layer_size(image: Any) -> tuple[int, int]:
+    """Width and height of a layer, which Blender itself only knows once it has decoded it."""
+    packed = image.packed_file
+    with contextlib.suppress(ValueError):  # there is none, or somebody else has changed it
+        width, height, size = map(int, str(image.get(_SIZE, "")).split())
+        if packed is not None and packed.size == size and not image.has_data:
+            return width, height
+    return size_of(image)
+
+
+def packed_exr(image: Any) -> bytes | None:
+    """What a layer was filled with; None where something was painted on it since, or it is no packed file. In no time
+    if that :func:`is_at_hand`."""
+    packed, mark = image.packed_file, str(image.get(CONTENT, ""))
+    if packed is None or image.is_dirty:
+        return None
+    if (data := filled.recall(mark, packed.size)) is not None:
+        return data
+    data = bytes(packed.data)
+    if data[:4] != _MAGIC:
+        return None
+    if mark:
+        filled.keep(mark, data)
+    return data
+
+
+def is_at_hand(image: Any) -> bool:
+    """Whether :func:`packed_exr` need not copy anything out of Blender."""
+    packed = image.packed_file
+    return packed is None or image.is_dirty or filled.recall(str(image.get(CONTENT, "")), packed.size) is not None
+
+
 def new_layer(name: str, space: str = LINEAR) -> bpy.types.Image:
     """An image for :func:`fill_layer`, which is saved only while something uses it; never replaces one.
 
@@ -167,7 +217,13 @@ def new_layer(name: str, space: str = LINEAR) -> bpy.types.Image:
     return image
 
 
-def fill_layer(image: bpy.types.Image, data: bytes, alpha: bool, properties: Mapping[str, Any] | None = None) -> None:
+def fill_layer(
+    image: bpy.types.Image,
+    data: bytes,
+    alpha: bool,
+    properties: Mapping[str, Any] | None = None,
+    content: str = "",
+) -> None:
     """Give an image its content: the bytes of an EXR, packed. Milliseconds; Blender decodes them when it draws.
 
     Args:
@@ -175,6 +231,7 @@ def fill_layer(image: bpy.types.Image, data: bytes, alpha: bool, properties: Map
         data: see :func:`join_blender.engine.exr.encode_exr`.
         alpha: the data has one.
         properties: stored on the datablock as custom properties.
+        content: the mark of another image with the same bytes; empty for a new one.
     """
     target: Any = image
     mode = "CHANNEL_PACKED" if alpha else "NONE"
@@ -187,7 +244,9 @@ def fill_layer(image: bpy.types.Image, data: bytes, alpha: bool, properties: Map
     target.buffers_free()
     target.gl_free()
     set_properties(image, properties or {})
-    target[CONTENT] = uuid.uuid4().hex
+    target[CONTENT] = content or uuid.uuid4().hex
+    target[_SIZE] = " ".join(map(str, (*size_in(data), len(data))))
+    filled.keep(target[CONTENT], data)
     target.update_tag()
     _show_anew(target)
 
@@ -222,21 +281,50 @@ def decode_again(before: Mapping[int, str]) -> None:
         if now.get(changed.session_uid) != before.get(changed.session_uid) and not changed.is_dirty:
             changed.buffers_free()
             changed.gl_free()
-    if not bpy.app.background:
-        bpy.app.timers.register(_show_all_anew, first_interval=0.0)  # told before the undo is over, 4.3 forgets it
-
-
-def _show_all_anew() -> None:
     for image in bpy.data.images:
         if image.get(CONTENT) is not None:
             _show_anew(image)
 
 
 def _show_anew(image: Any) -> None:
-    """An editor of Blender 4.3 goes on showing the pixels of before unless it is told; it decodes the new ones next in
-    any case."""
-    if any(space.image == image for _, space in editors.spaces()):
-        image.update()
+    """An editor of Blender 4.3 goes on showing the pixels of before unless it is told that there are others, and to be
+    told, it needs them decoded. So it is told once it has drawn, which it decodes them for anyway: in no tick of
+    ours. During an undo it would forget it again."""
+    if bpy.app.background or not any(space.image == image for _, space in editors.spaces()):
+        return
+    _to_show.add(image.session_uid)
+    editors.redraw(image)
+    if not bpy.app.timers.is_registered(_tell):
+        bpy.app.timers.register(_tell, first_interval=0.0, persistent=True)
+
+
+def _tell() -> float | None:
+    """Editors that have decoded what they shall show are told so; when to look again."""
+    shown = {space.image.session_uid for _, space in editors.spaces() if space.image is not None}
+    _to_show.intersection_update(shown)
+    for image in bpy.data.images:
+        changed: Any = image
+        if changed.session_uid in _to_show and changed.has_data:
+            changed.update()
+            _to_show.discard(changed.session_uid)
+            editors.redraw(changed)
+    if not is_behind():
+        for tell in when_shown:
+            tell()
+    return None if not _to_show else _LOOK if is_behind() else _LOOK_AWAY
+
+
+def is_behind() -> bool:
+    """Whether an editor on the screen does not show yet what its image holds."""
+    return any(image.session_uid in _to_show for image in editors.on_screen())
+
+
+def forget_all() -> None:
+    """Another file is about to be loaded, or the add-on is going away: what is known of the images of this one."""
+    _to_show.clear()
+    filled.forget_all()
+    if bpy.app.timers.is_registered(_tell):
+        bpy.app.timers.unregister(_tell)
 
 
 def fill_neutral(image: bpy.types.Image, component: str) -> None:
@@ -248,24 +336,10 @@ def fill_neutral(image: bpy.types.Image, component: str) -> None:
     fill_layer(image, encode_exr(picture), False)
 
 
-def fill_preview(preview: Any, encoded: np.ndarray) -> None:
-    """Give a small picture of Blender's its pixels: ``[H, W, 3]`` as shown, the bottom row first, enlarged to about
-    :data:`_PREVIEW_SIDE`; what it lacks of a square is clear."""
-    times = max(1, _PREVIEW_SIDE // max(encoded.shape[:2]))
-    large = encoded.clip(0.0, 1.0).repeat(times, axis=0).repeat(times, axis=1)
-    side = max(large.shape[:2])
-    square = np.zeros((side, side, 4), np.float32)  # anything else would be stretched
-    top, left = (side - large.shape[0]) // 2, (side - large.shape[1]) // 2
-    square[top : top + large.shape[0], left : left + large.shape[1], :3] = large
-    square[top : top + large.shape[0], left : left + large.shape[1], 3] = 1.0
-    preview.image_size = (side, side)
+def fill_preview(preview: Any, square: np.ndarray) -> None:
+    """Give a small picture of Blender's its pixels, see :func:`.pixels.square`."""
+    preview.image_size = square.shape[:2]
     preview.image_pixels_float.foreach_set(square.ravel())
-
-
-def thinned(rows: np.ndarray) -> np.ndarray:
-    """Every so many pixels of ``[H, W, C]``, as many as :func:`fill_preview` needs."""
-    step = max(1, max(rows.shape[:2]) // _PREVIEW_SIDE)
-    return rows[::step, ::step, :3].clip(0.0, None)
 
 
 def layer_name(source: str, component: str) -> str:
@@ -533,7 +607,14 @@ def _frame_path(image: bpy.types.Image, frame: int | None) -> Path:
     return path
 
 
-def _take(image: bpy.types.Image, readable: Any, crop: Fractions | None, shrink: int, eye: int | None) -> Source:
+def _take(
+    image: bpy.types.Image,
+    readable: Any,
+    crop: Fractions | None,
+    shrink: int,
+    eye: int | None,
+    into: np.ndarray | None = None,
+) -> Source:
     """``eye``: of two views side by side, the left (0) or the right (1) one; None for a picture of one view."""
     width, height = readable.size  # loads the file, if that has not happened yet
     channels = readable.channels
@@ -541,7 +622,8 @@ def _take(image: bpy.types.Image, readable: Any, crop: Fractions | None, shrink:
     if len(stored) == 0 or len(stored) != width * height * channels:
         raise Failure("image_empty", f"The image '{image.name}' has no pixels.", _why_empty(image))
     encoded = _is_encoded(image, readable)
-    flat = np.empty(width * height * channels, dtype=np.float32)
+    floats = width * height * channels
+    flat = into if into is not None and into.size == floats else np.empty(floats, dtype=np.float32)
     stored.foreach_get(flat)
     if eye is not None:
         width //= 2

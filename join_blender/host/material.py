@@ -18,7 +18,7 @@ import numpy as np
 
 from ..engine.exr import encode_exr
 from ..engine.failure import Failure
-from ..engine.pixels import load_layer
+from ..engine.pixels import load_layer, square, thinned
 from ..engine.protocol import Message
 from ..engine.vocabulary import color, components_in, compose
 from . import images, recombine, relight, sets
@@ -230,7 +230,7 @@ def mark_as_assets(key: str) -> list[str]:
     """
     layers, formula = _own_layers(key), sets.formula_of(key)
     used = {name: layers[name] for name in components_in(formula)}
-    small = {name: images.thinned(relight.layer_pixels(image)[::-1]) for name, image in used.items()}
+    small = {name: thinned(relight.layer_pixels(image)[::-1]) for name, image in used.items()}
     found = _materials_for(key, layers)
     group: Any = recombine.known_group(formula)
     marked = [*found, group] if group is not None else found
@@ -241,7 +241,7 @@ def mark_as_assets(key: str) -> list[str]:
         if "JoIN" not in told.tags:
             told.tags.new("JoIN")
     for one in found:
-        images.fill_preview(one.preview_ensure(), color.srgb_encode(compose(formula, small)))
+        images.fill_preview(one.preview_ensure(), square(color.srgb_encode(compose(formula, small))))
     return [one.name for one in marked]
 
 
@@ -299,7 +299,7 @@ def _use_maps(tree: Any, shader: Any, output: Any, maps: Mapping[str, Any]) -> N
         lift.location = (-200.0, -850.0)
         lift.inputs["Midlevel"].default_value = 0.5
         # As high as its pixels are wide, where the picture lies on something one metre large.
-        lift.inputs["Scale"].default_value = sets.number(image.get(_SPAN, 1.0)) / max(*image.size, 1)
+        lift.inputs["Scale"].default_value = sets.number(image.get(_SPAN, 1.0)) / max(*images.layer_size(image), 1)
         tree.links.new(nodes[-1].outputs["Color"], lift.inputs["Height"])
         if output is not None:
             tree.links.new(lift.outputs[0], output.inputs["Displacement"])

@@ -17,6 +17,7 @@ from typing import Any
 import bpy
 import numpy as np
 
+from ..engine import filled
 from ..engine.exr import encode_exr
 from ..engine.failure import Failure
 from ..engine.protocol import Message, Pasting
@@ -70,12 +71,17 @@ def stored_decomposition(set_id: str) -> StoredDecomposition:
     if any(shown_edits(set_id, [name]) != () and name not in kept for name in layers):
         raise Failure("relight_impossible", "The original light of these layers is gone.", "Decompose the image again.")
     first = next(iter(layers.values()))
-    return StoredDecomposition(
-        decomposition_of(first),
-        {name: layer_bytes(kept.get(name, image)) for name, image in layers.items()},
-        _alpha(first),
-        _bank(first),
-    )
+    files = {name: layer_bytes(kept.get(name, image)) for name, image in layers.items()}
+    return StoredDecomposition(decomposition_of(first), files, _bank(first))
+
+
+def bring_to_hand(set_id: str) -> bool:
+    """Take at most one of the layers out of Blender that :func:`stored_decomposition` needs and that are not at hand;
+    whether there was one. Not of a set that is too large to be kept."""
+    layers = {**layers_of(set_id), **originals(set_id)}.values()
+    sizes = [image.packed_file.size for image in layers if image.packed_file is not None]
+    far = next((image for image in layers if not images.is_at_hand(image)), None)
+    return far is not None and sum(sizes) <= filled.MOST and images.packed_exr(far) is not None
 
 
 # --- mixing with another set ---
@@ -178,7 +184,9 @@ def keep_original(set_id: str, component: str) -> bool:
         return False
     hidden = images.new_layer(f".{layer.name[:50]} original")
     properties = {SET: layer[SET], ORIGINAL: component, **({BRIGHT: layer[BRIGHT]} if BRIGHT in layer else {})}
-    images.fill_layer(hidden, layer_bytes(layer), layer.alpha_mode == "CHANNEL_PACKED", properties)
+    packed, alpha = images.packed_exr(layer), layer.alpha_mode == "CHANNEL_PACKED"
+    mark = str(layer.get(images.CONTENT, "")) if packed is not None else ""  # views of the original light stay right
+    images.fill_layer(hidden, packed or layer_bytes(layer), alpha, properties, mark)
     layer[KEPT] = hidden
     return True
 
@@ -253,17 +261,10 @@ def layer_bytes(image: bpy.types.Image) -> bytes:
     Raises:
         Failure: ``image_empty``.
     """
-    if (data := packed_exr(image)) is not None:
+    if (data := images.packed_exr(image)) is not None:
         return data
     pixels = layer_pixels(image)
     return encode_exr(pixels[..., :3], pixels[..., 3] if image.alpha_mode == "CHANNEL_PACKED" else None)
-
-
-def packed_exr(image: bpy.types.Image) -> bytes | None:
-    """What a layer was filled with; None where something was painted on it since, or it is no packed file."""
-    packed: Any = image.packed_file
-    data = bytes(packed.data) if packed is not None and not image.is_dirty else b""
-    return data if data[:4] == b"\x76\x2f\x31\x01" else None
 
 
 def layer_pixels(image: bpy.types.Image) -> np.ndarray:
@@ -296,7 +297,3 @@ def _bank(layer: bpy.types.Image) -> str | None:
         settings: Any = getattr(bpy.context.scene, "join_intrinsics", None)
         bank = bpy.path.abspath(settings.bank) if settings is not None and settings.bank else bank
     return bank or None
-
-
-def _alpha(layer: bpy.types.Image) -> np.ndarray | None:
-    return np.ascontiguousarray(layer_pixels(layer)[..., 3]) if layer.alpha_mode == "CHANNEL_PACKED" else None

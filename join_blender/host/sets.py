@@ -238,12 +238,13 @@ def part_of(image: Any) -> tuple[float, float, float, float]:
     """Left, bottom, right, top of the part that a layer, or a view of a set, is of the image that it was made of, in
     fractions of that; the whole for any other image. A layer of a photo that was moved onto others lies beside it."""
     source = input_of_layer(image)
-    width, height = images.size_of(source) if source is not None else (0, 0)
     layer = next(iter(layers_of(key_of(image)).values()), image) if VIEW in image else image
+    is_whole = "join_part" not in layer and not any(moved_by(layer))  # of an image whose size need not be known for it
+    width, height = images.size_of(source) if source is not None and not is_whole else (0, 0)
     if not width or not height:
         return 0.0, 0.0, 1.0, 1.0
     left, top, right, bottom = _taken(layer, width, height)
-    pixel = (right - left) / max(layer.size[0], 1)  # of the layer, in those of the image
+    pixel = (right - left) / max(images.layer_size(layer)[0], 1)  # of the layer, in those of the image
     down, across = (pixel * moved for moved in moved_by(layer))
     left, top, right, bottom = left - across, top - down, right - across, bottom - down
     return left / width, 1.0 - bottom / height, right / width, 1.0 - top / height
@@ -342,7 +343,7 @@ def choose_input(key: str, image: Any) -> None:
     for layer in layers_of(key).values():
         width, height = images.size_of(image)
         left, top, right, bottom = _taken(layer, width, height)
-        rows, columns = layer.size[1], layer.size[0]
+        columns, rows = images.layer_size(layer)
         if right > width or bottom > height or (right - left) * rows != (bottom - top) * columns:
             raise Failure("image_changed", f"'{image.name}' is not as large as these layers.", "Choose another.")
     for layer in all_images():

@@ -10,6 +10,7 @@ from bpy.app.handlers import persistent
 
 from ..engine.background import remove_left_behind
 from ..engine.process import kill_all
+from ..host import images
 from ..overlay import drawing, legend, light_handle, live, readable, steady_view, wipe
 from . import (
     compare,
@@ -110,9 +111,7 @@ def _into_editors() -> None:
 def _out_of_editors() -> None:
     """Take all of it away again."""
     bpy.app.handlers.load_pre.remove(_forget_file)
-    wipe.end_all()
-    light_handle.forget()
-    steady_view.forget()
+    _forget_file()
     for keymap, item in _keys:
         keymap.keymap_items.remove(item)
     _keys.clear()
@@ -128,6 +127,8 @@ def _forget_file(*_: Any) -> None:
     wipe.end_all()
     light_handle.forget()
     steady_view.forget()
+    compare.forget()
+    images.forget_all()
 
 
 def _draw_outline() -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Looking at a decomposition: its layers, the views that compare it with the input, and the sets that there are."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -54,15 +55,19 @@ def refresh() -> None:
     for set_id, kind, gain in host.stale_views():
         if (set_id, kind) in _refreshing:
             continue
-        try:
-            ingredients = host.gather(set_id, kind)
-            if bpy.app.background:
-                host.show(ingredients.make(gain))
-                continue
-        except Failure:
-            continue  # a layer or the input is gone: the panel says so
-        _refreshing.add((set_id, kind))
-        running.later(partial(ingredients.make, gain), _refreshed, _not_refreshed)
+        if not bpy.app.background:
+            _make_anew(set_id, kind, gain)
+            continue
+        with contextlib.suppress(Failure):  # a layer or the input is gone: the panel says so
+            host.show(host.gather(set_id, kind).make(gain))
+
+
+def _make_anew(set_id: str, kind: str, gain: float) -> None:
+    """In ticks and a thread."""
+    _refreshing.add((set_id, kind))
+    failed = partial(_not_refreshed, set_id, kind)
+    pieces = host.gather_in_pieces(set_id, kind)
+    running.in_pieces(pieces, lambda found: running.later(partial(found.make, gain), _refreshed, failed), failed)
 
 
 def _refreshed(view: host.View) -> None:
@@ -75,15 +80,25 @@ def _refreshed(view: host.View) -> None:
                 steady_view.show(area, made)
     running.redraw()
     refresh()  # the layers may have changed meanwhile
+    _tell_if_current()
+
+
+def _not_refreshed(set_id: str, kind: str, _failure: Failure) -> None:
+    """A layer or the input is gone: the panel says so."""
+    _refreshing.discard((set_id, kind))
+    _tell_if_current()
+
+
+def _tell_if_current() -> None:
     if not _refreshing:
         for current in when_current:
             current()
 
 
-def _not_refreshed(_failure: Failure) -> None:
+def forget() -> None:
+    """Another file is about to be loaded: what is under way for this one never comes."""
     _refreshing.clear()
-    for current in when_current:
-        current()
+    _followed.clear()
 
 
 def is_busy() -> bool:
@@ -98,12 +113,7 @@ def show_recomposed(set_id: str) -> None:
     _followed.add(set_id)
     if (set_id, host.RECOMPOSED) in _refreshing:
         return
-    try:
-        ingredients = host.gather(set_id, host.RECOMPOSED)
-    except Failure:
-        return  # a layer is gone: the panel says so
-    _refreshing.add((set_id, host.RECOMPOSED))
-    running.later(ingredients.make, _refreshed, _not_refreshed)
+    _make_anew(set_id, host.RECOMPOSED, 1.0)
 
 
 class JOIN_OT_show(bpy.types.Operator):
@@ -158,10 +168,10 @@ class JOIN_OT_view(bpy.types.Operator):
             set_id = sets.set_of(image)
             if set_id is None:
                 raise Failure("image_missing", "This image was not decomposed.", "Decompose it first.")
-            gain = self.gain
-            ingredients = host.gather(set_id, kind_of(self.kind))
+            gain, kind = self.gain, kind_of(self.kind)
+            host.refuse_impossible(set_id, kind)
             if bpy.app.background:
-                host.show(ingredients.make(gain))
+                host.show(host.gather(set_id, kind).make(gain))
                 return {"FINISHED"}
         except Failure as failure:
             return report(self, failure)
@@ -173,7 +183,8 @@ class JOIN_OT_view(bpy.types.Operator):
                 steady_view.show(area, made)
             running.redraw()
 
-        running.later(lambda: ingredients.make(gain), show)
+        pieces = host.gather_in_pieces(set_id, kind)
+        running.in_pieces(pieces, lambda found: running.later(lambda: found.make(gain), show))
         return {"FINISHED"}
 
 

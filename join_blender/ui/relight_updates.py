@@ -22,7 +22,6 @@ from bpy.app.handlers import persistent
 from ..engine.connection import Connection
 from ..engine.failure import Failure
 from ..engine.relight import Edits, Relight, Update
-from ..engine.vocabulary import color
 from ..host import images, relight_values, sets, undo
 from ..host import relight as host
 from ..overlay import live
@@ -84,9 +83,12 @@ def warm(set_id: str) -> None:
     bpy.app.timers.register(partial(_begin_quietly, set_id), first_interval=_TICK)
 
 
-def _begin_quietly(set_id: str) -> None:
+def _begin_quietly(set_id: str) -> float | None:
+    if host.bring_to_hand(set_id):
+        return _TICK
     with contextlib.suppress(Failure):  # whoever moves a slider hears why
         begin(set_id)
+    return None
 
 
 def _forget_outdated() -> None:
@@ -166,15 +168,17 @@ def _step(write: bool = True) -> bool:
                 del _unwritten[set_id]
                 compare.refresh()
                 compare.show_recomposed(set_id)
-                if not compare.is_busy():
-                    _settle()
+                _settle()
         return bool(_unwritten) or any(light.busy for light in lights.values())
     finally:
         _lock.release()
 
 
 def _settle() -> None:
-    """What was drawn over the pictures goes as soon as they themselves, and the views of them, are of that light."""
+    """What was drawn over the pictures goes as soon as they themselves, and the views of them, are of that light, and
+    the editors know it: whoever is the last of them calls this."""
+    if compare.is_busy() or images.is_behind():
+        return
     for set_id, light in lights.items():
         if not light.behind and set_id not in _unwritten:
             live.forget(set_id)
@@ -183,7 +187,7 @@ def _settle() -> None:
 
 def _show(set_id: str, update: Update) -> None:
     if update.preview:
-        _set_preview(set_id, update.preview)
+        _set_preview(set_id, update)
         _pictured[set_id] = update.edits
         if lights[set_id].behind:
             live.show(set_id, update.preview)
@@ -231,17 +235,12 @@ def icon_of(set_id: str, what: str) -> int:
     return int(picture.icon_id) if picture is not None else 0
 
 
-def _set_preview(set_id: str, layers: Any) -> None:
+def _set_preview(set_id: str, update: Update) -> None:
     if _previews is None:
         return
-    for what in ("recomposed", "shading"):
-        if what not in layers:
-            continue
+    for what, square in update.squares.items():
         key = f"{set_id} {what}"
-        picture = _previews.get(key) or _previews.new(key)
-        linear = images.thinned(layers[what])
-        encoded = color.srgb_encode(color.reinhard_encode(linear) if what == "shading" else linear)
-        images.fill_preview(picture, encoded)
+        images.fill_preview(_previews.get(key) or _previews.new(key), square)
 
 
 def _forget_pictures(set_id: str) -> None:
@@ -389,6 +388,7 @@ def register() -> None:
     _previews = bpy.utils.previews.new()
     running.when_done.append(on_done)
     compare.when_current.append(_settle)
+    images.when_shown.append(_settle)
     for name, function in _HANDLERS:
         getattr(bpy.app.handlers, name).append(function)
 
@@ -398,6 +398,7 @@ def unregister() -> None:
     global _previews
     running.when_done.remove(on_done)
     compare.when_current.remove(_settle)
+    images.when_shown.remove(_settle)
     for name, function in _HANDLERS:
         getattr(bpy.app.handlers, name).remove(function)
     if bpy.app.timers.is_registered(_on_timer):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ from . import status_text
 
 _TICK, _IDLE_TICK = 0.05, 1.0
 """Seconds between two looks at the engine, with and without work."""
+_PIECE_TICK = 0.005
+"""Seconds between two pieces of :func:`in_pieces`: long enough for a redraw and for what the user does."""
 _PATIENCE = 10.0
 """Seconds for which finished layers wait for the user to end a stroke or a drag."""
 
@@ -53,6 +55,9 @@ _follow: dict[str, tuple[Any, int | None]] = {}
 _taken: list[tuple[contextlib.ExitStack, Sequence[Decomposition]]] = []
 """Folders that jobs write files into, and which no other process fills meanwhile."""
 _later: list[tuple[Future[Any], Callable[[Any], None], Callable[[Failure], None]]] = []
+_Pieces = Generator[Future[Any] | None, Any, Any]
+_in_pieces: list[tuple[_Pieces, Future[Any] | None, Callable[[Any], None], Callable[[Failure], None]]] = []
+"""What is done piece by piece, and the thread for which the next one waits."""
 _shown = ""
 _ticking = False
 
@@ -139,6 +144,13 @@ def later(
     wake()
 
 
+def in_pieces(pieces: _Pieces, then: Callable[[Any], None], failed: Callable[[Failure], None] | None = None) -> None:
+    """The same for what only the main thread may do: a piece each tick. Where one hands out a thread, the next gets
+    what comes of it."""
+    _in_pieces.append((pieces, None, then, failed or refuse))
+    wake()
+
+
 def undo_soon(message: str, seconds: float = 0.0) -> None:
     """Take a step of undo, so many seconds after the last of these calls; an earlier one's name stays. A script takes
     its own."""
@@ -212,10 +224,13 @@ def step() -> float | None:
                     redraw()
             except Failure as failure:
                 job.fail(failure)
-        _finish_later()
+        if not _do_a_piece():
+            _finish_later()
     finally:
         _ticking = False
     _show()
+    if _in_pieces or any(task.done for task, *_ in _later):
+        return _PIECE_TICK
     if (queue.jobs and not queue.halted) or _later or _undo_due is not None:
         return _TICK
     return _IDLE_TICK if queue.connection.engine is not None else None
@@ -240,6 +255,7 @@ def abandon() -> None:
     _sets.clear()
     _follow.clear()
     _later.clear()
+    _in_pieces.clear()
     queue.close()
     _let_go(of_all=True)
 
@@ -252,6 +268,7 @@ def forget_file(*_: Any) -> None:
     _sets.clear()
     _follow.clear()
     _later.clear()
+    _in_pieces.clear()
     queue.stop_all()
     refusal, last_message = None, ""
 
@@ -407,8 +424,26 @@ def _window() -> Any:
     return bpy.context.window or (manager.windows[0] if manager is not None and len(manager.windows) else None)
 
 
+def _do_a_piece() -> bool:
+    """The next piece of the first that need not wait; whether there was one."""
+    ready = next((item for item in _in_pieces if item[1] is None or item[1].done), None)
+    if ready is None:
+        return False
+    place = _in_pieces.index(ready)
+    pieces, task, then, failed = _in_pieces.pop(place)
+    try:
+        task = pieces.send(task.result() if task is not None else None)
+        _in_pieces.insert(place, (pieces, task, then, failed))
+    except StopIteration as end:
+        then(end.value)
+    except Failure as failure:
+        failed(failure)
+    return True
+
+
 def _finish_later() -> None:
-    for item in [item for item in _later if item[0].done]:
+    """One at a time: what comes of it may be an image to be written."""
+    for item in [item for item in _later if item[0].done][:1]:
         _later.remove(item)
         task, then, failed = item
         try:

@@ -229,6 +229,65 @@ def case_confidence() -> Report:
     return report
 
 
+def case_at_hand() -> Report:
+    """What of a set is at hand, and how many pieces it takes to have the rest."""
+    folder = Path(ARGUMENTS["folder"])
+    made(folder)
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "set.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "set.blend"))
+    images, sets, compare, relight = (module(f"host.{name}") for name in ("images", "sets", "compare", "relight"))
+    running, key = module("ui.running"), sets.set_of(bpy.data.images["photo"])
+    report: Report = {"far": [name for name, layer in layers().items() if not images.is_at_hand(layer)]}
+    # Blender knows the size of what it has not decoded only once it has.
+    report["sizes"] = sorted({images.layer_size(layer) for layer in layers().values()})
+    report["whole"] = sets.part_of(layers()["shading"])
+    report["decoded"] = [name for name, layer in layers().items() if layer.has_data]
+    found: list[Any] = []
+    running.in_pieces(compare.gather_in_pieces(key, "split"), found.append)
+    pieces = 0
+    while not found:
+        running.step()
+        pieces += 1
+        time.sleep(0.01)
+    report["pieces"] = pieces
+    report["same"] = found[0].make().data == compare.gather(key, "split").make().data
+    report["near"] = [name for name, layer in layers().items() if images.is_at_hand(layer)]
+    copied = {name: images.packed_exr(layer) for name, layer in layers().items()}
+    report["no copies"] = all(images.packed_exr(layer) is copied[name] for name, layer in layers().items())
+    running.in_pieces(compare.gather_in_pieces(key, "split"), found.append)
+    running.step()  # as far as the room for the input
+    report["gone"] = []
+    sets.remove(key)
+    time.sleep(0.1)
+    failed = lambda failure: report["gone"].append(str(failure))  # noqa: E731
+    running._in_pieces[0] = (*running._in_pieces[0][:3], failed)
+    running.step()
+    # One at a time, in a set that has just been opened.
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "set.blend"))
+    key, taken = sets.set_of(bpy.data.images["photo"]), 0
+    while relight.bring_to_hand(key):
+        taken += 1
+    report["taken"] = taken
+    # An original has the bytes of its layer, so a view of the original light stays right.
+    assert bpy.ops.join.view(kind="ERROR", image="photo") == {"FINISHED"}
+    error = next(image for image in bpy.data.images if image.get("join_view") == "error")
+    error.use_fake_user = True
+    assert bpy.ops.join.relight(image="photo") == {"FINISHED"}
+    item().values["Shading 1"].amount = 2.0
+    content = error["join_content"]
+    assert bpy.ops.join.relight_apply() == {"FINISHED"}
+    report["stale"] = [kind for _, kind, _ in compare.stale_views()]
+    report["error made anew"] = error["join_content"] != content
+    # A stroke, and what Blender packs itself, are no longer what the layer was filled with.
+    albedo = layers()["albedo"]
+    before = images.packed_exr(albedo)
+    albedo.pixels[0] = 0.125
+    report["painted"] = images.packed_exr(albedo) is None
+    albedo.pack()
+    report["packed anew"] = images.packed_exr(albedo) not in (None, before)
+    return report
+
+
 def case_paste() -> Report:
     """Another material where a painted mask is: a set of its own, and the first one as it was."""
     folder = Path(ARGUMENTS["folder"])

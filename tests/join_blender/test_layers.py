@@ -129,6 +129,20 @@ def test_confidence_is_a_view_of_each_layer(tmp_path: Path, blender: Blender) ->
     assert "do not tell how sure" in report["refused"]
 
 
+def test_layers_are_taken_out_of_blender_once_and_one_at_a_time(tmp_path: Path, blender: Blender, bank: Path) -> None:
+    """Each copy may take longer than Blender's window should wait."""
+    report = blender.run("at_hand", sys.executable, folder=tmp_path, bank=bank)
+    everything = ["albedo", "shading", "specular"]
+    assert report["far"] == report["near"] == everything
+    assert report["sizes"] == [[40, 24]] and report["whole"] == [0.0, 0.0, 1.0, 1.0] and not report["decoded"]
+    # One for each layer, one that makes room for the input and one that reads it.
+    assert report["pieces"] >= 5 and report["same"] and report["no copies"]
+    assert report["gone"] and "gone" in report["gone"][0]
+    assert report["taken"] == 3
+    assert not report["stale"] and not report["error made anew"]
+    assert report["painted"] and report["packed anew"]
+
+
 def test_another_material_is_pasted_into_this_light(tmp_path: Path, blender: Blender, bank: Path) -> None:
     report = blender.run("paste", sys.executable, folder=tmp_path, bank=bank)
     refused = report["refused"]

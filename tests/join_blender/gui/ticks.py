@@ -23,10 +23,13 @@ _TICKS = (
     ("ui.running", "step"),
     ("ui.relight_updates", "_on_timer"),
     ("ui.relight_updates", "touch"),
+    ("ui.relight_updates", "_begin_quietly"),
     ("ui.engine_state", "_tick"),
+    ("host.images", "_tell"),
+    ("overlay.steady_view", "_put_back"),
 )
 _PARTS = {
-    "ui.running": ("_push_undo", "_show", "_on_end", "_finish_later", "redraw", "redraw_sidebars"),
+    "ui.running": ("_push_undo", "_show", "_on_end", "_do_a_piece", "_finish_later", "redraw", "redraw_sidebars"),
     "ui.relight_updates": ("_show", "_set_preview", "_forget_outdated", "_settle", "_write_next", "begin"),
     "ui.compare": ("refresh", "show_recomposed"),
     "overlay.live": ("show", "size_for"),
@@ -38,7 +41,7 @@ _PARTS = {
     "engine.relight.Relight": ("__init__", "_collect", "_ask", "_submit"),
     "engine.decomposition.Decomposition": ("take_preview", "take_layer", "compact", "close"),
     "host.compositor": ("follow",),
-    "host.images": ("new_layer", "fill_layer"),
+    "host.images": ("new_layer", "fill_layer", "packed_exr", "read_source"),
     "host.relight": ("keep_original", "write_layer", "stored_decomposition"),
     "host.layers.LayerSet": ("_show_preview", "write", "settle", "discard"),
 }
