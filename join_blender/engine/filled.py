@@ -4,18 +4,29 @@ that is new, while the window waits: 14 ms for 600 × 400 pixels (docs/results.m
 
 from __future__ import annotations
 
+from .memory import available
+
 MOST = 512 << 20
 """Bytes: a set of 4K with its relit layers."""
+_SHARE = 4
+"""One part in so many of the memory that is left."""
 
 _kept: dict[str, bytes] = {}
 """By the mark of :data:`join_blender.host.images.CONTENT`, the latest used last."""
+
+
+def room() -> int:
+    """How many bytes are kept at most, as long as memory is not short."""
+    left = available()
+    return MOST if left is None else min(MOST, left // _SHARE)
 
 
 def keep(mark: str, data: bytes) -> None:
     """Have it at hand, instead of what was used the longest ago."""
     _kept.pop(mark, None)
     _kept[mark] = data
-    while sum(map(len, _kept.values())) > MOST:
+    most = room()
+    while sum(map(len, _kept.values())) > most:
         del _kept[next(iter(_kept))]
 
 
@@ -24,7 +35,7 @@ def recall(mark: str, size: int) -> bytes | None:
     data = _kept.get(mark)
     if data is None or len(data) != size:
         return None
-    keep(mark, data)
+    _kept[mark] = _kept.pop(mark)
     return data
 
 

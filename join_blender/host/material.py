@@ -78,8 +78,8 @@ def _sent(kind: str, layers: Mapping[str, bpy.types.Image]) -> tuple[dict[str, b
     return files, {"type": kind, "layers": named, "output": "{folder}"}
 
 
-def encode_tile(answer: Message) -> dict[str, bytes]:
-    """The layers of the tile that the engine has made, as EXRs; for a thread.
+def encode_tile(answer: Message) -> tuple[dict[str, bytes], float]:
+    """The layers of the tile that the engine has made, as EXRs, and how bright its specular layer is; for a thread.
 
     Raises:
         Failure: ``engine_answer``, ``layer_broken``.
@@ -87,19 +87,18 @@ def encode_tile(answer: Message) -> dict[str, bytes]:
     told = answer.get("layers")
     if not isinstance(told, dict) or not told:
         raise Failure("engine_answer", "The engine's answer names no layers.", "Install the engine again.")
-    return {str(name): encode_exr(load_layer(str(path))) for name, path in told.items()}
+    layers = {str(name): load_layer(str(path)) for name, path in told.items()}
+    brightest = _brightest(layers["specular"]) if "specular" in layers else 0.0
+    return {name: encode_exr(pixels) for name, pixels in layers.items()}, brightest
 
 
-def write_tile(key: str, tile: Mapping[str, bytes]) -> dict[str, bpy.types.Image]:
-    """Images of a tile's layers, by component. They are textures of their own, which the set knows nothing of: of
-    another size, and made of texels from all over its picture."""
-    made = {}
-    for name, data in tile.items():
-        image: Any = images.new_layer(images.layer_name(f"{sets.label_of(key)} tile", name))
-        images.fill_layer(image, data, False, {sets.INPUT: sets.source_of(key)})
-        image.use_fake_user = True
-        made[name] = image
-    return made
+def write_tile(key: str, name: str, data: bytes) -> bpy.types.Image:
+    """An image of a tile's layer. They are textures of their own, which the set knows nothing of: of another size, and
+    made of texels from all over its picture."""
+    image: Any = images.new_layer(images.layer_name(f"{sets.label_of(key)} tile", name))
+    images.fill_layer(image, data, False, {sets.INPUT: sets.source_of(key)})
+    image.use_fake_user = True
+    return image
 
 
 def encode_maps(answer: Message) -> dict[str, bytes]:
@@ -114,17 +113,15 @@ def encode_maps(answer: Message) -> dict[str, bytes]:
     return {name: encode_exr(load_layer(str(path))) for name, path in told.items()}
 
 
-def write_maps(key: str, maps: Mapping[str, bytes], span: float) -> dict[str, bpy.types.Image]:
-    """Maps into images of the set, over those of before; all that it has."""
-    before, source = sets.maps_of(key), sets.source_of(key)
-    for name, data in maps.items():
-        image: Any = before.get(name) or images.new_layer(images.layer_name(sets.label_of(key), name), images.DATA)
-        marks = {sets.SET: key, sets.MAP: name, sets.SOURCE: sets.source_name(key)}
-        images.fill_layer(image, data, False, {**marks, **({_SPAN: span} if name == HEIGHT else {})})
-        if source is not None:
-            image[sets.INPUT] = source
-        image.use_fake_user = True
-    return sets.maps_of(key)
+def write_map(key: str, name: str, data: bytes, span: float) -> None:
+    """A map into an image of the set, over that of before."""
+    before, source = sets.maps_of(key).get(name), sets.source_of(key)
+    image: Any = before or images.new_layer(images.layer_name(sets.label_of(key), name), images.DATA)
+    marks = {sets.SET: key, sets.MAP: name, sets.SOURCE: sets.source_name(key)}
+    images.fill_layer(image, data, False, {**marks, **({_SPAN: span} if name == HEIGHT else {})})
+    if source is not None:
+        image[sets.INPUT] = source
+    image.use_fake_user = True
 
 
 def make_material(
@@ -132,14 +129,16 @@ def make_material(
     layers: Mapping[str, bpy.types.Image],
     maps: Mapping[str, bpy.types.Image] | None = None,
     displacement: bool = False,
+    brightest: float | None = None,
 ) -> bpy.types.Material:
     """A material of these layers; ``albedo`` has to be among them.
 
     Args:
         name: its name.
         layers: by component.
-        maps: of :func:`write_maps`, in place of what nodes can guess from the specular layer.
+        maps: of :func:`write_map`, in place of what nodes can guess from the specular layer.
         displacement: let a height map displace the surface; else its nodes are only laid ready.
+        brightest: of :func:`encode_tile`; None to look at the specular layer for it.
 
     Raises:
         Failure: ``layers_missing``.
@@ -164,7 +163,8 @@ def make_material(
     if maps is not None:
         _use_maps(tree, shader, output if displacement else None, maps)
         return material
-    brightest = _brightest(layers["specular"]) if "specular" in layers else 0.0
+    if brightest is None:
+        brightest = _brightest(relight.layer_pixels(layers["specular"])) if "specular" in layers else 0.0
     if brightest > _FAINT:
         _estimate(tree, shader, layers["specular"], brightest)
     return material
@@ -332,14 +332,9 @@ def _estimate(tree: Any, shader: Any, specular: bpy.types.Image, brightest: floa
         node.parent = frame
 
 
-def _brightest(image: bpy.types.Image) -> float:
-    """The luminance that one pixel in a hundred exceeds: a single spark shall not set the scale."""
-    width, height = image.size
-    stored: Any = image.pixels
-    flat = np.empty(len(stored), np.float32)
-    stored.foreach_get(flat)
-    luminance = flat.reshape(height * width, -1)[:, :3] @ _WEIGHTS
-    return float(np.quantile(luminance, 0.99)) if luminance.size else 0.0
+def _brightest(pixels: np.ndarray) -> float:
+    """The luminance that one pixel in a hundred of ``[H, W, C]`` exceeds: a single spark shall not set the scale."""
+    return float(np.quantile(pixels[..., :3] @ _WEIGHTS, 0.99))
 
 
 def _image_node(tree: Any, image: bpy.types.Image, label: str, location: tuple[float, float]) -> Any:

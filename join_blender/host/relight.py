@@ -81,7 +81,7 @@ def bring_to_hand(set_id: str) -> bool:
     layers = {**layers_of(set_id), **originals(set_id)}.values()
     sizes = [image.packed_file.size for image in layers if image.packed_file is not None]
     far = next((image for image in layers if not images.is_at_hand(image)), None)
-    return far is not None and sum(sizes) <= filled.MOST and images.packed_exr(far) is not None
+    return far is not None and sum(sizes) <= filled.room() and images.packed_exr(far) is not None
 
 
 # --- mixing with another set ---

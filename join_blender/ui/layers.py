@@ -12,7 +12,7 @@ from ..engine.failure import Failure
 from ..engine.job import Job
 from ..engine.protocol import Message
 from ..engine.vocabulary import names
-from ..host import compositor, export, material
+from ..host import compositor, editors, export, material
 from ..host.images import image_named
 from ..host.sets import (
     all_sets,
@@ -20,6 +20,7 @@ from ..host.sets import (
     is_finished,
     label_of,
     layers_of,
+    maps_of,
     set_of,
     source_name,
     source_of,
@@ -236,19 +237,29 @@ class ByEngine(Waiting):
         """What is to be made of the engine's answer while its files are there; in a thread. Raises Failure."""
         return answer
 
+    def write_next(self, made: Any) -> bool:
+        """Put one image of it into the file; whether there was one. Blender's window lives on in between."""
+        return False
+
     def use(self, context: Any, made: Any) -> Outcome:
-        """What is done with that. Raises Failure."""
+        """What is done with that then. Raises Failure."""
         raise NotImplementedError
 
     def is_done(self) -> bool:
-        """Whether the engine has answered and :meth:`read` has read that."""
+        """Whether the engine has answered, :meth:`read` has read that, and all is written."""
         assert self._job is not None
         if self._made is None:
             relight_updates.connection.step()
             if self._job.ended:
                 job = self._job
                 self._made = Future(lambda: self.read(job.answer()))
-        return self._made is not None and self._made.done
+        return self._made is not None and self._made.done and not self._write_next(self._made)
+
+    def _write_next(self, made: Future[Any]) -> bool:
+        try:
+            return self.write_next(made.result())
+        except Failure:
+            return False  # whoever uses it hears why
 
     def finish(self, context: Any) -> Outcome:
         """The job has ended."""
@@ -291,11 +302,20 @@ class JOIN_OT_make_maps(_OnSet, ByEngine, bpy.types.Operator):
         """The maps, ready to be packed."""
         return material.encode_maps(answer), float(answer.get("span") or 0.0)
 
+    def write_next(self, made: Any) -> bool:
+        """An image of the set."""
+        maps, span = made
+        if not maps or not is_finished(self._key):
+            return False
+        name = next(iter(maps))
+        material.write_map(self._key, name, maps.pop(name), span)
+        return True
+
     def use(self, context: Any, made: Any) -> Outcome:
-        """Images of the set, and a new material in the active slot; what was there stays in the file."""
+        """A new material in the active slot; what was there stays in the file."""
         if not is_finished(self._key):
             raise Failure("layers_missing", "These layers are gone.", "Decompose the image again.")
-        maps = material.write_maps(self._key, *made)
+        maps = maps_of(self._key)
         new = material.make_material(label_of(self._key), layers_of(self._key), maps, self.displacement)
         thing = context.view_layer.objects.get(self._thing)
         if thing is None:
@@ -325,25 +345,36 @@ class JOIN_OT_make_tile(_OnSet, ByEngine, bpy.types.Operator):
             self._key = self.chosen_set(context)
             thing = context.view_layer.objects.active
             self._thing = thing.name if thing is not None and material.is_suitable(thing) else ""
+            self._numbers: dict[str, int] = {}
             return self.ask(context, *material.tile_request(self._key), "Making a tile")
         except Failure as failure:
             return report(self, failure)
 
     def read(self, answer: Message) -> Any:
-        """The layers, ready to be packed, and the seam energy."""
+        """The layers, ready to be packed, how bright the specular is, and the seam energy."""
         before, after = answer.get("seam") or (0.0, 0.0)
-        return material.encode_tile(answer), float(before), float(after)
+        return *material.encode_tile(answer), float(before), float(after)
+
+    def write_next(self, made: Any) -> bool:
+        """An image."""
+        data, *_ = made
+        if not data or not is_finished(self._key):
+            return False
+        name = next(iter(data))
+        self._numbers[name] = material.write_tile(self._key, name, data.pop(name)).session_uid
+        return True
 
     def use(self, context: Any, made: Any) -> Outcome:
-        """New images, which the editor shows the first of; and a material of them."""
-        if not is_finished(self._key):
+        """The editor shows the first of the images; and a material of them."""
+        _, brightest, before, after = made
+        found = {name: editors.image_of_number(number) for name, number in self._numbers.items()}
+        tile = {name: image for name, image in found.items() if image is not None}
+        if not is_finished(self._key) or not tile:
             raise Failure("layers_missing", "These layers are gone.", "Decompose the image again.")
-        data, before, after = made
-        tile = material.write_tile(self._key, data)
         said = f"Tile of {', '.join(tile)}: seam energy {before:.1f} before, {after:.1f} now; 1 cannot be seen"
         thing = context.view_layer.objects.get(self._thing)
         if thing is not None:
-            new = material.make_material(f"{label_of(self._key)} tile", tile)
+            new = material.make_material(f"{label_of(self._key)} tile", tile, brightest=brightest)
             material.assign(new, thing)
             said += f". '{new.name}' is on '{thing.name}'"
         if context.space_data is not None and context.space_data.type == "IMAGE_EDITOR":

@@ -39,6 +39,13 @@ def test_what_was_used_the_longest_ago_goes(monkeypatch: pytest.MonkeyPatch) -> 
     assert filled.recall("too large", 300) is None
 
 
+def test_it_gives_way_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    filled.keep("a", bytes(100))
+    monkeypatch.setattr(filled, "available", lambda: 600)
+    filled.keep("b", bytes(100))
+    assert filled.recall("a", 100) is None and filled.recall("b", 100) is not None
+
+
 def test_an_exr_tells_its_size_and_its_alpha() -> None:
     rgb, alpha = np.zeros((3, 5, 3), np.float32), np.linspace(0.0, 1.0, 15, dtype=np.float32).reshape(3, 5)
     assert size_in(encode_exr(rgb)) == (5, 3) and alpha_in(encode_exr(rgb)) is None

@@ -416,6 +416,8 @@ def _report(state: dict[str, Any]) -> None:
     for who, size in state["memory"].items():
         print(f"  memory of {who}: at most {size} MiB")
     _report_ticks(state["own"], state["loop"])
+    for label, calls in sorted(state["called"].items()):
+        print(f"  {label}: {_figures([call[1] for call in calls])} of the thread", flush=True)
 
 
 def _install_by_hand(window: Window) -> None:

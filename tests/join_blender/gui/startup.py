@@ -327,7 +327,7 @@ def obey() -> float:
         commands |= {
             "error": lambda: view("ERROR"),
             "input": show_input,
-            "report": lambda: tell(loop=meter.loop, own=meter.own, moves=moves, memory=memory()),
+            "report": lambda: tell(loop=meter.loop, own=meter.own, called=meter.called, moves=moves, memory=memory()),
             "save": save_and_reopen,
             "crop": crop,
             "wipe": tell_wipe,

@@ -12,7 +12,10 @@ import importlib
 import threading
 import time
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
+
+import bpy
 
 WRITING, UNDO = "a finished layer is written", "the step of undo is taken"
 """What a tick may be spent on that no add-on can do in pieces."""
@@ -47,6 +50,19 @@ _PARTS = {
 }
 
 
+_DRAWN = (
+    "overlay.live",
+    "overlay.readable",
+    "overlay.wipe",
+    "overlay.light_handle",
+    "overlay.legend",
+    "overlay.steady_view",
+    "ui.faces",
+)
+"""What draws over the picture; of *readable* and *wipe* most is Blender's, which uploads an image."""
+_HANDLERS = ("ui.running", "HANDLERS"), ("ui.relight_updates", "_HANDLERS")
+
+
 class Meter:
     """Wraps the add-on's functions; ``situation`` says what is going on."""
 
@@ -55,6 +71,8 @@ class Meter:
         """What went on → [seconds by the wall, seconds of the thread, parts of it] of each tick of the add-on."""
         self.loop: dict[str, list[list[float]]] = {}
         """What went on → [seconds, of them the add-on's] from one look at Blender's main loop to the next."""
+        self.called: dict[str, list[list[float]]] = {}
+        """What Blender calls by itself → [seconds by the wall, seconds of the thread] of each call."""
         self.own_total = 0.0
         self._situation = situation
         self._parts: dict[str, float] | None = None
@@ -67,6 +85,43 @@ class Meter:
                 )
         for name, function in _TICKS:
             self._wrap(_find(package, name), function, self._tick)
+        self._watch_drawing(package)
+        for name, table in _HANDLERS:
+            self._watch_handlers(_find(package, name), table)
+
+    def _watch_drawing(self, package: str) -> None:
+        interface = _find(package, "ui")
+        interface._out_of_editors()
+        for name in _DRAWN:
+            self._wrap(_find(package, name), "draw", lambda work, label=f"{name} draws": self._timed(label, work))
+        interface._into_editors()
+        for panel in interface.CLASSES:
+            if issubclass(panel, bpy.types.Panel):
+                panel.draw = self._timed("panels", panel.draw)
+                if hasattr(panel, "poll"):
+                    panel.poll = staticmethod(self._timed("panels' polls", panel.poll))
+
+    def _watch_handlers(self, module: Any, table: str) -> None:
+        watched = []
+        for name, handler in getattr(module, table):
+            handlers = getattr(bpy.app.handlers, name)
+            watched.append((name, self._timed(f"handlers of {name}", handler)))
+            handlers[handlers.index(handler)] = watched[-1][1]
+        setattr(module, table, tuple(watched))
+
+    def _timed(self, label: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        """What Blender calls by itself, beside the ticks."""
+
+        @wraps(work)
+        def run(*arguments: Any, **named: Any) -> Any:
+            wall, thread = time.perf_counter(), time.thread_time()
+            try:
+                return work(*arguments, **named)
+            finally:
+                wall, thread = time.perf_counter() - wall, time.thread_time() - thread
+                self.called.setdefault(label, []).append([round(wall, 5), round(thread, 5)])
+
+        return run
 
     def looked(self, seconds: float, own: float, label: str) -> None:
         """Blender's main loop came round, of which the add-on took ``own``."""
