@@ -278,6 +278,15 @@ def case_at_hand() -> Report:
     assert bpy.ops.join.relight_apply() == {"FINISHED"}
     report["stale"] = [kind for _, kind, _ in compare.stale_views()]
     report["error made anew"] = error["join_content"] != content
+    # What is drawn over the picture while the light moves stays until the editors know what it has become.
+    live, updates, drawn = module("overlay.live"), module("ui.relight_updates"), images.is_behind
+    live._pictures[key] = {}
+    images.is_behind = lambda: True
+    updates._settle()
+    report["kept over it"] = key in live._pictures
+    images.is_behind = drawn
+    updates._settle()
+    report["then gone"] = key not in live._pictures
     # A stroke, and what Blender packs itself, are no longer what the layer was filled with.
     albedo = layers()["albedo"]
     before = images.packed_exr(albedo)

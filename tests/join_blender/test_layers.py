@@ -140,6 +140,7 @@ def test_layers_are_taken_out_of_blender_once_and_one_at_a_time(tmp_path: Path, 
     assert report["gone"] and "gone" in report["gone"][0]
     assert report["taken"] == 3
     assert not report["stale"] and not report["error made anew"]
+    assert report["kept over it"] and report["then gone"]
     assert report["painted"] and report["packed anew"]
 
 

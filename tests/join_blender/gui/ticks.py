@@ -97,9 +97,21 @@ class Meter:
         interface._into_editors()
         for panel in interface.CLASSES:
             if issubclass(panel, bpy.types.Panel):
-                panel.draw = self._timed("panels", panel.draw)
-                if hasattr(panel, "poll"):
-                    panel.poll = staticmethod(self._timed("panels' polls", panel.poll))
+                self._watch_panel(panel)
+
+    def _watch_panel(self, panel: Any) -> None:
+        draw, poll = self._timed("panels", panel.draw), self._timed("panels' polls", getattr(panel, "poll", None))
+
+        # Blender counts the arguments of what it calls.
+        def drawn(self: Any, context: Any) -> None:
+            draw(self, context)
+
+        def polled(_cls: Any, context: Any) -> Any:
+            return poll(context)
+
+        panel.draw = drawn
+        if hasattr(panel, "poll"):
+            panel.poll = classmethod(polled)
 
     def _watch_handlers(self, module: Any, table: str) -> None:
         watched = []
@@ -109,7 +121,7 @@ class Meter:
             handlers[handlers.index(handler)] = watched[-1][1]
         setattr(module, table, tuple(watched))
 
-    def _timed(self, label: str, work: Callable[..., Any]) -> Callable[..., Any]:
+    def _timed(self, label: str, work: Any) -> Callable[..., Any]:
         """What Blender calls by itself, beside the ticks."""
 
         @wraps(work)
