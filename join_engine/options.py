@@ -18,7 +18,9 @@ from .inversion.presets import DEFAULT_PRESET, PRESETS, Preset, get_preset
 from .names import IMAGE_SUFFIXES, is_folder
 
 if TYPE_CHECKING:
-    from .bank import Bank
+    import numpy as np
+
+    from .bank import Bank, Choice
 
 BAD_INPUT = 2  # exit status
 
@@ -87,8 +89,10 @@ def add_threads_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=thread_count, help="CPU threads (default: torch decides)")
 
 
-def add_bank_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--bank", help="name of a shipped bank, or a path (default: the default bank)")
+def add_bank_option(parser: argparse.ArgumentParser, chooses: bool = False) -> None:
+    """``chooses``: the command asks :func:`load_bank_for`."""
+    auto = ", or auto: the one that the picture is most like" if chooses else ""
+    parser.add_argument("--bank", help=f"name of a shipped bank, or a path{auto} (default: the default bank)")
 
 
 def add_bf16_option(parser: argparse.ArgumentParser) -> None:
@@ -98,8 +102,8 @@ def add_bf16_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_inversion_options(parser: argparse.ArgumentParser, preset: str = DEFAULT_PRESET) -> None:
-    add_bank_option(parser)
+def add_inversion_options(parser: argparse.ArgumentParser, preset: str = DEFAULT_PRESET, chooses: bool = False) -> None:
+    add_bank_option(parser, chooses)
     parser.add_argument("--preset", choices=tuple(PRESETS), default=preset)
     parser.add_argument("--seed", type=natural, default=0)
     add_device_options(parser)
@@ -125,6 +129,28 @@ def load_bank_named(options: argparse.Namespace, name: str | None = None) -> Ban
     device = set_up_torch(options.device, options.threads)
     keep_freed_memory()
     return load_bank(find_bank(name or options.bank), device, with_discriminators=True)
+
+
+def load_bank_for(options: argparse.Namespace, pictures: Sequence[np.ndarray]) -> tuple[Bank, Choice | None]:
+    """As :func:`load_bank_named`; where ``--bank`` leaves the choice to the pictures, linear [H, W, 3 or 4], the bank
+    that suits them, and why."""
+    from .bank import AUTO
+
+    if options.bank != AUTO:
+        return load_bank_named(options), None
+    choice = choose_bank_for(pictures)
+    return load_bank_named(options, str(choice.path)), choice
+
+
+def choose_bank_for(pictures: Sequence[np.ndarray]) -> Choice:
+    """As :func:`join_engine.bank.choose_bank`, told to a person."""
+    from .bank import choose_bank
+
+    choice = choose_bank(pictures)
+    for sentence in choice.passed_over:
+        say(sentence)
+    say(f"Bank {choice.why}")
+    return choice
 
 
 def expand(names: Sequence[str], out: Path) -> tuple[list[Path], list[JoinError]]:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .bank import Bank
+from .bank import Bank, Choice
 from .color import srgb_decode, srgb_encode
 from .errors import JoinError
 from .face_crop import FaceCrop
@@ -476,6 +476,14 @@ def _frame(colour: np.ndarray, bank: Bank, face: FaceCrop | None) -> Frame:
     height, width = colour.shape[:2]
     resolution = bank.header.resolution
     return Frame(height, width, resolution) if face is None else FaceFrame(height, width, resolution, face)
+
+
+def with_choice(decomposition: Decomposition, choice: Choice | None) -> Decomposition:
+    """The same, telling in its settings which bank was chosen for the picture, and why; no choice where a person named
+    it."""
+    if choice is None:
+        return decomposition
+    return replace(decomposition, settings={**decomposition.settings, "bank_choice": choice.to_json()})
 
 
 def confidence_of(error: np.ndarray) -> np.ndarray:

@@ -65,12 +65,16 @@ def _decode(text: bytes) -> Message:
     return message
 
 
+AUTO = "auto"
+"""In place of a bank's name: one that suits the picture."""
+
+
 @dataclass(frozen=True)
 class Options:
     """What a user chooses for a decomposition."""
 
     bank: str | None = None
-    """A bank's name or path; None leaves the choice to the engine."""
+    """A bank's name or path, or :data:`AUTO`; None for the engine's default."""
     preset: str = "standard"
     seed: int = 0
     steps: int | None = None

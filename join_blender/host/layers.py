@@ -18,7 +18,7 @@ import bpy
 
 from ..engine.decomposition import Decomposition, Layer
 from ..engine.job import State
-from ..engine.protocol import Message
+from ..engine.protocol import AUTO, Message
 from . import compositor, editors, images, relight, relight_values, sets
 from .sets import BRIGHT, COMPONENT, FORMULA, INPUT, LABEL, PREVIEW, RUN, SET, SOURCE, TIME, TOGETHER, mapping
 
@@ -237,7 +237,7 @@ class LayerSet:
             SOURCE: self._name,
             "join_bank": str(bank.get("name", "")),
             "join_bank_sha256": str(bank.get("sha256", "")),
-            "join_bank_path": self.job.options.bank or "",
+            "join_bank_path": "" if self.job.options.bank in (None, AUTO) else self.job.options.bank,
             "join_forward_model": str(result.get("forward_model", "")),
             "join_preset": self.job.options.preset,
             "join_seed": self.job.options.seed,

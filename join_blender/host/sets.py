@@ -139,6 +139,11 @@ def caution_of(layer: Any) -> float:
     return number(_metrics(layer).get("caution"))
 
 
+def chosen_bank(layer: Any) -> str:
+    """The bank that the engine has chosen by the picture; empty where somebody named it."""
+    return str(mapping(settings_of(layer).get("bank_choice")).get("chosen", ""))
+
+
 def suggested_bank(layer: Any) -> str:
     """The bank that the engine has suggested for the picture; empty for none."""
     return str(layer.get(SUGGESTED, ""))

@@ -163,7 +163,7 @@ class JOIN_PT_face(InSidebar, bpy.types.Panel):
     def poll(cls, context: Any) -> bool:
         """The default bank is not one of faces, and a layer may be of a part of its photo."""
         image = context.space_data.image
-        return image is not None and "join_set" not in image and bool(context.scene.join_intrinsics.bank.strip())
+        return image is not None and "join_set" not in image and context.scene.join_intrinsics.names_bank
 
     def draw(self, context: Any) -> None:
         """Two ways to say it, and the way back."""
@@ -186,7 +186,7 @@ def draw() -> None:
     for x, y in _picked:
         at = drawing.place_of(context, (x, y, x, y))[:2]
         drawing.fill((at[0] - _DOT, at[1] - _DOT, at[0] + _DOT, at[1] + _DOT), _COLOUR)
-    if _picked or "join_set" in image or not context.scene.join_intrinsics.bank.strip():
+    if _picked or "join_set" in image or not context.scene.join_intrinsics.names_bank:
         return
     corners = faces.outline(image)
     if corners:

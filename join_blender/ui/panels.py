@@ -132,6 +132,8 @@ class JOIN_PT_layers(InSidebar, bpy.types.Panel):
             if share := sets.caution_of(unusual[0]):
                 warning.label(text=f"{share:.0%} of the light is a simple method's,")
             warning.label(text="look at the layers before you use them.")
+        if chosen := next((bank for layer in layers.values() if (bank := sets.chosen_bank(layer))), ""):
+            layout.label(text=f"Chosen by itself: the bank {chosen}", icon="SHADERFX")
         suggested = next((bank for layer in layers.values() if (bank := sets.suggested_bank(layer))), "")
         if suggested:
             column = layout.column(align=True)

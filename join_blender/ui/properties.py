@@ -7,6 +7,7 @@ from typing import Any
 import bpy
 import bpy.utils.previews
 
+from ..engine.protocol import AUTO
 from ..host import images
 from ..host.sets import choose_bank, is_finished, set_of
 from ..install.locate import DEFAULT_BANK, about_bank, find_banks
@@ -50,9 +51,12 @@ _UNSTORED: Any = {"SKIP_SAVE"}
 
 
 def _suggest_banks(_self: Any, _context: Any, edit_text: str) -> list[str]:
-    return [name for name in find_banks() if edit_text.lower() in name.lower()]
+    return [name for name in [AUTO, *find_banks()] if edit_text.lower() in name.lower()]
 
 
+_AUTOMATIC = (
+    "The bank whose pictures yours is most like, where that is clear; else the default. The panel Layers tells which"
+)
 _pictures: Any = None
 """Small pictures of the banks, by name."""
 _bank_items: list[tuple[str, str, str, int, int]] = []
@@ -60,17 +64,21 @@ _bank_items: list[tuple[str, str, str, int, int]] = []
 
 
 def list_banks(settings: Any, _context: Any) -> list[tuple[str, str, str, int, int]]:
-    """The shipped banks, each with its sentence and picture; and what else stands under *Bank File*."""
-    shipped = find_banks() or [DEFAULT_BANK]
+    """That the engine chooses; the shipped banks, each with its sentence and picture; and what else stands under *Bank
+    File*."""
+    listed = [AUTO, *(find_banks() or [DEFAULT_BANK])]
     named = getattr(settings, "bank", "")  # Blender may ask for the list of no settings in particular
-    own = [] if named in ("", *shipped) else [named]
-    if [item[0] for item in _bank_items] != [*shipped, *own]:
-        _bank_items[:] = [_bank_item(name, number) for number, name in enumerate([*shipped, *own])]
+    listed += [] if named in ("", *listed) else [named]
+    if [item[0] for item in _bank_items] != listed:
+        _bank_items[:] = [_bank_item(name, number) for number, name in enumerate(listed)]
     return _bank_items
 
 
 def _bank_item(name: str, number: int) -> tuple[str, str, str, int, int]:
     global _pictures
+    if name == AUTO:
+        icons: Any = bpy.types.UILayout.bl_rna.functions["prop"].parameters["icon"]  # type: ignore[attr-defined,unused-ignore]
+        return name, "Automatic", _AUTOMATIC, icons.enum_items["SHADERFX"].value, number
     about, path = about_bank(name)
     if not about:
         return name, Path(name).stem, f"The bank of the file {name}", 0, number
@@ -148,7 +156,8 @@ def bank_property() -> Any:
     """A bank's name or file; the empty string is the engine's default."""
     return bpy.props.StringProperty(
         name="Bank",
-        description="Name of a shipped bank, or path of a .safetensors bank file; empty for the default bank",
+        description="Name of a shipped bank, path of a .safetensors bank file, or auto for the one that the picture is "
+        "most like; empty for the default bank",
         search=_suggest_banks,
         search_options={"SUGGESTION"},
         options=_UNSTORED,
@@ -330,6 +339,11 @@ class JoinSettings(bpy.types.PropertyGroup):
         precision=1,
         update=_redraw,
     )
+
+    @property
+    def names_bank(self) -> bool:
+        """Whether somebody has chosen a bank other than the default, which may be one of faces."""
+        return self.bank.strip() not in ("", AUTO)
 
     @property
     def crop(self) -> tuple[float, float, float, float]:

@@ -2,7 +2,10 @@
 """The bank: one file with the generators of a forward model, what it says of itself, and its card."""
 
 from .bank_wide import BrightnessHeader, InvertibilityHeader, SammHeader, SeeingHeader, SplitHeader, TrunkHeader
+from .choice import Choice, choose_bank
 from .file import (
+    AUTO,
+    DEFAULT_BANK,
     MATERIAL,
     Bank,
     BankComponent,
@@ -19,12 +22,15 @@ from .file import (
 from .header import FORMAT_VERSION, BankHeader, ComponentHeader, DirectionsHeader, EncoderHeader
 
 __all__ = [
+    "AUTO",
+    "DEFAULT_BANK",
     "FORMAT_VERSION",
     "MATERIAL",
     "Bank",
     "BankComponent",
     "BankHeader",
     "BrightnessHeader",
+    "Choice",
     "ComponentHeader",
     "DirectionVectors",
     "DirectionsHeader",
@@ -34,6 +40,7 @@ __all__ = [
     "SeeingHeader",
     "SplitHeader",
     "TrunkHeader",
+    "choose_bank",
     "find_bank",
     "fingerprint",
     "list_banks",

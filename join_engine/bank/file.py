@@ -51,6 +51,8 @@ HEADER_KEY = "join_bank"
 HASH_KEY = "weights_sha256"
 SUFFIX = ".safetensors"
 DEFAULT_BANK = "materials"
+AUTO = "auto"
+"""In place of a bank's name: one that suits the picture (:mod:`join_engine.bank.choice`)."""
 BANKS_FOLDER = Path(__file__).parents[1] / "banks"
 
 # Half precision keeps 11 bits, far below what an image shows; but the noise and the mean code are added up often,
@@ -193,6 +195,10 @@ class Bank:
         """Hexadecimal hash of the file, to name the bank exactly in a stored decomposition."""
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def made(self, sha256: str) -> bool:
+        """Whether the bank of that hash is this one, or one that had its generators: its codes mean the same here."""
+        return sha256 in (self.sha256, *self.header.formerly)
 
 
 @lru_cache(maxsize=1)
@@ -371,6 +377,9 @@ def find_bank(name_or_path: str | os.PathLike[str] | None = None) -> Path:
     path = Path(name_or_path)
     if is_file(path):
         return path
+    if str(name_or_path) == AUTO:
+        message = "No bank can be chosen by itself here: there is no picture to choose by."
+        raise JoinError("bank_missing", message, f"Name one: {', '.join(sorted(shipped))}.")
     hint = f"Shipped banks: {', '.join(sorted(shipped))}." if shipped else "Give the path of a bank file."
     raise JoinError("bank_missing", f"There is no bank '{name_or_path}'.", hint)
 

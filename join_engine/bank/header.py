@@ -24,6 +24,7 @@ from .bank_wide import (
     ThroughHeader,
     TrunkHeader,
 )
+from .pictures import PicturesHeader
 
 FORMAT_VERSION = 1
 # Of banks that do not say: chosen on validation renders of Primeshapes.
@@ -134,6 +135,9 @@ class BankHeader(Described):
         seeing: of the encoder of all components at once, likewise.
         invertibility: of the network that tells in which latent space what can be inverted, likewise.
         samm: of the module that aligns what the generators make and masks what they cannot, likewise.
+        pictures: what the pictures look like that it has learned from, None when nobody said: such a bank is chosen by
+            name alone.
+        formerly: hashes of the files that it was made of, with the same generators: it can relight what they made.
     """
 
     name: str
@@ -154,6 +158,8 @@ class BankHeader(Described):
     seeing: SeeingHeader | None = field(default=None, metadata=LATER)
     invertibility: InvertibilityHeader | None = field(default=None, metadata=LATER)
     samm: SammHeader | None = field(default=None, metadata=LATER)
+    pictures: PicturesHeader | None = field(default=None, metadata=LATER)
+    formerly: tuple[str, ...] = field(default=(), metadata=LATER)
 
     def __post_init__(self) -> None:
         for name in (self.name, *self.components):

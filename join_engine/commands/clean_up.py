@@ -12,7 +12,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from ..options import IMAGE_KINDS, add_inversion_options, load_bank_named, say
+from ..options import IMAGE_KINDS, add_inversion_options, load_bank_for, say
 from .decompose import progress_bar, say_if_unusual
 
 _COMMAND = "clean-up"
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", type=Path, metavar="PHOTO", help=IMAGE_KINDS)
     parser.add_argument("--mask", type=Path, required=True, help="a picture of the same size, black where all is well")
     parser.add_argument("--out", type=Path, required=True, help="folder of the result")
-    add_inversion_options(parser)
+    add_inversion_options(parser, chooses=True)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -31,19 +31,20 @@ def run(options: argparse.Namespace) -> None:
     from ..layers.clean_up import mask_of
     from ..layers.layer_files import write_report, write_result
     from ..layers.result_folder import Made, Source, check_free, result_folder
-    from ..pipeline import clean_up
+    from ..pipeline import clean_up, with_choice
     from ..portraits import refuse_faces
 
     check_free(options.out, _COMMAND)
     picture, mask = read_picture(options.image), mask_of(read_picture(options.mask).pixels)
     for note in picture.notes:
         say(f"{options.image.name}: {note}")
-    bank, preset = load_bank_named(options), get_preset(options.preset)
+    (bank, choice), preset = load_bank_for(options, [picture.pixels]), get_preset(options.preset)
     refuse_faces(bank, "Cleaning up")
     source, settings = Source.of(options.image), {**preset.to_json(), "seed": options.seed}
     settings["mask"] = asdict(Source.of(options.mask))
     with progress_bar(options.image.name) as monitor:
-        found = clean_up(picture.pixels, mask, bank, preset, options.seed, monitor).decomposition
+        outcome = clean_up(picture.pixels, mask, bank, preset, options.seed, monitor)
+    found = with_choice(outcome.decomposition, choice)
     say_if_unusual(options.image, found, bank)
     with result_folder(options.out, Made(_COMMAND, source, bank.sha256, settings)) as new:
         write_result(new, found)

@@ -5,6 +5,8 @@ Each image gets a folder of its own in ``--out``: layers as EXR and PNG, ``decom
 ``made.json``, which says what made them. It appears when all of it is there. It takes the place of what the same image
 got before; where another thing has its name, it gets a number.
 
+With --bank auto each image gets the bank whose pictures it is most like, where that is clear; report.json tells why.
+
 By a bank of faces the head is decomposed as FFHQ cuts it, and all around it by the default bank. The face is found, or
 --face-box or --face-points tells where it is, in pixels from the upper left corner of the picture.
 """
@@ -25,6 +27,7 @@ from ..options import (
     IMAGE_KINDS,
     add_detail_option,
     add_inversion_options,
+    choose_bank_for,
     chosen_preset,
     complain,
     expand,
@@ -33,7 +36,9 @@ from ..options import (
 )
 
 if TYPE_CHECKING:
-    from ..bank import Bank
+    import numpy as np
+
+    from ..bank import Bank, Choice
     from ..inversion.progress import Monitor
     from ..layers.decomposition import Decomposition
     from ..portraits import Splitter
@@ -42,7 +47,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help=f"{IMAGE_KINDS}, or a folder of them")
     parser.add_argument("--out", type=Path, required=True, help="folder; each image gets a folder of its own in it")
-    add_inversion_options(parser)
+    add_inversion_options(parser, chooses=True)
     add_detail_option(parser)
     parser.add_argument(
         "--skip-existing",
@@ -66,9 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from ..images.files import folder_of_ones_own
-    from ..portraits import Splitter
 
-    splitter = Splitter(load_bank_named(options), chosen_preset(options), options.seed, _given(options))
+    splitters = _Splitters(options)
     images, problems = expand(options.images, options.out)
     status = BAD_INPUT if problems else 0
     for problem in problems:
@@ -77,13 +81,38 @@ def run(options: argparse.Namespace) -> int:
     with folder_of_ones_own(options.out) if images else nullcontext():
         for path in images:
             try:
-                folders.append(_decompose_one(path, folders, splitter, options))
+                folders.append(_decompose_one(path, folders, splitters, options))
             except JoinError as error:
                 complain(error)
                 status = BAD_INPUT
             else:
                 print(folders[-1], flush=True)
     return status
+
+
+class _Splitters:
+    """What splits each picture: one for all of them, or where their banks are chosen by them, one for each bank."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        from ..bank import AUTO
+
+        self._options = options
+        self._made: dict[Path, Splitter] = {}
+        self._named = None if options.bank == AUTO else self._of(load_bank_named(options))
+
+    def of(self, image: np.ndarray) -> tuple[Splitter, Choice | None]:
+        """For a linear image [H, W, 3 or 4]; and why, where its bank was chosen by it."""
+        if self._named is not None:
+            return self._named, None
+        choice = choose_bank_for([image])
+        if choice.path not in self._made:
+            self._made[choice.path] = self._of(load_bank_named(self._options, str(choice.path)))
+        return self._made[choice.path], choice
+
+    def _of(self, bank: Bank) -> Splitter:
+        from ..portraits import Splitter
+
+        return Splitter(bank, chosen_preset(self._options), self._options.seed, _given(self._options))
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any] | None:
@@ -108,16 +137,18 @@ def _numbers(count: int) -> Callable[[str], list[float]]:
     return read
 
 
-def _decompose_one(path: Path, taken: Sequence[Path], splitter: Splitter, options: argparse.Namespace) -> Path:
+def _decompose_one(path: Path, taken: Sequence[Path], splitters: _Splitters, options: argparse.Namespace) -> Path:
     """The folder of the result; ``taken`` are those of the images before."""
     from ..images.files import read_picture
     from ..layers.layer_files import write_report, write_result
     from ..layers.result_folder import Made, folder_for, is_finished, read_marker, result_folder
+    from ..pipeline import with_choice
     from ..portraits import suggested_bank, suggestion
 
     picture = read_picture(path, options.layer)
     for note in picture.notes:
         say(f"{path.name}: {note}")
+    splitter, choice = splitters.of(picture.pixels)
     made = Made.decomposing(
         path,
         splitter.bank,
@@ -136,12 +167,12 @@ def _decompose_one(path: Path, taken: Sequence[Path], splitter: Splitter, option
         return folder
     with progress_bar(path.name) as monitor:
         outcome, notes = splitter.split(picture.pixels, f"'{path}'", monitor)
-    suggested = None if options.bank else suggested_bank(picture.pixels)
+    suggested = None if options.bank and choice is None else suggested_bank(picture.pixels)
     if suggested is not None:
         notes.append(suggestion(suggested))
     for note in notes:
         say(f"{path.name}: {note}")
-    result = outcome.decomposition
+    result = with_choice(outcome.decomposition, choice)
     say_if_unusual(path, result, splitter.bank)
     if read_marker(folder) is not None:
         say(f"{path.name}: the earlier result in {folder} is replaced.")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import JoinError
 from ..names import is_file, same_name
-from ..options import BAD_INPUT, IMAGE_KINDS, add_inversion_options, as_json, expand, load_bank_named, say
+from ..options import BAD_INPUT, IMAGE_KINDS, add_inversion_options, as_json, expand, load_bank_for, say
 from ..untrusted import read_json, read_small
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the layers")
     parser.add_argument("--messages", action="store_true", help="be run by a program, see above")
     parser.add_argument("--fresh", action="store_true", help="forget what an earlier run has done in --out")
-    add_inversion_options(parser, "draft")
+    add_inversion_options(parser, "draft", chooses=True)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -72,8 +72,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _decompose(options: argparse.Namespace, told: Callable[[int, int], None]) -> list[str]:
     """All frames; the names of the layers. ``told`` is told how many of how many are done. Raises JoinError."""
+    from ..bank import AUTO
     from ..forward_models import DETAILED
-    from ..images.files import folder_of_ones_own
+    from ..images.files import folder_of_ones_own, read_picture
     from ..inversion.presets import get_preset
     from ..portraits import refuse_faces
 
@@ -86,7 +87,8 @@ def _decompose(options: argparse.Namespace, told: Callable[[int, int], None]) ->
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise JoinError("settings_invalid", f"Two frames are called '{twice}'.", "Name each frame once.")
-    bank, preset = load_bank_named(options), get_preset(options.preset)
+    first = [read_picture(paths[0]).pixels] if options.bank == AUTO else []  # its bank is that of all frames
+    (bank, _), preset = load_bank_for(options, first), get_preset(options.preset)
     refuse_faces(bank, "Decomposing a sequence")
     if bank.forward_model.name not in DETAILED:
         words = f"The bank '{bank.header.name}' has no albedo that could be followed."

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..names import safe_name, same_name
-from ..options import IMAGE_KINDS, add_inversion_options, as_json, expand, load_bank_named, say
+from ..options import IMAGE_KINDS, add_inversion_options, as_json, expand, load_bank_for, say
 from .decompose import progress_bar, say_if_unusual
 
 _COMMAND = "decompose-together"
@@ -23,7 +23,7 @@ _COMMAND = "decompose-together"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", metavar="PHOTO", help=f"two or more {IMAGE_KINDS}, or a folder of them")
     parser.add_argument("--out", type=Path, required=True, help="folder of the result")
-    add_inversion_options(parser)
+    add_inversion_options(parser, chooses=True)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -44,7 +44,7 @@ def _decompose(paths: Sequence[Path], options: argparse.Namespace) -> None:
     from ..layers.decomposition import save_decomposition
     from ..layers.layer_files import write_layers_together
     from ..layers.result_folder import Made, Source, check_free, result_folder
-    from ..pipeline import decompose_together
+    from ..pipeline import decompose_together, with_choice
     from ..portraits import refuse_faces
 
     check_free(options.out, _COMMAND)
@@ -52,14 +52,15 @@ def _decompose(paths: Sequence[Path], options: argparse.Namespace) -> None:
     for path, picture in zip(paths, pictures, strict=True):
         for note in picture.notes:
             say(f"{path.name}: {note}")
-    bank, preset = load_bank_named(options), get_preset(options.preset)
+    photos, preset = [picture.pixels for picture in pictures], get_preset(options.preset)
+    bank, choice = load_bank_for(options, photos)
     refuse_faces(bank, "Decomposing photos together")
     sources = [Source.of(path) for path in paths]
     settings = {**preset.to_json(), "seed": options.seed, "photos": [asdict(source) for source in sources]}
     with progress_bar(f"{len(paths)} photos") as monitor:
-        photos, told = [picture.pixels for picture in pictures], [str(path) for path in paths]
+        told = [str(path) for path in paths]
         outcomes = decompose_together(photos, told, bank, preset, options.seed, monitor, CodeBook(bank))
-    found = dict(zip(_names(paths), (outcome.decomposition for outcome in outcomes), strict=True))
+    found = dict(zip(_names(paths), (with_choice(outcome.decomposition, choice) for outcome in outcomes), strict=True))
     report = []
     for path, picture, (name, decomposition) in zip(paths, pictures, found.items(), strict=True):
         say_if_unusual(path, decomposition, bank)

@@ -61,6 +61,7 @@ COMMANDS = {
     "mask-scores": "join_engine.evaluation.scores.mask_scores",
     "paste-scores": "join_engine.evaluation.scores.paste_scores",
     "diffusion-scores": "join_engine.evaluation.scores.diffusion_scores",
+    "bank-choice": "join_engine.evaluation.choices.bank_choice",
     "caution-choice": "join_engine.evaluation.choices.caution_choice",
     "look-choice": "join_engine.evaluation.choices.look_choice",
     "maps-scores": "join_engine.evaluation.scores.maps_scores",

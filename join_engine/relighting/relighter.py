@@ -90,7 +90,7 @@ class Relighter:
     ``bank``: the bank that it was made with."""
 
     def __init__(self, decomposition: Decomposition, bank: Bank) -> None:
-        if decomposition.bank_sha256 != bank.sha256:
+        if not bank.made(decomposition.bank_sha256):
             message = f"This decomposition was made with another version of the bank '{decomposition.bank_name}'."
             raise JoinError("bank_mismatch", message, "Install that bank, or decompose the image again.")
         _check_fits(decomposition, bank)

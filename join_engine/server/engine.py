@@ -25,7 +25,7 @@ from .requests import MOST, check, formula_of, parse, request_id
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..bank import Bank
+    from ..bank import Bank, Choice
     from ..images.files import Picture
     from ..inversion.codebook import CodeBook
     from ..inversion.presets import Preset
@@ -233,6 +233,7 @@ class Engine:
         from ..images.files import read_picture
         from ..inversion.presets import DEFAULT_PRESET, get_preset
         from ..inversion.progress import Monitor
+        from ..pipeline import with_choice
         from ..portraits import suggested_bank, suggestion
 
         message = job.message
@@ -243,7 +244,7 @@ class Engine:
         if message.get("detail") is False:
             preset = replace(preset, detail=None)
         picture = read_picture(message["image"], message.get("layer"), message.get("upright") is not False)
-        bank, codebook = self._load_bank(message.get("bank"))
+        (bank, codebook), choice = self._bank_for(message, [picture])
         seed = message.get("seed") or 0
         place = _Place.asked_for(message, bank, preset) if message.get("files") else None
         if place is not None and message.get("skip_existing") and place.is_finished:
@@ -263,13 +264,20 @@ class Engine:
         show = self._report_preview(job, output, bank) if preview_every else None
         split, told = self._way(job, bank, picture)
         # What somebody has chosen is not called in question.
-        suggested = None if message.get("bank") or message.get("mask") else suggested_bank(picture.pixels)
-        notes = [*picture.notes, *told, *([] if suggested is None else [suggestion(suggested)])]
+        suggested = (
+            None if (message.get("bank") and choice is None) or message.get("mask") else suggested_bank(picture.pixels)
+        )
+        notes = [
+            *picture.notes,
+            *([] if choice is None else choice.passed_over),
+            *told,
+            *([] if suggested is None else [suggestion(suggested)]),
+        ]
         what = {"bank": bank, "preset": preset, "seed": seed, "codebook": codebook}
         outcome = split(picture.pixels, **what, monitor=monitor, on_preview=show, preview_size=preview_size)
         if outcome.cancelled and not job.keep:
             return "cancelled", {"result": None}
-        found = outcome.decomposition
+        found = with_choice(outcome.decomposition, choice)
         self._paces.learn("finish", pixels, found.seconds["finish"])
         self._enter(job, Tail("Writing the layers", writing))
         begun = time.monotonic()
@@ -303,7 +311,7 @@ class Engine:
         from ..images.files import read_picture
         from ..inversion.presets import DEFAULT_PRESET, get_preset
         from ..inversion.progress import Monitor
-        from ..pipeline import decompose_together
+        from ..pipeline import decompose_together, with_choice
         from ..portraits import refuse_faces
 
         message = job.message
@@ -313,7 +321,7 @@ class Engine:
             raise JoinError("request_invalid", "'names' must name each of the images.")
         preset = get_preset(message.get("preset") or DEFAULT_PRESET).with_steps(message.get("steps"))
         pictures = [read_picture(path) for path in paths]
-        bank, codebook = self._load_bank(message.get("bank"))
+        (bank, codebook), choice = self._bank_for(message, pictures)
         refuse_faces(bank, "Decomposing photos together")
         pixels = sum(picture.pixels.shape[0] * picture.pixels.shape[1] for picture in pictures)
         writing = self._paces.expected("write", pixels)
@@ -328,7 +336,7 @@ class Engine:
         cancelled = any(outcome.cancelled for outcome in outcomes)
         if cancelled and not job.keep:
             return "cancelled", {"result": None}
-        found = [outcome.decomposition for outcome in outcomes]
+        found = [with_choice(outcome.decomposition, choice) for outcome in outcomes]
         self._paces.learn("finish", pixels, found[0].seconds["finish"])
         self._paces.learn("together", pixels, found[0].seconds["together"])
         self._enter(job, Tail("Writing the layers", writing))
@@ -342,6 +350,7 @@ class Engine:
             results.append(result)
         self._paces.learn("write", pixels, time.monotonic() - begun)
         notes = [f"{name}: {note}" for name, picture in zip(names, pictures, strict=True) for note in picture.notes]
+        notes += [] if choice is None else choice.passed_over
         told = {"photos": results, "notes": notes}
         return ("cancelled", {"result": told}) if cancelled else ("result", told)
 
@@ -507,9 +516,20 @@ class Engine:
 
     def _bank_of(self, decomposition: Decomposition, name_or_path: str | None) -> tuple[Bank, CodeBook]:
         """The bank that a decomposition was made with: the one named, the one at hand, or a shipped one of its name."""
-        if name_or_path is None and self._bank is not None and self._bank[2].sha256 == decomposition.bank_sha256:
+        if name_or_path is None and self._bank is not None and self._bank[2].made(decomposition.bank_sha256):
             return self._bank[2:]
         return self._load_bank(name_or_path or decomposition.bank_name)
+
+    def _bank_for(
+        self, message: dict[str, Any], pictures: Sequence[Picture]
+    ) -> tuple[tuple[Bank, CodeBook], Choice | None]:
+        """The bank that a request names, or that suits its pictures; and why, where it was chosen by them."""
+        from ..bank import AUTO, choose_bank
+
+        if message.get("bank") != AUTO:
+            return self._load_bank(message.get("bank")), None
+        choice = choose_bank([picture.pixels for picture in pictures])
+        return self._load_bank(str(choice.path)), choice
 
     def _load_bank(self, name_or_path: str | None) -> tuple[Bank, CodeBook]:
         """The bank, kept from the last job where it is the same and its file has not changed."""

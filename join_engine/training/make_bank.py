@@ -14,9 +14,10 @@ Encoders are trained for the generators of a bank, and put into it afterwards:
     --encoder shading=runs/encoder-shading --out primeshapes.safetensors
 
 And so are directions of the light, by --directions, those of materials, by --materials, the network that tells how
-bright an albedo is, by --brightness, the one that tells paint, light and gloss apart, by --split, the encoder of all
-components at once, by --seeing, the one that tells in which latent space what can be inverted, by --invertibility, and
-the one that aligns what the generators make and masks what they cannot, by --samm.
+bright an albedo is, by --brightness, what the renders look like that it has learned from, by --pictures, the one that
+tells paint, light and gloss apart, by --split, the encoder of all components at once, by --seeing, the one that tells
+in which latent space what can be inverted, by --invertibility, and the one that aligns what the generators make and
+masks what they cannot, by --samm.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -48,12 +51,15 @@ from ..bank import (
 from ..bank.bank_wide import BANK_WIDE, NetworkHeader, present
 from ..bank.card import write_card
 from ..bank.header import DETAIL_RADIUS, DETAIL_SHARE
+from ..bank.pictures import PicturesHeader, describe, measure
 from ..errors import JoinError
-from ..forward_models import get_forward_model
+from ..forward_models import ForwardModel, get_forward_model
 from ..networks.encoder import Encoder, EncoderConfig
 from ..networks.stylegan2 import Discriminator, Generator, GeneratorConfig
 from ..options import named
 from ..relighting.directions_file import read_directions
+from ..renders.samples import pack_header, read_samples
+from ..single_gan import base_model
 from .checkpoint import checkpoint_path, read_checkpoint
 from .domain_guided import GUIDED
 from .learner import under
@@ -127,6 +133,7 @@ class Parts:
         directions: of the light: header, and vectors by component; or None.
         materials: of materials, likewise.
         bank_wide: header and network, by the name in ``BANK_WIDE``.
+        pictures, formerly: see :class:`join_engine.bank.header.BankHeader`.
     """
 
     headers: dict[str, ComponentHeader]
@@ -135,6 +142,8 @@ class Parts:
     directions: tuple[DirectionsHeader, Mapping[str, DirectionVectors]] | None = None
     materials: tuple[DirectionsHeader, Mapping[str, DirectionVectors]] | None = None
     bank_wide: dict[str, tuple[NetworkHeader[Any], nn.Module]] = field(default_factory=dict)
+    pictures: PicturesHeader | None = None
+    formerly: tuple[str, ...] = ()
 
     @classmethod
     def of_runs(cls, forward_model: str, runs: Mapping[str, Path]) -> Parts:
@@ -162,6 +171,8 @@ class Parts:
             {name: (part.generator, part.discriminator) for name, part in found.items()},
             {name: part.encoder for name, part in found.items() if part.encoder is not None},
             bank_wide={name: (described, getattr(bank, name)) for name, _, described in present(header)},
+            pictures=header.pictures,
+            formerly=(*header.formerly, bank.sha256),
             **{kind: (found, bank.direction_vectors(kind)) for kind, found in header.named_directions.items()},
         )
 
@@ -180,6 +191,14 @@ class Parts:
                 message = f"The directions '{path}' were learned for another generator of {name}."
                 raise JoinError("bank_incomplete", message, "Learn them for this one.")
         setattr(self, kind, (learned.header, learned.vectors))
+
+    def add_pictures(self, packs: Sequence[Path], forward_model: str) -> None:
+        """Tell what renders look like that it has learned from. Raises JoinError ``data_broken`` for too few of them,
+        and as :func:`join_engine.renders.samples.read_samples`."""
+        try:
+            self.pictures = pictures_of(packs, base_model(get_forward_model(forward_model)))
+        except ValueError as error:
+            raise JoinError("data_broken", f"{error}.", "Give packs of more renders.") from error
 
     def add_bank_wide(self, kind: str, run: Path) -> None:
         """Put the trained network of a row of ``BANK_WIDE`` in. Raises JoinError as :func:`load_bank_wide`, and
@@ -237,6 +256,8 @@ def make_bank(
             materials=restyled,
             detail_share=detail_share,
             detail_radius=detail_radius,
+            pictures=parts.pictures,
+            formerly=parts.formerly,
             **bank_wide,
         )
     except ValueError as error:
@@ -246,6 +267,22 @@ def make_bank(
     save_bank(out, header, parts.modules, parts.encoders, directions, materials, **networks)
     write_card(out.with_suffix(".md"), header, out.stat().st_size)
     return header
+
+
+def pictures_of(packs: Sequence[Path], model: ForwardModel) -> PicturesHeader:
+    """What the renders of packs look like as a camera shows them, which leaves out what shows nothing. Raises
+    ValueError for too few, and JoinError as :func:`join_engine.renders.samples.read_samples`."""
+    measured, told = [], []
+    for pack in packs:
+        samples, header = read_samples(pack, model.components, sys.maxsize), pack_header(pack)
+        known: dict[str, Any] = {name: header[name] for name in ("dataset", "split", "seed") if name in header}
+        told.append({"file": pack.name, **known, "count": len(samples)})
+        for sample in samples:
+            image = np.asarray(model.compose(sample.components), np.float32)
+            visible = sum(part.sum(axis=2) for part in sample.components.values()) > 0.0
+            if visible.any():
+                measured.append(measure(np.concatenate([image, visible[..., None]], axis=2)))
+    return describe(torch.cat(measured), {"packs": told})
 
 
 _REPEATS = 20
@@ -319,6 +356,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--encoder", action="append", default=[], type=named("RUN"), metavar="NAME=RUN")
     parser.add_argument("--directions", type=Path, metavar="FILE", help="learned directions of the light")
     parser.add_argument("--materials", type=Path, metavar="FILE", help="learned directions of materials")
+    parser.add_argument(
+        "--pictures",
+        nargs="+",
+        type=Path,
+        metavar="PACK.tar",
+        help="renders that it has learned from, so that it can be chosen by what a picture looks like",
+    )
     parser.add_argument("--brightness", type=Path, metavar="RUN", help="trained brightness network")
     parser.add_argument(
         "--no-brightness", action="store_true", help="leave it out: the encoders tell how bright an albedo is"
@@ -369,6 +413,8 @@ def run(options: argparse.Namespace) -> None:
         parts.add_directions(options.directions)
     if options.materials is not None:
         parts.add_directions(options.materials, "materials")
+    if options.pictures:
+        parts.add_pictures(options.pictures, model)
     if options.detail_share is not None:
         share = options.detail_share
     if options.detail_radius is not None:
