@@ -55,7 +55,7 @@ def _suggest_banks(_self: Any, _context: Any, edit_text: str) -> list[str]:
 
 
 _AUTOMATIC = (
-    "The bank whose pictures yours is most like, where that is clear; else the default. The panel Layers tells which"
+    "The bank whose pictures yours is most like, where that is clear; else the default. The panel Layers tells which."
 )
 _pictures: Any = None
 """Small pictures of the banks, by name."""

@@ -64,6 +64,8 @@ def split(request: dict[str, Any]) -> dict[str, Any]:
         height, width = image.shape[:2]
         crop = {"center": [width / 4, height / 2], "right": [0.0, height / 4]}
         settings["face"] = {**request["face"], "crop": crop, "size": [height, width]}
+    if request.get("bank") == "auto":
+        settings["bank_choice"] = {"chosen": bank["name"], "why": "It is the only one.", "banks": {}}
     return {
         "layers": paths,
         "recomposed": str(recomposed),

@@ -651,12 +651,12 @@ def case_face() -> Report:
     def suggested() -> str:
         return str(module("host.sets").suggested_bank(layers_of(set_key(photo))["albedo"]))
 
-    def buttons() -> list[str]:
-        """The words on those of the panel Layers."""
+    def buttons(kind: str = "operator") -> list[str]:
+        """The words on those of the panel Layers, or on its labels."""
         layout, space = MagicMock(), MagicMock(image=photo)
         context = SimpleNamespace(space_data=space, scene=bpy.context.scene, area=MagicMock())
         module("ui.panels").JOIN_PT_layers.draw(SimpleNamespace(layout=layout), context)
-        return [str(call.kwargs.get("text")) for call in layout.mock_calls if call[0].endswith("operator")]
+        return [str(call.kwargs.get("text")) for call in layout.mock_calls if call[0].endswith(kind)]
 
     report["buttons"] = buttons()
     engine_of("suggests")
@@ -664,6 +664,19 @@ def case_face() -> Report:
     report["suggested"] = [suggested(), "Use Bank faces" in buttons()]
     assert bpy.ops.join.use_bank(bank="faces", image="photo") == {"FINISHED"}
     report["chosen"] = [bpy.context.scene.join_intrinsics.bank, suggested()]
+
+    def by_itself() -> list[Any]:
+        """What the panels say of a bank, and what the next request for this set names."""
+        layer = layers_of(set_key(photo))["albedo"]
+        space = SimpleNamespace(space_data=SimpleNamespace(image=photo), scene=bpy.context.scene)
+        labels = [text for text in buttons("label") if text.startswith("Chosen by itself")]
+        asked = module("host.relight")._bank(layer), module("ui.decompose").as_made(layer)[2].bank
+        return [labels, module("ui.faces").JOIN_PT_face.poll(space), *asked]
+
+    report["named"] = by_itself()
+    bpy.context.scene.join_intrinsics.bank = "auto"
+    told()
+    report["by itself"] = by_itself()
     return report
 
 

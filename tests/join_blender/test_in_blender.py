@@ -222,11 +222,15 @@ def test_the_manual_is_in_the_zip(tmp_path: Path, blender: Blender, fake: Path) 
 
 def test_banks_are_chosen_by_what_they_are_for(tmp_path: Path, blender: Blender, fake: Path) -> None:
     report = blender.run("banks", fake)
-    names = [path.stem for path in list_banks()]
+    names = ["auto", *(path.stem for path in list_banks())]
     assert [item[0] for item in report["items"]] == names
     assert report["default"] == report["default bank"] == DEFAULT_BANK
     for name, label, sentence, *_ in report["items"]:
-        assert label == name.capitalize() and sentence.endswith(".") and "*" not in sentence, sentence
+        assert (
+            label == ("Automatic" if name == "auto" else name.capitalize())
+            and sentence.endswith(".")
+            and "*" not in sentence
+        ), sentence
     assert report["written"] == [["" if name == DEFAULT_BANK else name, name] for name in names]
     assert report["own"] == ["//banks/marble.safetensors", "marble"]
 

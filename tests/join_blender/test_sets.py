@@ -159,6 +159,9 @@ def test_the_face_that_one_points_at_goes_to_the_engine(tmp_path: Path, blender:
     # A bank that the engine suggests is a button's, and no longer suggested once it was taken.
     assert "Use Bank faces" not in report["buttons"] and len(report["buttons"]) > 3
     assert report["suggested"] == ["faces", True] and report["chosen"] == ["faces", ""]
+    # One that was chosen by the picture is told, and from then on is as good as named.
+    assert report["named"] == [[], True, "faces", "faces"]
+    assert report["by itself"] == [["Chosen by itself: the bank fake"], False, None, "fake"]
 
 
 def test_no_file_is_saved_with_previews(tmp_path: Path, blender: Blender, fake: Path) -> None:

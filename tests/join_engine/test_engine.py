@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from join_engine import portraits
-from join_engine.bank import load_bank
+from join_engine.bank import Bank, load_bank
 from join_engine.errors import JoinError
 from join_engine.inversion.codebook import CodeBook
 from join_engine.inversion.progress import Progress
@@ -25,6 +25,7 @@ from join_engine.server import engine as engine_module
 from join_engine.server.engine import Engine
 from join_engine.server.requests import LONGEST_MESSAGE, check, parse, request_id
 from tests.join_engine.conftest import MakeBank
+from tests.join_engine.test_bank_choice import DARK, LIGHT, photo, write
 from tests.join_engine.test_faces import of_faces
 
 
@@ -410,3 +411,38 @@ def test_progress_is_not_told_more_often_than_anybody_reads(monkeypatch: pytest.
         report(Progress("joint", step, 10, 1.0, 0.5))
     told = [event["step"] for event in answers.events]
     assert told == [1, 3, 5, 7, 9, 10]
+
+
+@pytest.mark.slow
+def test_a_bank_is_chosen_by_the_picture(
+    ask: Ask, request_for: dict[str, Any], seeing_bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from join_engine.bank import file as bank_file
+
+    folder = tmp_path / "banks"
+    folder.mkdir()
+    write(seeing_bank, folder / "materials.safetensors", pictures=DARK)
+    write(seeing_bank, folder / "snow.safetensors", pictures=LIGHT)
+    (folder / "broken.safetensors").write_bytes(b"no bank")
+    monkeypatch.setattr(bank_file, "BANKS_FOLDER", folder)
+    monkeypatch.setattr(portraits, "suggested_bank", lambda image: "faces")
+    np.save(tmp_path / "image.npy", photo(0.4))
+    wanted = {**request_for, "preset": "draft", "steps": None, "preview_every": 0}
+    chosen = ask(**{**wanted, "bank": "auto"})[-1]
+    named = ask(**{**wanted, "bank": "snow", "output": str(tmp_path / "named")})[-1]
+    assert chosen["bank"] == named["bank"] and chosen["bank"]["name"] == "snow"
+    assert chosen["settings"]["bank_choice"]["chosen"] == "snow" and "bank_choice" not in named["settings"]
+    assert all(
+        np.array_equal(np.load(chosen["layers"][name]), np.load(named["layers"][name])) for name in named["layers"]
+    )
+    assert "broken.safetensors was passed over" in chosen["notes"][0] and named["notes"] == []
+    # Nobody has chosen, so that a face is still told of.
+    assert chosen["suggested_bank"] == "faces" and "suggested_bank" not in named
+    photos = {**wanted, "type": "decompose_together", "images": [str(tmp_path / "image.npy")] * 2}
+    together = ask(**{**photos, "bank": "auto"})[-1]
+    assert [each["settings"]["bank_choice"]["chosen"] for each in together["photos"]] == ["snow", "snow"]
+    assert sum("broken.safetensors" in note for note in together["notes"]) == 1
+    # What is stored tells its bank; there is nothing to choose for the light of a set.
+    relit = {"type": "directions", "id": "d", "decomposition": chosen["decomposition"]}
+    assert ask(**relit)[-1]["type"] == "result"
+    assert ask(**{**relit, "bank": "auto"})[-1]["code"] == "bank_missing"
