@@ -23,7 +23,7 @@ from .file import DEFAULT_BANK, list_banks, read_header
 from .header import BankHeader
 from .pictures import measure
 
-MARGIN = 2.0
+MARGIN = 5.0
 """By how much the log-likelihood must exceed the default bank's (``bank-choice``, docs/choices.md)."""
 ALIKE = 0.5
 """How far a picture may be from a bank's own, where 95 of a hundred of these are within 1; likewise."""

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ...bank import Bank, find_bank, load_bank
-from ...bank.choice import ALIKE, MARGIN, decide
+from ...bank.choice import MARGIN, decide
 from ...bank.pictures import measure
 from ...color import srgb_encode
 from ...device import set_up_torch
@@ -47,14 +47,9 @@ Row = dict[str, float]
 Render = dict[str, Row]
 
 
-def _known(found: Mapping[str, float]) -> float:
-    return found["log_likelihood"] if found["distance"] <= ALIKE else -math.inf
-
-
 # More is better known.
 FIGURES: dict[str, Callable[[Mapping[str, float]], float]] = {
     "likelihood": lambda found: found["log_likelihood"],
-    "likelihood, where alike": _known,
     "unfamiliarity": lambda found: -math.log(found["unfamiliarity"] / found["familiar"]),
     "fit": lambda found: -math.log(found["fit"]),
     "codes": lambda found: -math.log(found["codes"]),
@@ -124,8 +119,7 @@ def taken(render: Render, figure: Callable[[Mapping[str, float]], float], defaul
     """The bank that is taken by a figure."""
     others = {name: figure(found) for name, found in render.items() if name != default}
     best = max(others, key=lambda name: others[name])
-    ahead = others[best] - figure(render[default]) if others[best] > -math.inf else -math.inf
-    return best if ahead > threshold else default
+    return best if others[best] - figure(render[default]) > threshold else default
 
 
 def best_threshold(
@@ -137,16 +131,16 @@ def best_threshold(
         for render in renders:
             others = max(figure(found) for name, found in render.items() if name != default)
             bank = taken(render, figure, default, -math.inf)
-            mine = figure(render[default])
-            lead = others - mine if others > -math.inf else -math.inf
+            lead = others - figure(render[default])
             ahead.append((lead, gain(render, bank, default) / len(renders)))
     ahead.sort(reverse=True)
     totals = np.cumsum([each for _, each in ahead])
     best = int(totals.argmax())
     if totals[best] <= 0.0:
         return math.inf
-    following = ahead[best + 1][0] if best + 1 < len(ahead) else -math.inf
-    return (ahead[best][0] + following) / 2.0 if math.isfinite(following) else ahead[best][0] - 1e-6
+    if best + 1 == len(ahead):
+        return ahead[best][0] - 1e-6
+    return (ahead[best][0] + ahead[best + 1][0]) / 2.0
 
 
 def _always(bank: str, _: str, render: Render) -> str:
