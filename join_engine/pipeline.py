@@ -483,7 +483,8 @@ def with_choice(decomposition: Decomposition, choice: Choice | None) -> Decompos
     it."""
     if choice is None:
         return decomposition
-    return replace(decomposition, settings={**decomposition.settings, "bank_choice": choice.to_json()})
+    settings = {**decomposition.settings, "bank_choice": choice.to_json()}
+    return replace(decomposition, settings=settings, seconds={**decomposition.seconds, "choose": choice.seconds})
 
 
 def confidence_of(error: np.ndarray) -> np.ndarray:

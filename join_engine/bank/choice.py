@@ -10,8 +10,9 @@ that does not tell.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,14 @@ class Choice:
             pictures.
         why: in a sentence.
         passed_over: a sentence for each file that is no bank.
+        seconds: that it took.
     """
 
     path: Path
     banks: Mapping[str, Mapping[str, float]]
     why: str
     passed_over: tuple[str, ...] = ()
+    seconds: float = field(default=0.0, compare=False)
 
     @property
     def name(self) -> str:
@@ -69,6 +72,7 @@ def choose_bank(images: Sequence[np.ndarray], folder: Path | None = None) -> Cho
         images: linear, [H, W, 3 or 4] each.
         folder: of the banks; None for the shipped ones.
     """
+    start = time.perf_counter()
     readable, passed_over = _readable(folder)
     if not readable:
         raise JoinError("bank_missing", "There is no bank that can be read.", "Install JoIN Intrinsics again.")
@@ -87,7 +91,7 @@ def choose_bank(images: Sequence[np.ndarray], folder: Path | None = None) -> Cho
             far = math.fsum(float(pictures.distances(each)) for each in measured) / len(images)
             banks[name] = {"log_likelihood": likely, "distance": far / pictures.usual}
     chosen, why = decide(banks, default)
-    return Choice(_path(chosen, folder), banks, why, passed_over)
+    return Choice(_path(chosen, folder), banks, why, passed_over, time.perf_counter() - start)
 
 
 def decide(banks: Mapping[str, Mapping[str, float]], default: str, margin: float = MARGIN) -> tuple[str, str]:

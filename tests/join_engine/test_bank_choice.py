@@ -187,6 +187,7 @@ def test_the_command_takes_a_bank_for_each_picture(
     capsys.readouterr()
     for picture, bank in (("dark", "materials"), ("light", "snow")):
         report = json.loads((tmp_path / "auto" / picture / "report.json").read_text("utf-8"))
+        assert report["seconds"]["choose"] > 0.0
         assert report["bank"]["name"] == bank and report["settings"]["bank_choice"]["chosen"] == bank
         assert main(_command(tmp_path, bank, "named", f"{picture}.png")) == 0
         chosen, named = (
