@@ -133,7 +133,8 @@ class Parts:
         directions: of the light: header, and vectors by component; or None.
         materials: of materials, likewise.
         bank_wide: header and network, by the name in ``BANK_WIDE``.
-        pictures, formerly: see :class:`join_engine.bank.header.BankHeader`.
+        pictures: see :class:`join_engine.bank.header.BankHeader`.
+        made_of: the bank whose generators they are, or None.
     """
 
     headers: dict[str, ComponentHeader]
@@ -143,7 +144,7 @@ class Parts:
     materials: tuple[DirectionsHeader, Mapping[str, DirectionVectors]] | None = None
     bank_wide: dict[str, tuple[NetworkHeader[Any], nn.Module]] = field(default_factory=dict)
     pictures: PicturesHeader | None = None
-    formerly: tuple[str, ...] = ()
+    made_of: Bank | None = None
 
     @classmethod
     def of_runs(cls, forward_model: str, runs: Mapping[str, Path]) -> Parts:
@@ -172,7 +173,7 @@ class Parts:
             {name: part.encoder for name, part in found.items() if part.encoder is not None},
             bank_wide={name: (described, getattr(bank, name)) for name, _, described in present(header)},
             pictures=header.pictures,
-            formerly=(*header.formerly, bank.sha256),
+            made_of=bank,
             **{kind: (found, bank.direction_vectors(kind)) for kind, found in header.named_directions.items()},
         )
 
@@ -257,12 +258,15 @@ def make_bank(
             detail_share=detail_share,
             detail_radius=detail_radius,
             pictures=parts.pictures,
-            formerly=parts.formerly,
+            formerly=() if parts.made_of is None else (*parts.made_of.header.formerly, parts.made_of.sha256),
             **bank_wide,
         )
     except ValueError as error:
         message = f"Such a bank is not possible: {error}."
         raise JoinError("settings_invalid", message, "Change that and repeat.") from error
+    if parts.made_of is not None:  # where nothing changes, the file stays as it is
+        same = replace(header, formerly=parts.made_of.header.formerly) == parts.made_of.header
+        header = parts.made_of.header if same else header
     networks = {name: network for name, (_, network) in parts.bank_wide.items()}
     save_bank(out, header, parts.modules, parts.encoders, directions, materials, **networks)
     write_card(out.with_suffix(".md"), header, out.stat().st_size)

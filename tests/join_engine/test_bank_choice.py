@@ -240,9 +240,10 @@ def test_a_bank_is_told_what_its_pictures_look_like(
     header = read_header(out)
     assert header.pictures is not None and header.pictures.is_known
     assert [pack["count"] for pack in header.pictures.training["packs"]] == [5, 40]
+    assert header.formerly == (seeing_bank.sha256,)
     # It stays with the bank, and what was made before can still be relit.
-    assert main(["make-bank", "--bank", str(out), "--out", str(again)]) == 0
-    assert read_header(again).pictures == header.pictures
+    assert main(["make-bank", "--bank", str(out), "--detail-share", "0.3", "--out", str(again)]) == 0
+    assert read_header(again).pictures == header.pictures and len(read_header(again).formerly) == 2
     image = tmp_path / "image.png"
     save(image, photo(0.3))
     assert main(_command(tmp_path, str(seeing_bank.path), "old", "image.png")) == 0
