@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from .memory import available
 
-MOST = 512 << 20
-"""Bytes: a set of 4K with its relit layers."""
+MOST = 1 << 30
+"""Bytes: a set of 4K with its relit layers, and the half of another."""
 _SHARE = 4
 """One part in so many of the memory that is left."""
 

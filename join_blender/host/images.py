@@ -223,6 +223,7 @@ def fill_layer(
     alpha: bool,
     properties: Mapping[str, Any] | None = None,
     content: str = "",
+    is_read_again: bool = False,
 ) -> None:
     """Give an image its content: the bytes of an EXR, packed. Milliseconds; Blender decodes them when it draws.
 
@@ -232,6 +233,7 @@ def fill_layer(
         alpha: the data has one.
         properties: stored on the datablock as custom properties.
         content: the mark of another image with the same bytes; empty for a new one.
+        is_read_again: :func:`packed_exr` will be asked for it: have it at hand.
     """
     target: Any = image
     mode = "CHANNEL_PACKED" if alpha else "NONE"
@@ -246,7 +248,8 @@ def fill_layer(
     set_properties(image, properties or {})
     target[CONTENT] = content or uuid.uuid4().hex
     target[_SIZE] = " ".join(map(str, (*size_in(data), len(data))))
-    filled.keep(target[CONTENT], data)
+    if is_read_again:
+        filled.keep(target[CONTENT], data)
     target.update_tag()
     _show_anew(target)
 

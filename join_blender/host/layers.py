@@ -150,7 +150,8 @@ class LayerSet:
     def write(self, layer: Layer) -> None:
         """Write a finished layer, over its preview or over the layer that it updates."""
         target = self._target(layer.component) or self._new(layer.component)
-        images.fill_layer(target, layer.data, layer.alpha, {**self._properties(layer.component), BRIGHT: layer.bright})
+        properties = {**self._properties(layer.component), BRIGHT: layer.bright}
+        images.fill_layer(target, layer.data, layer.alpha, properties, is_read_again=True)
         self._point_at_input(target)
         target.pop(sets.RELIT, None)  # the light of an earlier run is gone with its pixels
         if not self.job.is_together:

@@ -186,7 +186,7 @@ def keep_original(set_id: str, component: str) -> bool:
     properties = {SET: layer[SET], ORIGINAL: component, **({BRIGHT: layer[BRIGHT]} if BRIGHT in layer else {})}
     packed, alpha = images.packed_exr(layer), layer.alpha_mode == "CHANNEL_PACKED"
     mark = str(layer.get(images.CONTENT, "")) if packed is not None else ""  # views of the original light stay right
-    images.fill_layer(hidden, packed or layer_bytes(layer), alpha, properties, mark)
+    images.fill_layer(hidden, packed or layer_bytes(layer), alpha, properties, mark, is_read_again=True)
     layer[KEPT] = hidden
     return True
 
@@ -210,7 +210,8 @@ def bring_back(set_id: str) -> list[str]:
         properties = {key: bytes(value) if key == DECOMPOSITION else value for key, value in own.items()}
         hidden = kept[component]
         properties |= {BRIGHT: hidden[BRIGHT]} if BRIGHT in hidden else {}
-        images.fill_layer(layer, layer_bytes(hidden), hidden.alpha_mode == "CHANNEL_PACKED", properties)
+        alpha = hidden.alpha_mode == "CHANNEL_PACKED"
+        images.fill_layer(layer, layer_bytes(hidden), alpha, properties, is_read_again=True)
         layer[COMPONENT], layer[KEPT], layer.use_fake_user = component, hidden, True
     return missing_layers(set_id)
 
@@ -252,7 +253,8 @@ def next_to_write(set_id: str, components: Iterable[str], edits: Edits) -> str |
 def write_layer(set_id: str, component: str, data: bytes, edits: Edits) -> None:
     """Let one of the set's layers show ``edits``."""
     image = layers_of(set_id)[component]
-    images.fill_layer(image, data, image.alpha_mode == "CHANNEL_PACKED", {RELIT: _told(component, edits)})
+    alpha, properties = image.alpha_mode == "CHANNEL_PACKED", {RELIT: _told(component, edits)}
+    images.fill_layer(image, data, alpha, properties, is_read_again=True)
 
 
 def layer_bytes(image: bpy.types.Image) -> bytes:
