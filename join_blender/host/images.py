@@ -63,7 +63,10 @@ _SIZE = "join_size"
 _MAGIC = b"\x76\x2f\x31\x01"
 
 _LOOK, _LOOK_AWAY = 0.01, 0.5
-"""Seconds between two looks whether editors have drawn what is new; those that are not on the screen."""
+"""Seconds between two looks whether editors have drawn what is new; those that are not on the screen, or whose window
+seems not to be."""
+_MOST_LOOKS = 300
+_looks = 0
 _to_show: set[int] = set()
 """Session's numbers of images that editors show and have not been told of, see :func:`_show_anew`."""
 when_shown: list[Callable[[], None]] = []
@@ -295,14 +298,19 @@ def _show_anew(image: Any) -> None:
     ours. During an undo it would forget it again."""
     if bpy.app.background or not any(space.image == image for _, space in editors.spaces()):
         return
+    global _looks
+    _looks = 0
     _to_show.add(image.session_uid)
     editors.redraw(image)
-    if not bpy.app.timers.is_registered(_tell):
-        bpy.app.timers.register(_tell, first_interval=0.0, persistent=True)
+    if bpy.app.timers.is_registered(_tell):  # it may be dozing
+        bpy.app.timers.unregister(_tell)
+    bpy.app.timers.register(_tell, first_interval=0.0, persistent=True)
 
 
 def _tell() -> float | None:
     """Editors that have decoded what they shall show are told so; when to look again."""
+    global _looks
+    _looks += 1
     shown = {space.image.session_uid for _, space in editors.spaces() if space.image is not None}
     _to_show.intersection_update(shown)
     for image in bpy.data.images:
@@ -314,7 +322,9 @@ def _tell() -> float | None:
     if not is_behind():
         for tell in when_shown:
             tell()
-    return None if not _to_show else _LOOK if is_behind() else _LOOK_AWAY
+    if not _to_show:
+        return None
+    return _LOOK if is_behind() and _looks < _MOST_LOOKS else _LOOK_AWAY
 
 
 def is_behind() -> bool:
