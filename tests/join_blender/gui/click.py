@@ -415,9 +415,9 @@ def _report(state: dict[str, Any]) -> None:
     _report_moves(state["moves"])
     for who, size in state["memory"].items():
         print(f"  memory of {who}: at most {size} MiB")
-    _report_ticks(state["own"], state["loop"])
     for label, calls in sorted(state["called"].items()):
         print(f"  {label}: {_figures([call[1] for call in calls])} of the thread", flush=True)
+    _report_ticks(state["own"], state["loop"])
 
 
 def _install_by_hand(window: Window) -> None:
