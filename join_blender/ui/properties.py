@@ -54,9 +54,7 @@ def _suggest_banks(_self: Any, _context: Any, edit_text: str) -> list[str]:
     return [name for name in [AUTO, *find_banks()] if edit_text.lower() in name.lower()]
 
 
-_AUTOMATIC = (
-    "The bank whose pictures yours is most like, where that is clear; else the default. The panel Layers tells which."
-)
+_AUTOMATIC = "The bank whose pictures are clearly like yours, else the default."
 _pictures: Any = None
 """Small pictures of the banks, by name."""
 _bank_items: list[tuple[str, str, str, int, int]] = []
