@@ -8,9 +8,8 @@ chosen by them (:mod:`join_engine.bank.choice`); they cost a millisecond, and no
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +33,7 @@ _WHITE = 0.98
 _FEW = 0.01  # of what is clipped, and of the changes below: keeps logarithms finite
 _SMOOTH = 1e-3
 _USUAL = 0.95
+_LARGEST = 1e9  # of any number here; those that are none are not below it either
 _LEAST = 2 * len(STATISTICS)  # pictures that a covariance is told from
 _REGULAR = 1e-3  # of each variance added to it: few pictures tell no correlation for sure
 
@@ -61,7 +61,9 @@ class PicturesHeader(Described):
         values = [*self.mean, self.usual, *(value for row in self.covariance for value in row)]
         if count == 0 or len(self.mean) != count or [len(row) for row in self.covariance] != [count] * count:
             raise ValueError("the statistics of a bank's pictures do not belong together")
-        if not all(map(math.isfinite, values)) or int(torch.linalg.cholesky_ex(_tensor(self.covariance))[1]):
+        if not all(abs(value) < _LARGEST for value in values) or self.usual <= 0.0:
+            raise ValueError("the statistics of a bank's pictures are no numbers that there are")
+        if int(torch.linalg.cholesky_ex(_tensor(self.covariance))[1]):
             raise ValueError("the statistics of a bank's pictures have a covariance that is none")
 
     @property
@@ -133,6 +135,5 @@ def describe(measured: Tensor, training: Mapping[str, Any]) -> PicturesHeader:
     covariance = torch.cov(measured.double().T)
     covariance += _REGULAR * torch.diag(covariance.diagonal()) + _REGULAR**3 * torch.eye(len(STATISTICS))
     mean = tuple(measured.double().mean(dim=0).tolist())
-    header = PicturesHeader(STATISTICS, mean, tuple(map(tuple, covariance.tolist())), 0.0, training)
-    usual = float(header.distances(measured).quantile(_USUAL))
-    return PicturesHeader(header.statistics, header.mean, header.covariance, usual, training)
+    header = PicturesHeader(STATISTICS, mean, tuple(map(tuple, covariance.tolist())), 1.0, training)
+    return replace(header, usual=float(header.distances(measured).quantile(_USUAL)))

@@ -26,6 +26,7 @@ from dataset_tools.storage import passes, shards
 from join_engine import exr_codec
 from join_engine.bank import DirectionsHeader, DirectionVectors, fingerprint, load_bank, verify_bank
 from join_engine.bank import file as bank_file
+from join_engine.bank.pictures import describe, measure
 from join_engine.errors import JoinError
 from join_engine.images.files import read_image
 from join_engine.layers.decomposition import Features, load_decomposition, save_decomposition
@@ -165,11 +166,18 @@ class Banks(Files):
         told = {"unit": 0.7, "pairs": 4, "moves": ["albedo"], "gain_albedo": [1.0, 0.5]}
         header = DirectionsHeader({"wet": told}, {"albedo": fingerprint(part.generator)}, {"albedo": 1}, {"scenes": 4})
         parts.materials = header, {"albedo": vectors}
+        rng = np.random.default_rng(0)
+        grey = [rng.uniform(0.1, 0.5) * np.ones((16, 16, 3), np.float32) for _ in range(30)]
+        parts.pictures = describe(torch.cat([measure(image) for image in grey]), {"packs": []})
         put_together(folder / "wet.safetensors", "wet", "lambertian", parts, {})
         self.seeds.append((".safetensors", (folder / "wet.safetensors").read_bytes(), None, "join_bank"))
 
     def read_file(self, path: Path) -> None:
-        verify_bank(load_bank(path, with_discriminators=True))
+        bank = load_bank(path, with_discriminators=True)
+        verify_bank(bank)
+        pictures = bank.header.pictures
+        if pictures is not None and pictures.is_known:
+            pictures.log_likelihoods(measure(np.full((16, 16, 3), 0.3, np.float32)))
 
 
 class Decompositions(Files):

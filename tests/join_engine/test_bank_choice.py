@@ -262,7 +262,9 @@ def test_a_bank_is_told_what_its_pictures_look_like(
         lambda told: told["covariance"].pop(),
         lambda told: told["covariance"][0].__setitem__(0, -1.0),
         lambda told: told["mean"].__setitem__(0, float("nan")),
+        lambda told: told["mean"].__setitem__(0, 10**400),
         lambda told: told.update(usual="much"),
+        lambda told: told.update(usual=0.0),
         lambda told: told.update(statistics=[]),
     ],
 )
