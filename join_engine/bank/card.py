@@ -245,6 +245,8 @@ def _stretches(
         network = " ".join(_option(key, value) for key, value in architecture(stretch).items() if value != ())
         lines.append(f"# from {stretch['from_images']:,} to {stretch['to_images']:,} images shown; {_where(stretch)}")
         lines.append(f"{command} --data {files} --kimg {stretch['to_images'] / 1000:g} {network} {options}")
+        if "share" in stretch:
+            lines.append(f"# what follows has {stretch['share']:g} of these weights, the rest are those before")
     return [*lines, "```", "", "</details>"]
 
 

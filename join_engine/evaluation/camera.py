@@ -22,21 +22,23 @@ _LEAST_LIGHT = 1e-4
 Layers = dict[str, np.ndarray]
 
 
-def metered(bank: Bank, components: Mapping[str, np.ndarray], luminance: float = METERED) -> tuple[np.ndarray, float]:
+def metered(
+    bank: Bank, components: Mapping[str, np.ndarray], luminance: float | None = METERED
+) -> tuple[np.ndarray, float]:
     """A render as a metering camera shows it, linear [H, W, 4] in [0, 1], transparent where it shows nothing; and the
     factor that the camera takes the render's light times. ``components``: of the bank's forward model, linear [H, W,
-    3]. ``luminance``: mean of the photo that the camera aims at."""
+    3]. ``luminance``: mean of the photo that the camera aims at; None leaves the exposure as it is."""
     image = np.asarray(bank.forward_model.compose(components))
     visible = sum(components[name].sum(axis=2) for name in bank.forward_model.components) > 0.0
     light = np.minimum(image @ np.array(LUMINANCE_WEIGHTS, np.float32), 2.0)
     mean = float(light[visible].mean()) if visible.any() else 0.0
-    exposure = luminance / max(mean, _LEAST_LIGHT)
+    exposure = 1.0 if luminance is None else luminance / max(mean, _LEAST_LIGHT)
     shown = (image * exposure).clip(0.0, 1.0)
     return np.concatenate([shown, visible[..., None]], axis=2).astype(np.float32), exposure
 
 
 def photographed(
-    bank: Bank, components: Mapping[str, np.ndarray], luminance: float = METERED
+    bank: Bank, components: Mapping[str, np.ndarray], luminance: float | None = METERED
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """As :func:`metered`, and the components at the camera's exposure, linear [H, W, 3]."""
     photo, exposure = metered(bank, components, luminance)

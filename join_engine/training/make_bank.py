@@ -209,7 +209,40 @@ class Parts:
             if name not in self.modules or generator != fingerprint(self.modules[name][0]):
                 message = f"The {BANK_WIDE[kind].title} '{run}' was trained for another generator of {name}."
                 raise JoinError("bank_incomplete", message, "Train it for this one.")
+        own = None if self.made_of is None else getattr(self.made_of, kind)
+        if own is not None and _begun_with(header.training) == fingerprint(own):
+            before = getattr(self.made_of.header, kind).training  # type: ignore[union-attr]
+            header = replace(header, training=_continued(before, header.training))
         self.bank_wide[kind] = header, network
+
+    @torch.no_grad()
+    def mix_split(self, share: float) -> None:
+        """Put the mean of the weights of the split network that was put in and of the bank's own in, without scores:
+        what that one has learned, at less cost to what the bank's knows (Wortsman et al. 2022, Robust fine-tuning of
+        zero-shot models, Eq. 1). Raises JoinError ``settings_invalid`` where there are no two of one architecture.
+
+        Args:
+            share: of the one that was put in, in [0, 1].
+        """
+        own = None if self.made_of is None else self.made_of.split
+        header, network = self.bank_wide.get("split", (None, None))
+        if own is None or header is None or network is None or network is own:
+            raise JoinError(
+                "settings_invalid", "There are no two split networks.", "Name a --bank, and one by --split."
+            )
+        if not 0.0 <= share <= 1.0:
+            raise JoinError("settings_invalid", f"A share of {share:g} is not possible.", "Give one from 0 to 1.")
+        if header.architecture != own.config:
+            message = "The bank's split network is of another architecture."
+            raise JoinError("settings_invalid", message, "Leave out --split-share.")
+        mixed = {name: torch.lerp(value, network.state_dict()[name], share) for name, value in own.state_dict().items()}
+        network.load_state_dict(mixed)
+        known = {key: value for key, value in header.training.items() if key != "scores"}
+        *before, last = known["stretches"]
+        self.bank_wide["split"] = (
+            replace(header, training={**known, "stretches": [*before, {**last, "share": share}]}),
+            network,
+        )
 
     def add_encoder(self, name: str, run: Path) -> None:
         """Put a trained encoder in. Raises JoinError ``bank_incomplete`` when it belongs to something else."""
@@ -338,6 +371,20 @@ def _identity(values: Mapping[str, Any], kind: str) -> dict[str, Any]:
     return dict(identity)
 
 
+def _begun_with(training: Mapping[str, Any]) -> str | None:
+    """Fingerprint of the network that a training began with, if that was another's."""
+    stretches = training.get("stretches") or [{}]
+    return stretches[0].get("start_from", {}).get("weights")  # type: ignore[no-any-return]
+
+
+def _continued(before: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, Any]:
+    """What is told of a training that went on from another one: both."""
+    if "stretches" not in before:
+        return dict(training)
+    total = {key: before[key] + training[key] for key in ("images_shown", "steps", "seconds")}
+    return {**training, **total, "stretches": [*before["stretches"], *training["stretches"]]}
+
+
 def _training(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "images_shown": values["images"],
@@ -372,6 +419,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-brightness", action="store_true", help="leave it out: the encoders tell how bright an albedo is"
     )
     parser.add_argument("--split", type=Path, metavar="RUN", help="trained split network")
+    parser.add_argument(
+        "--split-share", type=float, metavar="SHARE", help="of it, in a mean with the bank's own weights"
+    )
     parser.add_argument("--invertibility", type=Path, metavar="RUN", help="trained invertibility network")
     parser.add_argument("--samm", type=Path, metavar="RUN", help="trained alignment module")
     parser.add_argument("--seeing", type=Path, metavar="RUN", help="trained seeing encoder")
@@ -409,6 +459,8 @@ def run(options: argparse.Namespace) -> None:
     for kind in BANK_WIDE:
         if getattr(options, kind) is not None:
             parts.add_bank_wide(kind, getattr(options, kind))
+    if options.split_share is not None:
+        parts.mix_split(options.split_share)
     if options.no_brightness:
         parts.bank_wide.pop("brightness", None)
     for name, run in options.encoder:

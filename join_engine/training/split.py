@@ -52,6 +52,13 @@ _COLOURS = 6
 _BLOBS = (3, 4, 6, 9, 14, 22)
 _DARKEST_PAINT, _BRIGHTEST_PAINT = 0.015, 0.9
 _SATURATED = 3.0
+# Of a backdrop: share that are white, the paint of those; the light on it in camera units and against that on what
+# stands before it, how far it falls off; cells that the shadow there is softened over, how far that lies beside, in
+# shorter sides, and how dark it is at most.
+_WHITE_BACKDROPS, _WHITE_PAINT = 0.8, (0.7, 0.95)
+_BACKDROP_LIGHT, _BETTER_LIT, _BACKDROP_FALLOFF = (0.6, 2.0), (0.8, 4.0), 0.4
+_SOFT, _BESIDE, _SHADOW = (4, 8, 16), 0.1, 0.8
+_OUTLINE = 2  # pixels of what is cut out that show something behind it as well
 _VALIDATED = 16  # samples at a time
 
 
@@ -76,6 +83,8 @@ class PhotographSettings(LearnerSettings):
             under hard light: toys, pots and statues are cut out, and grounds and cloths hardly ever.
         falloff: share of the samples over which the light falls off as that of a lamp near by does, a phone's flash
             above all.
+        backdrop: share of the samples with something cut out that show it before a backdrop, most often a white one
+            that the camera clips, as products are photographed.
         dimmest, brightest: mean luminance of the photos, between which it is drawn.
     """
 
@@ -90,6 +99,7 @@ class PhotographSettings(LearnerSettings):
     relief: float = 0.1
     objects: float = 1.0
     falloff: float = 0.35
+    backdrop: float = 0.0
     dimmest: float = 0.06
     brightest: float = 0.38
 
@@ -126,7 +136,7 @@ class SplitSettings(PhotographSettings):
 def as_rendered(settings: _Settings) -> _Settings:
     """The same, but that paint and light stay as they are; exposure alone is drawn."""
     settings = replace(settings, dark=0.0, plain=0.0, flat=0.0, paint=0.0)
-    return replace(settings, tint=0.0, gloss=0.0, hard=0.0, relief=0.0, falloff=0.0)
+    return replace(settings, tint=0.0, gloss=0.0, hard=0.0, relief=0.0, falloff=0.0, backdrop=0.0)
 
 
 @dataclass(frozen=True)
@@ -190,7 +200,7 @@ class SplitLearner(Learner):
         linear = self._sample(data, rng)
         albedo, shading, specular = another_light(linear, settings, rng)
         diffuse = albedo * shading
-        seen = visible(linear)
+        seen = visible({"albedo": albedo, "shading": shading, "specular": specular})
         photo = filled_behind(srgb_decode(augment(diffuse + specular, settings.seed, step, self.ranges)), seen)
         told = None if self.bank is None or draw(rng) < settings.without_cues else encoders_say(self.bank, photo)
         parts = self._compare(self.network, photo, seen, truth_of(albedo, shading), told)
@@ -407,7 +417,49 @@ def another_light(
     wanted = uniform(rng, count, math.log(settings.dimmest), math.log(settings.brightest)).exp()
     shown = luminance(albedo * shading + specular).clamp_max(2.0)  # a spot of any brightness is white to a meter
     exposure = wanted / _mean(shown, seen, (1, 2, 3)).clamp_min(_DARKEST)
-    return albedo, shading * exposure, specular * exposure
+    shading, specular = shading * exposure, specular * exposure
+    if settings.backdrop:
+        before = before_backdrop(albedo, shading, specular, rng)
+        chosen = uniform(rng, count, 0.0, 1.0) < settings.backdrop
+        albedo, shading, specular = (
+            torch.where(chosen, *pair) for pair in zip(before, (albedo, shading, specular), strict=True)
+        )
+    return albedo, shading, specular
+
+
+def before_backdrop(
+    albedo: Tensor, shading: Tensor, specular: Tensor, rng: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What is cut out before a backdrop without gloss, as bright as products are photographed and with a soft shadow;
+    what fills its picture stays as it is. All linear [B, 3, H, W], in camera units."""
+    count, seen = len(albedo), visible({"shading": shading, "specular": specular})
+    # Renders are not quite opaque at their outline.
+    behind = functional.max_pool2d(1.0 - seen, 2 * _OUTLINE + 1, stride=1, padding=_OUTLINE) > 0.0
+    white = uniform(rng, count, *_WHITE_PAINT) * (0.02 * _normal(rng, count, 3)).exp()
+    coloured = uniform(rng, count, 0.0, 1.0) >= _WHITE_BACKDROPS
+    paint = torch.where(coloured, _flat_colour(count, rng), white).clamp_max(_WHITE_PAINT[1])
+    light, better = (uniform(rng, count, *map(math.log, span)).exp() for span in (_BACKDROP_LIGHT, _BETTER_LIT))
+    usual = _mean(luminance(shading), (~behind).to(shading), (1, 2, 3)).clamp_min(_DARKEST)
+    gain = torch.where(behind.any(dim=3, keepdim=True).any(dim=2, keepdim=True), light / better / usual, 1.0)
+    falloff = _lamp(albedo, rng) ** uniform(rng, count, 0.0, _BACKDROP_FALLOFF)
+    lit = light * falloff * _soft_shadow((~behind).to(albedo), rng)
+    return (
+        torch.where(behind, paint, albedo),
+        torch.where(behind, lit, shading * gain),
+        torch.where(behind, 0.0, specular * gain),
+    )
+
+
+def _soft_shadow(thing: Tensor, rng: torch.Generator) -> Tensor:
+    """[B, 1, H, W] in (0, 1]: what is left of the light on a backdrop beside what stands before it, ``thing`` 1."""
+    height, width = thing.shape[2:]
+    cells = _SOFT[int(torch.randint(len(_SOFT), (), generator=rng))]
+    small = functional.interpolate(thing, (max(2, height // cells), max(2, width // cells)), mode="area")
+    soft = functional.interpolate(small, (height, width), mode="bilinear")
+    reach = round(_BESIDE * min(height, width))
+    down, right = (int(torch.randint(2 * reach + 1, (), generator=rng)) for _ in range(2))
+    soft = functional.pad(soft, (reach,) * 4, mode="replicate")[:, :, down : down + height, right : right + width]
+    return 1.0 - uniform(rng, len(thing), 0.0, _SHADOW) * soft
 
 
 def less_contrast(albedo: Tensor, left: Tensor) -> Tensor:

@@ -564,6 +564,28 @@ def test_a_relief_is_lit_from_one_side_and_keeps_the_mean_of_the_light(data: Com
         assert 0.02 < told.std() < 1.0 and told.min() > 0.0, "a slope that no light reaches would be black"
 
 
+def test_what_is_cut_out_stands_before_a_backdrop_and_nothing_else_changes() -> None:
+    linear = {name: torch.full((30, 3, 32, 32), level) for name, level in (("albedo", 0.3), ("shading", 0.5))}
+    linear["specular"] = torch.full((30, 3, 32, 32), 0.02)
+    for image in linear.values():
+        image[:24, :, :, :16] = 0.0  # the last six fill their pictures
+    settings = replace(AS_RENDERED, backdrop=1.0, dimmest=0.1, brightest=0.1)
+    albedo, shading, specular = another_light(linear, settings, torch.Generator().manual_seed(0))
+    plain = another_light(linear, replace(settings, backdrop=0.0), torch.Generator().manual_seed(0))
+    inside = (slice(0, 24), slice(None), slice(None), slice(18, None))  # but for what is transparent at the outline
+    for one, other in zip((albedo, shading, specular), plain, strict=True):
+        assert torch.equal(one[24:], other[24:]) and (other[:24, :, :, :16] == 0.0).all()
+    assert torch.equal(albedo[inside], plain[0][inside])
+    gain = (shading / plain[1].clamp_min(1e-6))[inside]
+    assert torch.allclose(specular[inside], gain * plain[2][inside]) and float(gain.std(dim=(1, 2, 3)).max()) < 1e-5
+    paint, light = albedo[:24, :, :, :16], shading[:24, :, :, :16]
+    assert (specular[:24, :, :, :16] == 0.0).all() and (paint > 0.0).all() and (light > 0.0).all()
+    assert float(paint.std(dim=(2, 3)).max()) < 1e-6, "one paint each"
+    assert (paint.amin(dim=(1, 2, 3)) > 0.6).float().mean() >= 0.5, "white most often"
+    assert (paint * light).amax() > 1.0, "and clipped"
+    assert float(light.diff(dim=3).abs().max()) < 0.2 and torch.equal(light[:, :1].expand(-1, 3, -1, -1), light)
+
+
 @pytest.mark.slow
 def test_it_learns_what_holds_for_renders_that_it_has_not_seen(packs: tuple[Path, Path], data: ComponentSets) -> None:
     unseen = read_component_sets([packs[1]], "lambertian")
@@ -712,3 +734,45 @@ def test_the_command_trains_and_the_network_gets_into_a_bank(
     for key, value in bank.split.state_dict().items():
         assert torch.equal(tensors[f"average.{key}"], value) and torch.equal(tensors[f"network.{key}"], value)
     assert values["history"][-1]["start_from"]["file"] == out.name
+
+
+def test_a_bank_gets_the_mean_of_its_own_network_and_of_a_trained_one(
+    tmp_path: Path, packs: tuple[Path, Path], seeing_bank: Bank, quiet: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs, banks = [tmp_path / name for name in "abc"], [tmp_path / f"{name}.safetensors" for name in "abc"]
+    train = ["train-split", "--data", str(packs[0]), *OPTIONS, "--batch", "8", "--kimg", "0.016", "--crop", "16"]
+    for seed, run in enumerate(runs):
+        wider = ["--width", "10"] if seed == 2 else []
+        assert main([*train, "--seed", str(seed), "--out", str(run), "--forward-model", "lambertian", *wider]) == 0
+    own = ["make-bank", "--bank", str(seeing_bank.path), "--split", str(runs[0]), "--out", str(banks[0])]
+    assert main(own) == 0
+    mix = ["make-bank", "--bank", str(banks[0]), "--split", str(runs[1]), "--out"]
+    assert main([*mix, str(banks[1])]) == 0 and main([*mix, str(banks[2]), "--split-share", "0.25"]) == 0
+    first, second, mixed = (load_bank(path) for path in banks)
+    assert first.split is not None and second.split is not None and mixed.split is not None
+    for (name, one), other in zip(first.split.state_dict().items(), second.split.state_dict().values(), strict=True):
+        expected = 0.75 * one + 0.25 * other
+        torch.testing.assert_close(mixed.split.state_dict()[name], expected, atol=1e-3, rtol=1e-3)  # half precision
+    assert any(not torch.equal(*pair) for pair in zip(first.split.parameters(), second.split.parameters(), strict=True))
+    assert mixed.header.split is not None and "scores" not in mixed.header.split.training, "they were of other weights"
+    assert mixed.header.split.training["stretches"][-1]["share"] == 0.25
+    assert "has 0.25 of these weights" in banks[2].with_suffix(".md").read_text("utf-8")
+    capsys.readouterr()
+    refused = {
+        "no two split networks": [*own, "--split-share", "0.5"],
+        "not possible": [*mix, str(banks[2]), "--split-share", "1.5"],
+        "another architecture": [*mix[:3], "--split", str(runs[2]), "--out", str(banks[2]), "--split-share", "0.5"],
+    }
+    for said, command in refused.items():
+        assert main(command) == 2 and said in capsys.readouterr().err
+
+    on = [*train, "--start-from", str(banks[0]), "--out", str(tmp_path / "on"), "--forward-model", "lambertian"]
+    assert main(on) == 0
+    assert (
+        main([*own[:3], "--split", str(tmp_path / "on"), "--out", str(banks[1])]) == 0
+    )  # in another bank: its own history
+    assert main([*mix[:3], "--split", str(tmp_path / "on"), "--out", str(banks[2])]) == 0
+    alone, going_on = (load_bank(path).header.split for path in banks[1:])
+    assert first.header.split is not None and alone is not None and going_on is not None
+    assert alone.training["images_shown"] == 16 and going_on.training["images_shown"] == 32
+    assert going_on.training["stretches"] == first.header.split.training["stretches"] + alone.training["stretches"]

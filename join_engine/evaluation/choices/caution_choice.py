@@ -3,7 +3,8 @@
 
 Their shares in the light follow from the error that the network expects and those that colour Retinex and the prior of
 few paints are taken to make. Prints the figures of layer-scores with each of --errors and of --few-paints, over the
-first renders of each pack, as a metering camera shows them; --flat paints them as toys, pottery and prints are painted.
+first renders of each pack, as a metering camera shows them; --flat paints them as toys, pottery and prints are painted,
+--backdrop shows those that are cut out as products are photographed.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from itertools import product
 import torch
 
 from ...images.frame import picture_of, planes_of
+from ...networks.split import luminance
 from ...renders.samples import Sample
-from ...training.split import flat_colours
+from ...training.split import before_backdrop, flat_colours
 from .split_ways import add_options, run_ways
 
 ERRORS = (0.15, 0.2, 0.3, 0.45, 0.6, math.inf)
 _LESS_GLOSS = 0.25  # of what is painted with flat colours
+# Before a backdrop: the least share of the picture that it is.
+_LEAST_BACKDROP = 0.1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--few-paints", nargs="+", type=float, help="of an albedo of few paints; inf: no say (default: the bank's)"
     )
-    parser.add_argument("--flat", action="store_true", help="a few flat colours for paint, and a quarter of the gloss")
+    seen_as = parser.add_mutually_exclusive_group()
+    seen_as.add_argument("--flat", action="store_true", help="a few flat colours for paint, and a quarter of the gloss")
+    seen_as.add_argument("--backdrop", action="store_true", help="what is cut out before a backdrop, mostly white")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -41,12 +47,31 @@ def run(options: argparse.Namespace) -> None:
         | ({} if few is None else {"few_paints_error": few})
         for error, few in product(options.errors, options.few_paints or (None,))
     }
-    run_ways(options, ways, seen_as=painted if options.flat else None)
+    if options.backdrop:
+        run_ways(options, ways, seen_as=as_product, luminance=None)
+    else:
+        run_ways(options, ways, seen_as=painted if options.flat else None)
 
 
 def painted(sample: Sample) -> Sample:
     """With a few flat colours for its paint, the same ones for the same name, and a quarter of its gloss."""
-    rng = torch.Generator().manual_seed(sum(sample.name.encode()))
+    rng = _draws_of(sample)
     albedo = picture_of(flat_colours(planes_of(sample.components["albedo"]), rng))
     less = {name: _LESS_GLOSS * sample.components[name] for name in ("specular",) if name in sample.components}
     return replace(sample, components={**sample.components, "albedo": albedo, **less})
+
+
+def as_product(sample: Sample) -> Sample | None:
+    """Before a backdrop, the same one for the same name; None where hardly anything is cut out."""
+    rng, parts = _draws_of(sample), {name: planes_of(part) for name, part in sample.components.items()}
+    names = "albedo", "shading", "specular"
+    parts.setdefault("specular", torch.zeros_like(parts["albedo"]))
+    albedo, shading, specular = (parts[name] for name in names)
+    if (luminance(albedo * shading + specular) == 0.0).float().mean() < _LEAST_BACKDROP:
+        return None
+    shown = dict(zip(names, before_backdrop(albedo, shading, specular, rng), strict=True))
+    return replace(sample, components={name: picture_of(shown[name]) for name in sample.components})
+
+
+def _draws_of(sample: Sample) -> torch.Generator:
+    return torch.Generator().manual_seed(sum(sample.name.encode()))

@@ -7,12 +7,14 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from join_engine.bank import Bank, SplitHeader
 from join_engine.commands.main import main
+from join_engine.evaluation.choices.caution_choice import as_product
 from join_engine.evaluation.choices.split_ways import compare
-from join_engine.renders.samples import read_samples
+from join_engine.renders.samples import Sample, read_samples
 from join_engine.training import make_bank
 
 from ..invented_renders import write_renders
@@ -40,3 +42,17 @@ def test_the_say_of_retinex_changes_the_figures(
     assert lines[2].startswith("| renders, 0.3 | 2 | ") and lines[3].startswith("| renders, inf | 2 | ")
     assert main([*command, "--bank", str(seeing_bank.path)]) == 2
     assert "has no split network beside encoders" in capsys.readouterr().err
+
+
+def test_a_product_stands_before_a_backdrop_and_its_paint_stays() -> None:
+    paint, light = np.full((32, 32, 3), 0.4, np.float32), np.full((32, 32, 3), 0.7, np.float32)
+    filling = Sample("a", {"albedo": paint, "shading": light})
+    assert as_product(filling) is None
+    cut = Sample("a", {name: part * (np.arange(32) > 12)[:, None, None] for name, part in filling.components.items()})
+    shown, again = as_product(cut), as_product(cut)
+    assert shown is not None and again is not None and list(shown.components) == ["albedo", "shading"]
+    for name, part in shown.components.items():
+        assert (part > 0.0).all() and np.array_equal(part, again.components[name])
+    assert np.array_equal(shown.components["albedo"][16:], paint[16:])
+    other = as_product(replace(cut, name="b"))
+    assert other is not None and not np.array_equal(other.components["albedo"], shown.components["albedo"])
