@@ -134,23 +134,22 @@ def load_bank_named(options: argparse.Namespace, name: str | None = None) -> Ban
 def load_bank_for(options: argparse.Namespace, pictures: Sequence[np.ndarray]) -> tuple[Bank, Choice | None]:
     """As :func:`load_bank_named`; where ``--bank`` leaves the choice to the pictures, linear [H, W, 3 or 4], the bank
     that suits them, and why."""
-    from .bank import AUTO
+    name, choice = choose_bank_for(options, pictures)
+    return load_bank_named(options, name), choice
+
+
+def choose_bank_for(options: argparse.Namespace, pictures: Sequence[np.ndarray]) -> tuple[str | None, Choice | None]:
+    """The bank of ``--bank``; where that leaves the choice to the pictures, the one of
+    :func:`join_engine.bank.choose_bank`, and why, which a person is told."""
+    from .bank import AUTO, choose_bank
 
     if options.bank != AUTO:
-        return load_bank_named(options), None
-    choice = choose_bank_for(pictures)
-    return load_bank_named(options, str(choice.path)), choice
-
-
-def choose_bank_for(pictures: Sequence[np.ndarray]) -> Choice:
-    """As :func:`join_engine.bank.choose_bank`, told to a person."""
-    from .bank import choose_bank
-
+        return options.bank, None
     choice = choose_bank(pictures)
     for sentence in choice.passed_over:
         say(sentence)
     say(f"Bank {choice.why}")
-    return choice
+    return str(choice.path), choice
 
 
 def expand(names: Sequence[str], out: Path) -> tuple[list[Path], list[JoinError]]:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .bank import Bank, find_bank, list_banks, load_bank, read_header
+from .bank import AUTO, Bank, find_bank, list_banks, load_bank, read_header
 from .color import LUMINANCE_WEIGHTS
 from .errors import JoinError
 from .face_crop import FaceCrop, crop_of_box, crop_of_points
@@ -126,6 +126,13 @@ def suggested_bank(image: np.ndarray) -> str | None:
         return None
     fits = len(faces) == 1 and faces[0].crop.side >= bank.resolution and not faces[0].aside
     return bank.name if fits else None
+
+
+def suggest(image: np.ndarray, asked: str | None) -> tuple[str | None, list[str]]:
+    """Of :func:`suggested_bank`, and what to tell a person. What somebody has chosen is not called in question:
+    nothing where a bank was ``asked`` for by its name."""
+    bank = suggested_bank(image) if asked in (None, "", AUTO) else None
+    return bank, [] if bank is None else [suggestion(bank)]
 
 
 def suggestion(bank: str) -> str:

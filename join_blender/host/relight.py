@@ -20,7 +20,7 @@ import numpy as np
 from ..engine import filled
 from ..engine.exr import encode_exr
 from ..engine.failure import Failure
-from ..engine.protocol import AUTO, Message, Pasting
+from ..engine.protocol import Message, Pasting
 from ..engine.relight import Edits, StoredDecomposition
 from . import images
 from .sets import (
@@ -297,5 +297,5 @@ def _bank(layer: bpy.types.Image) -> str | None:
     bank = str(layer.get("join_bank_path", ""))
     if bank.endswith(".safetensors") and not Path(bank).is_file():
         settings: Any = getattr(bpy.context.scene, "join_intrinsics", None)
-        bank = bpy.path.abspath(settings.bank) if settings is not None and settings.bank not in ("", AUTO) else bank
+        bank = bpy.path.abspath(settings.bank) if settings is not None and settings.names_bank else bank
     return bank or None

@@ -73,14 +73,15 @@ def choose_bank(images: Sequence[np.ndarray], folder: Path | None = None) -> Cho
         folder: of the banks; None for the shipped ones.
     """
     start = time.perf_counter()
-    readable, passed_over = _readable(folder)
+    paths = {path.stem: path for path in list_banks(folder)}
+    readable, passed_over = _readable(paths)
     if not readable:
         raise JoinError("bank_missing", "There is no bank that can be read.", "Install JoIN Intrinsics again.")
     default = _default(readable)
     told = readable[default].pictures
     if told is None or not told.is_known:
         why = f"{default}: it does not tell what its pictures look like, so that no other can be compared with it."
-        return Choice(_path(default, folder), {}, why, passed_over)
+        return Choice(paths[default], {}, why, passed_over)
     measured = [measure(validate_image(image)) for image in images]
     banks = {}
     for name, header in readable.items():
@@ -91,7 +92,7 @@ def choose_bank(images: Sequence[np.ndarray], folder: Path | None = None) -> Cho
             far = math.fsum(float(pictures.distances(each)) for each in measured) / len(images)
             banks[name] = {"log_likelihood": likely, "distance": far / pictures.usual}
     chosen, why = decide(banks, default)
-    return Choice(_path(chosen, folder), banks, why, passed_over, time.perf_counter() - start)
+    return Choice(paths[chosen], banks, why, passed_over, time.perf_counter() - start)
 
 
 def decide(banks: Mapping[str, Mapping[str, float]], default: str, margin: float = MARGIN) -> tuple[str, str]:
@@ -109,12 +110,12 @@ def decide(banks: Mapping[str, Mapping[str, float]], default: str, margin: float
     return default, f"{default}: no other bank is clearly nearer to the picture ({best}: {figures})."
 
 
-def _readable(folder: Path | None) -> tuple[dict[str, BankHeader], tuple[str, ...]]:
+def _readable(paths: Mapping[str, Path]) -> tuple[dict[str, BankHeader], tuple[str, ...]]:
     """Headers by the names of their files, and what is wrong with the others."""
     readable, problems = {}, []
-    for path in list_banks(folder):
+    for name, path in paths.items():
         try:
-            readable[path.stem] = read_header(path)
+            readable[name] = read_header(path)
         except JoinError as error:
             problems.append(f"{path.name} was passed over: {error}")
     return readable, tuple(problems)
@@ -128,7 +129,3 @@ def _default(readable: Mapping[str, BankHeader]) -> str:
 
 def _is_rival(header: BankHeader, default: BankHeader) -> bool:
     return header.forward_model == default.forward_model and header.faces == default.faces
-
-
-def _path(name: str, folder: Path | None) -> Path:
-    return next(path for path in list_banks(folder) if path.stem == name)

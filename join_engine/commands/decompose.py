@@ -97,22 +97,22 @@ class _Splitters:
         from ..bank import AUTO
 
         self._options = options
-        self._made: dict[Path, Splitter] = {}
-        self._named = None if options.bank == AUTO else self._of(load_bank_named(options))
+        self._made: dict[str | None, Splitter] = {}
+        if options.bank != AUTO:  # what is wrong with it is told before any picture is read
+            self._by(options.bank)
 
     def of(self, image: np.ndarray) -> tuple[Splitter, Choice | None]:
         """For a linear image [H, W, 3 or 4]; and why, where its bank was chosen by it."""
-        if self._named is not None:
-            return self._named, None
-        choice = choose_bank_for([image])
-        if choice.path not in self._made:
-            self._made[choice.path] = self._of(load_bank_named(self._options, str(choice.path)))
-        return self._made[choice.path], choice
+        name, choice = choose_bank_for(self._options, [image])
+        return self._by(name), choice
 
-    def _of(self, bank: Bank) -> Splitter:
+    def _by(self, name: str | None) -> Splitter:
         from ..portraits import Splitter
 
-        return Splitter(bank, chosen_preset(self._options), self._options.seed, _given(self._options))
+        if name not in self._made:
+            bank, preset = load_bank_named(self._options, name), chosen_preset(self._options)
+            self._made[name] = Splitter(bank, preset, self._options.seed, _given(self._options))
+        return self._made[name]
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any] | None:
@@ -143,7 +143,7 @@ def _decompose_one(path: Path, taken: Sequence[Path], splitters: _Splitters, opt
     from ..layers.layer_files import write_report, write_result
     from ..layers.result_folder import Made, folder_for, is_finished, read_marker, result_folder
     from ..pipeline import with_choice
-    from ..portraits import suggested_bank, suggestion
+    from ..portraits import suggest
 
     picture = read_picture(path, options.layer)
     for note in picture.notes:
@@ -167,9 +167,7 @@ def _decompose_one(path: Path, taken: Sequence[Path], splitters: _Splitters, opt
         return folder
     with progress_bar(path.name) as monitor:
         outcome, notes = splitter.split(picture.pixels, f"'{path}'", monitor)
-    suggested = None if options.bank and choice is None else suggested_bank(picture.pixels)
-    if suggested is not None:
-        notes.append(suggestion(suggested))
+    notes += suggest(picture.pixels, options.bank)[1]
     for note in notes:
         say(f"{path.name}: {note}")
     result = with_choice(outcome.decomposition, choice)

@@ -234,7 +234,7 @@ class Engine:
         from ..inversion.presets import DEFAULT_PRESET, get_preset
         from ..inversion.progress import Monitor
         from ..pipeline import with_choice
-        from ..portraits import suggested_bank, suggestion
+        from ..portraits import suggest
 
         message = job.message
         if message.get("mask") and message.get("files"):
@@ -263,16 +263,8 @@ class Engine:
         )
         show = self._report_preview(job, output, bank) if preview_every else None
         split, told = self._way(job, bank, picture)
-        # What somebody has chosen is not called in question.
-        suggested = (
-            None if (message.get("bank") and choice is None) or message.get("mask") else suggested_bank(picture.pixels)
-        )
-        notes = [
-            *picture.notes,
-            *([] if choice is None else choice.passed_over),
-            *told,
-            *([] if suggested is None else [suggestion(suggested)]),
-        ]
+        suggested, why = (None, []) if message.get("mask") else suggest(picture.pixels, message.get("bank"))
+        notes = [*picture.notes, *([] if choice is None else choice.passed_over), *told, *why]
         what = {"bank": bank, "preset": preset, "seed": seed, "codebook": codebook}
         outcome = split(picture.pixels, **what, monitor=monitor, on_preview=show, preview_size=preview_size)
         if outcome.cancelled and not job.keep:
