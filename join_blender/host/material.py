@@ -5,7 +5,7 @@ What it says is an estimate and no measurement: how bright a highlight is depend
 surface. Where the layer is bright, the surface mirrors a light, so it is taken for smooth and for reflecting; where it
 is dark, nothing is known, and the surface gets the roughness of a matte one. The nodes that map the one to the other
 are there to be adjusted, in a frame that says so. Or the engine makes maps of the layers, as images: they are guesses,
-too (:mod:`join_engine.layers.maps` says by which rules, and how good they are).
+too (:mod:`join_engine.layers.maps` says how they are made, and how good they are).
 """
 
 from __future__ import annotations

@@ -269,9 +269,8 @@ class ByEngine(Waiting):
 
 
 class JOIN_OT_make_maps(_OnSet, ByEngine, bpy.types.Operator):
-    """Make a Principled material with maps of the layers: the albedo, and roughness, one value for the picture, told
-    from how concentrated its highlights are: a guess, on renders under lamps a little better than a fixed value, on
-    others level with one. It goes to the active object; without one it stays in the file"""
+    """Make a Principled material with maps of the layers: the albedo, and roughness, one value for the picture, as a
+    network guesses it that has learned from renders. It goes to the active object; without one it stays in the file"""
 
     bl_idname = "join.make_maps"
     bl_label = "Material with Maps"

@@ -1,7 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The bank: one file with the generators of a forward model, what it says of itself, and its card."""
 
-from .bank_wide import BrightnessHeader, InvertibilityHeader, SammHeader, SeeingHeader, SplitHeader, TrunkHeader
+from .bank_wide import (
+    BrightnessHeader,
+    InvertibilityHeader,
+    MapsHeader,
+    SammHeader,
+    SeeingHeader,
+    SplitHeader,
+    TrunkHeader,
+)
 from .choice import Choice, choose_bank
 from .file import (
     AUTO,
@@ -36,6 +44,7 @@ __all__ = [
     "DirectionsHeader",
     "EncoderHeader",
     "InvertibilityHeader",
+    "MapsHeader",
     "SammHeader",
     "SeeingHeader",
     "SplitHeader",

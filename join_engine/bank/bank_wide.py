@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..json_data import Described
 from ..networks.brightness import Brightness, BrightnessConfig
 from ..networks.invertibility import Invertibility, InvertibilityConfig
+from ..networks.maps import Maps, MapsConfig
 from ..networks.samm import Samm, SammConfig
 from ..networks.seeing import Seeing, SeeingConfig
 from ..networks.split import Split, SplitConfig, cues
@@ -44,6 +45,10 @@ class BrightnessHeader(NetworkHeader[BrightnessConfig]):
 
 class SplitHeader(NetworkHeader[SplitConfig]):
     """Of the network that tells paint, light and gloss apart in every pixel."""
+
+
+class MapsHeader(NetworkHeader[MapsConfig]):
+    """Of the network that tells relief and roughness."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,7 @@ BANK_WIDE = {
     "split": BankWide(
         "split network", SplitHeader, Split, ("widths", "width", "blocks", "inner", "retinex"), _split_tried
     ),
+    "maps": BankWide("network of maps", MapsHeader, Maps, ("widths",), lambda network, image: [network(*[image] * 3)]),
 }
 
 

@@ -5,7 +5,8 @@ Tensors are named ``{component}.generator.{param}``, ``{component}.discriminator
 ``{component}.encoder.{param}``, ``{component}.directions.vectors``, ``{component}.materials.vectors``,
 ``{component}.w_avg``, ``trunk.{param}``,
 ``brightness.{param}``, ``seeing.{param}``,
-``invertibility.{param}``, ``samm.{param}`` and ``split.{param}``. The header is JSON under the key ``join_bank`` of the
+``invertibility.{param}``, ``samm.{param}``, ``split.{param}`` and ``maps.{param}``.
+The header is JSON under the key ``join_bank`` of the
 file's metadata; ``weights_sha256`` in it is the hash of all tensors. Nothing in the file is ever executed.
 Discriminators, encoders, directions and all networks that belong to no component may be
 absent, as may the hash in files of early versions.
@@ -37,6 +38,7 @@ from ..networks.brightness import Brightness
 from ..networks.encoder import Encoder
 from ..networks.invertibility import Invertibility
 from ..networks.limits import Unfilled
+from ..networks.maps import Maps
 from ..networks.samm import Samm
 from ..networks.seeing import Seeing
 from ..networks.split import Split
@@ -136,8 +138,8 @@ class BankComponent:
 class Bank:
     """A loaded bank: see :func:`load_bank`.
 
-    ``trunk``, ``brightness``, ``split``, ``seeing``, ``invertibility`` and ``samm`` are frozen like all networks, None
-    when not in the file.
+    ``trunk``, ``brightness``, ``split``, ``seeing``, ``invertibility``, ``samm`` and ``maps`` are frozen like all
+    networks, None when not in the file.
     """
 
     header: BankHeader
@@ -149,6 +151,7 @@ class Bank:
     seeing: Seeing | None = None
     invertibility: Invertibility | None = None
     samm: Samm | None = None
+    maps: Maps | None = None
 
     @property
     def forward_model(self) -> ForwardModel:

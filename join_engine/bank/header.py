@@ -18,6 +18,7 @@ from .bank_wide import (
     BANK_WIDE,
     BrightnessHeader,
     InvertibilityHeader,
+    MapsHeader,
     SammHeader,
     SeeingHeader,
     SplitHeader,
@@ -135,6 +136,7 @@ class BankHeader(Described):
         seeing: of the encoder of all components at once, likewise.
         invertibility: of the network that tells in which latent space what can be inverted, likewise.
         samm: of the module that aligns what the generators make and masks what they cannot, likewise.
+        maps: of the network that tells relief, roughness and specular level, likewise.
         pictures: what the pictures look like that it has learned from, None when nobody said: such a bank is chosen by
             name alone.
         formerly: hashes of the files that it was made of, with the same generators: it can relight what they made.
@@ -158,6 +160,7 @@ class BankHeader(Described):
     seeing: SeeingHeader | None = field(default=None, metadata=LATER)
     invertibility: InvertibilityHeader | None = field(default=None, metadata=LATER)
     samm: SammHeader | None = field(default=None, metadata=LATER)
+    maps: MapsHeader | None = field(default=None, metadata=LATER)
     pictures: PicturesHeader | None = field(default=None, metadata=LATER)
     formerly: tuple[str, ...] = field(default=(), metadata=LATER)
 

@@ -42,6 +42,7 @@ COMMANDS = {
     "train-invertibility": "join_engine.training.invertibility",
     "train-samm": "join_engine.training.samm",
     "train-seeing": "join_engine.training.seeing",
+    "train-maps": "join_engine.training.maps",
     "train-unet": "join_engine.training.unet",
     "learn-directions": "join_engine.training.directions",
     "learn-materials": "join_engine.training.materials",

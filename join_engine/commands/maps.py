@@ -15,6 +15,7 @@ from ..options import say
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("decomposition", type=Path, metavar="FILE.join")
     parser.add_argument("--out", type=Path, required=True, help="folder for the maps")
+    parser.add_argument("--bank", help="whose network tells roughness (default: the default bank's)")
     parser.add_argument(
         "--relief",
         type=_amount,
@@ -26,15 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    from ..bank import find_bank
     from ..errors import JoinError
     from ..images.files import png_writer, write_exr
     from ..layers.decomposition import load_decomposition
-    from ..layers.maps import maps_of
+    from ..layers.maps import load_maps, maps_of
     from ..layers.result_folder import Made, Source, check_free, result_folder
 
     decomposition = load_decomposition(options.decomposition)
     check_free(options.out, "maps")
-    found, span = maps_of(decomposition.layers, relief=options.relief)
+    network = load_maps(find_bank(options.bank))
+    found, span = maps_of(network, decomposition.layers, relief=options.relief)
     if not found:
         message = "These layers have no specular, which roughness is told from."
         raise JoinError("maps_none", message, "Ask for --relief, or choose another bank.")

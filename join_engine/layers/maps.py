@@ -1,49 +1,58 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Maps of a material, such as a renderer's shader wants them, out of a photo's layers: guesses, each by one rule.
+"""Maps of a material, such as a renderer's shader wants them, out of a photo's layers: guesses.
 
-- **Roughness** is one value for the picture, told from how concentrated the specular layer is: a smooth surface has
-  its highlights in few places, a rough one spreads them. The line was fitted to renders (docs/choices.md).
+- **Roughness** is one value for the picture: the mean of what a network that has learned from renders says of it
+  (:mod:`join_engine.networks.maps`). Of how roughness differs within a picture it knows nothing (docs/choices.md).
 - **Height** takes the fine part of the shading's logarithm for relief: what is darker than its surroundings lies
   deeper, as under light from all around (Langer and Zucker, "Shape-from-shading on a cloudy day", 1994).
 - **Normals** are those of that height.
 
-``maps-scores`` says by how much each is off on renders, beside the plainest guess (docs/results.md). By it roughness is
-a little better than a constant under lamps, and level with one elsewhere; height and normals are not better than a
-flat surface: they are for the eye, and only made on request.
+``maps-scores`` says by how much each is off on renders, beside the plainest guess (docs/results.md). By it height and
+normals are not better than a flat surface: they are for the eye, and only made on request.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..bank import load_bank
 from ..color import LUMINANCE_WEIGHTS
 from ..errors import JoinError
+from ..images.frame import resampled
+from ..networks.maps import Maps
 
 ROUGHNESS, NORMAL, HEIGHT = "roughness", "normal", "height"
 
-# Fitted to renders (docs/choices.md): roughness at a specular layer that is the same everywhere, and how much of it
-# goes with each natural logarithm of concentration.
-_SPREAD, _SLOPE = 0.64, 0.16
-_SMOOTHEST, _ROUGHEST = 0.08, 1.0
-_FLOOR = 0.01  # of the picture's mean luminance: fainter gloss tells nothing
+_SEEN = 128  # pixels of each side at which the network looks at a picture, as it has learned from renders
 _DARKEST = 0.02  # of the shading's mean
 _COARSEST = 16  # of these fit into the shorter side: what is larger is light, or a thing's shape, and no relief
 _FINEST = 0.7  # pixels; finer is noise
 _SURE = 0.001  # share of the pixels on either side that may be higher or deeper than the map tells
 
 
+def load_maps(path: Path, device: str | torch.device = "cpu") -> Maps:
+    """The network of a bank. Raises JoinError ``maps_missing``, and as :func:`join_engine.bank.load_bank`."""
+    network = load_bank(path, device).maps
+    if network is None:
+        message = f"The bank '{path.stem}' has no network of maps."
+        raise JoinError("maps_missing", message, "Name another, such as materials.")
+    return network
+
+
 def maps_of(
-    layers: Mapping[str, np.ndarray], alpha: np.ndarray | None = None, relief: float = 0.0
+    network: Maps, layers: Mapping[str, np.ndarray], alpha: np.ndarray | None = None, relief: float = 0.0
 ) -> tuple[dict[str, np.ndarray], float]:
     """The maps that a set of layers allows. Raises JoinError ``layers_unsuited`` for layers without shading.
 
     Args:
+        network: a bank's.
         layers: linear [H, W, 3] ≥ 0, with a "shading".
         alpha: [H, W]; what is cut out has no say.
         relief: how many pixels the height rises for each natural logarithm of shading; 0: no height and no normals.
@@ -58,7 +67,7 @@ def maps_of(
     height, width = layers["shading"].shape[:2]
     found: dict[str, np.ndarray] = {}
     if "specular" in layers:
-        level = roughness_of(layers, alpha)
+        level = roughness_of(network, layers, alpha)
         found[ROUGHNESS] = np.full((height, width, 3), level, np.float32)
     if not relief:
         return found, 0.0
@@ -71,21 +80,20 @@ def maps_of(
     return found, span
 
 
-def roughness_of(layers: Mapping[str, np.ndarray], alpha: np.ndarray | None = None) -> float:
-    """Roughness as of a Principled BSDF, in [0, 1]."""
-    return min(max(_SPREAD - _SLOPE * concentration_of(layers, alpha), _SMOOTHEST), _ROUGHEST)
-
-
-def concentration_of(layers: Mapping[str, np.ndarray], alpha: np.ndarray | None = None) -> float:
-    """How far the specular layer's median lies below its mean: the natural logarithm of their ratio; about 0 for gloss
-    that is the same everywhere, and where there is next to none."""
-    gloss = luminance(layers["specular"])
-    seen = luminance(layers["albedo"] * layers["shading"]) + gloss if "albedo" in layers else gloss
-    shown = np.ones(gloss.shape, bool) if alpha is None else alpha > 0.5
-    if not shown.any():
-        return 0.0
-    floor = _FLOOR * float(seen[shown].mean()) + 1e-6
-    return math.log((float(gloss[shown].mean()) + floor) / (float(np.median(gloss[shown])) + floor))
+@torch.no_grad()
+def roughness_of(network: Maps, layers: Mapping[str, np.ndarray], alpha: np.ndarray | None = None) -> float:
+    """Roughness as of a Principled BSDF, in [0, 1], of what is not cut out."""
+    shown = np.ones(layers["shading"].shape[:2], np.float32) if alpha is None else (alpha > 0.5).astype(np.float32)
+    device = next(network.parameters()).device
+    albedo, shading, specular, seen = (
+        resampled(image, _SEEN, _SEEN).to(device)
+        for image in (layers["albedo"], layers["shading"], layers["specular"], shown[..., None])
+    )
+    photo = albedo * shading + specular
+    gain = 1.0 / max(1.0, float(photo.amax()))  # a render may be of any brightness
+    told = network(gain * photo, shading, gain * specular)[:, 1:2]
+    seen = seen if seen.any() else torch.ones_like(seen)
+    return float((told * seen).sum() / seen.sum())
 
 
 @torch.no_grad()

@@ -69,21 +69,22 @@ def check_backbone(widths: tuple[int, ...], resolution: int, largest: int) -> No
 
 class Backbone(nn.Module):
     """sRGB-encoded photos → features at every resolution, each of which has seen the whole picture. ``widths``:
-    channels at 1, 1/2, 1/4 … of the resolution, each a multiple of 8."""
+    channels at 1, 1/2, 1/4 … of the resolution, each a multiple of 8. ``beside``: channels of what it is told of each
+    pixel beside the photo."""
 
-    def __init__(self, widths: Sequence[int]) -> None:
+    def __init__(self, widths: Sequence[int], beside: int = 0) -> None:
         super().__init__()
-        self.into = nn.Conv2d(6, widths[0], 3, padding=1)
+        self.into = nn.Conv2d(6 + beside, widths[0], 3, padding=1)
         self.downs = nn.ModuleList(
             _Block(before, width) for before, width in zip((widths[0], *widths), widths, strict=False)
         )
         self.ups = nn.ModuleList(_Block(width + below, width) for width, below in pairwise(widths))
 
-    def features(self, images: Tensor) -> list[Tensor]:
-        """sRGB-encoded [B, 3, H, W] in [0, 1], its sides multiples of 2 to the power of the halvings → [B, width, h, w]
-        for each of the widths, fine to coarse."""
+    def features(self, images: Tensor, *told: Tensor) -> list[Tensor]:
+        """sRGB-encoded [B, 3, H, W] in [0, 1], its sides multiples of 2 to the power of the halvings, and what is told
+        of them → [B, width, h, w] for each of the widths, fine to coarse."""
         light = (srgb_decode(images) + _SMALLEST_LIGHT).log() / 3.0
-        x = self.into(torch.cat([images * 2.0 - 1.0, light], dim=1))
+        x = self.into(torch.cat([images * 2.0 - 1.0, light, *told], dim=1))
         seen: list[Tensor] = []
         for down in self.downs:
             x = down(functional.avg_pool2d(x, 2) if seen else x)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -76,8 +76,13 @@ def read_component_sets(paths: Sequence[str | os.PathLike[str]], forward_model: 
     return ComponentSets(model, {name: read_packs(paths, name) for name in model.components})
 
 
-def read_validation(paths: Sequence[str | os.PathLike[str]], training: ComponentSets) -> ComponentSets | None:
-    """Packs of validation samples that fit those of the training; None when no path is given.
+Reader = Callable[[Sequence[str | os.PathLike[str]], str], ComponentSets]
+
+
+def read_validation(
+    paths: Sequence[str | os.PathLike[str]], training: ComponentSets, read: Reader = read_component_sets
+) -> ComponentSets | None:
+    """Packs of validation samples that fit those of the training, as ``read`` reads them; None when no path is given.
 
     Raises:
         JoinError: as :func:`read_component_sets`; ``pack_mismatch`` for another resolution or transform, or for a pack
@@ -85,7 +90,7 @@ def read_validation(paths: Sequence[str | os.PathLike[str]], training: Component
     """
     if not paths:
         return None
-    found = read_component_sets(paths, training.model.name)
+    found = read(paths, training.model.name)
     same = all(found.sets[name].transform == images.transform for name, images in training.sets.items())
     if found.resolution != training.resolution or not same:
         message = "The packs of training and validation differ in resolution or transform."

@@ -16,8 +16,8 @@ Encoders are trained for the generators of a bank, and put into it afterwards:
 And so are directions of the light, by --directions, those of materials, by --materials, the network that tells how
 bright an albedo is, by --brightness, what the renders look like that it has learned from, by --pictures, the one that
 tells paint, light and gloss apart, by --split, the encoder of all components at once, by --seeing, the one that tells
-in which latent space what can be inverted, by --invertibility, and the one that aligns what the generators make and
-masks what they cannot, by --samm.
+in which latent space what can be inverted, by --invertibility, the one that aligns what the generators make and masks
+what they cannot, by --samm, and the one that tells a material's relief and roughness, by --maps.
 """
 
 from __future__ import annotations
@@ -425,6 +425,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--invertibility", type=Path, metavar="RUN", help="trained invertibility network")
     parser.add_argument("--samm", type=Path, metavar="RUN", help="trained alignment module")
     parser.add_argument("--seeing", type=Path, metavar="RUN", help="trained seeing encoder")
+    parser.add_argument("--maps", type=Path, metavar="RUN", help="trained network of maps")
     parser.add_argument("--name", help="of the bank (default: the file's)")
     parser.add_argument("--forward-model", help="of --component without --bank (default: lambertian)")
     parser.add_argument("--out", required=True, type=Path, metavar="BANK.safetensors")

@@ -21,7 +21,7 @@ from ..device import keep_freed_memory, set_up_torch
 from ..errors import JoinError
 from ..images.files import folder_of_ones_own
 from ..options import add_device_options, finite, natural
-from ..renders.compose import ComponentSets, read_validation
+from ..renders.compose import ComponentSets, Reader, read_component_sets, read_validation
 from ..renders.photo_augment import PhotoRanges
 from .learner import Learner
 from .run import Run
@@ -139,6 +139,7 @@ def train(
     options: argparse.Namespace,
     ranges: PhotoRanges | None = None,
     sheet: Callable[[ComponentSets, Path], None] | None = None,
+    read: Reader = read_component_sets,
 ) -> Run:
     """Let a training, resumed where the options say so, go on until it is done or told to stop. Nobody else may train
     in its folder meanwhile. Raises JoinError.
@@ -147,8 +148,9 @@ def train(
         learner, identity, data: see :class:`join_engine.training.run.Run`.
         ranges: what its history says of the photographic augmentation.
         sheet: writes a picture of the samples that it is judged by.
+        read: the packs of these samples.
     """
-    validation = read_validation(options.validation, data)
+    validation = read_validation(options.validation, data, read)
     shown = None if sheet is None or validation is None else partial(sheet, validation)
     run = Run(learner, identity, data, validation, options.out, shown)
     with folder_of_ones_own(run.out):

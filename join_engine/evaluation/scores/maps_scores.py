@@ -6,7 +6,7 @@ squares; "true" are the maps of the render's own layers.
 
 A render's normals are compared in the frame in which they point straight up in the mean: a photo does not tell how the
 camera was held, and the flat map is the best one without relief. Of the constant roughnesses one is that of the renders
-which the estimate was fitted to, and the other the mean of the set that is measured, which nobody knows beforehand.
+which the network has learned from, and the other the mean of the set that is measured, which nobody knows beforehand.
 
 No map of the Principled BSDF's specular level is made: how the share of gloss in a picture goes with it says why.
 """
@@ -15,10 +15,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
-from ...layers.maps import NORMAL, ROUGHNESS, concentration_of, luminance, maps_of
+from ...bank import find_bank
+from ...layers.maps import NORMAL, ROUGHNESS, load_maps, luminance, maps_of
+from ...networks.maps import ROUGHNESS_AT_FIRST, Maps
+from ...renders.map_sets import LEVEL, MAPS, turned_upright
 from ...renders.samples import Sample
 from ..options import Shot, add_pack_options, run_on_packs
 from ..tables import markdown
@@ -26,39 +30,34 @@ from ..tables import markdown
 RELIEFS = (0.1, 0.3, 1.0)
 """Pixels of height for each natural logarithm of shading."""
 
-CONSTANT = 0.54
-"""Mean roughness of the renders that the line in :mod:`join_engine.layers.maps` was fitted to."""
-
-_LEVEL = "specular_level"
 _FAINT = 1e-3  # share of gloss in a picture
 
 Row = dict[str, float]
 
 
-def measure(shot: Shot) -> Row:
+def measure(network: Maps, shot: Shot) -> Row:
     """Of a render of ``dataset_tools/render.py maps``: see :func:`row_of`; once with the maps of the layers that are
     found, and (``true ``) once with those of the render's own."""
-    own = row_of(shot.sample, shot.layers)
-    return own | {f"true {name}": value for name, value in row_of(shot.sample, shot.truth).items() if name in own}
+    own, true = (row_of(network, shot.sample, layers) for layers in (shot.layers, shot.truth))
+    return own | {f"true {name}": value for name, value in true.items() if name in own}
 
 
-def row_of(sample: Sample, layers: Mapping[str, np.ndarray]) -> Row:
+def row_of(network: Maps, sample: Sample, layers: Mapping[str, np.ndarray]) -> Row:
     """``flat`` and ``relief 0.1`` …: mean angles in degrees between the normals and the render's. ``roughness``, the
-    estimate, ``concentration``, which it is told from, and mean and variance of the render's own (``roughness mean``,
-    ``roughness variance``). ``gloss``, the natural logarithm of its share in the picture, and the render's
-    ``specular level``."""
+    estimate, and mean and variance of the render's own (``roughness mean``, ``roughness variance``). ``gloss``, the
+    natural logarithm of its share in the picture, and the render's ``specular level``."""
     upright = turned_upright(sample.components[NORMAL])
     row = {"flat": angle(upright, np.array([0.0, 0.0, 1.0], np.float32))}
     for relief in RELIEFS:
-        found, _ = maps_of(layers, relief=relief)
+        found, _ = maps_of(network, layers, relief=relief)
         row[f"relief {relief:g}"] = angle(upright, found[NORMAL] * 2.0 - 1.0)
     own = sample.components[ROUGHNESS][..., 0]
     if ROUGHNESS in found:
-        row |= {ROUGHNESS: float(found[ROUGHNESS].mean()), "concentration": concentration_of(layers)}
+        row[ROUGHNESS] = float(found[ROUGHNESS].mean())
         gloss = float(luminance(layers["specular"]).mean())
         picture = float(luminance(layers["albedo"] * layers["shading"]).mean()) + gloss
         row["gloss"] = float(np.log(gloss / max(picture, 1e-6) + _FAINT))
-        row["specular level"] = float(sample.components[_LEVEL].mean())
+        row["specular level"] = float(sample.components[LEVEL].mean())
     return {**row, "roughness mean": float(own.mean()), "roughness variance": float(own.var())}
 
 
@@ -67,27 +66,16 @@ def angle(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.degrees(np.arccos((one * other).sum(axis=2).clip(-1.0, 1.0))).mean())
 
 
-def turned_upright(normal: np.ndarray) -> np.ndarray:
-    """Unit normals [H, W, 3], turned the shortest way such that their mean is (0, 0, 1)."""
-    mean = normal.reshape(-1, 3).mean(axis=0)
-    x, y, z = mean / max(float(np.linalg.norm(mean)), 1e-6)
-    if z < -0.999:  # seen from behind: any way is the shortest
-        return normal * np.array([1.0, -1.0, -1.0], np.float32)
-    cross = np.array([[0.0, 0.0, -x], [0.0, 0.0, -y], [x, y, 0.0]])
-    rotation = np.eye(3) + cross + cross @ cross / (1.0 + z)
-    return np.asarray(normal @ rotation.T, np.float32)
-
-
 def format_table(found: Mapping[str, Sequence[Row]]) -> str:
     """Markdown: of each set the mean angles, the root of the mean square error of roughness, and how the share of gloss
     correlates with the specular level."""
     angles = ["flat", *(f"{prefix}relief {relief:g}" for prefix in ("", "true ") for relief in RELIEFS)]
     told = ["roughness", "true roughness"]
-    columns = [*angles, f"constant {CONSTANT:g}", "best constant", *told, "r of specular level", "true r"]
+    columns = [*angles, f"constant {ROUGHNESS_AT_FIRST:g}", "best constant", *told, "r of specular level", "true r"]
     lines = []
     for title, rows in found.items():
         cells = [f"{np.mean([row[name] for row in rows]):.3f}°" for name in angles]
-        for constant in (CONSTANT, float(np.mean([row["roughness mean"] for row in rows]))):
+        for constant in (ROUGHNESS_AT_FIRST, float(np.mean([row["roughness mean"] for row in rows]))):
             cells.append(f"{_rmse(rows, [constant] * len(rows)):.4f}")
         glossy = all(ROUGHNESS in row for row in rows)
         cells += [f"{_rmse(rows, [row[name] for row in rows]):.4f}" if glossy else "" for name in told]
@@ -114,4 +102,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    run_on_packs(options, measure, format_table, (NORMAL, ROUGHNESS, _LEVEL))
+    network = load_maps(find_bank(options.bank))
+    run_on_packs(options, partial(measure, network), format_table, MAPS)
