@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find OpenEXR and Pillow, which exports and samples need and rendering does not.
+"""Find Pillow, which exports and samples need and rendering does not, and OpenEXR for unusual files of others.
 
 In this Python, else in a folder that the user names; nothing is ever installed into Blender.
 """
@@ -24,7 +24,7 @@ def use_folder(folder: str | None) -> None:
 
 
 def load_openexr() -> Any:
-    """The OpenEXR module, which writes single layers. Raises UserError with what to run when there is none."""
+    """The OpenEXR module, for what our own codec cannot read. Raises UserError with what to run when there is none."""
     return _load("OpenEXR", "OpenEXR")
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from dataset_tools import packages
 from dataset_tools.errors import UserError
 from dataset_tools.storage import layers, shards
+from join_engine import exr_codec
 from join_engine.color import srgb_encode
 
 
@@ -64,8 +65,6 @@ def _write_png(path: Path, pixels: np.ndarray) -> None:
 
 def _write_exr(path: Path, linear: np.ndarray) -> None:
     """Channels R, G, B as float32."""
-    openexr = packages.load_openexr()
-    header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage}
-    channels = {letter: np.ascontiguousarray(linear[..., n], np.float32) for n, letter in enumerate("RGB")}
-    with shards.atomic(path) as partial, openexr.File(header, channels) as file:
-        file.write(str(partial))
+    channels = {letter: linear[..., n].astype(np.float32) for n, letter in enumerate("RGB")}
+    with shards.atomic(path) as partial:
+        partial.write_bytes(exr_codec.write_channels(channels))
