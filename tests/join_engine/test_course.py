@@ -22,6 +22,11 @@ def test_each_stage_counts_by_its_cost() -> None:
     assert course.update(Progress("tuning", 20, 20, None, 0.0)) == (pytest.approx(1.0), pytest.approx(0.0))
 
 
+def test_the_last_bit_of_a_stage_tells_the_pace_of_the_next() -> None:
+    course = Course(Preset("x", (Joint(steps=60), Tuning(steps=20))))
+    assert course.update(Progress("joint", 119, 120, None, 0.25))[1] == pytest.approx(0.25 + 20.0)
+
+
 def test_two_stages_of_one_kind_follow_each_other() -> None:
     course = Course(Preset("x", (Joint(steps=10, ensemble=True), Joint(steps=20))))  # each step twice, then once
     assert course.update(Progress("joint", 10, 10, None, 0.0))[0] == pytest.approx(0.5)

@@ -14,7 +14,7 @@ from join_engine.bank import Bank
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.images.files import read_picture, write_png
-from join_engine.inversion.diffusion import crop, diffuse
+from join_engine.inversion.diffusion import component_codes, crop, diffuse
 from join_engine.inversion.invert import invert
 from join_engine.inversion.presets import Preset
 from join_engine.inversion.stages.joint import Joint
@@ -43,14 +43,14 @@ def test_only_the_region_is_compared(tiny_bank: Bank, pictures: tuple[Tensor, Te
     assert not torch.equal(codes[0]["albedo"], everywhere["albedo"])
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("steps", [4, pytest.param(30, marks=pytest.mark.slow)])
 def test_the_patch_comes_nearer_and_the_context_keeps_its_pixels(
-    seeing_bank: Bank, pictures: tuple[Tensor, Tensor]
+    seeing_bank: Bank, pictures: tuple[Tensor, Tensor], steps: int
 ) -> None:
     context, patch = pictures
     mask = crop(16, 8).repeat(2, 1, 1, 1)
     mask[:, :, 4] = 0.5  # a soft border
-    found = diffuse(seeing_bank, context, patch, mask, steps=30)
+    found = diffuse(seeing_bank, context, patch, mask, steps)
     outside = (mask == 0.0).expand(-1, 3, -1, -1)
     assert torch.equal(found.laid[outside], context[outside]) and torch.equal(found.stitched[outside], context[outside])
     inside = (mask == 1.0).expand(-1, 3, -1, -1)
@@ -58,6 +58,18 @@ def test_the_patch_comes_nearer_and_the_context_keeps_its_pixels(
     assert error(found.image, patch, mask) < error(found.seen, patch, mask)
     assert set(found.components) == {"albedo", "shading"}
     assert all(one.shape == (2, 3, 16, 16) and (one >= 0.0).all() for one in found.components.values())
+
+
+def test_the_codes_of_one_component_come_nearer_to_what_is_laid_in(tiny_bank: Bank) -> None:
+    part, mask = tiny_bank.components["albedo"], crop(16, 8)
+    begun, wanted = part.sample_codes(2)[:, None]
+    with torch.no_grad():
+        target, before = (part.generator.synthesis(w.expand(1, -1)) for w in (wanted, begun))
+    codes = component_codes(tiny_bank, "albedo", begun[None], target, mask, steps=8, features="random")
+    assert codes.shape == (1, part.generator.num_ws, begun.shape[-1])
+    with torch.no_grad():
+        after = part.generator.synthesis(codes)
+    assert error(after, target, mask) < 0.9 * error(before, target, mask)
 
 
 def test_no_patch_and_no_encoders_are_refused(
@@ -68,6 +80,7 @@ def test_no_patch_and_no_encoders_are_refused(
     with pytest.raises(JoinError) as caught:
         diffuse(seeing_bank, *pictures, mask)
     assert caught.value.code == "mask_empty"
+    assert str(caught.value) == "There is no patch to lay into the picture. Choose a larger one."
     with pytest.raises(JoinError) as caught:
         diffuse(tiny_bank, *pictures, mask + 1.0)
     assert caught.value.code == "encoder_missing"

@@ -195,7 +195,9 @@ def test_exports_and_maps(ask: Ask, request_for: dict[str, Any], tmp_path: Path)
     assert ask(**{**both, "layers": {}})[-1]["code"] == "layer_unreadable"
     os.mkfifo(tmp_path / "pipe.npy")
     for place in (tmp_path / "pipe.npy", tmp_path, tmp_path / "gone.npy", Path("/dev/zero")):
-        assert ask(**{**both, "layers": {"albedo": str(place)}})[-1]["code"] == "layer_unreadable"
+        event = ask(**{**both, "layers": {"albedo": str(place)}})[-1]
+        assert event["code"] == "layer_unreadable" and event["hint"] == "Decompose it again."
+        assert event["message"].startswith("A layer cannot be read (")
         codes = ("image_unreadable", "image_missing")
         assert ask(type="convert", id=2, image=str(place), output=str(tmp_path))[-1]["code"] in codes
     for wrong in ([["albedo", None]], [["albedo", []]], [[]], ["albedo"], [["albedo"], 2.0], [[2.0]]):
@@ -438,6 +440,10 @@ def test_a_bank_is_chosen_by_the_picture(
     assert "broken.safetensors was passed over" in chosen["notes"][0] and named["notes"] == []
     # Nobody has chosen, so that a face is still told of.
     assert chosen["suggested_bank"] == "faces" and "suggested_bank" not in named
+    np.save(tmp_path / "mask.npy", np.eye(40, 56, dtype=np.float32)[..., None])
+    masked = {"bank": "auto", "mask": str(tmp_path / "mask.npy"), "output": str(tmp_path / "masked")}
+    covered = ask(**{**wanted, **masked})[-1]
+    assert covered["type"] == "result" and "suggested_bank" not in covered  # what is covered may be the face
     photos = {**wanted, "type": "decompose_together", "images": [str(tmp_path / "image.npy")] * 2}
     together = ask(**{**photos, "bank": "auto"})[-1]
     assert [each["settings"]["bank_choice"]["chosen"] for each in together["photos"]] == ["snow", "snow"]

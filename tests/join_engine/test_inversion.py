@@ -236,6 +236,7 @@ def test_white_pixels_may_be_brighter(tiny_bank: Bank, own_targets: torch.Tensor
     assert torch.equal(state.render(bright), white)
 
 
+@pytest.mark.slow
 def test_tuning_brings_the_image_closer_and_leaves_the_bank_alone(tiny_bank: Bank) -> None:
     target = torch.full((2, 3, 16, 16), 0.4)
     target[1] = 0.55
@@ -255,6 +256,7 @@ def test_forms_of_the_local_discriminator_loss_are_named(tiny_bank: Bank) -> Non
     assert caught.value.code == "settings_invalid" and all(form in caught.value.hint for form in FORMS)
 
 
+@pytest.mark.slow
 def test_local_discriminator_loss_keeps_what_the_discriminators_say(tiny_bank: Bank) -> None:
     target = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
@@ -353,7 +355,7 @@ def test_settings_that_no_stage_has_are_refused(stage: dict[str, object]) -> Non
 
 def test_steps_can_be_overridden() -> None:
     assert [stage.steps for stage in SHORT.with_steps(7).stages if isinstance(stage, Joint)] == [7]
-    with pytest.raises(JoinError):
+    with pytest.raises(JoinError, match=r"0 optimiser steps are too few. Ask for 1 or more."):
         SHORT.with_steps(0)
     assert [stage.steps for stage in SHORT.with_steps(1).stages if isinstance(stage, Joint)] == [1]
     with pytest.raises(JoinError, match="takes no optimiser steps"):

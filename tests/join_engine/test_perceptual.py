@@ -7,7 +7,7 @@ import hashlib
 
 import torch
 
-from join_engine.inversion.losses.perceptual import FeatureDistance, PerceptualLoss
+from join_engine.inversion.losses.perceptual import FeatureDistance, PerceptualLoss, gram_matrices, style_loss
 from join_engine.networks.features import DiscriminatorFeatures, RandomFeatures, SummedFeatures, takes_one_size
 from join_engine.networks.stylegan2 import Discriminator, GeneratorConfig
 
@@ -57,6 +57,13 @@ def test_trunk_is_frozen_and_halves() -> None:
     trunk = RandomFeatures((4, 8, 8))
     assert [tuple(tap.shape) for tap in trunk(_images())] == [(2, 4, 32, 32), (2, 8, 16, 16), (2, 8, 8, 8)]
     assert not any(parameter.requires_grad for parameter in trunk.parameters())
+
+
+def test_the_style_of_fine_features_counts_for_a_tenth() -> None:
+    """Of four taps the two finest, SAMM's weights."""
+    mine, theirs = ([_images(size=size) * scale for size in (16, 8, 4, 2)] for scale in (1.0, 0.5))
+    apart = [(a - b).abs().mean(dim=(1, 2)) for a, b in zip(gram_matrices(mine), gram_matrices(theirs), strict=True)]
+    assert torch.allclose(style_loss(mine, theirs), 0.1 * (apart[0] + apart[1]) + apart[2] + apart[3])
 
 
 def test_a_distance_in_summed_features_is_the_sum_of_the_distances() -> None:

@@ -109,6 +109,9 @@ def test_what_one_preset_has_reached_another_goes_on_from(tiny_bank: Bank, pictu
     assert list(reached) == [first.stages]
     decompose_batch([picture], tiny_bank, longer, reached=reached)
     assert list(reached) == [first.stages, longer.stages]
+    at_once: Reached = {}
+    decompose_batch([picture], tiny_bank, longer, reached=at_once)
+    assert list(at_once) == [first.stages, longer.stages]
 
 
 def test_one_image_is_a_batch_of_one(tiny_bank: Bank, picture: np.ndarray) -> None:
