@@ -47,7 +47,7 @@ test: $(READY)
 	$(RUN) -m pytest -n 2 --dist loadfile
 
 test-quick: $(READY)
-	$(RUN) -m pytest tests/join_engine -m "not slow"
+	$(RUN) -m pytest tests/join_engine -m "not slow" -n 2 --dist loadfile
 
 lint: $(READY)
 	$(RUN) -m ruff check .

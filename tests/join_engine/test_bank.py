@@ -249,6 +249,7 @@ def test_finding_banks(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "toy" in caught.value.hint
 
 
+@pytest.mark.slow
 def test_shipped_banks_load() -> None:
     for shipped in list_banks():
         bank = load_bank(shipped, with_discriminators=True)

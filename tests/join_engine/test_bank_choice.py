@@ -178,6 +178,7 @@ def _command(folder: Path, bank: str, out: str, *images: str) -> list[str]:
     return ["decompose", *paths, "--bank", bank, "--preset", "draft", "--device", "cpu", "--out", str(folder / out)]
 
 
+@pytest.mark.slow
 def test_the_command_takes_a_bank_for_each_picture(
     installed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -228,6 +229,7 @@ def test_without_a_picture_there_is_nothing_to_choose_by(installed: Path) -> Non
     assert "materials, snow" in caught.value.hint
 
 
+@pytest.mark.slow
 def test_a_bank_is_told_what_its_pictures_look_like(
     seeing_bank: Bank, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -105,6 +105,7 @@ def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets) -> N
     check_resumes(lambda: learner_of(batch=4, relight=0.5, turns=True), data, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_command_trains_and_the_network_gets_into_a_bank(
     tmp_path: Path, packs: tuple[Path, Path], seeing_bank: Bank, quiet: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -136,6 +137,7 @@ def test_the_command_trains_and_the_network_gets_into_a_bank(
     assert "brightness" in others.bank_wide and not others.encoders
 
 
+@pytest.mark.slow
 def test_what_cannot_be_trained_is_said(
     tmp_path: Path, packs: tuple[Path, Path], quiet: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -256,6 +256,7 @@ def test_damaged_files_get_one_sentence(tmp_path: Path, write: Writer) -> None:
 # The command
 
 
+@pytest.mark.slow
 def test_a_bank_of_imported_networks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bank_file = tmp_path / "mine.safetensors"
     command = [f"--component=albedo={rosinality(tmp_path)}", f"--component=shading={nvlabs(tmp_path)}"]

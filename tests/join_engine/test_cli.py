@@ -183,6 +183,7 @@ def test_banks(tiny_bank_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["banks", "show", "no such bank"]) == 2
 
 
+@pytest.mark.slow
 def test_bench(tmp_path: Path, tiny_bank_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bank = tmp_path / "tiny.safetensors"
     bank.write_bytes(tiny_bank_path.read_bytes())

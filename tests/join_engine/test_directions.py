@@ -194,6 +194,7 @@ def test_a_mirrored_sample_is_lit_from_the_other_side(files: Mapping[str, Path])
     assert torch.equal(both.attributes["up_down"][32:], lights.attributes["up_down"])
 
 
+@pytest.mark.slow
 def test_samples_that_tell_no_light_are_passed_over(
     tiny_bank: Bank, known: Tensor, files: Mapping[str, Path], tmp_path: Path
 ) -> None:
@@ -206,6 +207,7 @@ def test_samples_that_tell_no_light_are_passed_over(
     assert lights.and_mirrored().places.tolist() == list(range(1, 35)) * 2
 
 
+@pytest.mark.slow
 def test_a_bank_keeps_its_directions(
     tiny_bank: Bank, files: Mapping[str, Path], learned: Learned, tmp_path: Path
 ) -> None:
@@ -227,6 +229,7 @@ def test_a_bank_keeps_its_directions(
     assert "hardly tell it: size (R² " in card
 
 
+@pytest.mark.slow
 def test_directions_of_another_generator_are_refused(
     seeing_bank: Bank, files: Mapping[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], bank_maker
 ) -> None:
@@ -247,6 +250,7 @@ def test_directions_of_another_generator_are_refused(
         save_bank(other, header, networks, directions=read_directions(files["directions"]).vectors)
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_said(
     tiny_bank: Bank, known: Tensor, files: Mapping[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -262,6 +266,7 @@ def test_what_is_missing_is_said(
         read_directions(tmp_path / "broken")
 
 
+@pytest.mark.slow
 def test_an_encoders_codes_will_do(
     seeing_bank: Bank, files: Mapping[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -177,6 +177,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_published_trunks(folder: Path) -> None:
     for kind, widths in _HEADS.items():
         path, heads = folder / f"{kind}.pth", folder / "heads.pth"

@@ -132,6 +132,7 @@ def test_the_conventional_encoder_learns_the_codes_of_samples(lively_bank: Bank,
     assert float((found - wanted).square().mean()) < 0.95 * float(wanted.square().mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turns", [False, True])
 def test_turned_samples_train_another_encoder(lively_bank: Bank, data: ComponentSets, turns: bool) -> None:
     plain, other = learner_of(lively_bank, batch=16), learner_of(lively_bank, batch=16, turns=turns)

@@ -392,6 +392,7 @@ def test_the_head_is_one_banks_and_all_around_the_others(
     assert all(np.array_equal(head.codes[name], outcome.decomposition.codes[name]) for name in head.codes)
 
 
+@pytest.mark.slow
 def test_on_faces_the_simple_method_has_less_say(
     portrait: tuple[np.ndarray, Outcome], banks: tuple[Bank, portraits.Rest]
 ) -> None:

@@ -106,6 +106,7 @@ def test_derivative_of_r1_in_the_weights() -> None:
     assert torch.autograd.gradcheck(penalty, tuple(chosen.values()))
 
 
+@pytest.mark.slow
 def test_derivative_of_the_path_length_in_the_weights() -> None:
     generator = Generator(GeneratorConfig(8, 4, 4, 16, 2, 1)).double()
     ws = torch.randn(2, generator.num_ws, 4, dtype=torch.float64)
@@ -134,6 +135,7 @@ def test_the_penalty_shortens_what_deviates(pack: Path) -> None:
     assert state.path_mean > 0
 
 
+@pytest.mark.slow
 def test_augmentation_begins_when_the_discriminator_is_sure(pack: Path) -> None:
     data = read_packs([pack], "albedo")
     settings = GanSettings(batch=8, ada=True, ada_kimg=0.1, ada_target=-2.0)
@@ -226,6 +228,7 @@ def test_a_new_run_begins_with_the_networks_of_a_bank(tmp_path: Path, pack: Path
     assert not all(torch.equal(before[name], value) for name, value in state.generator.named_parameters())
 
 
+@pytest.mark.slow
 def test_what_a_bank_has_seen_counts(
     tmp_path: Path, pack: Path, bank: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -380,6 +383,7 @@ def test_a_full_disk_leaves_the_last_snapshot(
     assert read_checkpoint(tmp_path / CHECKPOINT_NAME)[1]["images"] == 32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["--log-every=0.008", "--save-every=0.008"])
 def test_diverged_training_stops_and_leaves_the_last_snapshot(
     tmp_path: Path, pack: Path, capsys: pytest.CaptureFixture[str], schedule: str
@@ -392,6 +396,7 @@ def test_diverged_training_stops_and_leaves_the_last_snapshot(
     assert (tmp_path / CHECKPOINT_NAME).read_bytes() == good
 
 
+@pytest.mark.slow
 def test_diverged_training_without_a_snapshot(tmp_path: Path, pack: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train(pack, tmp_path, "--kimg=0.08", "--lr=1e30") == 2
     assert "There is no snapshot yet" in capsys.readouterr().err
@@ -426,6 +431,7 @@ def test_snapshots_by_the_minute(tmp_path: Path, pack: Path, monkeypatch: pytest
     assert saved == [24, 48, 72, 80]
 
 
+@pytest.mark.slow
 def test_tensorboard(tmp_path: Path, pack: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

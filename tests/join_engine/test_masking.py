@@ -184,6 +184,7 @@ def test_a_flow_takes_features_from_where_it_points() -> None:
     torch.testing.assert_close(aligned(features, -right.flip(1))[..., 1:, :], features[..., :-1, :], atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_what_is_out_of_place_is_aligned(tiny_bank: Bank, own_targets: Tensor) -> None:
     """Pictures that the bank makes, with their features moved: a flow brings them back farther than codes do."""
     state = InversionState.begin(tiny_bank, own_targets)
@@ -220,6 +221,7 @@ def test_flows_follow_their_images(tiny_bank: Bank, own_targets: Tensor) -> None
     assert len(copied.flows[8]) == 3
 
 
+@pytest.mark.slow
 def test_what_the_generators_miss_is_foreign(tiny_bank: Bank, own_targets: Tensor) -> None:
     target, mask = pasted(own_targets)
     stage = replace(STAGE, steps=30, residual=0.25)

@@ -114,6 +114,7 @@ def test_retinex_splits_a_mondrian_under_smooth_light_and_beats_the_square_root(
     assert level == pytest.approx(0.5, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_landscapes_of_a_bank(tiny_bank: Bank, tmp_path: Path) -> None:
     codes = planar_codes(tiny_bank, "albedo", 100)
     losses, corners = landscapes(codes, 5, 60)

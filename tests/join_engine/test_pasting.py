@@ -91,6 +91,7 @@ def test_a_patch_is_laid_at_its_scale_and_goes_on_mirrored() -> None:
     assert half.shape == (16, 32, 3) and half.std() < 0.7 * wide.std(), "what is shrunk is averaged"
 
 
+@pytest.mark.slow
 def test_the_codes_follow_the_patch(seeing_bank: Bank, mine: Decomposition) -> None:
     """The paint of another code of the albedo's generator, all over: the search comes nearer than the old ones."""
     part = seeing_bank.components["albedo"]

@@ -228,6 +228,7 @@ def test_layers_that_do_not_fit_each_other(tmp_path: Path, layers: dict[str, np.
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_command_relights_a_file(
     tmp_path: Path, tiny_bank_path: Path, decomposition: Decomposition, capsys: pytest.CaptureFixture[str]
 ) -> None:

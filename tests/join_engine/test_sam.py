@@ -144,6 +144,7 @@ def test_by_classes_the_face_stays_in_w_plus(seeing_bank: Bank) -> None:
     assert lacks == ["the bank has no faces", ""]
 
 
+@pytest.mark.slow
 def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets, tiny_bank: Bank) -> None:
     config, errors = config_for(tiny_bank), torch.rand(20, 2, 2, 16, 16)
     settings = InvertibilitySettings(batch=4)

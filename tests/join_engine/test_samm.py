@@ -199,6 +199,7 @@ def test_it_learns_where_patches_are_and_to_align(data: ComponentSets, seeing_ba
     assert after["overlap"] > before["overlap"] + 0.1, (before, after)
 
 
+@pytest.mark.slow
 def test_its_losses_count(data: ComponentSets, seeing_bank: Bank) -> None:
     """Each weight changes the loss, and the modules of finer resolutions set in later."""
     plain = SammSettings(batch=4, told=1.0)
@@ -226,6 +227,7 @@ def test_its_losses_count(data: ComponentSets, seeing_bank: Bank) -> None:
     assert caught.value.code == "discriminator_missing"
 
 
+@pytest.mark.slow
 def test_of_a_bank_of_one_generator(data: ComponentSets, tmp_path: Path) -> None:
     """Whose pictures are the images themselves: blended with the target where α is 1."""
     bank = load_bank(make_bank(tmp_path / "image.safetensors", "image", [("image", "srgb")]), with_discriminators=True)
@@ -243,6 +245,7 @@ def test_of_a_bank_of_one_generator(data: ComponentSets, tmp_path: Path) -> None
     assert masked["blended"] > 30.0 > before["blended"] and masked["area"] == 1.0
 
 
+@pytest.mark.slow
 def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets, seeing_bank: Bank) -> None:
     config, settings = config_for(seeing_bank), SammSettings(batch=2)
     check_resumes(lambda: SammLearner(seeing_bank, config, settings, 0.01), data, tmp_path)

@@ -458,6 +458,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slow", ["import time; time.sleep(600)", "import ctypes; ctypes.PyDLL(None).sleep(600)"])
 def test_a_process_that_still_loads_torch_ends_with_its_parent(tmp_path: Path, slow: str) -> None:
     (tmp_path / "torch.py").write_text(slow)  # the second keeps every other thread from running, as loading a library
@@ -501,6 +502,7 @@ def test_it_says_that_it_lives_while_it_works_and_only_then(request_for: dict[st
     client.close()
 
 
+@pytest.mark.slow
 def test_shutdown() -> None:
     client = Client()
     client.send(type="shutdown", id="end")

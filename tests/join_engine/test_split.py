@@ -161,6 +161,7 @@ def test_what_a_camera_shows_as_black_has_the_paint_of_its_surroundings() -> Non
     assert np.abs(recomposed(found) - photo).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_the_black_parts_of_a_real_photo_are_no_holes_in_its_paint() -> None:
     photo = read_image(ROOT / "samples" / "photos" / "astronaut.jpg")[..., :3]
     assert (photo.max(axis=2) < 0.001).mean() > 0.05, "a black helmet"
@@ -598,6 +599,7 @@ def test_it_learns_what_holds_for_renders_that_it_has_not_seen(packs: tuple[Path
     assert scores["shading"] < 0.8 * before["shading"] and scores["shading"] < 0.8 * scores["no_shading"]
 
 
+@pytest.mark.slow
 def test_a_preset_may_look_at_a_smaller_photo(seeing_bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int]] = []
 
@@ -648,6 +650,7 @@ def test_what_has_an_up_is_neither_learned_nor_looked_at_turned(
     assert seen[-1] == (Orientation(False), Orientation(True))
 
 
+@pytest.mark.slow
 def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets) -> None:
     check_resumes(lambda: learner_of(batch=4, whole=0.0), data, tmp_path)
 
@@ -707,6 +710,7 @@ def test_retinex_of_a_level_reaches_the_network() -> None:
     assert (with_retinex - blind(photo, seen, hints)[-1].shading).abs().max() > 1e-4
 
 
+@pytest.mark.slow
 def test_the_command_trains_and_the_network_gets_into_a_bank(
     tmp_path: Path, packs: tuple[Path, Path], seeing_bank: Bank, quiet: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -736,6 +740,7 @@ def test_the_command_trains_and_the_network_gets_into_a_bank(
     assert values["history"][-1]["start_from"]["file"] == out.name
 
 
+@pytest.mark.slow
 def test_a_bank_gets_the_mean_of_its_own_network_and_of_a_trained_one(
     tmp_path: Path, packs: tuple[Path, Path], seeing_bank: Bank, quiet: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -69,6 +69,7 @@ def test_demodulated_weights_give_unit_variance() -> None:
     torch.testing.assert_close(scaled.square().sum(dim=(1, 2, 3)), torch.ones(6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("up", [False, True])
 def test_gradient_of_the_modulated_convolution(up: bool) -> None:
     inputs = torch.randn(2, 2, 4, 4, dtype=torch.float64, requires_grad=True)

@@ -113,6 +113,7 @@ def test_the_figures_and_their_table() -> None:
     assert line.startswith(f"| a | 2 | {2.5 * row['as they are']:.2f}, {2.0 * row['as they are']:.2f} |")
 
 
+@pytest.mark.slow
 def test_the_commands(tmp_path: Path, bank_maker: MakeBank, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setitem(PRESETS, "draft", Preset("draft", (MeanStart(), Joint(steps=1)), Detail()).to_json())
     bank = bank_maker(tmp_path / "bank.safetensors", "lambertian", (("albedo", "srgb"), ("shading", "reinhard")))

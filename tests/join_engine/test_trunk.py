@@ -99,6 +99,7 @@ def make_run(data: ComponentSets, out: Path, learner: TrunkLearner) -> run.Run:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bf16", [False, True])
 def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets, bf16: bool) -> None:
     check_resumes(lambda: TrunkLearner(SMALL, 2, TrunkSettings(batch=4, bf16=bf16)), data, tmp_path)
@@ -154,6 +155,7 @@ def test_nan_stops_the_training_and_the_last_snapshot_is_whole(
     assert all(tensor.isfinite().all() for tensor in tensors.values())
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_and_leaves_the_last_snapshot(
     tmp_path: Path, packs: tuple[Path, Path], quiet: None, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
@@ -173,6 +175,7 @@ def test_a_full_disk_is_said_and_leaves_the_last_snapshot(
     assert not list(tmp_path.glob(".*.tmp"))
 
 
+@pytest.mark.slow
 def test_what_cannot_be_trained_on_is_said(
     tmp_path: Path, packs: tuple[Path, Path], quiet: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

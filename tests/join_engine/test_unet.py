@@ -100,6 +100,7 @@ def test_it_learns_what_holds_for_renders_that_it_has_not_seen(packs: tuple[Path
     assert scores["albedo_told"] >= scores["albedo"]
 
 
+@pytest.mark.slow
 def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets) -> None:
     check_resumes(lambda: learner_of(batch=4), data, tmp_path)
 

@@ -62,6 +62,7 @@ def test_a_seed_means_the_same_sheet(tiny_bank: Bank, pack: Path) -> None:
     assert first == second != other
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_sheet_for_each_component(
     seeing_bank: Bank, pack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

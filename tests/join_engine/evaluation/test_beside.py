@@ -47,6 +47,7 @@ def test_the_plain_neighbours_are_ours(tiny_bank: Bank) -> None:
     assert torch.allclose(plain_knn(w, codes), KnnLoss(codes, 50)(w[:, None]), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_plain_loop_finds_images(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
     codes = {name: component.sample_codes()[:2000] for name, component in tiny_bank.components.items()}
     loop = PlainLoop(tiny_bank, own_targets, "random", codes, steps=20)
@@ -61,6 +62,7 @@ def test_the_plain_loop_finds_images(tiny_bank: Bank, own_targets: torch.Tensor)
     assert missed() < 0.5 * before
 
 
+@pytest.mark.slow
 def test_the_plain_training_makes_what_it_is_shown(tiny_bank: Bank) -> None:
     config = tiny_bank.components["albedo"].generator.config
     torch.manual_seed(0)

@@ -52,6 +52,7 @@ def test_errors_are_those_of_the_layers_but_for_the_brightness() -> None:
     assert np.allclose(found, np.log(2.0) / 2.0, atol=0.02)
 
 
+@pytest.mark.slow
 def test_a_map_that_knows_its_errors_correlates_with_them(
     seeing_bank: Bank, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,6 +74,7 @@ def test_a_map_that_knows_its_errors_correlates_with_them(
     assert main([*command, "--bank", str(seeing_bank.path)]) == 2
 
 
+@pytest.mark.slow
 def test_the_command_tells_sets_apart(seeing_bank: Bank, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     header = SplitHeader(replace(SMALL, specular=False), {"scores": {"familiar": 1e-9}})
     bank = with_split(seeing_bank, header)

@@ -137,6 +137,7 @@ def test_sliced_wasserstein_distance(tmp_path: Path) -> None:
     assert sliced_wasserstein(images[:20], images) == 0.0
 
 
+@pytest.mark.slow
 def test_the_parts_of_a_single_gan_are_compared_by_themselves(
     tmp_path: Path, bank: Bank, bank_maker: MakeBank, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -163,6 +164,7 @@ def bank(tiny_bank: Bank, trunk: Trunk, tmp_path_factory: pytest.TempPathFactory
     return load_bank(path)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_patches")
 def test_a_generator_is_near_its_own_images_and_far_from_others(tmp_path: Path, bank: Bank) -> None:
     assert bank.trunk is not None
@@ -176,6 +178,7 @@ def test_a_generator_is_near_its_own_images_and_far_from_others(tmp_path: Path, 
     assert (near["real"], near["generated"]) == (150, 150)
 
 
+@pytest.mark.slow
 def test_the_command_and_its_refusals(
     tmp_path: Path, bank: Bank, tiny_bank_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

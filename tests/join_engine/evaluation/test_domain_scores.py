@@ -14,6 +14,7 @@ from join_engine.commands.main import main
 from join_engine.evaluation.generators.domain_scores import NEARER, format_table, measure
 
 
+@pytest.mark.slow
 def test_the_in_domain_loss_is_always_wrong_and_the_other_one_is_not(tiny_bank: Bank) -> None:
     """A lies nearer to the mean than B, which is all that the in-domain loss looks at."""
     table = measure(tiny_bank, 60, 5, seed=0)

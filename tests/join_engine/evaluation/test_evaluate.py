@@ -85,6 +85,7 @@ def test_every_row_of_table_2(
     assert tuned["image"]["mse"] != guarded["image"]["mse"]
 
 
+@pytest.mark.slow
 def test_markdown_parses_back(tiny_bank: Bank) -> None:
     methods = make_methods(["baselines", "encoder"], QUICK, tiny_bank)
     table = evaluate(tiny_bank, _own_samples(tiny_bank), methods)
@@ -184,6 +185,7 @@ def test_a_run_of_another_precision_is_not_taken_over(tiny_bank: Bank, tmp_path:
     assert raised.value.code == "results_mismatch"
 
 
+@pytest.mark.slow
 def test_a_sheet_of_photos(tmp_path: Path, tiny_bank_path: Path, picture: np.ndarray) -> None:
     encoded = (picture * 255).astype(np.uint8)
     (tmp_path / "photos").mkdir()
@@ -223,6 +225,7 @@ def test_what_a_bank_lacks_is_told(tiny_bank: Bank, tiny_bank_path: Path, single
     assert raised.value.code == "method_unknown"
 
 
+@pytest.mark.slow
 def test_table_4_on_a_gan_of_images(tmp_path: Path) -> None:
     bank = _extra_bank(tmp_path / "tiny-image.safetensors", "image", "image", "srgb", 3)
     table = evaluate(bank, _own_samples(bank), make_methods(["table4", "square-root"], QUICK, bank))
@@ -341,6 +344,7 @@ def test_a_card_without_table_4_says_why(tmp_path: Path, tiny_bank: Bank) -> Non
     assert "Not available: there is no such bank." in text and text.startswith(BEGIN)
 
 
+@pytest.mark.slow
 def test_landscape_and_weights_commands(
     tmp_path: Path, tiny_bank_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -383,6 +387,7 @@ def test_features_are_compared_in_the_default_preset(tiny_bank: Bank, seeing_ban
     assert "trunk" in blind["features-trunk+random"] and not blind["features-random"]
 
 
+@pytest.mark.slow
 def test_rows_are_compared_with_what_the_default_preset_gives(tiny_bank: Bank) -> None:
     methods = make_methods(["square-root", "standard"], Rows(steps_scale=0.1), tiny_bank)
     table = evaluate(tiny_bank, _own_samples(tiny_bank, 2), methods)

@@ -74,6 +74,7 @@ def test_a_step_beyond_chance_against_the_paper_is_set_in_bold() -> None:
     assert "27.34: missed" in text and "22.48: reached" in text and "A short run" not in text
 
 
+@pytest.mark.slow
 def test_the_order_is_the_papers_or_the_other_way_round() -> None:
     printed = {key: TABLE_2[key][0][2] for key in LADDER}  # type: ignore[index]
     same = compare(*invented(printed))["order"]["albedo"]

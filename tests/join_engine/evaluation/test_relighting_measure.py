@@ -215,6 +215,7 @@ def test_the_sheet_leaves_out_what_the_bank_has_no_direction_of(
     assert Image.open(tmp_path / "s.png").size[0] == 12 + 3 * 300
 
 
+@pytest.mark.slow
 def test_methods_are_edited_and_told_beside_each_other(
     with_directions: Callable[[torch.Tensor], Bank],
     step: torch.Tensor,

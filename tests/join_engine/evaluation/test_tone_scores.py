@@ -134,6 +134,7 @@ def test_every_head_is_measured(tiny_bank: Bank, tmp_path: Path) -> None:
         assert row.get("found", 0.0) == 0.0  # of one colour, nobody is there
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_table(
     tiny_bank: Bank, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
