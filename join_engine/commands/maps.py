@@ -27,16 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from ..bank import find_bank
+    from ..bank import find_bank, load_bank
     from ..errors import JoinError
     from ..images.files import png_writer, write_exr
     from ..layers.decomposition import load_decomposition
-    from ..layers.maps import load_maps, maps_of
+    from ..layers.maps import maps_of, network_of
     from ..layers.result_folder import Made, Source, check_free, result_folder
 
     decomposition = load_decomposition(options.decomposition)
     check_free(options.out, "maps")
-    network = load_maps(find_bank(options.bank))
+    network = network_of(load_bank(find_bank(options.bank)))
     found, span = maps_of(network, decomposition.layers, relief=options.relief)
     if not found:
         message = "These layers have no specular, which roughness is told from."

@@ -15,35 +15,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..bank import load_bank
+from ..bank import Bank
 from ..color import LUMINANCE_WEIGHTS
 from ..errors import JoinError
 from ..images.frame import resampled
-from ..networks.maps import Maps
+from ..networks.maps import SEEN, Maps
 
 ROUGHNESS, NORMAL, HEIGHT = "roughness", "normal", "height"
 
-_SEEN = 128  # pixels of each side at which the network looks at a picture, as it has learned from renders
 _DARKEST = 0.02  # of the shading's mean
 _COARSEST = 16  # of these fit into the shorter side: what is larger is light, or a thing's shape, and no relief
 _FINEST = 0.7  # pixels; finer is noise
 _SURE = 0.001  # share of the pixels on either side that may be higher or deeper than the map tells
 
 
-def load_maps(path: Path, device: str | torch.device = "cpu") -> Maps:
-    """The network of a bank. Raises JoinError ``maps_missing``, and as :func:`join_engine.bank.load_bank`."""
-    network = load_bank(path, device).maps
-    if network is None:
-        message = f"The bank '{path.stem}' has no network of maps."
+def network_of(bank: Bank) -> Maps:
+    """That of a bank. Raises JoinError ``maps_missing``."""
+    if bank.maps is None:
+        message = f"The bank '{bank.path.stem}' has no network of maps."
         raise JoinError("maps_missing", message, "Name another, such as materials.")
-    return network
+    return bank.maps
 
 
 def maps_of(
@@ -86,7 +83,7 @@ def roughness_of(network: Maps, layers: Mapping[str, np.ndarray], alpha: np.ndar
     shown = np.ones(layers["shading"].shape[:2], np.float32) if alpha is None else (alpha > 0.5).astype(np.float32)
     device = next(network.parameters()).device
     albedo, shading, specular, seen = (
-        resampled(image, _SEEN, _SEEN).to(device)
+        resampled(image, SEEN, SEEN).to(device)
         for image in (layers["albedo"], layers["shading"], layers["specular"], shown[..., None])
     )
     photo = albedo * shading + specular

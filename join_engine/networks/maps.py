@@ -26,6 +26,8 @@ from .unet import Backbone, check_backbone
 
 ROUGHNESS_AT_FIRST, LEVEL_AT_FIRST = 0.57, 0.39
 """Means of renders of *materials* and *surfaces*."""
+SEEN = 128
+"""Pixels of each side at which a whole picture is looked at."""
 _TOLD = 2  # channels beside the photo
 
 
@@ -41,13 +43,8 @@ class MapsConfig(Described):
 
     def __post_init__(self) -> None:
         widths = tuple(self.widths)
-        check_backbone(widths, 2 ** (len(widths) - 1), LARGEST_SIDE)
+        check_backbone(widths, SEEN, LARGEST_SIDE)
         object.__setattr__(self, "widths", widths)  # JSON has lists
-
-    @property
-    def step(self) -> int:
-        """Sides of its pictures are multiples of that many pixels."""
-        return int(2 ** (len(self.widths) - 1))
 
 
 class Maps(Backbone):
@@ -65,7 +62,7 @@ class Maps(Backbone):
         """What it says of photos.
 
         Args:
-            photo: linear [B, 3, H, W], its sides multiples of the configuration's ``step``.
+            photo: linear [B, 3, H, W], its sides halved evenly as often as there are widths but one.
             shading, specular: of the photo, linear [B, 3, H, W], or [B, 1, H, W] where they are grey.
 
         Returns:

@@ -457,12 +457,12 @@ class Engine:
 
     def _maps(self, job: Job) -> tuple[str, dict[str, Any]]:
         """Roughness, and on request height and normals, of the layers as they are in Blender now."""
-        from ..bank import find_bank
-        from ..layers.maps import load_maps, maps_of
+        from ..layers.maps import maps_of, network_of
 
         message = job.message
         layers, alpha = _sent(message)
-        found, span = maps_of(load_maps(find_bank(), self.device), layers, alpha, message.get("relief") or 0.0)
+        network = network_of(self._load_bank(None)[0])
+        found, span = maps_of(network, layers, alpha, message.get("relief") or 0.0)
         return "result", {"maps": write_pixels(Path(message["output"]), found, ""), "span": span}
 
     def _tile(self, job: Job) -> tuple[str, dict[str, Any]]:

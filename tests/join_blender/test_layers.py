@@ -15,7 +15,7 @@ from join_engine.bank import DirectionsHeader, DirectionVectors, find_bank, fing
 from join_engine.color import srgb_encode
 from join_engine.commands.main import main
 from join_engine.layers.decomposition import load_decomposition
-from join_engine.layers.maps import load_maps, maps_of
+from join_engine.layers.maps import maps_of, network_of
 from join_engine.layers.tileable import tileable
 from join_engine.training.make_bank import Parts, make_bank
 from tests.join_blender.support import HERE, Blender, blender_python
@@ -290,7 +290,7 @@ def test_one_click_makes_a_material_with_maps(blender: Blender, lit: tuple[Path,
     assert report["known"] == [True] * 3 + [["albedo", "shading", "specular"]] and report["covered"] == [""] * 3
     assert report["untouched"] and report["renamed"] == ["bark height", "bark normal", "bark roughness"]
     of = {name: np.load(folder / f"of {name}.npy") for name in ("albedo", "shading", "specular")}
-    expected, _ = maps_of(load_maps(find_bank()), of, relief=1.0)
+    expected, _ = maps_of(network_of(load_bank(find_bank())), of, relief=1.0)
     for name in ("normal", "height"):
         np.testing.assert_allclose(np.load(folder / f"map {name}.npy"), expected[name], atol=1e-5)
     means = {name: float(np.load(folder / f"map {name}.npy")[..., 2].mean()) for name in expected}

@@ -23,7 +23,7 @@ from join_engine.inversion.presets import PRESETS, Detail, Preset
 from join_engine.inversion.stages.joint import Joint
 from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.layers.decomposition import load_decomposition
-from join_engine.layers.maps import height_of, load_maps, maps_of, normals_of, roughness_of
+from join_engine.layers.maps import height_of, maps_of, network_of, normals_of, roughness_of
 from join_engine.networks.maps import LEVEL_AT_FIRST, ROUGHNESS_AT_FIRST, Maps, MapsConfig
 from join_engine.networks.split import Split, SplitConfig
 from join_engine.renders.map_sets import read_map_sets, turned_upright
@@ -180,6 +180,12 @@ def test_what_is_mirrored_or_turned_slopes_the_other_way() -> None:
 
 
 # What the network says
+
+
+def test_what_cannot_be_halved_so_often_is_no_architecture() -> None:
+    assert MapsConfig.from_dict(json.loads(json.dumps(SMALL.to_dict()))) == SMALL
+    with pytest.raises(ValueError, match="cannot be halved 8 times"):
+        MapsConfig((8,) * 9)
 
 
 def test_at_first_everything_is_flat_and_as_rough_as_the_mean() -> None:
@@ -340,4 +346,4 @@ def test_the_command_writes_maps(tmp_path: Path, mapping_bank: Bank, capsys: pyt
 def test_a_bank_without_maps_is_refused_by_name(tmp_path: Path, bank_maker: MakeBank) -> None:
     bank = bank_maker(tmp_path / "plain.safetensors", MODEL, PARTS)
     with pytest.raises(JoinError, match="'plain' has no network of maps"):
-        load_maps(bank)
+        network_of(load_bank(bank))

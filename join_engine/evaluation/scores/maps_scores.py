@@ -19,8 +19,8 @@ from functools import partial
 
 import numpy as np
 
-from ...bank import find_bank
-from ...layers.maps import NORMAL, ROUGHNESS, load_maps, luminance, maps_of
+from ...bank import find_bank, load_bank
+from ...layers.maps import NORMAL, ROUGHNESS, luminance, maps_of, network_of
 from ...networks.maps import ROUGHNESS_AT_FIRST, Maps
 from ...renders.map_sets import LEVEL, MAPS, turned_upright
 from ...renders.samples import Sample
@@ -102,5 +102,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    network = load_maps(find_bank(options.bank))
+    network = network_of(load_bank(find_bank(options.bank)))
     run_on_packs(options, partial(measure, network), format_table, MAPS)
