@@ -76,7 +76,7 @@ def _suite(python: Path) -> None:
     whose files nobody may write, and no network."""
     names = ("test_in_blender", "test_install_in_blender", "test_layers", "test_sets")
     files = [f"tests/join_blender/{name}.py" for name in names]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile", *files]
     environment = {**os.environ, "JOIN_BPY_PYTHON": str(python), "JOIN_WALK_STEPS": "200"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=3600, check=False)
     assert done.returncode == 0, done.stdout[-4000:]
