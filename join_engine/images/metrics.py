@@ -12,6 +12,7 @@ light.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from .files import display_encode
 
 # PSNR of a perfect match would be infinite, which JSON cannot hold.
 PSNR_LIMIT = 100.0
+_LEAST_FACTOR = 0.01
 
 
 def mse(encoded: np.ndarray, truth: np.ndarray) -> float:
@@ -83,6 +85,14 @@ def best_scale(estimate: np.ndarray, truth: np.ndarray) -> float:
     x, y = estimate.astype(np.float64).ravel(), truth.astype(np.float64).ravel()
     squares = float(x @ x)
     return float(x @ y) / squares if squares > 0 else 0.0
+
+
+def brightness_told(layers: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Linear components as they would be if one knew how bright the albedo is: that times the factor that brings it
+    nearest to the truth (:func:`best_scale`, at least a hundredth), the shading divided by it; they make the same
+    image."""
+    factor = np.float32(max(best_scale(layers["albedo"], truth["albedo"]), _LEAST_FACTOR))
+    return {**layers, "albedo": layers["albedo"] * factor, "shading": layers["shading"] / factor}
 
 
 def _least_squares(estimate: np.ndarray, truth: np.ndarray) -> float:

@@ -151,6 +151,18 @@ def test_evaluate(tmp_path: Path, tiny_bank_path: Path) -> None:
     lines = (tmp_path / "table" / "table.md").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "### albedo"
     assert [line.split("|")[1].strip() for line in lines[4:12]] == ["JoIN", "JoIN + detail", *BASELINES]
+    # A told brightness is another table, which does not take this one's results for its own.
+    again = ["evaluate", *options, "--bank", str(tiny_bank_path), "--preset", "draft", "--brightness-told"]
+    assert main(again) == 2
+    assert main([*again, "--fresh"]) == 0
+    told = json.loads((tmp_path / "table" / "table.json").read_text())
+    assert told["settings"]["brightness_told"] is True and "brightness_told" not in table["settings"]
+    for name in BASELINES:
+        before, after = (found["methods"][name] for found in (table, told))
+        assert after["image"]["psnr"]["mean"] > 60
+        for component in ("albedo", "shading"):
+            assert after[component]["si_mse"]["mean"] == pytest.approx(before[component]["si_mse"]["mean"], rel=1e-4)
+            assert after[component]["psnr"]["mean"] != pytest.approx(before[component]["psnr"]["mean"], abs=1e-3)
 
 
 def test_evaluate_refuses_what_is_no_set(tmp_path: Path, tiny_bank_path: Path) -> None:

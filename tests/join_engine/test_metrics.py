@@ -14,7 +14,7 @@ from join_engine.bank import Bank
 from join_engine.errors import JoinError
 from join_engine.evaluation.generators.landscape import landscapes, planar_codes, write_landscape
 from join_engine.evaluation.methods.baselines import blurred_light, colour_retinex, constant_albedo, square_root
-from join_engine.images.metrics import all_scores, lmse, si_mse, ssim
+from join_engine.images.metrics import all_scores, brightness_told, lmse, si_mse, ssim
 from join_engine.networks.retinex import integrate
 
 
@@ -130,3 +130,17 @@ def test_landscapes_of_a_bank(tiny_bank: Bank, tmp_path: Path) -> None:
     assert Image.open(tmp_path / "fig.png").size[0] > 900
     with pytest.raises(JoinError):
         planar_codes(tiny_bank, "specular", 100)
+
+
+def test_a_told_brightness_forgives_a_factor_and_nothing_else() -> None:
+    albedo, truth = _pair()
+    shading = np.full_like(truth, 0.5)
+    layers = {"albedo": truth / 3.0, "shading": shading * 3.0, "specular": albedo}
+    told = brightness_told(layers, {"albedo": truth})
+    assert np.allclose(told["albedo"], truth) and np.allclose(told["shading"], shading)
+    assert told["specular"] is albedo
+    other = brightness_told({"albedo": albedo, "shading": shading}, {"albedo": truth})
+    assert np.allclose(other["albedo"] * other["shading"], albedo * shading)
+    assert 0.0 < np.square(other["albedo"] - truth).mean() <= np.square(albedo - truth).mean()
+    black = brightness_told({"albedo": truth * 0.0, "shading": shading}, {"albedo": truth})
+    assert np.isfinite(black["shading"]).all() and not black["albedo"].any()

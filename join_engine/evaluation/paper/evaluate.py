@@ -7,7 +7,7 @@ import argparse
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 
 from ...bank import Bank, fingerprint
 from ...images.files import atomically, display_encode
-from ...images.metrics import all_scores
+from ...images.metrics import all_scores, brightness_told
 from ...inversion.codebook import CodeBook
 from ...inversion.invert import Reached
 from ...inversion.losses.elpips import elpips_metric
@@ -57,6 +57,7 @@ class Run:
             distributions, too.
         metric_features: what E-LPIPS compares, see :func:`join_engine.inversion.losses.reconstruction.make_features`;
             None takes the bank's trunk, or random features without it.
+        brightness_told: compare as if one knew how bright the albedo is. Part of the results' identity.
         settings: more plain values for the table, such as the rows' common settings; each method's own are part of
             its identity anyhow.
     """
@@ -67,6 +68,7 @@ class Run:
     figures: int = 0
     metric_features: str | None = None
     settings: Mapping[str, Any] | None = None
+    brightness_told: bool = False
 
     @classmethod
     def of(cls, options: argparse.Namespace, settings: Mapping[str, Any]) -> Run:
@@ -117,6 +119,8 @@ def evaluate(
                 continue
             estimates, seconds = decomposer(images[part], first)
             for title, layers in estimates.items():
+                if run.brightness_told:
+                    layers = [brightness_told(*pair) for pair in zip(layers, truths[part], strict=True)]
                 scores = judge.score(layers, truths[part], images[part])
                 _keep_figures(out, title, own, layers, run.figures - first)
                 entries = [
@@ -140,7 +144,10 @@ def _decides(bank: Bank, single: Bank | None, run: Run) -> dict[str, Any]:
         "bank": {"name": bank.header.name, "sha256": bank.sha256},
         **({} if single is None else {"single": {"name": single.header.name, "sha256": single.sha256}}),
         "resolution": bank.header.resolution,
-        "settings": {"seed": run.seed, "batch": run.batch, "bf16": run.bf16},
+        "settings": {
+            **{"seed": run.seed, "batch": run.batch, "bf16": run.bf16},
+            **({"brightness_told": True} if run.brightness_told else {}),
+        },
     }
 
 
@@ -353,6 +360,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for table.md, table.json, sheets and results")
     parser.add_argument("--single-bank", metavar="BANK", help="bank of a single GAN, for the method 'single'")
+    parser.add_argument(
+        "--brightness-told", action="store_true", help="compare as if one knew how bright the albedo is"
+    )
     add_evaluation_options(parser, count=50)
     add_inversion_options(parser)
 
@@ -370,5 +380,6 @@ def run(options: argparse.Namespace) -> None:
     own = {"preset": options.preset, "steps_scale": options.steps_scale}
     run = Run.of(options, asdict(rows_of(options)) if options.methods else own)
     samples = read_samples(options.data, base_model(bank.forward_model).components, options.count, options.split)
+    run = replace(run, brightness_told=options.brightness_told)
     table = evaluate(bank, samples, methods, run, options.out, single)
     print(write_tables(options.out, table))

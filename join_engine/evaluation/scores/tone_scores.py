@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from ...bank import Bank
 from ...color import LUMINANCE_WEIGHTS
 from ...errors import JoinError
 from ...face_finder import find_faces, is_installed
-from ...images.metrics import best_scale, component_scores
+from ...images.metrics import brightness_told, component_scores
 from ...inversion.codebook import CodeBook
 from ...inversion.presets import Preset, get_preset
 from ...options import add_inversion_options, finite, load_bank_named, positive, say
@@ -77,15 +76,13 @@ def measure(
 
 
 def _scores(layers: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> dict[str, float]:
-    factor = np.float32(max(best_scale(layers["albedo"], truth["albedo"]), _DARK))
-    told = {"albedo": layers["albedo"] * factor, "shading": layers["shading"] / factor}
-    scores = {}
+    told, scores = brightness_told(layers, truth), {}
     for name, own in truth.items():
         scores[name] = component_scores(name, layers[name], own)["psnr"]
         if name in _SCALED:
             scores[f"{name}{_TOLD}"] = component_scores(name, told[name], own)["psnr"]
     scores[_SKIN_COLUMN] = _too_bright(layers["albedo"], truth["albedo"])
-    scores[f"{_SKIN_COLUMN}{_TOLD}"] = scores[_SKIN_COLUMN] + math.log(factor)
+    scores[f"{_SKIN_COLUMN}{_TOLD}"] = _too_bright(told["albedo"], truth["albedo"])
     return scores
 
 
