@@ -75,7 +75,7 @@ _SAME_COLOUR, _COLOUR_NOISE = 0.4, 0.02
 _NO_LIGHT = 1e-7  # divided by in black; what it adds to a photo is less than float32 tells
 _DARK = 5e-5  # keeps logarithms finite
 # A rest's strongest channel against its weakest, and what may be added to that.
-_MOST_COLOURED, _HARDLY_SEEN = 2.0, 0.01
+_MOST_COLOURED, _HARDLY_SEEN = 2.0, 0.002
 _TOP = 0.995  # share of the pixels that must keep below the brightest albedo
 
 
