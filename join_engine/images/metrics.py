@@ -20,7 +20,7 @@ from .files import display_encode
 
 # PSNR of a perfect match would be infinite, which JSON cannot hold.
 PSNR_LIMIT = 100.0
-_LEAST_FACTOR = 0.01
+_LEAST_FACTOR = 1e-4
 
 
 def mse(encoded: np.ndarray, truth: np.ndarray) -> float:
@@ -89,7 +89,7 @@ def best_scale(estimate: np.ndarray, truth: np.ndarray) -> float:
 
 def brightness_told(layers: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Linear components as they would be if one knew how bright the albedo is: that times the factor that brings it
-    nearest to the truth (:func:`best_scale`, at least a hundredth), the shading divided by it; they make the same
+    nearest to the truth (:func:`best_scale`, at least 0.0001), the shading divided by it; they make the same
     image."""
     factor = np.float32(max(best_scale(layers["albedo"], truth["albedo"]), _LEAST_FACTOR))
     return {**layers, "albedo": layers["albedo"] * factor, "shading": layers["shading"] / factor}

@@ -145,7 +145,9 @@ def _decides(bank: Bank, single: Bank | None, run: Run) -> dict[str, Any]:
         **({} if single is None else {"single": {"name": single.header.name, "sha256": single.sha256}}),
         "resolution": bank.header.resolution,
         "settings": {
-            **{"seed": run.seed, "batch": run.batch, "bf16": run.bf16},
+            "seed": run.seed,
+            "batch": run.batch,
+            "bf16": run.bf16,
             **({"brightness_told": True} if run.brightness_told else {}),
         },
     }
