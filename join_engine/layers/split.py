@@ -76,6 +76,7 @@ _NO_LIGHT = 1e-7  # divided by in black; what it adds to a photo is less than fl
 _DARK = 5e-5  # keeps logarithms finite
 # A rest's strongest channel against its weakest, and what may be added to that.
 _MOST_COLOURED, _HARDLY_SEEN = 2.0, 0.002
+_LEAST_LIGHT = 0.6  # that a highlight's colour leaves of the light under it
 _TOP = 0.995  # share of the pixels that must keep below the brightest albedo
 
 
@@ -435,15 +436,16 @@ def _exact(
     """Layers that make the image where it is not clipped; all [1, 3, h, w], linear.
 
     Args:
-        dull: [1, 1, h, w] in [0, 1], how surely a pixel is none of a highlight. There light is nearly grey, and the
-            colour of a rest that paint's.
+        dull: [1, 1, h, w] in [0, 1], how surely a pixel is none of a highlight. There the colour of a rest is the
+            paint's, as light is nearly grey; in a highlight only what stays when there is less light under it.
         glossy: whether there is a specular layer.
     """
     albedo, shading = _in_the_dark(image, albedo, shading, glossy)
     change = into_bounds(albedo)
     albedo, shading = albedo * change, shading / change
+    shading = shading * (1.0 - (1.0 - dull) * (1.0 - _dimmer(image, albedo * shading, ceiling)))
     rest = rest_of(image, albedo * shading, ceiling)
-    coloured = dull * (rest - (_MOST_COLOURED * rest.amin(dim=1, keepdim=True) + _HARDLY_SEEN)).clamp_min(0.0)
+    coloured = (rest - (_MOST_COLOURED * rest.amin(dim=1, keepdim=True) + _HARDLY_SEEN)).clamp_min(0.0)
     coloured = torch.minimum(coloured, (albedo.amax(dim=1, keepdim=True) - albedo) * shading)  # paler, not brighter
     return {
         "albedo": albedo + coloured / shading,
@@ -465,6 +467,19 @@ def _in_the_dark(image: Tensor, albedo: Tensor, shading: Tensor, glossy: bool) -
     left = torch.maximum(least, _LIT * luminance(image) / luminance(diffuse)).clamp_max(1.0)
     shading = (shading * left**unseen).clamp_min(_NO_LIGHT)
     return torch.minimum(albedo, (image + 0.1 * _NO_LIGHT) / shading), shading
+
+
+def _dimmer(image: Tensor, diffuse: Tensor, ceiling: float) -> Tensor:
+    """What takes the colour off a rest that is the opposite of the paint's, as that of no gloss is: less light on the
+    paint, a factor [1, 1, h, w] of at least :data:`_LEAST_LIGHT`; 1 where the image is clipped."""
+    weakest = (image - diffuse).argmin(dim=1, keepdim=True)
+    seen, lit = image.gather(1, weakest), diffuse.gather(1, weakest)
+    # Where (image - f · diffuse) = most · (seen - f · lit) + hardly seen.
+    wanted = _MOST_COLOURED * seen + _HARDLY_SEEN - image
+    opposite = _MOST_COLOURED * lit - diffuse
+    factors = torch.where(opposite > _NO_LIGHT, wanted / opposite.clamp_min(_NO_LIGHT), 1.0)
+    clipped = image.amax(dim=1, keepdim=True) >= ceiling
+    return factors.amin(dim=1, keepdim=True).clamp(_LEAST_LIGHT, 1.0).masked_fill(clipped, 1.0)
 
 
 def into_bounds(albedo: Tensor) -> Tensor:

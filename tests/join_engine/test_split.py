@@ -435,17 +435,28 @@ def test_a_photo_is_looked_at_in_a_size_that_can_be_halved_evenly(height: int, w
     assert seen == [small.fitting_size(37, 53)] and layers.whole()["albedo"].shape == photo.shape
 
 
-def test_a_coloured_rest_is_paint_where_there_is_no_highlight() -> None:
+def test_a_rest_of_the_opposite_colour_is_paint_or_in_a_highlight_less_light() -> None:
     image = torch.tensor([0.9, 0.9, 0.9])[None, :, None, None].repeat(1, 1, 2, 3)
     albedo = torch.tensor([0.89, 0.5, 0.3])[None, :, None, None].repeat(1, 1, 2, 3)
     dull = torch.tensor([1.0, 0.5, 0.0]).expand(1, 1, 2, 3)
     made = _exact(image, albedo, torch.ones(1, 1, 2, 3), dull, 0.995, True)
     assert torch.allclose(made["albedo"] * made["shading"] + made["specular"], image, atol=1e-6)
     strongest, weakest = made["specular"].amax(dim=1)[0, 0], made["specular"].amin(dim=1)[0, 0]
-    assert strongest[0] < 2.0 * weakest[0] + 0.0021  # of a rim that is white: no blue ring
-    assert strongest[2] == pytest.approx(0.6, abs=1e-5)  # in a highlight it stays
-    assert strongest[0] < strongest[1] < strongest[2]
+    assert (strongest < 2.0 * weakest + 0.0021).all()  # no blue ring around a rim that is white
+    assert torch.allclose(made["shading"][..., 0], torch.ones(2))  # of a rim: paler paint
+    assert torch.allclose(made["albedo"][..., 2], albedo[..., 2])  # in a highlight: less light
+    assert (made["shading"][..., 2] > 0.6).all() and strongest[0] < strongest[1] < strongest[2]
     assert made["albedo"].max() == albedo.max()  # paler paint, not a brighter one
+    weak = _exact(image, albedo, torch.full((1, 1, 2, 3), 1.01), dull, 0.995, True)["shading"]
+    assert torch.allclose(weak[..., 2], made["shading"][..., 2])  # whatever was supposed
+    blue = torch.tensor([0.2, 0.3, 0.8])[None, :, None, None].repeat(1, 1, 2, 3)
+    paint = torch.tensor([0.1, 0.2, 0.5])[None, :, None, None].repeat(1, 1, 2, 3)
+    metal = _exact(blue, paint, torch.ones(1, 1, 2, 3), dull, 0.995, True)
+    assert torch.allclose(metal["specular"], blue - paint)  # gloss of the paint's own colour stays as it is
+    clipped = _exact(
+        image + torch.tensor([0.1, 0.0, 0.0])[:, None, None], albedo, torch.ones(1, 1, 2, 3), dull, 0.995, True
+    )
+    assert torch.allclose(clipped["albedo"], albedo) and torch.allclose(clipped["shading"], torch.ones(1, 3, 2, 3))
     bright = _exact(2.0 * image, albedo, torch.ones(1, 1, 2, 3), dull, math.inf, True)
     assert bright["albedo"].max() == albedo.max()
     assert torch.allclose(bright["albedo"] + bright["specular"], 2.0 * image, atol=1e-6)
