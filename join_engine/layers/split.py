@@ -35,11 +35,12 @@ from ..device import has_bf16
 from ..images.files import strips
 from ..images.frame import Frame, picture_of, planes_of, resampled, shrunk_size
 from ..images.orientation import Orientation
-from ..networks.split import Level, Split, cues, halved, log_light, luminance, resized, specular_of
+from ..networks.split import Level, Split, cues, halved, log_light, luminance, specular_of
 from .albedo_level import BRIGHTEST, level_of
 from .caution import RETINEX_ERROR, seen_mean, with_caution
 from .dichromatic import gloss_on_colour
 from .few_paints import FEW_PAINTS_ERROR, light_in_paint
+from .fill import filled, grain_under_highlights
 from .strips import Strips
 
 Layers = dict[str, np.ndarray]
@@ -76,6 +77,7 @@ _NO_LIGHT = 1e-7  # divided by in black; what it adds to a photo is less than fl
 _DARK = 5e-5  # keeps logarithms finite
 # A rest's strongest channel against its weakest, and what may be added to that.
 _MOST_COLOURED, _HARDLY_SEEN = 2.0, 0.002
+_OPPOSITE = 2.0  # of a paint with a channel half as bright as another
 _LEAST_LIGHT = 0.6  # that a highlight's colour leaves of the light under it
 _TOP = 0.995  # share of the pixels that must keep below the brightest albedo
 
@@ -272,6 +274,9 @@ def _layers(
     grey = paint.mean(dim=1, keepdim=True)
     around = filled(grey, readable) + filled(paint - grey, readable**_COLOUR_LOST)
     albedo = _read(paint, around, readable)
+    if glossy:
+        shown = shares.visible * _told_by_light(shares.image)
+        around = around + grain_under_highlights(albedo, readable, shown)
     brighter = _brighter(albedo, shares.visible, level)
     diffuse = log_light(luminance((shares.image - shares.specular).clamp_min(0.0)))
     base = shares.shading - shares.share * diffuse
@@ -402,24 +407,6 @@ def _of_their_colour(smooth: Tensor, known: Tensor, share: Tensor) -> Tensor:
     return said.T.reshape(smooth.shape)
 
 
-def filled(values: Tensor, known: Tensor) -> Tensor:
-    """What is known, and in between the mean of what is known around it: pixels, then ever larger cells.
-
-    Args:
-        values: [1, C, h, w].
-        known: [1, 1, h, w] weights in [0, 1].
-    """
-    sums, weights = [values * known], [known]
-    while max(sums[-1].shape[2:]) > 1:
-        sums.append(halved(sums[-1]))
-        weights.append(halved(weights[-1]))
-    found = sums[-1] / weights[-1].clamp_min(1e-8)
-    for total, weight in zip(sums[-2::-1], weights[-2::-1], strict=True):
-        sure = (4.0 * weight).clamp(0.0, 1.0)
-        found = sure * total / weight.clamp_min(1e-8) + (1.0 - sure) * resized(found, total)
-    return found
-
-
 def _brighter(albedo: Tensor, visible: Tensor, level: float) -> float:
     """What to add to the logarithm of an albedo so that it has a level, and hardly a pixel is brighter than white."""
     where = visible.expand_as(albedo) > 0.5
@@ -472,14 +459,15 @@ def _in_the_dark(image: Tensor, albedo: Tensor, shading: Tensor, glossy: bool) -
 def _dimmer(image: Tensor, diffuse: Tensor, ceiling: float) -> Tensor:
     """What takes the colour off a rest that is the opposite of the paint's, as that of no gloss is: less light on the
     paint, a factor [1, 1, h, w] of at least :data:`_LEAST_LIGHT`; 1 where the image is clipped."""
-    weakest = (image - diffuse).argmin(dim=1, keepdim=True)
-    seen, lit = image.gather(1, weakest), diffuse.gather(1, weakest)
-    # Where (image - f · diffuse) = most · (seen - f · lit) + hardly seen.
-    wanted = _MOST_COLOURED * seen + _HARDLY_SEEN - image
-    opposite = _MOST_COLOURED * lit - diffuse
-    factors = torch.where(opposite > _NO_LIGHT, wanted / opposite.clamp_min(_NO_LIGHT), 1.0)
+    strong, weak = image.unsqueeze(2), image.unsqueeze(1)
+    dark, lit = diffuse.unsqueeze(2), diffuse.unsqueeze(1)
+    # Where strong - f · dark = most · (weak - f · lit) + hardly seen, of any two channels.
+    wanted = _MOST_COLOURED * weak + _HARDLY_SEEN - strong
+    factors = wanted / (_MOST_COLOURED * lit - dark).clamp_min(_NO_LIGHT)
+    opposite = (_OPPOSITE * (1.0 - dark / lit.clamp_min(_NO_LIGHT))).clamp(0.0, 1.0)
+    dimmer = 1.0 - opposite * (1.0 - factors.clamp(_LEAST_LIGHT, 1.0))
     clipped = image.amax(dim=1, keepdim=True) >= ceiling
-    return factors.amin(dim=1, keepdim=True).clamp(_LEAST_LIGHT, 1.0).masked_fill(clipped, 1.0)
+    return dimmer.flatten(1, 2).amin(dim=1, keepdim=True).masked_fill(clipped, 1.0)
 
 
 def into_bounds(albedo: Tensor) -> Tensor:

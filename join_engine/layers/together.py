@@ -27,7 +27,8 @@ from torch.nn import functional
 
 from ..images.frame import picture_of, planes_of
 from ..networks.split import halved, luminance, resized
-from .split import ceiling_of, filled, into_bounds, readability, rest_of
+from .fill import filled
+from .split import ceiling_of, into_bounds, readability, rest_of
 
 Layers = dict[str, np.ndarray]
 

@@ -20,8 +20,9 @@ from join_engine.inversion.presets import Detail, Preset
 from join_engine.inversion.progress import Monitor
 from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.inversion.stages.joint import Joint
-from join_engine.layers.clean_up import covered, mask_of, places, with_grain, without
+from join_engine.layers.clean_up import covered, mask_of, with_grain, without
 from join_engine.layers.decomposition import load_decomposition
+from join_engine.layers.fill import places
 from join_engine.pipeline import clean_up, decompose
 from join_engine.renders.samples import Sample
 
@@ -134,7 +135,7 @@ def test_grain_without_a_pattern_is_matched_and_nothing_coarser_is_made_up(mask:
     made = with_grain(layers, hidden)["albedo"]
     assert 0.6 < np.log(made[hidden]).std() / np.log(grain[~hidden]).std() < 1.2
     assert np.log(layers["albedo"][hidden]).std() < 0.3 * np.log(grain[~hidden]).std(), "the test could not fail"
-    _, _, goes_on = places(torch.from_numpy(np.log(grain).transpose(2, 0, 1))[None], _shown(hidden))
+    _, _, goes_on = _places(torch.from_numpy(np.log(grain).transpose(2, 0, 1))[None], _shown(hidden))
     assert goes_on.min() >= 0.0 and goes_on.max() < 0.6
 
 
@@ -142,10 +143,14 @@ def _shown(hidden: np.ndarray) -> torch.Tensor:
     return torch.from_numpy((~hidden).astype(np.float32))[None, None]
 
 
+def _places(features: torch.Tensor, known: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    return places(features, known, 1.0 - known)
+
+
 def test_places_are_known_ones_and_all_are_found(mask: np.ndarray) -> None:
     known = _shown(covered(mask))
     features = torch.from_numpy(stripes(8).transpose(2, 0, 1)[None])
-    rows, columns, goes_on = places(features, known)
+    rows, columns, goes_on = _places(features, known)
     assert (known[0, 0, rows, columns] == 1.0).all()
     there = known[0, 0] == 1.0
     y, x = torch.meshgrid(torch.arange(SIZE[0]), torch.arange(SIZE[1]), indexing="ij")

@@ -25,12 +25,14 @@ COLUMNS = {
     "shading": "of the shading's logarithm",
     "under gloss": "the same where over 30 % of the light is specular",
     "colour under gloss": "of its colour alone",
+    "grain under gloss": "of the logarithm of the albedo's contrast there, between neighbouring pixels",
     "specular": "sRGB-encoded",
     "tinted": "how much more the specular's strongest channel has than its weakest, sRGB-encoded",
 }
 _GLOSSY = 0.3
 _LEAST_ALBEDO = 0.004  # what is darker is no paint
 _DARK = 0.004
+_NO_CONTRAST = 0.002  # of logarithms: less is seen by nobody
 
 Row = dict[str, float]
 
@@ -60,10 +62,27 @@ def scores(layers: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], ph
         row |= {
             "under gloss": float(np.abs(albedo[glossy]).mean()) if enough else np.nan,
             "colour under gloss": float(np.abs(colour[glossy]).mean()) if enough else np.nan,
+            "grain under gloss": _grain(layers["albedo"], truth["albedo"], glossy) if enough else np.nan,
             "specular": float(np.abs(encoded - seen)[where].mean()),
             "tinted": float((encoded.max(axis=2) - encoded.min(axis=2))[where].mean()),
         }
     return row
+
+
+def _grain(albedo: np.ndarray, truth: np.ndarray, where: np.ndarray) -> float:
+    contrasts = []
+    for layer in (albedo, truth):
+        light = np.log(layer.mean(axis=2) + _DARK)
+        steps = [np.diff(light, axis=axis)[_both(where, axis)] for axis in (0, 1)]
+        contrasts.append(float(np.abs(np.concatenate(steps)).mean()))
+    one, other = contrasts
+    return abs(float(np.log((one + _NO_CONTRAST) / (other + _NO_CONTRAST))))
+
+
+def _both(where: np.ndarray, axis: int) -> np.ndarray:
+    """Where a pixel and the next one along an axis are both in ``where``."""
+    ahead, behind = (np.delete(where, edge, axis=axis) for edge in (0, -1))
+    return ahead & behind
 
 
 def format_table(found: Mapping[str, list[Row]]) -> str:
