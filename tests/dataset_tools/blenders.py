@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,20 +24,22 @@ from dataset_tools.heads import base  # noqa: E402
 from tests.blender_versions import VERSIONS, environment  # noqa: E402
 
 SCRIPT = ROOT / "dataset_tools" / "render.py"
+_AT_ONCE = 2  # Blenders
 
 
 def main(options: argparse.Namespace) -> int:
     """Try each; prints a line per Blender and dataset, returns how many failed."""
-    failed = 0
+    commands = []
     for version in options.versions or list(VERSIONS):
         python = environment(version)
         if python is None:
             print(f"{version}: SKIPPED, there is no Python {VERSIONS[version]} on this machine", flush=True)
             continue
-        failed += _try(version, [str(python), str(SCRIPT)], options)
+        commands.append((version, [str(python), str(SCRIPT)]))
     for program in options.program:
-        failed += _try(program, [*program.split(), "-b", "--factory-startup", "-P", str(SCRIPT), "--"], options)
-    return failed
+        commands.append((program, [*program.split(), "-b", "--factory-startup", "-P", str(SCRIPT), "--"]))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:  # a renderer has one thread
+        return sum(pool.map(lambda one: _try(*one, options), commands))
 
 
 def _has_shapes() -> bool:
