@@ -125,7 +125,7 @@ def places(
         if not left.any():
             break
         missing = _shrunk(left.to(known)[None, None], factor)[0, 0] > 0.0
-        ring = functional.max_pool2d(missing.to(known)[None, None], 2 * _RING + 1, 1, _RING) * small
+        ring = _widest(missing.to(known)[None, None], _RING) * small
         cost, share = _costs(detail, small, missing, ring)
         worth = (cost + _ALIKE) / share.clamp_min(1e-3)  # a place that looks alike and fills little is worth less
         worth[share < 0.05] = torch.inf
