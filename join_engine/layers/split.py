@@ -79,6 +79,7 @@ _DARK = 5e-5  # keeps logarithms finite
 _MOST_COLOURED, _HARDLY_SEEN = 2.0, 0.002
 _OPPOSITE = 2.0  # of a paint with a channel half as bright as another
 _LEAST_LIGHT = 0.6  # that a highlight's colour leaves of the light under it
+_PLANNED = (1, 1, 1, 3, 1, 3, 1, 1)  # see _plan
 _TOP = 0.995  # share of the pixels that must keep below the brightest albedo
 
 
@@ -219,14 +220,15 @@ def split(
     shares = replace(shares, shading=shading, gloss=gloss, specular=specular_of(small, gloss))
     if network.config.specular:
         shares = _with_gloss_on_colour(shares, shine, ceiling)
-    paint, readable = _paint(shares, shine, ceiling)
+    paint, readable = _paint(shares.image, shares.specular, shares.shading, shares.visible, shine, ceiling)
     expected = float(seen_mean(shares.error[:, :1].exp(), visible))
     shares = replace(shares, shading=shares.shading + light_in_paint(paint, readable, expected, few_paints_error))
     wanted = float(level_of(inner["albedo"])) if level is None else level
     error = shares.error.exp()
     error = torch.where(visible > 0.5, error, seen_mean(error, visible))
     names = ("albedo", "shading", "specular")[: 2 + network.config.specular]
-    apply = partial(_layers, shares, shine, colour, gain, wanted, ceiling, names)
+    plan, brighter = _plan(shares, shine, wanted, ceiling, "specular" in names)
+    apply = partial(_layers, plan, brighter, colour, gain, ceiling, names)
     return Strips(names, (colour.shape[0], colour.shape[1]), apply), picture_of(error)
 
 
@@ -255,18 +257,10 @@ def _exposure(colour: np.ndarray) -> float:
 
 
 @torch.no_grad()
-def _layers(
-    shares: Shares,
-    shine: Tensor,
-    colour: np.ndarray,
-    gain: float,
-    level: float,
-    ceiling: float,
-    names: tuple[str, ...],
-) -> Iterator[tuple[slice, Layers]]:
-    """Apply shares to a photo of any size, rows after rows."""
-    glossy = "specular" in names
-    paint, readable = _paint(shares, shine, ceiling)
+def _plan(shares: Shares, shine: Tensor, level: float, ceiling: float, glossy: bool) -> tuple[Tensor, float]:
+    """What the rows of a photo of any size are made with, [1, 12, h, w] (the widths of :data:`_PLANNED`), and what to
+    add to the logarithm of the albedo."""
+    paint, readable = _paint(shares.image, shares.specular, shares.shading, shares.visible, shine, ceiling)
     tone = _tone(shares, paint, readable) if glossy else torch.zeros_like(paint)
     paint = paint + tone
     # Without a specular layer there is none for what a filled albedo leaves of the photo.
@@ -277,22 +271,29 @@ def _layers(
     if glossy:
         shown = shares.visible * _told_by_light(shares.image)
         around = around + grain_under_highlights(albedo, readable, shown)
-    brighter = _brighter(albedo, shares.visible, level)
     diffuse = log_light(luminance((shares.image - shares.specular).clamp_min(0.0)))
     base = shares.shading - shares.share * diffuse
     dull = 1.0 - _highlight(shares, _DULL)
-    small = torch.cat([shares.share, base, shares.gloss, around, shares.visible, tone, dull, shine], dim=1)
+    planned = [shares.share, base, shares.gloss, around, shares.visible, tone, dull, shine]
+    return torch.cat(planned, dim=1), _brighter(albedo, shares.visible, level)
+
+
+@torch.no_grad()
+def _layers(
+    plan: Tensor, brighter: float, colour: np.ndarray, gain: float, ceiling: float, names: tuple[str, ...]
+) -> Iterator[tuple[slice, Layers]]:
+    """The layers of a photo of any size, rows after rows; see :func:`_plan`."""
+    glossy = "specular" in names
     height, width = colour.shape[:2]
     for rows in strips(height, width):
         # A row more above and below, where what a pixel says depends on its neighbours.
         seen = slice(max(0, rows.start - 1), min(height, rows.stop + 1))
-        told = _enlarged(small, height, width, seen)
+        told = _enlarged(plan, height, width, seen)
         image = planes_of(colour[seen]).to(told) * gain
-        share, base, gloss, around, visible, tone, dull, shine = told.split((1, 1, 1, 3, 1, 3, 1, 1), dim=1)
+        share, base, gloss, around, visible, tone, dull, shine = told.split(_PLANNED, dim=1)
         specular = specular_of(image, gloss)
         shading = base + share * log_light(luminance((image - specular).clamp_min(0.0)))
-        here = replace(shares, image=image, visible=visible, specular=specular, shading=shading)
-        paint, readable = _paint(here, shine, ceiling)
+        paint, readable = _paint(image, specular, shading, visible, shine, ceiling)
         readable = readable * _told_by_light(image) if glossy else readable
         albedo = (_read(paint + tone, around, readable) + brighter).exp()
         made = _exact(image, albedo, (shading - brighter).exp(), dull, ceiling, glossy)
@@ -306,11 +307,12 @@ def _as_bright(layer: Tensor, name: str, gain: float) -> Tensor:
     return layer if name == "albedo" or gain == 1.0 else layer / gain
 
 
-def _paint(photo: Shares, shine: Tensor, ceiling: float) -> tuple[Tensor, Tensor]:
+def _paint(
+    image: Tensor, specular: Tensor, shading: Tensor, visible: Tensor, shine: Tensor, ceiling: float
+) -> tuple[Tensor, Tensor]:
     """Logarithm of the albedo as the pixels tell it, and how far that can be read, in [0, 1]."""
-    diffuse = (photo.image - photo.specular).clamp_min(0.0)
-    paint = diffuse.clamp_min(_DARK).log() - photo.shading
-    return paint, readability(photo.image, photo.specular, ceiling, shine) * (photo.visible > 0.5)
+    paint = (image - specular).clamp_min(_DARK).log() - shading
+    return paint, readability(image, specular, ceiling, shine) * (visible > 0.5)
 
 
 def _shine(photo: Shares) -> Tensor:

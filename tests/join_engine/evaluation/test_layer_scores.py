@@ -53,6 +53,25 @@ def test_each_figure_tells_its_own_error() -> None:
     assert table.splitlines()[2].startswith(f"| a | 2 | {lighter['lmse'] / 2:.4f} |")
 
 
+def test_lost_and_doubled_grain_under_gloss_are_told_and_other_grain_is_as_good() -> None:
+    truth, photo = one()
+    glossy = truth["specular"][..., :1] > 0.0
+    logs = np.log(truth["albedo"].mean(axis=2, keepdims=True)) * np.ones(3)
+    grey = {**truth, "albedo": np.exp(logs)}
+
+    def grain(times: float, of: np.ndarray = logs) -> float:
+        row = scores({**grey, "albedo": np.where(glossy, np.exp(times * of), grey["albedo"])}, grey, photo)
+        assert row is not None
+        return row["grain under gloss"]
+
+    assert grain(1.0) == 0.0 and grain(1.0, logs[::-1]) < 0.05
+    assert grain(0.0) > 3.0 and grain(0.5) == pytest.approx(np.log(2.0), abs=0.05)
+    assert grain(2.0) == pytest.approx(np.log(2.0), abs=0.05)
+    # What is not under gloss says nothing.
+    plain = scores({**grey, "albedo": np.where(glossy, grey["albedo"], 0.5)}, grey, photo)
+    assert plain is not None and plain["grain under gloss"] == 0.0
+
+
 def test_the_command(seeing_bank: Bank, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pack, out = write_renders(tmp_path / "val.tar", 4, seed=1), tmp_path / "figures.json"
     command = ["layer-scores", "--bank", str(seeing_bank.path), "--device", "cpu", "--count", "3", "--out", str(out)]
