@@ -11,24 +11,30 @@ colour Retinex's is (:mod:`join_engine.layers.caution`): the less sure the netwo
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from ..networks.split import halved, resized
-from .caution import caution
+from .caution import caution, counted
 
 # How far the logarithm of an albedo of few paints is taken to be off, on validation renders (``caution-choice``).
 FEW_PAINTS_ERROR = 0.3
 # Distance of the logarithms of two paints' colours, and of their brightness in parts of the expected error.
 _COLOUR, _BRIGHTNESS = 0.15, 2.0
-_FINE, _SLOW = 64, 16  # cells of the shorter side, at most twice as many: of the paints, and of slow changes of light
-_MOST = 32768  # cells
-_APART = 3  # of as many cells a side one is compared with
+_FINE, _FINEST = 64, 256  # cells of the shorter side, at most twice as many
+_LONGEST = 4  # times the shorter side that the longer one has at most
+_COMPARED = 512  # cells that each is compared with
 _AT_A_TIME = 4096
 
 
 def light_in_paint(
-    paint: Tensor, readable: Tensor, expected: float, few_paints_error: float = FEW_PAINTS_ERROR
+    paint: Tensor,
+    readable: Tensor,
+    expected: float,
+    few_paints_error: float = FEW_PAINTS_ERROR,
+    finely: bool = False,
 ) -> Tensor:
     """What to add to the logarithm of the shading, and take from that of the albedo, [1, 1, h, w].
 
@@ -37,24 +43,21 @@ def light_in_paint(
         readable: how far it can be read, [1, 1, h, w] in [0, 1].
         expected: mean error that the network expects of it.
         few_paints_error: see :data:`FEW_PAINTS_ERROR`; infinity for no change.
+        finely: look at more cells, as is worth it where something is cut out.
 
-    What changes slowly over the picture counts with the whole share, what is finer with its square: that is grain more
-    often than light.
+    How much of it is made, :func:`join_engine.layers.caution.counted` tells.
     """
     share = caution(expected, few_paints_error)
     if not share:
         return torch.zeros_like(readable)
     values, known = paint * readable, readable
-    while min(values.shape[2:]) >= 2 * _FINE or known.numel() > _MOST:
+    fine = _FINEST if finely else _FINE
+    while min(values.shape[2:]) >= 2 * fine or known.numel() > _LONGEST * (2 * fine) ** 2:
         values, known = halved(values), halved(known)
     mean = values / known.clamp_min(1e-6)
     grey = mean.mean(dim=1, keepdim=True)
-    change = (grey - _densest(mean - grey, grey, known, expected)) * known
-    slow = change
-    while min(slow.shape[2:]) >= 2 * _SLOW:
-        slow = halved(slow)
-    slow = resized(slow, change)
-    return resized(share * (slow + share * (change - slow)), paint)
+    change = grey - _densest(mean - grey, grey, known, expected)
+    return resized(counted(change, known, share) * known, paint)
 
 
 def _densest(colour: Tensor, grey: Tensor, known: Tensor, expected: float) -> Tensor:
@@ -66,7 +69,8 @@ def _densest(colour: Tensor, grey: Tensor, known: Tensor, expected: float) -> Te
         expected: see :func:`light_in_paint`.
     """
     cells = torch.cat([colour / _COLOUR, grey / (_BRIGHTNESS * expected), grey, known], dim=1)
-    others = cells[0, :, ::_APART, ::_APART].flatten(1).T
+    apart = max(1, round(math.sqrt(known.numel() / _COMPARED)))
+    others = cells[0, :, ::apart, ::apart].flatten(1).T
     said = []
     for part in cells[0].flatten(1).T.split(_AT_A_TIME):
         alike = (-0.5 * torch.cdist(part[:, :4], others[:, :4]).square()).exp() * others[:, 5]

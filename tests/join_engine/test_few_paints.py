@@ -58,6 +58,19 @@ def test_grain_counts_less_than_what_changes_slowly() -> None:
     assert kept < 0.7 * slow
 
 
+def test_relief_of_one_paint_is_told_finely() -> None:
+    large = torch.ones(1, 1, 256, 256)
+    relief = 0.2 * (torch.arange(256.0) / 2.0 % 2.0).floor().expand(1, 1, 256, 256)
+    paint = torch.tensor([0.2, 0.5, 0.3]).log()[None, :, None, None] + relief
+    coarsely, finely = (
+        light_in_paint(paint, large, UNSURE, finely=finely).std() / relief.std() for finely in (False, True)
+    )
+    assert finely > 0.4 > 0.1 > coarsely
+    # What has another colour each time is paint, however fine.
+    pattern = torch.where(relief > 0.1, torch.tensor([0.5, 0.1, 0.1]).log()[None, :, None, None], math.log(0.5))
+    assert light_in_paint(pattern, large, UNSURE, finely=True).std() < 0.05
+
+
 def test_what_cannot_be_read_says_nothing() -> None:
     paint = two_paints()[0] + shade()
     spoiled, readable = paint.clone(), EVERYWHERE.clone()
