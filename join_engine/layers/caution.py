@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..networks.retinex import log_shading
-from ..networks.split import halved, resized
+from ..networks.split import resized
 
 # Mean absolute error of the logarithm of its shading, on validation renders of objects (``caution-choice``).
 RETINEX_ERROR = 0.3
@@ -24,7 +24,6 @@ FACES_RETINEX_ERROR = 0.45
 _INTENSITY, _CHROMATICITY = 0.4, 0.1
 # Pixels of the longer side that it reads at most. At 128 folds and fur of larger pictures stay in the albedo.
 _SIDE = 512
-_SLOW = 16  # cells of the shorter side, at most twice as many, over which light changes slowly
 
 
 def caution(shading_error: float, retinex_error: float = RETINEX_ERROR) -> float:
@@ -65,37 +64,12 @@ def with_caution(
         retinex_error: see :func:`caution`.
 
     Returns:
-        Both, changed, [1, 1, h, w]. Of the shading nothing changes that is finer than a picture of 512 pixels shows;
-        what is fine has the whole share in what is cut out, else less (:func:`counted`).
+        Both, changed, [1, 1, h, w]. Of the shading nothing changes that is finer than a picture of 512 pixels shows.
     """
     share = caution(float(seen_mean(error[:, 1:2].exp(), visible)), retinex_error)
     simple = log_shading(_coarse(image), _INTENSITY, _CHROMATICITY)
-    difference = simple - _coarse(shading)
-    change = share * difference if cut_out(visible) else counted(difference, torch.ones_like(difference), share)
-    change = resized(change, shading)
-    return shading + change - seen_mean(change, visible), gloss * (1.0 - share)
-
-
-def cut_out(visible: Tensor) -> bool:
-    """Whether a picture shows something that is cut out, as toys, pots and statues are, whose grain is relief more
-    often than that of grounds and cloths. ``visible``: [1, 1, h, w], 0 where it is cut out."""
-    return bool((visible <= 0.5).any())
-
-
-def counted(change: Tensor, known: Tensor, share: float) -> Tensor:
-    """What is made of the change of the light that a simple method wants: of what changes slowly over the picture its
-    share, of what is finer the square of that, as it is grain more often than light.
-
-    Args:
-        change: of the shading's logarithm, [1, 1, h, w].
-        known: weights, [1, 1, h, w] in [0, 1].
-        share: see :func:`caution`.
-    """
-    values, weights = change * known, known
-    while min(values.shape[2:]) >= 2 * _SLOW:
-        values, weights = halved(values), halved(weights)
-    slow = resized(values / weights.clamp_min(1e-6), change)
-    return share * (slow + share * (change - slow))
+    difference = resized(simple - _coarse(shading), shading)
+    return shading + share * (difference - seen_mean(difference, visible)), gloss * (1.0 - share)
 
 
 def _coarse(planes: Tensor) -> Tensor:

@@ -410,22 +410,6 @@ def test_the_simple_method_leaves_what_is_finer_than_it_reads() -> None:
     assert 0.85 < float(light.std()) / float(grain.std()) < 1.0
 
 
-def test_of_fine_light_a_full_picture_gets_less_from_the_simple_method_than_what_is_cut_out() -> None:
-    image, errors = torch.full((1, 3, 128, 128), 0.3), torch.full((1, 3, 128, 128), math.log(RETINEX_ERROR))
-    stripes = (torch.arange(128.0) // 2 % 2 - 0.5).expand(1, 1, 128, 128)
-    slope = torch.linspace(-1.0, 1.0, 128)[None, None, :, None].expand(1, 1, 128, 128)
-    whole, cut = torch.ones(1, 1, 128, 128), torch.ones(1, 1, 128, 128)
-    cut[..., :8] = 0.0
-
-    def left(shading: torch.Tensor, visible: torch.Tensor) -> float:
-        """Of the shading where a flat image's simple light is flat."""
-        light, _ = with_caution(image, visible, shading, torch.zeros_like(shading), errors)
-        return float(light[..., 8:].std() / shading[..., 8:].std())
-
-    assert left(slope, whole) == pytest.approx(0.5, abs=0.05) and left(stripes, whole) == pytest.approx(0.75, abs=0.02)
-    assert left(slope, cut) == pytest.approx(0.5, abs=0.02) and left(stripes, cut) == pytest.approx(0.5, abs=0.02)
-
-
 @pytest.mark.parametrize(("height", "width"), [(683, 1024), (237, 301), (64, 64), (63, 500), (1, 1), (5, 900)])
 def test_a_photo_is_looked_at_in_a_size_that_can_be_halved_evenly(height: int, width: int) -> None:
     network = Split(SplitConfig())
