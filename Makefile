@@ -43,8 +43,9 @@ $(READY): pyproject.toml
 demo: $(READY)
 	$(RUN) samples/demo.py --out $(OUT) --preset "$$PRESET" $${IMAGE:+--image "$$IMAGE"}
 
+# One process more than two cores: tests wait for engines and Blenders of their own.
 test: $(READY)
-	$(RUN) -m pytest -n 2 --dist loadfile
+	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-quick: $(READY)
 	$(RUN) -m pytest tests/join_engine -m "not slow" -n 2 --dist loadfile
