@@ -43,9 +43,8 @@ $(READY): pyproject.toml
 demo: $(READY)
 	$(RUN) samples/demo.py --out $(OUT) --preset "$$PRESET" $${IMAGE:+--image "$$IMAGE"}
 
-# One process more than two cores: tests wait for engines and Blenders of their own.
 test: $(READY)
-	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 20
 
 test-quick: $(READY)
 	$(RUN) -m pytest tests/join_engine -m "not slow" -n 2 --dist loadfile
