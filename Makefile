@@ -44,7 +44,7 @@ demo: $(READY)
 	$(RUN) samples/demo.py --out $(OUT) --preset "$$PRESET" $${IMAGE:+--image "$$IMAGE"}
 
 test: $(READY)
-	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 20
+	$(RUN) -m pytest -n 2 --dist loadfile --durations 20
 
 test-quick: $(READY)
 	$(RUN) -m pytest tests/join_engine -m "not slow" -n 2 --dist loadfile
