@@ -25,7 +25,7 @@ FEW_PAINTS_ERROR = 0.3
 _COLOUR, _BRIGHTNESS = 0.15, 2.0
 # Cells of the shorter side, at most twice as many: of the paints, usually and finely, and of slow changes of light.
 _FINE, _FINEST, _SLOW = 64, 256, 16
-_MOST, _MOST_FINELY = 32768, 1 << 20  # cells
+_MOST, _MOST_FINELY = 32768, 1 << 18  # cells
 _APART, _COMPARED = 3, 512  # of as many cells a side one is compared with; finely, about as many in all
 _AT_A_TIME = 4096
 
