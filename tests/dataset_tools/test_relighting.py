@@ -20,9 +20,10 @@ from dataset_tools.specs.relighting import (
     light_attributes,
     moved,
 )
+from tests.dataset_tools.described import Described
 
 SCENES = [describe(dataset, 3, index) for dataset in ("materials", "primeshapes") for index in range(6)]
-HEADS = [describe("heads", 3, index) for index in range(40)]
+HEADS = Described("heads", 3, 40)
 
 
 def _lit(location: tuple[float, float, float], energy: float = 100.0) -> Scene:

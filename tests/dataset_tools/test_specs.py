@@ -27,9 +27,10 @@ from dataset_tools.sources import Sources
 from dataset_tools.sources.scanned import find_scans, fingerprint, group_of
 from dataset_tools.specs import DATASETS, describe
 from dataset_tools.specs.coverings import METAL_SHARE
+from tests.dataset_tools.described import Described
 
-SCENES = [describe("primeshapes", 3, index) for index in range(200)]
-TILES = [describe("materials", 3, index) for index in range(400)]
+SCENES = Described("primeshapes", 3, 200)
+TILES = Described("materials", 3, 400)
 
 
 def test_equal_inputs_give_equal_scenes_alone_or_in_a_batch() -> None:

@@ -19,13 +19,14 @@ from dataset_tools.sources.environments import Environments
 from dataset_tools.sources.scanned import Scan, Scans
 from dataset_tools.specs import LIGHTINGS, describe
 from dataset_tools.specs.relighting import ATTRIBUTES, is_told, light_attributes, moved
+from tests.dataset_tools.described import Described
 
 _NAMES = ("Wood", "Marble", "Leather", "Metal", "Gravel", "Fabric", "Tiles")
 SCANS = Scans(
     tuple(Scan(f"{name}00{n}", {"color": f"{name}00{n}_Color.jpg"}) for n in range(9) for name in _NAMES), 0.5
 )
 SOURCES = Sources(SCANS)
-SCENES = [describe("surfaces", 4, index, sources=SOURCES) for index in range(400)]
+SCENES = Described("surfaces", 4, 400, SOURCES)
 
 
 def test_equal_inputs_give_equal_scenes_that_survive_json() -> None:

@@ -28,13 +28,12 @@ def add_emission() -> None:
     register(ForwardModel("emissive", FORMULA))
 
 
-def test_decomposed_shown_recombined_exported(tmp_path: Path) -> None:
+def test_decomposed_shown_recombined_exported(tmp_path: Path, archive: Path) -> None:
     import OpenEXR
 
     from join_engine.layers.decomposition import load_decomposition
     from tests.join_blender.support import Blender, blender_python, fake_python, photo, write_png
     from tests.join_engine.conftest import make_bank
-    from tools.build_zip import build
 
     def channels(name: str) -> dict[str, np.ndarray]:
         with OpenEXR.File(str(tmp_path / name), separate_channels=True) as file:
@@ -44,7 +43,7 @@ def test_decomposed_shown_recombined_exported(tmp_path: Path) -> None:
     try:
         parts = [(name, COMPONENTS[name].transform) for name in NAMES]
         bank = make_bank(tmp_path / "glow.safetensors", "emissive", tuple(parts))
-        blender = Blender(tmp_path / "blender", build(tmp_path / "dist"), blender_python())
+        blender = Blender(tmp_path / "blender", archive, blender_python())
         engine = fake_python(tmp_path, Path(__file__))
         image = write_png(tmp_path / "lamp.png", photo())
         options = {"bank": str(bank), "preset": "STANDARD", "steps": 20, "seed": 3}

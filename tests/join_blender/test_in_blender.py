@@ -25,16 +25,10 @@ from join_engine.inversion.presets import get_preset
 from join_engine.pipeline import decompose
 from tests.join_blender.support import ROOT, Blender, blender_python, photo, write_png
 from tests.join_engine.test_pictures import ADOBE_RGB, DISPLAY_P3
-from tools.build_zip import build
 
 pytestmark = pytest.mark.slow  # each test has a Blender of its own
 
 COMPONENTS = ("albedo", "shading", "specular")
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="module")

@@ -10,16 +10,15 @@ import pytest
 
 from tests.join_blender.support import Blender, blender_python, blender_python_version, fake_python
 from tests.join_blender.tiny_index import make_lock, make_wheels
-from tools.build_zip import build
 
 pytestmark = pytest.mark.slow  # each test has a Blender of its own
 
 
-def test_offline_installed_tested_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_installed_tested_removed(tmp_path: Path, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     wheels = make_wheels(tmp_path / "wheels")
     locks = make_lock(tmp_path / "locks", wheels, python=blender_python_version()).lock.parent
-    blender = Blender(tmp_path / "Ein Blender für mich", build(tmp_path / "dist"), blender_python())
+    blender = Blender(tmp_path / "Ein Blender für mich", archive, blender_python())
     report = blender.run("engine", fake_python(tmp_path), locks=locks, wheels=wheels)
     expected = {
         "offline": "Blender's online access is off. Turn on Preferences > System",

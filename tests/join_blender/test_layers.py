@@ -19,7 +19,6 @@ from join_engine.layers.maps import maps_of, network_of
 from join_engine.layers.tileable import tileable
 from join_engine.training.make_bank import Parts, make_bank
 from tests.join_blender.support import HERE, Blender, blender_python
-from tools.build_zip import build
 
 pytestmark = pytest.mark.slow  # each test has a Blender of its own
 
@@ -34,8 +33,7 @@ CONTROLS = {
 
 
 @pytest.fixture(scope="module")
-def blender(tmp_path_factory: pytest.TempPathFactory) -> Blender:
-    archive = build(tmp_path_factory.mktemp("dist"))
+def blender(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Blender:
     return Blender(tmp_path_factory.mktemp("Blender – grün"), archive, blender_python(), HERE / "inside_layers.py")
 
 

@@ -14,20 +14,19 @@ from PIL import Image
 from join_engine.color import srgb_encode
 from join_engine.images.files import read_image
 from tests.join_blender.support import ROOT, Blender, blender_python, movie_of, run, write_movie
-from tools.build_zip import build
 
 FRAMES, WIDTH, HEIGHT = 5, 64, 48
 
 
 @pytest.mark.slow
-def test_the_frames_of_a_movie(tmp_path: Path) -> None:
+def test_the_frames_of_a_movie(tmp_path: Path, archive: Path) -> None:
     folder = tmp_path / "Müllers Film"
     folder.mkdir()
     greys = [30 + 40 * number for number in range(FRAMES)]
     stills = [np.full((HEIGHT, WIDTH, 3), grey, np.uint8) for grey in greys]
     write_movie(folder / "shot.mp4", stills)
     (folder / "broken.mp4").write_bytes((folder / "shot.mp4").read_bytes()[:200])
-    blender = Blender(tmp_path, build(tmp_path / "dist"), blender_python())
+    blender = Blender(tmp_path, archive, blender_python())
     report = blender.run("movie", sys.executable, folder=folder)
     frames = sorted((folder / "shot frames").glob("*.png"))
     assert [path.name for path in frames] == [f"shot.{number + 1:04}.png" for number in range(FRAMES)]

@@ -14,7 +14,6 @@ import pytest
 
 from join_engine.face_crop import crop_of_points
 from tests.join_blender.support import HERE, Blender, blender_python
-from tools.build_zip import build
 
 pytestmark = pytest.mark.slow  # each test has a Blender of its own
 
@@ -24,8 +23,7 @@ STEPS = int(os.environ.get("JOIN_WALK_STEPS", "12"))
 
 
 @pytest.fixture(scope="module")
-def blender(tmp_path_factory: pytest.TempPathFactory) -> Blender:
-    archive = build(tmp_path_factory.mktemp("dist"))
+def blender(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Blender:
     return Blender(tmp_path_factory.mktemp("Sätze"), archive, blender_python(), HERE / "inside_sets.py")
 
 
@@ -253,9 +251,8 @@ def test_the_scene_is_the_users(tmp_path: Path, blender: Blender, fake: Path) ->
         assert report["linked"] == [True, True]
 
 
-def test_a_random_walk_keeps_everything_in_step(tmp_path: Path, bank: Path) -> None:
+def test_a_random_walk_keeps_everything_in_step(tmp_path: Path, archive: Path, bank: Path) -> None:
     """Sliders, undo, redo, update, delete, rename, save and reopen, in an order that is drawn. The real engine."""
-    archive = build(tmp_path / "dist")
     blender = Blender(tmp_path / "blender", archive, blender_python(), HERE / "inside_walk.py")
     report = blender.run("random_walk", sys.executable, 1500, folder=tmp_path, bank=bank, steps=STEPS, seed=1)
     assert report["steps"] == STEPS and report["lights"] >= 1

@@ -130,7 +130,7 @@ def test_pairs_alternate_and_their_ratio_has_an_interval() -> None:
 @pytest.mark.slow
 def test_the_command(tmp_path: Path, tiny_bank_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pack = write_renders(tmp_path / "renders.tar", 2, seed=0)
-    options = ["--bank", str(tiny_bank_path), "--threads", "1", "--pairs", "2", "--presets", "standard"]
+    options = ["--bank", str(tiny_bank_path), "--threads", "1", "--pairs", "1", "--presets", "standard"]
     options += ["--sizes", "1K", "--data", str(pack), "--renders", "1", "--out", str(tmp_path / "out")]
     assert main(["bench", "--beside", *options]) == 0
     told = capsys.readouterr().out
