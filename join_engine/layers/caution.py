@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..networks.retinex import log_shading
-from ..networks.split import resized
+from ..networks.split import halved, resized
 
 # Mean absolute error of the logarithm of its shading, on validation renders of objects (``caution-choice``).
 RETINEX_ERROR = 0.3
@@ -24,6 +24,9 @@ FACES_RETINEX_ERROR = 0.45
 _INTENSITY, _CHROMATICITY = 0.4, 0.1
 # Pixels of the longer side that it reads at most. At 128 folds and fur of larger pictures stay in the albedo.
 _SIDE = 512
+# Cells of the shorter side, at most twice as many: what changes over fewer it has added up over the whole picture, with
+# all its errors.
+_SLOWEST = 4
 
 
 def caution(shading_error: float, retinex_error: float = RETINEX_ERROR) -> float:
@@ -64,12 +67,17 @@ def with_caution(
         retinex_error: see :func:`caution`.
 
     Returns:
-        Both, changed, [1, 1, h, w]. Of the shading nothing changes that is finer than a picture of 512 pixels shows.
+        Both, changed, [1, 1, h, w]: the shading by the simple method's share, in its lowest frequencies by the square
+        of that; nothing of it that is finer than a picture of 512 pixels shows.
     """
     share = caution(float(seen_mean(error[:, 1:2].exp(), visible)), retinex_error)
     simple = log_shading(_coarse(image), _INTENSITY, _CHROMATICITY)
-    difference = resized(simple - _coarse(shading), shading)
-    return shading + share * (difference - seen_mean(difference, visible)), gloss * (1.0 - share)
+    seen = (_coarse(visible) > 0.5).to(shading)
+    difference = simple - _coarse(shading)
+    difference = difference - seen_mean(difference, seen)
+    slow = slow_part(difference * seen, _SLOWEST) / slow_part(seen, _SLOWEST).clamp_min(1e-3)
+    change = resized(share * (difference - (1.0 - share) * slow), shading)
+    return shading + (change - seen_mean(change, visible)), gloss * (1.0 - share)
 
 
 def _coarse(planes: Tensor) -> Tensor:
@@ -79,6 +87,20 @@ def _coarse(planes: Tensor) -> Tensor:
         return planes
     size = tuple(max(1, round(side * factor)) for side in planes.shape[2:])
     return functional.interpolate(planes, size, mode="bilinear", align_corners=False, antialias=True)
+
+
+def is_cut_out(visible: Tensor) -> bool:
+    """Whether a picture shows something cut out, by how far it can be seen, [1, 1, h, w]."""
+    return bool((visible <= 0.5).any())
+
+
+def slow_part(planes: Tensor, cells: int) -> Tensor:
+    """Of [1, C, h, w] what changes slowly: means of cells, ``cells`` of them on the shorter side, at most twice as
+    many."""
+    means = planes
+    while min(means.shape[2:]) >= 2 * cells:
+        means = halved(means)
+    return resized(means, planes)
 
 
 def seen_mean(values: Tensor, visible: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from join_engine.layers import few_paints
 from join_engine.layers.few_paints import FEW_PAINTS_ERROR, light_in_paint
 
 HEIGHT, WIDTH = 96, 128
@@ -53,22 +54,37 @@ def test_the_less_sure_the_network_the_more_it_says() -> None:
 def test_grain_counts_less_than_what_changes_slowly() -> None:
     grain = 0.3 * (torch.arange(HEIGHT)[:, None] + torch.arange(WIDTH)[None] & 1).expand(1, 1, HEIGHT, WIDTH)
     flat = torch.zeros(1, 3, HEIGHT, WIDTH)
-    kept = light_in_paint(flat + grain, EVERYWHERE, 0.3).std() / grain.std()
-    slow = light_in_paint(flat + shade(), EVERYWHERE, 0.3).std() / shade().std()
-    assert kept < 0.7 * slow
+    of_grain, of_shade = (
+        [float(light_in_paint(flat + light, EVERYWHERE, 0.3, cut_out=cut).std() / light.std()) for cut in (False, True)]
+        for light in (grain, shade())
+    )
+    assert of_grain[0] < 0.01 < 0.1 < of_grain[1] < 0.5 * of_shade[1]
+    assert of_shade[0] < of_shade[1]
 
 
-def test_relief_of_one_paint_is_told_finely() -> None:
+def test_relief_of_one_paint_is_light_where_something_is_cut_out() -> None:
     large = torch.ones(1, 1, 256, 256)
     relief = 0.2 * (torch.arange(256.0) / 2.0 % 2.0).floor().expand(1, 1, 256, 256)
     paint = torch.tensor([0.2, 0.5, 0.3]).log()[None, :, None, None] + relief
-    coarsely, finely = (
-        light_in_paint(paint, large, UNSURE, finely=finely).std() / relief.std() for finely in (False, True)
-    )
-    assert finely > 0.4 > 0.1 > coarsely
+    whole, cut = (light_in_paint(paint, large, UNSURE, cut_out=cut).std() / relief.std() for cut in (False, True))
+    assert cut > 0.4 > 0.1 > whole
     # What has another colour each time is paint, however fine.
     pattern = torch.where(relief > 0.1, torch.tensor([0.5, 0.1, 0.1]).log()[None, :, None, None], math.log(0.5))
-    assert light_in_paint(pattern, large, UNSURE, finely=True).std() < 0.05
+    assert light_in_paint(pattern, large, UNSURE, cut_out=True).std() < 0.05
+
+
+def test_every_paint_moves_to_where_it_is_densest() -> None:
+    """Three paints of one colour, apart by more than the network may err, in blurred light: each to its own mean."""
+    generator = torch.Generator().manual_seed(0)
+    which = torch.randint(3, (1, 1, HEIGHT, WIDTH), generator=generator)
+    known = torch.rand(1, 1, HEIGHT, WIDTH, generator=generator)
+    grey = which * 1.0 + 0.1 * torch.randn(1, 1, HEIGHT, WIDTH, generator=generator)
+    colour = torch.tensor([0.1, 0.0, -0.1])[None, :, None, None].expand(1, 3, HEIGHT, WIDTH)
+    found = few_paints._densest(colour, grey, known, 0.15)
+    for paint in range(3):
+        one = which == paint
+        mean = float((grey * known)[one].sum() / known[one].sum())
+        assert float((found[one] - mean).abs().max()) < 0.05
 
 
 def test_what_cannot_be_read_says_nothing() -> None:

@@ -29,7 +29,7 @@ from join_engine.inversion.presets import Detail, Preset, get_preset
 from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.layers import split as layers_split
-from join_engine.layers.caution import RETINEX_ERROR, caution, with_caution
+from join_engine.layers.caution import RETINEX_ERROR, caution, slow_part, with_caution
 from join_engine.layers.split import BLACKEST, Shares, _exact, encoders_say, look, looked_at, split
 from join_engine.networks.retinex import log_shading
 from join_engine.networks.split import Split, SplitConfig, cues, halved, luminance, specular_of
@@ -394,7 +394,10 @@ def test_a_simple_method_has_a_say_where_the_network_is_unsure() -> None:
     assert float((light - shading)[..., 8:].mean()) == pytest.approx(0.0, abs=1e-4)
     assert caution(RETINEX_ERROR) == pytest.approx(0.5)  # as sure as the simple method: half of each
     light, believed = mixed(RETINEX_ERROR)
-    assert torch.allclose(light - shading, 0.5 * ((simple - shading) - (simple - shading)[..., 8:].mean()), atol=1e-4)
+    wanted = (simple - shading) - (simple - shading)[..., 8:].mean()
+    slow = slow_part(wanted * visible, 4) / slow_part(visible, 4).clamp_min(1e-3)  # counts with the square of the share
+    change = 0.5 * (wanted - slow) + 0.25 * slow
+    assert torch.allclose(light - shading, change - change[..., 8:].mean(), atol=1e-4)
     assert torch.allclose(believed, 0.5 * gloss, atol=1e-4)
 
 
@@ -408,6 +411,17 @@ def test_the_simple_method_leaves_what_is_finer_than_it_reads() -> None:
     rows = light.mean(dim=3).flatten()
     assert float(rows[:128].mean()) == pytest.approx(float(rows[-128:].mean()), abs=0.01)
     assert 0.85 < float(light.std()) / float(grain.std()) < 1.0
+
+
+def test_the_simple_method_says_less_of_what_changes_over_a_whole_picture() -> None:
+    image, visible = torch.full((1, 3, 256, 192), 0.3), torch.ones(1, 1, 256, 192)
+    visible[..., :20] = 0.0
+    errors = torch.full((1, 3, 256, 192), math.log(0.2))
+    share = caution(0.2)
+    for waves, left in ((1.0, 1.0 - share**2), (16.0, 1.0 - share)):
+        light = torch.linspace(0.0, waves * math.tau, 256).sin()[None, None, :, None].expand(1, 1, 256, 192)
+        found, _ = with_caution(image, visible, light, light, errors)
+        assert float(found[..., 20:].std()) == pytest.approx(left * float(light.std()), rel=0.05)
 
 
 @pytest.mark.parametrize(("height", "width"), [(683, 1024), (237, 301), (64, 64), (63, 500), (1, 1), (5, 900)])
