@@ -89,11 +89,6 @@ def _coarse(planes: Tensor) -> Tensor:
     return functional.interpolate(planes, size, mode="bilinear", align_corners=False, antialias=True)
 
 
-def is_cut_out(visible: Tensor) -> bool:
-    """Whether a picture shows something cut out, by how far it can be seen, [1, 1, h, w]."""
-    return bool((visible <= 0.5).any())
-
-
 def slow_part(planes: Tensor, cells: int) -> Tensor:
     """Of [1, C, h, w] what changes slowly: means of cells, ``cells`` of them on the shorter side, at most twice as
     many."""

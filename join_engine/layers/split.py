@@ -37,7 +37,7 @@ from ..images.frame import Frame, picture_of, planes_of, resampled, shrunk_size
 from ..images.orientation import Orientation
 from ..networks.split import Level, Split, cues, halved, log_light, luminance, specular_of
 from .albedo_level import BRIGHTEST, level_of
-from .caution import RETINEX_ERROR, is_cut_out, seen_mean, with_caution
+from .caution import RETINEX_ERROR, seen_mean, with_caution
 from .dichromatic import gloss_on_colour
 from .few_paints import FEW_PAINTS_ERROR, light_in_paint
 from .fill import filled, grain_under_highlights
@@ -222,7 +222,7 @@ def split(
         shares = _with_gloss_on_colour(shares, shine, ceiling)
     paint, readable = _paint(shares.image, shares.specular, shares.shading, shares.visible, shine, ceiling)
     expected = float(seen_mean(shares.error[:, :1].exp(), visible))
-    light = light_in_paint(paint, readable, expected, few_paints_error, is_cut_out(visible))
+    light = light_in_paint(paint, readable, expected, few_paints_error, bool((visible <= 0.5).any()))
     shares = replace(shares, shading=shares.shading + light)
     wanted = float(level_of(inner["albedo"])) if level is None else level
     error = shares.error.exp()
