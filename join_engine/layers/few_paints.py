@@ -25,7 +25,7 @@ from .caution import caution, slow_part
 FEW_PAINTS_ERROR = 0.3
 # Distance of the logarithms of two paints' colours, and of their brightness in parts of the expected error.
 _COLOUR, _BRIGHTNESS = 0.15, 1.0
-_STEPS = 5
+_STEPS = 5  # of mean shift
 # Of something cut out what changes slowly is off by so much of it.
 _SLOW_ERROR_CUT_OUT = 0.5
 # Points of the grid of densities in such a distance; two axes in the plane of all colours of one brightness.
