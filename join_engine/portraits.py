@@ -38,7 +38,7 @@ from .inversion.progress import Monitor
 from .layers.albedo_level import BRIGHTEST
 from .layers.split import filled
 from .memory import WHOLE_BYTES_PER_PIXEL
-from .networks.split import halved
+from .networks.split import halved, in_cells
 from .pipeline import Layers, Outcome, PreviewCallback, confidence_of, decompose, shrunk
 
 _LEAST, _MOST = 16.0, 4.0  # pixels of a face's crop, and longer sides of the photo that it may measure
@@ -313,8 +313,7 @@ def _brought(
 def _smooth(told: Tensor) -> np.ndarray:
     """A smooth field [h, w] of what is known here and there of it: weighted values and their weights, [1, 2, h, w]."""
     size = told.shape[2:]
-    while min(told.shape[2:]) >= 2 * _CELLS:
-        told = halved(told)
+    (told,) = in_cells(_CELLS, told)
     values, weights = told.split(1, dim=1)
     field = filled(values / weights.clamp_min(_DARK), (weights / weights.max().clamp_min(_DARK)).clamp(0.0, 1.0))
     for _ in range(_SMOOTH):

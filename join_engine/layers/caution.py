@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..networks.retinex import log_shading
-from ..networks.split import halved, resized
+from ..networks.split import in_cells, resized
 
 # Mean absolute error of the logarithm of its shading, on validation renders of objects (``caution-choice``).
 RETINEX_ERROR = 0.3
@@ -92,9 +92,7 @@ def _coarse(planes: Tensor) -> Tensor:
 def slow_part(planes: Tensor, cells: int) -> Tensor:
     """Of [1, C, h, w] what changes slowly: means of cells, ``cells`` of them on the shorter side, at most twice as
     many."""
-    means = planes
-    while min(means.shape[2:]) >= 2 * cells:
-        means = halved(means)
+    (means,) = in_cells(cells, planes)
     return resized(means, planes)
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..networks.split import halved, specular_of
+from ..networks.split import halved, in_cells, specular_of
 
 # How far apart directions of hue (of length 1) may be of one paint.
 _SAME_HUE = 0.15
@@ -54,8 +54,7 @@ def _paint_of_hue(image: Tensor, specular: Tensor, trusted: Tensor, highlight: T
     light = image.mean(dim=1, keepdim=True).clamp_min(_DARK)
     weights = trusted * (1.0 - specular / light).clamp(0.0, 1.0).square()
     values = torch.cat(_chroma((image - specular).clamp_min(0.0)), dim=1) * weights
-    while min(values.shape[2:]) >= 2 * _CELLS or values[0, 0].numel() > _MOST_CELLS:
-        values, weights = halved(values), halved(weights)
+    values, weights = in_cells(_CELLS, values, weights, most=_MOST_CELLS)
     cells = (values / weights.clamp_min(1e-6))[0].flatten(1).T
     chroma = cells[:, :3].norm(dim=1)
     saturation = chroma / cells[:, 3].clamp_min(_DARK)

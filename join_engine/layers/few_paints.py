@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..networks.split import halved, resized
+from ..networks.split import in_cells, resized
 from .caution import caution, slow_part
 
 # How far the logarithm of an albedo of few paints is taken to be off, on validation renders (``caution-choice``).
@@ -59,9 +59,7 @@ def light_in_paint(
     share = caution(expected, few_paints_error)
     if not share:
         return torch.zeros_like(readable)
-    values, known = paint * readable, readable
-    while min(values.shape[2:]) >= 2 * _FINE or known.numel() > _MOST:
-        values, known = halved(values), halved(known)
+    values, known = in_cells(_FINE, paint * readable, readable, most=_MOST)
     mean = values / known.clamp_min(1e-6)
     grey = mean.mean(dim=1, keepdim=True)
     change = (grey - _densest(mean - grey, grey, known, max(_BRIGHTNESS * expected, _LEAST_WIDTH))) * known

@@ -35,7 +35,7 @@ from ..device import has_bf16
 from ..images.files import strips
 from ..images.frame import Frame, picture_of, planes_of, resampled, shrunk_size
 from ..images.orientation import Orientation
-from ..networks.split import Level, Split, cues, halved, log_light, luminance, specular_of
+from ..networks.split import Level, Split, cues, in_cells, log_light, luminance, specular_of
 from .albedo_level import BRIGHTEST, level_of
 from .caution import RETINEX_ERROR, seen_mean, with_caution
 from .dichromatic import gloss_on_colour
@@ -373,9 +373,7 @@ def _tone(photo: Shares, paint: Tensor, readable: Tensor) -> Tensor:
     """
     diffuse = luminance((photo.image - photo.specular).clamp_min(0.0)) / luminance(photo.image).clamp_min(_DARK)
     trusted = readable * (1.0 - _highlight(photo, _FAINT) * (1.0 - diffuse.clamp(0.0, 1.0).square()))
-    values, known, trust = paint * readable, readable, trusted
-    while min(values.shape[2:]) >= 2 * _SMOOTH or values[0, 0].numel() > _CELLS:
-        values, known, trust = halved(values), halved(known), halved(trust)
+    values, known, trust = in_cells(_SMOOTH, paint * readable, readable, trusted, most=_CELLS)
     smooth = values / known.clamp_min(1e-6)
     share = (trust / known.clamp_min(1e-6)).clamp(0.0, 1.0)
     change = (1.0 - share) * (_of_their_colour(smooth, known, share) - smooth)

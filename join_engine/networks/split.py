@@ -9,6 +9,7 @@ scale, goes on from there, level by level. At each level it says which share of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -260,6 +261,14 @@ def halved(image: Tensor) -> Tensor:
         size = (height + 1) // 2, (width + 1) // 2
         return functional.interpolate(image, size, mode="bilinear", align_corners=False, antialias=True)
     return functional.avg_pool2d(image, 2)
+
+
+def in_cells(shorter: int, *planes: Tensor, most: float = math.inf) -> tuple[Tensor, ...]:
+    """Planes [B, C, H, W] of one size, halved until there are fewer than twice ``shorter`` cells on the shorter side,
+    and at most ``most`` in all."""
+    while min(planes[0].shape[2:]) >= 2 * shorter or math.prod(planes[0].shape[2:]) > most:
+        planes = tuple(halved(part) for part in planes)
+    return planes
 
 
 def resized(image: Tensor, like: Tensor) -> Tensor:
