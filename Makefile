@@ -12,6 +12,8 @@ OUT ?= out/demo
 PRESET ?= standard
 # Passed on by the environment, never pasted into a command: a path may hold spaces, quotes or umlauts.
 export IMAGE PRESET
+# Tests start hundreds of Pythons, which would each compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-quick fuzz mutants lint package package-full test-blenders test-gui kills heldout scorecard \
 	train-materials train-primeshapes train-surfaces train-faces train-smoke clean help

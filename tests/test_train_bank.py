@@ -117,6 +117,7 @@ def test_what_has_an_up_is_not_turned_and_heads_are_told_by_tone(
     assert "error by the tone of skin" not in materials
 
 
+@pytest.mark.slow
 def test_every_command_of_the_plan_is_one(
     train_bank: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,7 @@ def test_a_missing_package_is_looked_for_in_the_named_folder(tmp_path: Path, mon
     monkeypatch.delitem(sys.modules, "OpenEXR")
 
 
+@pytest.mark.slow
 def test_the_script_runs_from_any_folder(tmp_path: Path) -> None:
     script = Path(packages.__file__).with_name("render.py")
     result = subprocess.run(

@@ -23,6 +23,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     return Job("primeshapes", 1, 100, 8000, 8, 1, tmp_path / "set")
 
 
+@pytest.mark.slow
 def test_hours_and_gigabytes_follow_from_the_trials(job: Job, tmp_path: Path) -> None:
     found = estimate.estimate(job, workers=2)
     # The invented samples say that they take a millisecond; two workers halve it.

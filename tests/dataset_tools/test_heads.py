@@ -62,6 +62,7 @@ needs_bpy = pytest.mark.skipif(importlib.util.find_spec("bpy") is None, reason="
 # Descriptions
 
 
+@pytest.mark.slow
 def test_a_head_is_the_same_again_and_survives_json() -> None:
     for index, scene in enumerate(SCENES):
         assert Scene.from_json(json.loads(json.dumps(scene.to_json()))) == scene

@@ -94,6 +94,7 @@ def test_every_kind_of_shape_is_drawn_and_equal_numbers_make_equal_meshes() -> N
             np.testing.assert_array_equal(first.vertices, second.vertices)
 
 
+@pytest.mark.slow
 def test_scenes_are_the_same_alone_and_after_json() -> None:
     assert [describe("objects", 3, index) for index in (9, 70, 9)] == [SCENES[9], SCENES[70], SCENES[9]]
     for scene in SCENES:
@@ -203,6 +204,7 @@ def test_shapes_are_the_same_on_any_number_of_processors() -> None:
     assert one and one == two
 
 
+@pytest.mark.slow
 def test_the_ground_fills_the_frame() -> None:
     whole = [scene for scene in SCENES if not scene.cutout]
     assert any(scene.ground and scene.ground.wall for scene in whole)

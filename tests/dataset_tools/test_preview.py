@@ -62,6 +62,7 @@ def test_the_draw_follows_the_seed_and_the_split(dataset: Path, tmp_path: Path) 
         preview.write(dataset, Sheet(), tmp_path / "sheet.pdf")
 
 
+@pytest.mark.slow
 def test_sixty_four_samples_make_a_sheet_of_readable_size(dataset: Path) -> None:
     sheet, count = preview.draw(dataset, Sheet())
     assert count == 64 and 1500 < sheet.width < 2600 and 1500 < sheet.height < 2800

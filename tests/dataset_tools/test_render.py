@@ -144,6 +144,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(rendered: Path, tmp_path: Path) 
     assert len(manifest) == 4
 
 
+@pytest.mark.slow
 def test_two_runs_do_not_render_to_one_folder(tmp_path: Path) -> None:
     with leftovers.alone_in(tmp_path / "data"):
         result = _render(tmp_path / "data")
@@ -179,6 +180,7 @@ def test_other_descriptions_are_not_mixed_in(rendered: Path, tmp_path: Path) -> 
     assert result.returncode == 1 and "begun with other scene descriptions" in result.stderr
 
 
+@pytest.mark.slow
 def test_every_shape_has_a_mesh() -> None:
     """In a process of its own, since bpy does not like company."""
     program = (

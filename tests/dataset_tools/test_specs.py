@@ -33,6 +33,7 @@ SCENES = Described("primeshapes", 3, 200)
 TILES = Described("materials", 3, 400)
 
 
+@pytest.mark.slow
 def test_equal_inputs_give_equal_scenes_alone_or_in_a_batch() -> None:
     assert [describe("primeshapes", 3, index) for index in (7, 150, 7)] == [SCENES[7], SCENES[150], SCENES[7]]
 
@@ -49,6 +50,7 @@ def test_seed_and_index_both_matter() -> None:
     assert len({scene.noise_seed for scene in SCENES}) == len(SCENES)
 
 
+@pytest.mark.slow
 def test_a_scene_survives_json() -> None:
     for scene in (*SCENES, *TILES):
         assert Scene.from_json(json.loads(json.dumps(scene.to_json()))) == scene
@@ -179,6 +181,7 @@ def test_no_global_random_state_in_the_sources() -> None:
                 assert node.attr in allowed, f"{path}: {ast.unparse(node)}"
 
 
+@pytest.mark.slow
 def test_descriptions_need_neither_bpy_nor_torch() -> None:
     program = (
         "import sys; from dataset_tools.specs import describe; describe('primeshapes', 0, 0);"
@@ -270,6 +273,7 @@ def test_variants_and_sizes_of_a_scan_belong_to_one_split(tmp_path: Path) -> Non
         find_scans(_scan_files(tmp_path / "few", ["A01A_Color.png", "A01B_Color.png", "B_Color.png"]), 1.0)
 
 
+@pytest.mark.slow
 def test_a_scan_belongs_to_one_split_and_other_files_are_another_dataset(tmp_path: Path) -> None:
     folder = _scan_files(tmp_path, [f"M{n:02d}_1K_Color.png" for n in range(30)])
     scans = find_scans(folder, 0.5)

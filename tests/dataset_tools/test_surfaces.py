@@ -29,6 +29,7 @@ SOURCES = Sources(SCANS)
 SCENES = Described("surfaces", 4, 400, SOURCES)
 
 
+@pytest.mark.slow
 def test_equal_inputs_give_equal_scenes_that_survive_json() -> None:
     for index in (3, 399, 17):
         assert describe("surfaces", 4, index, sources=SOURCES) == SCENES[index]

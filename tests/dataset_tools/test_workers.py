@@ -135,6 +135,7 @@ def test_ten_kills_at_random_moments_leave_no_trace(tmp_path: Path, whole: dict[
     assert _tars(folder) == whole and _indices(folder) == list(range(12))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_no_worker_outlives_its_supervisor(tmp_path: Path, number: int) -> None:
     process = subprocess.Popen(
@@ -195,6 +196,7 @@ def test_a_cut_shard_comes_back_under_another_name_in_a_longer_run(tmp_path: Pat
     assert _tars(folder) == whole
 
 
+@pytest.mark.slow
 def test_an_old_blender_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     environment = {**os.environ, "BLENDER": "[4, 1, 0]"}
     command = _command(tmp_path / "set", 4)
@@ -204,6 +206,7 @@ def test_an_old_blender_is_refused_before_anything_is_written(tmp_path: Path) ->
     assert not (tmp_path / "set").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_is_said_first(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", "utf-8")
     result = _run(tmp_path / "file" / "set", 4)

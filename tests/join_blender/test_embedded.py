@@ -114,6 +114,7 @@ def test_a_camera_says_adobe_rgb_without_a_profile() -> None:
         assert said(file.getvalue()) == "Display P3"  # which counts before it
 
 
+@pytest.mark.slow
 def test_what_cannot_be_read_says_nothing() -> None:
     whole = [saved(kind, DISPLAY_P3) for kind in ("JPEG", "PNG", "TIFF", "WEBP")]
     for data in whole:

@@ -67,6 +67,7 @@ def test_last_words_are_kept(python: Path, monkeypatch: pytest.MonkeyPatch) -> N
     engine.send({"type": "shutdown", "id": "1"})  # to the dead: nothing happens
 
 
+@pytest.mark.slow
 def test_a_child_that_holds_the_pipe_does_not_hide_a_death(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text("import subprocess, sys\nsubprocess.Popen(['sleep', '5'])\nsys.exit(4)\n", encoding="utf-8")
@@ -87,6 +88,7 @@ def test_the_environment_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     assert environment["PYTHONPATH"] == str(ROOT) and environment["PYTHONUTF8"] == "1"
 
 
+@pytest.mark.slow
 def test_an_engine_ends_with_its_blender(python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even if that Blender is shot: the engine reads the end of its stdin."""
     monkeypatch.setenv("FAKE_ENGINE", "ok")

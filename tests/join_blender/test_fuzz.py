@@ -43,6 +43,7 @@ REQUESTS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.slow
 def test_a_job_survives_whatever_the_engine_says(tmp_path: Path) -> None:
     job, told, ends = _job(tmp_path), 0, set()
     for data in broken(1, COUNT, EVENTS):

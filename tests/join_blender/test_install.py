@@ -164,6 +164,7 @@ def test_folders_that_will_not_do(tmp_path: Path, paths: Paths) -> None:
     assert not paths.unfinished.exists()
 
 
+@pytest.mark.slow
 def test_not_begun_where_it_cannot_succeed(tmp_path: Path, paths: Paths) -> None:
     wheels = make_wheels(tmp_path / "wheels")
     huge = failed(make_lock(tmp_path / "huge", wheels, unpacked=10**18), paths, wheels)

@@ -85,6 +85,7 @@ def test_from_pixels_to_layers(queue: Queue, launch: Launch, tmp_path: Path) -> 
     assert list((tmp_path / "süß und scharf").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_one_engine_serves_many(queue: Queue, launch: Launch, tmp_path: Path) -> None:
     pids = set()
     for _ in range(3):
@@ -261,6 +262,7 @@ def test_an_engine_that_says_nothing_is_given_up_in_the_end(
     queue.close()
 
 
+@pytest.mark.slow
 def test_engine_trouble_stops_the_line_and_restart_moves_it(
     queue: Queue, launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -301,6 +303,7 @@ def test_an_engine_that_hangs_is_replaced(
     assert one.state is State.CANCELLED and queue.connection.engine is None
 
 
+@pytest.mark.slow
 def test_an_engine_that_died_idle_is_no_failure(queue: Queue, launch: Launch, tmp_path: Path) -> None:
     queue.add(decomposition(launch, tmp_path))
     run(queue, lambda: not queue.jobs)

@@ -75,6 +75,7 @@ def left_by_a_killed_one(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_what_killed_blenders_left_goes_at_the_next_start(tmp_path: Path, blender: Path) -> None:
     alone, other = tmp_path / "blender_b2", tmp_path / "blender_c3"
     for folder in (alone, other):

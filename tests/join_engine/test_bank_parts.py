@@ -203,6 +203,7 @@ def test_a_fingerprint_is_of_the_weights_as_stored(seeing_bank: Bank) -> None:
     assert fingerprint(generator) != mine
 
 
+@pytest.mark.slow
 def test_verifying_lets_every_network_work(
     seeing_bank: Bank, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -220,6 +220,7 @@ def test_a_decomposition_has_the_level_that_was_told(seeing_bank: Bank, picture:
     assert not np.allclose(own.layers["albedo"], outcome.layers["albedo"], atol=0.01)
 
 
+@pytest.mark.slow
 def test_evaluation_and_choice_see_what_users_get(seeing_bank: Bank, tmp_path: Path) -> None:
     samples = _own_samples(seeing_bank, 2)
     told = evaluate(seeing_bank, samples, [preset_method(PRESET, seeing_bank)], Evaluation(batch=2))["methods"]

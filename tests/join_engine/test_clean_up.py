@@ -52,6 +52,7 @@ def mask() -> np.ndarray:
     return plane
 
 
+@pytest.mark.slow
 def test_what_is_covered_changes_nothing(bank: Bank, photo: np.ndarray, mask: np.ndarray) -> None:
     one = clean_up(photo, mask, bank, PRESET).decomposition
     other = np.where(mask[..., None] > 0.0, np.random.default_rng(1).random((*SIZE, 3)), photo).astype(np.float32)
@@ -60,6 +61,7 @@ def test_what_is_covered_changes_nothing(bank: Bank, photo: np.ndarray, mask: np
     assert all(np.array_equal(one.codes[name], again.codes[name]) for name in one.codes)
 
 
+@pytest.mark.slow
 def test_around_it_nothing_changes_and_the_layers_make_the_photo(
     bank: Bank, photo: np.ndarray, mask: np.ndarray
 ) -> None:
@@ -88,6 +90,7 @@ def test_the_figure_compares_where_nothing_was_filled(seeing_bank: Bank, photo: 
     assert metrics["psnr"] > 80.0 and "PSNR" not in metrics
 
 
+@pytest.mark.slow
 def test_what_is_cut_out_is_no_source(bank: Bank, photo: np.ndarray, mask: np.ndarray) -> None:
     alpha = np.ones((*SIZE, 1), np.float32)
     alpha[:, :12] = 0.0
@@ -224,6 +227,7 @@ def test_scores_know_the_truth_and_its_brightness() -> None:
     assert scores(wrong, spoiled)["albedo, any brightness"] < 15.0
 
 
+@pytest.mark.slow
 def test_all_methods_are_measured(seeing_bank: Bank) -> None:
     table = measure(seeing_bank, [render(0), render(1), render(2), render(3)], PRESET, 0)
     assert table["counts"] == {"sticker": 2, "shadow": 2}

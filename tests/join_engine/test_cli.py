@@ -36,6 +36,7 @@ def photo(tmp_path: Path, picture: np.ndarray) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_decompose_writes_everything(
     tmp_path: Path, photo: Path, tiny_bank_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -74,6 +75,7 @@ def test_decompose_takes_folders(
     assert error.startswith("error: There are no images in the folder")
 
 
+@pytest.mark.slow
 def test_detail_makes_the_image_exactly_and_can_be_left_out(tmp_path: Path, photo: Path, tiny_bank_path: Path) -> None:
     psnr = {}
     for out, flags in (("with", []), ("without", ["--no-detail"])):

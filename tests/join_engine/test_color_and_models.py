@@ -18,6 +18,7 @@ from join_engine.forward_models import FORWARD_MODELS, components_in, compose, g
 transforms = pytest.mark.parametrize("transform", COMPONENT_TRANSFORMS.values(), ids=lambda transform: transform.name)
 
 
+@pytest.mark.slow
 @transforms
 def test_gradient_of_the_inverse_transform(transform) -> None:  # type: ignore[no-untyped-def]
     """Against finite differences, on both sides of every knee and where it goes on as its tangent."""

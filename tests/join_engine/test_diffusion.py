@@ -60,6 +60,7 @@ def test_the_patch_comes_nearer_and_the_context_keeps_its_pixels(
     assert all(one.shape == (2, 3, 16, 16) and (one >= 0.0).all() for one in found.components.values())
 
 
+@pytest.mark.slow
 def test_the_codes_of_one_component_come_nearer_to_what_is_laid_in(tiny_bank: Bank) -> None:
     part, mask = tiny_bank.components["albedo"], crop(16, 8)
     begun, wanted = part.sample_codes(2)[:, None]

@@ -195,6 +195,7 @@ def test_published_trunks(folder: Path) -> None:
     assert not {"torchvision", "lpips"} & set(sys.modules)
 
 
+@pytest.mark.slow
 def test_fetch_from_a_server_keeps_only_what_has_the_right_hash(
     folder: Path, tiny_bank: Bank, own_targets: torch.Tensor
 ) -> None:

@@ -285,6 +285,7 @@ def test_packs_that_do_not_fit_the_bank(
 # In the inversion
 
 
+@pytest.mark.slow
 def test_start_at_the_encoders_codes(seeing_bank: Bank, own_targets: torch.Tensor) -> None:
     state = invert(seeing_bank, own_targets, Preset("x", (EncoderStart(),)))
     for name, component in seeing_bank.components.items():

@@ -94,6 +94,7 @@ def test_a_decomposition_from_the_request_to_its_files(ask: Ask, request_for: di
     assert load_decomposition(result["compact"]).size == (40, 56)  # small enough already
 
 
+@pytest.mark.slow
 def test_a_face_from_the_request_to_its_files(
     ask: Ask, request_for: dict[str, Any], tmp_path: Path, bank_maker: MakeBank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +141,7 @@ def test_a_bank_is_suggested_to_those_who_have_chosen_none(
     assert free["suggested_bank"] == "faces" and free["notes"] == [portraits.suggestion("faces")]
 
 
+@pytest.mark.slow
 def test_settings_of_a_decomposition_reach_it(ask: Ask, request_for: dict[str, Any], picture: np.ndarray) -> None:
     plain = ask(**request_for)[-1]
     same = ask(**{**request_for, "output": request_for["output"] + "2"})[-1]
@@ -173,6 +175,7 @@ def test_relighting_and_storing_what_a_blend_holds(ask: Ask, request_for: dict[s
     assert other["code"] == "request_invalid" and "albedo, shading" in other["message"]
 
 
+@pytest.mark.slow
 def test_exports_and_maps(ask: Ask, request_for: dict[str, Any], tmp_path: Path) -> None:
     layers = ask(**request_for)[-1]["layers"]
     common = {"type": "export", "id": 1, "layers": layers, "output": str(tmp_path / "a.exr")}
@@ -268,6 +271,7 @@ def test_photos_are_called_in_messages_as_the_client_calls_them(
     assert "'right' is 40 × 40" in event["message"] and "'left' is 56 × 40" in event["message"]
 
 
+@pytest.mark.slow
 def test_a_decomposition_is_relit_by_its_own_bank_alone(
     ask: Ask, request_for: dict[str, Any], tmp_path: Path, bank_maker: MakeBank
 ) -> None:

@@ -624,6 +624,7 @@ def shipped(banks: tuple[Bank, portraits.Rest], tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(portraits, "list_banks", lambda: [broken, banks[1].bank.path, banks[0].path])
 
 
+@pytest.mark.slow
 @needs_finder
 @pytest.mark.usefixtures("shipped")
 def test_a_bank_of_faces_is_suggested_for_one_face_that_is_large_enough(astronaut: np.ndarray) -> None:

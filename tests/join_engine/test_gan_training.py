@@ -291,6 +291,7 @@ def test_an_imported_bank_has_seen_nothing_that_is_known(tmp_path: Path, pack: P
     assert training.state.images == 0 and training.history[0]["start_from"]["imported_from"] == "theirs.pkl"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -420,6 +421,7 @@ def test_impossible_settings(tmp_path: Path, pack: Path, capsys: pytest.CaptureF
 # Snapshots and what is told
 
 
+@pytest.mark.slow
 def test_snapshots_by_the_minute(tmp_path: Path, pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = read_packs([pack], "albedo")
     clock = iter(range(0, 10_000, 60))  # every look at the clock takes a minute

@@ -80,6 +80,7 @@ def test_encoders_look_in_all_the_ways_that_they_were_trained_for(seeing_bank: B
     assert (apart.abs() > 1e-5).all()
 
 
+@pytest.mark.slow
 def test_it_holds_the_components(seeing_bank: Bank, target: torch.Tensor, tiny_bank_path: Path) -> None:
     def distance(weight: float) -> np.ndarray:
         stages = EncoderStart(), Joint(steps=12, knn_weight=0.0, learning_rate=0.05, guide_weight=weight)

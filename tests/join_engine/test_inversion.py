@@ -57,6 +57,7 @@ def test_whitening_has_unit_covariance_and_goes_there_and_back(tiny_bank: Bank) 
     assert torch.allclose(whitening.color(whitened), codes, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_heavy_prior_holds_the_codes_back(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
     def distance(**weights: float) -> float:
         state = invert(tiny_bank, own_targets, Preset("prior", (MeanStart(), Joint(steps=15, **weights))))
@@ -73,6 +74,7 @@ def test_starts_at_the_mean_code(tiny_bank: Bank, own_targets: torch.Tensor) -> 
         assert torch.equal(w, tiny_bank.components[name].w_avg.expand_as(w))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_codes(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
     first, second = (invert(tiny_bank, own_targets, SHORT, seed=3) for _ in range(2))
     for name in first.latents:
@@ -131,6 +133,7 @@ def test_images_of_a_batch_get_what_they_would_get_alone(
             assert torch.allclose(together.synthesize()[name][item], output[0], rtol=0, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_images_of_a_batch_do_not_know_of_each_other(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
     """In single precision: Adam's first steps, which have the same size for all gradients, make 1e-7 to about 1e-4."""
     together = invert(tiny_bank, own_targets, SHORT)
@@ -138,6 +141,7 @@ def test_images_of_a_batch_do_not_know_of_each_other(tiny_bank: Bank, own_target
     assert torch.allclose(together.loss[1], alone.loss[0], rtol=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "stage", [Joint(4, features="pixels"), Masking(4, features="pixels", reach=0.05)], ids=["codes", "masks"]
 )
@@ -177,6 +181,7 @@ def test_a_search_in_bfloat16_ends_near_and_its_results_are_exact(tiny_bank: Ban
     assert torch.equal(rough.synthesize()["albedo"], own)
 
 
+@pytest.mark.slow
 def test_generators_stay_as_they_are(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
     before = {k: v.clone() for k, v in tiny_bank.components["albedo"].generator.state_dict().items()}
     invert(tiny_bank, own_targets, SHORT)
@@ -194,6 +199,7 @@ def test_cancel_takes_effect_within_one_step(tiny_bank: Bank, own_targets: torch
     assert state.loss.isfinite().all()
 
 
+@pytest.mark.slow
 def test_previews_come_when_asked_for(tiny_bank: Bank, own_targets: torch.Tensor) -> None:
     seen: list[int] = []
 
@@ -204,6 +210,7 @@ def test_previews_come_when_asked_for(tiny_bank: Bank, own_targets: torch.Tensor
     assert seen == [8, 16]
 
 
+@pytest.mark.slow
 def test_a_forward_model_registered_by_a_test(tmp_path: Path, bank_maker, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(forward_models, "FORWARD_MODELS", dict(forward_models.FORWARD_MODELS))
     forward_models.register(forward_models.ForwardModel("veiled", (("albedo", "shading", 0.5), ("veil", 0.5))))
@@ -215,6 +222,7 @@ def test_a_forward_model_registered_by_a_test(tmp_path: Path, bank_maker, monkey
     assert state.loss.isfinite().all()
 
 
+@pytest.mark.slow
 def test_two_and_three_components_go_the_same_way(tmp_path: Path, bank_maker) -> None:  # type: ignore[no-untyped-def]
     parts = (("albedo", "srgb"), ("shading", "reinhard"), ("specular", "reinhard"))
     bank = load_bank(bank_maker(tmp_path / "three.safetensors", "lambertian_specular", parts))

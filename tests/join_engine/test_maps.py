@@ -241,6 +241,7 @@ def test_packs_are_read_whole(tmp_path: Path) -> None:
         read_map_sets([one, small], MODEL)
 
 
+@pytest.mark.slow
 def test_from_renders_to_a_bank(tmp_path: Path, mapping_bank: Bank, capsys: pytest.CaptureFixture[str]) -> None:
     """Hills that are lighter than their valleys are learned in seconds."""
     rng = np.random.default_rng(5)
@@ -287,6 +288,7 @@ def test_a_bank_without_a_split_network_cannot_teach(
 # Measuring and making
 
 
+@pytest.mark.slow
 def test_scores_stand_beside_the_plainest_guesses(
     tmp_path: Path, mapping_bank: Bank, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -318,6 +320,7 @@ def test_scores_stand_beside_the_plainest_guesses(
     assert float(cells["true roughness"]) == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_command_writes_maps(tmp_path: Path, mapping_bank: Bank, capsys: pytest.CaptureFixture[str]) -> None:
     from PIL import Image
 

@@ -61,6 +61,7 @@ SEARCHES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stages", SEARCHES.values(), ids=SEARCHES)
 def test_a_mirrored_image_has_mirrored_layers(bank: Bank, target: torch.Tensor, stages: tuple[Stage, ...]) -> None:
     one = layers(run(bank, target, Mirrored(), *stages))

@@ -127,6 +127,7 @@ def test_one_image_is_a_batch_of_one(tiny_bank: Bank, picture: np.ndarray) -> No
     assert batched.decomposition.settings == alone.decomposition.settings
 
 
+@pytest.mark.slow
 def test_images_of_several_sizes_make_a_batch(seeing_bank: Bank, picture: np.ndarray) -> None:
     search = Joint(steps=2, features="pixels", knn_weight=0.0, learning_rate=1e-3)
     tuning = Tuning(steps=1, discriminator_weight=0.0, learning_rate=1e-4)
@@ -326,6 +327,7 @@ def test_relighting_leaves_the_albedo_alone(tiny_bank: Bank, decomposition: Deco
     assert lit.metrics == {}
 
 
+@pytest.mark.slow
 def test_relighting_after_tuning_uses_the_tuned_weights(tiny_bank: Bank, picture: np.ndarray, tmp_path: Path) -> None:
     tuned = decompose(picture, tiny_bank, Preset("pti", (*SHORT.stages, Tuning(steps=3)))).decomposition
     save_decomposition(tmp_path / "a.join", tuned)
@@ -370,6 +372,7 @@ def test_cancelled_before_the_first_step(tiny_bank: Bank, picture: np.ndarray) -
     json.dumps(outcome.decomposition.summary(), allow_nan=False)
 
 
+@pytest.mark.slow
 def test_white_areas_are_no_limit(tiny_bank: Bank) -> None:
     image = np.ones((16, 16, 3), np.float32)
     result = decompose(image, tiny_bank, Preset("short", (MeanStart(), Joint(steps=30)))).decomposition

@@ -283,6 +283,7 @@ def test_no_name_leads_out_of_the_folder(tmp_path: Path, options: list[str], nam
     assert (folder / "report.json").is_file() and len(list(folder.iterdir())) == 8
 
 
+@pytest.mark.slow
 def test_images_of_like_names_all_get_their_layers(
     tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -311,6 +312,7 @@ def test_kinds_of_images_are_taken_alike_singly_and_in_folders(tmp_path: Path, o
     assert one and [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
 
 
+@pytest.mark.slow
 def test_skip_existing_looks_at_what_made_it(
     tmp_path: Path, photo: Path, options: list[str], tiny_bank_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

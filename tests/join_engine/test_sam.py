@@ -201,6 +201,7 @@ def test_masks_are_of_whole_segments_and_grow_as_the_threshold_sinks(mapped_bank
     )
 
 
+@pytest.mark.slow
 def test_only_what_a_mask_has_moves_and_more_freedom_comes_nearer(mapped_bank: Bank, target: Tensor) -> None:
     def error(spaces: Spaces, **changes: object) -> tuple[float, dict[str, Tensor]]:
         state = invert(mapped_bank, target, sam(spaces, **changes))

@@ -174,6 +174,7 @@ def test_gram_matrices_know_what_there_is_and_not_where() -> None:
     torch.testing.assert_close(gram[0, 1, 2], (features[0, 1] * features[0, 2]).mean() / 5)
 
 
+@pytest.mark.slow
 def test_the_style_of_a_picture_is_searched_for_where_it_counts(seeing_bank: Bank, own_targets: Tensor) -> None:
     """The row with Gram matrices ends nearer in them than the one without."""
     rows = Rows(loss="lpips", steps=12, features="random")

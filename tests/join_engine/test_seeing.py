@@ -210,6 +210,7 @@ def test_codes_and_features_move_from_there_and_masks_do_not(sharp_bank: Bank, t
     assert strayed(50.0) < strayed(0.0) / 2
 
 
+@pytest.mark.slow
 def test_images_of_a_batch_do_not_know_of_each_other(sharp_bank: Bank, target: torch.Tensor) -> None:
     preset = Preset("x", (SeeingStart(), Spatial(steps=4, learning_rate=0.05, guide_weight=0.1)))
     both, alone = invert(sharp_bank, target, preset), invert(sharp_bank, target[1:], preset)

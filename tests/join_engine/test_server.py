@@ -95,6 +95,7 @@ def request_for(tmp_path: Path, tiny_bank_path: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_decompose_and_relight(client: Client, request_for: dict[str, Any]) -> None:
     client.send(**request_for, id="job 1")
     events = client.until("result", "error")
@@ -266,6 +267,7 @@ def test_another_material_is_mixed_in(client: Client, request_for: dict[str, Any
     assert set(client.until("result", "error")[-1]["layers"]) == {"albedo"}
 
 
+@pytest.mark.slow
 def test_another_material_is_pasted(client: Client, request_for: dict[str, Any]) -> None:
     """The request of Paste Material: progress, a result like that of a decomposition, and refusals."""
     client.send(**{**request_for, "steps": 3, "preview_every": 0}, id="made")

@@ -91,6 +91,7 @@ def test_strips_are_layers_like_others() -> None:
         parts["specular"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["split", "detail", "brightness", "without"])
 def test_a_large_image_is_not_kept_whole(
     tiny_bank: Bank, seeing_bank: Bank, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch, way: str
@@ -326,6 +327,7 @@ def test_idle_threads_sleep() -> None:
 # --- nothing that is no number gets out -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("amount", [1e300, -1e300, 1e38, 3e38])
 def test_light_that_is_moved_to_nowhere_is_refused(
     tmp_path: Path, tiny_bank_path: Path, tiny_bank: Bank, picture: np.ndarray, amount: float

@@ -119,6 +119,7 @@ def test_it_looks_at_what_the_generators_say() -> None:
 # The layers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("specular", [True, False])
 def test_layers_make_the_photo_whatever_the_network_says(seed: int, specular: bool) -> None:
@@ -216,6 +217,7 @@ def test_skin_in_the_sun_is_read_and_its_highlight_is_not() -> None:
     assert torch.equal(skin[..., 0, :], surely[..., 0, :])
 
 
+@pytest.mark.slow
 def test_photos_beyond_what_is_looked_at_are_split_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, columns = np.mgrid[:96, :128] / 20.0
     photo = (0.3 + 0.1 * np.sin(rows) * np.cos(columns))[..., None].astype(np.float32) * np.ones(3, np.float32)
@@ -278,6 +280,7 @@ def test_a_render_brighter_than_white_is_not_taken_for_clipped() -> None:
     assert np.abs(recomposed(found) - photo).max() < 1e-4 * photo.max()
 
 
+@pytest.mark.slow
 def test_a_bank_with_a_split_network_uses_it_and_says_how_sure_it_is(
     seeing_bank: Bank, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

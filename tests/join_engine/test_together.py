@@ -71,6 +71,7 @@ def recomposed(layers: dict[str, np.ndarray]) -> np.ndarray:
     return layers["albedo"] * layers["shading"] + layers.get("specular", np.float32(0.0))  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 def test_equal_photos_have_the_albedo_of_one(glossy_bank: Bank, photos: list[np.ndarray]) -> None:
     alone = decompose(photos[0], glossy_bank, PRESET).decomposition.layers
     for layers in together([photos[0]] * 3, glossy_bank):
@@ -80,6 +81,7 @@ def test_equal_photos_have_the_albedo_of_one(glossy_bank: Bank, photos: list[np.
             )
 
 
+@pytest.mark.slow
 def test_every_photo_is_made_exactly_by_the_one_albedo(glossy_bank: Bank, photos: list[np.ndarray]) -> None:
     photos[1][10:20, 30:40] = 1.0  # clipped
     photos[2][5:9, 5:9] = 0.0
@@ -101,6 +103,7 @@ def test_a_bank_without_specular_makes_them_exactly_too(seeing_bank: Bank, photo
         assert np.abs(recomposed(layers) - photo).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_the_order_does_not_matter(glossy_bank: Bank, photos: list[np.ndarray]) -> None:
     forth, back = together(photos, glossy_bank), together(photos[::-1], glossy_bank)[::-1]
     for one, other in zip(forth, back, strict=True):
@@ -184,6 +187,7 @@ def test_what_is_at_its_place_stays_bit_for_bit(photos: list[np.ndarray]) -> Non
         assert aligned.pixels is photo and aligned.shift == (0.0, 0.0) and aligned.inside.all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [False, True])
 def test_the_best_so_far_is_put_together_where_somebody_wants_it(
     glossy_bank: Bank, photos: list[np.ndarray], keep: bool
@@ -242,6 +246,7 @@ def test_groups_are_disjoint() -> None:
         assert len(groups) >= 2 and len(set(members)) == len(members) and len(groups[0]) == count
 
 
+@pytest.mark.slow
 def test_the_figures_know_a_good_albedo(glossy_bank: Bank, photos: list[np.ndarray]) -> None:
     scene = Scene([*photos, photos[0] * 0.9], "thing", glossy_bank, PRESET, CodeBook(glossy_bank))
 

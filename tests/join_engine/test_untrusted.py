@@ -126,6 +126,7 @@ LYING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", LYING)
 def test_pictures_that_lie_about_their_size(tmp_path: Path, case: str) -> None:
     suffix, make = LYING[case]
@@ -186,6 +187,7 @@ def test_arrays_in_memory_are_read_as_numpy_does() -> None:
             npy_array(npy(shape))
 
 
+@pytest.mark.slow
 def test_inflating_stops_where_it_should() -> None:
     bomb = zlib.compress(bytes(2**27), 9)
     assert inflate(bomb, 1000) == bytes(1000)
@@ -216,6 +218,7 @@ def bank_announcing(bank: Path, out: Path, where: tuple[str, ...], value: Any) -
 ARCHITECTURE = ("components", "albedo", "architecture")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "value"),
     [
@@ -411,6 +414,7 @@ def through_a_pipe(data: bytes, script: str) -> subprocess.CompletedProcess[byte
     return subprocess.run([sys.executable, "-c", script], input=data, capture_output=True, timeout=60, check=True)
 
 
+@pytest.mark.slow
 def test_long_messages_take_time_in_proportion_and_are_cut() -> None:
     script = (
         "from join_engine.server.channel import read_messages\n"

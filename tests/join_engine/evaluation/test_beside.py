@@ -88,6 +88,7 @@ def test_the_plain_look_is_ours_but_for_its_precision() -> None:
     assert plain.shading.std() > 0.0
 
 
+@pytest.mark.slow
 def test_adam_is_that_of_torch() -> None:
     torch.manual_seed(0)
     starts = [torch.randn(3, 5), torch.randn(7)]

@@ -36,6 +36,7 @@ def test_share_and_radius_change_the_figures(tiny_bank: Bank) -> None:
     assert again == found[:1]
 
 
+@pytest.mark.slow
 def test_no_pack_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["detail-choice", "--bank", "materials", "--data", str(tmp_path / "none.tar")]) != 0
     assert "none.tar" in capsys.readouterr().err

@@ -208,6 +208,7 @@ class Sums(nn.Module):
         return images.float().mean(dim=(2, 3))
 
 
+@pytest.mark.slow
 def test_features_of_a_torchscript_file(tmp_path: Path, bank: Bank) -> None:
     path = tmp_path / "inception with spaces.pt"
     torch.jit.script(Sums()).save(str(path))

@@ -54,6 +54,7 @@ def test_what_is_printed_is_what_the_paper_says() -> None:
                 assert 0.0 < lpips < 0.3 and psnr > -10.0 * math.log10(mse) - 0.7, (key, figures)
 
 
+@pytest.mark.slow
 def test_a_step_beyond_chance_against_the_paper_is_set_in_bold() -> None:
     levels = dict(zip(LADDER, (20.0, 21.0, 20.5, 20.52, 24.0), strict=True))
     table, found, methods = invented(levels)
