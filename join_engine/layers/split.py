@@ -23,6 +23,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import cycle
 
 import numpy as np
 import torch
@@ -50,6 +51,8 @@ SEEN_AT_MOST = 1024
 # It looks in as many orientations as these many pixels are enough for.
 _LOOKED_AT = 8 * 256 * 256
 _ORIENTATIONS = tuple(Orientation(flip, turns) for turns in (0, 2, 1, 3) for flip in (False, True))
+# And at what is cut out in as many exposures: bright paint that is taken for gloss in one is paint in another.
+_EXPOSURES = 1.0, 1.4, 0.7, 2.0
 _CLIPPED = 0.995  # above it, what a camera shows is no measure of the light
 _USUAL = (0.06, 0.38)  # mean luminances of the photos that the network has seen
 _NEARLY_CLIPPED = 0.8  # and from here on cameras begin to bend
@@ -85,7 +88,7 @@ _TOP = 0.995  # share of the pixels that must keep below the brightest albedo
 
 @dataclass(frozen=True)
 class Shares:
-    """What the network says of a photo, averaged over the orientations; tensors [1, C, h, w] of one size.
+    """What the network says of a photo, averaged over the orientations and exposures; tensors [1, C, h, w] of one size.
 
     Attributes:
         image: the photo at this size, linear.
@@ -117,22 +120,29 @@ def look(
         image: linear [1, 3, H, W], at most :data:`SEEN_AT_MOST` a side.
         visible: [1, 1, H, W].
         told: linear components of the generators, [1, 3, h, w] each, showing the same; None for none.
-        ways, upright: see :func:`looked_at`.
+        ways, upright: see :func:`looked_at`; each orientation of something cut out in another exposure.
     """
     told = told or {}
     hints = cues(told.get("albedo"), told.get("shading"), told.get("specular"), image)
-    clipped = image.clamp(0.0, 1.0)
+    exposures = _EXPOSURES if _cut_out(visible) else _EXPOSURES[:1]
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
     found = []
-    for orientation in looked_at(ways, upright):
+    for orientation, exposure in zip(looked_at(ways, upright), cycle(exposures), strict=False):
+        exposed = (image * exposure).clamp(0.0, 1.0)
         seen = [
-            orientation.of(part).contiguous(memory_format=torch.channels_last) for part in (clipped, visible, hints)
+            orientation.of(part).contiguous(memory_format=torch.channels_last) for part in (exposed, visible, hints)
         ]
         with torch.autocast(image.device.type, torch.bfloat16, enabled=has_bf16(image.device.type)):
             levels = network(*seen)
         found.append([orientation.back(part.float()) for part in levels[-1]])
     mean = Level(*(torch.stack(parts).mean(dim=0) for parts in zip(*found, strict=True)))
-    return Shares(image, visible, mean.share, mean.shading, mean.gloss, mean.specular, mean.error)
+    specular = specular_of(image.clamp(0.0, 1.0), mean.gloss)
+    return Shares(image, visible, mean.share, mean.shading, mean.gloss, specular, mean.error)
+
+
+def _cut_out(visible: Tensor) -> bool:
+    """Whether a picture shows something cut out."""
+    return bool((visible <= 0.5).any())
 
 
 def looked_at(ways: int, upright: bool = False) -> tuple[Orientation, ...]:
@@ -222,7 +232,7 @@ def split(
         shares = _with_gloss_on_colour(shares, shine, ceiling)
     paint, readable = _paint(shares.image, shares.specular, shares.shading, shares.visible, shine, ceiling)
     expected = float(seen_mean(shares.error[:, :1].exp(), visible))
-    light = light_in_paint(paint, readable, expected, few_paints_error, bool((visible <= 0.5).any()))
+    light = light_in_paint(paint, readable, expected, few_paints_error, _cut_out(visible))
     shares = replace(shares, shading=shares.shading + light)
     wanted = float(level_of(inner["albedo"])) if level is None else level
     error = shares.error.exp()

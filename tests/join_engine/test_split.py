@@ -652,6 +652,19 @@ def test_a_preset_may_look_at_a_smaller_photo(seeing_bank: Bank, monkeypatch: py
     assert shown == [0] and seen[3:] == [(64, 1), (576, 2)], "a preview is a look in one orientation"
 
 
+def test_what_is_cut_out_is_looked_at_in_several_exposures() -> None:
+    network, seen = wild(), []
+    network.register_forward_pre_hook(lambda _, shown: seen.append(round(float(shown[0].mean()), 3)))
+    image, visible = torch.full((1, 3, 16, 16), 0.6), torch.ones(1, 1, 16, 16)
+    look(network, image, visible, None, 4)
+    assert seen == [0.6] * 4
+    visible[..., :4] = 0.0
+    shares = look(network, image, visible, None, 5)
+    assert seen[4:] == [0.6, 0.84, 0.42, 1.0, 0.6], "as bright as white at most"
+    assert torch.equal(shares.image, image)
+    torch.testing.assert_close(shares.specular, 0.6 * shares.gloss)  # of the photo as it is
+
+
 def test_what_has_an_up_is_neither_learned_nor_looked_at_turned(
     data: ComponentSets, seeing_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
