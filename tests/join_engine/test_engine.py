@@ -21,6 +21,7 @@ from join_engine.inversion.codebook import CodeBook
 from join_engine.inversion.progress import Progress
 from join_engine.layers.decomposition import load_decomposition
 from join_engine.layers.result_folder import read_marker
+from join_engine.relighting import pasting
 from join_engine.server import engine as engine_module
 from join_engine.server.engine import Engine
 from join_engine.server.requests import LONGEST_MESSAGE, check, parse, request_id
@@ -313,6 +314,24 @@ def test_a_paste_without_a_mask_is_told_what_it_lacks(ask: Ask, request_for: dic
     wanted["patch"] = request_for["image"]
     event = ask(type="paste", id=1, **wanted)[-1]
     assert event["code"] == "request_invalid" and event["message"] == "A paste request needs 'mask', a path."
+
+
+def test_a_paste_is_as_the_request_asks(
+    ask: Ask, request_for: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def pasted(*_: Any, **options: Any) -> None:
+        asked.update(options)
+        raise JoinError("request_invalid", "Seen.")
+
+    monkeypatch.setattr(pasting, "paste", pasted)
+    made = ask(**request_for)[-1]
+    wanted = {"decomposition": made["compact"], "layers": made["layers"], "output": request_for["output"]}
+    Image.new("L", (56, 40), 255).save(tmp_path / "mask.png")
+    wanted |= {"patch": request_for["image"], "mask": str(tmp_path / "mask.png"), "bank": request_for["bank"]}
+    assert ask(type="paste", id=1, **wanted, scale=2.0, feather=3.0)[-1]["message"] == "Seen."
+    assert {name: asked[name] for name in asked if name != "monitor"} == {"scale": 2.0, "feather": 3.0}
 
 
 def test_the_bank_for_all_around_a_face_is_loaded_anew_when_its_file_changes(

@@ -27,8 +27,9 @@ from join_engine.inversion.stages.joint import Joint
 from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.inversion.stages.tuning import Tuning
 from join_engine.inversion.state import InversionState
+from join_engine.layers.caution import caution
 from join_engine.layers.decomposition import FORMAT_VERSION, Decomposition, load_decomposition, save_decomposition
-from join_engine.pipeline import decompose, decompose_batch
+from join_engine.pipeline import _Work, decompose, decompose_batch
 from join_engine.relighting.directions import sefa_directions, style_weights
 from join_engine.relighting.relighter import Edit, Relighter
 
@@ -379,3 +380,10 @@ def test_white_areas_are_no_limit(tiny_bank: Bank) -> None:
     # The fit counts what exceeds white as white.
     assert result.metrics["psnr_fit"] >= result.metrics["psnr"] - 1e-6
     assert np.isfinite(srgb_encode(result.recomposed)).all()
+
+
+def test_how_sure_it_is_follows_from_the_errors_of_albedo_and_shading(seeing_bank: Bank) -> None:
+    work = _Work([np.full((16, 16, 3), 0.5, np.float32)], seeing_bank, Preset("x", (MeanStart(),)))
+    error = np.broadcast_to(np.array([0.1, 0.4, 0.9], np.float32), (4, 4, 3))
+    found = work._confidence(0, error)
+    assert found["albedo_error"] == pytest.approx(0.1) and found["caution"] == pytest.approx(caution(0.4))

@@ -29,8 +29,19 @@ from join_engine.inversion.presets import Detail, Preset, get_preset
 from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.layers import split as layers_split
+from join_engine.layers.albedo_level import BRIGHTEST
 from join_engine.layers.caution import RETINEX_ERROR, caution, slow_part, with_caution
-from join_engine.layers.split import BLACKEST, Shares, _exact, encoders_say, look, looked_at, split
+from join_engine.layers.split import (
+    BLACKEST,
+    Shares,
+    _affordable,
+    _exact,
+    encoders_say,
+    into_bounds,
+    look,
+    looked_at,
+    split,
+)
 from join_engine.networks.retinex import log_shading
 from join_engine.networks.split import Split, SplitConfig, cues, halved, luminance, specular_of
 from join_engine.pipeline import decompose
@@ -650,6 +661,18 @@ def test_a_preset_may_look_at_a_smaller_photo(seeing_bank: Bank, monkeypatch: py
     shown: list[int] = []
     decompose(photo, bank, preset, on_preview=lambda step, layers: shown.append(step), preview_size=60)
     assert shown == [0] and seen[3:] == [(64, 1), (576, 2)], "a preview is a look in one orientation"
+
+
+@pytest.mark.parametrize(("height", "width", "ways"), [(256, 256, 8), (512, 512, 2), (1024, 1024, 1), (3000, 2000, 1)])
+def test_the_larger_a_photo_the_fewer_the_orientations(height: int, width: int, ways: int) -> None:
+    assert _affordable(np.zeros((height, width, 3), np.float32)) == ways
+
+
+def test_an_albedo_is_brought_between_the_blackest_and_the_brightest_paint() -> None:
+    albedo = torch.tensor([0.001, 0.5, 3.0])[None, None, None] * torch.tensor([1.0, 0.5, 0.25])[None, :, None, None]
+    found = albedo * into_bounds(albedo)
+    torch.testing.assert_close(found.amax(dim=1).flatten(), torch.tensor([BLACKEST, 0.5, BRIGHTEST]))
+    torch.testing.assert_close(found[:, 1] / found[:, 0], torch.full((1, 1, 3), 0.5))  # colours are kept
 
 
 def test_what_is_cut_out_is_looked_at_in_several_exposures() -> None:
