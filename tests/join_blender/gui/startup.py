@@ -261,7 +261,9 @@ def time_the_slider() -> None:
     def timed_show(set_id: str, update: Any) -> None:
         show(set_id, update)
         if update.preview and update.edits:
-            shown.append([asked[update.edits], answered, time.monotonic()])
+            # What undo and redo show again answers no move.
+            if (since := asked.pop(update.edits, None)) is not None:
+                shown.append([since, answered, time.monotonic()])
             tell(preview=max(update.preview["recomposed"].shape[:2]))
 
     def timed_draw(*arguments: Any, **named: Any) -> None:
