@@ -48,8 +48,9 @@ Layers = dict[str, np.ndarray]
 
 # Longest side at which the network looks at a photo.
 SEEN_AT_MOST = 1024
-# It looks in as many orientations as these many pixels are enough for.
-_LOOKED_AT = 8 * 256 * 256
+# It looks in as many orientations as these many pixels are enough for: two of the largest looks, or, where a preset has
+# it look at a smaller picture, to be quick, half of one.
+_LOOKED_AT, _QUICKLY = 2 * SEEN_AT_MOST**2, SEEN_AT_MOST**2 // 2
 _ORIENTATIONS = tuple(Orientation(flip, turns) for turns in (0, 2, 1, 3) for flip in (False, True))
 # And at what is cut out in as many exposures: bright paint that is taken for gloss in one is paint in another.
 _EXPOSURES = 1.0, 1.4, 0.7, 2.0
@@ -209,7 +210,7 @@ def split(
         few_paints_error: see :func:`join_engine.layers.few_paints.light_in_paint`.
         looks: how the network is asked, as by :func:`look`.
         seen_at: longest side at which the network looks at it; None for :data:`SEEN_AT_MOST`. A smaller one is a
-            faster one: it looks in as few orientations all the same.
+            faster one: it looks in fewer orientations, too.
         ways: in how many orientations it looks; None for as many as its time is enough for, the fewer the more pixels.
 
     Returns:
@@ -224,7 +225,7 @@ def split(
     size = network.fitting_size(*shrunk_size(colour, min(seen_at or SEEN_AT_MOST, SEEN_AT_MOST)))
     small = resampled(colour, *size).to(device) * gain
     visible = torch.ones_like(small[:, :1]) if alpha is None else resampled(alpha[..., None], *size).to(device)
-    shares = looks(network, small, visible, inner, ways or _affordable(colour))
+    shares = looks(network, small, visible, inner, ways or _affordable(colour, seen_at))
     shine = _shine(shares)
     shading, gloss = with_caution(small, visible, shares.shading, shares.gloss, shares.error, retinex_error)
     shares = replace(shares, shading=shading, gloss=gloss, specular=specular_of(small, gloss))
@@ -250,9 +251,11 @@ def _with_gloss_on_colour(photo: Shares, shine: Tensor, ceiling: float) -> Share
     return replace(photo, gloss=gloss, specular=specular_of(photo.image, gloss))
 
 
-def _affordable(colour: np.ndarray) -> int:
-    """In how many orientations the network looks at a photo [H, W, 3], told by its pixels where it looks at most."""
-    return max(1, _LOOKED_AT // math.prod(shrunk_size(colour, SEEN_AT_MOST)))
+def _affordable(colour: np.ndarray, seen_at: int | None) -> int:
+    """In how many orientations the network looks at a photo [H, W, 3], told by its pixels where it looks at most;
+    ``seen_at``: see :func:`split`."""
+    pixels = _QUICKLY if seen_at is not None and seen_at < SEEN_AT_MOST else _LOOKED_AT
+    return max(1, pixels // math.prod(shrunk_size(colour, SEEN_AT_MOST)))
 
 
 def ceiling_of(colour: np.ndarray) -> float:

@@ -39,5 +39,7 @@ def test_the_size_of_the_look_changes_the_figures(
     lines = capsys.readouterr().out.splitlines()
     assert lines[2].startswith("| renders, 8 | 1 | ") and lines[3].startswith("| renders, 16 | 1 | ")
     assert re.fullmatch(r"8: \d+\.\d\d s, 16: \d+\.\d\d s", lines[-1])
+    assert main([*command, "--bank", str(path), "--ways", "1", "3"]) == 0
+    assert capsys.readouterr().out.splitlines()[3].startswith("| renders, 8, 3 ways | 1 | ")
     assert main([*command, "--bank", str(seeing_bank.path)]) == 2
     assert "has no split network beside encoders" in capsys.readouterr().err
