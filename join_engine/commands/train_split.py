@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--start-from",
         metavar="BANK",
-        help="name or path of a bank with whose split network a new run begins, in its architecture",
+        help="name or path of a bank with whose split network a new run begins, in its architecture or a larger one",
     )
     parser.add_argument("--forward-model", help="left out, that of a bank named here, or lambertian_specular")
     parser.add_argument("--widths", nargs="+", type=positive, help="channels of the U-Net")

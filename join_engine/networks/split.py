@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import torch
@@ -70,6 +70,14 @@ class SplitConfig(Described):
         check_size("coarsest", self.coarsest, LARGEST_SIDE)
         object.__setattr__(self, "widths", widths)  # JSON has lists
         object.__setattr__(self, "inner", inner)
+
+    def grows_to(self, larger: SplitConfig) -> bool:
+        """Whether a larger network can begin as this one, so that what is new changes nothing at first: more blocks
+        (not around a U-Net, which stands in their middle), a U-Net inside them or one that goes deeper, the sight of
+        Retinex."""
+        blocks = larger.blocks if self.blocks <= larger.blocks and not self.inner else self.blocks
+        inner = larger.inner if larger.inner[: len(self.inner)] == self.inner else self.inner
+        return replace(self, blocks=blocks, inner=inner, retinex=self.retinex or larger.retinex) == larger
 
 
 class Level(NamedTuple):

@@ -140,6 +140,10 @@ class Learner(ABC):
         self.average.load_state_dict(under("average.", tensors))
         load_adam(self.optimizer, under("adam.", tensors))
 
+    def begins_as(self, config: Any) -> bool:
+        """Whether this network can begin as one of another bank, of that architecture."""
+        return bool(config == self.network.config)
+
     def begin_with(self, network: nn.Module | None, what: str, file: str, missing: str, hint: str) -> None:
         """Begin with a bank's network instead of fresh weights. Raises JoinError ``missing``, or ``settings_invalid``
         for one of another architecture.
@@ -154,11 +158,11 @@ class Learner(ABC):
         if network is None:
             advice = "Choose a bank that has one, or train from fresh weights."
             raise JoinError(missing, f"There is no {what} in '{file}'.", advice)
-        if network.config != self.network.config:
+        if not self.begins_as(network.config):
             message = f"The {what} in '{file}' has another architecture."
             raise JoinError("settings_invalid", message, f"{hint}, or train from fresh weights.")
         for own in (self.network, self.average):
-            own.load_state_dict(network.state_dict())
+            own.load_state_dict({**own.state_dict(), **network.state_dict()})
         self.start_from = {"file": file, "weights": fingerprint(network)}
 
     @torch.no_grad()

@@ -52,6 +52,9 @@ _COLOURS = 6
 _BLOBS = (3, 4, 6, 9, 14, 22)
 _DARKEST_PAINT, _BRIGHTEST_PAINT = 0.015, 0.9
 _SATURATED = 3.0
+# Of flat colours that run into each other: over how much of a side at most, cells that the form they follow is averaged
+# over, and how far they follow it, against the noise.
+_RUNNING, _FORMS, _FOLLOWED = 0.15, (4, 8, 16, 32, 128), 2.0
 # Of a backdrop: share that are white, the paint of those; the light on it in camera units and against that on what
 # stands before it, how far it falls off; cells that the shadow there is softened over, how far that lies beside, in
 # shorter sides, and how dark it is at most.
@@ -72,6 +75,7 @@ class PhotographSettings(LearnerSettings):
         plain: share of the samples whose paint loses contrast, as on plaster, leather or plastic: what remains of
             their grain is relief.
         flat: share of the samples that are painted with a few flat colours, as toys, pottery and prints are.
+        airbrushed: share of those whose colours run into each other and follow the form, as on figurines.
         paint: standard deviation of the logarithm of each channel of the albedo.
         tint: that of the light's red and blue against its green.
         gloss: that of the specular's strength.
@@ -92,6 +96,7 @@ class PhotographSettings(LearnerSettings):
     dark: float = 0.35
     plain: float = 0.3
     flat: float = 0.15
+    airbrushed: float = 0.0
     paint: float = 0.15
     tint: float = 0.06
     gloss: float = 0.5
@@ -135,7 +140,7 @@ class SplitSettings(PhotographSettings):
 
 def as_rendered(settings: _Settings) -> _Settings:
     """The same, but that paint and light stay as they are; exposure alone is drawn."""
-    settings = replace(settings, dark=0.0, plain=0.0, flat=0.0, paint=0.0)
+    settings = replace(settings, dark=0.0, plain=0.0, flat=0.0, airbrushed=0.0, paint=0.0)
     return replace(settings, tint=0.0, gloss=0.0, hard=0.0, relief=0.0, falloff=0.0, backdrop=0.0)
 
 
@@ -208,15 +213,16 @@ class SplitLearner(Learner):
         return _total(parts, settings), shown
 
     def grows_from(self, stored: Any, own: Mapping[str, Any]) -> bool:
-        """From a network that lacks blocks at the finer levels, the U-Net inside them or the sight of Retinex, and from
-        one that was told of another bank's generators."""
+        """From a network that can grow to this one, and from one that was told of another bank's generators."""
         try:
-            few, many = SplitConfig.from_dict(stored["architecture"]), self.network.config
+            few = SplitConfig.from_dict(stored["architecture"])
         except (KeyError, TypeError, ValueError):
             return False
-        grown = replace(few, blocks=many.blocks, inner=few.inner or many.inner, retinex=few.retinex or many.retinex)
         now = {key: own[key] for key in ("architecture", "bank")}
-        return few.blocks <= many.blocks and grown == many and {**stored, **now} == own
+        return few.grows_to(self.network.config) and {**stored, **now} == own
+
+    def begins_as(self, config: SplitConfig) -> bool:
+        return config.grows_to(self.network.config)
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Also of a smaller network: what it lacks changes nothing at first, and Adam begins anew."""
@@ -392,7 +398,7 @@ def another_light(
         albedo = torch.where(chosen, less_contrast(albedo, uniform(rng, count, 0.0, _LEFT).square()), albedo)
     if settings.flat:
         chosen = uniform(rng, count, 0.0, 1.0) < settings.flat * often
-        albedo = torch.where(chosen, flat_colours(albedo, rng), albedo)
+        albedo = torch.where(chosen, flat_colours(albedo, rng, shading, settings.airbrushed), albedo)
     if settings.paint:
         albedo = albedo * (settings.paint * _normal(rng, count, 3)).exp()
         darker = uniform(rng, count, math.log(1.0 / 7.0), 0.0).exp()
@@ -475,11 +481,15 @@ def less_contrast(albedo: Tensor, left: Tensor) -> Tensor:
     return torch.where(where > 0.5, (mean + left * (logarithm - mean)).exp(), albedo)
 
 
-def flat_colours(albedo: Tensor, rng: torch.Generator) -> Tensor:
+def flat_colours(
+    albedo: Tensor, rng: torch.Generator, shading: Tensor | None = None, airbrushed: float = 0.0
+) -> Tensor:
     """A few flat colours instead of the paint, of whose grain little is left, [B, 3, H, W].
 
     Args:
         albedo: linear [B, 3, H, W]; what is too dark for paint stays as it is.
+        shading: the same; tells the form of what is airbrushed.
+        airbrushed: see :class:`PhotographSettings`.
     """
     count, _, height, width = albedo.shape
     where = valid(albedo)
@@ -488,14 +498,32 @@ def flat_colours(albedo: Tensor, rng: torch.Generator) -> Tensor:
     cells = _BLOBS[int(torch.randint(len(_BLOBS), (), generator=rng))]
     noise = torch.randn(count, 1, cells, cells, generator=rng)
     noise = functional.interpolate(noise, size=(height, width), mode="bicubic")
+    pixels = torch.ones(count, 1, 1, 1)  # that a border is wide
+    if shading is not None and airbrushed:
+        chosen = uniform(rng, count, 0.0, 1.0) < airbrushed
+        follows = uniform(rng, count, -_FOLLOWED, _FOLLOWED)
+        noise = torch.where(chosen, noise + follows * _form(shading, where, rng), noise)
+        wide = uniform(rng, count, 0.0, math.log(max(1.0, _RUNNING * min(height, width)))).exp()
+        pixels = torch.where(chosen, wide, pixels)
     across, down = torch.gradient(noise, dim=(3, 2))
     step = (across.square() + down.square()).sqrt().clamp_min(1e-4)
     colours = int(torch.randint(1, _COLOURS + 1, (), generator=rng))
     painted = _flat_colour(count, rng).expand_as(albedo)
     for border in torch.randn(colours - 1, generator=rng).sort().values:
         # A pixel that a border runs through shows both colours.
-        painted = torch.lerp(painted, _flat_colour(count, rng), ((noise - border) / step + 0.5).clamp(0.0, 1.0))
+        covered = ((noise - border) / (step * pixels) + 0.5).clamp(0.0, 1.0)
+        painted = torch.lerp(painted, _flat_colour(count, rng), covered)
     return torch.where(where > 0.5, (painted * grain.exp()).clamp_min(_LEAST_ALBEDO), albedo)
+
+
+def _form(shading: Tensor, where: Tensor, rng: torch.Generator) -> Tensor:
+    """[B, 1, H, W]: what the light tells of the form, coarse or fine, its mean 0 and its standard deviation 1 where
+    that is 1."""
+    light = _centred(log_light(luminance(shading)), where) * where
+    cells = min(_FORMS[int(torch.randint(len(_FORMS), (), generator=rng))], *light.shape[2:])
+    small = functional.interpolate(light, (cells, cells), mode="area")
+    form = _centred(functional.interpolate(small, light.shape[2:], mode="bicubic"), where) * where
+    return form / _mean(form.square(), where, (1, 2, 3)).sqrt().clamp_min(1e-3)
 
 
 def _flat_colour(count: int, rng: torch.Generator) -> Tensor:

@@ -525,6 +525,24 @@ def test_another_light_and_paint_make_a_metered_photo(data: ComponentSets) -> No
     assert float(albedo.max()) <= 0.98 and not torch.equal(albedo, linear["albedo"])
 
 
+def test_airbrushed_colours_run_into_each_other_and_follow_the_form() -> None:
+    wall, across = torch.full((2, 3, 128, 128), 0.3), torch.linspace(0.1, 2.0, 128)
+    light = across.expand(2, 3, 128, 128)
+    followed, sharp, soft = [], [], []
+    for seed in range(24):
+        painted = flat_colours(wall, torch.Generator().manual_seed(seed), light, 1.0).log()
+        hard = flat_colours(wall, torch.Generator().manual_seed(seed), light, 0.0).log()
+        assert torch.equal(hard, flat_colours(wall, torch.Generator().manual_seed(seed)).log())
+        assert torch.isfinite(painted).all()
+        columns, rows = painted.mean(dim=2), painted.mean(dim=3)
+        followed.append(float(columns.std(dim=2).mean() - rows.std(dim=2).mean()))
+        for kept, paint in ((soft, painted), (sharp, hard)):
+            steps = paint.diff(dim=3).abs()
+            kept.append(float(steps[steps > 1e-3].sum() / (steps > 1e-3).sum().clamp_min(1)))
+    assert sum(followed) / len(followed) > 0.1, "paint changes where the light does"
+    assert sum(soft) < 0.7 * sum(sharp)
+
+
 def test_paint_loses_contrast_and_nothing_else_changes(data: ComponentSets) -> None:
     linear = data.linear(data.batch(torch.arange(16)))
     settings = replace(AS_RENDERED, plain=1.0)
@@ -723,6 +741,23 @@ def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets) -> N
 
 
 GROWN = {"blocks": 3, "inner": (10, 12), "retinex": True}
+
+
+def test_a_network_begins_as_a_smaller_one_where_that_changes_nothing() -> None:
+    small = replace(SMALL, inner=(10,), retinex=True)
+    torch.manual_seed(0)
+    photo, seen, hints = torch.rand(1, 3, 30, 34), torch.ones(1, 1, 30, 34), torch.zeros(1, 7, 1, 1)
+    few = Split(small)
+    for parameter in few.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    deeper = replace(small, inner=(10, 12, 14))
+    learner = SplitLearner(None, deeper, SplitSettings(), PhotoRanges(), kimg=1.0)
+    learner.begin_with(few, "split network", "bank.safetensors", "split_missing", "")
+    for a, b in zip(few(photo, seen, hints)[-1], learner.average(photo, seen, hints)[-1], strict=True):
+        assert torch.equal(a, b)
+    for other in (replace(small, blocks=3), replace(small, inner=()), replace(small, inner=(12, 10))):
+        assert not small.grows_to(other), "blocks around a U-Net would stand elsewhere"
+    assert SMALL.grows_to(replace(SMALL, blocks=3, inner=(10,)))
 
 
 @pytest.mark.slow
