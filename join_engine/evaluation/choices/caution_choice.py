@@ -4,7 +4,7 @@
 Their shares in the light follow from the error that the network expects and those that colour Retinex and the prior of
 few paints are taken to make. Prints the figures of layer-scores with each of --errors and of --few-paints, over the
 first renders of each pack, as a metering camera shows them; --flat paints them as toys, pottery and prints are painted,
---backdrop shows those that are cut out as products are photographed.
+--figurines as figurines are, on a relief, --backdrop shows those that are cut out as products are photographed.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ import torch
 from ...images.frame import picture_of, planes_of
 from ...networks.split import luminance
 from ...renders.samples import Sample
-from ...training.split import before_backdrop, flat_colours
+from ...training.split import SplitSettings, another_light, as_rendered, before_backdrop, flat_colours
 from .split_ways import add_options, run_ways
 
 ERRORS = (0.15, 0.2, 0.3, 0.45, 0.6, math.inf)
 _LESS_GLOSS = 0.25  # of what is painted with flat colours
+_FIGURINE = replace(as_rendered(SplitSettings()), flat=1.0, airbrushed=1.0, relief=1.0)
 # Before a backdrop: the least share of the picture that it is.
 _LEAST_BACKDROP = 0.1
 
@@ -38,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     seen_as = parser.add_mutually_exclusive_group()
     seen_as.add_argument("--flat", action="store_true", help="a few flat colours for paint, and a quarter of the gloss")
+    seen_as.add_argument(
+        "--figurines",
+        action="store_true",
+        help="flat colours that run into each other, on a relief, and as little gloss",
+    )
     seen_as.add_argument("--backdrop", action="store_true", help="what is cut out before a backdrop, mostly white")
 
 
@@ -50,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
     if options.backdrop:
         run_ways(options, ways, seen_as=as_product, luminance=None)
     else:
-        run_ways(options, ways, seen_as=painted if options.flat else None)
+        run_ways(options, ways, seen_as=painted if options.flat else figurine if options.figurines else None)
 
 
 def painted(sample: Sample) -> Sample:
@@ -59,6 +65,18 @@ def painted(sample: Sample) -> Sample:
     albedo = picture_of(flat_colours(planes_of(sample.components["albedo"]), rng))
     less = {name: _LESS_GLOSS * sample.components[name] for name in ("specular",) if name in sample.components}
     return replace(sample, components={**sample.components, "albedo": albedo, **less})
+
+
+def figurine(sample: Sample) -> Sample:
+    """With flat colours that run into each other and follow the form, on a relief, and a quarter of its gloss."""
+    shown = another_light(
+        {name: planes_of(part) for name, part in sample.components.items()}, _FIGURINE, _draws_of(sample)
+    )
+    parts = dict(zip(("albedo", "shading", "specular"), map(picture_of, shown), strict=True))
+    less = {name: _LESS_GLOSS * parts[name] for name in ("specular",) if name in sample.components}
+    return replace(
+        sample, components={**sample.components, "albedo": parts["albedo"], "shading": parts["shading"], **less}
+    )
 
 
 def as_product(sample: Sample) -> Sample | None:

@@ -12,7 +12,7 @@ import pytest
 
 from join_engine.bank import Bank, SplitHeader
 from join_engine.commands.main import main
-from join_engine.evaluation.choices.caution_choice import as_product
+from join_engine.evaluation.choices.caution_choice import as_product, figurine
 from join_engine.evaluation.choices.split_ways import compare
 from join_engine.renders.samples import Sample, read_samples
 from join_engine.training import make_bank
@@ -56,3 +56,15 @@ def test_a_product_stands_before_a_backdrop_and_its_paint_stays() -> None:
     assert np.array_equal(shown.components["albedo"][16:], paint[16:])
     other = as_product(replace(cut, name="b"))
     assert other is not None and not np.array_equal(other.components["albedo"], shown.components["albedo"])
+
+
+def test_a_figurine_has_other_paint_a_relief_and_less_gloss() -> None:
+    thing = (np.arange(32) > 12)[:, None, None] * np.ones((32, 32, 3), np.float32)
+    parts = {"albedo": 0.4 * thing, "shading": 0.7 * thing, "specular": 0.2 * thing}
+    sample = Sample("a", {name: part.astype(np.float32) for name, part in parts.items()})
+    shown, again = figurine(sample).components, figurine(sample).components
+    assert all(np.array_equal(shown[name], again[name]) and not shown[name][:12].any() for name in parts)
+    assert shown["shading"][14:].std() > 0.01 and not np.allclose(shown["albedo"], parts["albedo"])
+    exposure = shown["specular"][14:] / (0.25 * parts["specular"][14:])
+    assert exposure.max() / exposure.min() < 1.001
+    assert "specular" not in figurine(Sample("a", {name: parts[name] for name in ("albedo", "shading")})).components
