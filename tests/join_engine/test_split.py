@@ -673,16 +673,16 @@ def test_a_preset_may_look_at_a_smaller_photo(seeing_bank: Bank, monkeypatch: py
         preset = Preset("x", (EncoderStart(),), Detail(seen_at=size))
         found[size] = decompose(photo, bank, preset).decomposition.layers
     # And in fewer orientations, or the smaller look would be no faster.
-    assert seen == [(576, 8), (128, 2), (576, 8)]  # of 600: the network halves it evenly
+    assert seen == [(576, 4), (128, 2), (576, 4)]  # of 600: the network halves it evenly
     assert np.array_equal(found[None]["albedo"], found[5000]["albedo"])
     assert not np.allclose(found[None]["albedo"], found[128]["albedo"], atol=1e-3)
     shown: list[int] = []
     decompose(photo, bank, preset, on_preview=lambda step, layers: shown.append(step), preview_size=60)
-    assert shown == [0] and seen[3:] == [(64, 1), (576, 8)], "a preview is a look in one orientation"
+    assert shown == [0] and seen[3:] == [(64, 1), (576, 4)], "a preview is a look in one orientation"
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "ways", "quick"), [(256, 256, 32, 8), (512, 512, 8, 2), (1024, 1024, 2, 1), (3000, 2000, 2, 1)]
+    ("height", "width", "ways", "quick"), [(256, 256, 16, 8), (512, 512, 4, 2), (1024, 1024, 1, 1), (3000, 1000, 3, 1)]
 )
 def test_the_larger_a_photo_the_fewer_the_orientations(height: int, width: int, ways: int, quick: int) -> None:
     photo = np.zeros((height, width, 3), np.float32)
