@@ -48,8 +48,8 @@ Layers = dict[str, np.ndarray]
 
 # Longest side at which the network looks at a photo.
 SEEN_AT_MOST = 1024
-# It looks in as many orientations as these many pixels are enough for: as the largest look has, or, where a preset has it
-# look at a smaller picture, to be quick, half of them.
+# It looks in as many orientations as these many pixels are enough for: those of the largest look, or, where a preset
+# has it look at a smaller picture, to be quick, half of them.
 _LOOKED_AT, _QUICKLY = SEEN_AT_MOST**2, SEEN_AT_MOST**2 // 2
 _ORIENTATIONS = tuple(Orientation(flip, turns) for turns in (0, 2, 1, 3) for flip in (False, True))
 # And at what is cut out in as many exposures: bright paint that is taken for gloss in one is paint in another.
