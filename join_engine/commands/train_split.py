@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Train the network that tells paint, light and gloss apart.
 
-May be killed at any moment; the same command goes on from the last checkpoint, with more --blocks, with --inner or
---retinex too: what is new changes nothing at first. --start-from BANK begins a new training with that bank's network.
+May be killed at any moment; the same command goes on from the last checkpoint, with --retinex, with --inner or a deeper
+one, and without one with more --blocks, too: what is new changes nothing at first. --start-from BANK begins a new
+training with that bank's network.
 """
 
 from __future__ import annotations

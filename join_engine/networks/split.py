@@ -102,7 +102,7 @@ class Level(NamedTuple):
 
 
 class Split(nn.Module):
-    """See the module. Later blocks, the inner U-Net and the sight of Retinex change nothing before they are trained."""
+    """See the module. What :meth:`SplitConfig.grows_to` allows changes nothing before it is trained."""
 
     def __init__(self, config: SplitConfig | None = None) -> None:
         super().__init__()

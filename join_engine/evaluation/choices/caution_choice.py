@@ -69,14 +69,10 @@ def painted(sample: Sample) -> Sample:
 
 def figurine(sample: Sample) -> Sample:
     """With flat colours that run into each other and follow the form, on a relief, and a quarter of its gloss."""
-    shown = another_light(
-        {name: planes_of(part) for name, part in sample.components.items()}, _FIGURINE, _draws_of(sample)
-    )
-    parts = dict(zip(("albedo", "shading", "specular"), map(picture_of, shown), strict=True))
-    less = {name: _LESS_GLOSS * parts[name] for name in ("specular",) if name in sample.components}
-    return replace(
-        sample, components={**sample.components, "albedo": parts["albedo"], "shading": parts["shading"], **less}
-    )
+    parts = {name: planes_of(part) for name, part in sample.components.items()}
+    albedo, shading, specular = another_light(parts, _FIGURINE, _draws_of(sample))
+    shown = {"albedo": albedo, "shading": shading, "specular": _LESS_GLOSS * specular}
+    return replace(sample, components={name: picture_of(shown[name]) for name in sample.components})
 
 
 def as_product(sample: Sample) -> Sample | None:

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser)
     parser.add_argument("--sizes", nargs="+", type=positive, default=SIZES, metavar="PIXELS", help="longest sides")
     parser.add_argument(
-        "--ways", nargs="+", type=positive, help="orientations (default: as many as a photo of its size gets)"
+        "--ways", nargs="+", type=positive, help="orientations (default: as many as a preset that looks so takes)"
     )
     parser.add_argument(
         "--cut", nargs=2, type=positive, default=(None, None), metavar=("ROWS", "COLUMNS"), help="of each render"
