@@ -353,7 +353,7 @@ class _Canvas:
             subject = subject_of(self.bank.header)
             ways = 1 if self.preview else None
             errors = subject.retinex_error, subject.few_paints_error
-            how = *errors, looks, self.detail.seen_at, ways
+            how = *errors, looks, self.detail.seen_at, ways, self.detail.orientations
             layers, error = split(self.bank.split, self.colour, self.alpha, told, self.frame, level, *how)
             return layers if self.is_large else layers.whole(), error
         return add_detail(self.detail, self.colour, self._generated(outputs), self.frame, level), None

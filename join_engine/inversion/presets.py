@@ -25,6 +25,8 @@ class Detail:
             (:mod:`join_engine.layers.albedo_level`).
         seen_at: longest side, in pixels, at which the bank's split network looks at a photo; None for the most
             (:mod:`join_engine.layers.split`).
+        orientations: in how many it looks at a photo of the most pixels; at smaller ones in as many more as take no
+            longer.
     Radius and share None: what its validation renders have told of the bank
     (:class:`join_engine.bank.header.BankHeader`).
     """
@@ -33,6 +35,7 @@ class Detail:
     share: float | None = None
     brightness: bool = True
     seen_at: int | None = None
+    orientations: int = 1
 
     def __post_init__(self) -> None:
         if self.radius is not None and not self.radius > 0.0:
@@ -42,11 +45,14 @@ class Detail:
             raise JoinError("settings_invalid", f"A detail's share of {self.share:g} is none.", "Choose 0 to 1.")
         if self.seen_at is not None and not self.seen_at >= 1:
             raise JoinError("settings_invalid", f"Nothing is seen at {self.seen_at:g} pixels.", "Choose 1 or more.")
+        if not self.orientations >= 1:
+            message = f"In {self.orientations:g} orientations nothing is seen."
+            raise JoinError("settings_invalid", message, "Choose 1 or more.")
 
     def to_json(self) -> dict[str, Any]:
         """Without what is not chosen, so that results of before there was a choice count as made in the same way."""
-        found = asdict(self)
-        return found if self.seen_at is not None else {name: found[name] for name in found if name != "seen_at"}
+        unchosen = {"seen_at": None, "orientations": 1}.items()
+        return dict(item for item in asdict(self).items() if item not in unchosen)
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,7 @@ _SEEN = {"kind": "encoder_start", "required": False}
 PRESETS: dict[str, dict[str, Any]] = {
     "draft": {"stages": [{"kind": "mirrored"}, {"kind": "encoder_start"}], "detail": {"seen_at": 512}},
     "standard": {"stages": [{"kind": "mirrored"}, _SEEN, {**_SEARCH, "steps": 15}], "detail": {}},
-    "best": {"stages": [{"kind": "mirrored"}, _SEEN, {**_SEARCH, "steps": 60}], "detail": {}},
+    "best": {"stages": [{"kind": "mirrored"}, _SEEN, {**_SEARCH, "steps": 60}], "detail": {"orientations": 2}},
     # The paper's way to real faces: pivotal tuning with the local discriminator loss after the search.
     "portrait": {"stages": [{"kind": "mirrored"}, _SEEN, {**_SEARCH, "steps": 60}, {"kind": "tuning"}], "detail": {}},
     "seeing": {"stages": [{"kind": "mirrored"}, {"kind": "seeing_start"}], "detail": {}},

@@ -195,6 +195,7 @@ def split(
     looks: Callable[[Split, Tensor, Tensor, Mapping[str, Tensor] | None, int], Shares] = look,
     seen_at: int | None = None,
     ways: int | None = None,
+    orientations: int = 1,
 ) -> tuple[Strips, np.ndarray]:
     """The layers of a photo, and how sure the network is of them.
 
@@ -212,6 +213,7 @@ def split(
         seen_at: longest side at which the network looks at it; None for :data:`SEEN_AT_MOST`. A smaller one is a
             faster one: it looks in fewer orientations, too.
         ways: in how many orientations it looks; None for as many as its time is enough for, the fewer the more pixels.
+        orientations: for how many at the most pixels that is.
 
     Returns:
         "albedo", "shading" and, of a network that knows it, "specular", float32 [H, W, 3] ≥ 0; and the errors that the
@@ -225,7 +227,7 @@ def split(
     size = network.fitting_size(*shrunk_size(colour, min(seen_at or SEEN_AT_MOST, SEEN_AT_MOST)))
     small = resampled(colour, *size).to(device) * gain
     visible = torch.ones_like(small[:, :1]) if alpha is None else resampled(alpha[..., None], *size).to(device)
-    shares = looks(network, small, visible, inner, ways or _affordable(colour, seen_at))
+    shares = looks(network, small, visible, inner, ways or _affordable(colour, seen_at, orientations))
     shine = _shine(shares)
     shading, gloss = with_caution(small, visible, shares.shading, shares.gloss, shares.error, retinex_error)
     shares = replace(shares, shading=shading, gloss=gloss, specular=specular_of(small, gloss))
@@ -251,11 +253,11 @@ def _with_gloss_on_colour(photo: Shares, shine: Tensor, ceiling: float) -> Share
     return replace(photo, gloss=gloss, specular=specular_of(photo.image, gloss))
 
 
-def _affordable(colour: np.ndarray, seen_at: int | None) -> int:
+def _affordable(colour: np.ndarray, seen_at: int | None, orientations: int = 1) -> int:
     """In how many orientations the network looks at a photo [H, W, 3], told by its pixels where it looks at most;
-    ``seen_at``: see :func:`split`."""
+    ``seen_at``, ``orientations``: see :func:`split`."""
     pixels = _QUICKLY if seen_at is not None and seen_at < SEEN_AT_MOST else _LOOKED_AT
-    return max(1, pixels // math.prod(shrunk_size(colour, SEEN_AT_MOST)))
+    return max(1, orientations * pixels // math.prod(shrunk_size(colour, SEEN_AT_MOST)))
 
 
 def ceiling_of(colour: np.ndarray) -> float:

@@ -679,6 +679,17 @@ def test_a_preset_may_look_at_a_smaller_photo(seeing_bank: Bank, monkeypatch: py
     shown: list[int] = []
     decompose(photo, bank, preset, on_preview=lambda step, layers: shown.append(step), preview_size=60)
     assert shown == [0] and seen[3:] == [(64, 1), (576, 4)], "a preview is a look in one orientation"
+    decompose(photo, bank, replace(preset, detail=Detail(orientations=2)))
+    assert seen[5:] == [(576, 8)], "of a photo of the most pixels 2"
+
+
+def test_how_long_the_network_looks_is_told_where_it_is_chosen() -> None:
+    assert set(Detail().to_json()) == {"radius", "share", "brightness"}
+    chosen = Detail(seen_at=512, orientations=2)
+    assert Detail(**chosen.to_json()) == chosen
+    for wrong in ({"seen_at": 0}, {"orientations": 0}):
+        with pytest.raises(JoinError, match="othing is seen"):
+            Detail(**wrong)
 
 
 @pytest.mark.parametrize(
@@ -687,6 +698,7 @@ def test_a_preset_may_look_at_a_smaller_photo(seeing_bank: Bank, monkeypatch: py
 def test_the_larger_a_photo_the_fewer_the_orientations(height: int, width: int, ways: int, quick: int) -> None:
     photo = np.zeros((height, width, 3), np.float32)
     assert [_affordable(photo, seen_at) for seen_at in (None, 1024, 512)] == [ways, ways, quick]
+    assert _affordable(photo, None, 2) == 2 * ways
 
 
 def test_an_albedo_is_brought_between_the_blackest_and_the_brightest_paint() -> None:
