@@ -49,8 +49,10 @@ def add_evaluation_options(parser: argparse.ArgumentParser, count: int) -> None:
 def add_row_options(parser: argparse.ArgumentParser) -> None:
     """What the rows of the paper's tables are (:func:`rows_of`), and the U-Net's weights."""
     parser.add_argument("--unet", type=Path, metavar="FILE", help="of train-unet, for the method 'u-net'")
-    parser.add_argument("--loss", choices=("elpips", "lpips"), default="elpips", help="of the paper's rows")
-    parser.add_argument("--features", help="that this loss compares (default: the bank's trunk, else random ones)")
+    loss = "of the paper's rows: under random transforms or without"
+    parser.add_argument("--loss", choices=("elpips", "lpips"), default="elpips", help=loss)
+    features = "that this loss compares, such as efficientnet-lite0 (default: the bank's trunk, else random ones)"
+    parser.add_argument("--features", help=features)
     parser.add_argument("--feature-weight", type=float, help="of the rows 'features-…' (default: the default preset's)")
     parser.add_argument("--steps", type=positive, default=1000, help="of the paper's optimisation (default 1000)")
     parser.add_argument("--tuning-steps", type=natural, default=350, help="of the generators' tuning (default 350)")

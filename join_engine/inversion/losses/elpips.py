@@ -4,8 +4,8 @@
 The same draw of transforms, and of dropout in the features, serves both images; the distance is the mean over draws.
 What no transform can hide from the features cannot be cheated by an optimisation either.
 
-Works over any :data:`join_engine.networks.features.Features`: the bank's trunk, random features, or VGG16 and
-SqueezeNet with the weights of others (:mod:`join_engine.inversion.losses.elpips_weights`).
+Works over any :data:`join_engine.networks.features.Features`: the bank's trunk, random features, or trunks with the
+weights of others (:mod:`join_engine.inversion.losses.elpips_weights`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...networks.features import takes_one_size
-from .perceptual import taps_of, unit_features
+from .perceptual import lpips_distance, taps_of, unit_features
 
 _BORDER = 7  # pixels of reflected border that the offset moves about in
 _KEEP = 0.99
@@ -179,13 +179,7 @@ class ELpips:
         with torch.no_grad():
             theirs = [unit_features(tap) for tap in self._taps(transforms(self._target), dropout)]
         mine = [unit_features(tap) for tap in self._taps(transforms(image), dropout.again())]
-        total = image.new_zeros(len(image))
-        for index, (one, other) in enumerate(zip(mine, theirs, strict=True)):
-            squared = (one - other).square()  # [B, C, H′, W′]
-            if self.heads is not None:
-                squared = squared * self.heads[index].to(squared.device)[:, None, None]
-            total = total + squared.sum(dim=1).mean(dim=(1, 2))
-        return total
+        return lpips_distance(mine, theirs, self.heads)
 
     def _taps(self, images: Tensor, dropout: Dropout) -> list[Tensor]:
         return taps_of(self._features, images, self._dtype, dropout)

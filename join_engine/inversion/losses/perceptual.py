@@ -76,10 +76,11 @@ class PerceptualLoss:
 
 
 class FeatureDistance:
-    """LPIPS-shaped distance of images to fixed targets, whose features are computed once.
+    """LPIPS-shaped distance of images to fixed targets, whose features are computed once. Over features of
+    :func:`join_engine.inversion.losses.elpips_weights.load_lpips` it is the published LPIPS.
 
     Args:
-        features: what to compare.
+        features: what to compare; its ``heads``, where it has any, weigh the channels.
         target: [B, 3, H, W] in [0, 1].
         dtype: precision of the features' convolutions.
 
@@ -90,17 +91,32 @@ class FeatureDistance:
     def __init__(self, features: Features, target: Tensor, dtype: torch.dtype | None = None) -> None:
         self._features = features
         self._dtype = dtype
+        self._heads: Sequence[Tensor] | None = getattr(features, "heads", None)
         with torch.no_grad():
             self._target = [unit_features(tap) for tap in taps_of(features, target, dtype)]
         self.taps = len(self._target)
 
     def __call__(self, image: Tensor) -> Tensor:
         """Images [B, 3, H, W] in [0, 1] → distance, summed over the taps: [B]."""
-        taps = [
-            (unit_features(mine) - theirs).square().sum(dim=1).mean(dim=(1, 2))
-            for mine, theirs in zip(taps_of(self._features, image, self._dtype), self._target, strict=True)
-        ]
-        return sum(taps[1:], taps[0])
+        taps = [unit_features(tap) for tap in taps_of(self._features, image, self._dtype)]
+        return lpips_distance(taps, self._target, self._heads)
+
+
+def lpips_distance(mine: Sequence[Tensor], theirs: Sequence[Tensor], heads: Sequence[Tensor] | None = None) -> Tensor:
+    """d of LPIPS (Zhang et al. 2018, arXiv:1801.03924, Eq. 1): of taps [B, C, H, W] of two images, channels scaled to
+    unit length, → [B].
+
+    Args:
+        heads: of each tap the weights [C] of its channels' squared differences, the paper's w_l²; None counts them
+            alike.
+    """
+    total = mine[0].new_zeros(len(mine[0]))
+    for index, (one, other) in enumerate(zip(mine, theirs, strict=True)):
+        squared = (one - other).square()
+        if heads is not None:
+            squared = squared * heads[index].to(squared.device)[:, None, None]
+        total = total + squared.sum(dim=1).mean(dim=(1, 2))
+    return total
 
 
 def gram_matrices(taps: Sequence[Tensor]) -> list[Tensor]:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which features the reconstruction loss compares, by name.
 
-"random": a trunk of random weights; "trunk": the bank's own; "discriminator": the bank's discriminators; "vgg16" and
-"squeezenet": over ImageNet weights that the user has (:mod:`join_engine.inversion.losses.elpips_weights`); "pixels":
-none at all, which leaves the multi-scale pixel term of :mod:`join_engine.inversion.losses.perceptual` alone. A plus
-makes a sum of several, as in "trunk+random".
+"random": a trunk of random weights; "trunk": the bank's own; "discriminator": the bank's discriminators; "vgg16",
+"alexnet", "squeezenet" and "efficientnet-lite0": over ImageNet weights that the user has
+(:mod:`join_engine.inversion.losses.elpips_weights`); "pixels": none at all, which leaves the multi-scale pixel term of
+:mod:`join_engine.inversion.losses.perceptual` alone. A plus makes a sum of several, as in "trunk+random".
 """
 
 from __future__ import annotations

@@ -90,8 +90,8 @@ class Joint(Stage):
         normal_weight: of the squared Mahalanobis distance per dimension, which is 1 on average for the bank's samples;
             not in the paper.
         style_weight: of the Gram matrices in the same features (SAMM's Eq. 2).
-        features: what the reconstruction loss compares beside pixels: "random", "trunk", "discriminator", "vgg16",
-            "squeezenet", "pixels" (nothing), or a sum such as "trunk+random" (see
+        features: what the reconstruction loss compares beside pixels: "random", "trunk", "discriminator", a trunk
+            of ImageNet such as "efficientnet-lite0", "pixels" (nothing), or a sum such as "trunk+random" (see
             :mod:`join_engine.inversion.losses.reconstruction`).
         ensemble: compare the features under random transforms, drawn anew at each step (E-LPIPS).
         in_domain_weight: of the in-domain loss (Eq. 7), which the kNN loss replaces.

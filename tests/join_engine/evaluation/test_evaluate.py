@@ -357,8 +357,11 @@ def test_landscape_and_weights_commands(
     assert "](../fig.png)" in bank.with_suffix(".md").read_text(encoding="utf-8")
     assert main(["landscape", "--bank", str(tiny_bank_path), "--count", "3", "--out", str(tmp_path / "x.png")]) == 2
     capsys.readouterr()
-    assert main(["weights", "list"]) == 0 and capsys.readouterr().out.count("missing") == 2
+    assert main(["weights", "list"]) == 0
+    listed = [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()]
+    assert listed == ["vgg16", "alexnet", "squeezenet", "efficientnet-lite0"]
     assert main(["weights", "add", "vgg16"]) == 2
+    assert main(["weights", "fetch", "resnet"]) == 2 and "Known are: vgg16" in capsys.readouterr().err
     (tmp_path / "mine.pth").write_bytes(b"something else")
     assert main(["weights", "add", "vgg16", "--file", str(tmp_path / "mine.pth")]) == 2
     assert main(["weights", "fetch", "vgg16", "--url", (tmp_path / "mine.pth").as_uri()]) == 2
