@@ -27,6 +27,23 @@ _COLUMNS = {
 }
 
 
+def lpips_key(kind: str) -> str:
+    """The metric's name of the published LPIPS over a trunk."""
+    return f"lpips-{kind}"
+
+
+def lpips_columns(table: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Metric → heading and form of the published LPIPS that a table has; none where its weights were not at hand."""
+    return {lpips_key(kind): (f"LPIPS, {kind} ↓", ".4f") for kind in table.get("lpips", ())}
+
+
+def lpips_note(table: Mapping[str, Any]) -> str:
+    """What a table's LPIPS are, or that it has none."""
+    if not table.get("lpips"):
+        return "No published LPIPS (its weights are not at hand)."
+    return "LPIPS as published: the lpips package's heads (0.1) over torchvision's trunks, without random transforms."
+
+
 def summarise(found: Found, methods: Sequence[Method], samples: Sequence[str]) -> dict[str, Any]:
     """What the rows come to.
 
@@ -66,14 +83,15 @@ def format_table(table: Mapping[str, Any]) -> str:
     scale = table["settings"].get("steps_scale", 1.0)
     note = f"**A quick look: every row with only {scale:g} times its optimiser steps.**"
     lines: list[str] = [] if scale == 1.0 else [note, ""]
-    headings = ["method", *(heading for heading, _ in _COLUMNS.values()), "s per image"]
+    metrics = {**_COLUMNS, **lpips_columns(table)}
+    headings = ["method", *(heading for heading, _ in metrics.values()), "s per image"]
     for column in next(iter(table["methods"].values()), {}):
         rows = []
         for title, scores in table["methods"].items():
-            cells = [plus_minus(scores[column][metric], form) for metric, (_, form) in _COLUMNS.items()]
+            cells = [plus_minus(scores[column][metric], form) for metric, (_, form) in metrics.items()]
             rows.append([title, *cells, f"{table['seconds_per_image'][title]:.2f}"])
         lines += [f"### {column}", "", *markdown(headings, rows)]
-        lines += [f"| {title} | not available |" + " |" * len(_COLUMNS) for title in table["not_available"]] + [""]
+        lines += [f"| {title} | not available |" + " |" * len(metrics) for title in table["not_available"]] + [""]
     lines += [f"Not available: {title}: {why}." for title, why in table["not_available"].items()]
     if table["not_available"]:
         lines.append("")
@@ -119,7 +137,7 @@ def _about(table: Mapping[str, Any]) -> str:
         f"{table['samples']} samples at {table['resolution']} px, bank {table['bank']['name']} "
         f"({table['bank']['sha256'][:12]}); {settings}. PSNR, MSE, SSIM and E-LPIPS (over {table['elpips']}, mean of "
         "16 draws) with albedo and image sRGB-encoded, shading and specular through Reinhard, clipped to [0, 1]; "
-        "si-MSE and LMSE in linear light. Mean ± half the 95 % interval of the mean."
+        f"si-MSE and LMSE in linear light. {lpips_note(table)} Mean ± half the 95 % interval of the mean."
     )
 
 

@@ -20,7 +20,8 @@ from ...images.metrics import all_scores, brightness_told
 from ...inversion.codebook import CodeBook
 from ...inversion.invert import Reached
 from ...inversion.losses.elpips import elpips_metric
-from ...inversion.losses.elpips_weights import PublishedFeatures
+from ...inversion.losses.elpips_weights import load_lpips
+from ...inversion.losses.perceptual import FeatureDistance
 from ...inversion.losses.reconstruction import make_features
 from ...inversion.presets import Preset, get_preset
 from ...layers.detail import detail_for
@@ -39,7 +40,7 @@ from ..methods.unet import made_exact, unet_layers, unet_of
 from ..options import add_evaluation_options, forget, rows_of
 from ..results import RESULTS_NAME, Results
 from ..sheets.sheet import Panel, write_sheet
-from ..tables import summarise, write_tables
+from ..tables import lpips_key, summarise, write_tables
 
 # By bank and first image of the batch.
 Shared = dict[tuple[str, int], Reached]
@@ -103,6 +104,8 @@ def evaluate(
     truths = [at_resolution(sample.components, bank.header.resolution) for sample in samples]
     names = [sample.name for sample in samples]
     about = {**_decides(bank, single, run), "samples": names, "elpips": judge.label}
+    if judge.lpips:
+        about["lpips"] = list(judge.lpips)
     identities = {title: method.identity for method in methods for title in method.titles}
     results = Results(None if out is None else out / RESULTS_NAME, about, identities)
     images = [np.asarray(judge.model.compose(truth)) for truth in truths]
@@ -196,7 +199,12 @@ def invert_images(
 
 
 class _Judge:
-    """Scores layers against the truth."""
+    """Scores layers against the truth.
+
+    Attributes:
+        label: what E-LPIPS compares.
+        lpips: by trunk, the published LPIPS that are at hand.
+    """
 
     def __init__(self, bank: Bank, run: Run) -> None:
         self.model = base_model(bank.forward_model)
@@ -205,11 +213,10 @@ class _Judge:
         assert features is not None
         self._features: Features = features
         self._device = next(iter(bank.components.values())).w_avg.device
-        self.label = kind
+        self.label: str = getattr(features, "label", kind)
         if isinstance(features, Trunk):
             self.label = f"the bank's trunk {fingerprint(features)}"
-        elif isinstance(features, PublishedFeatures):
-            self.label = features.label
+        self.lpips = {kind: trunk.to(self._device) for kind, trunk in load_lpips().items()}
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -226,11 +233,19 @@ class _Judge:
             wanted = [
                 image if column == "image" else truth[column] for truth, image in zip(truths, images, strict=True)
             ]
-            distances = elpips_metric(self._features, self.encoded(column, mine), self.encoded(column, wanted))
-            for index, distance in enumerate(distances.tolist()):
+            distances = self._distances(self.encoded(column, mine), self.encoded(column, wanted))
+            for index in range(len(scores)):
                 values = all_scores(column, mine[index], wanted[index])
-                scores[index][column] = {**values, "elpips": distance}
+                scores[index][column] = {**values, **{name: found[index] for name, found in distances.items()}}
         return scores
+
+    @torch.no_grad()
+    def _distances(self, images: torch.Tensor, truths: torch.Tensor) -> dict[str, list[float]]:
+        """Metric → value of each image."""
+        found = {"elpips": elpips_metric(self._features, images, truths)}
+        for kind, trunk in self.lpips.items():
+            found[lpips_key(kind)] = FeatureDistance(trunk, truths)(images)
+        return {name: values.tolist() for name, values in found.items()}
 
     def pixels(self, column: str, layers: Mapping[str, np.ndarray]) -> np.ndarray:
         """Linear pixels of a column."""

@@ -24,7 +24,7 @@ from ..methods.by_name import GROUPS, UNET, Method, make_methods
 from ..methods.unet import unet_of
 from ..options import add_evaluation_options, forget, rows_of
 from ..results import RESULTS_NAME, Found, read_results
-from ..tables import interval, markdown, plus_minus, write_tables
+from ..tables import interval, lpips_columns, lpips_note, markdown, plus_minus, write_tables
 from .evaluate import Run, evaluate
 
 # Of the presets those that a person may choose for a photo with a face.
@@ -158,7 +158,7 @@ def format_table_2(table: Mapping[str, Any], compared: Mapping[str, Any], method
     for index, column in enumerate(_COLUMNS):
         if not any(column in scores for scores in table["methods"].values()):
             continue
-        lines += [f"### {column}", "", *_header("row", "the paper's ")]
+        lines += [f"### {column}", "", *_header(table, "row", "the paper's ")]
         for method in rows:
             printed = TABLE_2.get(method.key, (None,) * 4)[index]
             lines.append(f"| {method.title} | {_ours(table, method, column)} | {_theirs(printed)} |")
@@ -172,7 +172,7 @@ def format_table_3(table: Mapping[str, Any], methods: Sequence[Method]) -> str:
     named = {method.key: method for method in methods}
     ours = [named[key] for key in _TABLE_3 if key in named]
     others = [method for method in methods if method.key not in {*TABLE_2, _ENCODER}]
-    lines = [*_about(table), "", *_header("albedo", "")]
+    lines = [*_about(table), "", *_header(table, "albedo", "")]
     lines += [
         f"| {title} | {_ours(table, method, 'albedo', title)} |"
         for method in (*others, *ours)
@@ -191,7 +191,8 @@ def _about(table: Mapping[str, Any]) -> list[str]:
     settings = table["settings"]
     told = [
         f"{table['samples']} renders at {table['resolution']} px, bank {table['bank']['name']} "
-        f"({table['bank']['sha256'][:12]}), mean ± half the 95 % interval of the mean; E-LPIPS over {table['elpips']}."
+        f"({table['bank']['sha256'][:12]}), mean ± half the 95 % interval of the mean; E-LPIPS over {table['elpips']}. "
+        f"{lpips_note(table)}"
     ]
     if settings["steps"] != 1000 or settings["tuning_steps"] != 350 or settings["steps_scale"] != 1.0:
         scale = settings["steps_scale"]
@@ -202,20 +203,26 @@ def _about(table: Mapping[str, Any]) -> list[str]:
     return told
 
 
-def _header(first: str, others: str) -> list[str]:
+def _shown(table: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Metric → heading and form of our figures."""
+    return {**lpips_columns(table), **{metric: (heading, form) for metric, (heading, _, form) in _METRICS.items()}}
+
+
+def _header(table: Mapping[str, Any], first: str, others: str) -> list[str]:
     """Of a table with our figures and, where ``others`` names them, those of somebody else."""
-    cells = [first, *(heading for heading, _, _ in _METRICS.values())]
+    cells = [first, *(heading for heading, _ in _shown(table).values())]
     cells += [f"{others}{heading}" for _, heading, _ in _METRICS.values()] if others else []
     return markdown(cells, ())
 
 
 def _ours(table: Mapping[str, Any], method: Method, column: str, title: str = "") -> str:
+    shown = _shown(table)
     if method.lacks:
-        return f"not available: {method.lacks} | | "
+        return f"not available: {method.lacks}{' |' * (len(shown) - 1)}"
     scores = table["methods"][title or method.title]
     if column not in scores:
-        return "none | | "
-    return " | ".join(plus_minus(scores[column][metric], form) for metric, (_, _, form) in _METRICS.items())
+        return f"none{' |' * (len(shown) - 1)}"
+    return " | ".join(plus_minus(scores[column][metric], form) for metric, (_, form) in shown.items())
 
 
 def _theirs(figures: Figures | None) -> str:

@@ -22,8 +22,12 @@ from join_engine.errors import JoinError
 from join_engine.evaluation.methods.by_name import GROUPS, Method, Rows, make_methods
 from join_engine.evaluation.paper import evaluate as evaluation
 from join_engine.evaluation.paper.evaluate import Run, evaluate
+from join_engine.evaluation.paper.paper_tables import compare, format_table_2, format_table_3
 from join_engine.evaluation.paper.scorecard import BEGIN, END, write_scores
 from join_engine.evaluation.tables import format_table
+from join_engine.images.files import display_encode
+from join_engine.inversion.losses import elpips_weights
+from join_engine.inversion.losses.perceptual import FeatureDistance
 from join_engine.inversion.presets import Preset
 from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.inversion.stages.joint import Joint
@@ -35,8 +39,15 @@ from join_engine.renders.samples import Sample, read_samples
 from join_engine.single_gan import split_parts
 from tests.join_blender.make_bank import random_generator
 from tests.join_engine.fake_packs import add_member, write_pack
+from tests.join_engine.test_elpips import head_file, published_state
 
 QUICK = Rows(steps=6, tuning_steps=6)
+
+
+@pytest.fixture(autouse=True)
+def no_published_lpips(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whatever the person who runs the tests has."""
+    monkeypatch.setenv(elpips_weights.FOLDER_VARIABLE, str(tmp_path / "none"))
 
 
 def _own_samples(bank: Bank, count: int = 3, first: int = 0) -> list[Sample]:
@@ -175,6 +186,41 @@ def test_a_quick_look_says_so_and_every_row_tells_its_steps(tiny_bank: Bank, tmp
             make_methods(["opt-knn"], Rows(steps_scale=scale), tiny_bank)
     stages = (EncoderStart(), Joint(steps=10), Tuning(steps=20))
     assert Method("x", "x", Preset("x", stages)).steps == "10 + 20 of tuning"
+
+
+def test_the_published_lpips_is_in_every_table_where_it_is_at_hand(
+    tiny_bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(elpips_weights.FOLDER_VARIABLE, str(tmp_path))
+    methods, samples = make_methods(["square-root", "encoder"], QUICK, tiny_bank), _own_samples(tiny_bank, 2)
+    run = Run(settings=asdict(Rows()))
+    without = evaluate(tiny_bank, samples, methods, run, tmp_path / "out")
+    assert "lpips-alexnet" not in without["methods"]["square root"]["albedo"]
+    for text in (format_table(without), format_table_3(without, methods)):
+        assert "No published LPIPS" in text and "LPIPS, " not in text
+    torch.save(published_state("alexnet"), tmp_path / elpips_weights.KNOWN["alexnet"].file)
+    heads = head_file(tmp_path / "alex.pth", "alexnet")
+    monkeypatch.setattr(elpips_weights, "installed_heads", lambda kind: heads if kind == "alexnet" else None)
+    table = evaluate(tiny_bank, samples, methods, run)
+    second = format_table_2(table, compare(table, {}, methods), methods)
+    for text in (format_table(table), format_table_3(table, methods), second):
+        assert "LPIPS, alexnet ↓ |" in text and "| E-LPIPS ↓ |" in text and "LPIPS as published" in text
+        for part in text.split("\n\n"):  # as many cells everywhere
+            assert len({line.count("|") for line in part.splitlines() if line.startswith("|")}) < 2, part
+    truths = [np.asarray(sample.components["albedo"]) for sample in samples]
+    images = [tiny_bank.forward_model.compose(sample.components) for sample in samples]
+    one, other = (
+        torch.from_numpy(np.stack([display_encode("albedo", pixels) for pixels in linear])).permute(0, 3, 1, 2).float()
+        for linear in (np.sqrt(images), truths)
+    )
+    expected = FeatureDistance(elpips_weights.load_lpips()["alexnet"], other)(one)
+    found = table["methods"]["square root"]
+    assert found["albedo"]["lpips-alexnet"]["mean"] == pytest.approx(float(expected.mean()), rel=1e-4)
+    assert found["image"]["lpips-alexnet"]["mean"] == pytest.approx(0.0, abs=1e-5)
+    # Figures without it are not taken for figures with it.
+    with pytest.raises(JoinError) as raised:
+        evaluate(tiny_bank, samples, methods, run, tmp_path / "out")
+    assert raised.value.code == "results_mismatch"
 
 
 def test_a_run_of_another_precision_is_not_taken_over(tiny_bank: Bank, tmp_path: Path) -> None:
