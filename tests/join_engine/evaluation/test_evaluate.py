@@ -404,8 +404,9 @@ def test_landscape_and_weights_commands(
     assert main(["landscape", "--bank", str(tiny_bank_path), "--count", "3", "--out", str(tmp_path / "x.png")]) == 2
     capsys.readouterr()
     assert main(["weights", "list"]) == 0
-    listed = [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()]
-    assert listed == ["vgg16", "alexnet", "squeezenet", "efficientnet-lite0"]
+    listed = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in listed] == ["vgg16", "alexnet", "squeezenet", "efficientnet-lite0"]
+    assert "missing. Run 'python -m join_engine weights fetch vgg16'" in listed[0][1] and "heads: " in listed[0][2]
     assert main(["weights", "add", "vgg16"]) == 2
     assert main(["weights", "fetch", "resnet"]) == 2 and "Known are: vgg16" in capsys.readouterr().err
     (tmp_path / "mine.pth").write_bytes(b"something else")
