@@ -402,7 +402,7 @@ def test_efficientnet_lite0_comes_to_the_stored_figures() -> None:
     ramp = torch.linspace(0.0, 1.0, 3 * 45 * 61).reshape(1, 3, 45, 61)
     taps = EfficientNetLite0(_lite0_state())(ramp)
     stored = [0.42769, 1.72464, 3.11380, 3.64433, 1.97710]
-    assert [float(tap.abs().mean()) for tap in taps] == pytest.approx(stored, rel=1e-5)
+    assert [float(tap.abs().mean()) for tap in taps] == pytest.approx(stored, rel=1e-4)
 
 
 def test_efficientnet_lite0_is_read_from_its_package(
