@@ -16,7 +16,7 @@ from . import running
 PRESETS = (
     ("DRAFT", "Draft", "What the bank's encoders see at a glance, without a search"),
     ("STANDARD", "Standard", "A few steps of the search from there"),
-    ("BEST", "Best", "More steps, held near what the encoders see"),
+    ("BEST", "Best", "More steps, held near what the encoders see, and a second look at large photos"),
     (
         "PORTRAIT",
         "Portrait",
