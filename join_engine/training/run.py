@@ -105,6 +105,7 @@ class Run:
         begun = mark = time.monotonic()
         before, mark_images = self.seconds, learner.images
         means = Means()
+        validated = -1
         while learner.images < kimg * 1000 and not self._stopping:
             earlier = learner.images
             means.add(learner.step(self.data))
@@ -112,6 +113,7 @@ class Run:
             self.seconds = before + now - begun
             if crosses(earlier, learner.images, validate_every):
                 self._validate()
+                validated = learner.images
             if crosses(earlier, learner.images, save_every):
                 speed = (learner.images - mark_images) / max(now - mark, 1e-9)
                 mark, mark_images = now, learner.images
@@ -120,7 +122,8 @@ class Run:
             if now - begun > minutes * 60:
                 break
         learner.check()
-        self._validate()
+        if validated != learner.images:
+            self._validate()
         self.save()
 
     def save(self) -> None:

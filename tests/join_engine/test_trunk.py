@@ -110,13 +110,14 @@ def test_the_command_trains_resumes_and_ends_in_a_trunk(
     tmp_path: Path, packs: tuple[Path, Path], quiet: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["--data", str(packs[0]), "--validation", str(packs[1]), "--out", str(tmp_path / "run"), *OPTIONS]
-    command += ["--batch", "8", "--save-every", "0.016"]
+    command += ["--batch", "8", "--save-every", "0.016", "--validate-every", "0.016"]
     assert main(["train-trunk", *command, "--kimg", "0.032"]) == 0
     assert main(["train-trunk", *command, "--kimg", "0.048"]) == 0
     said = capsys.readouterr().out
     assert "images/s" in said and "from 32 images on" in said and "validation: read" in said
     lines = [json.loads(line) for line in (tmp_path / "run" / run.LOG_NAME).read_text().splitlines()]
     assert [line["images"] for line in lines if "loss" in line] == [16, 32, 48]
+    assert [line["images"] for line in lines if "validation" in line] == [16, 32, 48], "each once"
     header, found = load_bank_wide("trunk", tmp_path / "run")
     assert header.architecture == SMALL == found.config
     assert header.training["images_shown"] == 48 and set(header.training["scores"]) >= {"read", "paint"}
