@@ -63,6 +63,8 @@ _BACKDROP_LIGHT, _BETTER_LIT, _BACKDROP_FALLOFF = (0.6, 2.0), (0.8, 4.0), 0.4
 _SOFT, _BESIDE, _SHADOW = (4, 8, 16), 0.1, 0.8
 _OUTLINE = 2  # pixels of what is cut out that show something behind it as well
 _VALIDATED = 16  # samples at a time
+_WINDOW = 16  # pixels of a level, at most
+_LARGEST = 8.0  # logarithm of a light against the mean, that its exponential is a number
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,8 @@ class SplitSettings(PhotographSettings):
         turns: turn samples by quarter turns; not those of renders that have an up and a down, as heads have.
         edges: weight of the shading's edges against the shading itself.
         specular, diffuse, unsure: weights of the other parts of the loss.
+        lmse: weight of the local mean square error of albedo and shading in linear light (Grosse et al. 2009), in
+            windows of :data:`_WINDOW` pixels; by it pictures of objects are compared.
     """
 
     batch: int = 16
@@ -136,6 +140,7 @@ class SplitSettings(PhotographSettings):
     specular: float = 2.0
     diffuse: float = 0.5
     unsure: float = 0.05
+    lmse: float = 0.0
 
 
 def as_rendered(settings: _Settings) -> _Settings:
@@ -272,7 +277,7 @@ class SplitLearner(Learner):
                 {
                     "loss": _total(parts, self.settings).expand(len(indices)),
                     "alone": _total(alone, self.settings).expand(len(indices)),
-                    **{name: parts[-1][name] for name in ("albedo", "shading", "specular", "expected")},
+                    **{name: parts[-1][name] for name in ("albedo", "shading", "specular", "lmse", "expected")},
                     "one_paint": one_paint[-1]["shading"],
                     "flat": flat[-1]["shading"],
                     "no_shading": light.abs().mean(dim=(1, 2, 3)),
@@ -342,16 +347,31 @@ def _missed(level: Level, truth: Truth) -> dict[str, Tensor]:
     albedo = _centred(left.mean(dim=1, keepdim=True) - shading, where) * where
     errors = torch.cat([albedo, shading, specular], dim=1).abs().detach()
     edges = shading.diff(dim=2).abs().mean(dim=(1, 2, 3)) + shading.diff(dim=3).abs().mean(dim=(1, 2, 3))
+    lit = (_centred(level.shading, where) * where).clamp(-_LARGEST, _LARGEST).exp()
+    paint = (level.image - level.specular).clamp_min(0.0).mean(dim=1, keepdim=True) / lit
+    light = truth.shading.to(where).clamp_min(_DARKEST)
+    own_paint = truth.diffuse.to(where).mean(dim=1, keepdim=True) / light
     return {
         "albedo": albedo.abs().mean(dim=(1, 2, 3)).detach(),
         "shading": shading.abs().mean(dim=(1, 2, 3)),
         "edges": edges,
         "specular": specular.abs().mean(dim=(1, 2, 3)),
         "diffuse": (left.abs().clamp_max(1.5) * where).mean(dim=(1, 2, 3)),
+        "lmse": 0.5 * (_local_error(lit, light, where) + _local_error(paint, own_paint, where)),
         # Of a Laplace distribution: the negative logarithm of its likelihood, but for a constant.
         "unsure": (errors / level.error.exp() + level.error).mean(dim=(1, 2, 3)),
         "expected": (level.error[:, :1].exp() * where).mean(dim=(1, 2, 3)).detach(),
     }
+
+
+def _local_error(estimate: Tensor, truth: Tensor, where: Tensor) -> Tensor:
+    """Each window's least square error, times a factor of its own, in units of the truth's energy, [B]; linear
+    [B, 1, h, w]."""
+    side = min(_WINDOW, *truth.shape[2:])
+    squares = torch.cat([estimate * truth, estimate.square(), truth.square()], dim=1) * where
+    both, own, energy = functional.avg_pool2d(squares, side, max(1, side // 2)).unbind(dim=1)
+    error = (energy - both.square() / own.clamp_min(_DARKEST**2)).clamp_min(0.0)
+    return error.sum(dim=(1, 2)) / energy.sum(dim=(1, 2)).clamp_min(_DARKEST**2)
 
 
 def _total(parts: Sequence[Mapping[str, Tensor]], settings: SplitSettings) -> Tensor:
@@ -362,6 +382,7 @@ def _total(parts: Sequence[Mapping[str, Tensor]], settings: SplitSettings) -> Te
         "specular": settings.specular,
         "diffuse": settings.diffuse,
         "unsure": settings.unsure,
+        "lmse": settings.lmse,
     }
     return torch.stack([weight * part[name] for part in parts for name, weight in weights.items()]).sum() / (
         len(parts) * len(parts[0]["shading"])

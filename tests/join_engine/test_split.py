@@ -43,7 +43,7 @@ from join_engine.layers.split import (
     split,
 )
 from join_engine.networks.retinex import log_shading
-from join_engine.networks.split import Split, SplitConfig, cues, halved, luminance, specular_of
+from join_engine.networks.split import Level, Split, SplitConfig, cues, halved, luminance, specular_of
 from join_engine.pipeline import decompose
 from join_engine.renders.compose import ComponentSets, read_component_sets
 from join_engine.renders.photo_augment import PhotoRanges
@@ -53,6 +53,9 @@ from join_engine.training.run import Run
 from join_engine.training.split import (
     SplitLearner,
     SplitSettings,
+    Truth,
+    _local_error,
+    _missed,
     another_light,
     as_rendered,
     flat_colours,
@@ -642,6 +645,37 @@ def test_what_is_cut_out_stands_before_a_backdrop_and_nothing_else_changes() -> 
     assert (paint.amin(dim=(1, 2, 3)) > 0.6).float().mean() >= 0.5, "white most often"
     assert (paint * light).amax() > 1.0, "and clipped"
     assert float(light.diff(dim=3).abs().max()) < 0.2 and torch.equal(light[:, :1].expand(-1, 3, -1, -1), light)
+
+
+def test_the_local_error_is_that_of_each_window_times_a_factor_of_its_own() -> None:
+    truth = torch.rand(2, 1, 24, 40, generator=torch.Generator().manual_seed(0)) + 0.1
+    everywhere = torch.ones_like(truth)
+    stepwise = torch.ones_like(truth)
+    stepwise[..., 16:] = 5.0
+    assert float(_local_error(3.0 * truth, truth, everywhere).max()) < 1e-6
+    flat = _local_error(everywhere, truth, everywhere)
+    # Windows of 16, each over half of the next.
+    windows = [truth[..., top : top + 16, left : left + 16] for top in (0, 8) for left in (0, 8, 16, 24)]
+    left = sum((window - window.mean(dim=(2, 3), keepdim=True)).square().sum(dim=(1, 2, 3)) for window in windows)
+    assert torch.allclose(flat, left / sum(window.square().sum(dim=(1, 2, 3)) for window in windows), rtol=1e-4)
+    assert (_local_error(stepwise, truth, everywhere) > flat).all(), "a jump within a window is an error"
+    cut = everywhere.clone()
+    cut[..., 20:] = 0.0
+    half = torch.where(cut > 0.0, truth, 7.0)
+    assert float(_local_error(half, truth, cut).max()) < 1e-6, "what is cut out is none"
+    assert torch.equal(_local_error(truth, truth * 0.0, everywhere), torch.zeros(2))
+
+
+def test_a_light_that_nobody_sees_may_be_of_any_size() -> None:
+    plane = torch.full((1, 1, 16, 16), 0.5)
+    seen = torch.ones_like(plane)
+    seen[..., :4] = 0.0
+    unseen = torch.where(seen > 0.0, 0.0, 200.0).requires_grad_()
+    level = Level(plane.expand(-1, 3, -1, -1), plane, unseen, plane, 0.0 * plane, plane.expand(-1, 3, -1, -1))
+    missed = _missed(level, Truth(plane, 0.25 * level.image, seen))
+    assert all(bool(part.isfinite().all()) for part in missed.values())
+    missed["lmse"].sum().backward()
+    assert unseen.grad is not None and unseen.grad.isfinite().all() and float(missed["lmse"].detach()) < 1e-6
 
 
 @pytest.mark.slow
