@@ -11,7 +11,6 @@ holds what it should not.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib.util
 import itertools
 import re
@@ -68,7 +67,7 @@ def build_full(out: Path, lock: str) -> Path:
         SystemExit: with one sentence, when it cannot be built.
     """
     wheels = read_build(LOCKS / f"{lock}.txt")
-    folder = _download(wheels, out / "wheels" / lock)
+    folder = download(wheels, out / "wheels" / lock)
     small = build(out)
     target = small.with_name(f"{small.stem}-full-{lock}.zip")
     partial = target.with_suffix(".partial.zip")
@@ -117,25 +116,20 @@ def manual_page(text: str) -> tuple[str, list[str]]:
     return f"{head}\n<main>\n{body}</main></html>\n", pictures
 
 
-def _download(build: Build, folder: Path) -> Path:
-    """All wheels of the build, with the right content; those that are there already are not fetched again."""
-    for wheel in build.missing_in(folder):
-        index = ["--extra-index-url", wheel.index] if wheel.index else []
-        system = {"linux": "manylinux_2_28", "windows": "win", "macos": "macosx_14_0"}[build.system.split("-")[0]]
-        machine = build.system.split("-")[1].replace("x86_64", "amd64" if system == "win" else "x86_64")
-        # fmt: off
-        command = [
-            sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", *index,
-            "--only-binary", ":all:", "--python-version", build.python, *_tags(f"{system}_{machine}"),
-            "--dest", str(folder), f"{wheel.name}=={wheel.version}",
-        ]
-        # fmt: on
-        if subprocess.run(command, check=False).returncode != 0:
-            raise SystemExit(f"{wheel.file} could not be downloaded.")
-    for wheel in build.wheels:
-        path = folder / wheel.file
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != wheel.sha256:
-            raise SystemExit(f"{path} is not the file that the lock names.")
+def download(build: Build, folder: Path) -> Path:
+    """All wheels of the build; pip takes none but those that the lock names, and leaves those that are there."""
+    system = {"linux": "manylinux_2_28", "windows": "win", "macos": "macosx_14_0"}[build.system.split("-")[0]]
+    machine = build.system.split("-")[1].replace("x86_64", "amd64" if system == "win" else "x86_64")
+    # fmt: off
+    command = [
+        sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "--require-hashes",
+        "--only-binary", ":all:", "--python-version", build.python, *_tags(f"{system}_{machine}"),
+        *(word for index in build.indexes for word in ("--extra-index-url", index)),
+        "--dest", str(folder), "-r", str(build.lock),
+    ]
+    # fmt: on
+    if subprocess.run(command, check=False).returncode != 0:
+        raise SystemExit(f"The engine's packages of {build.lock.name} could not be downloaded.")
     return folder
 
 

@@ -87,10 +87,14 @@ class Build:
         return sorted({wheel.index.split("/")[2] if wheel.index else "pypi.org" for wheel in self.wheels})
 
     @property
+    def indexes(self) -> list[str]:
+        """Addresses of what pip looks at beside the usual one."""
+        return sorted({wheel.index for wheel in self.wheels if wheel.index})
+
+    @property
     def command(self) -> str:
         """Fetches all wheels into the current folder, typed into a shell on a computer of the same kind."""
-        indexes = sorted({wheel.index for wheel in self.wheels if wheel.index})
-        extra = "".join(f" --extra-index-url {index}" for index in indexes)
+        extra = "".join(f" --extra-index-url {index}" for index in self.indexes)
         return f'pip download --no-deps --require-hashes{extra} -r "{self.lock}"'
 
     def missing_in(self, folder: Path) -> list[Wheel]:

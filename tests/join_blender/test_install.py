@@ -17,6 +17,7 @@ from join_blender.install import task
 from join_blender.install.builds import Build
 from join_blender.install.paths import Condition, Paths
 from tests.join_blender.tiny_index import Index, make_lock, make_wheels
+from tools.build_zip import download
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +96,23 @@ def test_from_a_folder_into_a_path_with_spaces_and_umlauts(tmp_path: Path, paths
     assert said.split() == ["9.1", "9.2"]
     assert sorted(path.name for path in paths.folder.iterdir()) == ["env", "install.log", "lock"]
     assert len(list(wheels.iterdir())) == 2, "the user's own folder stays as it is"
+
+
+@pytest.mark.slow
+def test_the_full_zip_carries_the_wheels_that_the_lock_names(tmp_path: Path, index: Index) -> None:
+    build = make_lock(tmp_path / "locks", index.wheels)
+    named = index.wheels / "torch-1.0-py3-none-any.whl"
+    newer = index.wheels / "torch-1.0-2-py3-none-any.whl"  # what pip takes when it may choose
+    newer.write_bytes(named.read_bytes() + b" ")
+    folder = download(build, tmp_path / "wheels")
+    assert not build.missing_in(folder) and len(list(folder.iterdir())) == len(build.wheels)
+    assert (folder / named.name).read_bytes() == named.read_bytes()
+    index.fetched.clear()
+    download(build, folder)
+    assert index.fetched == []
+    (folder / named.name).write_bytes(b"spoiled")
+    download(build, folder)
+    assert (folder / named.name).read_bytes() == named.read_bytes()
 
 
 @pytest.mark.slow

@@ -44,15 +44,19 @@ def make_wheels(folder: Path, **changed: dict[str, str]) -> Path:
     return folder
 
 
+def digest(path: Path) -> str:
+    """SHA-256, in hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def make_lock(folder: Path, wheels: Path, unpacked: int = 1000, python: str = "") -> Build:
     """A lock file of those wheels for this system."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = folder / f"{this_system()}-py{(python or this_python()).replace('.', '')}-cpu.txt"
     lines = ["# a comment"]
     for path in sorted(wheels.glob("*.whl")):
-        data = path.read_bytes()
-        facts = f"file={path.name} bytes={len(data)} unpacked={unpacked}"
-        lines.append(f"{path.name.split('-')[0]}==1.0 --hash=sha256:{hashlib.sha256(data).hexdigest()}  # {facts}")
+        facts = f"file={path.name} bytes={path.stat().st_size} unpacked={unpacked}"
+        lines.append(f"{path.name.split('-')[0]}==1.0 --hash=sha256:{digest(path)}  # {facts}")
     lock.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return read_build(lock)
 
@@ -88,7 +92,7 @@ class Index:
         parts = request.path.strip("/").split("/")
         found = sorted(self.wheels.glob(f"{parts[1]}-*.whl")) if len(parts) == 2 else []
         if parts[0] == "simple" and found:
-            links = "".join(f'<a href="/files/{path.name}">{path.name}</a>' for path in found)
+            links = "".join(f'<a href="/files/{path.name}#sha256={digest(path)}">{path.name}</a>' for path in found)
             self._send(request, f"<!DOCTYPE html><html><body>{links}</body></html>".encode(), "text/html")
         elif parts[0] == "files":
             self.fetched.append(parts[1])
