@@ -238,11 +238,13 @@ class Parts:
         mixed = {name: torch.lerp(value, network.state_dict()[name], share) for name, value in own.state_dict().items()}
         network.load_state_dict(mixed)
         known = {key: value for key, value in header.training.items() if key != "scores"}
-        *before, last = known["stretches"]
-        self.bank_wide["split"] = (
-            replace(header, training={**known, "stretches": [*before, {**last, "share": share}]}),
-            network,
-        )
+        *earlier, last = known["stretches"]
+        known["stretches"] = [*earlier, {**last, "share": share}]
+        before = self.made_of.header.split.training  # type: ignore[union-attr]
+        told = before.get("stretches", [])
+        if earlier[: len(told)] != told:  # it did not begin with that one
+            known = _continued(before, known)
+        self.bank_wide["split"] = replace(header, training=known), network
 
     def add_encoder(self, name: str, run: Path) -> None:
         """Put a trained encoder in. Raises JoinError ``bank_incomplete`` when it belongs to something else."""

