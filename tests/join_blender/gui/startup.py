@@ -240,8 +240,9 @@ moves: list[list[float]] = []
 def time_the_slider() -> None:
     """Note when what a value leads to is there."""
     relight, decoder, light = module("ui.relight_updates"), module("engine.protocol").Decoder, module("engine.relight")
-    drawing = module("overlay.drawing")
+    drawing, live = module("overlay.drawing"), module("overlay.live")
     feed, show, draw, want = decoder.feed, relight._show, drawing.draw_texture, light.Relight.want
+    forget = live.forget
     answered = 0.0
     asked: dict[Any, float] = {}
     shown: list[list[float]] = []
@@ -272,12 +273,17 @@ def time_the_slider() -> None:
             moves.append([round(moment - since, 4) for moment in (*times, time.monotonic())])
         shown.clear()
 
+    def told_forget(set_id: str) -> None:
+        forget(set_id)
+        shown.clear()  # the layers show it before a preview was drawn, as when a frame changes: Blender draws them
+
     decoder.feed, relight._show, drawing.draw_texture, light.Relight.want = (
         timed_feed,
         timed_show,
         timed_draw,
         timed_want,
     )
+    live.forget = told_forget
 
 
 def last_message() -> list[str]:
