@@ -52,6 +52,8 @@ _COLOURS = 6
 _BLOBS = (3, 4, 6, 9, 14, 22)
 _DARKEST_PAINT, _BRIGHTEST_PAINT = 0.015, 0.9
 _SATURATED = 3.0
+# Of pale ones: their brightest channel at least, and that logarithm against that of others.
+_PALEST_PAINT, _PALE = 0.35, 0.1
 # Of flat colours that run into each other: over how much of a side at most, cells that the form they follow is averaged
 # over, and how far they follow it, against the noise.
 _RUNNING, _FORMS, _FOLLOWED = 0.15, (4, 8, 16, 32, 128), 2.0
@@ -78,6 +80,8 @@ class PhotographSettings(LearnerSettings):
             their grain is relief.
         flat: share of the samples that are painted with a few flat colours, as toys, pottery and prints are.
         airbrushed: share of those whose colours run into each other and follow the form, as on figurines.
+        pale: share of the flat colours that are white, light grey or cream, as bellies and bases are, beside those that
+            happen to be.
         paint: standard deviation of the logarithm of each channel of the albedo.
         tint: that of the light's red and blue against its green.
         gloss: that of the specular's strength.
@@ -99,6 +103,7 @@ class PhotographSettings(LearnerSettings):
     plain: float = 0.3
     flat: float = 0.15
     airbrushed: float = 0.0
+    pale: float = 0.0
     paint: float = 0.15
     tint: float = 0.06
     gloss: float = 0.5
@@ -145,7 +150,7 @@ class SplitSettings(PhotographSettings):
 
 def as_rendered(settings: _Settings) -> _Settings:
     """The same, but that paint and light stay as they are; exposure alone is drawn."""
-    settings = replace(settings, dark=0.0, plain=0.0, flat=0.0, airbrushed=0.0, paint=0.0)
+    settings = replace(settings, dark=0.0, plain=0.0, flat=0.0, airbrushed=0.0, pale=0.0, paint=0.0)
     return replace(settings, tint=0.0, gloss=0.0, hard=0.0, relief=0.0, falloff=0.0, backdrop=0.0)
 
 
@@ -419,7 +424,7 @@ def another_light(
         albedo = torch.where(chosen, less_contrast(albedo, uniform(rng, count, 0.0, _LEFT).square()), albedo)
     if settings.flat:
         chosen = uniform(rng, count, 0.0, 1.0) < settings.flat * often
-        albedo = torch.where(chosen, flat_colours(albedo, rng, shading, settings.airbrushed), albedo)
+        albedo = torch.where(chosen, flat_colours(albedo, rng, shading, settings.airbrushed, settings.pale), albedo)
     if settings.paint:
         albedo = albedo * (settings.paint * _normal(rng, count, 3)).exp()
         darker = uniform(rng, count, math.log(1.0 / 7.0), 0.0).exp()
@@ -503,14 +508,14 @@ def less_contrast(albedo: Tensor, left: Tensor) -> Tensor:
 
 
 def flat_colours(
-    albedo: Tensor, rng: torch.Generator, shading: Tensor | None = None, airbrushed: float = 0.0
+    albedo: Tensor, rng: torch.Generator, shading: Tensor | None = None, airbrushed: float = 0.0, pale: float = 0.0
 ) -> Tensor:
     """A few flat colours instead of the paint, of whose grain little is left, [B, 3, H, W].
 
     Args:
         albedo: linear [B, 3, H, W]; what is too dark for paint stays as it is.
         shading: the same; tells the form of what is airbrushed.
-        airbrushed: see :class:`PhotographSettings`.
+        airbrushed, pale: see :class:`PhotographSettings`.
     """
     count, _, height, width = albedo.shape
     where = valid(albedo)
@@ -529,11 +534,11 @@ def flat_colours(
     across, down = torch.gradient(noise, dim=(3, 2))
     step = (across.square() + down.square()).sqrt().clamp_min(1e-4)
     colours = int(torch.randint(1, _COLOURS + 1, (), generator=rng))
-    painted = _flat_colour(count, rng).expand_as(albedo)
+    painted = _flat_colour(count, rng, pale).expand_as(albedo)
     for border in torch.randn(colours - 1, generator=rng).sort().values:
         # A pixel that a border runs through shows both colours.
         covered = ((noise - border) / (step * pixels) + 0.5).clamp(0.0, 1.0)
-        painted = torch.lerp(painted, _flat_colour(count, rng), covered)
+        painted = torch.lerp(painted, _flat_colour(count, rng, pale), covered)
     return torch.where(where > 0.5, (painted * grain.exp()).clamp_min(_LEAST_ALBEDO), albedo)
 
 
@@ -547,10 +552,14 @@ def _form(shading: Tensor, where: Tensor, rng: torch.Generator) -> Tensor:
     return form / _mean(form.square(), where, (1, 2, 3)).sqrt().clamp_min(1e-3)
 
 
-def _flat_colour(count: int, rng: torch.Generator) -> Tensor:
-    """[B, 3, 1, 1], linear."""
+def _flat_colour(count: int, rng: torch.Generator, pale: float = 0.0) -> Tensor:
+    """[B, 3, 1, 1], linear; a share of them pale."""
     brightest = uniform(rng, count, math.log(_DARKEST_PAINT), math.log(_BRIGHTEST_PAINT))
     less = torch.rand(count, 3, 1, 1, generator=rng) * uniform(rng, count, 0.0, _SATURATED)
+    if pale:
+        chosen = uniform(rng, count, 0.0, 1.0) < pale
+        light = uniform(rng, count, math.log(_PALEST_PAINT), math.log(_BRIGHTEST_PAINT))
+        brightest, less = torch.where(chosen, light, brightest), torch.where(chosen, _PALE * less, less)
     return (brightest - (less - less.amin(dim=1, keepdim=True))).exp()
 
 

@@ -4,7 +4,8 @@
 Their shares in the light follow from the error that the network expects and those that colour Retinex and the prior of
 few paints are taken to make. Prints the figures of layer-scores with each of --errors and of --few-paints, over the
 first renders of each pack, as a metering camera shows them; --flat paints them as toys, pottery and prints are painted,
---figurines as figurines are, on a relief, --backdrop shows those that are cut out as products are photographed.
+--figurines as figurines are, on a relief, a share of their colours --pale, --backdrop shows those that are cut out as
+products are photographed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import replace
+from functools import partial
 from itertools import product
 
 import torch
@@ -44,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="flat colours that run into each other, on a relief, and as little gloss",
     )
+    parser.add_argument(
+        "--pale", type=float, default=0.0, help="share of a figurine's colours that are white or nearly so"
+    )
     seen_as.add_argument("--backdrop", action="store_true", help="what is cut out before a backdrop, mostly white")
 
 
@@ -56,7 +61,8 @@ def run(options: argparse.Namespace) -> None:
     if options.backdrop:
         run_ways(options, ways, seen_as=as_product, luminance=None)
     else:
-        run_ways(options, ways, seen_as=painted if options.flat else figurine if options.figurines else None)
+        figurines = partial(figurine, pale=options.pale) if options.figurines else None
+        run_ways(options, ways, seen_as=painted if options.flat else figurines)
 
 
 def painted(sample: Sample) -> Sample:
@@ -67,10 +73,11 @@ def painted(sample: Sample) -> Sample:
     return replace(sample, components={**sample.components, "albedo": albedo, **less})
 
 
-def figurine(sample: Sample) -> Sample:
-    """With flat colours that run into each other and follow the form, on a relief, and a quarter of its gloss."""
+def figurine(sample: Sample, pale: float = 0.0) -> Sample:
+    """With flat colours that run into each other and follow the form, a share of them ``pale``, on a relief, and a
+    quarter of its gloss."""
     parts = {name: planes_of(part) for name, part in sample.components.items()}
-    albedo, shading, specular = another_light(parts, _FIGURINE, _draws_of(sample))
+    albedo, shading, specular = another_light(parts, replace(_FIGURINE, pale=pale), _draws_of(sample))
     shown = {"albedo": albedo, "shading": shading, "specular": _LESS_GLOSS * specular}
     return replace(sample, components={name: picture_of(shown[name]) for name in sample.components})
 

@@ -68,3 +68,6 @@ def test_a_figurine_has_other_paint_a_relief_and_less_gloss() -> None:
     exposure = shown["specular"][14:] / (0.25 * parts["specular"][14:])
     assert exposure.max() / exposure.min() < 1.001
     assert "specular" not in figurine(Sample("a", {name: parts[name] for name in ("albedo", "shading")})).components
+    white = figurine(sample, pale=1.0).components["albedo"][14:]
+    assert white.max(axis=2).mean() > 0.3 and (white.max(axis=2) / white.min(axis=2)).max() < 1.4
+    assert (shown["albedo"][14:].max(axis=2) / shown["albedo"][14:].min(axis=2)).max() > 1.4
