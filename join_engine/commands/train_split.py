@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Train the network that tells paint, light and gloss apart.
 
-May be killed at any moment; the same command goes on from the last checkpoint, with --retinex, with --inner or a deeper
-one, and without one with more --blocks, too: what is new changes nothing at first. --start-from BANK begins a new
-training with that bank's network.
+May be killed at any moment; the same command goes on from the last checkpoint, with --retinex, --chromatic, --inner or
+a deeper one, and without one with more --blocks, too: what is new changes nothing at first. --start-from BANK begins
+a new training with that bank's network.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import replace
 from ..options import positive
 from ..training import options as training
 
-_ARCHITECTURE = ("widths", "width", "blocks", "inner", "retinex")
+_ARCHITECTURE = ("widths", "width", "blocks", "inner", "retinex", "chromatic")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--inner", nargs="*", type=positive, help="channels of a U-Net inside them, at 1/2, 1/4 …")
     parser.add_argument(
         "--retinex", action=argparse.BooleanOptionalAction, help="it sees what colour Retinex makes of each level"
+    )
+    parser.add_argument(
+        "--chromatic", action=argparse.BooleanOptionalAction, help="and what Retinex by chromaticity alone makes of it"
     )
     training.add_settings(parser, SplitSettings())
     training.add_settings(parser, training.ranges_of_light())

@@ -10,7 +10,7 @@ scale, goes on from there, level by level. At each level it says which share of 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -28,6 +28,10 @@ _SEEN = 9  # channels of _seen()
 _CUES = 7  # channels of cues()
 # Retinex with jumps of intensity and of chromaticity as they are best on objects, and with finer ones.
 _RETINEX = ((0.4, 0.1), (0.15, 0.05))
+# With jumps of chromaticity alone: where white paint meets dark, the light does not change, nor where a box has edges.
+_CHROMATIC = ((math.inf, 0.1), (math.inf, 0.03))
+_LIGHTS = {"retinex": _RETINEX, "chromatic": _CHROMATIC}
+"""By the name in :class:`SplitConfig`: jumps of intensity and of chromaticity, pair by pair."""
 _SHARE_REACH = 0.1  # a share of shading may go that far below 0 and above 1
 # Natural logarithms of the expected error: at first, at least and at most.
 _ERROR, _LEAST_ERROR, _LARGEST_ERROR = -1.5, -7.0, 3.0
@@ -47,6 +51,7 @@ class SplitConfig(Described):
         inner: channels of the U-Net around the middle of the finer levels' blocks, at 1/2, 1/4 … of a level's size;
             none for no such U-Net.
         retinex: whether it sees what colour Retinex makes of each level.
+        chromatic: whether it sees what Retinex by chromaticity alone makes of it.
     """
 
     widths: tuple[int, ...] = (48, 96, 128, 160)
@@ -57,6 +62,7 @@ class SplitConfig(Described):
     specular: bool = True
     inner: tuple[int, ...] = field(default=(), metadata=LATER)
     retinex: bool = field(default=False, metadata=LATER)
+    chromatic: bool = field(default=False, metadata=LATER)
 
     def __post_init__(self) -> None:
         widths = tuple(self.widths)
@@ -74,10 +80,11 @@ class SplitConfig(Described):
     def grows_to(self, larger: SplitConfig) -> bool:
         """Whether a larger network can begin as this one, so that what is new changes nothing at first: more blocks
         (not around a U-Net, which stands in their middle), a U-Net inside them or one that goes deeper, the sight of
-        Retinex."""
+        Retinex, by chromaticity alone or not."""
         blocks = larger.blocks if self.blocks <= larger.blocks and not self.inner else self.blocks
         inner = larger.inner if larger.inner[: len(self.inner)] == self.inner else self.inner
-        return replace(self, blocks=blocks, inner=inner, retinex=self.retinex or larger.retinex) == larger
+        sees = {name: getattr(self, name) or getattr(larger, name) for name in ("retinex", "chromatic")}
+        return replace(self, blocks=blocks, inner=inner, **sees) == larger
 
 
 class Level(NamedTuple):
@@ -125,9 +132,10 @@ class Split(nn.Module):
         self.finer_out = nn.Conv2d(self.config.width, said, 3, padding=1)
         inner = self.config.inner
         self.inner = _Inner((self.config.width, *inner)) if inner else nn.Identity()
-        if self.config.retinex:
-            self.retinex_into = _silent(nn.Conv2d(2 * len(_RETINEX), first, 3, padding=1, bias=False))
-            self.retinex_finer_into = _silent(nn.Conv2d(2 * len(_RETINEX), self.config.width, 3, padding=1, bias=False))
+        for name in self._lights:
+            for place, width in (("into", first), ("finer_into", self.config.width)):
+                sight = _silent(nn.Conv2d(2 * len(_LIGHTS[name]), width, 3, padding=1, bias=False))
+                self.add_module(f"{name}_{place}", sight)
 
     def forward(self, image: Tensor, visible: Tensor, cues: Tensor) -> list[Level]:
         """What it says at each level, coarse to fine.
@@ -139,16 +147,16 @@ class Split(nn.Module):
         """
         images, masks = self._pyramid(image), self._pyramid(visible)
         x = self.into(torch.cat([_seen(images[-1], masks[-1]), _fitted(cues, images[-1])], dim=1))
-        if self.config.retinex:
-            lights = [_retinex(level) for level in images]
-            finer = halved(lights[-2]) if len(images) > 1 else lights[-1]
-            x = x + self.retinex_into(torch.cat([lights[-1], finer], dim=1))
+        lights = {name: [_retinex(level, _LIGHTS[name]) for level in images] for name in self._lights}
+        for name, found in lights.items():
+            finer = halved(found[-2]) if len(images) > 1 else found[-1]
+            x = x + self.get_submodule(f"{name}_into")(torch.cat([found[-1], finer], dim=1))
         said = self._coarsest(x)
         level, state = self._level(images[-1], said[:, 1:], said[:, :1], centred_light)
         levels = [level]
         for index in range(len(images) - 2, -1, -1):
-            light = lights[index] if self.config.retinex else None
-            level, state = self._finer(images[index], masks[index], light, level, state)
+            beside = {name: found[index] for name, found in lights.items()}
+            level, state = self._finer(images[index], masks[index], beside, level, state)
             levels.append(level)
         return levels
 
@@ -165,6 +173,11 @@ class Split(nn.Module):
             if size == (height, width):
                 return size
             height, width = size
+
+    @property
+    def _lights(self) -> list[str]:
+        """Which simple methods' light it sees, names of :data:`_LIGHTS`."""
+        return [name for name in _LIGHTS if getattr(self.config, name)]
 
     def _pyramid(self, image: Tensor) -> list[Tensor]:
         levels = [image]
@@ -185,7 +198,7 @@ class Split(nn.Module):
         return self.out(functional.silu(x)).float()  # type: ignore[no-any-return]
 
     def _finer(
-        self, image: Tensor, mask: Tensor, light: Tensor | None, before: Level, state: Tensor
+        self, image: Tensor, mask: Tensor, lights: Mapping[str, Tensor], before: Level, state: Tensor
     ) -> tuple[Level, Tensor]:
         specular = resized(before.specular, image)
         shading = resized(before.shading, image)
@@ -199,8 +212,9 @@ class Split(nn.Module):
             resized(before.gloss, image),
         ]
         x = self.finer_into(torch.cat([_seen(image, mask), resized(state, image), *told], dim=1))
-        if light is not None:
-            x = x + self.retinex_finer_into(torch.cat([light, light - resized(halved(light), light)], dim=1))
+        for name, light in lights.items():
+            fine = light - resized(halved(light), light)
+            x = x + self.get_submodule(f"{name}_finer_into")(torch.cat([light, fine], dim=1))
         middle = (len(self.finer) + 1) // 2
         x = self.finer[middle:](self.inner(self.finer[:middle](x)))
         said = self.finer_out(functional.silu(x)).float()
@@ -299,9 +313,9 @@ def _seen(image: Tensor, visible: Tensor) -> Tensor:
     return torch.cat([srgb_encode(image) * 2.0 - 1.0, grey / 3.0 + 0.7, colours, clipped, darkest, visible], dim=1)
 
 
-def _retinex(image: Tensor) -> Tensor:
-    """What colour Retinex makes of a level, as the networks look at it, [B, 2, H, W]."""
-    light = torch.cat([log_shading(image, *thresholds) for thresholds in _RETINEX], dim=1)
+def _retinex(image: Tensor, thresholds: Sequence[tuple[float, float]]) -> Tensor:
+    """What colour Retinex makes of a level, as the networks look at it, [B, C, H, W]: with each pair of thresholds."""
+    light = torch.cat([log_shading(image, *pair) for pair in thresholds], dim=1)
     return (light - light.mean(dim=(2, 3), keepdim=True)) / 3.0
 
 

@@ -786,7 +786,7 @@ def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets) -> N
     check_resumes(lambda: learner_of(batch=4, whole=0.0), data, tmp_path)
 
 
-GROWN = {"blocks": 3, "inner": (10, 12), "retinex": True}
+GROWN = {"blocks": 3, "inner": (10, 12), "retinex": True, "chromatic": True}
 
 
 def test_a_network_begins_as_a_smaller_one_where_that_changes_nothing() -> None:
@@ -796,7 +796,7 @@ def test_a_network_begins_as_a_smaller_one_where_that_changes_nothing() -> None:
     few = Split(small)
     for parameter in few.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    deeper = replace(small, inner=(10, 12, 14))
+    deeper = replace(small, inner=(10, 12, 14), chromatic=True)
     learner = SplitLearner(None, deeper, SplitSettings(), PhotoRanges(), kimg=1.0)
     learner.begin_with(few, "split network", "bank.safetensors", "split_missing", "")
     for a, b in zip(few(photo, seen, hints)[-1], learner.average(photo, seen, hints)[-1], strict=True):
@@ -833,7 +833,9 @@ def test_a_training_goes_on_as_a_larger_network_which_changes_nothing_at_first(
     large.train(0.08, 1e9, 1.0, 0.0)
     network = large.learner.network
     grown = (network.finer[2].second, network.inner.up, network.inner.inner[0].up)
-    for layer in (*grown, network.retinex_into, network.retinex_finer_into):
+    sights = [part for name, part in network.named_children() if name.startswith(("retinex", "chromatic"))]
+    assert len(sights) == 4
+    for layer in (*grown, *sights):
         assert layer.weight.abs().max() > 0.0
     again = run(**GROWN)
     again.resume()
@@ -846,15 +848,16 @@ def test_a_training_goes_on_as_a_larger_network_which_changes_nothing_at_first(
             run(**other).resume()
 
 
-def test_retinex_of_a_level_reaches_the_network() -> None:
-    network = Split(replace(SMALL, retinex=True))
-    torch.nn.init.normal_(network.retinex_finer_into.weight)
-    torch.nn.init.normal_(network.retinex_into.weight)
+@pytest.mark.parametrize("name", ["retinex", "chromatic"])
+def test_retinex_of_a_level_reaches_the_network(name: str) -> None:
+    network = Split(replace(SMALL, **{name: True}))
+    torch.nn.init.normal_(network.get_submodule(f"{name}_finer_into").weight)
+    torch.nn.init.normal_(network.get_submodule(f"{name}_into").weight)
     photo = torch.linspace(0.3, 0.6, 32).expand(1, 3, 32, 32)
     seen, hints = torch.ones(1, 1, 32, 32), torch.zeros(1, 7, 1, 1)
     with_retinex = network(photo, seen, hints)[-1].shading
     blind = Split(SMALL)
-    blind.load_state_dict({k: v for k, v in network.state_dict().items() if not k.startswith("retinex")})
+    blind.load_state_dict({k: v for k, v in network.state_dict().items() if not k.startswith(name)})
     assert (with_retinex - blind(photo, seen, hints)[-1].shading).abs().max() > 1e-4
 
 
