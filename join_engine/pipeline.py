@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .bank import Bank, Choice
+from .bank import Bank, Choice, SplitHeader
 from .color import srgb_decode, srgb_encode
 from .errors import JoinError
 from .face_crop import FaceCrop
@@ -42,11 +42,12 @@ from .layers.caution import caution, unfamiliarity
 from .layers.clean_up import covered, with_grain, without
 from .layers.decomposition import CONFIDENCE_SIDE, Decomposition, Features
 from .layers.detail import add_detail, detail_for
-from .layers.split import encoders_say, fit_error, look, split
+from .layers.split import encoders_say, fit_error, is_cut_out, look, split
 from .layers.strips import Strips, rows_of
 from .layers.subject import subject_of
 from .layers.together import Photo, fuse
 from .memory import WHOLE_BYTES_PER_PIXEL
+from .networks.split import Split
 from .networks.stylegan2 import generate
 from .relighting.relighter import to_layer
 from .single_gan import base_model, split_parts
@@ -346,17 +347,22 @@ class _Canvas:
         if self.detail is None:
             return self._generated(outputs), None
         level = self.level if self.detail.brightness else None
-        if self.bank.split is not None:
+        network, header = self.split
+        if network is not None:
             told = {name: linear.clamp_min(0.0) for name, linear in self._linear(outputs).items()}
-            header = self.bank.header.split
             looks = partial(look, upright=header is not None and is_upright(header.training))
             subject = subject_of(self.bank.header)
             ways = 1 if self.preview else None
             errors = subject.retinex_error, subject.few_paints_error
             how = *errors, looks, self.detail.seen_at, ways, self.detail.orientations
-            layers, error = split(self.bank.split, self.colour, self.alpha, told, self.frame, level, *how)
+            layers, error = split(network, self.colour, self.alpha, told, self.frame, level, *how)
             return layers if self.is_large else layers.whole(), error
         return add_detail(self.detail, self.colour, self._generated(outputs), self.frame, level), None
+
+    @property
+    def split(self) -> tuple[Split | None, SplitHeader | None]:
+        """The bank's split network for such a picture, and what its header says of it."""
+        return self.bank.split_for(is_cut_out(self.alpha))
 
     @property
     def is_large(self) -> bool:
@@ -463,7 +469,8 @@ class _Work:
         found, bank = float(error[..., 0].mean()), self._bank
         share = caution(float(error[..., 1].mean()), subject_of(bank.header).retinex_error)
         metrics = {"albedo_error": found, "unusual": 0.0, "caution": share}
-        scores = {} if bank.header.split is None else bank.header.split.training.get("scores", {})
+        _, header = self.canvases[index].split
+        scores = {} if header is None else header.training.get("scores", {})
         if "familiar" not in scores or not (bank.seeing or bank.has_encoders):
             return metrics
         photo = srgb_decode(self._target[index : index + 1])

@@ -86,6 +86,7 @@ class BankWide:
         tried: all that it makes of a linear image [1, 3, H, W].
         stored: prefix of the averaged weights in the checkpoint of a training.
         through_generators: trained through those of a bank, which its training is told in place of the forward model.
+        trained_as: name of the row whose training makes it; empty for its own.
     """
 
     title: str
@@ -95,6 +96,7 @@ class BankWide:
     tried: Callable[[Any, Tensor], Iterable[Tensor]]
     stored: str = "average."
     through_generators: bool = False
+    trained_as: str = ""
 
 
 def _seeing_tried(network: Seeing, image: Tensor) -> Iterable[Tensor]:
@@ -107,6 +109,8 @@ def _seeing_tried(network: Seeing, image: Tensor) -> Iterable[Tensor]:
 def _split_tried(network: Split, image: Tensor) -> Iterable[Tensor]:
     return network(image, torch.ones_like(image[:, :1]), cues(None, None, None, image))[-1]  # type: ignore[no-any-return]
 
+
+_SPLIT_OPTIONS = ("widths", "width", "blocks", "inner", "retinex", "chromatic")
 
 BANK_WIDE = {
     "trunk": BankWide(
@@ -143,8 +147,9 @@ BANK_WIDE = {
         lambda network, image: network.tried(),
         through_generators=True,
     ),
-    "split": BankWide(
-        "split network", SplitHeader, Split, ("widths", "width", "blocks", "inner", "retinex"), _split_tried
+    "split": BankWide("split network", SplitHeader, Split, _SPLIT_OPTIONS, _split_tried),
+    "split_cut_out": BankWide(
+        "split network for what is cut out", SplitHeader, Split, _SPLIT_OPTIONS, _split_tried, trained_as="split"
     ),
     "maps": BankWide("network of maps", MapsHeader, Maps, ("widths",), lambda network, image: [network(*[image] * 3)]),
 }

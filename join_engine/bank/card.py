@@ -201,7 +201,7 @@ def _trainings(header: BankHeader) -> Iterator[tuple[str, Mapping[str, Any], lis
             yield f"Encoder of {name}", training, _stretches(training, command, _always({"space": space}))
     for name, kind, found in present(header):
         of = "--bank BANK" if kind.through_generators else f"--forward-model {header.forward_model}"
-        command = f"python -m join_engine train-{name} {of} --out runs/{name}"
+        command = f"python -m join_engine train-{kind.trained_as or name} {of} --out runs/{name}"
         yield kind.title.capitalize(), found.training, _stretches(found.training, command, _told(kind, found))
 
 

@@ -5,7 +5,7 @@ Tensors are named ``{component}.generator.{param}``, ``{component}.discriminator
 ``{component}.encoder.{param}``, ``{component}.directions.vectors``, ``{component}.materials.vectors``,
 ``{component}.w_avg``, ``trunk.{param}``,
 ``brightness.{param}``, ``seeing.{param}``,
-``invertibility.{param}``, ``samm.{param}``, ``split.{param}`` and ``maps.{param}``.
+``invertibility.{param}``, ``samm.{param}``, ``split.{param}``, ``split_cut_out.{param}`` and ``maps.{param}``.
 The header is JSON under the key ``join_bank`` of the
 file's metadata; ``weights_sha256`` in it is the hash of all tensors. Nothing in the file is ever executed.
 Discriminators, encoders, directions and all networks that belong to no component may be
@@ -46,7 +46,7 @@ from ..networks.stylegan2 import Discriminator, Generator, generate
 from ..networks.trunk import Trunk
 from ..single_gan import transform_named
 from ..untrusted import read_json
-from .bank_wide import BANK_WIDE, present
+from .bank_wide import BANK_WIDE, SplitHeader, present
 from .header import FORMAT_VERSION, BankHeader
 
 HEADER_KEY = "join_bank"
@@ -138,8 +138,8 @@ class BankComponent:
 class Bank:
     """A loaded bank: see :func:`load_bank`.
 
-    ``trunk``, ``brightness``, ``split``, ``seeing``, ``invertibility``, ``samm`` and ``maps`` are frozen like all
-    networks, None when not in the file.
+    ``trunk``, ``brightness``, ``split``, ``split_cut_out``, ``seeing``, ``invertibility``, ``samm`` and ``maps`` are
+    frozen like all networks, None when not in the file.
     """
 
     header: BankHeader
@@ -148,10 +148,17 @@ class Bank:
     trunk: Trunk | None = None
     brightness: Brightness | None = None
     split: Split | None = None
+    split_cut_out: Split | None = None
     seeing: Seeing | None = None
     invertibility: Invertibility | None = None
     samm: Samm | None = None
     maps: Maps | None = None
+
+    def split_for(self, cut_out: bool) -> tuple[Split | None, SplitHeader | None]:
+        """The split network that knows such pictures best, and what the header says of it."""
+        if cut_out and self.split_cut_out is not None:
+            return self.split_cut_out, self.header.split_cut_out
+        return self.split, self.header.split
 
     @property
     def forward_model(self) -> ForwardModel:

@@ -133,6 +133,7 @@ class BankHeader(Described):
         detail_radius: what of it counts as smooth, likewise, in pixels of the bank.
         brightness: of the network that tells how bright an albedo is, None when the file holds none.
         split: of the network that tells paint, light and gloss apart, likewise.
+        split_cut_out: of one that tells them better of what is cut out, likewise.
         seeing: of the encoder of all components at once, likewise.
         invertibility: of the network that tells in which latent space what can be inverted, likewise.
         samm: of the module that aligns what the generators make and masks what they cannot, likewise.
@@ -157,6 +158,7 @@ class BankHeader(Described):
     detail_radius: float = field(default=DETAIL_RADIUS, metadata=LATER)
     brightness: BrightnessHeader | None = field(default=None, metadata=LATER)
     split: SplitHeader | None = field(default=None, metadata=LATER)
+    split_cut_out: SplitHeader | None = field(default=None, metadata=LATER)
     seeing: SeeingHeader | None = field(default=None, metadata=LATER)
     invertibility: InvertibilityHeader | None = field(default=None, metadata=LATER)
     samm: SammHeader | None = field(default=None, metadata=LATER)

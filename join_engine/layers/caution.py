@@ -9,6 +9,8 @@ is left there merely lightens it: the simple method's share of that is left ther
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -20,8 +22,13 @@ from ..networks.split import in_cells, resized
 RETINEX_ERROR = 0.3
 # On those of heads it errs by more (docs/choices.md).
 FACES_RETINEX_ERROR = 0.45
+Jumps = tuple[tuple[float, float], ...]
+"""Of intensity and of chromaticity, natural logarithms, above which paint is thought to change; the simple method's
+light is the mean of those by each pair."""
 # What is best on these and on heads: jumps of paint are larger than those of light on things that are round.
-_INTENSITY, _CHROMATICITY = 0.4, 0.1
+JUMPS: Jumps = ((0.4, 0.1),)
+# Of what is cut out: relief on toys and statues makes such jumps of light, and sprayed paint none; its colour tells it.
+JUMPS_CUT_OUT: Jumps = ((0.4, 0.05), (math.inf, 0.03))
 # Pixels of the longer side that it reads at most. At 128 folds and fur of larger pictures stay in the albedo.
 _SIDE = 512
 # Cells of the shorter side, at most twice as many: what changes over fewer it has added up over the whole picture, with
@@ -56,6 +63,7 @@ def with_caution(
     gloss: Tensor,
     error: Tensor,
     retinex_error: float = RETINEX_ERROR,
+    jumps: Jumps = JUMPS,
 ) -> tuple[Tensor, Tensor]:
     """Shading and gloss of a picture, no surer than the network is of them.
 
@@ -65,13 +73,14 @@ def with_caution(
         shading, gloss, error: [1, 1, h, w], [1, 1, h, w] and [1, 3, h, w] of
             :class:`join_engine.networks.split.Level`.
         retinex_error: see :func:`caution`.
+        jumps: see :data:`Jumps`.
 
     Returns:
         Both, changed, [1, 1, h, w]: the shading by the simple method's share, in its lowest frequencies by the square
         of that; nothing of it that is finer than a picture of 512 pixels shows.
     """
     share = caution(float(seen_mean(error[:, 1:2].exp(), visible)), retinex_error)
-    simple = log_shading(_coarse(image), _INTENSITY, _CHROMATICITY)
+    simple = torch.stack([log_shading(_coarse(image), *pair) for pair in jumps]).mean(dim=0)
     seen = (_coarse(visible) > 0.5).to(shading)
     difference = simple - _coarse(shading)
     difference = difference - seen_mean(difference, seen)

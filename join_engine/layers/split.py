@@ -38,7 +38,7 @@ from ..images.frame import Frame, picture_of, planes_of, resampled, shrunk_size
 from ..images.orientation import Orientation
 from ..networks.split import Level, Split, cues, in_cells, log_light, luminance, specular_of
 from .albedo_level import BRIGHTEST, level_of
-from .caution import RETINEX_ERROR, seen_mean, with_caution
+from .caution import JUMPS, JUMPS_CUT_OUT, RETINEX_ERROR, Jumps, seen_mean, with_caution
 from .dichromatic import gloss_on_colour
 from .few_paints import FEW_PAINTS_ERROR, light_in_paint
 from .fill import filled, grain_under_highlights
@@ -125,7 +125,7 @@ def look(
     """
     told = told or {}
     hints = cues(told.get("albedo"), told.get("shading"), told.get("specular"), image)
-    exposures = _EXPOSURES if _cut_out(visible) else _EXPOSURES[:1]
+    exposures = _EXPOSURES if is_cut_out(visible) else _EXPOSURES[:1]
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
     found = []
     for orientation, exposure in zip(looked_at(ways, upright), cycle(exposures), strict=False):
@@ -141,9 +141,9 @@ def look(
     return Shares(image, visible, mean.share, mean.shading, mean.gloss, specular, mean.error)
 
 
-def _cut_out(visible: Tensor) -> bool:
-    """Whether a picture shows something cut out."""
-    return bool((visible <= 0.5).any())
+def is_cut_out(visible: Tensor | np.ndarray | None) -> bool:
+    """Whether a picture shows something cut out; ``visible``: of any shape, in [0, 1], None for all of it."""
+    return visible is not None and bool((visible <= 0.5).any())
 
 
 def looked_at(ways: int, upright: bool = False) -> tuple[Orientation, ...]:
@@ -196,6 +196,7 @@ def split(
     seen_at: int | None = None,
     ways: int | None = None,
     orientations: int = 1,
+    jumps: Jumps | None = None,
 ) -> tuple[Strips, np.ndarray]:
     """The layers of a photo, and how sure the network is of them.
 
@@ -214,6 +215,7 @@ def split(
             faster one: it looks in fewer orientations, too.
         ways: in how many orientations it looks; None for as many as its time is enough for, the fewer the more pixels.
         orientations: for how many at the most pixels that is.
+        jumps: see :data:`join_engine.layers.caution.Jumps`; None for those that suit what it shows.
 
     Returns:
         "albedo", "shading" and, of a network that knows it, "specular", float32 [H, W, 3] ≥ 0; and the errors that the
@@ -229,13 +231,14 @@ def split(
     visible = torch.ones_like(small[:, :1]) if alpha is None else resampled(alpha[..., None], *size).to(device)
     shares = looks(network, small, visible, inner, ways or _affordable(colour, seen_at, orientations))
     shine = _shine(shares)
-    shading, gloss = with_caution(small, visible, shares.shading, shares.gloss, shares.error, retinex_error)
+    jumps = jumps or (JUMPS_CUT_OUT if is_cut_out(visible) else JUMPS)
+    shading, gloss = with_caution(small, visible, shares.shading, shares.gloss, shares.error, retinex_error, jumps)
     shares = replace(shares, shading=shading, gloss=gloss, specular=specular_of(small, gloss))
     if network.config.specular:
         shares = _with_gloss_on_colour(shares, shine, ceiling)
     paint, readable = _paint(shares.image, shares.specular, shares.shading, shares.visible, shine, ceiling)
     expected = float(seen_mean(shares.error[:, :1].exp(), visible))
-    light = light_in_paint(paint, readable, expected, few_paints_error, _cut_out(visible))
+    light = light_in_paint(paint, readable, expected, few_paints_error, is_cut_out(visible))
     shares = replace(shares, shading=shares.shading + light)
     wanted = float(level_of(inner["albedo"])) if level is None else level
     error = shares.error.exp()

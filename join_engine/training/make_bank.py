@@ -15,9 +15,10 @@ Encoders are trained for the generators of a bank, and put into it afterwards:
 
 And so are directions of the light, by --directions, those of materials, by --materials, the network that tells how
 bright an albedo is, by --brightness, what the renders look like that it has learned from, by --pictures, the one that
-tells paint, light and gloss apart, by --split, the encoder of all components at once, by --seeing, the one that tells
-in which latent space what can be inverted, by --invertibility, the one that aligns what the generators make and masks
-what they cannot, by --samm, and the one that tells a material's relief and roughness, by --maps.
+tells paint, light and gloss apart, by --split, one that does so better of what is cut out, by --split-cut-out, the
+encoder of all components at once, by --seeing, the one that tells in which latent space what can be inverted, by
+--invertibility, the one that aligns what the generators make and masks what they cannot, by --samm, and the one that
+tells a material's relief and roughness, by --maps.
 """
 
 from __future__ import annotations
@@ -83,12 +84,19 @@ def load_trained(run: Path) -> tuple[str, ComponentHeader, Networks]:
 
 
 def load_bank_wide(name: str, run: Path) -> tuple[NetworkHeader[Any], nn.Module]:
-    """Header and averaged network of the training of a network of ``BANK_WIDE``. Raises JoinError
-    ``checkpoint_missing`` or ``checkpoint_broken``."""
-    path, kind = checkpoint_path(run), BANK_WIDE[name]
+    """Header and network of ``BANK_WIDE`` out of the folder of its training, averaged, or out of a bank's file. Raises
+    JoinError ``checkpoint_missing``, ``checkpoint_broken``, ``bank_incomplete``, and as :func:`load_bank`."""
+    kind = BANK_WIDE[name]
+    trained = kind.trained_as or name
+    if run.is_file():
+        bank = load_bank(run)
+        if getattr(bank, trained) is None:
+            raise JoinError("bank_incomplete", f"There is no {BANK_WIDE[trained].title} in '{run.name}'.")
+        return getattr(bank.header, trained), getattr(bank, trained)
+    path = checkpoint_path(run)
     tensors, values = read_checkpoint(path)
     try:
-        told = {**_identity(values, name), "training": _training(values)}
+        told = {**_identity(values, trained), "training": _training(values)}
         header = kind.header.from_dict({each.name: told[each.name] for each in fields(kind.header)})
         network = kind.network(header.architecture)
         network.load_state_dict(under(kind.stored, tensors))
@@ -421,6 +429,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-brightness", action="store_true", help="leave it out: the encoders tell how bright an albedo is"
     )
     parser.add_argument("--split", type=Path, metavar="RUN", help="trained split network")
+    parser.add_argument(
+        "--split-cut-out",
+        type=Path,
+        metavar="RUN",
+        help="another one, for what is cut out: its training, or a bank whose split network it is",
+    )
     parser.add_argument(
         "--split-share", type=float, metavar="SHARE", help="of it, in a mean with the bank's own weights"
     )

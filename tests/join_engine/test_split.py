@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from join_engine import pipeline
-from join_engine.bank import Bank, SplitHeader, find_bank, load_bank
+from join_engine.bank import Bank, SplitHeader, find_bank, fingerprint, load_bank
 from join_engine.color import srgb_encode
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
@@ -30,7 +30,7 @@ from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.layers import split as layers_split
 from join_engine.layers.albedo_level import BRIGHTEST
-from join_engine.layers.caution import RETINEX_ERROR, caution, slow_part, with_caution
+from join_engine.layers.caution import JUMPS, JUMPS_CUT_OUT, RETINEX_ERROR, caution, slow_part, with_caution
 from join_engine.layers.split import (
     BLACKEST,
     Shares,
@@ -294,6 +294,22 @@ def test_a_render_brighter_than_white_is_not_taken_for_clipped() -> None:
     assert np.abs(recomposed(found) - photo).max() < 1e-4 * photo.max()
 
 
+def test_what_is_cut_out_is_asked_of_its_own_network(seeing_bank: Bank) -> None:
+    header, rng = SplitHeader(replace(SMALL, specular=False), {}), np.random.default_rng(3)
+    photo, alpha = rng.random((32, 32, 3), dtype=np.float32), np.ones((32, 32, 1), np.float32)
+    one, other = with_split(seeing_bank, header), wild(header.architecture, seed=1)
+    two = replace(one, split_cut_out=other, header=replace(one.header, split_cut_out=header))
+    alone = replace(one, split=other)
+
+    def albedo(bank: Bank) -> np.ndarray:
+        image = np.concatenate([photo, alpha], axis=2)
+        return decompose(image, bank, get_preset("draft")).decomposition.layers["albedo"]
+
+    assert np.array_equal(albedo(two), albedo(one)) and not np.array_equal(albedo(two), albedo(alone))
+    alpha[:8] = 0.0
+    assert np.array_equal(albedo(two), albedo(alone)) and not np.array_equal(albedo(two), albedo(one))
+
+
 @pytest.mark.slow
 def test_a_bank_with_a_split_network_uses_it_and_says_how_sure_it_is(
     seeing_bank: Bank, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -416,6 +432,19 @@ def test_a_simple_method_has_a_say_where_the_network_is_unsure() -> None:
     change = 0.5 * (wanted - slow) + 0.25 * slow
     assert torch.allclose(light - shading, change - change[..., 8:].mean(), atol=1e-4)
     assert torch.allclose(believed, 0.5 * gloss, atol=1e-4)
+
+
+def test_of_what_is_cut_out_a_jump_without_colour_is_light_and_a_slow_change_of_colour_paint() -> None:
+    jump = torch.where(torch.arange(64) < 32, 0.1, 0.6).expand(1, 3, 64, 64)
+    hue = torch.linspace(-0.85, 0.85, 64) * torch.tensor((1.0, 0.0, -1.0))[None, :, None, None]  # 0.038 a pixel
+    sprayed = (0.3 * torch.linspace(0.5, 1.5, 64) * hue.exp()).expand(1, 3, 64, 64)
+    visible, errors = torch.ones(1, 1, 64, 64), torch.full((1, 3, 64, 64), 9.0)
+    nothing = torch.zeros(1, 1, 64, 64)
+    for image, of_light in ((jump, (0.0, 0.5)), (sprayed, (1.0, 0.5))):
+        whole = image.log().mean(dim=1)
+        for jumps, share in zip((JUMPS, JUMPS_CUT_OUT), of_light, strict=True):
+            light, _ = with_caution(image, visible, nothing, nothing, errors, jumps=jumps)
+            assert float(light.std() / whole.std()) == pytest.approx(share, abs=0.12)
 
 
 def test_the_simple_method_leaves_what_is_finer_than_it_reads() -> None:
@@ -923,6 +952,19 @@ def test_a_bank_gets_the_mean_of_its_own_network_and_of_a_trained_one(
     }
     for said, command in refused.items():
         assert main(command) == 2 and said in capsys.readouterr().err
+
+    for source, wanted in ((banks[2], mixed), (runs[1], second)):
+        two = ["make-bank", "--bank", str(banks[0]), "--split-cut-out", str(source)]
+        assert main([*two, "--out", str(tmp_path / "two.safetensors")]) == 0
+        with_two = load_bank(tmp_path / "two.safetensors")
+        assert with_two.split is not None and with_two.split_cut_out is not None and wanted.split is not None
+        assert fingerprint(with_two.split) == fingerprint(first.split)
+        assert fingerprint(with_two.split_cut_out) == fingerprint(wanted.split)
+        assert with_two.header.split_cut_out == wanted.header.split
+    assert "Split network for what is cut out" in (tmp_path / "two.md").read_text("utf-8")
+    capsys.readouterr()
+    assert main([*two[:3], "--split-cut-out", str(seeing_bank.path), "--out", str(tmp_path / "no.safetensors")]) == 2
+    assert "no split network in" in capsys.readouterr().err
 
     on = [*train, "--start-from", str(banks[0]), "--out", str(tmp_path / "on"), "--forward-model", "lambertian"]
     assert main(on) == 0

@@ -2,16 +2,17 @@
 """How much say simple methods should have where the split network is unsure.
 
 Their shares in the light follow from the error that the network expects and those that colour Retinex and the prior of
-few paints are taken to make. Prints the figures of layer-scores with each of --errors and of --few-paints, over the
-first renders of each pack, as a metering camera shows them; --flat paints them as toys, pottery and prints are painted,
---figurines as figurines are, on a relief, a share of their colours --pale, --backdrop shows those that are cut out as
-products are photographed.
+few paints are taken to make. Prints the figures of layer-scores with each of --errors, of --few-paints and of --jumps,
+over the first renders of each pack, as a metering camera shows them, with --cut-out of those that do not fill their
+picture alone; --flat paints them as toys, pottery and prints are painted, --figurines as figurines are, on a relief, a
+share of their colours --pale, --backdrop shows those that are cut out as products are photographed.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -19,16 +20,17 @@ from itertools import product
 import torch
 
 from ...images.frame import picture_of, planes_of
-from ...networks.split import luminance
+from ...layers.caution import Jumps
 from ...renders.samples import Sample
 from ...training.split import SplitSettings, another_light, as_rendered, before_backdrop, flat_colours
+from ..camera import METERED
 from .split_ways import add_options, run_ways
 
 ERRORS = (0.15, 0.2, 0.3, 0.45, 0.6, math.inf)
 _LESS_GLOSS = 0.25  # of what is painted with flat colours
 _FIGURINE = replace(as_rendered(SplitSettings()), flat=1.0, airbrushed=1.0, relief=1.0)
-# Before a backdrop: the least share of the picture that it is.
-_LEAST_BACKDROP = 0.1
+# The least share of a picture that shows nothing where a thing is cut out.
+_NOTHING = 0.1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +41,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--few-paints", nargs="+", type=float, help="of an albedo of few paints; inf: no say (default: the bank's)"
     )
+    parser.add_argument(
+        "--jumps",
+        nargs="+",
+        type=_jumps,
+        default=[None],
+        metavar="I,C[/I,C …]",
+        help="of intensity and chromaticity, above which Retinex sees paint; of several the mean (default: what suits)",
+    )
+    parser.add_argument("--cut-out", action="store_true", help="leave out renders that fill their picture")
     seen_as = parser.add_mutually_exclusive_group()
     seen_as.add_argument("--flat", action="store_true", help="a few flat colours for paint, and a quarter of the gloss")
     seen_as.add_argument(
@@ -54,15 +65,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     ways = {
-        f"{error:g}" + ("" if few is None else f", few paints {few:g}"): {"retinex_error": error}
-        | ({} if few is None else {"few_paints_error": few})
-        for error, few in product(options.errors, options.few_paints or (None,))
+        f"{error:g}"
+        + ("" if few is None else f", few paints {few:g}")
+        + ("" if jumps is None else f", jumps {'/'.join('{:g},{:g}'.format(*pair) for pair in jumps)}"): {
+            "retinex_error": error,
+            "jumps": jumps,
+            **({} if few is None else {"few_paints_error": few}),
+        }
+        for error, few, jumps in product(options.errors, options.few_paints or (None,), options.jumps)
     }
+    shown: Callable[[Sample], Sample | None] = lambda sample: sample  # noqa: E731
     if options.backdrop:
-        run_ways(options, ways, seen_as=as_product, luminance=None)
-    else:
-        figurines = partial(figurine, pale=options.pale) if options.figurines else None
-        run_ways(options, ways, seen_as=painted if options.flat else figurines)
+        shown = as_product
+    elif options.figurines:
+        shown = partial(figurine, pale=options.pale)
+    elif options.flat:
+        shown = painted
+    seen_as = (lambda sample: shown(sample) if _cut_out(sample) else None) if options.cut_out else shown
+    run_ways(options, ways, seen_as=seen_as, luminance=None if options.backdrop else METERED)
+
+
+def _jumps(text: str) -> Jumps:
+    try:
+        return tuple((float(intensity), float(colour)) for intensity, colour in (p.split(",") for p in text.split("/")))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no pair of numbers such as 0.4,0.1") from error
+
+
+def _cut_out(sample: Sample) -> bool:
+    """Whether a part of the picture shows nothing."""
+    shown = sum(part.sum(axis=2) for part in sample.components.values())
+    return bool((shown < 1e-6).mean() >= _NOTHING)  # zeros of 8 bits are nearly ones
 
 
 def painted(sample: Sample) -> Sample:
@@ -84,12 +117,12 @@ def figurine(sample: Sample, pale: float = 0.0) -> Sample:
 
 def as_product(sample: Sample) -> Sample | None:
     """Before a backdrop, the same one for the same name; None where hardly anything is cut out."""
+    if not _cut_out(sample):
+        return None
     rng, parts = _draws_of(sample), {name: planes_of(part) for name, part in sample.components.items()}
     names = "albedo", "shading", "specular"
     parts.setdefault("specular", torch.zeros_like(parts["albedo"]))
     albedo, shading, specular = (parts[name] for name in names)
-    if (luminance(albedo * shading + specular) == 0.0).float().mean() < _LEAST_BACKDROP:
-        return None
     shown = dict(zip(names, before_backdrop(albedo, shading, specular, rng), strict=True))
     return replace(sample, components={name: picture_of(shown[name]) for name in sample.components})
 

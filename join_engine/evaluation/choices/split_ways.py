@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ...bank import Bank
 from ...errors import JoinError
 from ...images.files import opaque
 from ...images.frame import Frame
-from ...layers.split import encoders_say, split
+from ...layers.split import encoders_say, is_cut_out, split
 from ...layers.subject import subject_of
 from ...options import add_bank_option, add_device_options, load_bank_named
 from ...renders.samples import Sample, read_samples
@@ -54,15 +53,17 @@ def compare(
         colour = opaque(photo)
         frame = Frame(colour.shape[0], colour.shape[1], bank.header.resolution)
         told = encoders_say(bank, torch.as_tensor(frame.fit(colour)))
+        network, _ = bank.split_for(is_cut_out(photo[..., 3]))
+        assert network is not None
         for way, rows, taken in zip(ways, found, seconds, strict=True):
             start = time.process_time()
-            layers, _ = split(bank.split, colour, photo[..., 3], told, frame, None, **{**usual, **way})
+            layers, _ = split(network, colour, photo[..., 3], told, frame, None, **{**usual, **way})
             whole = layers.whole()
             taken.append(time.process_time() - start)
             row = scores(whole, exposed, photo)
             if row is not None:
                 rows.append(row)
-    return found, [float(np.mean(each)) for each in seconds]
+    return found, [sum(each) / max(1, len(each)) for each in seconds]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

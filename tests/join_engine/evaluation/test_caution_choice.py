@@ -40,6 +40,15 @@ def test_the_say_of_retinex_changes_the_figures(
     assert main([*command, "--bank", str(path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[2].startswith("| renders, 0.3 | 2 | ") and lines[3].startswith("| renders, inf | 2 | ")
+    jumps = ["--errors", "0.3", "--jumps", "0.4,0.1", "0.4,0.05/inf,0.03"]
+    assert main([*command[:-3], *jumps, "--bank", str(path)]) == 0
+    one, mean = capsys.readouterr().out.splitlines()[2:4]
+    assert one.startswith("| renders, 0.3, jumps 0.4,0.1 | 2 | ") and mean.split(" | ")[2:] != one.split(" | ")[2:]
+    assert main([*command, "--cut-out", "--bank", str(path)]) == 0
+    assert "| renders, 0.3 | 0 |" in capsys.readouterr().out, "these fill their pictures"
+    with pytest.raises(SystemExit):
+        main([*command, "--jumps", "0.4", "--bank", str(path)])
+    assert "no pair of numbers" in capsys.readouterr().err
     assert main([*command, "--bank", str(seeing_bank.path)]) == 2
     assert "has no split network beside encoders" in capsys.readouterr().err
 
