@@ -18,6 +18,7 @@ from torch import Tensor
 
 from join_engine import pipeline
 from join_engine.bank import Bank, SplitHeader, find_bank, fingerprint, load_bank
+from join_engine.bank.figures import seconds_of
 from join_engine.color import srgb_encode
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
@@ -961,6 +962,10 @@ def test_a_bank_gets_the_mean_of_its_own_network_and_of_a_trained_one(
         assert fingerprint(with_two.split) == fingerprint(first.split)
         assert fingerprint(with_two.split_cut_out) == fingerprint(wanted.split)
         assert with_two.header.split_cut_out == wanted.header.split
+        seconds = second.header.split.training[
+            "seconds"
+        ]  # of both trainings of a mean the first is the other network's
+        assert seconds_of(with_two.header)["split_cut_out"] == seconds
     assert "Split network for what is cut out" in (tmp_path / "two.md").read_text("utf-8")
     capsys.readouterr()
     assert main([*two[:3], "--split-cut-out", str(seeing_bank.path), "--out", str(tmp_path / "no.safetensors")]) == 2
