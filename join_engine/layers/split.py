@@ -52,6 +52,7 @@ SEEN_AT_MOST = 1024
 # has it look at a smaller picture, to be quick, half of them.
 _LOOKED_AT, _QUICKLY = SEEN_AT_MOST**2, SEEN_AT_MOST**2 // 2
 _ORIENTATIONS = tuple(Orientation(flip, turns) for turns in (0, 2, 1, 3) for flip in (False, True))
+_LEAST_CUT_OUT = 0.1  # share of a picture that is empty where a thing is cut out
 # And at what is cut out in as many exposures: bright paint that is taken for gloss in one is paint in another.
 _EXPOSURES = 1.0, 1.4, 0.7, 2.0
 _CLIPPED = 0.995  # above it, what a camera shows is no measure of the light
@@ -142,8 +143,9 @@ def look(
 
 
 def is_cut_out(visible: Tensor | np.ndarray | None) -> bool:
-    """Whether a picture shows something cut out; ``visible``: of any shape, in [0, 1], None for all of it."""
-    return visible is not None and bool((visible <= 0.5).any())
+    """Whether a picture shows something cut out, not one that a shift has left without a border; ``visible``: of any
+    shape, in [0, 1], None for all of it."""
+    return visible is not None and float((visible > 0.5).sum()) <= (1.0 - _LEAST_CUT_OUT) * math.prod(visible.shape)
 
 
 def looked_at(ways: int, upright: bool = False) -> tuple[Orientation, ...]:

@@ -52,7 +52,7 @@ _COLOURS = 6
 _BLOBS = (3, 4, 6, 9, 14, 22)
 _DARKEST_PAINT, _BRIGHTEST_PAINT = 0.015, 0.9
 _SATURATED = 3.0
-# Of pale ones: their brightest channel at least, and that logarithm against that of others.
+# Of pale ones: their brightest channel at least, and what is left of how much less the others are.
 _PALEST_PAINT, _PALE = 0.35, 0.1
 # Of flat colours that run into each other: over how much of a side at most, cells that the form they follow is averaged
 # over, and how far they follow it, against the noise.

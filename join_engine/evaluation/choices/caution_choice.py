@@ -21,6 +21,7 @@ import torch
 
 from ...images.frame import picture_of, planes_of
 from ...layers.caution import Jumps
+from ...layers.split import is_cut_out
 from ...renders.samples import Sample
 from ...training.split import SplitSettings, another_light, as_rendered, before_backdrop, flat_colours
 from ..camera import METERED
@@ -29,8 +30,6 @@ from .split_ways import add_options, run_ways
 ERRORS = (0.15, 0.2, 0.3, 0.45, 0.6, math.inf)
 _LESS_GLOSS = 0.25  # of what is painted with flat colours
 _FIGURINE = replace(as_rendered(SplitSettings()), flat=1.0, airbrushed=1.0, relief=1.0)
-# The least share of a picture that shows nothing where a thing is cut out.
-_NOTHING = 0.1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,9 +92,8 @@ def _jumps(text: str) -> Jumps:
 
 
 def _cut_out(sample: Sample) -> bool:
-    """Whether a part of the picture shows nothing."""
     shown = sum(part.sum(axis=2) for part in sample.components.values())
-    return bool((shown < 1e-6).mean() >= _NOTHING)  # zeros of 8 bits are nearly ones
+    return is_cut_out(shown > 1e-6)  # a black of 8 bits is not quite 0
 
 
 def painted(sample: Sample) -> Sample:
