@@ -97,8 +97,13 @@ def ten_times(header: BankHeader) -> list[str]:
 
 
 def images_in(training: Mapping[str, Any]) -> int:
-    """In the packs of the last stretch."""
-    return max(1, sum(pack["count"] for pack in training["stretches"][-1]["packs"]))
+    """In the packs of the last stretch that has shown as many as it had, if one has."""
+    told = [
+        (sum(pack["count"] for pack in stretch["packs"]), stretch["to_images"] - stretch["from_images"])
+        for stretch in training["stretches"]
+    ]
+    enough = [count for count, shown in told if shown >= count] or [count for count, _ in told]
+    return max(1, enough[-1])
 
 
 def _passes(training: Mapping[str, Any]) -> float:
