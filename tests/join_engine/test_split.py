@@ -964,10 +964,8 @@ def test_a_bank_gets_the_mean_of_its_own_network_and_of_a_trained_one(
         assert fingerprint(with_two.split) == fingerprint(first.split)
         assert fingerprint(with_two.split_cut_out) == fingerprint(wanted.split)
         assert with_two.header.split_cut_out == wanted.header.split
-        seconds = second.header.split.training[
-            "seconds"
-        ]  # of both trainings of a mean the first is the other network's
-        assert seconds_of(with_two.header)["split_cut_out"] == seconds
+        # Of both trainings of a mean the first is the other network's.
+        assert seconds_of(with_two.header)["split_cut_out"] == second.header.split.training["seconds"]
     assert "Split network for what is cut out" in (tmp_path / "two.md").read_text("utf-8")
     capsys.readouterr()
     assert main([*two[:3], "--split-cut-out", str(seeing_bank.path), "--out", str(tmp_path / "no.safetensors")]) == 2
