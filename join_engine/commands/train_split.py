@@ -47,24 +47,25 @@ def run(options: argparse.Namespace) -> None:
     from ..networks.split import SplitConfig
     from ..renders.compose import read_component_sets
     from ..renders.photo_augment import PhotoRanges
-    from ..training.split import SplitLearner, SplitSettings
+    from ..training.split import SplitLearner, SplitSettings, read_cut_out
 
     device = training.device(options)
     bank = None if options.bank is None else load_bank(find_bank(options.bank), device)
     begun = None if options.start_from is None else load_bank(find_bank(options.start_from), device)
     named = bank or begun
     model = options.forward_model or (named.header.forward_model if named else "lambertian_specular")
-    data = read_component_sets(options.data, model)
+    settings, ranges = training.settings_of(options, SplitSettings), training.settings_of(options, PhotoRanges)
+    read = read_cut_out if settings.cut_out else read_component_sets
+    data = read(options.data, model)
     training.need_albedo_and_shading(data)
     usual = begun.split.config if begun and begun.split else SplitConfig(specular="specular" in data.sets)
     with training.checked_architecture():
         given = {name: getattr(options, name) for name in _ARCHITECTURE}
         config = replace(usual, **{name: value for name, value in given.items() if value is not None})
-    settings, ranges = training.settings_of(options, SplitSettings), training.settings_of(options, PhotoRanges)
     learner = SplitLearner(bank, config, settings, ranges, options.kimg, device)
     if begun is not None:
         hint = "Leave the options of the architecture out"
         learner.begin_with(begun.split, "split network", begun.path.name, "split_missing", hint)
     name = None if bank is None else bank.header.name
     identity = {"kind": "split", "forward_model": model, "architecture": config.to_dict(), "bank": name}
-    training.train(learner, identity, data, options, ranges)
+    training.train(learner, identity, data, options, ranges, read=read)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -40,6 +40,13 @@ class ComponentSets:
     def packs(self) -> tuple[PackInfo, ...]:
         """Where the images come from."""
         return next(iter(self.sets.values())).packs
+
+    def only(self, chosen: Tensor) -> ComponentSets:
+        """The samples where ``chosen``, [N] of bool, is true."""
+        of_packs = zip(self.packs, chosen.split([pack.count for pack in self.packs]), strict=True)
+        packs = tuple(replace(pack, count=int(part.sum())) for pack, part in of_packs)
+        sets = {name: replace(own, images=own.images[chosen], packs=packs) for name, own in self.sets.items()}
+        return replace(self, sets=sets)
 
     def batch(self, indices: Tensor) -> dict[str, Tensor]:
         """[B] indices → components in the generators' range, each [B, 3, H, W]."""

@@ -10,6 +10,7 @@ network tells), its edges, the specular as the camera shows it, and the diffuse 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -20,10 +21,11 @@ from torch.nn import functional
 
 from ..bank import Bank
 from ..color import srgb_decode, srgb_encode
+from ..errors import JoinError
 from ..layers.caution import unfamiliarity
-from ..layers.split import encoders_say, fit_error
+from ..layers.split import encoders_say, fit_error, is_cut_out
 from ..networks.split import Level, Split, SplitConfig, cues, halved, log_light, luminance
-from ..renders.compose import ComponentSets, mirrored, random_indices, turned
+from ..renders.compose import ComponentSets, mirrored, random_indices, read_component_sets, turned
 from ..renders.draws import draws, uniform
 from ..renders.photo_augment import PhotoRanges, augment
 from .learner import Learner, LearnerSettings
@@ -128,6 +130,7 @@ class SplitSettings(PhotographSettings):
             so that its coarsest level has every size that photos give it, and as many fewer at a time.
         whole: share of the steps that look at whole renders.
         without_cues: share of the steps in which nothing is told of the generators.
+        cut_out: learn from, and be judged by, nothing but renders that show something cut out.
         turns: turn samples by quarter turns; not those of renders that have an up and a down, as heads have.
         edges: weight of the shading's edges against the shading itself.
         specular, diffuse, unsure: weights of the other parts of the loss.
@@ -140,12 +143,29 @@ class SplitSettings(PhotographSettings):
     crop: int = 64
     whole: float = 0.35
     without_cues: float = 0.5
+    cut_out: bool = False
     turns: bool = True
     edges: float = 2.0
     specular: float = 2.0
     diffuse: float = 0.5
     unsure: float = 0.05
     lmse: float = 0.0
+
+
+def read_cut_out(paths: Sequence[str | os.PathLike[str]], forward_model: str) -> ComponentSets:
+    """Those of the renders in the packs that show something cut out.
+
+    Raises:
+        JoinError: as :func:`join_engine.renders.compose.read_component_sets`; ``data_missing`` where there are none.
+    """
+    data = read_component_sets(paths, forward_model)
+    parts = torch.arange(len(data)).split(_VALIDATED)
+    seen = (visible(data.linear(data.batch(part))) for part in parts)
+    chosen = torch.tensor([is_cut_out(own) for together in seen for own in together])
+    if not chosen.any():
+        hint = "Name packs of objects, or leave --cut-out out."
+        raise JoinError("data_missing", "No render of the packs shows something cut out.", hint)
+    return data.only(chosen)
 
 
 def as_rendered(settings: _Settings) -> _Settings:
@@ -404,10 +424,12 @@ def repainted(
     components = mirrored(components, rng)
     components = turned(components, rng) if turns else components
     chosen = (torch.rand(count, generator=rng) < share)[:, None, None, None]
-    components["albedo"] = torch.where(chosen, others["albedo"], components["albedo"])
-    linear = data.linear(components)
-    # What is no surface at all in one of both has no light either.
-    linear["albedo"] = torch.where(luminance(linear["shading"]) > 0.0, linear["albedo"], 0.0)
+    linear, paint = data.linear(components), data.linear(others)["albedo"]
+    # Around what is cut out the other has no paint: what lies there keeps its own.
+    chosen = chosen & (paint.amax(dim=1, keepdim=True) > 0.0)
+    albedo = torch.where(chosen, paint, linear["albedo"])
+    # What is no surface at all has no paint either.
+    linear["albedo"] = torch.where(luminance(linear["shading"]) > 0.0, albedo, 0.0)
     return linear
 
 

@@ -43,13 +43,16 @@ def light(rng: np.random.Generator, size: int) -> np.ndarray:
     return value[..., None] + tint
 
 
-def write_renders(path: Path, count: int, size: int = 32, seed: int = 0) -> Path:
-    """A pack of invented albedo and shading."""
+def write_renders(path: Path, count: int, size: int = 32, seed: int = 0, cut_out: int = 0) -> Path:
+    """A pack of invented albedo and shading; the first ``cut_out`` show nothing in a quarter of their picture."""
     rng = np.random.default_rng(seed)
     images = {
         "albedo": np.stack([paint(rng, size) for _ in range(count)]),
         "shading": np.stack([light(rng, size) for _ in range(count)]),
     }
+    for values in images.values():
+        for index in range(cut_out):
+            np.rot90(values[index], index)[: size // 4] = -1.0
     return write_pack(path, {name: torch.from_numpy(value).permute(0, 3, 1, 2) for name, value in images.items()}, seed)
 
 

@@ -62,11 +62,13 @@ from join_engine.training.split import (
     flat_colours,
     harder,
     less_contrast,
+    read_cut_out,
     repainted,
     valid,
 )
 
 from .conftest import check_resumes
+from .invented_renders import write_renders
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = SplitConfig((8, 12), 8, 1, 4, 8)
@@ -708,6 +710,32 @@ def test_a_light_that_nobody_sees_may_be_of_any_size() -> None:
     assert all(bool(part.isfinite().all()) for part in missed.values())
     missed["lmse"].sum().backward()
     assert unseen.grad is not None and unseen.grad.isfinite().all() and float(missed["lmse"].detach()) < 1e-6
+
+
+def test_a_training_takes_nothing_but_what_is_cut_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    packs = [str(write_renders(tmp_path / f"{name}.tar", 8, cut_out=5, seed=seed)) for seed, name in enumerate("ab")]
+    data, all_of_it = read_cut_out(packs, "lambertian"), read_component_sets(packs, "lambertian")
+    assert len(data) == 10 and [pack.count for pack in data.packs] == [5, 5]
+    for name, images in data.sets.items():
+        whole = all_of_it.sets[name].images
+        assert torch.equal(images.images, torch.cat([whole[:5], whole[8:13]]))
+    out = tmp_path / "run"
+    command = ["train-split", "--forward-model", "lambertian", *OPTIONS, "--batch", "2", "--crop", "16", "--cut-out"]
+    assert main([*command, "--data", packs[0], "--validation", packs[1], "--kimg", "0.004", "--out", str(out)]) == 0
+    said, stretch = capsys.readouterr().out, read_checkpoint(out / CHECKPOINT_NAME)[1]["history"][-1]
+    assert "5 samples" in said and "validation: samples 5" in said
+    assert stretch["settings"]["cut_out"] and stretch["packs"][0]["count"] == 5
+    full = str(write_renders(tmp_path / "full.tar", 3))
+    assert main([*command, "--data", full, "--out", str(tmp_path / "no")]) == 2
+    assert "No render of the packs shows something cut out" in capsys.readouterr().err
+
+
+def test_what_is_cut_out_has_paint_all_over_when_it_is_repainted(tmp_path: Path) -> None:
+    data = read_cut_out([write_renders(tmp_path / "cut.tar", 8, cut_out=8)], "lambertian")
+    for share in (0.0, 1.0):
+        linear = repainted(data, 40, share, torch.Generator().manual_seed(1))
+        lit, painted = (linear[name].amax(dim=1) > 0.0 for name in ("shading", "albedo"))
+        assert torch.equal(lit, painted) and not bool(lit.all())
 
 
 @pytest.mark.slow
