@@ -250,18 +250,23 @@ def test_groups_are_disjoint() -> None:
 def test_the_figures_know_a_good_albedo(glossy_bank: Bank, photos: list[np.ndarray]) -> None:
     scene = Scene([*photos, photos[0] * 0.9], "thing", glossy_bank, PRESET, CodeBook(glossy_bank))
 
+    medians = []
+
     def figures(albedo: np.ndarray) -> dict[str, float]:
         found = [
             replace(one, decomposition=replace(one.decomposition, layers={"albedo": albedo})) for one in scene._found
         ]
         scene.together = lambda group: [found[group[0]]]  # type: ignore[method-assign]
-        return figures_of(scene, 2)["together"]
+        told = figures_of(scene, 2)
+        medians.append(told["median"])
+        return told["together"]
 
     true, lit, flat = figures(paint()), figures(paint() * lamp(0.1, 0.2)), figures(np.full_like(paint(), 0.3))
     assert true["reference"] > lit["reference"] and true["light left"] < lit["light left"]
     assert (
         true["correlation"] > lit["correlation"] > flat["correlation"] == 0.0 and flat["reference"] < true["reference"]
     )
+    assert medians[0] == medians[1] == medians[2] and medians[0]["consistency"] < true["consistency"]
 
 
 def test_detrended_figures_know_an_albedo_whose_median_falls_off() -> None:

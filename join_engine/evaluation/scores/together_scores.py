@@ -44,6 +44,7 @@ _LEVEL = 0.2  # mean of the albedos that are compared
 _SMOOTH = 1 / 16  # of the height: standard deviation of what counts as smooth light
 _OF_MEDIAN = ("reference", "correlation", "light left", "correlation, detrended", "light left, detrended")
 FIGURES = ("consistency", *_OF_MEDIAN)
+_TITLES = {"together": "{}", "alone": "one in the place of {}", "median": "no decomposition, median of {}"}
 
 
 class Scene:
@@ -121,11 +122,12 @@ def measure_photographs(folder: Path, bank: Bank, preset: Preset, counts: Sequen
 
     Groups of a count are disjoint: as many as there are photos for, and a smaller one of the rest where there would be
     only one. The median that an albedo is compared with is of the photos that no group member is; one photo alone is
-    compared with the same ones. Raises JoinError ``image_missing``; ``data_missing`` for things with too few photos.
-    Returns for JSON: by the count of photos, figure → median over the things, and under "alone" that of the single
-    photos of the same groups against the same medians; ``rows``: those of each thing; ``falloff``: the median over the
-    things of the standard deviation of their medians' quadratic trend, and ``brighter inside``: in how many of them it
-    falls off from the middle.
+    compared with the same ones, and so is, without any decomposition, the median of a group: how near the medians of
+    one thing are to each other tells how good a truth they are. Raises JoinError ``image_missing``; ``data_missing``
+    for things with too few photos. Returns for JSON: by the count of photos, figure → median over the things, under
+    "alone" that of the single photos of the same groups, under "median" that of the groups' medians; ``rows``: those
+    of each thing; ``falloff``: the median over the things of the standard deviation of their medians' quadratic trend,
+    and ``brighter inside``: in how many of them it falls off from the middle.
     """
     things: dict[str, list[Path]] = {}
     for path in images_in(folder).images:
@@ -144,7 +146,7 @@ def measure_photographs(folder: Path, bank: Bank, preset: Preset, counts: Sequen
     table = {
         count: {
             key: {figure: float(np.median([row[count][key][figure] for row in rows.values()])) for figure in FIGURES}
-            for key in ("together", "alone")
+            for key in _TITLES
         }
         for count in counts
     }
@@ -166,23 +168,23 @@ def disjoint(total: int, count: int) -> list[tuple[int, ...]]:
 
 
 def figures_of(scene: Scene, count: int) -> dict[str, dict[str, float]]:
-    """The figures of groups of that many photos, and of each photo alone in their place."""
+    """The figures of groups of that many photos, of each photo alone in their place, and of the groups' medians."""
     groups = disjoint(len(scene.photos), count)
     linear = [photo / photo.mean() for photo in scene.photos]
     made = [scene.together(group)[0].decomposition.layers["albedo"] for group in groups]
     alone = [scene.together([index])[0].decomposition.layers["albedo"] for index in range(len(scene.photos))]
-    found: dict[str, dict[str, list[float]]] = {
-        key: {figure: [] for figure in FIGURES} for key in ("together", "alone")
-    }
-    for (one, first), (other, second) in combinations(zip(groups, made, strict=True), 2):
+    medians = [np.median([linear[index] for index in group], axis=0) for group in groups]
+    found: dict[str, dict[str, list[float]]] = {key: {figure: [] for figure in FIGURES} for key in _TITLES}
+    for (one, first, third), (other, second, fourth) in combinations(zip(groups, made, medians, strict=True), 2):
         found["together"]["consistency"].append(likeness(first, second))
+        found["median"]["consistency"].append(likeness(third, fourth))
         found["alone"]["consistency"].append(
             float(np.median([likeness(alone[i], alone[j]) for i in one for j in other]))
         )
-    for group, albedo in zip(groups, made, strict=True):
-        median = np.median([linear[index] for index in range(len(linear)) if index not in group], axis=0)
-        for key, values in (("together", [albedo]), ("alone", [alone[index] for index in group])):
-            told = np.array([against(value, median) for value in values]).mean(axis=0)
+    for group, albedo, own in zip(groups, made, medians, strict=True):
+        rest = np.median([linear[index] for index in range(len(linear)) if index not in group], axis=0)
+        for key, values in (("together", [albedo]), ("alone", [alone[index] for index in group]), ("median", [own])):
+            told = np.array([against(value, rest) for value in values]).mean(axis=0)
             for figure, value in zip(_OF_MEDIAN, told, strict=True):
                 found[key][figure].append(float(value))
     return {key: {figure: float(np.median(values)) for figure, values in own.items()} for key, own in found.items()}
@@ -246,9 +248,8 @@ def format_photographs(table: Mapping[str, Any]) -> str:
     cells = []
     for count, both in table["photos"].items():
         for key, figures in both.items():
-            if key == "together" or int(count) > 1:
-                title = _photos(count) if key == "together" else f"one in the place of {count}"
-                cells.append([title, *(_cell(name, figures[name]) for name in FIGURES)])
+            if key != "alone" or int(count) > 1:
+                cells.append([_TITLES[key].format(_photos(count)), *(_cell(name, figures[name]) for name in FIGURES)])
     lines = markdown([f"{table['things']} things", *FIGURES], cells)
     falloff = (
         f"The medians fall off from the middle in {table['brighter inside']} of them (spread {table['falloff']:.2f})."
