@@ -10,7 +10,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dataset_tools import specs
-from dataset_tools.commands.arguments import add_quality, add_sources, command, index_range, job_of, natural, positive
+from dataset_tools.commands.arguments import (
+    add_quality,
+    add_sources,
+    command,
+    index_range,
+    job_of,
+    natural,
+    positive,
+    share,
+)
 from dataset_tools.errors import UserError
 from dataset_tools.inspection import cards
 from dataset_tools.rendering.job import DEVICES, Job
@@ -40,6 +49,8 @@ def _add_render(commands: argparse._SubParsersAction, name: str) -> None:
     add_sources(parser, environments=name in specs.LIGHTINGS, skins=name in specs.OF_SHAPES)
     if name in specs.LIGHTINGS:
         _add_lighting(parser, specs.LIGHTINGS[name])
+    if name in specs.CUTOUTS:
+        parser.add_argument("--cutout-share", type=share, metavar="X", help="how often things are cut out (0.4)")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="cpu: the same bytes always; auto: the best")
     parser.add_argument("--workers", type=positive, default=1, help="processes; one CPU thread each")
     parser.add_argument("--timeout", type=positive, metavar="S", help="seconds after which a sample counts as hung")

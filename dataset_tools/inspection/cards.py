@@ -99,6 +99,7 @@ def command(folder: Path, header: Mapping[str, Any]) -> str:
     words += [f"--environments {header['environments']}"] if header.get("environments") else []
     if header.get("lighting"):
         words += ["--lighting", *(f"{kind}={share:g}" for kind, share in header["lighting"].items())]
+    words += [f"--cutout-share {header['cutout_share']}"] if "cutout_share" in header else []
     return " ".join([*words, "--out DIR"])
 
 

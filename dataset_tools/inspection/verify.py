@@ -305,7 +305,7 @@ def _check_replay(header: Mapping[str, Any], index: int, stored: Mapping[str, An
     # What was drawn from a folder of files takes that folder to be drawn again, which may lie elsewhere.
     if scene.dataset not in specs.DATASETS or any(header.get(f) for f in _DRAWN_FROM):
         return
-    sources = Sources(lighting=header.get("lighting"))
+    sources = Sources(lighting=header.get("lighting"), cutout_share=header.get("cutout_share"))
     if specs.describe(scene.dataset, scene.seed, scene.index, scene.attempt, sources) != scene:
         found.note(index, "described by another version of the tool; the stored description still renders it")
 

@@ -27,7 +27,8 @@ class Job:
     components beside the raw passes; ``device`` is one of DEVICES, and ``auto`` until a worker has looked;
     ``materials`` is a folder of scanned materials, drawn with the chance ``scanned_share`` instead of procedural ones.
     ``environments`` is a folder of environment pictures, None for Blender's own; ``lighting`` are the shares of the
-    kinds of light, None for the dataset's own. ``skins`` is a folder of pictures of skins and eyes.
+    kinds of light, ``cutout_share`` is that of what is cut out, None for the dataset's own. ``skins`` is a folder of
+    pictures of skins and eyes.
     """
 
     dataset: str
@@ -44,6 +45,7 @@ class Job:
     environments: Path | None = None
     lighting: Mapping[str, float] | None = None
     skins: Path | None = None
+    cutout_share: float | None = None
 
     @property
     def wanted(self) -> range:
@@ -59,7 +61,8 @@ class Job:
         """What its samples draw from. Raises UserError when a folder does not hold enough, or something broken."""
         scans = scanned.find_scans(self.materials, self.scanned_share) if self.materials else None
         found = environments.find_environments(self.environments) if self.environments else environments.Environments()
-        return Sources(scans, found, self.lighting, skins.find_skins(self.skins) if self.skins else None)
+        of_people = skins.find_skins(self.skins) if self.skins else None
+        return Sources(scans, found, self.lighting, of_people, self.cutout_share)
 
     def header(self, blender: str) -> dict[str, Any]:
         """The contents of ``dataset.json``: a folder with another header is another dataset."""
@@ -94,6 +97,8 @@ class Job:
             said["environments_sha256"] = environments.fingerprint(self.environments, found.environments)
         if self.lighting is not None:
             said["lighting"] = dict(self.lighting)
+        if self.cutout_share is not None:
+            said["cutout_share"] = self.cutout_share
         if found.skins is not None and self.skins is not None:
             said["skins"] = self.skins.resolve().name
             said["skins_sha256"] = skins.fingerprint(self.skins, found.skins)

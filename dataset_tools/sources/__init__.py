@@ -13,13 +13,14 @@ from dataset_tools.sources.skins import Skins
 
 @dataclass(frozen=True)
 class Sources:
-    """Scanned materials, environment pictures, the shares of the kinds of light (None: the dataset's own), and pictures
-    of skins and eyes."""
+    """Scanned materials, environment pictures, the shares of the kinds of light and that of what is cut out (None: the
+    dataset's own), and pictures of skins and eyes."""
 
     scans: Scans | None = None
     environments: Environments = field(default_factory=Environments)
     lighting: Mapping[str, float] | None = None
     skins: Skins | None = None
+    cutout_share: float | None = None
 
     def of_split(self, split: str) -> Sources:
         """The part that belongs to one split."""

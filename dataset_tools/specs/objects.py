@@ -2,7 +2,8 @@
 """The objects dataset: one to three things as one photographs them, on a ground or cut out.
 
 Things are about one metre large, whatever they stand for; x is to the right, y away from the viewer. The camera meters.
-Six of ten pictures are whole; the others show the things alone, lit from below by what they stand on.
+Six of ten pictures are whole, if nothing else is asked for; the others show the things alone, lit from below by what
+they stand on.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class _Placed:
 def describe(rng: np.random.Generator, sources: Sources, identity: Identity) -> Scene:
     """A scene of the objects dataset, drawn with ``rng``."""
     lighting = kind_of_light(rng, NAME, sources)
-    cutout = rng.random() < _CUTOUTS
+    cutout = rng.random() < (_CUTOUTS if sources.cutout_share is None else sources.cutout_share)
     kinds, placed = _things(rng, sources.scans, cutout)
     points = np.concatenate([found.points for found in placed])
     walled = not cutout and not outdoors(lighting) and rng.random() < 0.65

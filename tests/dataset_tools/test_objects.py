@@ -22,6 +22,7 @@ from dataset_tools.description.seeds import generator
 from dataset_tools.rendering import attempts, metering
 from dataset_tools.shapes.ground import ground_mesh, wall_mesh
 from dataset_tools.shapes.mesh import MeshData
+from dataset_tools.sources import Sources
 from dataset_tools.specs import LIGHTINGS, describe
 from dataset_tools.specs.restyling import restyled
 from dataset_tools.storage import layers, passes, shards
@@ -100,6 +101,11 @@ def test_scenes_are_the_same_alone_and_after_json() -> None:
     for scene in SCENES:
         assert Scene.from_json(json.loads(json.dumps(scene.to_json()))) == scene
     assert describe("objects", 3, 9, attempt=1) != SCENES[9]
+
+
+def test_things_are_cut_out_as_often_as_is_asked_for() -> None:
+    sources = Sources(cutout_share=1.0)
+    assert all(describe("objects", 3, index, sources=sources).cutout for index in range(20))
 
 
 def test_there_is_variety() -> None:
@@ -296,9 +302,22 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _render(folder: Path, start: int, count: int) -> None:
+def _render(folder: Path, start: int, count: int, *others: str) -> None:
     quality = ("--resolution", "32", "--samples", "2", "--denoise", "--seed", "3")
-    _run("objects", *quality, "--start", str(start), "--count", str(count), "--out", str(folder))
+    _run("objects", *quality, "--start", str(start), "--count", str(count), "--out", str(folder), *others)
+
+
+@pytest.mark.slow
+@needs_bpy
+def test_a_share_of_what_is_cut_out_is_told(tmp_path: Path) -> None:
+    _render(tmp_path, 1, 2, "--cutout-share", "1")
+    assert not describe("objects", 3, 1).cutout, "as the dataset's own share has it"
+    said = _run("verify", str(tmp_path))
+    assert "All well" in said and "another version" not in said
+    assert all(
+        stored["scene"]["cutout"] for _, _, stored in layers.load(tmp_path, shards.entries(tmp_path), ("alpha",))
+    )
+    assert "--cutout-share 1" in (tmp_path / "README.md").read_text("utf-8")
 
 
 @pytest.mark.slow
