@@ -215,7 +215,8 @@ def _told(kind: BankWide, found: Any) -> Callable[[Mapping[str, Any]], dict[str,
     def options(stretch: Mapping[str, Any]) -> dict[str, Any]:
         stored = stretch.get("architecture")
         config = found.architecture if stored is None else type(found.architecture).from_dict(stored)
-        return {option: getattr(config, option) for option in kind.options}
+        told = config.to_dict()  # without what came later, where it is at its default
+        return {option: getattr(config, option) for option in kind.options if option in told}
 
     return options
 
