@@ -56,6 +56,10 @@ _DARKEST_PAINT, _BRIGHTEST_PAINT = 0.015, 0.9
 _SATURATED = 3.0
 # Of pale ones: their brightest channel at least, and what is left of how much less the others are.
 _PALEST_PAINT, _PALE = 0.35, 0.1
+# Of strokes: how many kinds a picture has at most, how wide they are in pixels, and the level of noise where they end.
+_STROKES = 3
+_THIN, _BROAD = 0.6, 5.0
+_ENDS = 1.0
 # Of flat colours that run into each other: over how much of a side at most, cells that the form they follow is averaged
 # over, and how far they follow it, against the noise.
 _RUNNING, _FORMS, _FOLLOWED = 0.15, (4, 8, 16, 32, 128), 2.0
@@ -84,6 +88,7 @@ class PhotographSettings(LearnerSettings):
         airbrushed: share of those whose colours run into each other and follow the form, as on figurines.
         pale: share of the flat colours that are white, light grey or cream, as bellies and bases are, beside those that
             happen to be.
+        strokes: share of the samples that are drawn upon with thin lines, as prints, writing and painted things have.
         paint: standard deviation of the logarithm of each channel of the albedo.
         tint: that of the light's red and blue against its green.
         gloss: that of the specular's strength.
@@ -91,8 +96,8 @@ class PhotographSettings(LearnerSettings):
             surroundings, deeper relief.
         relief: share of the samples whose surface gets a relief, grain or another sample's paint as heights: what is
             paint in one picture is light in another, and only how light falls on it tells which.
-        objects: how many times as often as the others those that show something cut out are plain, flat, in relief and
-            under hard light: toys, pots and statues are cut out, and grounds and cloths hardly ever.
+        objects: how many times as often as the others those that show something cut out are plain, flat, drawn upon, in
+            relief and under hard light: toys, pots and statues are cut out, and grounds and cloths hardly ever.
         falloff: share of the samples over which the light falls off as that of a lamp near by does, a phone's flash
             above all.
         backdrop: share of the samples with something cut out that show it before a backdrop, most often a white one
@@ -106,6 +111,7 @@ class PhotographSettings(LearnerSettings):
     flat: float = 0.15
     airbrushed: float = 0.0
     pale: float = 0.0
+    strokes: float = 0.0
     paint: float = 0.15
     tint: float = 0.06
     gloss: float = 0.5
@@ -170,8 +176,8 @@ def read_cut_out(paths: Sequence[str | os.PathLike[str]], forward_model: str) ->
 
 def as_rendered(settings: _Settings) -> _Settings:
     """The same, but that paint and light stay as they are; exposure alone is drawn."""
-    settings = replace(settings, dark=0.0, plain=0.0, flat=0.0, airbrushed=0.0, pale=0.0, paint=0.0)
-    return replace(settings, tint=0.0, gloss=0.0, hard=0.0, relief=0.0, falloff=0.0, backdrop=0.0)
+    settings = replace(settings, dark=0.0, plain=0.0, flat=0.0, airbrushed=0.0, pale=0.0, strokes=0.0)
+    return replace(settings, paint=0.0, tint=0.0, gloss=0.0, hard=0.0, relief=0.0, falloff=0.0, backdrop=0.0)
 
 
 @dataclass(frozen=True)
@@ -447,6 +453,9 @@ def another_light(
     if settings.flat:
         chosen = uniform(rng, count, 0.0, 1.0) < settings.flat * often
         albedo = torch.where(chosen, flat_colours(albedo, rng, shading, settings.airbrushed, settings.pale), albedo)
+    if settings.strokes:
+        chosen = uniform(rng, count, 0.0, 1.0) < settings.strokes * often
+        albedo = torch.where(chosen, drawn_upon(albedo, rng, settings.pale), albedo)
     if settings.paint:
         albedo = albedo * (settings.paint * _normal(rng, count, 3)).exp()
         darker = uniform(rng, count, math.log(1.0 / 7.0), 0.0).exp()
@@ -543,9 +552,7 @@ def flat_colours(
     where = valid(albedo)
     grain = less_contrast(albedo, uniform(rng, count, 0.0, 1.0).square() * _LEFT**2).clamp_min(_LEAST_ALBEDO).log()
     grain = grain - _mean(grain, where, (2, 3))
-    cells = _BLOBS[int(torch.randint(len(_BLOBS), (), generator=rng))]
-    noise = torch.randn(count, 1, cells, cells, generator=rng)
-    noise = functional.interpolate(noise, size=(height, width), mode="bicubic")
+    noise = _soft_noise(count, height, width, rng)
     pixels = torch.ones(count, 1, 1, 1)  # that a border is wide
     if shading is not None and airbrushed:
         chosen = uniform(rng, count, 0.0, 1.0) < airbrushed
@@ -553,8 +560,7 @@ def flat_colours(
         noise = torch.where(chosen, noise + follows * _form(shading, where, rng), noise)
         wide = uniform(rng, count, 0.0, math.log(max(1.0, _RUNNING * min(height, width)))).exp()
         pixels = torch.where(chosen, wide, pixels)
-    across, down = torch.gradient(noise, dim=(3, 2))
-    step = (across.square() + down.square()).sqrt().clamp_min(1e-4)
+    step = _slope(noise)
     colours = int(torch.randint(1, _COLOURS + 1, (), generator=rng))
     painted = _flat_colour(count, rng, pale).expand_as(albedo)
     for border in torch.randn(colours - 1, generator=rng).sort().values:
@@ -562,6 +568,40 @@ def flat_colours(
         covered = ((noise - border) / (step * pixels) + 0.5).clamp(0.0, 1.0)
         painted = torch.lerp(painted, _flat_colour(count, rng, pale), covered)
     return torch.where(where > 0.5, (painted * grain.exp()).clamp_min(_LEAST_ALBEDO), albedo)
+
+
+def drawn_upon(albedo: Tensor, rng: torch.Generator, pale: float = 0.0) -> Tensor:
+    """Thin lines of flat colours over the paint, [B, 3, H, W].
+
+    Args:
+        albedo: linear [B, 3, H, W]; what is too dark for paint stays as it is.
+        pale: see :class:`PhotographSettings`.
+    """
+    count, _, height, width = albedo.shape
+    where, drawn = valid(albedo), albedo
+    for _ in range(int(torch.randint(1, _STROKES + 1, (), generator=rng))):
+        noise, ends = (_soft_noise(count, height, width, rng) for _ in range(2))
+        away = (noise - 0.7 * _normal(rng, count, 1)).abs() / _slope(noise)  # pixels to the middle of the line
+        wide = uniform(rng, count, math.log(_THIN), math.log(_BROAD)).exp()
+        line = (0.5 * wide - away + 0.5).clamp_min(0.0).minimum(wide).clamp_max(1.0)
+        # A line ends where this noise is low.
+        there = (ends - uniform(rng, count, _ENDS, -_ENDS)) / _slope(ends) + 0.5
+        covered = line * there.clamp(0.0, 1.0)
+        drawn = torch.lerp(drawn, _flat_colour(count, rng, pale).expand_as(albedo), covered)
+    return torch.where(where > 0.5, drawn.clamp_min(_LEAST_ALBEDO), albedo)
+
+
+def _soft_noise(count: int, height: int, width: int, rng: torch.Generator) -> Tensor:
+    """[B, 1, H, W]: blobs of about standard deviation 1, large or small."""
+    cells = _BLOBS[int(torch.randint(len(_BLOBS), (), generator=rng))]
+    noise = torch.randn(count, 1, cells, cells, generator=rng)
+    return functional.interpolate(noise, size=(height, width), mode="bicubic")
+
+
+def _slope(noise: Tensor) -> Tensor:
+    """[B, 1, H, W] > 0: by how much it changes from a pixel to the next."""
+    across, down = torch.gradient(noise, dim=(3, 2))
+    return (across.square() + down.square()).sqrt().clamp_min(1e-4)
 
 
 def _form(shading: Tensor, where: Tensor, rng: torch.Generator) -> Tensor:

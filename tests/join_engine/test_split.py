@@ -59,6 +59,7 @@ from join_engine.training.split import (
     _missed,
     another_light,
     as_rendered,
+    drawn_upon,
     flat_colours,
     harder,
     less_contrast,
@@ -610,6 +611,26 @@ def test_a_few_flat_colours_replace_the_paint_and_leave_the_light(data: Componen
     settings = replace(AS_RENDERED, flat=1.0, dimmest=0.2, brightest=0.2)
     albedo, shading, _ = another_light(linear, settings, torch.Generator().manual_seed(0))
     assert not torch.equal(albedo, linear["albedo"])
+    lit = (linear["shading"] > 1e-3).all(dim=1)
+    for exposure, seen in zip((shading / linear["shading"].clamp_min(1e-6))[:, 0], lit, strict=True):
+        assert float(exposure[seen].max() / exposure[seen].min()) < 1.001
+
+
+def test_thin_lines_are_drawn_upon_the_paint_and_nothing_else_changes(data: ComponentSets) -> None:
+    linear = data.linear(data.batch(torch.arange(16)))
+    where = valid(linear["albedo"]) > 0.5
+    drawn = drawn_upon(linear["albedo"], torch.Generator().manual_seed(0))
+    assert torch.equal(torch.where(where, 0.0, drawn), torch.where(where, 0.0, linear["albedo"]))
+    shares, insides = [], []
+    for seed in range(24):
+        wall = torch.full((2, 3, 128, 128), 0.3)
+        line = (drawn_upon(wall, torch.Generator().manual_seed(seed)) != wall).any(dim=1, keepdim=True).float()
+        shares.append(float(line.mean()))
+        insides.append(float((-torch.nn.functional.max_pool2d(-line, 9, 1, 4)).sum() / line.sum().clamp_min(1.0)))
+    assert 0.02 < sum(shares) / 24 < 0.4 and sum(insides) / 24 < 0.05, "lines, and no patches"
+    settings = replace(AS_RENDERED, strokes=1.0, dimmest=0.2, brightest=0.2)
+    albedo, shading, _ = another_light(linear, settings, torch.Generator().manual_seed(0))
+    assert not torch.equal(albedo, linear["albedo"]) and as_rendered(settings).strokes == 0.0
     lit = (linear["shading"] > 1e-3).all(dim=1)
     for exposure, seen in zip((shading / linear["shading"].clamp_min(1e-6))[:, 0], lit, strict=True):
         assert float(exposure[seen].max() / exposure[seen].min()) < 1.001

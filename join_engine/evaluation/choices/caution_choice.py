@@ -4,8 +4,9 @@
 Their shares in the light follow from the error that the network expects and those that colour Retinex and the prior of
 few paints are taken to make. Prints the figures of layer-scores with each of --errors, of --few-paints and of --jumps,
 over the first renders of each pack, as a metering camera shows them, with --cut-out of those that do not fill their
-picture alone; --flat paints them as toys, pottery and prints are painted, --figurines as figurines are, on a relief, a
-share of their colours --pale, --backdrop shows those that are cut out as products are photographed.
+picture alone; --flat paints them as toys, pottery and prints are painted, --figurines as figurines are, on a relief,
+--drawn with thin lines over flat colours, a share of the colours of both --pale, --backdrop shows those that are cut
+out as products are photographed.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from .split_ways import add_options, run_ways
 ERRORS = (0.15, 0.2, 0.3, 0.45, 0.6, math.inf)
 _LESS_GLOSS = 0.25  # of what is painted with flat colours
 _FIGURINE = replace(as_rendered(SplitSettings()), flat=1.0, airbrushed=1.0, relief=1.0)
+_DRAWN = replace(as_rendered(SplitSettings()), flat=1.0, strokes=1.0)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,8 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="flat colours that run into each other, on a relief, and as little gloss",
     )
+    seen_as.add_argument("--drawn", action="store_true", help="thin lines over flat colours, and as little gloss")
     parser.add_argument(
-        "--pale", type=float, default=0.0, help="share of a figurine's colours that are white or nearly so"
+        "--pale", type=float, default=0.0, help="share of the colours of both that are white or nearly so"
     )
     seen_as.add_argument("--backdrop", action="store_true", help="what is cut out before a backdrop, mostly white")
 
@@ -77,7 +80,9 @@ def run(options: argparse.Namespace) -> None:
     if options.backdrop:
         shown = as_product
     elif options.figurines:
-        shown = partial(figurine, pale=options.pale)
+        shown = partial(painted_as, settings=replace(_FIGURINE, pale=options.pale))
+    elif options.drawn:
+        shown = partial(painted_as, settings=replace(_DRAWN, pale=options.pale))
     elif options.flat:
         shown = painted
     seen_as = (lambda sample: shown(sample) if _cut_out(sample) else None) if options.cut_out else shown
@@ -104,11 +109,11 @@ def painted(sample: Sample) -> Sample:
     return replace(sample, components={**sample.components, "albedo": albedo, **less})
 
 
-def figurine(sample: Sample, pale: float = 0.0) -> Sample:
-    """With flat colours that run into each other and follow the form, a share of them ``pale``, on a relief, and a
-    quarter of its gloss."""
+def painted_as(sample: Sample, settings: SplitSettings) -> Sample:
+    """With the paint and the relief that such a training draws, the same ones for the same name, and a quarter of its
+    gloss."""
     parts = {name: planes_of(part) for name, part in sample.components.items()}
-    albedo, shading, specular = another_light(parts, replace(_FIGURINE, pale=pale), _draws_of(sample))
+    albedo, shading, specular = another_light(parts, settings, _draws_of(sample))
     shown = {"albedo": albedo, "shading": shading, "specular": _LESS_GLOSS * specular}
     return replace(sample, components={name: picture_of(shown[name]) for name in sample.components})
 

@@ -12,7 +12,7 @@ import pytest
 
 from join_engine.bank import Bank, SplitHeader
 from join_engine.commands.main import main
-from join_engine.evaluation.choices.caution_choice import as_product, figurine
+from join_engine.evaluation.choices.caution_choice import _DRAWN, _FIGURINE, as_product, painted_as
 from join_engine.evaluation.choices.split_ways import compare
 from join_engine.renders.samples import Sample, read_samples
 from join_engine.training import make_bank
@@ -71,12 +71,16 @@ def test_a_figurine_has_other_paint_a_relief_and_less_gloss() -> None:
     thing = (np.arange(32) > 12)[:, None, None] * np.ones((32, 32, 3), np.float32)
     parts = {"albedo": 0.4 * thing, "shading": 0.7 * thing, "specular": 0.2 * thing}
     sample = Sample("a", {name: part.astype(np.float32) for name, part in parts.items()})
-    shown, again = figurine(sample).components, figurine(sample).components
+    shown, again = painted_as(sample, _FIGURINE).components, painted_as(sample, _FIGURINE).components
     assert all(np.array_equal(shown[name], again[name]) and not shown[name][:12].any() for name in parts)
     assert shown["shading"][14:].std() > 0.01 and not np.allclose(shown["albedo"], parts["albedo"])
     exposure = shown["specular"][14:] / (0.25 * parts["specular"][14:])
     assert exposure.max() / exposure.min() < 1.001
-    assert "specular" not in figurine(Sample("a", {name: parts[name] for name in ("albedo", "shading")})).components
-    white = figurine(sample, pale=1.0).components["albedo"][14:]
+    matt = Sample("a", {name: parts[name] for name in ("albedo", "shading")})
+    assert "specular" not in painted_as(matt, _FIGURINE).components
+    white = painted_as(sample, replace(_FIGURINE, pale=1.0)).components["albedo"][14:]
     assert white.max(axis=2).mean() > 0.3 and (white.max(axis=2) / white.min(axis=2)).max() < 1.4
     assert (shown["albedo"][14:].max(axis=2) / shown["albedo"][14:].min(axis=2)).max() > 1.4
+    drawn = painted_as(sample, _DRAWN).components
+    assert drawn["shading"][14:].std() < 1e-6 and not drawn["albedo"][:12].any()
+    assert len(np.unique(drawn["albedo"][14:].round(3).reshape(-1, 3), axis=0)) > 1
