@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--start-from",
         metavar="BANK",
-        help="name or path of a bank with whose split network a new run begins, in its architecture or a larger one",
+        help="name or path of a bank with whose split network (with --cut-out that of what is cut out) a new run "
+        "begins, in its architecture or a larger one",
     )
     parser.add_argument("--forward-model", help="left out, that of a bank named here, or lambertian_specular")
     parser.add_argument("--widths", nargs="+", type=positive, help="channels of the U-Net")
@@ -58,14 +59,15 @@ def run(options: argparse.Namespace) -> None:
     read = read_cut_out if settings.cut_out else read_component_sets
     data = read(options.data, model)
     training.need_albedo_and_shading(data)
-    usual = begun.split.config if begun and begun.split else SplitConfig(specular="specular" in data.sets)
+    first = begun.split_for(settings.cut_out)[0] if begun else None
+    usual = first.config if first else SplitConfig(specular="specular" in data.sets)
     with training.checked_architecture():
         given = {name: getattr(options, name) for name in _ARCHITECTURE}
         config = replace(usual, **{name: value for name, value in given.items() if value is not None})
     learner = SplitLearner(bank, config, settings, ranges, options.kimg, device)
     if begun is not None:
         hint = "Leave the options of the architecture out"
-        learner.begin_with(begun.split, "split network", begun.path.name, "split_missing", hint)
+        learner.begin_with(first, "split network", begun.path.name, "split_missing", hint)
     name = None if bank is None else bank.header.name
     identity = {"kind": "split", "forward_model": model, "architecture": config.to_dict(), "bank": name}
     training.train(learner, identity, data, options, ranges, read=read)

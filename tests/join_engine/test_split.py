@@ -1019,6 +1019,12 @@ def test_a_bank_gets_the_mean_of_its_own_network_and_of_a_trained_one(
     capsys.readouterr()
     assert main([*two[:3], "--split-cut-out", str(seeing_bank.path), "--out", str(tmp_path / "no.safetensors")]) == 2
     assert "no split network in" in capsys.readouterr().err
+    cut = write_renders(tmp_path / "cut.tar", 4, cut_out=4)
+    for kind, network in (("--cut-out", with_two.split_cut_out), ("--no-cut-out", with_two.split)):
+        new = ["train-split", "--data", str(cut), "--kimg", "0", *OPTIONS[-4:], kind, "--out", str(tmp_path / kind)]
+        assert main([*new, "--start-from", str(with_two.path)]) == 0
+        begun = read_checkpoint(tmp_path / kind / CHECKPOINT_NAME)[1]["history"][-1]["start_from"]
+        assert begun["weights"] == fingerprint(network)
 
     on = [*train, "--start-from", str(banks[0]), "--out", str(tmp_path / "on"), "--forward-model", "lambertian"]
     assert main(on) == 0
