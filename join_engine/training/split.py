@@ -275,12 +275,13 @@ class SplitLearner(Learner):
         ``one_paint``: the shading's where all paint of a picture has its mean colour, ``flat`` where it is a few flat
         colours on a relief; both told nothing of the generators.
         ``no_shading``, ``no_specular``: of saying that there is none. ``loss``, and ``alone`` when nothing is told of
-        the generators. How sure it is: ``expected`` is the mean of the albedo errors that it expects, ``correlation``
-        that of expected and true errors over the renders; ``usual`` is what 95 of a hundred stay below, and
-        ``familiar`` that of their :func:`join_engine.layers.caution.unfamiliarity`.
+        the generators. How sure it is, where there is paint: ``expected`` is the mean of the albedo errors that it
+        expects, ``correlation`` that of expected and true errors over the renders; ``usual`` is what 95 of a hundred
+        stay below, and ``familiar`` that of their :func:`join_engine.layers.caution.unfamiliarity`.
         """
         rows: list[dict[str, Tensor]] = []
         unfamiliar: list[Tensor] = []
+        errors: list[Tensor] = []  # of the albedo, expected and true
         self.average.eval()
         metered = replace(as_rendered(self.settings), dimmest=0.18, brightest=0.18)
         toy = replace(metered, flat=1.0, relief=1.0)
@@ -291,12 +292,14 @@ class SplitLearner(Learner):
             truth, seen = truth_of(albedo, shading), visible(linear)
             photo = filled_behind((diffuse + specular).clamp(0.0, 1.0), seen)
             alone = self._compare(self.average, photo, seen, truth, None)
-            parts = alone
+            parts, told = alone, None
             if self.bank is not None:
                 told = encoders_say(self.bank, photo)
                 parts = self._compare(self.average, photo, seen, truth, told)
-                fit = fit_error(self.bank, told, photo)
-                unfamiliar.append(unfamiliarity(parts[-1]["expected"].cpu(), fit.cpu()))
+            with_paint = truth.valid.mean(dim=(1, 2, 3)).clamp_min(1e-3)
+            errors.append(torch.stack([parts[-1][name].cpu() / with_paint for name in ("expected", "albedo")]))
+            if self.bank is not None and told is not None:
+                unfamiliar.append(unfamiliarity(errors[-1][0], fit_error(self.bank, told, photo).cpu()))
             one = less_contrast(albedo, torch.zeros(len(indices), 1, 1, 1))
             photo_of_one = filled_behind((one * shading + specular).clamp(0.0, 1.0), seen)
             one_paint = self._compare(self.average, photo_of_one, seen, truth_of(one, shading), None)
@@ -308,7 +311,7 @@ class SplitLearner(Learner):
                 {
                     "loss": _total(parts, self.settings).expand(len(indices)),
                     "alone": _total(alone, self.settings).expand(len(indices)),
-                    **{name: parts[-1][name] for name in ("albedo", "shading", "specular", "lmse", "expected")},
+                    **{name: parts[-1][name] for name in ("albedo", "shading", "specular", "lmse")},
                     "one_paint": one_paint[-1]["shading"],
                     "flat": flat[-1]["shading"],
                     "no_shading": light.abs().mean(dim=(1, 2, 3)),
@@ -316,11 +319,12 @@ class SplitLearner(Learner):
                 }
             )
         found = {name: torch.cat([row[name].cpu() for row in rows]) for name in rows[0]}
-        both = torch.stack([found["expected"], found["albedo"]])
+        both = torch.cat(errors, dim=1)
         return {
             "samples": float(len(data)),
             **{name: float(values.mean()) for name, values in found.items()},
-            "usual": float(found["expected"].quantile(_USUAL)),
+            "expected": float(both[0].mean()),
+            "usual": float(both[0].quantile(_USUAL)),
             **({"familiar": float(torch.cat(unfamiliar).quantile(_USUAL))} if unfamiliar else {}),
             "correlation": float(torch.corrcoef(both)[0, 1]) if len(data) > 1 else 0.0,
         }
