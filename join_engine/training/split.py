@@ -292,14 +292,15 @@ class SplitLearner(Learner):
             truth, seen = truth_of(albedo, shading), visible(linear)
             photo = filled_behind((diffuse + specular).clamp(0.0, 1.0), seen)
             alone = self._compare(self.average, photo, seen, truth, None)
-            parts, told = alone, None
+            parts, fit = alone, None
             if self.bank is not None:
                 told = encoders_say(self.bank, photo)
                 parts = self._compare(self.average, photo, seen, truth, told)
+                fit = fit_error(self.bank, told, photo)
             with_paint = truth.valid.mean(dim=(1, 2, 3)).clamp_min(1e-3)
             errors.append(torch.stack([parts[-1][name].cpu() / with_paint for name in ("expected", "albedo")]))
-            if self.bank is not None and told is not None:
-                unfamiliar.append(unfamiliarity(errors[-1][0], fit_error(self.bank, told, photo).cpu()))
+            if fit is not None:
+                unfamiliar.append(unfamiliarity(errors[-1][0], fit.cpu()))
             one = less_contrast(albedo, torch.zeros(len(indices), 1, 1, 1))
             photo_of_one = filled_behind((one * shading + specular).clamp(0.0, 1.0), seen)
             one_paint = self._compare(self.average, photo_of_one, seen, truth_of(one, shading), None)

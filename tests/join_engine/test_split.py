@@ -751,6 +751,13 @@ def test_a_training_takes_nothing_but_what_is_cut_out(tmp_path: Path, capsys: py
     assert "No render of the packs shows something cut out" in capsys.readouterr().err
 
 
+def test_what_shows_nothing_makes_no_expected_error_smaller(tmp_path: Path) -> None:
+    packs = [write_renders(tmp_path / f"{cut_out}.tar", 8, cut_out=cut_out) for cut_out in (0, 8)]
+    full, cut = (learner_of().validate(read_component_sets([pack], "lambertian")) for pack in packs)
+    assert cut["expected"] == pytest.approx(full["expected"], rel=0.02), "both of a network that has learned nothing"
+    assert cut["usual"] == pytest.approx(full["usual"], rel=0.05)
+
+
 def test_what_is_cut_out_has_paint_all_over_when_it_is_repainted(tmp_path: Path) -> None:
     data = read_cut_out([write_renders(tmp_path / "cut.tar", 8, cut_out=8)], "lambertian")
     for share in (0.0, 1.0):
