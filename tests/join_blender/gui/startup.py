@@ -242,7 +242,7 @@ def time_the_slider() -> None:
     relight, decoder, light = module("ui.relight_updates"), module("engine.protocol").Decoder, module("engine.relight")
     drawing, live = module("overlay.drawing"), module("overlay.live")
     feed, show, draw, want = decoder.feed, relight._show, drawing.draw_texture, light.Relight.want
-    forget = live.forget
+    forget, forget_all = live.forget, live.forget_all
     answered = 0.0
     asked: dict[Any, float] = {}
     shown: list[list[float]] = []
@@ -262,8 +262,9 @@ def time_the_slider() -> None:
     def timed_show(set_id: str, update: Any) -> None:
         show(set_id, update)
         if update.preview and update.edits:
-            # What undo and redo show again answers no move.
-            if (since := asked.pop(update.edits, None)) is not None:
+            # What undo and redo show again answers no move, and what the layers show already is not drawn over them.
+            since = asked.pop(update.edits, None)
+            if since is not None and live._pictures.get(set_id) is update.preview:
                 shown.append([since, answered, time.monotonic()])
             tell(preview=max(update.preview["recomposed"].shape[:2]))
 
@@ -277,13 +278,17 @@ def time_the_slider() -> None:
         forget(set_id)
         shown.clear()  # the layers show it before a preview was drawn, as when a frame changes: Blender draws them
 
+    def told_forget_all() -> None:
+        forget_all()
+        shown.clear()
+
     decoder.feed, relight._show, drawing.draw_texture, light.Relight.want = (
         timed_feed,
         timed_show,
         timed_draw,
         timed_want,
     )
-    live.forget = told_forget
+    live.forget, live.forget_all = told_forget, told_forget_all
 
 
 def last_message() -> list[str]:
