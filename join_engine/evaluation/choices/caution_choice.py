@@ -24,7 +24,7 @@ from ...images.frame import picture_of, planes_of
 from ...layers.caution import Jumps
 from ...layers.split import is_cut_out
 from ...renders.samples import Sample
-from ...training.split import SplitSettings, another_light, as_rendered, before_backdrop, flat_colours
+from ...training.split import SplitSettings, another_light, as_rendered, before_backdrop, flat_colours, visible
 from ..camera import METERED
 from .split_ways import add_options, run_ways
 
@@ -97,8 +97,7 @@ def _jumps(text: str) -> Jumps:
 
 
 def _cut_out(sample: Sample) -> bool:
-    shown = sum(part.sum(axis=2) for part in sample.components.values())
-    return is_cut_out(shown > 1e-6)  # a black of 8 bits is not quite 0
+    return is_cut_out(visible({name: planes_of(part) for name, part in sample.components.items()}))
 
 
 def painted(sample: Sample) -> Sample:
