@@ -58,9 +58,10 @@ _EXPOSURES = 1.0, 1.4, 0.7, 2.0
 _CLIPPED = 0.995  # above it, what a camera shows is no measure of the light
 _USUAL = (0.06, 0.38)  # mean luminances of the photos that the network has seen
 _NEARLY_CLIPPED = 0.8  # and from here on cameras begin to bend
-# Share of the light from where on gloss makes what is clipped a highlight, not white paint, and how far beside it that
-# may be seen, in shorter sides of the picture: in the middle of a highlight there is nothing to see.
-_ALL_GLOSS, _BESIDE = 0.1, 0.012
+# Share of the light from where on gloss makes what is clipped a highlight, not white paint, and that of what is cut
+# out, where the network tells them better; and how far beside it that may be seen, in shorter sides of the picture: in
+# the middle of a highlight there is nothing to see.
+_ALL_GLOSS, _ALL_GLOSS_CUT_OUT, _BESIDE = 0.1, 0.5, 0.012
 _READABLE = 0.2  # share of diffuse light of which half a colour can be read
 _COLOUR_LOST = 4  # power of it that colours are read with: a highlight takes them before it takes the grain
 # Specular against the mean of the picture: from where on, and from where on surely, it is a highlight; and up to where
@@ -282,7 +283,8 @@ def _plan(shares: Shares, shine: Tensor, level: float, ceiling: float, glossy: b
     """What the rows of a photo of any size are made with, [1, 12, h, w] (the widths of :data:`_PLANNED`), and what to
     add to the logarithm of the albedo."""
     paint, readable = _paint(shares.image, shares.specular, shares.shading, shares.visible, shine, ceiling)
-    tone = _tone(shares, paint, readable) if glossy else torch.zeros_like(paint)
+    # A thing has more paints than the cells that a tone is told in.
+    tone = _tone(shares, paint, readable) if glossy and not is_cut_out(shares.visible) else torch.zeros_like(paint)
     paint = paint + tone
     # Without a specular layer there is none for what a filled albedo leaves of the photo.
     readable = readable * _told_by_light(shares.image) if glossy else readable
@@ -342,7 +344,8 @@ def _shine(photo: Shares) -> Tensor:
     beside = photo.specular
     for _ in range(round(_BESIDE * min(photo.image.shape[2:]))):
         beside = _widened(_widened(beside, 2), 3)
-    return (beside / luminance(photo.image).clamp_min(_DARK) / _ALL_GLOSS).clamp(0.0, 1.0)
+    surely = _ALL_GLOSS_CUT_OUT if is_cut_out(photo.visible) else _ALL_GLOSS
+    return (beside / luminance(photo.image).clamp_min(_DARK) / surely).clamp(0.0, 1.0)
 
 
 def readability(image: Tensor, specular: Tensor, ceiling: float, shine: Tensor | None = None) -> Tensor:

@@ -221,6 +221,26 @@ def test_a_clipped_spot_is_filled_from_its_surroundings_where_gloss_is_seen(seen
     assert np.ptp(found["specular"][48, 48]) < 1e-6
 
 
+@pytest.mark.parametrize("cut_out", [False, True])
+def test_white_paint_of_a_glossy_thing_is_read_where_it_is_cut_out(cut_out: bool) -> None:
+    photo = np.full((96, 96, 3), (0.40, 0.25, 0.15), np.float32)
+    photo[40:56, 36:60] = 1.0
+    alpha = np.ones((96, 96), np.float32)
+    alpha[80:] = 1.0 - cut_out
+
+    def looks(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tensor] | None, ways: int) -> Shares:
+        sheen = 0.12 * (image.amin(dim=1, keepdim=True) > 0.9).to(image)
+        none, sure = torch.zeros_like(sheen), torch.full_like(image, -7.0)
+        return Shares(image, visible, none, none, sheen, specular_of(image, sheen), sure)
+
+    found, _ = split(Split(SMALL), photo, alpha, told(), Frame(96, 96, 16), -1.5, looks=looks)
+    middle, around = found["albedo"][48, 48], found["albedo"][4, 4]
+    if cut_out:
+        assert middle.min() > 2.0 * around.max()
+    else:
+        assert middle / middle.sum() == pytest.approx(around / around.sum(), abs=0.02)
+
+
 def test_skin_in_the_sun_is_read_and_its_highlight_is_not() -> None:
     photo = np.full((32, 48, 3), (0.6, 0.35, 0.25), np.float32)
     photo[8:24, 8:24] = 1.0, 0.65, 0.45
@@ -262,6 +282,19 @@ def test_a_cut_out_picture_does_not_ask_its_background() -> None:
     found, _ = split(network, other, alpha, told(), Frame(32, 32, 16), -1.5)
     inside = np.log(found["albedo"])[alpha > 0.5].mean()
     assert inside == pytest.approx(-1.5, abs=0.05)
+
+
+def test_what_is_cut_out_has_more_paints_than_a_tone_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = np.full((64, 64, 3), (0.6, 0.3, 0.2), np.float32)
+    photo[20:44, 24:40] += 0.3
+    alpha = np.ones((64, 64), np.float32)
+    alpha[56:] = 0.0
+    asked = []
+    tone = layers_split._tone
+    monkeypatch.setattr(layers_split, "_tone", lambda *given: asked.append(1) or tone(*given))
+    for given in (None, alpha):
+        split(wild(), photo, given, told(), Frame(64, 64, 16), -1.5)
+        assert len(asked) == 1
 
 
 def test_what_is_behind_a_cut_out_picture_changes_nothing(seeing_bank: Bank) -> None:
