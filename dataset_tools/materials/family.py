@@ -53,6 +53,12 @@ class Family:
         return self.nodes(graph, at, material)
 
 
-def family(colors: int, size: Range, **more: Any) -> Callable[[NodeFunction], Family]:
+def family(
+    colors: int,
+    size: Range,
+    natural: PaletteSampler | None = None,
+    parameters: ParameterSampler = no_parameters,
+    **more: Any,
+) -> Callable[[NodeFunction], Family]:
     """Makes a family of a node function, of its name; the arguments are :class:`Family`'s."""
-    return lambda nodes: Family(nodes.__name__, nodes, colors, size, **more)
+    return lambda nodes: Family(nodes.__name__, nodes, colors, size, natural, parameters, **more)

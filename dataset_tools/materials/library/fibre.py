@@ -17,32 +17,25 @@ def _threadlike(graph: Graph, noise: Socket, width: float) -> Socket:
     return graph.ramp(abs(noise - 0.5), 0.0, width, 1.0, 0.0)
 
 
-_leather_colors = palettes(
-    ("#7a4a2b", "#a9764c"),
-    ("#5a3524", "#80523a"),
-    ("#3f3732", "#64574e"),
-    ("#9c6b40", "#c49b6c"),
-    ("#7b2f2a", "#a4574a"),
-    ("#c9b191", "#e0cfb5"),
-    ("#45526a", "#6f7c93"),
-    ("#4d5340", "#7a8066"),
-)
-
-
-def _leather(rng: np.random.Generator) -> dict[str, float]:
-    return {
+@family(
+    2,
+    (0.05, 0.12),
+    natural=palettes(
+        ("#7a4a2b", "#a9764c"),
+        ("#5a3524", "#80523a"),
+        ("#3f3732", "#64574e"),
+        ("#9c6b40", "#c49b6c"),
+        ("#7b2f2a", "#a4574a"),
+        ("#c9b191", "#e0cfb5"),
+        ("#45526a", "#6f7c93"),
+        ("#4d5340", "#7a8066"),
+    ),
+    parameters=lambda rng: {
         "creases": uniform(rng, 0.1, 0.9),
         "wear": uniform(rng, 0.1, 0.8),
         "stretch": uniform(rng, 0.6, 1.0),
         "coat": choose(rng, (0.0, uniform(rng, 0.1, 0.5)), (2.0, 1.0)),
-    }
-
-
-@family(
-    2,
-    (0.05, 0.12),
-    natural=_leather_colors,
-    parameters=_leather,
+    },
     roughness=(0.3, 0.65),
     specular=(0.35, 0.6),
     relief=(0.08, 0.3),
@@ -50,8 +43,7 @@ def _leather(rng: np.random.Generator) -> dict[str, float]:
 def leather(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A hide: pebbles with fine furrows between, long creases where it was bent, lighter where it is worn."""
     parameters, scale = material.parameters, material.scale
-    warp = graph.vector("SUBTRACT", graph.noise_color(at.solid, 0.7 / scale, 2.0), (0.5, 0.5, 0.5))
-    plan = graph.vector("ADD", at.solid, graph.vector("SCALE", warp, 1.2 * scale))
+    plan = graph.warp(at.solid, 0.7 / scale, 0.6 * scale)
     plan = graph.vector("MULTIPLY", plan, (parameters["stretch"], 1.0, 1.0))
     # Pebbles: distance to the nearest middle, small furrows where two are equally near.
     pebble = graph.voronoi(plan, 1.0 / scale).outputs
@@ -71,27 +63,6 @@ def leather(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, height=height, roughness=rough, coat=parameters["coat"], coat_roughness=0.3)
 
 
-_paper_colors = palettes(
-    ("#eeeae0", "#b59a6c", "#7f93b5"),
-    ("#e6dcc3", "#a5814f", "#8a6a52"),
-    ("#f0eeea", "#c9bda6", "#b57a7a"),
-    ("#d9c9a3", "#94703f", "#6b5a48"),
-    ("#cfd3cf", "#9c9680", "#6c7f8c"),
-    ("#d8b9a8", "#9c6f58", "#7a6a76"),
-    ("#e3da9c", "#b59a52", "#7d8a9c"),
-)
-
-
-def _paper(rng: np.random.Generator) -> dict[str, float]:
-    return {
-        "stains": uniform(rng, 0.1, 0.8),
-        "fibres": uniform(rng, 0.2, 0.7),
-        "ruling": choose(rng, (0.0, 1.0, 2.0), (2.0, 1.0, 1.0)),
-        "spacing": uniform(rng, 0.09, 0.2),
-        "folds": choose(rng, (0.0, uniform(rng, 0.4, 1.0)), (1.0, 1.5)),
-    }
-
-
 def _ruled(graph: Graph, at: Coordinates, material: Material) -> Socket:
     """Where a printed line runs: across only, or across and down."""
     period = material.parameters["spacing"] * material.scale
@@ -105,8 +76,22 @@ def _ruled(graph: Graph, at: Coordinates, material: Material) -> Socket:
 @family(
     3,
     (0.8, 1.6),
-    natural=_paper_colors,
-    parameters=_paper,
+    natural=palettes(
+        ("#eeeae0", "#b59a6c", "#7f93b5"),
+        ("#e6dcc3", "#a5814f", "#8a6a52"),
+        ("#f0eeea", "#c9bda6", "#b57a7a"),
+        ("#d9c9a3", "#94703f", "#6b5a48"),
+        ("#cfd3cf", "#9c9680", "#6c7f8c"),
+        ("#d8b9a8", "#9c6f58", "#7a6a76"),
+        ("#e3da9c", "#b59a52", "#7d8a9c"),
+    ),
+    parameters=lambda rng: {
+        "stains": uniform(rng, 0.1, 0.8),
+        "fibres": uniform(rng, 0.2, 0.7),
+        "ruling": choose(rng, (0.0, 1.0, 2.0), (2.0, 1.0, 1.0)),
+        "spacing": uniform(rng, 0.09, 0.2),
+        "folds": choose(rng, (0.0, uniform(rng, 0.4, 1.0)), (1.0, 1.5)),
+    },
     roughness=(0.7, 0.98),
     specular=(0.1, 0.4),
     relief=(0.06, 0.2),
@@ -139,30 +124,23 @@ def paper(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, height=height)
 
 
-_cardboard_colors = palettes(
-    ("#b08a5e", "#c9a87c"),
-    ("#a27c52", "#bd9769"),
-    ("#8f6b47", "#ad875c"),
-    ("#c4a47a", "#d6bc95"),
-    ("#9a948a", "#b3ada2"),
-    ("#d8d2c6", "#b59267"),
-)
-
-
-def _cardboard(rng: np.random.Generator) -> dict[str, float]:
-    return {
+@family(
+    2,
+    (0.07, 0.16),
+    natural=palettes(
+        ("#b08a5e", "#c9a87c"),
+        ("#a27c52", "#bd9769"),
+        ("#8f6b47", "#ad875c"),
+        ("#c4a47a", "#d6bc95"),
+        ("#9a948a", "#b3ada2"),
+        ("#d8d2c6", "#b59267"),
+    ),
+    parameters=lambda rng: {
         "flutes": uniform(rng, 0.3, 1.0),
         "specks": uniform(rng, 0.4, 1.0),
         "torn": choose(rng, (0.0, 1.0)),
         "level": uniform(rng, 0.5, 0.6),
-    }
-
-
-@family(
-    2,
-    (0.07, 0.16),
-    natural=_cardboard_colors,
-    parameters=_cardboard,
+    },
     roughness=(0.75, 0.98),
     specular=(0.1, 0.35),
     relief=(0.2, 0.5),
@@ -196,24 +174,21 @@ def cardboard(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, height=height)
 
 
-_cork_colors = palettes(
-    ("#c49a6a", "#a37748", "#553a26"),
-    ("#b98a58", "#d0a878", "#4a3222"),
-    ("#a87b50", "#866040", "#3d2b20"),
-    ("#d6b488", "#b98f60", "#6b4c33"),
-    ("#7d5a40", "#5f432f", "#2f221b"),
-)
-
-
-def _cork(rng: np.random.Generator) -> dict[str, float]:
-    return {"variation": uniform(rng, 0.4, 1.0), "pits": uniform(rng, 0.3, 1.0), "specks": uniform(rng, 0.57, 0.64)}
-
-
 @family(
     3,
     (0.06, 0.14),
-    natural=_cork_colors,
-    parameters=_cork,
+    natural=palettes(
+        ("#c49a6a", "#a37748", "#553a26"),
+        ("#b98a58", "#d0a878", "#4a3222"),
+        ("#a87b50", "#866040", "#3d2b20"),
+        ("#d6b488", "#b98f60", "#6b4c33"),
+        ("#7d5a40", "#5f432f", "#2f221b"),
+    ),
+    parameters=lambda rng: {
+        "variation": uniform(rng, 0.4, 1.0),
+        "pits": uniform(rng, 0.3, 1.0),
+        "specks": uniform(rng, 0.57, 0.64),
+    },
     roughness=(0.7, 0.95),
     specular=(0.1, 0.35),
     relief=(0.08, 0.3),
@@ -221,8 +196,7 @@ def _cork(rng: np.random.Generator) -> dict[str, float]:
 def cork(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Pressed granules of bark: light and dark grains of two sizes, dark crumbs and pits between."""
     parameters, scale = material.parameters, material.scale
-    warp = graph.vector("SUBTRACT", graph.noise_color(at.solid, 2.0 / scale, 3.0), (0.5, 0.5, 0.5))
-    plan = graph.vector("ADD", at.solid, graph.vector("SCALE", warp, 0.7 * scale))
+    plan = graph.warp(at.solid, 2.0 / scale, 0.35 * scale, detail=3.0)
     grains = graph.voronoi(plan, 1.0 / scale).outputs
     pick, light, deep = graph.xyz(grains[1])
     fine = graph.noise(plan, 6.0 / scale, detail=4.0, roughness=0.7)

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from dataset_tools.description.covering import Material
 from dataset_tools.description.sampling import choose, palettes, uniform
 from dataset_tools.materials.family import family
@@ -27,29 +25,22 @@ def _strewn(graph: Graph, cells: Any, share: Value, radius: float) -> tuple[Sock
     return (present < share) * inside, light
 
 
-_asphalt_colors = palettes(
-    ("#3a3a3b", "#6d6c6a", "#8f8b84"),
-    ("#4a4949", "#77746f", "#a09a90"),
-    ("#5c5b59", "#84817b", "#a39e95"),
-    ("#47403d", "#7a6a5f", "#9a8c80"),
-    ("#2f3033", "#5a5c60", "#83858a"),
-    ("#6b4038", "#8c5f52", "#a58a7c"),
-)
-
-
-def _asphalt(rng: np.random.Generator) -> dict[str, float]:
-    return {
-        "bare": uniform(rng, 0.35, 1.0),
-        "cracks": choose(rng, (0.0, uniform(rng, 0.3, 1.0)), (2.0, 1.0)),
-        "stains": uniform(rng, 0.0, 1.0),
-    }
-
-
 @family(
     3,
     (0.025, 0.065),
-    natural=_asphalt_colors,
-    parameters=_asphalt,
+    natural=palettes(
+        ("#3a3a3b", "#6d6c6a", "#8f8b84"),
+        ("#4a4949", "#77746f", "#a09a90"),
+        ("#5c5b59", "#84817b", "#a39e95"),
+        ("#47403d", "#7a6a5f", "#9a8c80"),
+        ("#2f3033", "#5a5c60", "#83858a"),
+        ("#6b4038", "#8c5f52", "#a58a7c"),
+    ),
+    parameters=lambda rng: {
+        "bare": uniform(rng, 0.35, 1.0),
+        "cracks": choose(rng, (0.0, uniform(rng, 0.3, 1.0)), (2.0, 1.0)),
+        "stains": uniform(rng, 0.0, 1.0),
+    },
     roughness=(0.65, 0.95),
     specular=(0.2, 0.5),
     relief=(0.25, 0.6),
@@ -84,25 +75,22 @@ def asphalt(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, height=height, roughness=roughness)
 
 
-_gravel_colors = palettes(
-    ("#8a7f73", "#5f5a55", "#b3a798", "#6f7478", "#9a7a60"),
-    ("#a39a8c", "#7c766d", "#c9c1b4", "#8f8172", "#5a5754"),
-    ("#b59a78", "#8d7355", "#d1bd9c", "#a3825c", "#77644f"),
-    ("#777b80", "#54585d", "#9a9ea3", "#6a6460", "#bdbfc0"),
-    ("#c9c4ba", "#e0dcd3", "#a8a298", "#b5a996", "#8d8a85"),
-    ("#94685a", "#6f5048", "#b08a78", "#7d7873", "#a89a8a"),
-)
-
-
-def _gravel(rng: np.random.Generator) -> dict[str, float]:
-    return {"coarse": uniform(rng, 0.0, 0.45), "dust": uniform(rng, 0.0, 0.6), "flat": uniform(rng, 1.0, 1.7)}
-
-
 @family(
     5,
     (0.05, 0.14),
-    natural=_gravel_colors,
-    parameters=_gravel,
+    natural=palettes(
+        ("#8a7f73", "#5f5a55", "#b3a798", "#6f7478", "#9a7a60"),
+        ("#a39a8c", "#7c766d", "#c9c1b4", "#8f8172", "#5a5754"),
+        ("#b59a78", "#8d7355", "#d1bd9c", "#a3825c", "#77644f"),
+        ("#777b80", "#54585d", "#9a9ea3", "#6a6460", "#bdbfc0"),
+        ("#c9c4ba", "#e0dcd3", "#a8a298", "#b5a996", "#8d8a85"),
+        ("#94685a", "#6f5048", "#b08a78", "#7d7873", "#a89a8a"),
+    ),
+    parameters=lambda rng: {
+        "coarse": uniform(rng, 0.0, 0.45),
+        "dust": uniform(rng, 0.0, 0.6),
+        "flat": uniform(rng, 1.0, 1.7),
+    },
     roughness=(0.6, 0.95),
     specular=(0.15, 0.5),
     relief=(0.5, 1.1),
@@ -129,28 +117,27 @@ def gravel(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, height=height + veins * 0.06)
 
 
-_sand_colors = palettes(
-    ("#d2b98c", "#b09468"),
-    ("#e0d0ad", "#c2ab80"),
-    ("#c29a68", "#99734a"),
-    ("#b5a68c", "#8f7f66"),
-    ("#e6ddca", "#c4b79c"),
-    ("#8a7d6e", "#6a5e51"),
-    ("#b8714a", "#96583a"),
-)
-
-
-def _sand(rng: np.random.Generator) -> dict[str, float]:
-    return {
+@family(
+    2,
+    (0.2, 0.5),
+    natural=palettes(
+        ("#d2b98c", "#b09468"),
+        ("#e0d0ad", "#c2ab80"),
+        ("#c29a68", "#99734a"),
+        ("#b5a68c", "#8f7f66"),
+        ("#e6ddca", "#c4b79c"),
+        ("#8a7d6e", "#6a5e51"),
+        ("#b8714a", "#96583a"),
+    ),
+    parameters=lambda rng: {
         "ripples": choose(rng, (uniform(rng, 0.5, 1.0), uniform(rng, 0.0, 0.3)), (3.0, 2.0)),
         "bend": uniform(rng, 1.0, 5.0),
         "shells": uniform(rng, 0.0, 0.03),
         "damp": choose(rng, (0.0, uniform(rng, 0.3, 1.0)), (2.0, 1.0)),
-    }
-
-
-@family(
-    2, (0.2, 0.5), natural=_sand_colors, parameters=_sand, roughness=(0.8, 1.0), specular=(0.1, 0.4), relief=(0.2, 0.5)
+    },
+    roughness=(0.8, 1.0),
+    specular=(0.1, 0.4),
+    relief=(0.2, 0.5),
 )
 def sand(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Sand with wind ripples that split and join, darker minerals on their lee side, or trodden; dry or damp."""
@@ -180,25 +167,22 @@ def sand(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, height=height, roughness=roughness)
 
 
-_soil_colors = palettes(
-    ("#4a3a2c", "#6b5540", "#8d8375", "#a88a5c"),
-    ("#5c4433", "#7d604a", "#9a8c7a", "#b59a6a"),
-    ("#3b322a", "#554838", "#77706a", "#93805c"),
-    ("#7a5138", "#9a6c4c", "#a89784", "#bfa070"),
-    ("#6a5c4a", "#8a7a62", "#a39c90", "#b8a67c"),
-    ("#8a4f35", "#a5684a", "#b59480", "#c2a072"),
-)
-
-
-def _soil(rng: np.random.Generator) -> dict[str, float]:
-    return {"stones": uniform(rng, 0.0, 0.22), "straw": uniform(rng, 0.0, 0.25), "damp": uniform(rng, 0.0, 1.0)}
-
-
 @family(
     4,
     (0.12, 0.4),
-    natural=_soil_colors,
-    parameters=_soil,
+    natural=palettes(
+        ("#4a3a2c", "#6b5540", "#8d8375", "#a88a5c"),
+        ("#5c4433", "#7d604a", "#9a8c7a", "#b59a6a"),
+        ("#3b322a", "#554838", "#77706a", "#93805c"),
+        ("#7a5138", "#9a6c4c", "#a89784", "#bfa070"),
+        ("#6a5c4a", "#8a7a62", "#a39c90", "#b8a67c"),
+        ("#8a4f35", "#a5684a", "#b59480", "#c2a072"),
+    ),
+    parameters=lambda rng: {
+        "stones": uniform(rng, 0.0, 0.22),
+        "straw": uniform(rng, 0.0, 0.25),
+        "damp": uniform(rng, 0.0, 1.0),
+    },
     roughness=(0.8, 1.0),
     specular=(0.1, 0.35),
     relief=(0.35, 0.8),
@@ -238,24 +222,21 @@ def _turned(graph: Graph, uv: Socket, scale: float, bend: float, angle: float = 
     return graph.node("ShaderNodeMapping", inputs).outputs[0]
 
 
-_mud_colors = palettes(
-    ("#a08a70", "#8a745c", "#5a4a3a"),
-    ("#b8a68c", "#a08e74", "#6f604c"),
-    ("#8f8578", "#7a7066", "#4f4840"),
-    ("#a5735a", "#8f6048", "#5f4032"),
-    ("#c9bca6", "#b3a58c", "#82745e"),
-)
-
-
-def _mud(rng: np.random.Generator) -> dict[str, float]:
-    return {"gap": uniform(rng, 0.02, 0.07), "curl": uniform(rng, 0.0, 0.5), "fine": uniform(rng, 0.0, 1.0)}
-
-
 @family(
     3,
     (0.2, 0.5),
-    natural=_mud_colors,
-    parameters=_mud,
+    natural=palettes(
+        ("#a08a70", "#8a745c", "#5a4a3a"),
+        ("#b8a68c", "#a08e74", "#6f604c"),
+        ("#8f8578", "#7a7066", "#4f4840"),
+        ("#a5735a", "#8f6048", "#5f4032"),
+        ("#c9bca6", "#b3a58c", "#82745e"),
+    ),
+    parameters=lambda rng: {
+        "gap": uniform(rng, 0.02, 0.07),
+        "curl": uniform(rng, 0.0, 0.5),
+        "fine": uniform(rng, 0.0, 1.0),
+    },
     roughness=(0.7, 1.0),
     specular=(0.1, 0.4),
     relief=(0.08, 0.2),
@@ -285,24 +266,21 @@ def cracked_mud(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, height=height)
 
 
-_grass_colors = palettes(
-    ("#4f6b2c", "#7a9440", "#a8a05c", "#3f3527"),
-    ("#5a7a34", "#88a54c", "#b5a868", "#4a3d2c"),
-    ("#6a7a3c", "#99a058", "#c2b070", "#544530"),
-    ("#8a8450", "#b09f62", "#cdb980", "#5c4b36"),
-    ("#3c5f34", "#5f8648", "#8fa35c", "#33302a"),
-)
-
-
-def _grass(rng: np.random.Generator) -> dict[str, float]:
-    return {"dry": uniform(rng, 0.0, 0.6), "bald": uniform(rng, 0.0, 0.5), "thin": uniform(rng, 6.0, 10.0)}
-
-
 @family(
     4,
     (0.25, 0.55),
-    natural=_grass_colors,
-    parameters=_grass,
+    natural=palettes(
+        ("#4f6b2c", "#7a9440", "#a8a05c", "#3f3527"),
+        ("#5a7a34", "#88a54c", "#b5a868", "#4a3d2c"),
+        ("#6a7a3c", "#99a058", "#c2b070", "#544530"),
+        ("#8a8450", "#b09f62", "#cdb980", "#5c4b36"),
+        ("#3c5f34", "#5f8648", "#8fa35c", "#33302a"),
+    ),
+    parameters=lambda rng: {
+        "dry": uniform(rng, 0.0, 0.6),
+        "bald": uniform(rng, 0.0, 0.5),
+        "thin": uniform(rng, 6.0, 10.0),
+    },
     roughness=(0.5, 0.85),
     specular=(0.15, 0.4),
     relief=(0.12, 0.3),
@@ -333,23 +311,16 @@ def grass(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, height=height)
 
 
-_moss_colors = palettes(
-    ("#4c5a26", "#76803a", "#9c9c54", "#5a4a38"),
-    ("#3f5228", "#627a34", "#8c9a4a", "#6a6258"),
-    ("#5f6430", "#8a8440", "#aaa060", "#4a4036"),
-    ("#4a5f44", "#6f8460", "#a3ac84", "#77746c"),
-)
-
-
-def _moss(rng: np.random.Generator) -> dict[str, float]:
-    return {"bald": uniform(rng, 0.0, 0.6)}
-
-
 @family(
     4,
     (0.15, 0.45),
-    natural=_moss_colors,
-    parameters=_moss,
+    natural=palettes(
+        ("#4c5a26", "#76803a", "#9c9c54", "#5a4a38"),
+        ("#3f5228", "#627a34", "#8c9a4a", "#6a6258"),
+        ("#5f6430", "#8a8440", "#aaa060", "#4a4036"),
+        ("#4a5f44", "#6f8460", "#a3ac84", "#77746c"),
+    ),
+    parameters=lambda rng: {"bald": uniform(rng, 0.0, 0.6)},
     roughness=(0.85, 1.0),
     specular=(0.05, 0.25),
     relief=(0.35, 0.8),

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from dataset_tools.description.covering import Material
 from dataset_tools.description.sampling import choose, palettes, uniform
 from dataset_tools.materials.family import family
@@ -19,24 +17,21 @@ def _roughened(graph: Graph, at: Coordinates, material: Material, height: Socket
     return height * (1.0 - share) + grain * share
 
 
-_brick_colors = palettes(
-    ("#9c5a3c", "#7d4230", "#b5aea2"),
-    ("#b87a58", "#96573f", "#8d877c"),
-    ("#8a8378", "#6f6a62", "#b9b4aa"),
-    ("#d9cfbd", "#bfae93", "#8f887a"),
-    ("#6b4a3d", "#4f352c", "#a39c90"),
-)
-
-
-def _bricks(rng: np.random.Generator) -> dict[str, float]:
-    return {"aspect": uniform(rng, 1.8, 3.2), "mortar": uniform(rng, 0.03, 0.07), "variation": uniform(rng, 0.3, 1.0)}
-
-
 @family(
     3,
     (0.2, 0.42),
-    natural=_brick_colors,
-    parameters=_bricks,
+    natural=palettes(
+        ("#9c5a3c", "#7d4230", "#b5aea2"),
+        ("#b87a58", "#96573f", "#8d877c"),
+        ("#8a8378", "#6f6a62", "#b9b4aa"),
+        ("#d9cfbd", "#bfae93", "#8f887a"),
+        ("#6b4a3d", "#4f352c", "#a39c90"),
+    ),
+    parameters=lambda rng: {
+        "aspect": uniform(rng, 1.8, 3.2),
+        "mortar": uniform(rng, 0.03, 0.07),
+        "variation": uniform(rng, 0.3, 1.0),
+    },
     roughness=(0.6, 0.95),
     specular=(0.15, 0.45),
     relief=(0.05, 0.16),
@@ -64,21 +59,21 @@ def bricks(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-_tile_colors = palettes(
-    ("#e6e4dc", "#d9d6cc", "#a09b92"),
-    ("#efece4", "#3a3a3d", "#8a8780"),
-    ("#3f6f8f", "#6fa0b8", "#d8d5cc"),
-    ("#4f7f6a", "#86ab8d", "#cfcabd"),
-    ("#b4654a", "#9a5038", "#bfb6a6"),
-    ("#d8c29a", "#c3a878", "#8f8570"),
-    ("#2f4a6b", "#28405c", "#c9c6bf"),
-    ("#8f8f8c", "#a3a19c", "#d5d2ca"),
-    ("#d8b9b4", "#e6d3cc", "#eae6e0"),
-)
-
-
-def _tiles(rng: np.random.Generator) -> dict[str, float]:
-    return {
+@family(
+    3,
+    (0.22, 0.6),
+    natural=palettes(
+        ("#e6e4dc", "#d9d6cc", "#a09b92"),
+        ("#efece4", "#3a3a3d", "#8a8780"),
+        ("#3f6f8f", "#6fa0b8", "#d8d5cc"),
+        ("#4f7f6a", "#86ab8d", "#cfcabd"),
+        ("#b4654a", "#9a5038", "#bfb6a6"),
+        ("#d8c29a", "#c3a878", "#8f8570"),
+        ("#2f4a6b", "#28405c", "#c9c6bf"),
+        ("#8f8f8c", "#a3a19c", "#d5d2ca"),
+        ("#d8b9b4", "#e6d3cc", "#eae6e0"),
+    ),
+    parameters=lambda rng: {
         "aspect": choose(rng, (1.0, 1.5, 2.0, 3.0), (5.0, 1.0, 2.0, 1.0)),
         "shift": choose(rng, (0.0, 0.5), (3.0, 1.0)),
         "joint": uniform(rng, 0.008, 0.03),
@@ -86,14 +81,7 @@ def _tiles(rng: np.random.Generator) -> dict[str, float]:
         "variation": uniform(rng, 0.0, 1.0) ** 1.5,
         "tilt": uniform(rng, 0.0, 0.6),
         "dirt": uniform(rng, 0.0, 1.0),
-    }
-
-
-@family(
-    3,
-    (0.22, 0.6),
-    natural=_tile_colors,
-    parameters=_tiles,
+    },
     roughness=(0.05, 0.35),
     specular=(0.35, 0.65),
     relief=(0.015, 0.04),
@@ -134,27 +122,6 @@ def tiles(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-_cobble_colors = palettes(
-    ("#8c8880", "#6a6763", "#5a5044"),
-    ("#77746f", "#9a958c", "#6f6453"),
-    ("#a08b74", "#7c6a5a", "#5e5140"),
-    ("#6a6d72", "#84858a", "#565a3c"),
-    ("#8a7468", "#a39486", "#8c8069"),
-    ("#b9ae9b", "#97897a", "#6b6250"),
-)
-
-
-def _cobbles(rng: np.random.Generator) -> dict[str, float]:
-    return {
-        "rows": float(rng.random() < 0.45),
-        "aspect": uniform(rng, 1.0, 1.6),
-        "randomness": uniform(rng, 0.45, 0.95),
-        "gap": uniform(rng, 0.04, 0.1),
-        "worn": uniform(rng, 0.0, 1.0),
-        "variation": uniform(rng, 0.5, 1.0),
-    }
-
-
 def _stones(graph: Graph, plan: Socket, material: Material, shift: float, loose: float) -> tuple[Socket, Socket]:
     """Stones in rows, or polygons where the material has none: the distance to the nearest edge as a share of the
     stone's size, and a random colour that is the stone's own."""
@@ -169,8 +136,22 @@ def _stones(graph: Graph, plan: Socket, material: Material, shift: float, loose:
 @family(
     3,
     (0.2, 0.4),
-    natural=_cobble_colors,
-    parameters=_cobbles,
+    natural=palettes(
+        ("#8c8880", "#6a6763", "#5a5044"),
+        ("#77746f", "#9a958c", "#6f6453"),
+        ("#a08b74", "#7c6a5a", "#5e5140"),
+        ("#6a6d72", "#84858a", "#565a3c"),
+        ("#8a7468", "#a39486", "#8c8069"),
+        ("#b9ae9b", "#97897a", "#6b6250"),
+    ),
+    parameters=lambda rng: {
+        "rows": float(rng.random() < 0.45),
+        "aspect": uniform(rng, 1.0, 1.6),
+        "randomness": uniform(rng, 0.45, 0.95),
+        "gap": uniform(rng, 0.04, 0.1),
+        "worn": uniform(rng, 0.0, 1.0),
+        "variation": uniform(rng, 0.5, 1.0),
+    },
     roughness=(0.6, 0.9),
     specular=(0.2, 0.5),
     relief=(0.2, 0.4),
@@ -206,31 +187,24 @@ def cobbles(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-_flagstone_colors = palettes(
-    ("#5d6166", "#474b50", "#6f675b", "#8a8578"),
-    ("#b9a583", "#a08a68", "#c9b999", "#8d8372"),
-    ("#7a7f78", "#5f675f", "#8f8470", "#a19a8a"),
-    ("#9a7f6c", "#7f6a66", "#b59a80", "#77695a"),
-    ("#8a8a88", "#a09d96", "#77736c", "#6a6f4a"),
-    ("#4d4a52", "#625a5c", "#756a5c", "#9a948a"),
-)
-
-
-def _flagstones(rng: np.random.Generator) -> dict[str, float]:
-    return {
+@family(
+    4,
+    (0.45, 0.9),
+    natural=palettes(
+        ("#5d6166", "#474b50", "#6f675b", "#8a8578"),
+        ("#b9a583", "#a08a68", "#c9b999", "#8d8372"),
+        ("#7a7f78", "#5f675f", "#8f8470", "#a19a8a"),
+        ("#9a7f6c", "#7f6a66", "#b59a80", "#77695a"),
+        ("#8a8a88", "#a09d96", "#77736c", "#6a6f4a"),
+        ("#4d4a52", "#625a5c", "#756a5c", "#9a948a"),
+    ),
+    parameters=lambda rng: {
         "rows": float(rng.random() < 0.35),
         "aspect": uniform(rng, 1.2, 2.0),
         "gap": uniform(rng, 0.012, 0.04),
         "layers": uniform(rng, 0.2, 1.0),
         "variation": uniform(rng, 0.5, 1.0),
-    }
-
-
-@family(
-    4,
-    (0.45, 0.9),
-    natural=_flagstone_colors,
-    parameters=_flagstones,
+    },
     roughness=(0.4, 0.85),
     specular=(0.2, 0.5),
     relief=(0.02, 0.07),

@@ -22,11 +22,14 @@ def rust_color(graph: Graph, at: Coordinates, scale: float) -> Socket:
     return graph.mix(graph.ramp(bloom, 0.35, 0.65), _RUST, _PALE_RUST)
 
 
-def _chips(rng: np.random.Generator) -> dict[str, float]:
-    return {"wear": uniform(rng, 0.0, 0.5), "streaks": uniform(rng, 0.0, 0.6)}
-
-
-@family(1, (0.4, 1.2), parameters=_chips, roughness=(0.2, 0.6), specular=(0.4, 0.6), relief=(0.002, 0.01))
+@family(
+    1,
+    (0.4, 1.2),
+    parameters=lambda rng: {"wear": uniform(rng, 0.0, 0.5), "streaks": uniform(rng, 0.0, 0.6)},
+    roughness=(0.2, 0.6),
+    specular=(0.4, 0.6),
+    relief=(0.002, 0.01),
+)
 def painted_metal(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Enamel that chips off over rust, which runs down in streaks."""
     scale = material.scale
@@ -48,15 +51,17 @@ def painted_metal(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-def _rusting(rng: np.random.Generator) -> dict[str, float]:
-    return {"rust": uniform(rng, 0.25, 0.75)}
-
-
 _steel_colors = palettes(("#b9b9bb",), ("#a3a19d",), ("#c9c2b4",), ("#8e8f92",), ("#c9925e",), ("#d0b16a",))
 
 
 @family(
-    1, (0.4, 1.2), natural=_steel_colors, parameters=_rusting, roughness=(0.25, 0.5), relief=(0.003, 0.015), metal=True
+    1,
+    (0.4, 1.2),
+    natural=_steel_colors,
+    parameters=lambda rng: {"rust": uniform(rng, 0.25, 0.75)},
+    roughness=(0.25, 0.5),
+    relief=(0.003, 0.015),
+    metal=True,
 )
 def rusted_metal(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Bare steel under patches of rust, scratched."""

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from dataset_tools.description.covering import Material
 from dataset_tools.description.sampling import choose, palettes, uniform
 from dataset_tools.materials.family import family
@@ -19,30 +17,23 @@ def _line(graph: Graph, noise: Socket, width: Value) -> Socket:
     return graph.math("SUBTRACT", 1.0, off / width, clamp=True)
 
 
-_stone_colors = palettes(
-    ("#8a867e", "#6d6963", "#a39c90"),
-    ("#b89f7c", "#94795a", "#cdb894"),
-    ("#8f7462", "#6d5749", "#ab9482"),
-    ("#6a7078", "#50555c", "#8a8f94"),
-    ("#c9bfa9", "#ab9f88", "#8c8370"),
-    ("#9c6e58", "#7d4f3f", "#bb9479"),
-    ("#7c8070", "#5f6456", "#a0a18f"),
-)
-
-
-def _stone(rng: np.random.Generator) -> dict[str, float]:
-    return {
-        "bedding": choose(rng, (1.0, uniform(rng, 2.0, 5.0)), (2.0, 1.0)),
-        "cracks": uniform(rng, 0.0, 1.0),
-        "grain": uniform(rng, 0.3, 1.0),
-    }
-
-
 @family(
     3,
     (0.35, 1.0),
-    natural=_stone_colors,
-    parameters=_stone,
+    natural=palettes(
+        ("#8a867e", "#6d6963", "#a39c90"),
+        ("#b89f7c", "#94795a", "#cdb894"),
+        ("#8f7462", "#6d5749", "#ab9482"),
+        ("#6a7078", "#50555c", "#8a8f94"),
+        ("#c9bfa9", "#ab9f88", "#8c8370"),
+        ("#9c6e58", "#7d4f3f", "#bb9479"),
+        ("#7c8070", "#5f6456", "#a0a18f"),
+    ),
+    parameters=lambda rng: {
+        "bedding": choose(rng, (1.0, uniform(rng, 2.0, 5.0)), (2.0, 1.0)),
+        "cracks": uniform(rng, 0.0, 1.0),
+        "grain": uniform(rng, 0.3, 1.0),
+    },
     roughness=(0.6, 0.95),
     specular=(0.15, 0.5),
     relief=(0.08, 0.35),
@@ -75,32 +66,25 @@ def stone(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-_marble_colors = palettes(
-    ("#e4e1da", "#cfccc7", "#8a8b8e"),
-    ("#efece6", "#dcd6ca", "#a88f6a"),
-    ("#dfd3c0", "#cbb799", "#8d6b4a"),
-    ("#3b3c40", "#4a4b4f", "#c9c4ba"),
-    ("#3f5a4c", "#2f463b", "#a9bcae"),
-    ("#a5655a", "#8a4a42", "#dccbc0"),
-    ("#b8bcc2", "#9da3ab", "#5d636c"),
-    ("#d9c7b8", "#c9a997", "#8f5f52"),
-)
-
-
-def _marble(rng: np.random.Generator) -> dict[str, float]:
-    return {
+@family(
+    3,
+    (0.6, 1.4),
+    natural=palettes(
+        ("#e4e1da", "#cfccc7", "#8a8b8e"),
+        ("#efece6", "#dcd6ca", "#a88f6a"),
+        ("#dfd3c0", "#cbb799", "#8d6b4a"),
+        ("#3b3c40", "#4a4b4f", "#c9c4ba"),
+        ("#3f5a4c", "#2f463b", "#a9bcae"),
+        ("#a5655a", "#8a4a42", "#dccbc0"),
+        ("#b8bcc2", "#9da3ab", "#5d636c"),
+        ("#d9c7b8", "#c9a997", "#8f5f52"),
+    ),
+    parameters=lambda rng: {
         "veins": uniform(rng, 0.3, 1.0),
         "twist": uniform(rng, 0.2, 0.7),
         "stretch": uniform(rng, 1.0, 3.0),
         "slabs": choose(rng, (0.0, uniform(rng, 0.8, 1.6)), (2.0, 1.0)),
-    }
-
-
-@family(
-    3,
-    (0.6, 1.4),
-    natural=_marble_colors,
-    parameters=_marble,
+    },
     roughness=(0.04, 0.3),
     specular=(0.35, 0.65),
     relief=(0.002, 0.006),
@@ -142,21 +126,6 @@ def marble(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-_terrazzo_colors = palettes(
-    ("#cfcac0", "#8f8a82", "#e6e1d6", "#5f5c58"),
-    ("#e2ddd2", "#b5694a", "#4f6a5c", "#c9a86a"),
-    ("#a8a39a", "#d9d2c4", "#6e5a4a", "#8d8a86"),
-    ("#4a4b4d", "#8f8c86", "#c9c2b4", "#6a5f55"),
-    ("#d8c3b0", "#a3553f", "#e9dfd0", "#6e4b40"),
-    ("#b4bdb4", "#5f7a6a", "#e2e4dc", "#8a8f80"),
-    ("#dcdad6", "#3f4044", "#8c8f94", "#b9b6b0"),
-)
-
-
-def _terrazzo(rng: np.random.Generator) -> dict[str, float]:
-    return {"density": uniform(rng, 0.35, 0.8), "fines": uniform(rng, 0.3, 0.8), "binder": uniform(rng, 0.04, 0.1)}
-
-
 def _chips(graph: Graph, at: Coordinates, scale: float, share: float, binder: float) -> tuple[Socket, Socket]:
     """Where angular chips lie, and a random colour for each: the cells of a Voronoi diagram, a ``share`` of them."""
     edge = graph.voronoi(at.uv, scale, "DISTANCE_TO_EDGE", voronoi_dimensions="2D").outputs[0]
@@ -170,8 +139,20 @@ def _chips(graph: Graph, at: Coordinates, scale: float, share: float, binder: fl
 @family(
     4,
     (0.12, 0.35),
-    natural=_terrazzo_colors,
-    parameters=_terrazzo,
+    natural=palettes(
+        ("#cfcac0", "#8f8a82", "#e6e1d6", "#5f5c58"),
+        ("#e2ddd2", "#b5694a", "#4f6a5c", "#c9a86a"),
+        ("#a8a39a", "#d9d2c4", "#6e5a4a", "#8d8a86"),
+        ("#4a4b4d", "#8f8c86", "#c9c2b4", "#6a5f55"),
+        ("#d8c3b0", "#a3553f", "#e9dfd0", "#6e4b40"),
+        ("#b4bdb4", "#5f7a6a", "#e2e4dc", "#8a8f80"),
+        ("#dcdad6", "#3f4044", "#8c8f94", "#b9b6b0"),
+    ),
+    parameters=lambda rng: {
+        "density": uniform(rng, 0.35, 0.8),
+        "fines": uniform(rng, 0.3, 0.8),
+        "binder": uniform(rng, 0.04, 0.1),
+    },
     roughness=(0.06, 0.35),
     specular=(0.3, 0.6),
     weight=0.8,
@@ -198,26 +179,26 @@ def terrazzo(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, roughness=graph.mix_number(solid_stone, cement, worn + material.roughness))
 
 
-_granite_colors = palettes(
-    ("#b5b0a8", "#8a8782", "#d0cbc2", "#3f3f40"),
-    ("#3a3a3c", "#2c2c2e", "#55544f", "#8c8a84"),
-    ("#b08070", "#94685a", "#c9a698", "#4a4442"),
-    ("#8f949a", "#6f757c", "#b3b7ba", "#33363a"),
-    ("#4a4338", "#38332b", "#7a6a4a", "#a39473"),
-    ("#3f4a44", "#2e3733", "#5f6b62", "#8a9088"),
-    ("#cdbfa4", "#b09e80", "#dfd5c0", "#6a5444"),
-)
-
-
-def _granite(rng: np.random.Generator) -> dict[str, float]:
-    return {
+@family(
+    4,
+    (0.05, 0.16),
+    natural=palettes(
+        ("#b5b0a8", "#8a8782", "#d0cbc2", "#3f3f40"),
+        ("#3a3a3c", "#2c2c2e", "#55544f", "#8c8a84"),
+        ("#b08070", "#94685a", "#c9a698", "#4a4442"),
+        ("#8f949a", "#6f757c", "#b3b7ba", "#33363a"),
+        ("#4a4338", "#38332b", "#7a6a4a", "#a39473"),
+        ("#3f4a44", "#2e3733", "#5f6b62", "#8a9088"),
+        ("#cdbfa4", "#b09e80", "#dfd5c0", "#6a5444"),
+    ),
+    parameters=lambda rng: {
         "clusters": uniform(rng, 0.0, 0.5),
         "mica": uniform(rng, 0.1, 0.35),
         "lime": choose(rng, (0.0, 1.0), (3.0, 1.0)),
-    }
-
-
-@family(4, (0.05, 0.16), natural=_granite_colors, parameters=_granite, roughness=(0.04, 0.3), specular=(0.35, 0.7))
+    },
+    roughness=(0.04, 0.3),
+    specular=(0.35, 0.7),
+)
 def granite(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Polished granite: crystals of three minerals grown into one another, dark mica, here and there dull lime."""
     parameters, size = material.parameters, material.scale
@@ -245,30 +226,23 @@ def granite(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, roughness=roughness + graph.ramp(scuffs, 0.45, 0.7, 0.0, 0.12))
 
 
-_concrete_colors = palettes(
-    ("#a09d97", "#85827d"),
-    ("#b8b4ab", "#9a958b"),
-    ("#8a8a88", "#6c6c6b"),
-    ("#aaa291", "#8c8371"),
-    ("#c8c5bd", "#aba79e"),
-    ("#777876", "#5d5e5d"),
-)
-
-
-def _concrete(rng: np.random.Generator) -> dict[str, float]:
-    # Formwork: none (trowelled), large panels, or boards.
-    return {
-        "form": choose(rng, (0.0, 1.0, 2.0), (4.0, 4.0, 2.0)),
-        "pores": uniform(rng, 0.03, 0.35),
-        "stains": uniform(rng, 0.3, 1.0),
-    }
-
-
 @family(
     2,
     (0.6, 1.4),
-    natural=_concrete_colors,
-    parameters=_concrete,
+    natural=palettes(
+        ("#a09d97", "#85827d"),
+        ("#b8b4ab", "#9a958b"),
+        ("#8a8a88", "#6c6c6b"),
+        ("#aaa291", "#8c8371"),
+        ("#c8c5bd", "#aba79e"),
+        ("#777876", "#5d5e5d"),
+    ),
+    parameters=lambda rng: {
+        # Formwork: none (trowelled), large panels, or boards.
+        "form": choose(rng, (0.0, 1.0, 2.0), (4.0, 4.0, 2.0)),
+        "pores": uniform(rng, 0.03, 0.35),
+        "stains": uniform(rng, 0.3, 1.0),
+    },
     roughness=(0.5, 0.95),
     specular=(0.15, 0.5),
     relief=(0.012, 0.035),
@@ -314,29 +288,26 @@ def concrete(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-_plaster_colors = palettes(
-    ("#8f8058",),
-    ("#b8a888",),
-    ("#d9d0bf",),
-    ("#e8e4da",),
-    ("#c9a77c",),
-    ("#c28f74",),
-    ("#a8a59c",),
-    ("#d2c08a",),
-    ("#9aa394",),
-    ("#7d705c",),
-)
-
-
-def _plaster(rng: np.random.Generator) -> dict[str, float]:
-    return {"sand": uniform(rng, 0.2, 1.0), "strokes": uniform(rng, 0.2, 1.0), "pits": uniform(rng, 0.0, 0.6)}
-
-
 @family(
     1,
     (0.3, 0.9),
-    natural=_plaster_colors,
-    parameters=_plaster,
+    natural=palettes(
+        ("#8f8058",),
+        ("#b8a888",),
+        ("#d9d0bf",),
+        ("#e8e4da",),
+        ("#c9a77c",),
+        ("#c28f74",),
+        ("#a8a59c",),
+        ("#d2c08a",),
+        ("#9aa394",),
+        ("#7d705c",),
+    ),
+    parameters=lambda rng: {
+        "sand": uniform(rng, 0.2, 1.0),
+        "strokes": uniform(rng, 0.2, 1.0),
+        "pits": uniform(rng, 0.0, 0.6),
+    },
     roughness=(0.75, 1.0),
     specular=(0.1, 0.35),
     relief=(0.1, 0.27),
@@ -358,29 +329,22 @@ def plaster(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(graph.shade(material.colors[0], tone), height=graph.math("MAXIMUM", height, 0.0))
 
 
-_roughcast_colors = palettes(
-    ("#e2ddd0", "#a89f8c"),
-    ("#d8bf8e", "#a08a62"),
-    ("#c79a7c", "#96705a"),
-    ("#b4b4ae", "#83827a"),
-    ("#cfd0c4", "#8b8d78"),
-    ("#d9a08a", "#a8756a"),
-)
-
-
-def _roughcast(rng: np.random.Generator) -> dict[str, float]:
-    return {
-        "density": uniform(rng, 0.4, 1.0),
-        "flat": choose(rng, (0.0, 1.0), (2.0, 1.0)),
-        "dirt": uniform(rng, 0.0, 0.8),
-    }
-
-
 @family(
     2,
     (0.07, 0.2),
-    natural=_roughcast_colors,
-    parameters=_roughcast,
+    natural=palettes(
+        ("#e2ddd0", "#a89f8c"),
+        ("#d8bf8e", "#a08a62"),
+        ("#c79a7c", "#96705a"),
+        ("#b4b4ae", "#83827a"),
+        ("#cfd0c4", "#8b8d78"),
+        ("#d9a08a", "#a8756a"),
+    ),
+    parameters=lambda rng: {
+        "density": uniform(rng, 0.4, 1.0),
+        "flat": choose(rng, (0.0, 1.0), (2.0, 1.0)),
+        "dirt": uniform(rng, 0.0, 0.8),
+    },
     roughness=(0.75, 1.0),
     specular=(0.1, 0.35),
     relief=(0.3, 0.7),

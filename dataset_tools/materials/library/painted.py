@@ -8,16 +8,22 @@ Never drawn as the others are: specs.clothing gives them to what they fit.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from dataset_tools.description.covering import Color, Material
-from dataset_tools.description.sampling import choose, natural, palette, uniform
-from dataset_tools.materials.family import family
+from dataset_tools.description.sampling import choose, natural, palette, palettes, uniform
+from dataset_tools.materials.family import PaletteSampler, family
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.layout import blocks
 from dataset_tools.materials.library.printed import centred, emblem
 from dataset_tools.materials.surface import Coordinates, Surface
+
+
+def _mostly(chance: float, *known: Sequence[str]) -> PaletteSampler:
+    """Draws the colours of these palettes, ``chance`` times as often as any."""
+    return lambda rng: choose(rng, (natural(rng, *known), palette(rng, len(known[0]))), (chance, 1.0))
 
 
 def _unit(graph: Graph, at: Coordinates, material: Material) -> Socket:
@@ -25,10 +31,11 @@ def _unit(graph: Graph, at: Coordinates, material: Material) -> Socket:
     return graph.vector("SCALE", at.solid, 1.0 / material.scale)
 
 
-def _skin_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    """Ground, blush, streaks and specks, the ends."""
-    return natural(
-        rng,
+@family(
+    4,
+    (1.0, 1.0),
+    natural=palettes(
+        # Ground, blush, streaks and specks, the ends.
         ("#c9b84a", "#a8281f", "#d9c877", "#8f9a3c"),
         ("#8fa83a", "#b5402c", "#c9cf86", "#6a7a2c"),
         ("#8c1f22", "#6b1420", "#c46a4a", "#a88a3a"),
@@ -41,11 +48,8 @@ def _skin_colors(rng: np.random.Generator) -> tuple[Color, ...]:
         ("#c98a4a", "#a8682c", "#dcae78", "#7a5a36"),
         ("#b98f5e", "#9c7244", "#cfb083", "#6f5233"),
         ("#e2cdb0", "#cfae88", "#efe0cc", "#b8a080"),
-    )
-
-
-def _skin(rng: np.random.Generator) -> dict[str, float]:
-    return {
+    ),
+    parameters=lambda rng: {
         "blush": choose(rng, (0.0, uniform(rng, 0.3, 1.0)), (1.0, 2.0)),
         "side": uniform(rng, 0.0, 2.0 * math.pi),
         "streaks": choose(rng, (0.0, uniform(rng, 0.1, 0.7)), (1.0, 1.0)),
@@ -53,14 +57,7 @@ def _skin(rng: np.random.Generator) -> dict[str, float]:
         "spacing": uniform(rng, 12.0, 34.0),
         "ends": choose(rng, (0.0, uniform(rng, 0.3, 0.9)), (1.0, 1.5)),
         "pores": uniform(rng, 20.0, 60.0),
-    }
-
-
-@family(
-    4,
-    (1.0, 1.0),
-    natural=_skin_colors,
-    parameters=_skin,
+    },
     roughness=(0.22, 0.75),
     specular=(0.25, 0.5),
     relief=(0.0, 0.006),
@@ -94,10 +91,12 @@ def fruit_skin(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, height=graph.noise(place, parameters["pores"], detail=2.0))
 
 
-def _figure_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    """Back, belly, marks."""
-    real = natural(
-        rng,
+@family(
+    3,
+    (1.0, 1.0),
+    natural=_mostly(
+        3.0,
+        # Back, belly, marks.
         ("#3f6a48", "#e2ddcc", "#2c4a36"),
         ("#6a5236", "#e6e0d2", "#42321f"),
         ("#8a6a48", "#d9c4a0", "#5a4026"),
@@ -108,12 +107,8 @@ def _figure_colors(rng: np.random.Generator) -> tuple[Color, ...]:
         ("#5a7aa0", "#e2e6ea", "#2f4a6f"),
         ("#a8442f", "#e9cdb8", "#6a2a1f"),
         ("#d9b8a8", "#f0e2da", "#b87f72"),
-    )
-    return choose(rng, (real, palette(rng, 3)), (3.0, 1.0))
-
-
-def _figure(rng: np.random.Generator) -> dict[str, float]:
-    return {
+    ),
+    parameters=lambda rng: {
         "edge": uniform(rng, -0.1, 0.45),
         "softness": choose(rng, (0.015, uniform(rng, 0.05, 0.25))),
         "marks": choose(rng, (0.0, uniform(rng, 0.4, 1.0)), (1.0, 1.5)),
@@ -121,14 +116,7 @@ def _figure(rng: np.random.Generator) -> dict[str, float]:
         "stripes": choose(rng, (0.0, 1.0), (2.0, 1.0)),
         "brush": uniform(rng, 0.0, 0.25),
         "pores": uniform(rng, 20.0, 70.0),
-    }
-
-
-@family(
-    3,
-    (1.0, 1.0),
-    natural=_figure_colors,
-    parameters=_figure,
+    },
     roughness=(0.35, 0.95),
     specular=(0.15, 0.5),
     relief=(0.0, 0.012),
@@ -174,21 +162,17 @@ def _stroke_colors(rng: np.random.Generator) -> tuple[Color, ...]:
     return (*ground, *inks)
 
 
-def _strokes(rng: np.random.Generator) -> dict[str, float]:
-    return {
+@family(
+    4,
+    (1.0, 1.0),
+    natural=_stroke_colors,
+    parameters=lambda rng: {
         "density": uniform(rng, 2.5, 7.0),
         "width": uniform(rng, 0.006, 0.03),
         "gaps": uniform(rng, 0.42, 0.56),
         "stretch": uniform(rng, 0.5, 1.0),
         "stars": choose(rng, (0.0, 1.0), (2.0, 1.0)),
-    }
-
-
-@family(
-    4,
-    (1.0, 1.0),
-    natural=_stroke_colors,
-    parameters=_strokes,
+    },
     roughness=(0.3, 0.98),
     specular=(0.15, 0.5),
     relief=(0.0, 0.003),
@@ -215,10 +199,12 @@ def strokes(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(graph.shade(color, graph.ramp(grain, 0.3, 0.7, 0.96, 1.03)), height=grain)
 
 
-def _glaze_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    """Clay, glaze, second glaze, bands."""
-    real = natural(
-        rng,
+@family(
+    4,
+    (1.0, 1.0),
+    natural=_mostly(
+        3.0,
+        # Clay, glaze, second glaze, bands.
         ("#a8714a", "#d9d2c2", "#3f5a7a", "#2f3f5a"),
         ("#b5805a", "#6a8a8a", "#c9c2b0", "#4a3a2c"),
         ("#8f5a3c", "#3a3430", "#8a6a48", "#c9b08a"),
@@ -227,12 +213,8 @@ def _glaze_colors(rng: np.random.Generator) -> tuple[Color, ...]:
         ("#9c6a4c", "#b8542f", "#d9a05a", "#5a2a1c"),
         ("#c4a888", "#a8b8b0", "#6a8a86", "#3f5a58"),
         ("#d9cbb8", "#efece6", "#a83a34", "#2c2c30"),
-    )
-    return choose(rng, (real, palette(rng, 4)), (3.0, 1.0))
-
-
-def _glaze(rng: np.random.Generator) -> dict[str, float]:
-    return {
+    ),
+    parameters=lambda rng: {
         "bare": choose(rng, (-1.0, uniform(rng, 0.04, 0.35)), (1.0, 1.0)),
         "drips": uniform(rng, 0.02, 0.2),
         "second": choose(rng, (9.0, uniform(rng, 0.4, 0.9)), (1.0, 1.0)),
@@ -240,14 +222,7 @@ def _glaze(rng: np.random.Generator) -> dict[str, float]:
         "duty": uniform(rng, 0.1, 0.5),
         "specks": choose(rng, (0.0, uniform(rng, 0.3, 0.9)), (1.0, 1.0)),
         "mottle": uniform(rng, 0.0, 0.3),
-    }
-
-
-@family(
-    4,
-    (1.0, 1.0),
-    natural=_glaze_colors,
-    parameters=_glaze,
+    },
     roughness=(0.06, 0.45),
     specular=(0.35, 0.6),
     relief=(0.0, 0.012),
@@ -286,24 +261,6 @@ def glaze(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-def _label_colors(rng: np.random.Generator) -> tuple[Color, ...]:
-    """Ground, band, badge, ink, second ink."""
-    real = natural(
-        rng,
-        ("#1f6a4a", "#174f38", "#ece6d6", "#2c2c2c", "#c9a24a"),
-        ("#b8282a", "#8a1a1e", "#efe9dc", "#b8282a", "#e0b84a"),
-        ("#e9e4d8", "#2f5a9c", "#2f5a9c", "#ece9e2", "#c23a2c"),
-        ("#e8c23a", "#c9362c", "#efe9dc", "#2c2a28", "#c9362c"),
-        ("#2c2a2b", "#8a6a3a", "#1f1e1f", "#d9b86a", "#e6e0d2"),
-        ("#efe9e0", "#d98a9c", "#efe9e0", "#7a3a4a", "#5a8a6a"),
-        ("#3a7fb8", "#ece9e2", "#ece9e2", "#1f4a7a", "#e08a2c"),
-        ("#d9d0bc", "#6a5236", "#c9b894", "#3a2c20", "#8a3a2a"),
-        ("#6a3a7a", "#e0c44a", "#ece6f0", "#4a2458", "#e0c44a"),
-        ("#5a9a4a", "#e9e6da", "#e0d84a", "#2c5a2c", "#c9362c"),
-    )
-    return choose(rng, (real, palette(rng, 5)), (4.0, 1.0))
-
-
 def _label(rng: np.random.Generator) -> dict[str, float]:
     """``aspect`` is the label's width over its height, which the description knows."""
     return {
@@ -340,7 +297,20 @@ def _between(graph: Graph, value: Socket, middle: float, half: float) -> Socket:
 @family(
     5,
     (1.0, 1.0),
-    natural=_label_colors,
+    natural=_mostly(
+        4.0,
+        # Ground, band, badge, ink, second ink.
+        ("#1f6a4a", "#174f38", "#ece6d6", "#2c2c2c", "#c9a24a"),
+        ("#b8282a", "#8a1a1e", "#efe9dc", "#b8282a", "#e0b84a"),
+        ("#e9e4d8", "#2f5a9c", "#2f5a9c", "#ece9e2", "#c23a2c"),
+        ("#e8c23a", "#c9362c", "#efe9dc", "#2c2a28", "#c9362c"),
+        ("#2c2a2b", "#8a6a3a", "#1f1e1f", "#d9b86a", "#e6e0d2"),
+        ("#efe9e0", "#d98a9c", "#efe9e0", "#7a3a4a", "#5a8a6a"),
+        ("#3a7fb8", "#ece9e2", "#ece9e2", "#1f4a7a", "#e08a2c"),
+        ("#d9d0bc", "#6a5236", "#c9b894", "#3a2c20", "#8a3a2a"),
+        ("#6a3a7a", "#e0c44a", "#ece6f0", "#4a2458", "#e0c44a"),
+        ("#5a9a4a", "#e9e6da", "#e0d84a", "#2c5a2c", "#c9362c"),
+    ),
     parameters=_label,
     roughness=(0.2, 0.8),
     specular=(0.3, 0.55),

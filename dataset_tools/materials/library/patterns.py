@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from dataset_tools.description.covering import Material
 from dataset_tools.description.sampling import uniform
 from dataset_tools.materials.family import family
@@ -33,11 +31,7 @@ def _fraction(graph: Graph, value: Socket, period: float) -> Socket:
     return graph.math("FRACT", value / period)
 
 
-def _duty(rng: np.random.Generator) -> dict[str, float]:
-    return {"duty": uniform(rng, 0.3, 0.7)}
-
-
-@family(2, (0.35, 0.8), parameters=_duty)
+@family(2, (0.35, 0.8), parameters=lambda rng: {"duty": uniform(rng, 0.3, 0.7)})
 def stripes(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Even bands of two colours."""
     u, _, _ = graph.xyz(at.uv)
@@ -45,11 +39,9 @@ def stripes(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(graph.mix(band, material.colors[0], material.colors[1]))
 
 
-def _dots(rng: np.random.Generator) -> dict[str, float]:
-    return {"radius": uniform(rng, 0.24, 0.42), "stagger": float(rng.random() < 0.5)}
-
-
-@family(2, (0.35, 0.7), parameters=_dots)
+@family(
+    2, (0.35, 0.7), parameters=lambda rng: {"radius": uniform(rng, 0.24, 0.42), "stagger": float(rng.random() < 0.5)}
+)
 def dots(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Round dots in a grid, staggered or not."""
     u, v, _ = graph.xyz(at.uv)
@@ -63,11 +55,12 @@ def dots(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(graph.mix(inside, material.colors[0], material.colors[1]))
 
 
-def _zigzag(rng: np.random.Generator) -> dict[str, float]:
-    return {"duty": uniform(rng, 0.35, 0.65), "amplitude": uniform(rng, 0.4, 1.0)}
-
-
-@family(2, (0.45, 0.8), parameters=_zigzag, weight=0.7)
+@family(
+    2,
+    (0.45, 0.8),
+    parameters=lambda rng: {"duty": uniform(rng, 0.35, 0.65), "amplitude": uniform(rng, 0.4, 1.0)},
+    weight=0.7,
+)
 def zigzag(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Stripes folded into chevrons."""
     u, v, _ = graph.xyz(at.uv)

@@ -59,16 +59,6 @@ def _scuffed(graph: Graph, at: Coordinates, material: Material, color: Socket) -
     )
 
 
-def _sign(rng: np.random.Generator) -> dict[str, float]:
-    return {
-        "corners": choose(rng, (0.0, 3.0, 4.0, 8.0), (2.0, 3.0, 2.0, 1.0)),
-        "radius": uniform(rng, 0.17, 0.25),
-        "border": uniform(rng, 0.04, 0.22),
-        "glyph": uniform(rng, 0.7, 1.1),
-        "wear": uniform(rng, 0.0, 0.7),
-    }
-
-
 def _sign_colors(rng: np.random.Generator) -> tuple[Color, ...]:
     """Ground, border, field and figure."""
     panel = natural(rng, ("#8a8d90",), ("#6d5a4c",), ("#d9d6cc",), ("#4a5055",), ("#9b8f7c",))
@@ -88,7 +78,13 @@ def _sign_colors(rng: np.random.Generator) -> tuple[Color, ...]:
     4,
     (1.1, 2.4),
     natural=_sign_colors,
-    parameters=_sign,
+    parameters=lambda rng: {
+        "corners": choose(rng, (0.0, 3.0, 4.0, 8.0), (2.0, 3.0, 2.0, 1.0)),
+        "radius": uniform(rng, 0.17, 0.25),
+        "border": uniform(rng, 0.04, 0.22),
+        "glyph": uniform(rng, 0.7, 1.1),
+        "wear": uniform(rng, 0.0, 0.7),
+    },
     roughness=(0.15, 0.5),
     specular=(0.4, 0.6),
     relief=(0.0005, 0.002),
@@ -113,20 +109,17 @@ def _print(rng: np.random.Generator) -> dict[str, float]:
     return {"wear": uniform(rng, 0.0, 0.5), "lines": uniform(rng, 0.5, 0.72)}
 
 
-_ink_colors = palettes(
-    ("#e8e2d2", "#2e2b29"),
-    ("#d9cfb4", "#3a2f28"),
-    ("#ebe9e4", "#20304f"),
-    ("#c8a877", "#3b2a1c"),
-    ("#2c4a73", "#e6e2d6"),
-    ("#ece8df", "#a3272b"),
-)
-
-
 @family(
     2,
     (0.1, 0.35),
-    natural=_ink_colors,
+    natural=palettes(
+        ("#e8e2d2", "#2e2b29"),
+        ("#d9cfb4", "#3a2f28"),
+        ("#ebe9e4", "#20304f"),
+        ("#c8a877", "#3b2a1c"),
+        ("#2c4a73", "#e6e2d6"),
+        ("#ece8df", "#a3272b"),
+    ),
     parameters=_print,
     roughness=(0.3, 0.9),
     specular=(0.2, 0.5),
@@ -161,18 +154,15 @@ def emblems(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return _scuffed(graph, at, material, graph.mix(figure, material.colors[0], ink))
 
 
-_camouflage_colors = palettes(
-    ("#6a6b47", "#3f4a33", "#8c7b58", "#2f2d27"),
-    ("#b59d74", "#8d724d", "#cdbd98", "#6a5439"),
-    ("#8f9698", "#5c6469", "#c3c8c8", "#363b40"),
-    ("#48688a", "#2f4560", "#8fa6b8", "#1f2a3a"),
-)
-
-
 @family(
     4,
     (0.25, 0.7),
-    natural=_camouflage_colors,
+    natural=palettes(
+        ("#6a6b47", "#3f4a33", "#8c7b58", "#2f2d27"),
+        ("#b59d74", "#8d724d", "#cdbd98", "#6a5439"),
+        ("#8f9698", "#5c6469", "#c3c8c8", "#363b40"),
+        ("#48688a", "#2f4560", "#8fa6b8", "#1f2a3a"),
+    ),
     parameters=_print,
     roughness=(0.6, 0.95),
     specular=(0.1, 0.3),
@@ -189,18 +179,15 @@ def camouflage(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return _scuffed(graph, at, material, color)
 
 
-_road_colors = palettes(("#3c3c3e", "#e9e7e0"), ("#4d4b48", "#e3c54a"), ("#5a5855", "#d8d5cc"), ("#2e2f31", "#d06a2c"))
-
-
-def _road(rng: np.random.Generator) -> dict[str, float]:
-    return {"duty": uniform(rng, 0.25, 0.6), "wear": uniform(rng, 0.2, 0.9), "slant": choose(rng, (0.0, 1.0))}
-
-
 @family(
     2,
     (0.35, 1.0),
-    natural=_road_colors,
-    parameters=_road,
+    natural=palettes(("#3c3c3e", "#e9e7e0"), ("#4d4b48", "#e3c54a"), ("#5a5855", "#d8d5cc"), ("#2e2f31", "#d06a2c")),
+    parameters=lambda rng: {
+        "duty": uniform(rng, 0.25, 0.6),
+        "wear": uniform(rng, 0.2, 0.9),
+        "slant": choose(rng, (0.0, 1.0)),
+    },
     roughness=(0.4, 0.8),
     specular=(0.2, 0.5),
     relief=(0.01, 0.04),

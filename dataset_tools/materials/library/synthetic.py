@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from dataset_tools.description.covering import Material
 from dataset_tools.description.sampling import choose, palettes, uniform
 from dataset_tools.materials.family import family
@@ -13,12 +11,14 @@ from dataset_tools.materials.layout import blocks
 from dataset_tools.materials.surface import Coordinates, Surface
 
 
-def _plastic(rng: np.random.Generator) -> dict[str, float]:
-    return {"scuffs": uniform(rng, 0.0, 1.0), "grain": choose(rng, (0.0, uniform(rng, 0.3, 1.0)))}
-
-
 @family(
-    1, (0.3, 0.9), parameters=_plastic, roughness=(0.12, 0.55), specular=(0.4, 0.6), relief=(0.004, 0.02), weight=1.5
+    1,
+    (0.3, 0.9),
+    parameters=lambda rng: {"scuffs": uniform(rng, 0.0, 1.0), "grain": choose(rng, (0.0, uniform(rng, 0.3, 1.0)))},
+    roughness=(0.12, 0.55),
+    specular=(0.4, 0.6),
+    relief=(0.004, 0.02),
+    weight=1.5,
 )
 def plastic(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A moulded sheet with a fine pebbled grain, duller where it is scuffed."""
@@ -32,18 +32,15 @@ def plastic(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-_rubber_colors = palettes(("#2e2e30",), ("#3a3a3d",), ("#4a4d52",), ("#5b2e2a",), ("#2f4a3a",), ("#31415c",))
-
-
-def _studs(rng: np.random.Generator) -> dict[str, float]:
-    return {"radius": uniform(rng, 0.22, 0.4), "stagger": choose(rng, (0.0, 0.5)), "dust": uniform(rng, 0.0, 0.5)}
-
-
 @family(
     1,
     (0.14, 0.3),
-    natural=_rubber_colors,
-    parameters=_studs,
+    natural=palettes(("#2e2e30",), ("#3a3a3d",), ("#4a4d52",), ("#5b2e2a",), ("#2f4a3a",), ("#31415c",)),
+    parameters=lambda rng: {
+        "radius": uniform(rng, 0.22, 0.4),
+        "stagger": choose(rng, (0.0, 0.5)),
+        "dust": uniform(rng, 0.0, 0.5),
+    },
     roughness=(0.45, 0.9),
     specular=(0.3, 0.5),
     relief=(0.1, 0.25),
@@ -66,20 +63,17 @@ def rubber(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-_linoleum_colors = palettes(
-    ("#8d8a7e", "#6f6c62", "#b4b0a3"),
-    ("#7a8b8c", "#5c6d70", "#a3b1b0"),
-    ("#a5744e", "#8a5a3a", "#c59a75"),
-    ("#5d6b52", "#47543f", "#84917a"),
-    ("#93392f", "#732a23", "#b56a5e"),
-    ("#3f4550", "#2e333c", "#6d7380"),
-)
-
-
 @family(
     3,
     (0.4, 1.2),
-    natural=_linoleum_colors,
+    natural=palettes(
+        ("#8d8a7e", "#6f6c62", "#b4b0a3"),
+        ("#7a8b8c", "#5c6d70", "#a3b1b0"),
+        ("#a5744e", "#8a5a3a", "#c59a75"),
+        ("#5d6b52", "#47543f", "#84917a"),
+        ("#93392f", "#732a23", "#b56a5e"),
+        ("#3f4550", "#2e333c", "#6d7380"),
+    ),
     roughness=(0.25, 0.6),
     specular=(0.3, 0.5),
     relief=(0.001, 0.004),
@@ -99,28 +93,21 @@ def linoleum(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-def _ceramic(rng: np.random.Generator) -> dict[str, float]:
-    return {
-        "crackle": choose(rng, (0.0, uniform(rng, 0.4, 1.0))),
-        "speckle": choose(rng, (0.0, uniform(rng, 0.3, 1.0))),
-    }
-
-
-_ceramic_colors = palettes(
-    ("#e5e0d2", "#b9ad94", "#6b5a45"),
-    ("#9fb7b4", "#6d8f8e", "#3f4f4e"),
-    ("#3d5f7d", "#28425c", "#1f2c3a"),
-    ("#7d8f63", "#59693f", "#3b3a28"),
-    ("#a8583a", "#7d3b26", "#3f2a20"),
-    ("#c9a25a", "#94702f", "#4a3720"),
-)
-
-
 @family(
     3,
     (0.4, 1.1),
-    natural=_ceramic_colors,
-    parameters=_ceramic,
+    natural=palettes(
+        ("#e5e0d2", "#b9ad94", "#6b5a45"),
+        ("#9fb7b4", "#6d8f8e", "#3f4f4e"),
+        ("#3d5f7d", "#28425c", "#1f2c3a"),
+        ("#7d8f63", "#59693f", "#3b3a28"),
+        ("#a8583a", "#7d3b26", "#3f2a20"),
+        ("#c9a25a", "#94702f", "#4a3720"),
+    ),
+    parameters=lambda rng: {
+        "crackle": choose(rng, (0.0, uniform(rng, 0.4, 1.0))),
+        "speckle": choose(rng, (0.0, uniform(rng, 0.3, 1.0))),
+    },
     roughness=(0.05, 0.25),
     specular=(0.45, 0.65),
     relief=(0.005, 0.03),
@@ -137,12 +124,14 @@ def ceramic(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(graph.mix(iron, marked, material.colors[2]), height=pools)
 
 
-def _car_paint(rng: np.random.Generator) -> dict[str, float]:
-    return {"flakes": uniform(rng, 0.1, 0.6), "dirt": choose(rng, (0.0, uniform(rng, 0.2, 0.8)))}
-
-
 @family(
-    2, (0.5, 1.2), parameters=_car_paint, roughness=(0.35, 0.7), specular=(0.3, 0.5), relief=(0.0005, 0.003), weight=0.8
+    2,
+    (0.5, 1.2),
+    parameters=lambda rng: {"flakes": uniform(rng, 0.1, 0.6), "dirt": choose(rng, (0.0, uniform(rng, 0.2, 0.8)))},
+    roughness=(0.35, 0.7),
+    specular=(0.3, 0.5),
+    relief=(0.0005, 0.003),
+    weight=0.8,
 )
 def car_paint(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A coat of clear lacquer over a colour with flakes, with or without road dirt."""

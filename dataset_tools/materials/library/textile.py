@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from dataset_tools.description.covering import Material
 from dataset_tools.description.sampling import choose, palettes, uniform
 from dataset_tools.materials.family import family
@@ -90,32 +88,25 @@ def _woven_surface(graph: Graph, at: Coordinates, material: Material, threads: _
     return Surface(color, height=height)
 
 
-_cloth_colors = palettes(
-    ("#d8cdb8", "#bfae90"),  # raw linen
-    ("#e6e1d6", "#cfc8ba"),  # cotton
-    ("#9b8b74", "#75664f"),  # burlap
-    ("#44577a", "#b9bfc8"),
-    ("#7d2f33", "#a86a5a"),
-    ("#5c6b4c", "#8d946f"),
-    ("#3f4247", "#85898f"),
-    ("#c28a3c", "#8b5a2a"),
-    ("#4d7a80", "#d3cfbe"),
-)
-
-
-def _woven(rng: np.random.Generator) -> dict[str, float]:
-    return {
-        "group": choose(rng, (1.0, 2.0, 3.0), (2.0, 1.0, 0.5)),
-        "variation": uniform(rng, 0.05, 0.3),
-        "sag": uniform(rng, 0.3, 1.6),
-    }
-
-
 @family(
     2,
     (0.06, 0.14),
-    natural=_cloth_colors,
-    parameters=_woven,
+    natural=palettes(
+        ("#d8cdb8", "#bfae90"),  # raw linen
+        ("#e6e1d6", "#cfc8ba"),  # cotton
+        ("#9b8b74", "#75664f"),  # burlap
+        ("#44577a", "#b9bfc8"),
+        ("#7d2f33", "#a86a5a"),
+        ("#5c6b4c", "#8d946f"),
+        ("#3f4247", "#85898f"),
+        ("#c28a3c", "#8b5a2a"),
+        ("#4d7a80", "#d3cfbe"),
+    ),
+    parameters=lambda rng: {
+        "group": choose(rng, (1.0, 2.0, 3.0), (2.0, 1.0, 0.5)),
+        "variation": uniform(rng, 0.05, 0.3),
+        "sag": uniform(rng, 0.3, 1.6),
+    },
     roughness=(0.75, 1.0),
     specular=(0.05, 0.3),
     relief=(0.25, 0.6),
@@ -128,30 +119,23 @@ def woven_cloth(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return _woven_surface(graph, at, material, threads, color)
 
 
-_denim_colors = palettes(
-    ("#3d5378", "#c6ccd3"),
-    ("#2c3a55", "#9fa9b8"),
-    ("#6d8aae", "#dfe3e6"),
-    ("#3a3b3f", "#8e8f92"),
-    ("#8a7b5e", "#c9bfa6"),
-    ("#5a6350", "#aeb09c"),
-)
-
-
-def _denim(rng: np.random.Generator) -> dict[str, float]:
-    return {
+@family(
+    2,
+    (0.045, 0.1),
+    natural=palettes(
+        ("#3d5378", "#c6ccd3"),
+        ("#2c3a55", "#9fa9b8"),
+        ("#6d8aae", "#dfe3e6"),
+        ("#3a3b3f", "#8e8f92"),
+        ("#8a7b5e", "#c9bfa6"),
+        ("#5a6350", "#aeb09c"),
+    ),
+    parameters=lambda rng: {
         "float": choose(rng, (2.0, 3.0)),
         "variation": uniform(rng, 0.1, 0.35),
         "wash": uniform(rng, 0.0, 0.6),
         "sag": uniform(rng, 0.2, 0.8),
-    }
-
-
-@family(
-    2,
-    (0.045, 0.1),
-    natural=_denim_colors,
-    parameters=_denim,
+    },
     roughness=(0.8, 1.0),
     specular=(0.05, 0.25),
     relief=(0.25, 0.55),
@@ -166,29 +150,6 @@ def denim(graph: Graph, at: Coordinates, material: Material) -> Surface:
     dyed = graph.mix(worn * threads.height, material.colors[0], material.colors[1])
     color = graph.mix(threads.warp, material.colors[1], dyed)
     return _woven_surface(graph, at, material, threads, color)
-
-
-_tartan_colors = palettes(
-    ("#a3282c", "#2d4a36", "#2b3350", "#e0c95a"),
-    ("#2f4f3a", "#26304f", "#3c3a3a", "#d9d4c5"),
-    ("#d6c7a5", "#3a3735", "#b3302f", "#f0ece0"),
-    ("#6f7478", "#3b3e43", "#a9adb0", "#8f3338"),
-    ("#31436b", "#6d7f9e", "#22283a", "#d8dde2"),
-    ("#8c6b48", "#4f3a2a", "#c9b592", "#5a7052"),
-    ("#e8e4da", "#a43a3a", "#a43a3a", "#c77a72"),  # kitchen cloth
-)
-
-
-def _tartan(rng: np.random.Generator) -> dict[str, float]:
-    return {
-        "threads": choose(rng, (14.0, 18.0, 24.0, 32.0)),
-        "broad": uniform(rng, 0.35, 0.65),
-        "inner": uniform(rng, 0.3, 0.9),
-        "line": uniform(rng, 0.06, 0.14),
-        "middle": uniform(rng, 0.05, 0.14),
-        "variation": uniform(rng, 0.03, 0.15),
-        "sag": uniform(rng, 0.2, 1.2),
-    }
 
 
 def _sett(graph: Graph, count: Socket, material: Material) -> Socket:
@@ -213,8 +174,24 @@ def _stripe(graph: Graph, x: Socket, middle: float, half: float) -> Socket:
 @family(
     4,
     (0.5, 1.1),
-    natural=_tartan_colors,
-    parameters=_tartan,
+    natural=palettes(
+        ("#a3282c", "#2d4a36", "#2b3350", "#e0c95a"),
+        ("#2f4f3a", "#26304f", "#3c3a3a", "#d9d4c5"),
+        ("#d6c7a5", "#3a3735", "#b3302f", "#f0ece0"),
+        ("#6f7478", "#3b3e43", "#a9adb0", "#8f3338"),
+        ("#31436b", "#6d7f9e", "#22283a", "#d8dde2"),
+        ("#8c6b48", "#4f3a2a", "#c9b592", "#5a7052"),
+        ("#e8e4da", "#a43a3a", "#a43a3a", "#c77a72"),  # kitchen cloth
+    ),
+    parameters=lambda rng: {
+        "threads": choose(rng, (14.0, 18.0, 24.0, 32.0)),
+        "broad": uniform(rng, 0.35, 0.65),
+        "inner": uniform(rng, 0.3, 0.9),
+        "line": uniform(rng, 0.06, 0.14),
+        "middle": uniform(rng, 0.05, 0.14),
+        "variation": uniform(rng, 0.03, 0.15),
+        "sag": uniform(rng, 0.2, 1.2),
+    },
     roughness=(0.8, 1.0),
     specular=(0.05, 0.25),
     relief=(0.008, 0.022),
@@ -234,26 +211,26 @@ def tartan(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return _woven_surface(graph, at, material, threads, graph.mix(top, weft, warp))
 
 
-_wicker_colors = palettes(
-    ("#c9a36a", "#a97f48", "#3c2c1e"),
-    ("#a8743f", "#7c5029", "#2d2019"),
-    ("#dcc79c", "#bfa26e", "#54432f"),
-    ("#6b4a30", "#4c3322", "#261b16"),
-    ("#d9d5cc", "#b9b4a9", "#55504a"),
-    ("#a9a58f", "#847f6a", "#3a372e"),
-)
-
-
-def _wicker(rng: np.random.Generator) -> dict[str, float]:
-    return {
+@family(
+    3,
+    (0.08, 0.17),
+    natural=palettes(
+        ("#c9a36a", "#a97f48", "#3c2c1e"),
+        ("#a8743f", "#7c5029", "#2d2019"),
+        ("#dcc79c", "#bfa26e", "#54432f"),
+        ("#6b4a30", "#4c3322", "#261b16"),
+        ("#d9d5cc", "#b9b4a9", "#55504a"),
+        ("#a9a58f", "#847f6a", "#3a372e"),
+    ),
+    parameters=lambda rng: {
         "stakes": uniform(rng, 1.5, 3.0),
         "group": choose(rng, (1.0, 2.0)),
         "gap": uniform(rng, 0.36, 0.47),
         "variation": uniform(rng, 0.3, 0.9),
-    }
-
-
-@family(3, (0.08, 0.17), natural=_wicker_colors, parameters=_wicker, roughness=(0.4, 0.85), relief=(0.2, 0.45))
+    },
+    roughness=(0.4, 0.85),
+    relief=(0.2, 0.45),
+)
 def wicker(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Rattan or willow rods around stakes, dark where one sees through; each rod with streaks of its own."""
     parameters = material.parameters
@@ -270,28 +247,6 @@ def wicker(graph: Graph, at: Coordinates, material: Material) -> Surface:
     height = threads.height * graph.ramp(streaks, 0.3, 0.7, 0.9, 1.0)
     height = height * (1.0 - hole)
     return Surface(graph.mix(hole, rod, material.colors[2]), height=height)
-
-
-_knit_colors = palettes(
-    ("#d9cfbd", "#8c3b3b", "#3d4a5e"),
-    ("#7b8794", "#c9cdd0", "#4a525b"),
-    ("#a33e3a", "#e4dccb", "#5f2b2b"),
-    ("#3f5d52", "#d4c9a8", "#8c9a6b"),
-    ("#c9a24f", "#7a5a2e", "#efe6cf"),
-    ("#4a4440", "#8b8178", "#d0c8bc"),
-    ("#b98a93", "#e2d3cf", "#7f5560"),
-    ("#3a4f78", "#e0e0dc", "#a33e3a"),
-)
-
-
-def _knit(rng: np.random.Generator) -> dict[str, float]:
-    return {
-        "aspect": uniform(rng, 0.6, 0.85),
-        "slope": uniform(rng, 1.6, 2.4),
-        "motif": choose(rng, (0.0, 1.0, 2.0), (2.0, 1.0, 1.0)),
-        "repeat": choose(rng, (4.0, 6.0, 8.0)),
-        "variation": uniform(rng, 0.05, 0.2),
-    }
 
 
 def _motif(graph: Graph, column: Socket, row: Socket, material: Material) -> Value:
@@ -316,8 +271,23 @@ def _motif(graph: Graph, column: Socket, row: Socket, material: Material) -> Val
 @family(
     3,
     (0.1, 0.22),
-    natural=_knit_colors,
-    parameters=_knit,
+    natural=palettes(
+        ("#d9cfbd", "#8c3b3b", "#3d4a5e"),
+        ("#7b8794", "#c9cdd0", "#4a525b"),
+        ("#a33e3a", "#e4dccb", "#5f2b2b"),
+        ("#3f5d52", "#d4c9a8", "#8c9a6b"),
+        ("#c9a24f", "#7a5a2e", "#efe6cf"),
+        ("#4a4440", "#8b8178", "#d0c8bc"),
+        ("#b98a93", "#e2d3cf", "#7f5560"),
+        ("#3a4f78", "#e0e0dc", "#a33e3a"),
+    ),
+    parameters=lambda rng: {
+        "aspect": uniform(rng, 0.6, 0.85),
+        "slope": uniform(rng, 1.6, 2.4),
+        "motif": choose(rng, (0.0, 1.0, 2.0), (2.0, 1.0, 1.0)),
+        "repeat": choose(rng, (4.0, 6.0, 8.0)),
+        "variation": uniform(rng, 0.05, 0.2),
+    },
     roughness=(0.8, 1.0),
     specular=(0.05, 0.25),
     relief=(0.25, 0.6),
@@ -349,22 +319,6 @@ def knit(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, height=leg * rough)
 
 
-_felt_colors = palettes(
-    ("#8b8c8c", "#d2d1cd"),
-    ("#4b4d50", "#8f8f90"),
-    ("#3e6b4a", "#5f8a66"),
-    ("#8f2f34", "#b4565a"),
-    ("#c9bba0", "#9c8b6f"),
-    ("#3b5072", "#6a7fa1"),
-    ("#c58f2e", "#dfb565"),
-    ("#6d5a7a", "#9a88a6"),
-)
-
-
-def _felt(rng: np.random.Generator) -> dict[str, float]:
-    return {"mottling": uniform(rng, 0.15, 0.8), "fuzz": uniform(rng, 0.08, 0.25), "dents": uniform(rng, 0.1, 0.6)}
-
-
 def _strands(graph: Graph, at: Coordinates, scale: float, turn: float) -> Socket:
     """Curly hairs in one direction, as a noise."""
     # As a texture's mapping, which turns first and then stretches.
@@ -376,8 +330,21 @@ def _strands(graph: Graph, at: Coordinates, scale: float, turn: float) -> Socket
 @family(
     2,
     (0.3, 0.7),
-    natural=_felt_colors,
-    parameters=_felt,
+    natural=palettes(
+        ("#8b8c8c", "#d2d1cd"),
+        ("#4b4d50", "#8f8f90"),
+        ("#3e6b4a", "#5f8a66"),
+        ("#8f2f34", "#b4565a"),
+        ("#c9bba0", "#9c8b6f"),
+        ("#3b5072", "#6a7fa1"),
+        ("#c58f2e", "#dfb565"),
+        ("#6d5a7a", "#9a88a6"),
+    ),
+    parameters=lambda rng: {
+        "mottling": uniform(rng, 0.15, 0.8),
+        "fuzz": uniform(rng, 0.08, 0.25),
+        "dents": uniform(rng, 0.1, 0.6),
+    },
     roughness=(0.85, 1.0),
     specular=(0.03, 0.2),
     relief=(0.015, 0.05),
@@ -396,31 +363,24 @@ def felt(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(color, height=height)
 
 
-_carpet_colors = palettes(
-    ("#a39a8c", "#857b6d", "#c4bcae"),
-    ("#6d7278", "#555a60", "#8f959b"),
-    ("#7a2f33", "#5a2428", "#a8825a"),
-    ("#33466b", "#26324d", "#8c97ae"),
-    ("#c8b896", "#a5916b", "#6f5c42"),
-    ("#4f5d47", "#3c4637", "#a39d7e"),
-    ("#8c6a4f", "#6b4f3a", "#c9b08e"),
-)
-
-
-def _carpet(rng: np.random.Generator) -> dict[str, float]:
-    return {
+@family(
+    3,
+    (0.035, 0.07),
+    natural=palettes(
+        ("#a39a8c", "#857b6d", "#c4bcae"),
+        ("#6d7278", "#555a60", "#8f959b"),
+        ("#7a2f33", "#5a2428", "#a8825a"),
+        ("#33466b", "#26324d", "#8c97ae"),
+        ("#c8b896", "#a5916b", "#6f5c42"),
+        ("#4f5d47", "#3c4637", "#a39d7e"),
+        ("#8c6a4f", "#6b4f3a", "#c9b08e"),
+    ),
+    parameters=lambda rng: {
         "randomness": choose(rng, (0.6, 0.8, 1.0)),
         "speckle": uniform(rng, 0.1, 0.9),
         "design": choose(rng, (0.0, 1.0, 2.0), (2.0, 1.0, 1.0)),
         "period": uniform(rng, 7.0, 16.0),
-    }
-
-
-@family(
-    3,
-    (0.035, 0.07),
-    natural=_carpet_colors,
-    parameters=_carpet,
+    },
     roughness=(0.85, 1.0),
     specular=(0.03, 0.2),
     relief=(0.4, 0.9),
@@ -428,8 +388,7 @@ def _carpet(rng: np.random.Generator) -> dict[str, float]:
 def carpet(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Loops or tufts of pile side by side, flecked, trodden down in places; plain, with bands or with blotches."""
     parameters, scale = material.parameters, material.scale
-    swirl = graph.vector("SUBTRACT", graph.noise_color(at.uv, 0.6 / scale, 3.0), (0.5, 0.5, 0.5))
-    plan = graph.vector("ADD", at.uv, graph.vector("SCALE", swirl, 0.6 * scale))
+    plan = graph.warp(at.uv, 0.6 / scale, 0.3 * scale, detail=3.0)
     found = graph.voronoi(plan, 1.0 / scale, randomness=parameters["randomness"], voronoi_dimensions="2D").outputs
     pick, light, third = graph.xyz(found[1])
     color: Value = material.colors[0]

@@ -15,7 +15,7 @@ from dataset_tools.materials.layout import blocks
 from dataset_tools.materials.surface import Coordinates, Surface
 
 # Early wood, late wood, and what fills pores, knots and gaps.
-_SPECIES = (
+_wood_colors = palettes(
     ("#c9a06c", "#a9774a", "#5a3d28"),  # oak
     ("#dcc096", "#c08f58", "#7d5232"),  # pine
     ("#7f5638", "#5a3a26", "#37251b"),  # walnut
@@ -26,9 +26,6 @@ _SPECIES = (
     ("#6b5140", "#493729", "#302620"),  # smoked oak
     ("#b96f42", "#8f4d2c", "#54301f"),  # cherry
 )
-
-
-_wood_colors = palettes(*_SPECIES)
 
 
 def _finish(rng: np.random.Generator) -> dict[str, float]:
@@ -120,17 +117,23 @@ def _gap_and_wear(
     )
 
 
-def _planks(rng: np.random.Generator) -> dict[str, float]:
-    return _finish(rng) | {
-        "aspect": uniform(rng, 4.0, 9.0),
-        "shift": uniform(rng, 0.28, 0.5),
-        "gap": uniform(rng, 0.008, 0.035),
-        "variation": uniform(rng, 0.3, 1.0),
-        "nails": float(rng.random() < 0.4),
-    }
-
-
-@family(3, (0.22, 0.45), natural=_wood_colors, parameters=_planks, roughness=(0.35, 0.85), relief=(0.03, 0.09))
+@family(
+    3,
+    (0.22, 0.45),
+    natural=_wood_colors,
+    parameters=lambda rng: (
+        _finish(rng)
+        | {
+            "aspect": uniform(rng, 4.0, 9.0),
+            "shift": uniform(rng, 0.28, 0.5),
+            "gap": uniform(rng, 0.008, 0.035),
+            "variation": uniform(rng, 0.3, 1.0),
+            "nails": float(rng.random() < 0.4),
+        }
+    ),
+    roughness=(0.35, 0.85),
+    relief=(0.03, 0.09),
+)
 def planks(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Boards side by side, each with grain and tone of its own, with gaps, some with nails near their ends."""
     parameters = material.parameters
@@ -157,11 +160,14 @@ def planks(graph: Graph, at: Coordinates, material: Material) -> Surface:
     )
 
 
-def _veneer(rng: np.random.Generator) -> dict[str, float]:
-    return _finish(rng) | {"rays": uniform(rng, 0.0, 0.5)}
-
-
-@family(3, (0.45, 1.0), natural=_wood_colors, parameters=_veneer, roughness=(0.35, 0.85), relief=(0.006, 0.025))
+@family(
+    3,
+    (0.45, 1.0),
+    natural=_wood_colors,
+    parameters=lambda rng: _finish(rng) | {"rays": uniform(rng, 0.0, 0.5)},
+    roughness=(0.35, 0.85),
+    relief=(0.006, 0.025),
+)
 def veneer(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """One piece of wood with its rings, pores and rays, varnished or raw."""
     grain = _sawn(graph, at.solid, material, material.scale)
@@ -175,16 +181,6 @@ def veneer(graph: Graph, at: Coordinates, material: Material) -> Surface:
         coat=material.parameters["coat"],
         coat_roughness=material.parameters["coat_roughness"],
     )
-
-
-def _parquet(rng: np.random.Generator) -> dict[str, float]:
-    return _finish(rng) | {
-        "herringbone": float(rng.random() < 0.6),
-        "count": choose(rng, (3.0, 4.0, 5.0, 6.0)),
-        "gap": uniform(rng, 0.01, 0.035),
-        "variation": uniform(rng, 0.4, 1.0),
-        "knots": 0.0,
-    }
 
 
 @dataclass(frozen=True)
@@ -222,7 +218,23 @@ def _mosaic(graph: Graph, x: Socket, y: Socket, count: float) -> _Stave:
     return _Stave(name, graph.mix_number(upright, u, v), side - stave)
 
 
-@family(3, (0.13, 0.28), natural=_wood_colors, parameters=_parquet, roughness=(0.3, 0.75), relief=(0.025, 0.08))
+@family(
+    3,
+    (0.13, 0.28),
+    natural=_wood_colors,
+    parameters=lambda rng: (
+        _finish(rng)
+        | {
+            "herringbone": float(rng.random() < 0.6),
+            "count": choose(rng, (3.0, 4.0, 5.0, 6.0)),
+            "gap": uniform(rng, 0.01, 0.035),
+            "variation": uniform(rng, 0.4, 1.0),
+            "knots": 0.0,
+        }
+    ),
+    roughness=(0.3, 0.75),
+    relief=(0.025, 0.08),
+)
 def parquet(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A floor of small staves, in herringbone or in squares."""
     parameters, width = material.parameters, material.scale
@@ -236,29 +248,22 @@ def parquet(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return _gap_and_wear(graph, at, material, grain, graph.math("MINIMUM", end, side), parameters["gap"], 0.3)
 
 
-_log_colors = palettes(
-    ("#d8b98a", "#b08352", "#54402f"),
-    ("#c99e6b", "#94633a", "#40312a"),
-    ("#e0cda8", "#bf9a68", "#8d857b"),
-    ("#b3a897", "#857a6b", "#4b443d"),
-    ("#c08457", "#8a4f31", "#3c2c25"),
-)
-
-
-def _logs(rng: np.random.Generator) -> dict[str, float]:
-    return {
+@family(
+    3,
+    (0.3, 0.65),
+    natural=palettes(
+        ("#d8b98a", "#b08352", "#54402f"),
+        ("#c99e6b", "#94633a", "#40312a"),
+        ("#e0cda8", "#bf9a68", "#8d857b"),
+        ("#b3a897", "#857a6b", "#4b443d"),
+        ("#c08457", "#8a4f31", "#3c2c25"),
+    ),
+    parameters=lambda rng: {
         "rings": uniform(rng, 5.0, 12.0),
         "contrast": uniform(rng, 0.4, 0.9),
         "cracks": uniform(rng, 0.0, 0.06),
         "randomness": uniform(rng, 0.15, 0.5),
-    }
-
-
-@family(
-    3,
-    (0.3, 0.65),
-    natural=_log_colors,
-    parameters=_logs,
+    },
     roughness=(0.7, 0.98),
     specular=(0.1, 0.35),
     relief=(0.15, 0.4),
@@ -268,9 +273,7 @@ def _logs(rng: np.random.Generator) -> dict[str, float]:
 def logs(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """Stacked logs from their sawn ends: rings around the pith, heart and sap wood, cracks, bark, soil between."""
     parameters, scale = material.parameters, material.scale
-    wobble = graph.vector("SUBTRACT", graph.noise_color(at.uv, 2.2 / scale, 2.0), (0.5, 0.5, 0.5))
-    plan = graph.vector("ADD", at.uv, graph.vector("SCALE", wobble, 0.16 * scale))
-    plan = graph.vector("MULTIPLY", plan, (1.0, 1.0, 0.0))
+    plan = graph.vector("MULTIPLY", graph.warp(at.uv, 2.2 / scale, 0.08 * scale), (1.0, 1.0, 0.0))
     randomness = parameters["randomness"]
     found = graph.voronoi(plan, 1.0 / scale, randomness=randomness, voronoi_dimensions="2D").outputs
     border = graph.voronoi(plan, 1.0 / scale, "DISTANCE_TO_EDGE", randomness, voronoi_dimensions="2D").outputs[0]
@@ -305,28 +308,21 @@ def logs(graph: Graph, at: Coordinates, material: Material) -> Surface:
     return Surface(graph.mix(bark, soil, graph.mix(ends, rind, face)), height=height)
 
 
-_bark_colors = palettes(
-    ("#8a7460", "#6a5646", "#3b2f27", "#8d9479"),
-    ("#a39787", "#7d7164", "#463d35", "#a9ad94"),
-    ("#9a6a48", "#74492f", "#42291d", "#7d8361"),
-    ("#6f6860", "#544d46", "#302b27", "#77825c"),
-    ("#b9b0a2", "#8f8578", "#4f473f", "#b5b48a"),
-)
-
-
-def _bark(rng: np.random.Generator) -> dict[str, float]:
-    return {
-        "stretch": uniform(rng, 0.15, 0.36),
-        "furrow": uniform(rng, 0.1, 0.28),
-        "lichen": choose(rng, (0.0, uniform(rng, 0.3, 1.0)), (1.0, 1.0)),
-    }
-
-
 @family(
     4,
     (0.18, 0.4),
-    natural=_bark_colors,
-    parameters=_bark,
+    natural=palettes(
+        ("#8a7460", "#6a5646", "#3b2f27", "#8d9479"),
+        ("#a39787", "#7d7164", "#463d35", "#a9ad94"),
+        ("#9a6a48", "#74492f", "#42291d", "#7d8361"),
+        ("#6f6860", "#544d46", "#302b27", "#77825c"),
+        ("#b9b0a2", "#8f8578", "#4f473f", "#b5b48a"),
+    ),
+    parameters=lambda rng: {
+        "stretch": uniform(rng, 0.15, 0.36),
+        "furrow": uniform(rng, 0.1, 0.28),
+        "lichen": choose(rng, (0.0, uniform(rng, 0.3, 1.0)), (1.0, 1.0)),
+    },
     roughness=(0.75, 0.98),
     specular=(0.1, 0.35),
     relief=(0.15, 0.4),
