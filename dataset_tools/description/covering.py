@@ -58,15 +58,6 @@ class Weather:
 
 
 @dataclass(frozen=True)
-class Subsurface:
-    """Light that enters the surface and leaves it elsewhere: its share and the mean free path, radius × scale (m)."""
-
-    weight: float
-    radius: Vector
-    scale: float
-
-
-@dataclass(frozen=True)
 class Material:
     """A surface of one family and everything that distinguishes this one from its siblings.
 
@@ -75,7 +66,7 @@ class Material:
     ``scale``; ``parameters`` belong to the family (see ``materials.library``); ``metal`` says that at least part of
     the surface is bare metal, whose diffuse colour is zero. ``textures`` names the files of a scanned material by map
     (color, roughness, metalness, normal, height), relative to the folder that was given for the whole dataset.
-    ``finish``, ``subsurface`` and ``weather`` go over what the family says, one after another.
+    ``finish`` and ``weather`` go over what the family says, one after the other.
     """
 
     family: str
@@ -90,7 +81,6 @@ class Material:
     parameters: Mapping[str, float] = field(default_factory=dict)
     textures: Mapping[str, str] = field(default_factory=dict)
     finish: Finish | None = field(default=None, metadata=LATER)
-    subsurface: Subsurface | None = field(default=None, metadata=LATER)
     weather: Weather | None = field(default=None, metadata=LATER)
 
 

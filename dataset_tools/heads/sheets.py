@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from dataset_tools.heads.strands import PORTION, from_each
-from dataset_tools.shapes.mesh import MeshData
+from dataset_tools.shapes.mesh import MeshData, quads
 
 
 def sheet(places: np.ndarray, uvs: np.ndarray, *, around: bool = False) -> MeshData:
@@ -19,7 +19,7 @@ def sheet(places: np.ndarray, uvs: np.ndarray, *, around: bool = False) -> MeshD
     row, column = (index.ravel() for index in np.mgrid[0 : rows - 1, 0:last])
     following = (column + 1) % columns
     faces = np.stack([row * columns + column, row * columns + following, (row + 1) * columns + following], axis=-1)
-    faces = np.column_stack([faces, (row + 1) * columns + column]).astype(np.int32)
+    faces = np.column_stack([faces, (row + 1) * columns + column])
     flat = uvs.reshape(-1, 2)[faces]
     if around:
         # One column further than the last.
@@ -27,18 +27,11 @@ def sheet(places: np.ndarray, uvs: np.ndarray, *, around: bool = False) -> MeshD
         wrapped = following == 0
         flat[wrapped, 1] = (uvs[row, -1] + step[row])[wrapped]
         flat[wrapped, 2] = (uvs[row + 1, -1] + step[row + 1])[wrapped]
-    count = len(faces)
-    return MeshData(
-        places.reshape(-1, 3).astype(np.float32),
-        faces.reshape(-1),
-        np.full(count, 4, np.int32),
-        flat.reshape(-1, 2).astype(np.float32),
-        np.full(count, True),
-    )
+    return quads(places.reshape(-1, 3), faces, flat, smooth=True)
 
 
-def tube(path: np.ndarray, radius: float, *, closed: bool = False, segments: int = 8) -> MeshData:
-    """A round tube along a path [N, 3]."""
+def tube(path: np.ndarray, radius: float, *, closed: bool = False) -> MeshData:
+    """A tube of eight sides along a path [N, 3]."""
     ahead = np.roll(path, -1, axis=0) - np.roll(path, 1, axis=0)
     if not closed:
         ahead[0], ahead[-1] = path[1] - path[0], path[-1] - path[-2]
@@ -47,7 +40,7 @@ def tube(path: np.ndarray, radius: float, *, closed: bool = False, segments: int
     side = np.cross(ahead, helper)
     side /= np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-9)
     up = np.cross(ahead, side)
-    turn = np.linspace(0.0, 2.0 * np.pi, segments, endpoint=False)
+    turn = np.linspace(0.0, 2.0 * np.pi, 8, endpoint=False)
     ring = np.cos(turn)[:, None, None] * side + np.sin(turn)[:, None, None] * up
     places = path + radius * ring
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
@@ -55,11 +48,6 @@ def tube(path: np.ndarray, radius: float, *, closed: bool = False, segments: int
     if closed:
         places, uvs = np.concatenate([places, places[:, :1]], axis=1), np.concatenate([uvs, uvs[:, :1]], axis=1)
     return sheet(places.transpose(1, 0, 2), uvs.transpose(1, 0, 2), around=True)
-
-
-def moved(mesh: MeshData, places: np.ndarray) -> MeshData:
-    """The same mesh with other places of its vertices [V, 3]."""
-    return MeshData(places.astype(np.float32), mesh.corners, mesh.sizes, mesh.uvs, mesh.smooth)
 
 
 def directions(azimuth: np.ndarray, elevation: np.ndarray) -> np.ndarray:

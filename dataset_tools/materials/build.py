@@ -106,22 +106,14 @@ def _shader(graph: Graph, surface: Surface, normal: Socket | None) -> Socket:
         "Coat Weight": surface.coat,
         "Coat Roughness": surface.coat_roughness,
     }
-    if not _is_zero(surface.anisotropic):
+    if not (isinstance(surface.anisotropic, float) and surface.anisotropic == 0.0):
         inputs["Anisotropic"] = surface.anisotropic
         inputs["Anisotropic Rotation"] = surface.anisotropic_rotation
         # Along u; the default runs around the object's axis.
         inputs["Tangent"] = graph.node("ShaderNodeTangent", direction_type="UV_MAP", uv_map="UVMap").outputs[0]
-    if not _is_zero(surface.subsurface):
-        inputs["Subsurface Weight"] = surface.subsurface
-        inputs["Subsurface Radius"] = surface.subsurface_radius
-        inputs["Subsurface Scale"] = surface.subsurface_scale
     if normal is not None:
         inputs["Normal"] = normal
     return graph.node("ShaderNodeBsdfPrincipled", inputs).outputs[0]
-
-
-def _is_zero(value: Value) -> bool:
-    return isinstance(value, float) and value == 0.0
 
 
 def _bumped(graph: Graph, surface: Surface) -> Socket:

@@ -21,10 +21,7 @@ _FILM, _SOAKED = 0.05, 0.6
 
 
 def finished(graph: Graph, at: Coordinates, material: Material, made: Surface) -> Surface:
-    """A surface (roughness given, height in [0, 1]) with its material's finish and subsurface."""
-    if material.subsurface is not None:
-        inside = material.subsurface
-        made = replace(made, subsurface=inside.weight, subsurface_radius=inside.radius, subsurface_scale=inside.scale)
+    """A surface (roughness given, height in [0, 1]) with its material's finish."""
     finish = material.finish
     if finish is None:
         return made

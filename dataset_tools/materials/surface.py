@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from dataset_tools.materials.graph import Graph, Socket, Value
 
@@ -27,7 +26,7 @@ class Surface:
 
     ``height`` is in [0, 1] of the material's relief: low in joints, high on what stands out. ``None`` for what the
     description decides (roughness, specular). ``normal`` is for scanned materials that come with a normal map.
-    ``anisotropic_rotation`` is in turns from the u axis; ``subsurface_radius`` is not blended.
+    ``anisotropic_rotation`` is in turns from the u axis.
     """
 
     color: Value
@@ -40,14 +39,11 @@ class Surface:
     normal: Socket | None = None
     anisotropic: Value = 0.0
     anisotropic_rotation: Value = 0.0
-    subsurface: Value = 0.0
-    subsurface_radius: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    subsurface_scale: Value = 0.0
 
 
 def blended(graph: Graph, factor: Value, below: Surface, above: Surface) -> Surface:
     """``below`` where ``factor`` is 0, ``above`` where it is 1; roughness and specular must be given."""
-    numbers = (
+    names = (
         "height",
         "roughness",
         "specular",
@@ -56,14 +52,8 @@ def blended(graph: Graph, factor: Value, below: Surface, above: Surface) -> Surf
         "coat_roughness",
         "anisotropic",
         "anisotropic_rotation",
-        "subsurface",
-        "subsurface_scale",
     )
-    mixed: dict[str, Any] = {
-        name: graph.mix_number(factor, getattr(below, name), getattr(above, name)) for name in numbers
-    }
+    mixed = {name: graph.mix_number(factor, getattr(below, name), getattr(above, name)) for name in names}
     if below.normal is not None or above.normal is not None:
         mixed["normal"] = graph.mix_vector(factor, *(graph.normal(side.normal) for side in (below, above)))
-    if above.subsurface_scale:
-        mixed["subsurface_radius"] = above.subsurface_radius
     return replace(below, color=graph.mix(factor, below.color, above.color), **mixed)

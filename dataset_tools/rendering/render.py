@@ -26,11 +26,10 @@ from dataset_tools.storage.scratch import prefix, scratch_folder
 
 @dataclass(frozen=True)
 class Quality:
-    """What decides pixels besides the description: square resolution, samples per pixel, light bounces."""
+    """What decides pixels besides the description: square resolution, samples per pixel, the device."""
 
     resolution: int
     samples: int
-    bounces: int = 4
     device: str = "cpu"
 
 
@@ -137,8 +136,7 @@ def _configure(quality: Quality, maps: bool) -> None:
     # Rare bright paths over many bounces would be white dots; the clamp hits passes and image alike
     # (the identity holds to 1e-6 with it, measured).
     cycles.sample_clamp_indirect = 2.0
-    cycles.max_bounces = quality.bounces
-    cycles.diffuse_bounces = quality.bounces
+    cycles.max_bounces = cycles.diffuse_bounces = 4
     cycles.glossy_bounces = 2
     cycles.transmission_bounces = 0
     cycles.transparent_max_bounces = 0

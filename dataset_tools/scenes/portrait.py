@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,11 @@ from dataset_tools.description.person import Backdrop, Hair, Portrait
 from dataset_tools.description.scene import Camera
 from dataset_tools.heads import base, eyes, garments, hair, regions
 from dataset_tools.heads.figure import Figure, figure, tints
-from dataset_tools.heads.sheets import moved
 from dataset_tools.materials import body, trees
 from dataset_tools.materials.build import build_material, loader
 from dataset_tools.materials.graph import Graph
 from dataset_tools.scenes.items import link, new_mesh
-from dataset_tools.shapes.mesh import MeshData, rectangle
+from dataset_tools.shapes.mesh import MeshData, quads, rectangle
 from join_engine.color import srgb_decode
 
 _HERE = (0.0, 0.0, 0.0)
@@ -82,14 +82,7 @@ def _shown(straight: Figure, faces: np.ndarray, uvs: np.ndarray) -> MeshData:
     """A part of the base mesh, posed and aligned, with its own numbers of vertices."""
     used, corners = np.unique(faces, return_inverse=True)
     places = straight.seen(straight.vertices[used], straight.base.vertices[used, 2])
-    count = len(faces)
-    return MeshData(
-        places.astype(np.float32),
-        corners.reshape(-1).astype(np.int32),
-        np.full(count, 4, np.int32),
-        uvs.reshape(-1, 2),
-        np.full(count, True),
-    )
+    return quads(places, corners.reshape(-1, 4), uvs, smooth=True)
 
 
 def _loader(skins: Path | None) -> Callable[[str], Any]:
@@ -181,4 +174,5 @@ def _add_meshes(straight: Figure, name: str, parts: list[MeshData], covering: Co
 
 
 def _add_mesh(straight: Figure, name: str, part: MeshData, material: Any) -> None:
-    link(name, new_mesh(name, moved(part, straight.seen(part.vertices.astype(np.float64))), material), _HERE, _HERE)
+    places = straight.seen(part.vertices.astype(np.float64)).astype(np.float32)
+    link(name, new_mesh(name, replace(part, vertices=places), material), _HERE, _HERE)

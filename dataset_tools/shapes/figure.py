@@ -8,6 +8,7 @@ them that blends over "blend"; "waves" roughen it; "eyes" are (x, y, z, radius) 
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 
@@ -40,12 +41,12 @@ def build(form: Form) -> list[list[MeshData]]:
     parts = [[body]]
     if "eyes" in form.parts:
         balls = np.asarray(form.numbers["eyes"]).reshape(-1, 4)
-        parts.append([_moved(sphere(float(radius)), (x, y, z - floor)) for x, y, z, radius in balls])
+        eyes = [
+            replace(ball := sphere(float(radius)), vertices=ball.vertices + np.asarray((x, y, z - floor), np.float32))
+            for x, y, z, radius in balls
+        ]
+        parts.append(eyes)
     return parts
-
-
-def _moved(mesh: MeshData, by: Point) -> MeshData:
-    return MeshData(mesh.vertices + np.asarray(by, np.float32), mesh.corners, mesh.sizes, mesh.uvs, mesh.smooth)
 
 
 def _distance(points: np.ndarray, limbs: np.ndarray, blend: float) -> np.ndarray:

@@ -68,11 +68,6 @@ def forms(stored: Json) -> list[str]:
     return [f"{shape} {hashlib.sha256(repr(numbers).encode()).hexdigest()}" for shape, numbers in described]
 
 
-def rejected(stored: Json) -> list[str]:
-    """Why the quality gate refused each of the renders of this index before the one that is stored."""
-    return [str(reason) for reason in stored.get("rejected", ())]
-
-
 def title(stored: Json) -> str:
     """A few words on what the sample shows."""
     source = stored.get("source")
