@@ -21,7 +21,6 @@ import numpy as np
 
 from dataset_tools import packages
 from dataset_tools.description.scene import Scene
-from dataset_tools.description.seeds import SPLITS
 from dataset_tools.errors import UserError
 from dataset_tools.packs.writer import PackWriter
 from dataset_tools.progress import steps
@@ -57,8 +56,7 @@ class Exported:
 
 
 def export(folder: Path, wanted: Export, out: Path) -> Exported:
-    """Write a pack of samples. Raises UserError when there are none, and for sizes and names that do not fit."""
-    _check(wanted)
+    """Write a pack of samples. Raises UserError when there are none, and for sizes that do not fit."""
     header = shards.read_header(folder)
     chosen = choose(shards.entries(folder), wanted.split)[: wanted.limit]
     if not chosen:
@@ -80,15 +78,6 @@ def export(folder: Path, wanted: Export, out: Path) -> Exported:
 def choose(entries: list[dict[str, Any]], split: str) -> list[dict[str, Any]]:
     """The manifest entries of one split, or all of them."""
     return [entry for entry in entries if split in (ALL_SPLITS, entry["split"])]
-
-
-def _check(wanted: Export) -> None:
-    unknown = set(wanted.components) - set(layers.NAMES)
-    if unknown:
-        raise UserError(f"There is no component '{unknown.pop()}'; choose among: {', '.join(layers.NAMES)}.")
-    known = (*SPLITS, ALL_SPLITS)
-    if wanted.split not in known:
-        raise UserError(f"There is no split '{wanted.split}'; choose one of: {', '.join(known)}.")
 
 
 def _pack(header: dict[str, Any], wanted: Export) -> dict[str, Any]:

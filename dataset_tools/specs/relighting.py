@@ -28,7 +28,6 @@ from dataset_tools import specs
 from dataset_tools.description.covering import Vector
 from dataset_tools.description.lighting import facing_shading
 from dataset_tools.description.scene import Light, Scene
-from dataset_tools.errors import UserError
 
 ATTRIBUTES = ("left_right", "up_down", "distance", "size", "intensity")
 
@@ -87,18 +86,16 @@ def moved(scene: Scene, attribute: str, change: float) -> Scene:
     """The same scene with every light's ``attribute`` changed by so much, and nothing else.
 
     A light that would leave the room or sink to the tile goes as far as it can: ask :func:`light_attributes` what
-    became of it. Raises UserError for an attribute that is not there.
+    became of it.
     """
-    if attribute not in ATTRIBUTES:
-        raise UserError(f"The light has no '{attribute}'; choose among: {', '.join(ATTRIBUTES)}.")
     return replace(scene, lights=tuple(_moved(scene, light, attribute, change) for light in scene.lights))
 
 
 @functools.cache
-def spread(dataset: str, seed: int = 0, count: int = _SCENES) -> Mapping[str, float]:
+def spread(dataset: str) -> Mapping[str, float]:
     """Standard deviation of each attribute over those of a dataset's first scenes whose light the numbers tell: what a
     move is measured in."""
-    scenes = (specs.describe(dataset, seed, index) for index in range(count))
+    scenes = (specs.describe(dataset, 0, index) for index in range(_SCENES))
     found = [light_attributes(scene) for scene in scenes if is_told(scene)]
     return {name: float(np.std([one[name] for one in found])) for name in ATTRIBUTES}
 

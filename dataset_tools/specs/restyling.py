@@ -60,22 +60,16 @@ PROPERTIES: Mapping[str, Property] = {
 def restyled(scene: Scene, name: str, amount: float) -> Scene:
     """The same scene, noise and light and all, with a property of PROPERTIES of all its materials moved.
 
-    Raises UserError for a property that is not there, for an amount out of its range and for scenes without materials
-    of the library. Where nothing can be moved (a
-    surface without relief, a grey one's hue) the renders are equal.
+    Raises UserError for scenes without materials of the library. Where nothing can be moved (a surface without relief,
+    a grey one's hue) the renders are equal.
     """
-    if name not in PROPERTIES:
-        raise UserError(f"A material has no '{name}'; choose among: {', '.join(PROPERTIES)}.")
-    wanted = PROPERTIES[name]
-    if not wanted.low <= amount <= wanted.high:
-        raise UserError(f"'{name}' goes from {wanted.low:g} to {wanted.high:g} ({wanted.meaning}), not to {amount:g}.")
     if not scene.materials:
         message = f"The scenes of {scene.dataset} have no materials of the library to move: take another dataset."
         raise UserError(message)
-    scale = picture_width(scene) / _PATCHES
+    scale, apply = picture_width(scene) / _PATCHES, PROPERTIES[name].apply
 
     def change(covering: Covering) -> Covering:
-        return replace(covering, layers=tuple(wanted.apply(layer, amount, scale) for layer in covering.layers))
+        return replace(covering, layers=tuple(apply(layer, amount, scale) for layer in covering.layers))
 
     return _covered(scene, change)
 

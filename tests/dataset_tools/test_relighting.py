@@ -11,7 +11,6 @@ import pytest
 
 from dataset_tools.description.lighting import light_metadata
 from dataset_tools.description.scene import Light, Scene
-from dataset_tools.errors import UserError
 from dataset_tools.specs import describe
 from dataset_tools.specs.relighting import (
     ATTRIBUTES,
@@ -127,11 +126,6 @@ def test_lights_stay_in_the_room_and_above_the_tile() -> None:
             x, _, z = light.location
             assert z > 0.5
             assert scene.room is None or (abs(x) < scene.room.half_width and z >= 2.0)
-
-
-def test_what_a_light_does_not_have_cannot_be_moved() -> None:
-    with pytest.raises(UserError, match="The light has no 'colour'; choose among: left_right"):
-        moved(SCENES[0], "colour", 1.0)
 
 
 def test_the_numbers_agree_with_the_metadata_beside_each_render() -> None:

@@ -45,11 +45,7 @@ def test_what_is_wetter_already_stays_so() -> None:
     assert restyled(wet, "wet", 0.5) == wet
 
 
-def test_bad_moves_are_said() -> None:
-    with pytest.raises(UserError, match="has no 'colour'; choose among: wet, worn"):
-        restyled(SCENES[0], "colour", 1.0)
-    with pytest.raises(UserError, match=r"'wet' goes from 0 to 1 \(share of the surface\), not to 1.5"):
-        restyled(SCENES[0], "wet", 1.5)
+def test_scenes_without_materials_are_refused() -> None:
     with pytest.raises(UserError, match="The scenes of materials have no materials of the library to move"):
         restyled(replace(SCENES[0], tile=None), "wet", 0.5)
 
