@@ -15,11 +15,6 @@ from dataset_tools.storage import layers
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add this module's commands to the parser."""
-    _add_export(commands)
-    _add_sample(commands)
-
-
-def _add_export(commands: argparse._SubParsersAction) -> None:
     parser = command(commands, "export", "pack one split of the finished shards for training or evaluation")
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the dataset")
     parser.add_argument("--resolution", type=positive, required=True, help="width and height; divides the rendered one")
@@ -31,6 +26,13 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.tar")
     parser.set_defaults(run=_export)
 
+    parser = command(commands, "sample", "write one sample as an image with its true layers")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the dataset")
+    parser.add_argument("--index", type=natural, required=True)
+    parser.add_argument("--resolution", type=positive, required=True, help="width and height; divides the rendered one")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    parser.set_defaults(run=_sample)
+
 
 def _export(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     # Each component once, in the order given.
@@ -40,15 +42,6 @@ def _export(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     )
     written = exports.export(options.folder, wanted, options.out)
     print(f"{written.count} samples (split: {options.split}) in {', '.join(map(str, written.files))}")
-
-
-def _add_sample(commands: argparse._SubParsersAction) -> None:
-    parser = command(commands, "sample", "write one sample as an image with its true layers")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the dataset")
-    parser.add_argument("--index", type=natural, required=True)
-    parser.add_argument("--resolution", type=positive, required=True, help="width and height; divides the rendered one")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
-    parser.set_defaults(run=_sample)
 
 
 def _sample(options: argparse.Namespace, arguments: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,37 @@ from dataset_tools.storage import shards
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add this module's commands to the parser."""
-    _add_verify(commands)
-    _add_preview(commands)
-    _add_stats(commands)
-    _add_card(commands)
-
-
-def _add_verify(commands: argparse._SubParsersAction) -> None:
     parser = command(commands, "verify", "check every sample: hashes, identity, counts, splits, descriptions")
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the dataset")
     parser.add_argument(
         "--quick", action="store_true", help="read no pixels: hashes, counts, splits, descriptions only"
     )
     parser.set_defaults(run=_verify)
+
+    parser = command(commands, "preview", "draw a contact sheet of random samples with their layers")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the dataset")
+    parser.add_argument("--count", type=positive, default=64, help="number of samples")
+    parser.add_argument("--columns", type=positive, default=8, help="samples in a row")
+    parser.add_argument("--resolution", type=positive, default=128, help="width and height of one tile")
+    parser.add_argument("--split", default=ALL_SPLITS, choices=(*SPLITS, ALL_SPLITS))
+    parser.add_argument("--seed", type=natural, default=0, help="which samples are drawn")
+    parser.add_argument("--out", type=Path, required=True, metavar="SHEET.png", help="PNG, JPEG or WebP")
+    parser.set_defaults(run=_preview)
+
+    parser = command(commands, "stats", "print what is in a dataset: values, highlights, materials, lights, errors")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the dataset")
+    parser.add_argument("--count", type=positive, default=1000, help="random samples whose pixels are read")
+    parser.add_argument("--split", default=ALL_SPLITS, choices=(*SPLITS, ALL_SPLITS))
+    parser.add_argument(
+        "--photos", type=Path, nargs="+", default=[], metavar="DIR", help="compare the images with those of folders"
+    )
+    parser.add_argument("--out", type=Path, nargs="+", default=[], metavar="FILE", help="also as .json, .md or .png")
+    parser.set_defaults(run=_stats)
+
+    parser = command(commands, "card", "write the dataset card, README.md with an example sheet, into its folder")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the dataset")
+    parser.add_argument("--count", type=positive, default=1000, help="random samples whose pixels are read")
+    parser.set_defaults(run=_card)
 
 
 def _verify(options: argparse.Namespace, arguments: Sequence[str]) -> int:
@@ -52,33 +70,9 @@ def _verify(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     return 0
 
 
-def _add_preview(commands: argparse._SubParsersAction) -> None:
-    parser = command(commands, "preview", "draw a contact sheet of random samples with their layers")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the dataset")
-    parser.add_argument("--count", type=positive, default=64, help="number of samples")
-    parser.add_argument("--columns", type=positive, default=8, help="samples in a row")
-    parser.add_argument("--resolution", type=positive, default=128, help="width and height of one tile")
-    parser.add_argument("--split", default=ALL_SPLITS, choices=(*SPLITS, ALL_SPLITS))
-    parser.add_argument("--seed", type=natural, default=0, help="which samples are drawn")
-    parser.add_argument("--out", type=Path, required=True, metavar="SHEET.png", help="PNG, JPEG or WebP")
-    parser.set_defaults(run=_preview)
-
-
 def _preview(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     wanted = preview.Sheet(options.count, options.columns, options.resolution, options.split, options.seed)
     print(f"{preview.write(options.folder, wanted, options.out)} samples on {options.out}")
-
-
-def _add_stats(commands: argparse._SubParsersAction) -> None:
-    parser = command(commands, "stats", "print what is in a dataset: values, highlights, materials, lights, errors")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the dataset")
-    parser.add_argument("--count", type=positive, default=1000, help="random samples whose pixels are read")
-    parser.add_argument("--split", default=ALL_SPLITS, choices=(*SPLITS, ALL_SPLITS))
-    parser.add_argument(
-        "--photos", type=Path, nargs="+", default=[], metavar="DIR", help="compare the images with those of folders"
-    )
-    parser.add_argument("--out", type=Path, nargs="+", default=[], metavar="FILE", help="also as .json, .md or .png")
-    parser.set_defaults(run=_stats)
 
 
 def _stats(options: argparse.Namespace, arguments: Sequence[str]) -> None:
@@ -92,26 +86,11 @@ def _stats(options: argparse.Namespace, arguments: Sequence[str]) -> None:
             _WRITERS[out.suffix.lower()](numbers, partial)
 
 
-def _write_json(numbers: dict[str, Any], path: Path) -> None:
-    path.write_text(json.dumps(numbers, indent=1) + "\n", "utf-8")
-
-
-def _write_markdown(numbers: dict[str, Any], path: Path) -> None:
-    path.write_text(stats_text.markdown(numbers), "utf-8")
-
-
-def _write_plot(numbers: dict[str, Any], path: Path) -> None:
-    stats_plot.draw(numbers).save(path, "PNG", optimize=True)
-
-
-_WRITERS = {".json": _write_json, ".md": _write_markdown, ".png": _write_plot}
-
-
-def _add_card(commands: argparse._SubParsersAction) -> None:
-    parser = command(commands, "card", "write the dataset card, README.md with an example sheet, into its folder")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the dataset")
-    parser.add_argument("--count", type=positive, default=1000, help="random samples whose pixels are read")
-    parser.set_defaults(run=_card)
+_WRITERS: dict[str, Callable[[dict[str, Any], Path], object]] = {
+    ".json": lambda numbers, path: path.write_text(json.dumps(numbers, indent=1) + "\n", "utf-8"),
+    ".md": lambda numbers, path: path.write_text(stats_text.markdown(numbers), "utf-8"),
+    ".png": lambda numbers, path: stats_plot.draw(numbers).save(path, "PNG", optimize=True),
+}
 
 
 def _card(options: argparse.Namespace, arguments: Sequence[str]) -> None:

@@ -21,13 +21,6 @@ from dataset_tools.workers.resources import start_blender
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add this module's commands to the parser."""
-    _add_relit(commands)
-    _add_restyle(commands)
-    text = "render scenes with their true normals and roughness beside the layers, as a float pack"
-    _scenes(commands, maps.NAME, text).set_defaults(run=_maps)
-
-
-def _add_relit(commands: argparse._SubParsersAction) -> None:
     text = "render scenes as they are and with the light moved, or each under several lights, as float packs"
     parser = _scenes(commands, "relit", text)
     how = parser.add_mutually_exclusive_group()
@@ -47,8 +40,6 @@ def _add_relit(commands: argparse._SubParsersAction) -> None:
     )
     parser.set_defaults(run=_relit)
 
-
-def _add_restyle(commands: argparse._SubParsersAction) -> None:
     text = "render scenes as they are and with one property of their materials moved, as float packs"
     parser = _scenes(commands, "restyle", text)
     amounts = "; ".join(f"{name}: {found.meaning}" for name, found in PROPERTIES.items())
@@ -62,6 +53,9 @@ def _add_restyle(commands: argparse._SubParsersAction) -> None:
         help=f"such as wet=0.7 ({amounts}; {default})",
     )
     parser.set_defaults(run=_restyle)
+
+    text = "render scenes with their true normals and roughness beside the layers, as a float pack"
+    _scenes(commands, maps.NAME, text).set_defaults(run=_maps)
 
 
 def _scenes(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
