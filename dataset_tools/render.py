@@ -22,11 +22,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from dataset_tools.requirements import refusal
 
 
-def _interrupt(number: int, frame: object) -> None:
-    """End on SIGTERM as on Ctrl-C: temporary files are removed on the way out."""
-    raise KeyboardInterrupt
-
-
 def _run() -> int:
     reason = refusal(sys.modules.get("bpy"))
     if reason:
@@ -38,9 +33,9 @@ def _run() -> int:
 
 
 if __name__ == "__main__":
-    # Blender keeps Ctrl-C for itself unless it is asked for.
+    # Blender keeps Ctrl-C for itself unless it is asked for. SIGTERM ends it so, too: temporary files are removed.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _interrupt)
+        signal.signal(number, signal.default_int_handler)
     try:
         status = _run()
     except Exception:

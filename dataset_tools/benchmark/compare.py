@@ -62,17 +62,10 @@ def compare(dataset: str, samples: int, resolutions: Sequence[int], sides: Sides
 
 
 def _ours(dataset: str, size: int, samples: int, sides: Sides, *extra: str) -> float:
+    numbers = f"--range {sides.first}:{sides.first + sides.ours} --resolution {size} --samples {samples} --seed {SEED}"
     with tempfile.TemporaryDirectory() as folder:
-        numbers = [
-            "--range",
-            f"{sides.first}:{sides.first + sides.ours}",
-            "--resolution",
-            str(size),
-            "--samples",
-            str(samples),
-        ]
-        where = ["--seed", str(SEED), "--workers", str(sides.workers), "--out", folder]
-        return _seconds([*this_command(), dataset, *numbers, *where, *extra]) / sides.ours
+        where = ["--workers", str(sides.workers), "--out", folder]
+        return _seconds([*this_command(), dataset, *numbers.split(), *where, *extra]) / sides.ours
 
 
 def _plain(dataset: str, size: int, samples: int, scenes: Sequence[int]) -> float:

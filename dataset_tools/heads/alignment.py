@@ -57,7 +57,9 @@ def aligned(landmarks: Mapping[str, np.ndarray], distance: float, half: float) -
     places = np.stack(list(landmarks.values()))
     found = Similarity(1.0, np.eye(3), -places.mean(axis=0))
     for _ in range(_ROUNDS):
-        seen = _seen(found(places), distance)
+        moved = found(places)
+        # Where the camera sees them: metres in the plane y = 0.
+        seen = moved[:, (0, 2)] * (distance / (distance + moved[:, 1:2]))
         cut = crop(dict(zip(landmarks, seen, strict=True)))
         factor = half / float(np.hypot(*cut.right))
         angle = -float(np.arctan2(cut.right[1], cut.right[0]))
@@ -65,11 +67,6 @@ def aligned(landmarks: Mapping[str, np.ndarray], distance: float, half: float) -
         center = np.array((cut.center[0], 0.0, cut.center[1]))
         found = Similarity(factor * found.scale, turn @ found.turn, factor * turn @ (found.shift - center))
     return found
-
-
-def _seen(places: np.ndarray, distance: float) -> np.ndarray:
-    """Where the camera sees places [N, 3]: [N, 2] metres in the plane y = 0."""
-    return np.asarray(places[:, (0, 2)] * (distance / (distance + places[:, 1:2])))
 
 
 def _about_view(angle: float) -> np.ndarray:

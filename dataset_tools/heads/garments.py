@@ -147,7 +147,8 @@ def hat(figure: Figure, worn: Hat) -> list[MeshData]:
     """The hat's crown and, if it has one, its brim."""
     kind = HATS[worn.kind]
     center = _SKULL + figure.shift
-    vertices = _skull(figure)
+    used = np.setdiff1d(figure.surface.used, figure.base.numbers["ears"])
+    vertices = figure.vertices[used[figure.surface.rest[used, 2] > 0.66]]
     azimuth = np.linspace(-180.0, 180.0, _COLUMNS, endpoint=False)
     edge = _edge(kind, worn, azimuth)
     rows = np.linspace(0.0, 1.0, 20)
@@ -164,11 +165,6 @@ def hat(figure: Figure, worn: Hat) -> list[MeshData]:
     if kind.brim is None:
         return [_closed(np.concatenate([crown[:1] - 0.008 * (crown[:1] - center) / 0.1, crown]))]
     return [_closed(crown), _brim(crown[0], azimuth, kind.brim)]
-
-
-def _skull(figure: Figure) -> Array:
-    used = np.setdiff1d(figure.surface.used, figure.base.numbers["ears"])
-    return np.asarray(figure.vertices[used[figure.surface.rest[used, 2] > 0.66]])
 
 
 def _brim(edge: Array, azimuth: Array, widths: tuple[float, float, float]) -> MeshData:

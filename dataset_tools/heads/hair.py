@@ -80,19 +80,15 @@ def _towards(direction: tuple[float, float, float], lift: float) -> Callable[[Fi
     return made
 
 
-def _outwards(lift: float) -> Callable[[Figure, Hair], Flow]:
+def _outwards(figure: Figure, hair: Hair) -> Flow:
     """On end."""
+    middle = figure.shift + np.array((0.0, -0.055, 0.735))
 
-    def made(figure: Figure, hair: Hair) -> Flow:
-        middle = figure.shift + np.array((0.0, -0.055, 0.735))
+    def flow(places: Array, share: float) -> Array:
+        out = places - middle
+        return out / np.linalg.norm(out, axis=1, keepdims=True) - (0.0, 0.0, 0.25 * share)
 
-        def flow(places: Array, share: float) -> Array:
-            out = places - middle
-            return lift * out / np.linalg.norm(out, axis=1, keepdims=True) - (0.0, 0.0, 0.25 * share)
-
-        return flow
-
-    return made
+    return flow
 
 
 STYLES = {
@@ -100,12 +96,12 @@ STYLES = {
     "short": Style(_towards((0.35, -1.0, -0.1), 0.30), 15000, 0.006, 3.0e-4, 6),
     "side": Style(_towards((1.0, 0.35, 0.0), 0.30), 14000, 0.010, 3.2e-4, 8),
     "back": Style(_towards((0.15, 1.0, 0.1), 0.28), 14000, 0.009, 3.2e-4, 8),
-    "up": Style(_outwards(1.0), 13000, 0.012, 3.2e-4, 6),
+    "up": Style(_outwards, 13000, 0.012, 3.2e-4, 6),
     "tied": Style(_towards((0.0, 1.0, 0.25), 0.05), 11000, 0.004, 3.2e-4, 9),
     "parted": Style(_falling(1.6, 0.028), 13000, 0.014, 3.4e-4, 12),
     "middle": Style(_falling(1.5, 0.0), 13000, 0.012, 3.4e-4, 12),
     "curly": Style(_falling(0.9, 0.02), 12000, 0.022, 3.6e-4, 14),
-    "afro": Style(_outwards(1.0), 14000, 0.010, 3.6e-4, 8),
+    "afro": Style(_outwards, 14000, 0.010, 3.6e-4, 8),
 }
 
 _GUIDES = 320
@@ -121,7 +117,8 @@ def head_hair(figure: Figure, hair: Hair, covered: Callable[[Array], Array] | No
     origins = roots(rng, surface, lambda rest: masks.scalp(rest, 0.0) > 0.05, _GUIDES)
     if covered:
         begin = begin.taken(~covered(begin.places))
-    lengths = hair.length * _tapered(origins)
+    # Hair at temples and nape is shorter than on top.
+    lengths = hair.length * (1.0 - 0.35 * np.clip((0.745 - origins.rest[:, 2]) / 0.08, 0.0, 1.0))
     volume = style.volume * min(1.0, hair.length / 0.05)
     guides = grown(
         origins, style.flow(figure, hair), lengths, style.steps, surface, lambda share: 1e-3 + volume * share**0.5
@@ -138,12 +135,6 @@ def head_hair(figure: Figure, hair: Hair, covered: Callable[[Array], Array] | No
     if covered:
         points = cut_off(points, covered)
     return Strands(points, _heights(begin, points), style.radius * (1.0 if hair.length > 0.02 else 0.8))
-
-
-def _tapered(origins: Roots) -> Array:
-    """Hair at temples and nape is shorter than on top."""
-    low = np.clip((0.745 - origins.rest[:, 2]) / 0.08, 0.0, 1.0)
-    return 1.0 - 0.35 * low
 
 
 def _face(figure: Figure) -> Callable[[Array], Array]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,7 +148,8 @@ class _Reader:
         }
         notes = {"identity_error": error, "valid": round(float(mask.mean()), 4)}
         advance()
-        return shards.Sample(index, split_of(group), passes.encode_components(components, mask), description, notes)
+        exr = passes.encode({**components, passes.MASK: mask})
+        return shards.Sample(index, split_of(group), exr, description, notes)
 
     def _read(self, path: Path, described: Source) -> np.ndarray:
         """[S, S, 3] float32, linear."""
@@ -180,10 +181,6 @@ def _linear(pixels: np.ndarray, described: Source) -> np.ndarray:
     elif described.space != "linear":
         pixels = pixels.clip(0.0, None) ** float(described.space)
     return (pixels * described.scale).astype(np.float32)
-
-
-def _read_npy(path: Path, layer: str) -> np.ndarray:
-    return _three(np.load(path, allow_pickle=False).astype(np.float32))
 
 
 def _read_png(path: Path, layer: str) -> np.ndarray:
@@ -229,4 +226,8 @@ def _three(pixels: np.ndarray) -> np.ndarray:
     return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels[..., :3]
 
 
-_READERS = {".npy": _read_npy, ".png": _read_png, ".exr": _read_exr}
+_READERS: dict[str, Callable[[Path, str], np.ndarray]] = {
+    ".npy": lambda path, layer: _three(np.load(path, allow_pickle=False).astype(np.float32)),
+    ".png": _read_png,
+    ".exr": _read_exr,
+}

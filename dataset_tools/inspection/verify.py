@@ -182,17 +182,12 @@ def _check_indices(
         found.add("There is no finished sample: run the render command again.")
         return
     known = set(counts) | set(quarantined)
-    for first, last in _gaps([min(parts[0].first, min(known)) - 1, *sorted(known), max(parts[-1].indices) + 1]):
-        found.add(
-            f"Samples {first} to {last} are missing: run the render command again, or with --start {first} "
-            f"--count {last - first + 1}."
-        )
-
-
-def _gaps(indices: list[int]) -> Iterator[tuple[int, int]]:
-    for before, after in pairwise(indices):
+    for before, after in pairwise([min(parts[0].first, min(known)) - 1, *sorted(known), max(parts[-1].indices) + 1]):
         if after > before + 1:
-            yield before + 1, after - 1
+            found.add(
+                f"Samples {before + 1} to {after - 1} are missing: run the render command again, or with --start "
+                f"{before + 1} --count {after - before - 1}."
+            )
 
 
 def _members(

@@ -67,7 +67,9 @@ def _layered(graph: Graph, covering: Covering, flat: bool) -> Surface:
 
 def _surface(graph: Graph, material: Material, flat: bool) -> Surface:
     """One material's surface, with its height in metres and nothing left open."""
-    at = _coordinates(graph, material, flat)
+    source = graph.node("ShaderNodeTexCoord")
+    uv = _moved(graph, source.outputs["UV"], material)
+    at = Coordinates(uv=uv, solid=uv if flat else _moved(graph, source.outputs["Object"], material))
     made = FAMILIES[material.family](graph, at, material)
     height = graph.math("MULTIPLY", made.height, material.scale * material.relief) if material.relief else 0.0
     whole = replace(
@@ -130,12 +132,6 @@ def _reflectance(graph: Graph, color: Value, darkest: float) -> Value:
     if isinstance(color, tuple):
         return color
     return graph.vector("MINIMUM", graph.vector("MAXIMUM", color, (darkest,) * 3), (LIGHTEST,) * 3)
-
-
-def _coordinates(graph: Graph, material: Material, flat: bool) -> Coordinates:
-    source = graph.node("ShaderNodeTexCoord")
-    uv = _moved(graph, source.outputs["UV"], material)
-    return Coordinates(uv=uv, solid=uv if flat else _moved(graph, source.outputs["Object"], material))
 
 
 def _moved(graph: Graph, vector: Socket, material: Material) -> Socket:

@@ -177,12 +177,10 @@ class Graph:
         inputs = {"Vector": vector, "Scale": scale, "Randomness": randomness}
         return self.node("ShaderNodeTexVoronoi", inputs, feature=feature, **settings)
 
-    def palette(self, value: Value, colors: Sequence[tuple[float, ...]], *, stepped: bool = True) -> Socket:
-        """The colours in equal shares of [0, 1], one after another (``stepped``), or run together in a gradient."""
-        last = len(colors) if stepped else max(len(colors) - 1, 1)
-        stops = [(index / last, (*color[:3], 1.0)) for index, color in enumerate(colors)]
-        interpolation = "CONSTANT" if stepped else "LINEAR"
-        return self.node("ShaderNodeValToRGB", {0: value}, stops=stops, interpolation=interpolation).outputs[0]
+    def palette(self, value: Value, colors: Sequence[tuple[float, ...]]) -> Socket:
+        """The colours in equal shares of [0, 1], one after another."""
+        stops = [(index / len(colors), (*color[:3], 1.0)) for index, color in enumerate(colors)]
+        return self.node("ShaderNodeValToRGB", {0: value}, stops=stops, interpolation="CONSTANT").outputs[0]
 
     def wave(
         self, vector: Socket, scale: float, distortion: float = 0.0, detail: float = 2.0, **settings: Any

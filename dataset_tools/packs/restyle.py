@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from dataset_tools.description.scene import Scene
 from dataset_tools.packs import variants
 from dataset_tools.packs.variants import Variant, Written
 from dataset_tools.rendering.job import Job
@@ -27,10 +27,7 @@ class Restyle:
     def variant(self) -> Variant:
         """Its pack."""
         told = {"property": self.name, "amount": self.amount}
-        return Variant(f"{self.name}{self.amount:+g}", told, self._restyled)
-
-    def _restyled(self, scene: Scene) -> Scene:
-        return restyled(scene, self.name, self.amount)
+        return Variant(f"{self.name}{self.amount:+g}", told, partial(restyled, name=self.name, amount=self.amount))
 
 
 MOVES = (

@@ -158,13 +158,10 @@ def _states(
     before = studio.components(taken.scene, taken.passes)
     yield ORIGINAL, members(taken.scene, before, taken.exposure)
     for variant in variants:
-        sample = []
+        sample: list[tuple[str, bytes]] = []
         scene = variant.change(taken.scene)
         if scene is not None:
             after = studio.shoot(scene, taken.exposure)
-            sample = members(scene, after, taken.exposure) if _differs(before, after) else []
+            if any(float(np.abs(after[name] - before[name]).max()) > _LEAST_CHANGE for name in before):
+                sample = members(scene, after, taken.exposure)
         yield variant.name, sample
-
-
-def _differs(before: Components, after: Components) -> bool:
-    return any(float(np.abs(after[name] - before[name]).max()) > _LEAST_CHANGE for name in before)

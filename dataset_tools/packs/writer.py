@@ -120,7 +120,8 @@ class PackWriter:
                 file.seek(_BLOCK)  # behind the block that names the member
                 file.write(text.encode().ljust(self._header_size() - 1) + b"\n")
         for part, partial in enumerate(self._partials):
-            path = self._out if self._max_bytes is None else part_path(self._out, part, parts)
+            name = f"{self._out.stem}-{part:05d}-of-{parts:05d}{self._out.suffix}"
+            path = self._out if self._max_bytes is None else self._out.with_name(name)
             partial.replace(path)
             self.written.append(path)
         for path in (self._out, *existing_parts(self._out)):
@@ -130,11 +131,6 @@ class PackWriter:
     def _not_written(self, error: OSError) -> UserError:
         reason = error.strerror or error
         return UserError(f"Could not write {self._out} ({reason}): make room there or choose another folder.")
-
-
-def part_path(out: Path, part: int, parts: int) -> Path:
-    """The file of one part of a divided pack."""
-    return out.with_name(f"{out.stem}-{part:05d}-of-{parts:05d}{out.suffix}")
 
 
 def existing_parts(out: Path) -> list[Path]:

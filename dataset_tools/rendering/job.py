@@ -66,6 +66,8 @@ class Job:
 
     def header(self, blender: str) -> dict[str, Any]:
         """The contents of ``dataset.json``: a folder with another header is another dataset."""
+        # The layer that only samples without a background have.
+        alpha = [f"{passes.ALPHA} (of cut-outs)"] if self.dataset in specs.CUTOUTS else []
         return {
             "dataset": self.dataset,
             "seed": self.seed,
@@ -74,14 +76,10 @@ class Job:
             "blender": blender,
             "device": self.device,
             "denoise": self.denoise,
-            "passes": [*passes.stored(denoised=self.denoise), passes.MASK, *self._alpha()],
+            "passes": [*passes.stored(denoised=self.denoise), passes.MASK, *alpha],
             "splits": "by scene: sha256 of seed and index; 90% train, 5% val, 5% test",
             **self._drawn_from(),
         }
-
-    def _alpha(self) -> tuple[str, ...]:
-        """The layer that only samples without a background have."""
-        return (f"{passes.ALPHA} (of cut-outs)",) if self.dataset in specs.CUTOUTS else ()
 
     def _drawn_from(self) -> dict[str, Any]:
         """What the header says of scans, pictures and shares: the files' contents count, wherever they lie."""

@@ -12,7 +12,7 @@ from mathutils import Matrix  # type: ignore[import]
 from mathutils import Vector as BlenderVector
 
 from dataset_tools.description.covering import Vector
-from dataset_tools.description.scene import Blocker, Camera, Light, Object, Room, Scene, Tile
+from dataset_tools.description.scene import Blocker, Camera, Light, Room, Scene, Tile
 from dataset_tools.materials.build import build_material
 from dataset_tools.scenes.blockers import blocker_mesh
 from dataset_tools.scenes.environment import add_world
@@ -40,8 +40,10 @@ def build_scene(
         _add_tile(description.tile, textures)
     if description.portrait:
         add_portrait(description.portrait, description.camera, textures, skins)
-    for number, described in enumerate(description.objects):
-        _add_object(described, f"object {number}", textures)
+    for number, item in enumerate(description.objects):
+        material = build_material(item.covering, f"object {number}", textures)
+        mesh = _mesh(f"object {number}", primitive(item.shape, item.dimensions), material)
+        _link(f"object {number}", mesh, item.location, item.rotation)
     for number, thing in enumerate(description.things):
         add_thing(thing, f"thing {number}", textures)
     if description.ground:
@@ -80,12 +82,6 @@ def _add_room(room: Room, textures: Path | None) -> None:
         wall = _mesh(name, rectangle(depth, room.height), walls)
         # Turned so that each faces the middle of the room.
         _link(name, wall, (side * room.half_width, middle, half_height), (upright, 0.0, -side * upright))
-
-
-def _add_object(described: Object, name: str, textures: Path | None) -> None:
-    material = build_material(described.covering, name, textures)
-    mesh = _mesh(name, primitive(described.shape, described.dimensions), material)
-    _link(name, mesh, described.location, described.rotation)
 
 
 def _add_tile(described: Tile, textures: Path | None) -> None:

@@ -43,14 +43,11 @@ def add_world(fill: Fill, environment: Environment | None, pictures: Path | None
         balanced = _node(tree, "ShaderNodeVectorMath", {0: color, 1: environment.color}, operation="MULTIPLY")
         tree.links.new(balanced.outputs[0], background.inputs["Color"])
         background.inputs["Strength"].default_value = strength
-        _hide(world, _PICTURE_MAP if environment.kind == "picture" else _MAP)
-
-
-def _hide(world: Any, resolution: int) -> None:
-    """What the camera sees of a world would land in the environment pass, which Eq. 14 leaves out."""
-    world.cycles_visibility.camera = False
-    world.cycles.sampling_method = "MANUAL"
-    world.cycles.sample_map_resolution = resolution
+        # What the camera sees of a world would land in the environment pass, which Eq. 14 leaves out.
+        settings: Any = world
+        settings.cycles_visibility.camera = False
+        settings.cycles.sampling_method = "MANUAL"
+        settings.cycles.sample_map_resolution = _PICTURE_MAP if environment.kind == "picture" else _MAP
 
 
 def _node(tree: Any, kind: str, inputs: dict[Any, Any], **settings: Any) -> Any:

@@ -14,7 +14,7 @@ import bpy  # type: ignore[import]
 import numpy as np
 
 from dataset_tools.description.covering import Color, Covering
-from dataset_tools.description.person import Backdrop, Hair, Portrait
+from dataset_tools.description.person import Hair, Portrait
 from dataset_tools.description.scene import Camera
 from dataset_tools.heads import base, eyes, garments, hair, regions
 from dataset_tools.heads.figure import Figure, figure, tints
@@ -47,13 +47,11 @@ def add_portrait(portrait: Portrait, camera: Camera, textures: Path | None, skin
     _add_mouth(straight)
     _add_hair(straight)
     _add_worn(straight, textures)
-    _add_backdrop(portrait.backdrop, half / distance * (distance + portrait.backdrop.distance), textures)
-
-
-def _add_backdrop(backdrop: Backdrop, half: float, textures: Path | None) -> None:
+    backdrop = portrait.backdrop
     material = build_material(backdrop.covering, "backdrop", textures)
-    wall = rectangle(2.0 * _BEYOND * half, 2.0 * _BEYOND * half)
-    link("backdrop", new_mesh("backdrop", wall, material), (0.0, backdrop.distance, 0.0), (math.pi / 2, 0.0, 0.0))
+    side = 2.0 * _BEYOND * (half / distance * (distance + backdrop.distance))
+    wall = new_mesh("backdrop", rectangle(side, side), material)
+    link("backdrop", wall, (0.0, backdrop.distance, 0.0), (math.pi / 2, 0.0, 0.0))
 
 
 def _add_body(straight: Figure, skins: Path | None) -> None:

@@ -36,17 +36,13 @@ def build(form: Form) -> list[list[MeshData]]:
     for box, owner in zip(boxes, form.numbers["owner"], strict=True):
         polygons = _box(box)
         if form.parts == LABELLED:
+            # A chamfer goes to the lid.
+            axes = [int(np.argmax(np.abs(n))) if np.abs(n).max() > 0.99 else 2 for _, n in polygons]
             for number, axis in enumerate((1, 0, 2)):
-                # A chamfer goes to the lid.
-                chosen = [p for p in polygons if (_main_axis(p[1]) if np.abs(p[1]).max() > 0.99 else 2) == axis]
-                parts[number].append(_faces(chosen))
+                parts[number].append(_faces([p for p, own in zip(polygons, axes, strict=True) if own == axis]))
         else:
             parts[int(owner)].append(_faces(polygons))
     return parts
-
-
-def _main_axis(normal: np.ndarray) -> int:
-    return int(np.argmax(np.abs(normal)))
 
 
 def _hull(planes: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -125,11 +125,6 @@ def _wrapped(vertices: np.ndarray, faces: np.ndarray, form: Form) -> MeshData:
     return quads(moved, faces, uvs, smooth=True)
 
 
-def _pair(point: Point) -> tuple[Point, Point]:
-    """A point to the left and the same to the right of the figure's plane x = 0."""
-    return (-point[0], *point[1:]), point
-
-
 def _numbers(limbs: list[Limb], blend: float) -> dict[str, tuple[float, ...]]:
     flat = [c for first, a, last, b in limbs for c in (*first, a, *last, b)]
     return {"limbs": tuple(round(float(c), 4) for c in flat), "blend": (round(blend, 4),)}
@@ -143,7 +138,7 @@ def _with_eyes(
         numbers["waves"] = curves.draw_waves(rng, 9, uniform(rng, 0.002, 0.012), 9.0, 40.0)
     if rng.random() < 0.2:
         return Form(KIND, shape, ("body",), numbers)
-    numbers["eyes"] = tuple(round(c, 4) for side in _pair(eye) for c in (*side, radius))
+    numbers["eyes"] = tuple(round(c, 4) for x in (-eye[0], eye[0]) for c in (x, *eye[1:], radius))
     return Form(KIND, shape, ("body", "eyes"), numbers)
 
 
@@ -179,13 +174,9 @@ def quadruped(rng: np.random.Generator) -> Form:
     bushy = uniform(rng, 0.018, 0.09)
     limbs.append(((0.0, half, back), 0.04, tail, bushy))
     limbs.append((tail, bushy, (tail[0] * 1.5, tail[1] + 0.02, tail[2] + 0.6 * curl + 0.05), 0.6 * bushy))
-    eye = (0.62 * head, skull[1] - 0.55 * head, skull[2] + 0.3 * head)
-    return _with_eyes(rng, "animal", limbs, uniform(rng, 0.03, 0.07), _beside(eye, skull), 0.2 * head)
-
-
-def _beside(eye: Point, skull: Point) -> Point:
-    """Eyes are mirrored at x = 0, whichever way the head turns: keep them in it."""
-    return (max(eye[0] - abs(skull[0]), 0.02), eye[1], eye[2])
+    # Eyes are mirrored at x = 0, whichever way the head turns: keep them in it.
+    eye = (max(0.62 * head - abs(skull[0]), 0.02), skull[1] - 0.55 * head, skull[2] + 0.3 * head)
+    return _with_eyes(rng, "animal", limbs, uniform(rng, 0.03, 0.07), eye, 0.2 * head)
 
 
 def biped(rng: np.random.Generator) -> Form:

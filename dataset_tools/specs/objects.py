@@ -23,6 +23,7 @@ from dataset_tools.sources import Sources
 from dataset_tools.sources.scanned import Scans
 from dataset_tools.specs import kind_of_light
 from dataset_tools.specs.clothing import cover, cover_backdrop, cover_ground, cover_wall
+from dataset_tools.specs.materials import view_axes
 from dataset_tools.specs.staging import Stage, light, outdoors
 
 NAME = "objects"
@@ -240,11 +241,7 @@ def _ground(
 
 def _corners(camera: Camera) -> list[np.ndarray]:
     """Directions to the corners of the frame."""
-    forward = np.subtract(camera.target, camera.location)
-    forward /= np.linalg.norm(forward)
-    right = np.cross(forward, camera.up)
-    right /= np.linalg.norm(right)
-    up = np.cross(right, forward)
+    right, up, forward = view_axes(camera)
     half = math.tan(0.5 * camera.field_of_view)
     return [forward + half * (x * right + y * up) for x in (-1.0, 1.0) for y in (-1.0, 1.0)]
 

@@ -52,15 +52,11 @@ def light(rng: np.random.Generator, lighting: str, stage: Stage, sources: Source
     return _KINDS[lighting](rng, stage, sources)
 
 
-def _direction(azimuth: float, elevation: float) -> Vector:
-    """From the things: azimuth 0 is towards the viewer, positive to the right (radians)."""
-    flat = math.cos(elevation)
-    return (flat * math.sin(azimuth), -flat * math.cos(azimuth), math.sin(elevation))
-
-
 def _from(stage: Stage, azimuth: float, elevation: float, radii: float) -> Vector:
-    """A place ``radii`` radii of the things away."""
-    x, y, z = (m + radii * stage.radius * d for m, d in zip(stage.middle, _direction(azimuth, elevation), strict=True))
+    """A place ``radii`` radii of the things away; azimuth 0 is towards the viewer, positive to the right (radians)."""
+    flat = math.cos(elevation)
+    direction = (flat * math.sin(azimuth), -flat * math.cos(azimuth), math.sin(elevation))
+    x, y, z = (m + radii * stage.radius * d for m, d in zip(stage.middle, direction, strict=True))
     return (x, y, max(z, 0.15 * stage.radius))
 
 
@@ -183,14 +179,6 @@ def _facing(
     )
 
 
-def _overcast(rng: np.random.Generator, stage: Stage, sources: Sources) -> Lit:
-    return Lit((), _around(rng, "overcast", 1.0, sources))
-
-
-def _picture(rng: np.random.Generator, stage: Stage, sources: Sources) -> Lit:
-    return Lit((), _around(rng, "picture", 1.0, sources))
-
-
 def _flash(rng: np.random.Generator, stage: Stage, sources: Sources) -> Lit:
     """A phone's beside its lens, or a flash gun's on the camera."""
     away = math.dist(stage.camera.location, stage.middle)
@@ -207,7 +195,7 @@ _KINDS: Mapping[str, Callable[[np.random.Generator, Stage, Sources], Lit]] = {
     "window": _window,
     "studio": _studio,
     "sun": _sun,
-    "overcast": _overcast,
-    "picture": _picture,
+    "overcast": lambda rng, stage, sources: Lit((), _around(rng, "overcast", 1.0, sources)),
+    "picture": lambda rng, stage, sources: Lit((), _around(rng, "picture", 1.0, sources)),
     "flash": _flash,
 }

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dataset_tools.description.covering import Color, Covering, Vector
+from dataset_tools.description.covering import Color, Vector
 from dataset_tools.description.sampling import choose, log_uniform, uniform, warmth
 from dataset_tools.description.scene import Blocker, Camera, Environment, Identity, Light, Metering, Scene, Tile
 from dataset_tools.sources import Sources
@@ -57,7 +57,8 @@ def describe(rng: np.random.Generator, sources: Sources, identity: Identity) -> 
     corners = footprint(camera, _CURVED_MARGIN if any(bulge) else _MARGIN)
     while any(bulge) and not _fills(camera, corners, bulge):
         bulge = _flatter(bulge)
-    lit = _KINDS[lighting](rng, _View(camera, width, _level(rng, covering)), sources)
+    level = min(max(log_uniform(rng, 0.15, 0.35) / brightness(covering), 0.4), 5.0)
+    lit = _KINDS[lighting](rng, _View(camera, width, level), sources)
     return Scene(
         **identity,
         tile=Tile(corners=corners, cells=_CELLS, covering=covering, bulge=bulge),
@@ -111,10 +112,6 @@ def _fills(camera: Camera, corners: tuple[tuple[float, float], ...], bulge: tupl
     towards = (eye - points) / np.linalg.norm(eye - points, axis=-1, keepdims=True)
     facing = (normals * towards).sum(axis=-1) / np.linalg.norm(normals, axis=-1)
     return bool(np.all(place[rim] > 1.04) and np.all(facing[place < 1.2] > 0.2))
-
-
-def _level(rng: np.random.Generator, covering: Covering) -> float:
-    return min(max(log_uniform(rng, 0.15, 0.35) / brightness(covering), 0.4), 5.0)
 
 
 def _flash(rng: np.random.Generator, view: _View, sources: Sources) -> Lit:

@@ -37,7 +37,7 @@ def load(
         rendered = passes.read(exr)
         found = {name: _sized(passes.component(rendered, name), resolution) for name in wanted}
         if MASK in names:
-            found[MASK] = _sized(np.asarray(passes.mask(rendered), np.float32)[..., None], resolution)
+            found[MASK] = _sized(rendered[MASK][..., None], resolution)
         if ALPHA in names:
             found[ALPHA] = _sized(passes.coverage(rendered)[..., None], resolution)
         if IMAGE in names:

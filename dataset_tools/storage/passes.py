@@ -135,17 +135,13 @@ def sampling_seconds(exr: bytes) -> float:
 
 
 def encode(layers: Passes) -> bytes:
-    """Passes, combined image, mask and denoised layers as the half-float EXR that is stored."""
+    """Passes, combined image, mask and denoised layers as the half-float EXR that is stored; of an imported sample
+    the components and the mask."""
     channels = {f"{name}.V": layers[name].astype(np.float16) for name in (MASK, ALPHA) if name in layers}
     for name in layers.keys() - {MASK, ALPHA}:
         for number, letter in enumerate("RGB"):
             channels[f"{name}.{letter}"] = layers[name][..., number].astype(np.float16)
     return exr_codec.write_channels(channels)
-
-
-def encode_components(components: Passes, mask: Array) -> bytes:
-    """The stored EXR of a sample of which there are no passes, only albedo, shading, specular and the mask."""
-    return encode({**components, MASK: mask})
 
 
 def stored(*, denoised: bool) -> tuple[str, ...]:
@@ -192,18 +188,14 @@ def raw_component(passes: Passes, name: str) -> Array:
     raise UserError(f"There is no component '{name}'; choose among: {', '.join(COMPONENTS)}.")
 
 
-def mask(passes: Passes) -> Array:
-    """[H, W] float32: 1 where shading means something, 0 on metal and on what is nearly black (ALBEDO_FLOOR)."""
-    return passes[MASK]
-
-
 def coverage(passes: Passes) -> Array:
     """[H, W] float32: the share of each pixel that is not background; 1 everywhere but in cut-outs."""
     return passes[ALPHA] if ALPHA in passes else np.ones(passes[MASK].shape, np.float32)
 
 
 def validity(passes: Passes) -> Array:
-    """The mask of freshly rendered passes, [H, W] float32 of 0 and 1; of a cut-out's rim, what is half covered."""
+    """The mask of freshly rendered passes, [H, W] float32: 1 where shading means something, 0 on metal and on what is
+    nearly black (ALBEDO_FLOOR); of a cut-out's rim, what is half covered."""
     valid = passes["diffuse_color"].min(axis=-1) >= ALBEDO_FLOOR
     if ALPHA in passes:
         valid &= passes[ALPHA] >= 0.5

@@ -79,7 +79,8 @@ def _dispatch(ray: Any, job: Job, wanted: Sequence[Shard], how: How, report: Rep
     running: list[Any] = []
     # On a cluster the processors of all nodes set the limit, unless --workers asks for more than one.
     most = how.workers if how.workers > 1 else max(1, int(ray.cluster_resources().get("CPU", 1)))
-    report.start(sum(shard.count for shard in wanted), min(most, len(wanted)), _hello(job))
+    hello = {"blender": "on Ray", "device": job.device, "name": job.device.upper()}
+    report.start(sum(shard.count for shard in wanted), min(most, len(wanted)), hello)
     while waiting or running:
         while waiting and len(running) < most:
             disk.check_room(job, [waiting[-1]] * (len(running) + 1))
@@ -91,10 +92,6 @@ def _dispatch(ray: Any, job: Job, wanted: Sequence[Shard], how: How, report: Rep
                 getattr(report, name)(*arguments)
             if error:
                 raise UserError(error)
-
-
-def _hello(job: Job) -> dict[str, Any]:
-    return {"blender": "on Ray", "device": job.device, "name": job.device.upper()}
 
 
 def render_shard(job: Job, shard: Shard, command: list[str], limits: Limits) -> tuple[list[Any], str]:

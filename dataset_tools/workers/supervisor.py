@@ -123,13 +123,11 @@ class Supervisor:
             self._planned = True
             self._pending.extend(wanted)
             count = min(self._count, max(1, len(self._pending)))
-            self._report.start(sum(self._to_render(shard) for shard in wanted), count, hello)
+            left = sum(shard.count - len(quarantine.of_shard(self._job.out, shard)) for shard in wanted)
+            self._report.start(left, count, hello)
             for number in range(1, count):
                 self._start(number)
         self._next(worker)
-
-    def _to_render(self, shard: Shard) -> int:
-        return shard.count - len(quarantine.of_shard(self._job.out, shard))
 
     def _next(self, worker: WorkerProcess) -> None:
         """Hand out the next shard, to a fresh worker if this one has done enough."""
@@ -167,7 +165,8 @@ class Supervisor:
                 raise UserError(_stillborn_text(reason, worker.last_words))
         else:
             self._harm[index] += 1
-            self._report.trouble(f"sample {index}: {reason}" + _indented(worker.last_words))
+            last = "".join(f"\n    {line}" for line in worker.last_words.splitlines()[-12:])
+            self._report.trouble(f"sample {index}: {reason}{last}")
             self._careful.add(shard)
             if self._harm[index] >= self._limits.harm:
                 quarantine.add(self._job.out, index, reason)
@@ -180,7 +179,3 @@ class Supervisor:
 def _stillborn_text(reason: str, last_words: str) -> str:
     last = last_words.splitlines()[-1] if last_words else "it wrote nothing"
     return f"Workers end before they render anything ({reason}; last line: {last}): see that Blender starts by itself."
-
-
-def _indented(text: str) -> str:
-    return "".join(f"\n    {line}" for line in text.splitlines()[-12:])

@@ -47,7 +47,7 @@ def test_what_is_stored_is_read_back_as_halves(denoised: bool) -> None:
 def test_components_alone_are_stored_and_read() -> None:
     values = {"albedo": 0.5, "shading": 2.0, "specular": 0.25}
     layers = {name: np.full((4, 4, 3), value, np.float32) for name, value in values.items()}
-    found = passes.read(passes.encode_components(layers, np.ones((4, 4), np.float32)))
+    found = passes.read(passes.encode({**layers, passes.MASK: np.ones((4, 4), np.float32)}))
     assert found.keys() == {*passes.COMPONENTS, "mask"}
     for name, image in layers.items():
         np.testing.assert_array_equal(passes.component(found, name), image)
@@ -69,7 +69,7 @@ def test_mask_leaves_out_metal_and_what_is_nearly_black() -> None:
     made["diffuse_color"][2] = passes.ALBEDO_FLOOR * 1.01
     expected = np.ones((16, 16), np.float32)
     expected[:2] = 0.0
-    np.testing.assert_array_equal(passes.mask(passes.read(stored_exr(made))), expected)
+    np.testing.assert_array_equal(passes.read(stored_exr(made))[passes.MASK], expected)
 
 
 def test_components_follow_equation_14() -> None:

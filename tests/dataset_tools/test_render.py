@@ -70,7 +70,7 @@ def test_passes_add_up_and_descriptions_replay(rendered: Path) -> None:
         assert stored["identity_error"] == entry["identity_error"] < 1e-5
         assert Scene.from_json(stored["scene"]) == describe("primeshapes", SEED, index, stored["attempt"])
         assert stored["seed"] == SEED and stored["blender"] and 0 <= entry["sampling_seconds"] < entry["seconds"]
-        assert passes.mask(found).mean() == pytest.approx(entry["valid"], abs=1e-4)
+        assert found[passes.MASK].mean() == pytest.approx(entry["valid"], abs=1e-4)
         albedo, shading = passes.component(found, "albedo"), passes.component(found, "shading")
         assert albedo.shape == (32, 32, 3)
         # Every pixel shows a surface: the room fills the frame, so that no background is seen.

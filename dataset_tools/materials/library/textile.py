@@ -159,16 +159,11 @@ def _sett(graph: Graph, count: Socket, material: Material) -> Socket:
     x = graph.math("PINGPONG", middle, parameters["threads"]) / parameters["threads"]
     broad = parameters["broad"]
     color = graph.mix(x > broad, material.colors[0], material.colors[1])
-    inner = _stripe(graph, x, broad + parameters["inner"] * (1.0 - broad), 0.07)
+    inner = abs(x - (broad + parameters["inner"] * (1.0 - broad))) < 0.07
     color = graph.mix(inner, color, material.colors[2])
-    line = _stripe(graph, x, 0.5 * broad, 0.5 * parameters["line"])
+    line = abs(x - 0.5 * broad) < 0.5 * parameters["line"]
     line = graph.math("MAXIMUM", line, x < 0.5 * parameters["middle"])
     return graph.mix(line, color, material.colors[3])
-
-
-def _stripe(graph: Graph, x: Socket, middle: float, half: float) -> Socket:
-    distance = abs(x - middle)
-    return distance < half
 
 
 @family(
