@@ -11,6 +11,7 @@ import errno
 import os
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,16 @@ def safe_name(text: str, nothing: str = "image", longest: int = LONGEST) -> str:
 def same_name(name: str) -> str:
     """What is equal for two names that some system takes for the same."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def free_name(text: str, taken: Iterable[str]) -> str:
+    """``text`` as :func:`safe_name` has it, with a number behind it where that is taken."""
+    base, known, number = safe_name(text), set(map(same_name, taken)), 1
+    name = base
+    while same_name(name) in known:
+        number += 1
+        name = f"{base}-{number}"
+    return name
 
 
 def encoded(path: str | os.PathLike[str]) -> Any:

@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import JoinError
 from ..names import safe_name
@@ -111,15 +111,10 @@ class _Splitters:
 
         if name not in self._made:
             bank, preset = load_bank_named(self._options, name), chosen_preset(self._options)
-            self._made[name] = Splitter(bank, preset, self._options.seed, _given(self._options))
+            face = {"box": self._options.face_box, "points": self._options.face_points}
+            given = {key: told for key, told in face.items() if told is not None}
+            self._made[name] = Splitter(bank, preset, self._options.seed, given or None)
         return self._made[name]
-
-
-def _given(options: argparse.Namespace) -> dict[str, Any] | None:
-    """What the options tell of a face."""
-    if options.face_box is not None:
-        return {"box": options.face_box}
-    return None if options.face_points is None else {"points": options.face_points}
 
 
 def _numbers(count: int) -> Callable[[str], list[float]]:

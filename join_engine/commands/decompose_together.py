@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from ..names import safe_name, same_name
+from ..names import free_name
 from ..options import IMAGE_KINDS, add_inversion_options, as_json, expand, load_bank_for, say
 from .decompose import progress_bar, say_if_unusual
 
@@ -60,7 +60,10 @@ def _decompose(paths: Sequence[Path], options: argparse.Namespace) -> None:
     with progress_bar(f"{len(paths)} photos") as monitor:
         told = [str(path) for path in paths]
         outcomes = decompose_together(photos, told, bank, preset, options.seed, monitor, CodeBook(bank))
-    found = dict(zip(_names(paths), (with_choice(outcome.decomposition, choice) for outcome in outcomes), strict=True))
+    names: list[str] = []
+    for path in paths:
+        names.append(free_name(path.stem, names))
+    found = dict(zip(names, (with_choice(outcome.decomposition, choice) for outcome in outcomes), strict=True))
     report = []
     for path, picture, (name, decomposition) in zip(paths, pictures, found.items(), strict=True):
         say_if_unusual(path, decomposition, bank)
@@ -72,16 +75,3 @@ def _decompose(paths: Sequence[Path], options: argparse.Namespace) -> None:
             save_decomposition(new / f"{name}.join", decomposition)
         size = next(iter(found.values())).size
         write_text(new / "report.json", as_json({"size": list(size), "photos": report}))
-
-
-def _names(paths: Sequence[Path]) -> list[str]:
-    """A name for each photo, its file's; those of the same name get a number."""
-    names: list[str] = []
-    for path in paths:
-        base = name = safe_name(path.stem)
-        number = 1
-        while same_name(name) in map(same_name, names):
-            number += 1
-            name = f"{base}-{number}"
-        names.append(name)
-    return names

@@ -35,7 +35,8 @@ from ...layers.split import encoders_say, fit_error
 from ...networks.stylegan2 import generate
 from ...options import add_device_options, as_json, say
 from ...pipeline import decompose
-from ...renders.samples import Sample, read_samples
+from ...renders.samples import read_samples
+from ..camera import metered
 from ..options import add_packs
 from ..tables import markdown
 
@@ -102,14 +103,6 @@ class Judge:
         return {"codes": float(np.mean(far)), "discriminators": float(np.mean(real)) if real else 0.0}
 
 
-def photographed(sample: Sample, bank: Bank) -> np.ndarray:
-    """A render at its own exposure, as a camera shows it: linear [H, W, 4] in [0, 1], transparent where there is
-    nothing."""
-    image = np.asarray(bank.forward_model.compose(sample.components)).clip(0.0, 1.0)
-    visible = sum(part.sum(axis=2) for part in sample.components.values()) > 0.0
-    return np.concatenate([image, visible[..., None]], axis=2).astype(np.float32)
-
-
 def gain(render: Render, bank: str, default: str) -> float:
     """What a bank's albedo and shading are better by than the default's, mean PSNR in dB."""
     return float(np.mean([render[bank][name] - render[default][name] for name in JUDGED]))
@@ -143,26 +136,18 @@ def best_threshold(
     return (ahead[best][0] + ahead[best + 1][0]) / 2.0
 
 
-def _always(bank: str, _: str, render: Render) -> str:
-    return bank
-
-
-def _by_figure(
-    figure: Callable[[Mapping[str, float]], float], default: str, threshold: float, _: str, render: Render
-) -> str:
-    return taken(render, figure, default, threshold)
-
-
 def ways(kinds: Mapping[str, Sequence[Render]], default: str) -> dict[str, Callable[[str, Render], str]]:
     """The ways to choose, by their names: of a kind and a render of it the bank. Thresholds, and the best bank of each
     kind, are those of these renders."""
     banks = list(next(iter(kinds.values()))[0])
     found: dict[str, Callable[[str, Render], str]] = {}
     for bank in banks:
-        found[f"always {bank}"] = partial(_always, bank)
+        found[f"always {bank}"] = partial(lambda bank, _, render: bank, bank)
     for name, figure in FIGURES.items():
         threshold = best_threshold(kinds, figure, default)
-        found[f"{name}, {threshold:.2f}"] = partial(_by_figure, figure, default, threshold)
+        found[f"{name}, {threshold:.2f}"] = partial(
+            lambda figure, threshold, _, render: taken(render, figure, default, threshold), figure, threshold
+        )
     found[f"as shipped, {MARGIN:g}"] = lambda _, render: decide(render, default)[0]
     suited = {
         kind: max(banks, key=lambda bank: float(np.mean([gain(each, bank, default) for each in renders])))
@@ -213,7 +198,7 @@ def run(options: argparse.Namespace) -> None:
     for kind, path in options.data:
         kinds[kind] = []
         for sample in read_samples(Path(path), default.forward_model.components, options.count):
-            photo = photographed(sample, default)
+            photo, _ = metered(default, sample.components, luminance=None)
             kinds[kind].append({name: judge.row(photo, sample.components) for name, judge in judges.items()})
         say(f"{kind}: {len(kinds[kind])} renders")
     if options.out is not None:

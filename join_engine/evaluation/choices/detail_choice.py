@@ -34,10 +34,10 @@ RADII = (0.5, 1.0, 2.0, 4.0)
 
 
 def compare(
-    bank: Bank, samples: Sequence[Sample], preset: Preset, settings: Sequence[Detail], run: Run | None = None
+    bank: Bank, samples: Sequence[Sample], preset: Preset, settings: Sequence[Detail]
 ) -> list[dict[str, float]]:
     """Mean PSNR in dB of each component, for each of the settings."""
-    run = run or Run()
+    run = Run()
     truths = [at_resolution(sample.components, bank.header.resolution) for sample in samples]
     images = [np.asarray(bank.forward_model.compose(truth)) for truth in truths]
     codebook, layers, levels = CodeBook(bank), list[Layers](), list[float | None]()

@@ -41,17 +41,12 @@ _SUBSET_SIZE = 1000
 _PATCH, _PATCHES, _COARSEST, _DIRECTIONS, _REPEATS = 7, 128, 16, 128, 4
 
 
-class TrunkFeatures:
+def trunk_features(trunk: Trunk) -> Embedding:
     """The trunk's unit-length features averaged over the image: one vector of all its taps, [B, Σ widths]."""
-
-    def __init__(self, trunk: Trunk) -> None:
-        self._trunk = trunk
-
-    def __call__(self, images: Tensor) -> Tensor:
-        return torch.cat([unit_features(tap).mean(dim=(2, 3)) for tap in self._trunk(images)], dim=1)
+    return lambda images: torch.cat([unit_features(tap).mean(dim=(2, 3)) for tap in trunk(images)], dim=1)
 
 
-class InceptionFeatures:
+def inception_features(path: Path, device: str | torch.device = "cpu") -> Embedding:
     """The 2048 features that FID is defined by, from the TorchScript file of NVlabs' stylegan2-ada-pytorch.
 
     The file, ``inception-2015-12-05.pt``, is not part of this project (its licence and its training on ImageNet are its
@@ -59,15 +54,12 @@ class InceptionFeatures:
     JoinError ``weights_unreadable``.
     """
 
-    def __init__(self, path: Path, device: str | torch.device = "cpu") -> None:
-        try:
-            self._network = torch.jit.load(str(path), map_location=device).eval()
-        except (OSError, ValueError, RuntimeError) as error:
-            message = f"'{path}' cannot be read as a TorchScript network."
-            raise JoinError("weights_unreadable", message, "Give the path of inception-2015-12-05.pt.") from error
-
-    def __call__(self, images: Tensor) -> Tensor:
-        return self._network(to_pixels(images * 2.0 - 1.0), return_features=True)
+    try:
+        network = torch.jit.load(str(path), map_location=device).eval()
+    except (OSError, ValueError, RuntimeError) as error:
+        message = f"'{path}' cannot be read as a TorchScript network."
+        raise JoinError("weights_unreadable", message, "Give the path of inception-2015-12-05.pt.") from error
+    return lambda images: network(to_pixels(images * 2.0 - 1.0), return_features=True)
 
 
 def frechet_distance(first: Tensor, second: Tensor) -> float:
@@ -125,7 +117,7 @@ def generator_distances(
     Args:
         component: of the bank, or a part of a single GAN's.
         real: at least 4 images; at most ``count`` are used, drawn without replacement.
-        embed: :class:`TrunkFeatures` or :class:`InceptionFeatures`.
+        embed: :func:`trunk_features` or :func:`inception_features`.
         count: generated images.
 
     Returns:
@@ -170,21 +162,14 @@ def report(
     if trunk is None:
         message = f"The bank '{bank.header.name}' has no perceptual trunk to compare images in."
         raise JoinError("trunk_missing", message, "Give a bank with one by --trunk-of, or train one with train-trunk.")
-    own = generator_distances(bank, component, real, TrunkFeatures(trunk), count, seed)
-    result: dict[str, Any] = {
-        "component": component,
-        "trunk": fingerprint(trunk),
-        "trunk Fréchet distance": own["frechet"],
-        "trunk Fréchet distance, real halves": own["frechet_floor"],
-        "trunk kernel distance": own["kernel"],
-        "trunk kernel distance, real halves": own["kernel_floor"],
-        "SWD": own["swd"],
-        "SWD, real halves": own["swd_floor"],
-        "real": own["real"],
-        "generated": own["generated"],
-    }
+    own = generator_distances(bank, component, real, trunk_features(trunk), count, seed)
+    result: dict[str, Any] = {"component": component, "trunk": fingerprint(trunk)}
+    named = {"frechet": "trunk Fréchet distance", "kernel": "trunk kernel distance", "swd": "SWD"}
+    for key, name in named.items():
+        result |= {name: own[key], f"{name}, real halves": own[f"{key}_floor"]}
+    result |= {"real": own["real"], "generated": own["generated"]}
     if inception is not None:
-        embed = InceptionFeatures(inception, next(iter(bank.components.values())).w_avg.device)
+        embed = inception_features(inception, next(iter(bank.components.values())).w_avg.device)
         published = generator_distances(bank, component, real, embed, count, seed)
         result |= {"FID": published["frechet"], "KID": published["kernel"]}
     return result

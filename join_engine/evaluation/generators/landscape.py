@@ -75,13 +75,6 @@ def write_landscape(path: Path, codes: Tensor, neighbours: int = 5) -> None:
     write_atomically(path, lambda temporary: picture.save(temporary, format="PNG"))
 
 
-def show_landscape(card: Path, picture: Path) -> None:
-    """Put the picture of :func:`write_landscape` into a bank's card. Raises JoinError ``output_unwritable``."""
-    link = Path(os.path.relpath(picture, card.parent)).as_posix()
-    title = "In-domain loss and kNN loss over two-dimensional codes, as in JoIN's Fig. 2; dots are codes."
-    put_part(card, BEGIN, END, f"{BEGIN}\n\n## Landscape of the losses\n\n![{title}]({link})\n\n{END}")
-
-
 def _coloured(loss: np.ndarray) -> np.ndarray:
     """Loss [H, W] → [H, W, 3] bytes, its range spread over the colours in steps that look like contours."""
     unit = (loss - loss.min()) / max(float(np.ptp(loss)), 1e-12)
@@ -107,5 +100,8 @@ def run(options: argparse.Namespace) -> None:
         raise JoinError("settings_invalid", "There must be as many codes as neighbours.", "Raise --count.")
     write_landscape(options.out, planar_codes(bank, options.component, options.count, options.seed), options.neighbours)
     if options.card:
-        show_landscape(bank.path.with_suffix(".md"), options.out)
+        card = bank.path.with_suffix(".md")
+        link = Path(os.path.relpath(options.out, card.parent)).as_posix()
+        title = "In-domain loss and kNN loss over two-dimensional codes, as in JoIN's Fig. 2; dots are codes."
+        put_part(card, BEGIN, END, f"{BEGIN}\n\n## Landscape of the losses\n\n![{title}]({link})\n\n{END}")
     print(options.out)

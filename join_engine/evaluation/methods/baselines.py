@@ -12,7 +12,7 @@ import torch
 
 from ...color import LUMINANCE_WEIGHTS
 from ...images.between import blurred
-from ...networks.retinex import CHROMATICITY_THRESHOLD, INTENSITY_THRESHOLD, log_shading
+from ...networks.retinex import log_shading
 
 Components = dict[str, np.ndarray]
 
@@ -40,9 +40,13 @@ def square_root(image: np.ndarray) -> Components:
 
 
 def retinex(image: np.ndarray, level: float = ALBEDO_LEVEL) -> Components:
-    """Colour Retinex (:func:`colour_retinex`)."""
-    albedo, shading = colour_retinex(image, level)
-    return _with_specular({"albedo": albedo, "shading": shading})
+    """Colour Retinex: an albedo whose intensity has the geometric mean ``level``, and grey shading; their product is
+    the image."""
+    planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32))[None]
+    shading = log_shading(planes)[0, 0].numpy().astype(np.float64)
+    # The factor between the two that gives the albedo its level.
+    light = np.exp(shading - np.log(level))[..., None].repeat(3, axis=2)
+    return _with_specular({"albedo": (image / light).astype(np.float32), "shading": light.astype(np.float32)})
 
 
 def constant_albedo(image: np.ndarray, level: float = ALBEDO_LEVEL) -> Components:
@@ -75,26 +79,3 @@ LEVELLED = ("colour Retinex", "constant albedo", "blurred light")
 
 def _with_specular(components: Components) -> Components:
     return {**components, "specular": np.zeros_like(components["albedo"])}
-
-
-def colour_retinex(
-    image: np.ndarray,
-    level: float = ALBEDO_LEVEL,
-    intensity_threshold: float = INTENSITY_THRESHOLD,
-    chromaticity_threshold: float = CHROMATICITY_THRESHOLD,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Split a linear image [H, W, 3] ≥ 0.
-
-    Args:
-        level: geometric mean of the albedo's intensity.
-        intensity_threshold, chromaticity_threshold: gradients of the natural logarithms above which the reflectance
-            is thought to change.
-
-    Returns:
-        Albedo [H, W, 3] and grey shading [H, W, 3], linear; their product is the image.
-    """
-    planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32))[None]
-    shading = log_shading(planes, intensity_threshold, chromaticity_threshold)[0, 0].numpy().astype(np.float64)
-    # The factor between the two that gives the albedo its level.
-    light = np.exp(shading - np.log(level))[..., None].repeat(3, axis=2)
-    return (image / light).astype(np.float32), light.astype(np.float32)

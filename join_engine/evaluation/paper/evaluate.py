@@ -33,7 +33,7 @@ from ...pipeline import Outcome, decompose_batch
 from ...renders.samples import Sample, read_samples
 from ...single_gan import base_model
 from ..camera import Layers, at_resolution
-from ..generators.distances import TrunkFeatures, embed_all, frechet_distance, sliced_wasserstein
+from ..generators.distances import embed_all, frechet_distance, sliced_wasserstein, trunk_features
 from ..methods.baselines import ALBEDO_LEVEL, BASELINES, LEVELLED
 from ..methods.by_name import Method, make_methods, preset_methods, scaled
 from ..methods.unet import made_exact, unet_layers, unet_of
@@ -333,7 +333,7 @@ def _distances(
         made = judge.encoded("image", [judge.pixels("image", own) for own in layers if own is not None])
         found[title] = {"swd": sliced_wasserstein(real, made)}
         if bank.trunk is not None:
-            embedded = [embed_all(one, made.device, TrunkFeatures(bank.trunk)) for one in (real, made)]
+            embedded = [embed_all(one, made.device, trunk_features(bank.trunk)) for one in (real, made)]
             found[title]["frechet"] = frechet_distance(*embedded)
     return found
 

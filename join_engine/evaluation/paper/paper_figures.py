@@ -27,7 +27,7 @@ from ...images.frame import Frame
 from ...images.metrics import component_scores
 from ...inversion.codebook import CodeBook
 from ...inversion.presets import Preset, get_preset
-from ...names import safe_name, same_name
+from ...names import free_name
 from ...networks.unet import UNet
 from ...options import BAD_INPUT, add_inversion_options, expand, load_bank_named, positive, say
 from ...pipeline import Outcome, decompose_batch
@@ -193,7 +193,7 @@ class PaperFigures:
                 lit = relighter.relight(edits).layers
                 told = ", ".join(f"{edit.direction} {edit.amount:+.1f}" for edit in edits)
                 below.append((f"{words}\n{told}", photo.shown(self._pixels(self.bank, lit, _IMAGE), _IMAGE)))
-            sheets[_free_name(photo.path.stem, sheets)] = [above, below]
+            sheets[free_name(photo.path.stem, sheets)] = [above, below]
         return sheets
 
     def local_discriminator(self) -> SheetRows:
@@ -414,14 +414,6 @@ def _lit_from(direction: Direction, place: float) -> Edit:
     return Edit(LIGHT, direction.name, min(max(amount, direction.minimum), direction.maximum))
 
 
-def _free_name(stem: str, taken: Mapping[str, SheetRows]) -> str:
-    name, number = safe_name(stem), 1
-    while same_name(name) in map(same_name, taken):
-        number += 1
-        name = safe_name(f"{stem}-{number}")
-    return name
-
-
 def _within(places: Sequence[float], size: int) -> slice:
     return slice(max(0, round(min(places))), max(1, min(size, round(max(places)))))
 
@@ -436,10 +428,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tables", type=Path, metavar="DIR", help="folder of paper-tables")
     parser.add_argument("--photos", nargs="+", default=[], metavar="IMAGE", help="images, or folders of them")
     parser.add_argument("--count", type=positive, default=4, help="renders that are shown (default 4)")
-    figures = ("5", "6", "7", "8", "9", "12", "13", "portraits")
-    parser.add_argument(
-        "--only", nargs="+", choices=figures, default=list(figures), help="these figures (default: all)"
-    )
+    parser.add_argument("--only", nargs="+", choices=ALL, default=list(ALL), help="these figures (default: all)")
     parser.add_argument("--out", type=Path, required=True, help="folder")
     add_row_options(parser)
     add_inversion_options(parser, "portrait")

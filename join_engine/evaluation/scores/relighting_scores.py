@@ -332,11 +332,6 @@ def _cosine(one: np.ndarray, other: np.ndarray) -> float:
     return float(one @ other) / lengths if lengths > 1e-9 else 0.0
 
 
-def show_scores(card: Path, text: str) -> None:
-    """Put a table into a bank's card. Raises JoinError ``output_unwritable``."""
-    put_part(card, BEGIN, END, f"{BEGIN}\n\n## Relighting\n\n{text}\n{END}")
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_bank_option(parser)
     parser.add_argument("--data", type=Path, metavar="RELIT", help="folder of dataset_tools/render.py relit")
@@ -369,7 +364,7 @@ def run(options: argparse.Namespace) -> None:
         text = format_table(table)
         keep(options.out, "relighting", table, text)
         if options.card:
-            show_scores(bank.path.with_suffix(".md"), text)
+            put_part(bank.path.with_suffix(".md"), BEGIN, END, f"{BEGIN}\n\n## Relighting\n\n{text}\n{END}")
         write_render_sheet(options.out / "sheet.png", bank, scenes, options.scene, preset, options.seed)
     for image in options.image:
         sheet = options.out / f"{image.stem}.png"

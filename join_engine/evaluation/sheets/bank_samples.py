@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from ...bank import Bank, BankComponent
-from ...errors import JoinError
 from ...images.files import write_text
 from ...renders.contact_sheet import contact_sheet, save_picture
 from ...renders.packs import ImageSet, read_packs
@@ -40,10 +39,6 @@ class SheetSettings:
     rows: int = 7
     seed: int = 0
     compared: int = 0
-
-    def __post_init__(self) -> None:
-        if min(self.columns, self.rows) < 1 or self.compared < 0:
-            raise JoinError("settings_invalid", "A sheet needs at least one row and one column.")
 
 
 def write_sheets(
@@ -95,7 +90,10 @@ def draw_sheet(
         (generated(component, count, settings.seed), f"generated: z within ±2, seed {settings.seed}, no selection"),
         (real(data, count, settings.seed), f"real: {'; '.join(packs)}, {len(data.images):,} to draw from"),
     ]
-    sheets = [_enlarged(contact_sheet(images, settings.columns), zoom) for images, _ in halves]
+    # By whole pixels, so that one sees what is there.
+    sheets = [
+        ImageOps.scale(contact_sheet(images, settings.columns), zoom, Image.Resampling.NEAREST) for images, _ in halves
+    ]
     columns = [_labelled(sheet, label) for sheet, (_, label) in zip(sheets, halves, strict=True)]
     width = sum(column.width for column in columns) + _GAP
     body = Image.new("RGB", (width, max(column.height for column in columns)), "white")
@@ -127,11 +125,6 @@ def _distance_line(found: dict[str, Any]) -> str:
         return f"{label} {found[key]:.4f} (halves of the real ones {found[f'{key}, real halves']:.4f})"
 
     return f"{pair('Fréchet')}, {pair('kernel')}; {found['real']:,} real, {found['generated']:,} generated, untruncated"
-
-
-def _enlarged(picture: Image.Image, zoom: int) -> Image.Image:
-    """By whole pixels, so that one sees what is there."""
-    return picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST)
 
 
 def _labelled(picture: Image.Image, *lines: str) -> Image.Image:

@@ -14,7 +14,7 @@ from ...images.files import display_encode, opaque
 from ...inversion.presets import Preset
 from ...pipeline import decompose
 from ...relighting.relighter import LIGHT, Edit, Relighter
-from ...renders.relit import MovedViews, RelitScenes
+from ...renders.relit import RelitScenes
 from .sheet import Panel, write_sheet
 
 # What a person says, for an attribute and the sign of its change.
@@ -39,7 +39,8 @@ def write_render_sheet(
     """
     units = _units(bank)
     known = [move for move in scenes.moves if move.attribute in units]
-    moves = {word: move for key, word in _WORDS.items() for move in known if _key(move) == key}
+    towards = {(move.attribute, move.deviations > 0.0): move for move in known}
+    moves = {word: towards[key] for key, word in _WORDS.items() if key in towards}
     moves = moves or {move.name: move for move in known}
     whole = [scene for scene in scenes.originals if all(scene in move.views for move in moves.values())]
     index = index or next(iter(whole or scenes.originals))
@@ -86,10 +87,6 @@ def write_photo_sheet(path: Path, bank: Bank, image: np.ndarray, amount: float, 
 def _units(bank: Bank) -> dict[str, float]:
     """Of the light's attributes that the bank has directions of: one standard deviation."""
     return {} if bank.header.directions is None else bank.header.directions.units
-
-
-def _key(move: MovedViews) -> tuple[str, bool]:
-    return move.attribute, move.deviations > 0.0
 
 
 def _relighter(image: np.ndarray, bank: Bank, preset: Preset, seed: int) -> Relighter:

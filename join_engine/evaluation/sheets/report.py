@@ -37,7 +37,9 @@ def write_report(decomposition: Decomposition, image: Path, truth_dir: Path | No
         JoinError: from reading the images; ``size_mismatch`` when sizes differ; ``output_unwritable``.
     """
     colour = _read(image, decomposition.size)
-    truth = {} if truth_dir is None else _read_truth(truth_dir, decomposition)
+    truth = {}
+    if truth_dir is not None:
+        truth = {name: _read(truth_dir / f"{name}.exr", decomposition.size) for name in decomposition.layers}
     scores: dict[str, Any] = {"recomposed": component_scores("image", decomposition.recomposed, colour)}
     if truth:
         scores["layers"] = _scores(decomposition.layers, truth)
@@ -56,10 +58,6 @@ def _read(path: Path, size: tuple[int, int]) -> np.ndarray:
         message = f"'{path}' is {pixels.shape[1]} × {pixels.shape[0]}, the decomposition {size[1]} × {size[0]}."
         raise JoinError("size_mismatch", message, "Name the image that was decomposed, and its own ground truth.")
     return pixels
-
-
-def _read_truth(folder: Path, decomposition: Decomposition) -> dict[str, np.ndarray]:
-    return {name: _read(folder / f"{name}.exr", decomposition.size) for name in decomposition.layers}
 
 
 def _scores(layers: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:

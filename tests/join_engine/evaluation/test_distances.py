@@ -16,14 +16,14 @@ from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.evaluation.generators import distances
 from join_engine.evaluation.generators.distances import (
-    InceptionFeatures,
-    TrunkFeatures,
     frechet_distance,
     generated,
     generator_distances,
+    inception_features,
     kernel_distance,
     report,
     sliced_wasserstein,
+    trunk_features,
 )
 from join_engine.networks.trunk import Trunk, TrunkConfig
 from join_engine.renders.packs import read_packs
@@ -98,7 +98,7 @@ def trunk() -> Trunk:
 def test_images_with_more_noise_are_farther(tmp_path: Path, trunk: Trunk) -> None:
     data = read_packs([write_renders(tmp_path / "a.tar", 200)], "albedo")
     images = (data.batch(torch.arange(200)) + 1) / 2
-    embed = TrunkFeatures(trunk)
+    embed = trunk_features(trunk)
     clean = embed(images)
     assert clean.shape == (200, 40)
     rng = torch.Generator().manual_seed(0)
@@ -170,8 +170,8 @@ def test_a_generator_is_near_its_own_images_and_far_from_others(tmp_path: Path, 
     assert bank.trunk is not None
     own = read_packs([write_samples_of(bank, tmp_path / "own.tar", 150, seed=3)], "albedo")
     others = read_packs([write_renders(tmp_path / "others.tar", 150, size=16)], "albedo")
-    near = generator_distances(bank, "albedo", own, TrunkFeatures(bank.trunk), count=150)
-    far = generator_distances(bank, "albedo", others, TrunkFeatures(bank.trunk), count=150)
+    near = generator_distances(bank, "albedo", own, trunk_features(bank.trunk), count=150)
+    far = generator_distances(bank, "albedo", others, trunk_features(bank.trunk), count=150)
     assert near["frechet"] < 0.3 * far["frechet"]
     assert near["kernel"] < 0.3 * far["kernel"]
     assert far["kernel_floor"] < 0.3 * far["kernel"]
@@ -214,8 +214,8 @@ def test_features_of_a_torchscript_file(tmp_path: Path, bank: Bank) -> None:
     torch.jit.script(Sums()).save(str(path))
     images = torch.rand(2, 3, 8, 8)
     expected = (images * 255).round().mean(dim=(2, 3))
-    torch.testing.assert_close(InceptionFeatures(path)(images), expected)
+    torch.testing.assert_close(inception_features(path)(images), expected)
     data = read_packs([write_renders(tmp_path / "p.tar", 10, size=16)], "albedo")
     assert report(bank, "albedo", data, 10, 0, path)["FID"] > 0
     with pytest.raises(JoinError):
-        InceptionFeatures(tmp_path / "missing.pt")
+        inception_features(tmp_path / "missing.pt")

@@ -29,6 +29,7 @@ from join_engine.inversion.codebook import CodeBook
 from join_engine.inversion.presets import Preset, get_preset
 from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.inversion.stages.mean_start import MeanStart
+from join_engine.names import free_name
 from join_engine.pipeline import decompose
 from join_engine.relighting.directions import Direction
 from join_engine.renders.samples import read_samples
@@ -177,8 +178,8 @@ def test_without_a_light_of_a_name_a_sentence_says_so(
 
 def test_two_photos_of_one_name_have_a_sheet_each() -> None:
     taken: dict[str, paper.SheetRows] = {"me": []}
-    assert paper._free_name("me", taken) == "me-2" and paper._free_name("ME", {**taken, "me-2": []}) == "ME-3"
-    assert paper._free_name("you", taken) == "you"
+    assert free_name("me", taken) == "me-2" and free_name("ME", {**taken, "me-2": []}) == "ME-3"
+    assert free_name("you", taken) == "you"
 
 
 def _with_left_and_right(bank: Bank) -> Bank:
