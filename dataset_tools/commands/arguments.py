@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -57,21 +58,23 @@ def natural(text: str) -> int:
     return int(text)
 
 
-def mebibytes(text: str) -> float:
+def number(text: str) -> float:
+    """NaN, which lies within no bounds, where it is none."""
     try:
-        value = float(text)
+        return float(text)
     except ValueError:
-        value = 0.0
+        return math.nan
+
+
+def mebibytes(text: str) -> float:
+    value = number(text)
     if not 0.02 <= value < 1e6:  # a tar alone takes 10 KiB
         raise argparse.ArgumentTypeError(f"'{text}' is not a number of MiB of 0.02 or more")
     return value
 
 
 def share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
+    value = number(text)
     if not 0.0 < value <= 1.0:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0 and up to 1")
     return value

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from dataset_tools import specs
@@ -17,6 +17,7 @@ from dataset_tools.commands.arguments import (
     index_range,
     job_of,
     natural,
+    number,
     positive,
     share,
 )
@@ -48,7 +49,14 @@ def _add_render(commands: argparse._SubParsersAction, name: str) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the dataset")
     add_sources(parser, environments=name in specs.LIGHTINGS, skins=name in specs.OF_SHAPES)
     if name in specs.LIGHTINGS:
-        _add_lighting(parser, specs.LIGHTINGS[name])
+        default = " ".join(f"{kind}={share:g}" for kind, share in specs.LIGHTINGS[name].items())
+        parser.add_argument(
+            "--lighting",
+            type=_kind_share,
+            nargs="+",
+            metavar="KIND=SHARE",
+            help=f"how often each kind of light is drawn, relative to the others; kinds left out are not ({default})",
+        )
     if name in specs.CUTOUTS:
         parser.add_argument("--cutout-share", type=share, metavar="X", help="how often things are cut out (0.4)")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="cpu: the same bytes always; auto: the best")
@@ -65,17 +73,6 @@ def _add_render(commands: argparse._SubParsersAction, name: str) -> None:
         help="render on a Ray cluster (or a local one without an address); --workers limits the tasks at a time",
     )
     parser.set_defaults(run=_render, dataset=name)
-
-
-def _add_lighting(parser: argparse.ArgumentParser, shares: Mapping[str, float]) -> None:
-    default = " ".join(f"{kind}={share:g}" for kind, share in shares.items())
-    parser.add_argument(
-        "--lighting",
-        type=_kind_share,
-        nargs="+",
-        metavar="KIND=SHARE",
-        help=f"how often each kind of light is drawn, relative to the others; kinds left out are not ({default})",
-    )
 
 
 def _render(options: argparse.Namespace, arguments: Sequence[str]) -> None:
@@ -120,10 +117,7 @@ def _lighting(options: argparse.Namespace) -> dict[str, float] | None:
 
 def _kind_share(text: str) -> tuple[str, float]:
     kind, _, share = text.partition("=")
-    try:
-        value = float(share)
-    except ValueError:
-        value = -1.0
+    value = number(share)
     if not 0.0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"'{text}' is not a kind and its share, such as flash=0.5")
     return kind, value

@@ -10,7 +10,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dataset_tools import specs
-from dataset_tools.commands.arguments import add_quality, add_sources, command, index_range, job_of, natural, positive
+from dataset_tools.commands.arguments import (
+    add_quality,
+    add_sources,
+    command,
+    index_range,
+    job_of,
+    natural,
+    number,
+    positive,
+)
 from dataset_tools.packs import maps, relit, restyle
 from dataset_tools.packs.variants import Written
 from dataset_tools.rendering.job import Job
@@ -117,7 +126,8 @@ def _several(text: str) -> int:
 
 
 def _move(text: str) -> relit.Move:
-    attribute, amount = _named(text)
+    attribute, _, told = text.partition("=")
+    amount = number(told)
     if attribute not in ATTRIBUTES or not math.isfinite(amount) or not amount:
         known = ", ".join(ATTRIBUTES)
         raise argparse.ArgumentTypeError(f"'{text}' is not ATTRIBUTE=AMOUNT such as left_right=+1 (there are {known})")
@@ -125,7 +135,8 @@ def _move(text: str) -> relit.Move:
 
 
 def _restyle_move(text: str) -> restyle.Restyle:
-    name, amount = _named(text)
+    name, _, told = text.partition("=")
+    amount = number(told)
     if name not in PROPERTIES or not math.isfinite(amount) or not amount:
         known = ", ".join(PROPERTIES)
         raise argparse.ArgumentTypeError(f"'{text}' is not PROPERTY=AMOUNT such as wet=0.7 (there are {known})")
@@ -133,12 +144,3 @@ def _restyle_move(text: str) -> restyle.Restyle:
     if not low <= amount <= high:
         raise argparse.ArgumentTypeError(f"'{name}' goes from {low:g} to {high:g} ({PROPERTIES[name].meaning})")
     return restyle.Restyle(name, amount)
-
-
-def _named(text: str) -> tuple[str, float]:
-    """Name and number; 0 where it is none."""
-    name, _, amount = text.partition("=")
-    try:
-        return name, float(amount)
-    except ValueError:
-        return name, 0.0

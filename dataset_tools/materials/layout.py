@@ -18,6 +18,10 @@ class Blocks:
     y: Socket
     edge: Socket
 
+    def centred(self, width: float, height: float) -> tuple[Socket, Socket]:
+        """The position from the middle of the block, which is so large."""
+        return self.x - 0.5 * width, self.y - 0.5 * height
+
 
 def blocks(graph: Graph, uv: Socket, width: float, height: float, shift: Value = 0.0) -> Blocks:
     """Rows of blocks; every row is shifted against the one below by ``shift`` widths."""

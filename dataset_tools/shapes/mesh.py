@@ -164,13 +164,7 @@ def cube(half: float) -> MeshData:
     return quads(vertices, faces, np.tile(square[:, :2], (6, 1, 1)), smooth=False)
 
 
-_SHAPES: dict[str, Callable[..., MeshData]] = {
-    "sphere": sphere,
-    "cone": cone,
-    "cylinder": cylinder,
-    "torus": torus,
-    "cube": cube,
-}
+_SHAPES: dict[str, Callable[..., MeshData]] = {make.__name__: make for make in (sphere, cone, cylinder, torus, cube)}
 
 
 def primitive(shape: str, dimensions: Mapping[str, float]) -> MeshData:

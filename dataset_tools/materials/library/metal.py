@@ -114,7 +114,7 @@ def tread_plate(graph: Graph, at: Coordinates, material: Material) -> Surface:
     found = blocks(graph, at.uv, size, size)
     column, row, _ = graph.xyz(found.name)
     turned = (column + row) % 2.0
-    x, y = (axis - 0.5 * size for axis in (found.x, found.y))
+    x, y = found.centred(size, size)
     along = graph.mix_number(turned, x + y, x - y)
     across = graph.mix_number(turned, x - y, x + y)
     # A lozenge: half as wide as long would be 0.5; the ridge of a real one is slimmer.

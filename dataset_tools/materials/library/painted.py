@@ -17,7 +17,7 @@ from dataset_tools.description.sampling import choose, natural, palette, palette
 from dataset_tools.materials.family import PaletteSampler, family
 from dataset_tools.materials.graph import Graph, Socket, Value
 from dataset_tools.materials.layout import blocks
-from dataset_tools.materials.library.printed import centred, emblem
+from dataset_tools.materials.library.printed import emblem
 from dataset_tools.materials.surface import Coordinates, Surface
 
 
@@ -283,7 +283,7 @@ def _words(graph: Graph, x: Socket, y: Socket, height: float, seed: float) -> So
     """1 on the letters of lines of print of this height; x, y in the label's heights."""
     width = 0.62 * height
     found = blocks(graph, graph.combine(x, y), width, height)
-    inner_x, inner_y = centred(graph, found, width, height)
+    inner_x, inner_y = found.centred(width, height)
     name = graph.vector("ADD", found.name, (seed, 0.0, seed))
     space, _, _ = graph.xyz(graph.random(graph.vector("ADD", name, (0.5, 0.5, 3.0))))
     letter = emblem(graph, inner_x, inner_y, 0.75 * height, name)

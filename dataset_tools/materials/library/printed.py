@@ -11,13 +11,8 @@ from dataset_tools.description.covering import Color, Material
 from dataset_tools.description.sampling import choose, natural, palettes, uniform
 from dataset_tools.materials.family import family
 from dataset_tools.materials.graph import Graph, Socket, Value
-from dataset_tools.materials.layout import Blocks, blocks
+from dataset_tools.materials.layout import blocks
 from dataset_tools.materials.surface import Coordinates, Surface
-
-
-def centred(graph: Graph, found: Blocks, width: float, height: float) -> tuple[Socket, Socket]:
-    """Position from the middle of the block."""
-    return found.x - 0.5 * width, found.y - 0.5 * height
 
 
 def _polygon(graph: Graph, x: Socket, y: Socket, corners: float) -> Socket:
@@ -94,7 +89,7 @@ def sign(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A bordered sign with a figure on a plain panel."""
     size, parameters = material.scale, material.parameters
     found = blocks(graph, at.uv, size, size)
-    x, y = centred(graph, found, size, size)
+    x, y = found.centred(size, size)
     radius = size * parameters["radius"]
     reach = _polygon(graph, x, y, parameters["corners"])
     plate = reach < radius
@@ -134,8 +129,7 @@ def lettering(graph: Graph, at: Coordinates, material: Material) -> Surface:
     _, space, _ = graph.xyz(graph.random(graph.vector("ADD", found.name, (0.5, 0.5, 3.0))))
     written, _, _ = graph.xyz(graph.random(word))
     high = line * material.parameters["lines"]
-    x = found.x - 0.5 * letter
-    y = found.y - 0.5 * line
+    x, y = found.centred(letter, line)
     dots = emblem(graph, x, y, high, found.name)
     ink = dots * (space > 0.14)
     ink = ink * (written > 0.12)
@@ -147,7 +141,7 @@ def emblems(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A wallpaper or wrapping of figures in rows, each of them another, in two inks."""
     size = material.scale
     found = blocks(graph, at.uv, size, size, shift=0.5)
-    x, y = centred(graph, found, size, size)
+    x, y = found.centred(size, size)
     figure = emblem(graph, x, y, 0.72 * size, found.name)
     _, which, _ = graph.xyz(graph.random(found.name))
     ink = graph.mix(which > 0.6, material.colors[1], material.colors[2])

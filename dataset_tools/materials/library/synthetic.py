@@ -51,7 +51,7 @@ def rubber(graph: Graph, at: Coordinates, material: Material) -> Surface:
     """A studded mat, dusty between the studs."""
     size = material.scale
     found = blocks(graph, at.uv, size, size, shift=material.parameters["stagger"])
-    x, y = (axis - 0.5 * size for axis in (found.x, found.y))
+    x, y = found.centred(size, size)
     distance = graph.length(graph.combine(x, y))
     radius = size * material.parameters["radius"]
     stud = graph.ramp(distance, radius, radius * 0.75)
