@@ -41,9 +41,7 @@ class SheetSettings:
     compared: int = 0
 
 
-def write_sheets(
-    bank: Bank, packs: Sequence[str | os.PathLike[str]], out: Path, settings: SheetSettings | None = None
-) -> list[Path]:
+def write_sheets(bank: Bank, packs: Sequence[str | os.PathLike[str]], out: Path, settings: SheetSettings) -> list[Path]:
     """Write ``BANK-COMPONENT.png`` for each component, and ``BANK-samples.json`` with what they show. Raises JoinError
     ``output_unwritable``, ``trunk_missing`` when distances are asked of a bank that has no trunk, and as
     :func:`join_engine.renders.packs.read_packs` and
@@ -56,7 +54,6 @@ def write_sheets(
     Returns:
         the pictures.
     """
-    settings = settings or SheetSettings()
     pictures: list[Path] = []
     distances: list[dict[str, Any]] = []
     for name, component in bank.components.items():
