@@ -47,8 +47,9 @@ class Limits:
 
 
 def default_timeout(job: Job) -> float:
-    """Seconds that no sample needs: a minute, and fifty times what one thread was measured to take."""
-    return 60.0 + 1e-4 * job.resolution**2 * job.samples
+    """Seconds that no sample needs: ten minutes, and five hundred times what one thread was measured to take. While
+    others kept the processors busy, a twentieth of one was left to each worker, and a minute made samples harmful."""
+    return 600.0 + 1e-3 * job.resolution**2 * job.samples
 
 
 class Supervisor:

@@ -19,6 +19,7 @@ from dataset_tools.errors import UserError
 from dataset_tools.rendering.job import Job
 from dataset_tools.storage import shards
 from dataset_tools.workers import disk, quarantine
+from dataset_tools.workers.supervisor import default_timeout
 
 TOOL = Path(__file__).with_name("invented_tool.py")
 
@@ -102,6 +103,11 @@ def test_harmful_samples_are_left_out_and_tried_again_on_request(tmp_path: Path,
     again = _run(folder, 12, 1, "--retry-quarantined")
     assert again.returncode == 0, again.stderr
     assert _tars(folder) == whole and not quarantine.read(folder) and _indices(folder) == list(range(12))
+
+
+def test_busy_processors_make_no_sample_harmful(tmp_path: Path) -> None:
+    # 128², 8 paths: 2 s with two workers on two cores, and seen to take more than 73 s beside seven other programs.
+    assert default_timeout(Job("surfaces", 0, 0, 1, resolution=128, samples=8, out=tmp_path)) > 300 * 2.0
 
 
 @pytest.mark.slow
