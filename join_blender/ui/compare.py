@@ -280,25 +280,19 @@ class _OfSet(Acting):
     """An operator on a set that is named by its key, as in the list; by an image, as in scripts; or else on the one
     that is shown."""
 
+    key: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Set", description="Its id", options={"SKIP_SAVE", "HIDDEN"}
+    )
+    image: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Image", description="A layer of the set; empty for the one that is shown", options={"SKIP_SAVE", "HIDDEN"}
+    )
+
     def chosen(self, context: Any) -> str:
         """Raises Failure where there is none."""
-        key = str(getattr(self, "key", ""))
-        if not key:
-            name = str(getattr(self, "image", ""))
-            key = sets.set_of(image_named(name) if name else shown_image(context)) or ""
+        key = self.key or sets.set_of(image_named(self.image) if self.image else shown_image(context)) or ""
         if not sets.is_finished(key):
             raise Failure("layers_missing", "There is no such set of layers.", "Decompose an image first.")
         return key
-
-
-def _key_property() -> Any:
-    return bpy.props.StringProperty(name="Set", description="Its id", options={"SKIP_SAVE", "HIDDEN"})
-
-
-def _image_property() -> Any:
-    return bpy.props.StringProperty(
-        name="Image", description="A layer of the set; empty for the one that is shown", options={"SKIP_SAVE", "HIDDEN"}
-    )
 
 
 class JOIN_OT_set_show(_OfSet, bpy.types.Operator):
@@ -307,9 +301,6 @@ class JOIN_OT_set_show(_OfSet, bpy.types.Operator):
     bl_idname = "join.set_show"
     bl_label = "Switch to Set"
     bl_options = {"UNDO"}
-
-    key: _key_property()  # type: ignore[valid-type]
-    image: _image_property()  # type: ignore[valid-type]
 
     def act(self, context: Any) -> None:
         """The set is the one that is meant from now on where its image is shown."""
@@ -329,8 +320,6 @@ class JOIN_OT_set_rename(_OfSet, bpy.types.Operator):
     bl_label = "Rename Set"
     bl_options = {"UNDO"}
 
-    key: _key_property()  # type: ignore[valid-type]
-    image: _image_property()  # type: ignore[valid-type]
     name: bpy.props.StringProperty(name="Name", description="What the set is called")  # type: ignore[valid-type]
 
     def invoke(self, context: Any, _event: Any) -> Any:
@@ -352,9 +341,6 @@ class JOIN_OT_set_remove(_OfSet, bpy.types.Operator):
     bl_idname = "join.set_remove"
     bl_label = "Remove Set"
     bl_options = {"UNDO"}
-
-    key: _key_property()  # type: ignore[valid-type]
-    image: _image_property()  # type: ignore[valid-type]
 
     def invoke(self, context: Any, _event: Any) -> Any:
         """Ask, and say what would lose them."""
@@ -389,9 +375,6 @@ class JOIN_OT_set_local(_OfSet, bpy.types.Operator):
     bl_label = "Make Local"
     bl_options = {"UNDO"}
 
-    key: _key_property()  # type: ignore[valid-type]
-    image: _image_property()  # type: ignore[valid-type]
-
     def act(self, context: Any) -> None:
         """Everything in this file that uses them uses the copies."""
         sets.make_local(self.chosen(context))
@@ -404,9 +387,6 @@ class JOIN_OT_set_repair(_OfSet, bpy.types.Operator):
     bl_idname = "join.set_repair"
     bl_label = "Bring Back"
     bl_options = {"UNDO"}
-
-    key: _key_property()  # type: ignore[valid-type]
-    image: _image_property()  # type: ignore[valid-type]
 
     def act(self, context: Any) -> None:
         """The engine is asked only where that is needed."""
@@ -430,8 +410,6 @@ class JOIN_OT_set_input(_OfSet, bpy.types.Operator):
     bl_label = "Choose Input"
     bl_options = {"UNDO"}
 
-    key: _key_property()  # type: ignore[valid-type]
-    image: _image_property()  # type: ignore[valid-type]
     input: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Input", description="Name of the image", search=_images_to_choose, options={"SKIP_SAVE"}
     )

@@ -21,32 +21,10 @@ from ..install.task import Task, blender_python, write_frames
 from . import engine_state, running
 from .parts import Acting, Outcome, chosen_image, report, shown_image
 from .preferences import chosen_python
-from .properties import (
-    again_property,
-    bank_property,
-    crop_property,
-    device_property,
-    layer_property,
-    mask_property,
-    painted_property,
-    photo_property,
-    preset_property,
-    seed_property,
-    shrink_property,
-)
+from .properties import CROP, LAYER, RUN_AGAIN, SHRINK, STEPS, HowToDecompose, OnPhoto, WithMask
 
 SEQUENCE, MOVIE = "Decomposing the sequence", "Writing the movie's frames"
 """What the tasks are called that do the frames."""
-
-
-def steps_property() -> Any:
-    """How long the search goes on, for scripts."""
-    return bpy.props.IntProperty(
-        name="Steps",
-        description="Optimiser steps instead of the preset's; 0 for the preset's",
-        min=0,
-        options={"SKIP_SAVE"},
-    )
 
 
 class Decomposing:
@@ -74,7 +52,7 @@ class Decomposing:
         return {"FINISHED"} if job.result is not None else {"CANCELLED"}
 
 
-class JOIN_OT_decompose(Decomposing, bpy.types.Operator):
+class JOIN_OT_decompose(WithMask, HowToDecompose, OnPhoto, Decomposing, bpy.types.Operator):
     """Split the image into layers that multiply and add back to it, while Blender stays usable"""
 
     bl_idname = "join.decompose"
@@ -83,15 +61,10 @@ class JOIN_OT_decompose(Decomposing, bpy.types.Operator):
     # and then with a step of undo of their own.
     bl_options = set()
 
-    image: photo_property()  # type: ignore[valid-type]
-    preset: preset_property()  # type: ignore[valid-type]
-    seed: seed_property()  # type: ignore[valid-type]
-    bank: bank_property()  # type: ignore[valid-type]
-    device: device_property()  # type: ignore[valid-type]
-    again: again_property()  # type: ignore[valid-type]
-    shrink: shrink_property()  # type: ignore[valid-type]
-    crop: crop_property()  # type: ignore[valid-type]
-    layer: layer_property()  # type: ignore[valid-type]
+    again: RUN_AGAIN  # type: ignore[valid-type]
+    shrink: SHRINK  # type: ignore[valid-type]
+    crop: CROP  # type: ignore[valid-type]
+    layer: LAYER  # type: ignore[valid-type]
     frame: bpy.props.IntProperty(  # type: ignore[valid-type]
         name="Frame",
         description="Of an image sequence: the number in the file's name; -1 for the frame that is shown",
@@ -99,9 +72,7 @@ class JOIN_OT_decompose(Decomposing, bpy.types.Operator):
         default=-1,
         options={"SKIP_SAVE"},
     )
-    steps: steps_property()  # type: ignore[valid-type]
-    mask: mask_property()  # type: ignore[valid-type]
-    painted: painted_property()  # type: ignore[valid-type]
+    steps: STEPS  # type: ignore[valid-type]
     save_directory: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Save Directory",
         description="Folder in which to keep decomposition.join; empty for none",
@@ -143,7 +114,7 @@ class JOIN_OT_decompose(Decomposing, bpy.types.Operator):
         )
 
 
-class JOIN_OT_use_bank(bpy.types.Operator):
+class JOIN_OT_use_bank(OnPhoto, bpy.types.Operator):
     """Choose this bank under Bank, and decompose the image by it"""
 
     bl_idname = "join.use_bank"
@@ -153,7 +124,6 @@ class JOIN_OT_use_bank(bpy.types.Operator):
     bank: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Bank", description="Name of a shipped bank", options={"SKIP_SAVE"}
     )
-    image: photo_property()  # type: ignore[valid-type]
 
     def invoke(self, context: Any, _event: Any) -> Outcome:
         """While Blender stays usable."""
@@ -168,12 +138,8 @@ class JOIN_OT_use_bank(bpy.types.Operator):
         return bpy.ops.join.decompose(how, image=self.image)  # type: ignore[no-any-return,attr-defined,unused-ignore]
 
 
-class JOIN_OT_decompose_folder(bpy.types.Operator):
-    """Decompose every image in a folder, one after the other, into folders of EXR and PNG layers"""
-
-    bl_idname = "join.decompose_folder"
-    bl_label = "Decompose Folder..."
-    bl_options = set()
+class _InFolder:
+    """Where images and layers lie: what the file browser shows first."""
 
     directory: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Folder", description="The images in it, not those in folders below it", subtype="DIR_PATH"
@@ -190,11 +156,16 @@ class JOIN_OT_decompose_folder(bpy.types.Operator):
         description="Leave out images whose layers are there, made of the same file with the same bank and settings",
         default=True,
     )
-    preset: preset_property()  # type: ignore[valid-type]
-    seed: seed_property()  # type: ignore[valid-type]
-    bank: bank_property()  # type: ignore[valid-type]
-    device: device_property()  # type: ignore[valid-type]
-    steps: steps_property()  # type: ignore[valid-type]
+
+
+class JOIN_OT_decompose_folder(HowToDecompose, _InFolder, bpy.types.Operator):
+    """Decompose every image in a folder, one after the other, into folders of EXR and PNG layers"""
+
+    bl_idname = "join.decompose_folder"
+    bl_label = "Decompose Folder..."
+    bl_options = set()
+
+    steps: STEPS  # type: ignore[valid-type]
 
     def invoke(self, context: Any, _event: Any) -> Outcome:
         """Let the user choose the folder."""
@@ -256,7 +227,7 @@ class JOIN_OT_decompose_folder(bpy.types.Operator):
         return jobs, found, output
 
 
-class JOIN_OT_decompose_sequence(bpy.types.Operator):
+class JOIN_OT_decompose_sequence(HowToDecompose, OnPhoto, bpy.types.Operator):
     """Decompose every frame, into an image sequence for each layer, with an albedo that does not flicker where nothing
     moves. The camera should stand still. What an earlier run has done is kept, and it goes on from there. Of a movie,
     the frames are written first, as images beside it"""
@@ -265,7 +236,6 @@ class JOIN_OT_decompose_sequence(bpy.types.Operator):
     bl_label = "Decompose All Frames"
     bl_options = set()
 
-    image: photo_property()  # type: ignore[valid-type]
     output: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Output",
         description="Where each layer gets a folder of EXR files; empty for a folder 'layers' beside the frames, or "
@@ -273,10 +243,6 @@ class JOIN_OT_decompose_sequence(bpy.types.Operator):
         subtype="DIR_PATH",
         options={"SKIP_SAVE"},
     )
-    preset: preset_property()  # type: ignore[valid-type]
-    seed: seed_property()  # type: ignore[valid-type]
-    bank: bank_property()  # type: ignore[valid-type]
-    device: device_property()  # type: ignore[valid-type]
 
     @classmethod
     def poll(cls, _context: Any) -> bool:

@@ -9,7 +9,7 @@ from ..engine.failure import Failure
 from ..host import faces
 from ..overlay import drawing
 from .parts import Acting, InSidebar, Outcome, chosen_image, report, shown_image
-from .properties import photo_property
+from .properties import OnPhoto
 
 _COLOUR = (0.3, 0.8, 1.0, 1.0)
 _ASKED = ("Click one eye", "Click the other eye", "Click the middle of the mouth")
@@ -18,7 +18,7 @@ _picked: list[tuple[float, float]] = []
 """While somebody points or drags: what there is so far."""
 
 
-class _Pointing(Acting):
+class _Pointing(OnPhoto, Acting):
     """What the two ways have in common: they can be told the places, or take them from the mouse."""
 
     def invoke(self: Any, context: Any, _event: Any) -> Outcome:
@@ -79,7 +79,6 @@ class JOIN_OT_face_points(_Pointing, bpy.types.Operator):
     bl_label = "Point at Eyes and Mouth"
     bl_options = {"UNDO"}
 
-    image: photo_property()  # type: ignore[valid-type]
     places: bpy.props.FloatVectorProperty(  # type: ignore[valid-type]
         name="Places",
         description="x and y of both eyes and of the mouth, 0 to 1 from the lower left corner",
@@ -109,7 +108,6 @@ class JOIN_OT_face_box(_Pointing, bpy.types.Operator):
     bl_label = "Drag a Box around the Head"
     bl_options = {"UNDO"}
 
-    image: photo_property()  # type: ignore[valid-type]
     places: bpy.props.FloatVectorProperty(  # type: ignore[valid-type]
         name="Places",
         description="Left, bottom, right and top of the box, 0 to 1 from the lower left corner",
@@ -137,14 +135,12 @@ class JOIN_OT_face_box(_Pointing, bpy.types.Operator):
         return "Drag a box around the head"
 
 
-class JOIN_OT_face_forget(Acting, bpy.types.Operator):
+class JOIN_OT_face_forget(OnPhoto, Acting, bpy.types.Operator):
     """Let the engine find the face itself again"""
 
     bl_idname = "join.face_forget"
     bl_label = "Find It Again"
     bl_options = {"UNDO"}
-
-    image: photo_property()  # type: ignore[valid-type]
 
     def act(self, context: Any) -> None:
         """Nothing is kept with the image any more."""

@@ -42,7 +42,17 @@ _FORMATS = (
 )
 
 
-class _OnSet:
+class OnLayers:
+    """An operator on layers, which scripts name by an image."""
+
+    image: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Image",
+        description="A layer, or the image that was decomposed; empty for the one in the Image Editor",
+        options={"SKIP_SAVE"},
+    )
+
+
+class _OnSet(OnLayers):
     """An operator on the set that is shown, or on one that a script names."""
 
     @classmethod
@@ -57,7 +67,7 @@ class _OnSet:
             if is_finished(key):
                 return key
             raise Failure("layers_missing", "These layers are gone.", "Decompose the image again.")
-        return chosen_set(getattr(self, "image", ""), context)
+        return chosen_set(self.image, context)
 
 
 def chosen_set(name: str, context: Any) -> str:
@@ -76,15 +86,6 @@ def chosen_set(name: str, context: Any) -> str:
     return set_id
 
 
-def image_property() -> Any:
-    """The image whose layers an operator is about."""
-    return bpy.props.StringProperty(
-        name="Image",
-        description="A layer, or the image that was decomposed; empty for the one in the Image Editor",
-        options={"SKIP_SAVE"},
-    )
-
-
 class JOIN_OT_add_nodes(_OnSet, Acting, bpy.types.Operator):
     """Put the layers, the group JoIN Recombine and a Viewer into the compositor, beside what is there"""
 
@@ -92,7 +93,6 @@ class JOIN_OT_add_nodes(_OnSet, Acting, bpy.types.Operator):
     bl_label = "Add to Compositor"
     bl_options = {"REGISTER", "UNDO"}
 
-    image: image_property()  # type: ignore[valid-type]
     render: bpy.props.BoolProperty(  # type: ignore[valid-type]
         name="Render It",
         description="Let the scene render the recombined picture, at its size, instead of what it renders now",
@@ -128,8 +128,6 @@ class JOIN_OT_make_material(_OnSet, Acting, bpy.types.Operator):
     bl_label = "Material from Layers"
     bl_options = {"REGISTER", "UNDO"}
 
-    image: image_property()  # type: ignore[valid-type]
-
     def act(self, context: Any) -> None:
         """A new material in the active slot; what was there stays in the file."""
         thing = context.view_layer.objects.active
@@ -151,8 +149,6 @@ class JOIN_OT_mark_asset(_OnSet, Acting, bpy.types.Operator):
     bl_label = "Mark as Asset"
     bl_options = {"REGISTER", "UNDO"}
 
-    image: image_property()  # type: ignore[valid-type]
-
     def act(self, context: Any) -> None:
         """The file is then where other files find them, once it lies in an asset library."""
         marked = material.mark_as_assets(self.chosen_set(context))
@@ -166,8 +162,6 @@ class JOIN_OT_paint(_OnSet, Acting, bpy.types.Operator):
     bl_idname = "join.paint"
     bl_label = "Send to Texture Paint"
     bl_options = {"REGISTER", "UNDO"}
-
-    image: image_property()  # type: ignore[valid-type]
 
     def act(self, context: Any) -> None:
         """The active object has to be a mesh with a UV map."""
@@ -276,7 +270,6 @@ class JOIN_OT_make_maps(_OnSet, ByEngine, bpy.types.Operator):
     bl_label = "Material with Maps"
     bl_options = {"UNDO"}
 
-    image: image_property()  # type: ignore[valid-type]
     relief: bpy.props.BoolProperty(  # type: ignore[valid-type]
         name="Relief",
         description="Also guess normals and height from the shading. On renders they are no closer to the true ones "
@@ -336,8 +329,6 @@ class JOIN_OT_make_tile(_OnSet, ByEngine, bpy.types.Operator):
     bl_label = "Make Tile"
     bl_options = {"UNDO"}
 
-    image: image_property()  # type: ignore[valid-type]
-
     def execute(self, context: Any) -> Outcome:
         """The engine makes the tile."""
         try:
@@ -389,7 +380,6 @@ class JOIN_OT_export(_OnSet, ByEngine, bpy.types.Operator):
     bl_label = "Export Layers..."
     bl_options = set()
 
-    image: image_property()  # type: ignore[valid-type]
     key: bpy.props.StringProperty(options={"SKIP_SAVE", "HIDDEN"})  # type: ignore[valid-type]
     filepath: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="File", description="For PNG: what the names of the files begin with", subtype="FILE_PATH"

@@ -14,20 +14,16 @@ from . import running
 from .decompose import Decomposing, as_made, make_launch
 from .layers import chosen_set
 from .parts import Outcome, WithSettings, report
-from .properties import mask_property, painted_property, photo_property
+from .properties import OnPhoto, WithMask
 from .relight import OfRelightable, shown_set
 
 
-class JOIN_OT_clean_up(bpy.types.Operator):
+class JOIN_OT_clean_up(WithMask, OnPhoto, bpy.types.Operator):
     """Decompose the image without what the mask covers: its colours and its light are filled from around"""
 
     bl_idname = "join.clean_up"
     bl_label = "Clean Up"
     bl_options = set()
-
-    image: photo_property()  # type: ignore[valid-type]
-    mask: mask_property()  # type: ignore[valid-type]
-    painted: painted_property()  # type: ignore[valid-type]
 
     def invoke(self, context: Any, _event: Any) -> Outcome:
         """From a button: queue it, and return at once."""
@@ -85,7 +81,7 @@ class JOIN_PT_clean_up(WithSettings, bpy.types.Panel):
             layout.label(text="Draw a mask: the editor's Mask mode", icon="INFO")
 
 
-class JOIN_OT_paste(Decomposing, bpy.types.Operator):
+class JOIN_OT_paste(WithMask, Decomposing, bpy.types.Operator):
     """Lay the other material's paint where the mask is: a new set, whose light and gloss stay as they are"""
 
     bl_idname = "join.paste"
@@ -100,8 +96,6 @@ class JOIN_OT_paste(Decomposing, bpy.types.Operator):
     other: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Other", description="Name of the other image, or of a layer; empty for the panel's", options={"SKIP_SAVE"}
     )
-    mask: mask_property()  # type: ignore[valid-type]
-    painted: painted_property()  # type: ignore[valid-type]
     scale: bpy.props.FloatProperty(  # type: ignore[valid-type]
         name="Scale", description="Of the patch; 0 for the panel's", min=0.0, max=100.0, options={"SKIP_SAVE"}
     )

@@ -106,25 +106,23 @@ def _choose_bank(settings: Any, number: int) -> None:
     choose_bank(settings.id_data, "" if name == DEFAULT_BANK else name)
 
 
-def photo_property() -> Any:
-    """The image that an operator works on, for scripts."""
-    return bpy.props.StringProperty(
+class OnPhoto:
+    """An operator on an image, which scripts name."""
+
+    image: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Image", description="Name of the image; empty for the one in the Image Editor", options=_UNSTORED
     )
 
 
-def mask_property() -> Any:
-    """A Mask, for scripts."""
-    return bpy.props.StringProperty(
+class WithMask:
+    """An operator on what a Mask, or an image as a mask, covers; for scripts."""
+
+    mask: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Mask",
         description="Name of a Mask; where there is a panel, empty for the panel's or the editor's",
         options=_UNSTORED,
     )
-
-
-def painted_property() -> Any:
-    """An image as a mask, for scripts."""
-    return bpy.props.StringProperty(
+    painted: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Painted Mask",
         description="Name of an image of the same size, black outside of the mask; where there is a panel, empty for "
         "the panel's",
@@ -132,27 +130,20 @@ def painted_property() -> Any:
     )
 
 
-def preset_property() -> Any:
-    """How much work goes into a decomposition."""
-    return bpy.props.EnumProperty(
+class HowToDecompose:
+    """What operators and the panel say of a decomposition; the empty string is the engine's default bank."""
+
+    preset: bpy.props.EnumProperty(  # type: ignore[valid-type]
         name="Preset", description="How much work goes into it", items=PRESETS, default="STANDARD", options=_UNSTORED
     )
-
-
-def seed_property() -> Any:
-    """The seed of all that is random."""
-    return bpy.props.IntProperty(
+    seed: bpy.props.IntProperty(  # type: ignore[valid-type]
         name="Seed",
         description="The same seed gives the same layers again on the same machine",
         min=0,
         default=0,
         options=_UNSTORED,
     )
-
-
-def bank_property() -> Any:
-    """A bank's name or file; the empty string is the engine's default."""
-    return bpy.props.StringProperty(
+    bank: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Bank",
         description="Name of a shipped bank, path of a .safetensors bank file, or auto for the one that the picture is "
         "most like; empty for the default bank",
@@ -160,48 +151,44 @@ def bank_property() -> Any:
         search_options={"SUGGESTION"},
         options=_UNSTORED,
     )
-
-
-def device_property() -> Any:
-    """What computes."""
-    return bpy.props.EnumProperty(
+    device: bpy.props.EnumProperty(  # type: ignore[valid-type]
         name="Device", description="What the engine computes on", items=DEVICES, options=_UNSTORED
     )
 
 
-def again_property() -> Any:
-    """What a second run does with the layers of the first."""
-    return bpy.props.EnumProperty(
-        name="Run Again",
-        description="What another run does with the layers of the last one",
-        items=AGAIN,
-        options=_UNSTORED,
-    )
-
-
-def shrink_property() -> Any:
-    """How much smaller the image is made first."""
-    return bpy.props.IntProperty(
-        name="Reduce",
-        description="Make the image so many times smaller first, for one that does not fit into memory; 1 for its size",
-        min=1,
-        max=64,
-        default=1,
-        options=_UNSTORED,
-    )
-
-
-def crop_property() -> Any:
-    """Left, bottom, right, top as parts of the image, from the bottom left corner as everywhere in Blender."""
-    return bpy.props.FloatVectorProperty(
-        name="Crop",
-        description="Left, bottom, right and top of the part to decompose, 0 to 1 from the lower left corner",
-        size=4,
-        min=0.0,
-        max=1.0,
-        default=(0.0, 0.0, 1.0, 1.0),
-        options=_UNSTORED,
-    )
+RUN_AGAIN: Any = bpy.props.EnumProperty(
+    name="Run Again",
+    description="What another run does with the layers of the last one",
+    items=AGAIN,
+    options=_UNSTORED,
+)
+"""What a second run does with the layers of the first."""
+SHRINK: Any = bpy.props.IntProperty(
+    name="Reduce",
+    description="Make the image so many times smaller first, for one that does not fit into memory; 1 for its size",
+    min=1,
+    max=64,
+    default=1,
+    options=_UNSTORED,
+)
+"""How much smaller the image is made first."""
+CROP: Any = bpy.props.FloatVectorProperty(
+    name="Crop",
+    description="Left, bottom, right and top of the part to decompose, 0 to 1 from the lower left corner",
+    size=4,
+    min=0.0,
+    max=1.0,
+    default=(0.0, 0.0, 1.0, 1.0),
+    options=_UNSTORED,
+)
+"""Left, bottom, right, top as parts of the image, from the bottom left corner as everywhere in Blender."""
+STEPS: Any = bpy.props.IntProperty(
+    name="Steps",
+    description="Optimiser steps instead of the preset's; 0 for the preset's",
+    min=0,
+    options=_UNSTORED,
+)
+"""How long the search goes on, for scripts."""
 
 
 def _suggest_layers(_self: Any, context: Any, edit_text: str) -> list[str]:
@@ -211,15 +198,14 @@ def _suggest_layers(_self: Any, context: Any, edit_text: str) -> list[str]:
     return [name for name in found if edit_text.lower() in name.lower()]
 
 
-def layer_property() -> Any:
-    """Which layer of a multilayer file."""
-    return bpy.props.StringProperty(
-        name="Layer",
-        description="Of a multilayer EXR: which of its layers; empty for the picture (Combined, beauty, RGBA ...)",
-        search=_suggest_layers,
-        search_options={"SUGGESTION"},
-        options=_UNSTORED,
-    )
+LAYER: Any = bpy.props.StringProperty(
+    name="Layer",
+    description="Of a multilayer EXR: which of its layers; empty for the picture (Combined, beauty, RGBA ...)",
+    search=_suggest_layers,
+    search_options={"SUGGESTION"},
+    options=_UNSTORED,
+)
+"""Which layer of a multilayer file."""
 
 
 def _edge(name: str, default: float) -> Any:
@@ -241,12 +227,9 @@ def _has_layers(_settings: Any, image: bpy.types.Image) -> bool:
     return is_finished(set_of(image))
 
 
-class JoinSettings(bpy.types.PropertyGroup):
+class JoinSettings(HowToDecompose, bpy.types.PropertyGroup):
     """``scene.join_intrinsics``."""
 
-    preset: preset_property()  # type: ignore[valid-type]
-    seed: seed_property()  # type: ignore[valid-type]
-    bank: bank_property()  # type: ignore[valid-type]
     chosen_bank: bpy.props.EnumProperty(  # type: ignore[valid-type]
         name="Bank",
         description="From which kind of pictures was learned what is looked for in yours",
@@ -254,10 +237,9 @@ class JoinSettings(bpy.types.PropertyGroup):
         get=_bank_number,
         set=_choose_bank,
     )
-    device: device_property()  # type: ignore[valid-type]
-    again: again_property()  # type: ignore[valid-type]
-    shrink: shrink_property()  # type: ignore[valid-type]
-    layer: layer_property()  # type: ignore[valid-type]
+    again: RUN_AGAIN  # type: ignore[valid-type]
+    shrink: SHRINK  # type: ignore[valid-type]
+    layer: LAYER  # type: ignore[valid-type]
     use_crop: bpy.props.BoolProperty(  # type: ignore[valid-type]
         name="Crop", description="Decompose only a part of the image: the layers have its size"
     )

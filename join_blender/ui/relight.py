@@ -15,7 +15,7 @@ from ..host import relight_values, undo
 from ..host.sets import set_of
 from ..overlay import drawing, light_handle, wipe
 from . import decompose, relight_updates
-from .layers import Waiting, chosen_set, image_property
+from .layers import OnLayers, Waiting, chosen_set
 from .parts import Acting, InSidebar, Outcome, WithSettings, report
 from .running import redraw, undo_soon
 
@@ -122,14 +122,12 @@ class _ForSliders(Waiting):
         return {"FINISHED"}
 
 
-class JOIN_OT_relight(_ForSliders, Acting, bpy.types.Operator):
+class JOIN_OT_relight(OnLayers, _ForSliders, Acting, bpy.types.Operator):
     """Get sliders that move the light in this image. The albedo stays as it is"""
 
     bl_idname = "join.relight"
     bl_label = "Relight"
     bl_options = {"UNDO"}
-
-    image: image_property()  # type: ignore[valid-type]
 
     def invoke(self, context: Any, _event: Any) -> Outcome:
         """From a button: the sliders come as soon as the engine has said which."""
@@ -239,7 +237,7 @@ def _in_picture(context: Any) -> light_handle.Handle | None:
         return light_handle.of(bpy.context, put_away=True)
 
 
-class _OfItem:
+class _OfItem(OnLayers):
     """An operator on the values of the set that is shown."""
 
     @classmethod
@@ -249,7 +247,7 @@ class _OfItem:
 
     def item(self, context: Any) -> Any:
         """The values, or a Failure."""
-        item = relight_values.find(context.scene, chosen_set(getattr(self, "image", ""), context))
+        item = relight_values.find(context.scene, chosen_set(self.image, context))
         if item is None:
             raise Failure("relight_missing", "These layers have no sliders yet.", "Press Relight first.")
         return item
@@ -261,8 +259,6 @@ class JOIN_OT_relight_reset(_OfItem, Acting, bpy.types.Operator):
     bl_idname = "join.relight_reset"
     bl_label = "Reset Light"
     bl_options = {"REGISTER", "UNDO"}
-
-    image: image_property()  # type: ignore[valid-type]
 
     def act(self, context: Any) -> None:
         """All at once."""
@@ -278,7 +274,6 @@ class JOIN_OT_relight_random(_OfItem, Acting, bpy.types.Operator):
     bl_label = "Random Light"
     bl_options = {"REGISTER", "UNDO"}
 
-    image: image_property()  # type: ignore[valid-type]
     seed: bpy.props.IntProperty(  # type: ignore[valid-type]
         name="Seed", description="The same seed gives the same light; -1 for another one each time", min=-1, default=-1
     )
@@ -368,14 +363,13 @@ class JOIN_PT_relight_more(InSidebar, bpy.types.Panel):
             _draw_values(layout, [value for value in more if value.components == components])
 
 
-class JOIN_OT_mix(_ForSliders, Acting, bpy.types.Operator):
+class JOIN_OT_mix(OnLayers, _ForSliders, Acting, bpy.types.Operator):
     """Get sliders that take over colour, pattern and layout of another material. The light stays as it is"""
 
     bl_idname = "join.mix"
     bl_label = "Mix"
     bl_options = {"UNDO"}
 
-    image: image_property()  # type: ignore[valid-type]
     other: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Other",
         description="Name of the other image, or of one of its layers; empty for the panel's",

@@ -15,18 +15,10 @@ from ..engine.protocol import Message
 from ..host import images, photos, sets
 from ..host.layers import LayersTogether
 from . import running
-from .decompose import Decomposing, make_launch, options_of, part_of, steps_property, take_settings
+from .decompose import Decomposing, make_launch, options_of, part_of, take_settings
 from .layers import ByEngine
 from .parts import Acting, InSidebar, Outcome, chosen_image, report, shown_image
-from .properties import (
-    bank_property,
-    crop_property,
-    device_property,
-    photo_property,
-    preset_property,
-    seed_property,
-    shrink_property,
-)
+from .properties import CROP, SHRINK, STEPS, HowToDecompose, OnPhoto
 
 _SETTINGS = ("preset", "seed", "bank", "device", "shrink", "crop")
 
@@ -59,14 +51,12 @@ class JOIN_UL_photos(bpy.types.UIList):
             layout.label(text="Gone from this file", icon="ERROR")
 
 
-class JOIN_OT_photo_add(Acting, bpy.types.Operator):
+class JOIN_OT_photo_add(OnPhoto, Acting, bpy.types.Operator):
     """Put the image that is shown into the list"""
 
     bl_idname = "join.photo_add"
     bl_label = "Add Photo"
     bl_options = {"UNDO"}
-
-    image: photo_property()  # type: ignore[valid-type]
 
     def act(self, context: Any) -> None:
         """Of a layer, the image that it was made of."""
@@ -140,7 +130,7 @@ class JOIN_OT_photo_remove(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class JOIN_OT_decompose_together(Decomposing, bpy.types.Operator):
+class JOIN_OT_decompose_together(HowToDecompose, Decomposing, bpy.types.Operator):
     """Split photos of one thing under other light into one albedo and the light of each, while Blender stays usable"""
 
     bl_idname = "join.decompose_together"
@@ -153,13 +143,9 @@ class JOIN_OT_decompose_together(Decomposing, bpy.types.Operator):
         description="Names of the images; none for those of the list",
         options={"SKIP_SAVE"},
     )
-    preset: preset_property()  # type: ignore[valid-type]
-    seed: seed_property()  # type: ignore[valid-type]
-    bank: bank_property()  # type: ignore[valid-type]
-    device: device_property()  # type: ignore[valid-type]
-    shrink: shrink_property()  # type: ignore[valid-type]
-    crop: crop_property()  # type: ignore[valid-type]
-    steps: steps_property()  # type: ignore[valid-type]
+    shrink: SHRINK  # type: ignore[valid-type]
+    crop: CROP  # type: ignore[valid-type]
+    steps: STEPS  # type: ignore[valid-type]
 
     def _begin(self, context: Any) -> Decomposition:
         """Read the photos and queue them as one job."""
@@ -220,29 +206,25 @@ def draw_colors(layout: Any, image: Any) -> None:
         layout.operator(JOIN_OT_convert_colors.bl_idname, text=f"Convert from {said}", icon="COLOR")
 
 
-class JOIN_OT_use_file_colors(Acting, bpy.types.Operator):
+class JOIN_OT_use_file_colors(OnPhoto, Acting, bpy.types.Operator):
     """Set the image's Color Space to the one that its file speaks of, which Blender itself does not look at"""
 
     bl_idname = "join.use_file_colors"
     bl_label = "Use the File's Color Space"
     bl_options = {"REGISTER", "UNDO"}
 
-    image: photo_property()  # type: ignore[valid-type]
-
     def act(self, context: Any) -> None:
         """Nothing changes where the file says nothing, or Blender has no such space."""
         photos.take_suggested_space(chosen_image(self.image, context))
 
 
-class JOIN_OT_convert_colors(ByEngine, bpy.types.Operator):
+class JOIN_OT_convert_colors(OnPhoto, ByEngine, bpy.types.Operator):
     """Make a linear image of the file by the colours that it speaks of, for which Blender has no Color Space. It is
     kept in the .blend; the image itself stays as it is"""
 
     bl_idname = "join.convert_colors"
     bl_label = "Convert the File's Colors"
     bl_options = {"UNDO"}
-
-    image: photo_property()  # type: ignore[valid-type]
 
     def execute(self, context: Any) -> Outcome:
         """The engine reads the file."""
