@@ -16,7 +16,7 @@ from ..host import compositor, editors, relight, relight_values, sets
 from ..host.images import image_named
 from ..overlay import live, steady_view, wipe
 from . import decompose, running
-from .parts import Acting, Outcome, report, shown_image
+from .parts import Acting, Asking, Outcome, shown_image
 
 VIEWS = (
     ("RECOMPOSED", "Recomposed", "What the layers make together, in the light that they have now"),
@@ -141,7 +141,7 @@ class JOIN_OT_show(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class JOIN_OT_view(bpy.types.Operator):
+class JOIN_OT_view(Acting, bpy.types.Operator):
     """Compare the layers with the image that they were made of"""
 
     bl_idname = "join.view"
@@ -161,20 +161,17 @@ class JOIN_OT_view(bpy.types.Operator):
         """What this button shows."""
         return next(text for kind, _, text in VIEWS + CONFIDENCE if kind == properties.kind)
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """The figures are made in a thread; scripts and background mode wait for them."""
-        try:
-            image = image_named(self.image) if self.image else shown_image(context)
-            set_id = sets.set_of(image)
-            if set_id is None:
-                raise Failure("image_missing", "This image was not decomposed.", "Decompose it first.")
-            gain, kind = self.gain, kind_of(self.kind)
-            host.refuse_impossible(set_id, kind)
-            if bpy.app.background:
-                host.show(host.gather(set_id, kind).make(gain))
-                return {"FINISHED"}
-        except Failure as failure:
-            return report(self, failure)
+        image = image_named(self.image) if self.image else shown_image(context)
+        set_id = sets.set_of(image)
+        if set_id is None:
+            raise Failure("image_missing", "This image was not decomposed.", "Decompose it first.")
+        gain, kind = self.gain, kind_of(self.kind)
+        host.refuse_impossible(set_id, kind)
+        if bpy.app.background:
+            host.show(host.gather(set_id, kind).make(gain))
+            return
         window, area = context.window, context.area
 
         def show(view: host.View) -> None:
@@ -185,10 +182,9 @@ class JOIN_OT_view(bpy.types.Operator):
 
         pieces = host.gather_in_pieces(set_id, kind)
         running.in_pieces(pieces, lambda found: running.later(lambda: found.make(gain), show))
-        return {"FINISHED"}
 
 
-class JOIN_OT_wipe(bpy.types.Operator):
+class JOIN_OT_wipe(Acting, bpy.types.Operator):
     """Wipe between two images of a set: drag the line over the picture. Esc, or the button again, ends it"""
 
     bl_idname = "join.wipe"
@@ -200,29 +196,25 @@ class JOIN_OT_wipe(bpy.types.Operator):
         """In an Image Editor."""
         return context.space_data is not None and context.space_data.type == "IMAGE_EDITOR"
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """Only this editor changes, and nothing in the file."""
         space: Any = context.space_data
         context.area.tag_redraw()
         if wipe.of(space) is not None:
             wipe.end(space)
-            return {"FINISHED"}
-        try:
-            key = sets.set_of(shown_image(context))
-            if key is None or not sets.is_finished(key):
-                raise Failure("layers_missing", "This image has no layers.", "Decompose it first.")
-        except Failure as failure:
-            return report(self, failure)
+            return
+        key = sets.set_of(shown_image(context))
+        if key is None or not sets.is_finished(key):
+            raise Failure("layers_missing", "This image has no layers.", "Decompose it first.")
         names = wipe.names_of(key)
         if len(names) < 2:
-            return report(self, Failure("layers_missing", "There are no two images to wipe between."))
+            raise Failure("layers_missing", "There are no two images to wipe between.")
         seen = str(space.image.get(sets.COMPONENT, "")) if sets.VIEW not in space.image else ""
         others = [name for name in (seen, running.looked_at, *names) if name in names and name != names[0]]
         wipe.begin(context, key, names[0], others[0])
-        return {"FINISHED"}
 
 
-class JOIN_OT_wipe_end(bpy.types.Operator):
+class JOIN_OT_wipe_end(Acting, bpy.types.Operator):
     """End the wipe"""
 
     bl_idname = "join.wipe_end"
@@ -234,11 +226,10 @@ class JOIN_OT_wipe_end(bpy.types.Operator):
         """Only in an editor that wipes; else the key means what it always means."""
         return wipe.of(context.space_data) is not None
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """The line goes."""
         wipe.end(context.space_data)
         context.area.tag_redraw()
-        return {"FINISHED"}
 
 
 def _names_to_wipe(self: Any, context: Any) -> Any:
@@ -313,7 +304,7 @@ class JOIN_OT_set_show(_OfSet, bpy.types.Operator):
             steady_view.show(context.area, layers.get(component or running.looked_at) or next(iter(layers.values())))
 
 
-class JOIN_OT_set_rename(_OfSet, bpy.types.Operator):
+class JOIN_OT_set_rename(Asking, _OfSet, bpy.types.Operator):
     """Give these layers another name; what uses them goes on using them"""
 
     bl_idname = "join.set_rename"
@@ -322,12 +313,9 @@ class JOIN_OT_set_rename(_OfSet, bpy.types.Operator):
 
     name: bpy.props.StringProperty(name="Name", description="What the set is called")  # type: ignore[valid-type]
 
-    def invoke(self, context: Any, _event: Any) -> Any:
+    def prepare(self, context: Any) -> Any:
         """Ask for the name."""
-        try:
-            self.name = sets.label_of(self.chosen(context))
-        except Failure as failure:
-            return report(self, failure)
+        self.name = sets.label_of(self.chosen(context))
         return context.window_manager.invoke_props_dialog(self)
 
     def act(self, context: Any) -> None:
@@ -335,19 +323,16 @@ class JOIN_OT_set_rename(_OfSet, bpy.types.Operator):
         sets.rename(self.chosen(context), self.name)
 
 
-class JOIN_OT_set_remove(_OfSet, bpy.types.Operator):
+class JOIN_OT_set_remove(Asking, _OfSet, bpy.types.Operator):
     """Take these layers out of the file, with their originals and views. The image that they were made of stays"""
 
     bl_idname = "join.set_remove"
     bl_label = "Remove Set"
     bl_options = {"UNDO"}
 
-    def invoke(self, context: Any, _event: Any) -> Any:
+    def prepare(self, context: Any) -> Any:
         """Ask, and say what would lose them."""
-        try:
-            self._users = sets.users_of(self.chosen(context))
-        except Failure as failure:
-            return report(self, failure)
+        self._users = sets.users_of(self.chosen(context))
         return context.window_manager.invoke_props_dialog(self, width=400)
 
     def draw(self, _context: Any) -> None:

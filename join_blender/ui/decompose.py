@@ -19,7 +19,7 @@ from ..host.layers import LayerSet
 from ..install import locate
 from ..install.task import Task, blender_python, write_frames
 from . import engine_state, running
-from .parts import Acting, Outcome, chosen_image, report, shown_image
+from .parts import Acting, OneAtATime, Outcome, chosen_image, report, shown_image
 from .preferences import chosen_python
 from .properties import CROP, LAYER, RUN_AGAIN, SHRINK, STEPS, HowToDecompose, OnPhoto, WithMask
 
@@ -227,7 +227,7 @@ class JOIN_OT_decompose_folder(HowToDecompose, _InFolder, bpy.types.Operator):
         return jobs, found, output
 
 
-class JOIN_OT_decompose_sequence(HowToDecompose, OnPhoto, bpy.types.Operator):
+class JOIN_OT_decompose_sequence(HowToDecompose, OnPhoto, OneAtATime, bpy.types.Operator):
     """Decompose every frame, into an image sequence for each layer, with an albedo that does not flicker where nothing
     moves. The camera should stand still. What an earlier run has done is kept, and it goes on from there. Of a movie,
     the frames are written first, as images beside it"""
@@ -243,11 +243,6 @@ class JOIN_OT_decompose_sequence(HowToDecompose, OnPhoto, bpy.types.Operator):
         subtype="DIR_PATH",
         options={"SKIP_SAVE"},
     )
-
-    @classmethod
-    def poll(cls, _context: Any) -> bool:
-        """One at a time."""
-        return engine_state.current() is None
 
     def execute(self, context: Any) -> Outcome:
         """Start it; in background mode wait for the end."""
@@ -330,7 +325,7 @@ def _open_sequences(task: Task, name: str, folder: Path, frames: list[Path], are
     running.say(f"{name}: {len(frames)} frames in {folder}")
 
 
-class JOIN_OT_stop(bpy.types.Operator):
+class JOIN_OT_stop(Acting, bpy.types.Operator):
     """End a decomposition"""
 
     bl_idname = "join.stop"
@@ -354,17 +349,13 @@ class JOIN_OT_stop(bpy.types.Operator):
         """Only while something runs."""
         return running.current() is not None
 
-    def execute(self, _context: Any) -> Outcome:
+    def act(self, _context: Any) -> None:
         """Ask; the next ticks see the end of it."""
-        job = running.current()
-        if job is None:
-            return {"CANCELLED"}
-        running.queue.stop(self.job or job.id, self.keep)
+        running.queue.stop(self.job or running.current().id, self.keep)
         running.wake()
-        return {"FINISHED"}
 
 
-class JOIN_OT_escape(bpy.types.Operator):
+class JOIN_OT_escape(Acting, bpy.types.Operator):
     """End the decomposition at work as the settings say: with the best layers so far, or with none"""
 
     bl_idname = "join.escape"
@@ -376,39 +367,34 @@ class JOIN_OT_escape(bpy.types.Operator):
         """Only while something runs; else the key means what it always means."""
         return running.current() is not None
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """As :class:`JOIN_OT_stop`."""
-        job = running.current()
-        if job is not None:
-            running.queue.stop(job.id, context.scene.join_intrinsics.escape == "KEEP")
-            running.wake()
-        return {"FINISHED"}
+        running.queue.stop(running.current().id, context.scene.join_intrinsics.escape == "KEEP")
+        running.wake()
 
 
-class JOIN_OT_restart(bpy.types.Operator):
+class JOIN_OT_restart(Acting, bpy.types.Operator):
     """Start the engine afresh and try what failed once more, with the same pixels and settings"""
 
     bl_idname = "join.restart"
     bl_label = "Restart"
     bl_options = {"INTERNAL"}
 
-    def execute(self, _context: Any) -> Outcome:
+    def act(self, _context: Any) -> None:
         """Nothing waits: the timer sees to it."""
         running.restart()
-        return {"FINISHED"}
 
 
-class JOIN_OT_dismiss(bpy.types.Operator):
+class JOIN_OT_dismiss(Acting, bpy.types.Operator):
     """Close this message; what waits in the queue goes on"""
 
     bl_idname = "join.dismiss"
     bl_label = "Dismiss"
     bl_options = {"INTERNAL"}
 
-    def execute(self, _context: Any) -> Outcome:
+    def act(self, _context: Any) -> None:
         """Forget the failure."""
         running.dismiss()
-        return {"FINISHED"}
 
 
 class JOIN_OT_set_colorspace(Acting, bpy.types.Operator):

@@ -5,10 +5,9 @@ from typing import Any
 
 import bpy
 
-from ..engine.failure import Failure
 from ..host import faces
 from ..overlay import drawing
-from .parts import Acting, InSidebar, Outcome, chosen_image, report, shown_image
+from .parts import Acting, Asking, InSidebar, Outcome, chosen_image, shown_image
 from .properties import OnPhoto
 
 _COLOUR = (0.3, 0.8, 1.0, 1.0)
@@ -18,15 +17,12 @@ _picked: list[tuple[float, float]] = []
 """While somebody points or drags: what there is so far."""
 
 
-class _Pointing(OnPhoto, Acting):
+class _Pointing(OnPhoto, Asking):
     """What the two ways have in common: they can be told the places, or take them from the mouse."""
 
-    def invoke(self: Any, context: Any, _event: Any) -> Outcome:
+    def prepare(self: Any, context: Any) -> Outcome:
         """Wait for the mouse."""
-        try:
-            shown_image(context)
-        except Failure as failure:
-            return report(self, failure)
+        shown_image(context)
         _picked.clear()
         self._say(context)
         context.window.cursor_modal_set("CROSSHAIR")

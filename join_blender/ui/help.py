@@ -16,7 +16,7 @@ from ..engine.failure import Failure
 from ..host import images
 from ..install.locate import engine_root
 from . import engine_state, relight_updates, running
-from .parts import Acting, Outcome, report
+from .parts import Acting, Asking, Outcome
 
 _MANUAL = Path(__file__).resolve().parents[1] / "manual" / "manual.html"
 """Made of docs/manual.md when the zip is built (tools/build_zip.py)."""
@@ -59,7 +59,7 @@ def manual_map() -> tuple[str, tuple[tuple[str, str], ...]]:
     return f"{_MANUAL.as_uri()}#", (*found, *own)
 
 
-class JOIN_OT_report_problem(bpy.types.Operator):
+class JOIN_OT_report_problem(Asking, bpy.types.Operator):
     """Write versions, hardware, settings, the last job and what was said in this session into a text that you can send.
     It holds no paths and no names of pictures"""
 
@@ -67,12 +67,9 @@ class JOIN_OT_report_problem(bpy.types.Operator):
     bl_label = "Report a Problem"
     bl_options = {"INTERNAL"}
 
-    def invoke(self, context: Any, _event: Any) -> Outcome:
+    def prepare(self, context: Any) -> Outcome:
         """Write it, and say where it lies and what comes next."""
-        try:
-            _write_report(context)
-        except Failure as failure:
-            return report(self, failure)
+        _write_report(context)
         return context.window_manager.invoke_props_dialog(self, width=460, confirm_text="Open")
 
     def draw(self, _context: Any) -> None:
@@ -96,19 +93,15 @@ class JOIN_OT_report_problem(bpy.types.Operator):
         else:
             column.label(text="Nothing is sent: give it to whoever you have the add-on from.", icon="INFO")
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """Open the text and, where that is allowed, the page. From a script: write it, and say where."""
-        try:
-            path = _report_path() if self.options.is_invoke else _write_report(context)
-        except Failure as failure:
-            return report(self, failure)
+        path = _report_path() if self.options.is_invoke else _write_report(context)
         if bpy.app.background:
             self.report({"INFO"}, f"The report is {path}")
-            return {"FINISHED"}
+            return
         bpy.ops.wm.path_open(filepath=str(path))
         if _page() and bpy.app.online_access:
             bpy.ops.wm.url_open(url=_page())
-        return {"FINISHED"}
 
 
 def _report_path() -> Path:

@@ -11,13 +11,13 @@ from ..install import builds, paths, task
 from ..install.builds import Build
 from ..install.status import Trial
 from . import engine_state, running
-from .parts import Acting, Outcome, report
+from .parts import Acting, Asking, OneAtATime, Outcome
 
 NO_KIND = "NONE"
 """The preferences' build where there is none to choose from: Blender's lists cannot be empty."""
 
 
-class JOIN_OT_install_engine(Acting, bpy.types.Operator):
+class JOIN_OT_install_engine(OneAtATime, Asking, bpy.types.Operator):
     """Download the engine's packages and install them in a folder of their own. Blender itself stays as it is"""
 
     bl_idname = "join.install_engine"
@@ -35,17 +35,9 @@ class JOIN_OT_install_engine(Acting, bpy.types.Operator):
         options={"SKIP_SAVE"},
     )
 
-    @classmethod
-    def poll(cls, _context: Any) -> bool:
-        """One at a time."""
-        return engine_state.current() is None
-
-    def invoke(self, context: Any, _event: Any) -> Outcome:
+    def prepare(self, context: Any) -> Outcome:
         """Say what will happen, and ask."""
-        try:
-            self._source()
-        except Failure as failure:
-            return report(self, failure)
+        self._source()
         self.agreed = True
         return context.window_manager.invoke_props_dialog(self, width=440, confirm_text="Install")
 
@@ -87,7 +79,7 @@ class JOIN_OT_install_engine(Acting, bpy.types.Operator):
         return build, None
 
 
-class JOIN_OT_install_engine_from_folder(Acting, bpy.types.Operator):
+class JOIN_OT_install_engine_from_folder(OneAtATime, Acting, bpy.types.Operator):
     """Install the engine from a folder of packages (.whl files) that were downloaded elsewhere; uses no network"""
 
     bl_idname = "join.install_engine_from_folder"
@@ -99,11 +91,6 @@ class JOIN_OT_install_engine_from_folder(Acting, bpy.types.Operator):
     )
     filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})  # type: ignore[valid-type]
     filter_glob: bpy.props.StringProperty(default="*.whl", options={"HIDDEN"})  # type: ignore[valid-type]
-
-    @classmethod
-    def poll(cls, _context: Any) -> bool:
-        """One at a time."""
-        return engine_state.current() is None
 
     def invoke(self, context: Any, _event: Any) -> Outcome:
         """Let the user choose the folder."""
@@ -120,7 +107,7 @@ class JOIN_OT_install_engine_from_folder(Acting, bpy.types.Operator):
         engine_state.begin(lambda: task.install(build, engine_state.paths().folder, folder), _installed)
 
 
-class JOIN_OT_cancel_engine_task(bpy.types.Operator):
+class JOIN_OT_cancel_engine_task(Acting, bpy.types.Operator):
     """Stop it. What has been done is kept for the next time"""
 
     bl_idname = "join.cancel_engine_task"
@@ -132,26 +119,17 @@ class JOIN_OT_cancel_engine_task(bpy.types.Operator):
         """Only while something runs."""
         return engine_state.current() is not None
 
-    def execute(self, _context: Any) -> Outcome:
+    def act(self, _context: Any) -> None:
         """Ask it to end."""
-        running_task = engine_state.current()
-        if running_task is None:
-            return {"CANCELLED"}
-        running_task.cancel()
-        return {"FINISHED"}
+        engine_state.current().cancel()
 
 
-class JOIN_OT_test_engine(Acting, bpy.types.Operator):
+class JOIN_OT_test_engine(OneAtATime, Acting, bpy.types.Operator):
     """Start the engine, see that it answers, and show its device and banks. Computes nothing"""
 
     bl_idname = "join.test_engine"
     bl_label = "Test Engine"
     bl_options = {"INTERNAL"}
-
-    @classmethod
-    def poll(cls, _context: Any) -> bool:
-        """One at a time."""
-        return engine_state.current() is None
 
     def act(self, _context: Any) -> None:
         """Try the Python where it is the user's own, then the engine."""
@@ -190,7 +168,7 @@ class JOIN_OT_remove_engine(Acting, bpy.types.Operator):
         self.report({"INFO"}, "The engine was removed")
 
 
-class JOIN_OT_show_engine_log(bpy.types.Operator):
+class JOIN_OT_show_engine_log(Acting, bpy.types.Operator):
     """Open the log of the last installation"""
 
     bl_idname = "join.show_engine_log"
@@ -202,10 +180,9 @@ class JOIN_OT_show_engine_log(bpy.types.Operator):
         """Only where there is one."""
         return engine_state.paths().log.is_file()
 
-    def execute(self, _context: Any) -> Outcome:
+    def act(self, _context: Any) -> None:
         """With the system's viewer of text files."""
         bpy.ops.wm.path_open(filepath=str(engine_state.paths().log))
-        return {"FINISHED"}
 
 
 CLASSES: tuple[type, ...] = (

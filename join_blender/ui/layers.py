@@ -26,7 +26,7 @@ from ..host.sets import (
     source_of,
 )
 from . import decompose, relight_updates
-from .parts import Acting, InSidebar, Outcome, report, shown_image
+from .parts import Acting, Asking, InSidebar, Outcome, report, shown_image
 
 _TICK = 0.1
 _FORMATS = (
@@ -170,7 +170,11 @@ class JOIN_OT_paint(_OnSet, Acting, bpy.types.Operator):
 
 
 class Waiting:
-    """An operator that waits for the engine while Blender stays usable; a script and background mode wait with it."""
+    """An operator that waits for the engine while Blender stays usable; a script and background mode wait with it.
+
+    ``is_done`` tells whether there is nothing to wait for any longer, and ``finish(context)`` does what is done then.
+    Both may raise Failure.
+    """
 
     _timer: bpy.types.Timer | None = None
 
@@ -206,17 +210,10 @@ class Waiting:
             context.workspace.status_text_set(None)
             self._timer = None
 
-    def is_done(self) -> bool:
-        """Whether there is an end to wait for any longer. Raises Failure."""
-        raise NotImplementedError
 
-    def finish(self, context: Any) -> Outcome:
-        """What is done then. Raises Failure."""
-        raise NotImplementedError
-
-
-class ByEngine(Waiting):
-    """An operator for which the engine does a job."""
+class ByEngine(Waiting, Acting):
+    """An operator for which the engine does a job: ``act`` calls :meth:`ask`, and ``use(context, made)`` does what is
+    done with what :meth:`read` has made of the answer, or raises Failure."""
 
     _job: Job | None = None
     _made: Future[Any] | None = None
@@ -235,10 +232,6 @@ class ByEngine(Waiting):
         """Put one image of it into the file; whether there was one. Blender's window lives on in between."""
         return False
 
-    def use(self, context: Any, made: Any) -> Outcome:
-        """What is done with that then. Raises Failure."""
-        raise NotImplementedError
-
     def is_done(self) -> bool:
         """Whether the engine has answered, :meth:`read` has read that, and all is written."""
         assert self._job is not None
@@ -255,11 +248,10 @@ class ByEngine(Waiting):
         except Failure:
             return False  # whoever uses it hears why
 
-    def finish(self, context: Any) -> Outcome:
+    def finish(self: Any, context: Any) -> Outcome:
         """The job has ended."""
-        assert self._job is not None and self._made is not None
         self._job.close()
-        return self.use(context, self._made.result())
+        return self.use(context, self._made.result())  # type: ignore[no-any-return]
 
 
 class JOIN_OT_make_maps(_OnSet, ByEngine, bpy.types.Operator):
@@ -280,15 +272,12 @@ class JOIN_OT_make_maps(_OnSet, ByEngine, bpy.types.Operator):
         name="Displacement", description="Let the height displace the surface, too", options={"SKIP_SAVE"}
     )
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> Outcome:
         """The engine makes the maps."""
-        try:
-            self._key = self.chosen_set(context)
-            thing = context.view_layer.objects.active
-            self._thing = thing.name if thing is not None and material.is_suitable(thing) else ""
-            return self.ask(context, *material.maps_request(self._key, self.relief), "Making maps")
-        except Failure as failure:
-            return report(self, failure)
+        self._key = self.chosen_set(context)
+        thing = context.view_layer.objects.active
+        self._thing = thing.name if thing is not None and material.is_suitable(thing) else ""
+        return self.ask(context, *material.maps_request(self._key, self.relief), "Making maps")
 
     def read(self, answer: Message) -> Any:
         """The maps, ready to be packed."""
@@ -329,16 +318,13 @@ class JOIN_OT_make_tile(_OnSet, ByEngine, bpy.types.Operator):
     bl_label = "Make Tile"
     bl_options = {"UNDO"}
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> Outcome:
         """The engine makes the tile."""
-        try:
-            self._key = self.chosen_set(context)
-            thing = context.view_layer.objects.active
-            self._thing = thing.name if thing is not None and material.is_suitable(thing) else ""
-            self._numbers: dict[str, int] = {}
-            return self.ask(context, *material.tile_request(self._key), "Making a tile")
-        except Failure as failure:
-            return report(self, failure)
+        self._key = self.chosen_set(context)
+        thing = context.view_layer.objects.active
+        self._thing = thing.name if thing is not None and material.is_suitable(thing) else ""
+        self._numbers: dict[str, int] = {}
+        return self.ask(context, *material.tile_request(self._key), "Making a tile")
 
     def read(self, answer: Message) -> Any:
         """The layers, ready to be packed, how bright the specular is, and the seam energy."""
@@ -373,7 +359,7 @@ class JOIN_OT_make_tile(_OnSet, ByEngine, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class JOIN_OT_export(_OnSet, ByEngine, bpy.types.Operator):
+class JOIN_OT_export(_OnSet, ByEngine, Asking, bpy.types.Operator):
     """Write the layers, as they are now, into files for other programs"""
 
     bl_idname = "join.export"
@@ -390,12 +376,9 @@ class JOIN_OT_export(_OnSet, ByEngine, bpy.types.Operator):
     check_existing: bpy.props.BoolProperty(default=True, options={"HIDDEN"})  # type: ignore[valid-type]
     filter_glob: bpy.props.StringProperty(default="*.exr;*.png;*.join", options={"HIDDEN"})  # type: ignore[valid-type]
 
-    def invoke(self, context: Any, _event: Any) -> Outcome:
+    def prepare(self, context: Any) -> Outcome:
         """Let the user choose the file."""
-        try:
-            set_id = self.chosen_set(context)
-        except Failure as failure:
-            return report(self, failure)
+        set_id = self.chosen_set(context)
         self.key = set_id  # the file browser takes the editor away
         self.filepath = names.safe_name(label_of(set_id)) + export.SUFFIXES[self.format]
         context.window_manager.fileselect_add(self)
@@ -415,16 +398,13 @@ class JOIN_OT_export(_OnSet, ByEngine, bpy.types.Operator):
         layout.use_property_decorate = False
         layout.prop(self, "format")
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> Outcome:
         """From a script or in background mode: wait. Else the engine writes while Blender stays usable."""
-        try:
-            set_id = self.chosen_set(context)
-            if not self.filepath:
-                raise Failure("file_missing", "No file is named.", "Choose one.")
-            path = Path(bpy.path.abspath(_with_suffix(self.filepath, self.format)))
-            return self.ask(context, *export.export_request(set_id, path, self.format), "Exporting layers")
-        except Failure as failure:
-            return report(self, failure)
+        set_id = self.chosen_set(context)
+        if not self.filepath:
+            raise Failure("file_missing", "No file is named.", "Choose one.")
+        path = Path(bpy.path.abspath(_with_suffix(self.filepath, self.format)))
+        return self.ask(context, *export.export_request(set_id, path, self.format), "Exporting layers")
 
     def use(self, _context: Any, made: Any) -> Outcome:
         """Say where the files are."""

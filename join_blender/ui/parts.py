@@ -8,6 +8,7 @@ from typing import Any, Literal
 from ..engine import problem
 from ..engine.failure import Failure
 from ..host.images import find_image
+from . import engine_state
 
 Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
 """What Blender wants an operator to return."""
@@ -21,19 +22,34 @@ def report(operator: Any, failure: Failure) -> Outcome:
 
 
 class Acting:
-    """An operator that does one thing at once, or says why not."""
+    """An operator that does something, or says why not: ``act`` does it, and raises Failure where that cannot be."""
 
     def execute(self: Any, context: Any) -> Outcome:
-        """Do it, or end with the message of its Failure."""
+        """Do it, or end with the message of its Failure; finished, unless ``act`` returns how else it ended."""
         try:
-            self.act(context)
+            return self.act(context) or {"FINISHED"}
         except Failure as failure:
             return report(self, failure)
-        return {"FINISHED"}
 
-    def act(self: Any, context: Any) -> None:
-        """What the operator does; raises Failure where that cannot be."""
-        raise NotImplementedError
+
+class OneAtATime:
+    """An operator that begins a task about the engine."""
+
+    @classmethod
+    def poll(cls, _context: Any) -> bool:
+        """While none runs."""
+        return engine_state.current() is None
+
+
+class Asking(Acting):
+    """One that does not act yet when its button is pressed: ``prepare`` asks for what it needs, or raises Failure."""
+
+    def invoke(self: Any, context: Any, _event: Any) -> Outcome:
+        """From a button."""
+        try:
+            return self.prepare(context)  # type: ignore[no-any-return]
+        except Failure as failure:
+            return report(self, failure)
 
 
 class InSidebar:

@@ -156,14 +156,14 @@ class HowToDecompose:
     )
 
 
-RUN_AGAIN: Any = bpy.props.EnumProperty(
+RUN_AGAIN: Any = bpy.props.EnumProperty(  # type: ignore[func-returns-value]
     name="Run Again",
     description="What another run does with the layers of the last one",
     items=AGAIN,
     options=_UNSTORED,
 )
 """What a second run does with the layers of the first."""
-SHRINK: Any = bpy.props.IntProperty(
+SHRINK: Any = bpy.props.IntProperty(  # type: ignore[func-returns-value]
     name="Reduce",
     description="Make the image so many times smaller first, for one that does not fit into memory; 1 for its size",
     min=1,
@@ -172,7 +172,7 @@ SHRINK: Any = bpy.props.IntProperty(
     options=_UNSTORED,
 )
 """How much smaller the image is made first."""
-CROP: Any = bpy.props.FloatVectorProperty(
+CROP: Any = bpy.props.FloatVectorProperty(  # type: ignore[func-returns-value]
     name="Crop",
     description="Left, bottom, right and top of the part to decompose, 0 to 1 from the lower left corner",
     size=4,
@@ -182,7 +182,7 @@ CROP: Any = bpy.props.FloatVectorProperty(
     options=_UNSTORED,
 )
 """Left, bottom, right, top as parts of the image, from the bottom left corner as everywhere in Blender."""
-STEPS: Any = bpy.props.IntProperty(
+STEPS: Any = bpy.props.IntProperty(  # type: ignore[func-returns-value]
     name="Steps",
     description="Optimiser steps instead of the preset's; 0 for the preset's",
     min=0,
@@ -198,7 +198,7 @@ def _suggest_layers(_self: Any, context: Any, edit_text: str) -> list[str]:
     return [name for name in found if edit_text.lower() in name.lower()]
 
 
-LAYER: Any = bpy.props.StringProperty(
+LAYER: Any = bpy.props.StringProperty(  # type: ignore[func-returns-value]
     name="Layer",
     description="Of a multilayer EXR: which of its layers; empty for the picture (Combined, beauty, RGBA ...)",
     search=_suggest_layers,

@@ -16,7 +16,7 @@ from ..host.sets import set_of
 from ..overlay import drawing, light_handle, wipe
 from . import decompose, relight_updates
 from .layers import OnLayers, Waiting, chosen_set
-from .parts import Acting, InSidebar, Outcome, WithSettings, report
+from .parts import Acting, Asking, InSidebar, Outcome, WithSettings
 from .running import redraw, undo_soon
 
 _STILL = 6.0
@@ -122,23 +122,20 @@ class _ForSliders(Waiting):
         return {"FINISHED"}
 
 
-class JOIN_OT_relight(OnLayers, _ForSliders, Acting, bpy.types.Operator):
+class JOIN_OT_relight(OnLayers, _ForSliders, Asking, bpy.types.Operator):
     """Get sliders that move the light in this image. The albedo stays as it is"""
 
     bl_idname = "join.relight"
     bl_label = "Relight"
     bl_options = {"UNDO"}
 
-    def invoke(self, context: Any, _event: Any) -> Outcome:
+    def prepare(self, context: Any) -> Outcome:
         """From a button: the sliders come as soon as the engine has said which."""
         if bpy.app.background:
             return self.execute(context)
-        try:
-            self._set = chosen_set(self.image, context)
-            relight_updates.begin(self._set)
-            return self.wait(context)
-        except Failure as failure:
-            return report(self, failure)
+        self._set = chosen_set(self.image, context)
+        relight_updates.begin(self._set)
+        return self.wait(context)
 
     def act(self, context: Any) -> None:
         """From a script or in background mode: wait."""
@@ -177,10 +174,7 @@ class JOIN_OT_place_light(bpy.types.Operator):
 
     def invoke(self, context: Any, _event: Any) -> Outcome:
         """Wait for the click."""
-        handle = _in_picture(context)
-        if handle is None:
-            return report(self, Failure("relight_missing", "There is no light to place.", "Press Relight first."))
-        self._before = handle.values
+        self._before = _in_picture(context).values
         context.area.header_text_set("Click where the light comes from, drag away for more distance. Esc: as it was")
         context.window.cursor_modal_set("CROSSHAIR")
         context.window_manager.modal_handler_add(self)
@@ -363,7 +357,7 @@ class JOIN_PT_relight_more(InSidebar, bpy.types.Panel):
             _draw_values(layout, [value for value in more if value.components == components])
 
 
-class JOIN_OT_mix(OnLayers, _ForSliders, Acting, bpy.types.Operator):
+class JOIN_OT_mix(OnLayers, _ForSliders, Asking, bpy.types.Operator):
     """Get sliders that take over colour, pattern and layout of another material. The light stays as it is"""
 
     bl_idname = "join.mix"
@@ -378,16 +372,13 @@ class JOIN_OT_mix(OnLayers, _ForSliders, Acting, bpy.types.Operator):
     _other: str = ""
     _job: Job | None = None
 
-    def invoke(self, context: Any, _event: Any) -> Outcome:
+    def prepare(self, context: Any) -> Outcome:
         """From a button: the sliders come as soon as the engine has made them."""
         if bpy.app.background:
             return self.execute(context)
-        try:
-            self._begin(context)
-            relight_updates.connection.add(self._job)
-            return self.wait(context)
-        except Failure as failure:
-            return report(self, failure)
+        self._begin(context)
+        relight_updates.connection.add(self._job)
+        return self.wait(context)
 
     def is_done(self) -> bool:
         """First the codes, then the directions."""

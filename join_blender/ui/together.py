@@ -17,7 +17,7 @@ from ..host.layers import LayersTogether
 from . import running
 from .decompose import Decomposing, make_launch, options_of, part_of, take_settings
 from .layers import ByEngine
-from .parts import Acting, InSidebar, Outcome, chosen_image, report, shown_image
+from .parts import Acting, InSidebar, Outcome, chosen_image, shown_image
 from .properties import CROP, SHRINK, STEPS, HowToDecompose, OnPhoto
 
 _SETTINGS = ("preset", "seed", "bank", "device", "shrink", "crop")
@@ -65,7 +65,7 @@ class JOIN_OT_photo_add(OnPhoto, Acting, bpy.types.Operator):
             self.report({"INFO"}, f"'{image.name}' is in the list already")
 
 
-class JOIN_OT_photo_open(bpy.types.Operator):
+class JOIN_OT_photo_open(Acting, bpy.types.Operator):
     """Open photos from files, and put them into the list: choose several with Shift or Ctrl"""
 
     bl_idname = "join.photo_open"
@@ -84,23 +84,20 @@ class JOIN_OT_photo_open(bpy.types.Operator):
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """Each into the list, in the order of their names."""
         folder = Path(bpy.path.abspath(self.directory))
         names = sorted(item.name for item in self.files if item.name)
+        if not names:
+            raise Failure("file_missing", "No file is chosen.", "Choose two or more.")
         try:
-            if not names:
-                raise Failure("file_missing", "No file is chosen.", "Choose two or more.")
             for image in photos.load(folder / name for name in names):
                 photos.add(context.scene, image)
-        except Failure as failure:
-            return report(self, failure)
         except RuntimeError as error:  # Blender's own, of a file that is no picture
-            return report(self, Failure("image_unreadable", str(error).strip(), "Choose another."))
-        return {"FINISHED"}
+            raise Failure("image_unreadable", str(error).strip(), "Choose another.") from error
 
 
-class JOIN_OT_photo_remove(bpy.types.Operator):
+class JOIN_OT_photo_remove(Acting, bpy.types.Operator):
     """Take the chosen photo out of the list; the image stays in the file"""
 
     bl_idname = "join.photo_remove"
@@ -121,13 +118,12 @@ class JOIN_OT_photo_remove(bpy.types.Operator):
         """Where there is one."""
         return len(context.scene.join_photos) > 0
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> None:
         """One, or all."""
         if self.everything:
             photos.clear(context.scene)
         else:
             photos.remove(context.scene, context.scene.join_photo_index)
-        return {"FINISHED"}
 
 
 class JOIN_OT_decompose_together(HowToDecompose, Decomposing, bpy.types.Operator):
@@ -226,14 +222,11 @@ class JOIN_OT_convert_colors(OnPhoto, ByEngine, bpy.types.Operator):
     bl_label = "Convert the File's Colors"
     bl_options = {"UNDO"}
 
-    def execute(self, context: Any) -> Outcome:
+    def act(self, context: Any) -> Outcome:
         """The engine reads the file."""
-        try:
-            image = chosen_image(self.image, context)
-            self._name = image.name
-            return self.ask(context, *photos.conversion_request(image), "Converting colors")
-        except Failure as failure:
-            return report(self, failure)
+        image = chosen_image(self.image, context)
+        self._name = image.name
+        return self.ask(context, *photos.conversion_request(image), "Converting colors")
 
     def read(self, answer: Message) -> Any:
         """The picture, ready to be packed, and what the engine has to say of it."""
