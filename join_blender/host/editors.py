@@ -23,19 +23,14 @@ def spaces() -> Iterator[tuple[tuple[str, int], Any]]:
                     yield (screen.name, number), space
 
 
-def on_screen() -> list[Any]:
-    """The images that Image Editors on the screen show."""
-    return [space.image for _, space in _open() if space.image is not None]
-
-
 def redraw(image: Any) -> None:
     """Let the editors on the screen that show an image draw it."""
-    for area, space in _open():
+    for area, space in on_screen():
         if space.image == image:
             area.tag_redraw()
 
 
-def _open() -> Iterator[tuple[Any, Any]]:
+def on_screen() -> Iterator[tuple[Any, Any]]:
     """Area and space of the Image Editors on the screen."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:

@@ -329,7 +329,8 @@ def _tell() -> float | None:
 
 def is_behind() -> bool:
     """Whether an editor on the screen does not show yet what its image holds."""
-    return any(image.session_uid in _to_show for image in editors.on_screen())
+    shown = (space.image for _, space in editors.on_screen() if space.image is not None)
+    return any(image.session_uid in _to_show for image in shown)
 
 
 def forget_all() -> None:

@@ -37,12 +37,7 @@ _LETTERS = 12.0
 _SIDES = 48
 
 
-def place_of(context: Any, box: Box) -> Box:
-    """Where a box of the picture is in the context's region."""
-    return place_in(context.region, box)
-
-
-def place_in(region: Any, box: Box) -> Box:
+def place_of(region: Any, box: Box) -> Box:
     """Where a box of the picture is in a region. Blender's own function answers in whole pixels."""
     left, bottom = region.view2d.region_to_view(0.0, 0.0)
     right, top = region.view2d.region_to_view(float(region.width), float(region.height))

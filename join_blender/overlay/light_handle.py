@@ -144,7 +144,7 @@ def of(context: Any, put_away: bool = False) -> Handle | None:
         width, height = part[2] - part[0], part[3] - part[1]
         left, bottom = part[0] + face[0] * width, part[1] + face[1] * height
         part = (left, bottom, left + (face[2] - face[0]) * width, bottom + (face[3] - face[1]) * height)
-    return Handle(item, drawing.place_of(context, part), drawing.visible(context))
+    return Handle(item, drawing.place_of(context.region, part), drawing.visible(context))
 
 
 _SLOTS = ("_before", "_pressed")

@@ -11,7 +11,7 @@ import bpy
 import gpu
 import numpy as np
 
-from ..host import sets
+from ..host import editors, sets
 from ..host.compare import RECOMPOSED
 from . import drawing, readable, wipe
 
@@ -45,7 +45,7 @@ def forget_all() -> None:
 
 def areas_beside(set_id: str) -> Iterator[Any]:
     """The editors that show something of the set that no light changes: its input, or its albedo."""
-    for _, area, space in _open(set_id):
+    for area, space in _open(set_id):
         if wipe.of(space) is None and sets.VIEW not in space.image and _name(space.image) == RECOMPOSED:
             yield area
 
@@ -56,10 +56,9 @@ def size_for(set_id: str) -> int:
     longest = 0.0
     if bpy.app.background:
         return 0
-    for window, area, _ in _open(set_id):
-        region = next((region for region in area.regions if region.type == "WINDOW"), None)
-        with bpy.context.temp_override(window=window, area=area, region=region):
-            left, bottom, right, top = drawing.place_of(bpy.context, drawing.WHOLE)
+    for area, _ in _open(set_id):
+        region = next(region for region in area.regions if region.type == "WINDOW")
+        left, bottom, right, top = drawing.place_of(region, drawing.WHOLE)
         longest = max(longest, right - left, top - bottom)
     return min(_LARGEST, -_STEP * int(-longest // _STEP))
 
@@ -81,17 +80,13 @@ def draw() -> None:
         pixels = types.Buffer("FLOAT", picture[name].size, picture[name].reshape(-1))
         _textures[key] = picture[name], types.GPUTexture((width, height), format="RGBA16F", data=pixels)
     layer = next(iter(sets.layers_of(key[0]).values()))
-    place = drawing.place_of(context, drawing.within(sets.part_of(layer), sets.part_of(space.image)))
+    place = drawing.place_of(context.region, drawing.within(sets.part_of(layer), sets.part_of(space.image)))
     drawing.draw_texture(_textures[key][1], place, gain=readable.gain_in(space))
 
 
-def _open(set_id: str) -> Iterator[tuple[Any, Any, Any]]:
-    """Window, area and space of the editors on the screen that show something of the set."""
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            space: Any = area.spaces.active
-            if area.type == "IMAGE_EDITOR" and sets.set_of(space.image) == set_id:
-                yield window, area, space
+def _open(set_id: str) -> Iterator[tuple[Any, Any]]:
+    """Area and space of the editors on the screen that show something of the set."""
+    return (found for found in editors.on_screen() if sets.set_of(found[1].image) == set_id)
 
 
 def _name(image: Any) -> str:

@@ -59,7 +59,7 @@ def draw_words() -> None:
     gain = gain_in(context.space_data)
     if not gain:
         return
-    left, bottom, right, top = drawing.place_of(context, drawing.WHOLE)
+    left, bottom, right, top = drawing.place_of(context.region, drawing.WHOLE)
     seen = drawing.inside(drawing.visible(context), (left, bottom, right, top))
     if seen is not None:
         edge = 8.0 * drawing.scale()

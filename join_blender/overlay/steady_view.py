@@ -68,7 +68,7 @@ def draw() -> None:
     if image is None:
         _seen.pop(key, None)
         return
-    before, box = _seen.get(key), drawing.place_of(context, drawing.WHOLE)
+    before, box = _seen.get(key), drawing.place_of(context.region, drawing.WHOLE)
     # Only a layer may get other pixels here; to ask for a render's size may mean to wait for it.
     size = (image.size[0], image.size[1]) if sets.key_of(image) is not None else (1, 1)
     now = _Seen(image.session_uid, size, (region.width, region.height), box)
@@ -97,7 +97,7 @@ def _put_back(window: Any, area: Any, region: Any) -> None:
     if wanted is None or image is None or image.session_uid != wanted.image or tries <= 0:
         return
     _tries[key] = tries - 1
-    box, before = drawing.place_in(region, drawing.WHOLE), area.spaces.active.zoom[0]
+    box, before = drawing.place_of(region, drawing.WHOLE), area.spaces.active.zoom[0]
     zoom = before * (wanted.box[2] - wanted.box[0]) / (box[2] - box[0])
     off = []
     for axis, middle in enumerate((region.width / 2, region.height / 2)):

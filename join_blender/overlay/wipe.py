@@ -125,7 +125,7 @@ class JOIN_GT_wipe(bpy.types.Gizmo):
         wipe = of(context.space_data)
         if wipe is None:
             return -1
-        left, bottom, right, top = drawing.place_of(context, drawing.WHOLE)
+        left, bottom, right, top = drawing.place_of(context.region, drawing.WHOLE)
         near = abs(location[0] - _line_at(wipe, left, right)) <= _REACH * drawing.scale()
         return 0 if near and bottom <= location[1] <= top else -1
 
@@ -142,7 +142,7 @@ class JOIN_GT_wipe(bpy.types.Gizmo):
         """The mouse moves; with Shift the line follows slowly."""
         wipe = of(context.space_data)
         if wipe is not None:
-            left, _, right, _ = drawing.place_of(context, drawing.WHOLE)
+            left, _, right, _ = drawing.place_of(context.region, drawing.WHOLE)
             moved = (event.mouse_region_x - self._pressed) / (right - left)
             low, high = _seen(context)
             wipe.line = min(max(self._before + moved * (_SLOWLY if "PRECISE" in tweak else 1.0), low), high)
@@ -186,10 +186,10 @@ def draw() -> None:
         return
     below, above = wipe.image(wipe.below), wipe.image(wipe.above)
     frame = sets.part_of(below)
-    place = drawing.place_of(context, drawing.WHOLE)
+    place = drawing.place_of(context.region, drawing.WHOLE)
     line = _line_at(wipe, place[0], place[2])
     side = (place[0], place[1], line, place[3]) if wipe.right == INPUT else (line, place[1], place[2], place[3])
-    covered = drawing.place_of(context, drawing.within(sets.part_of(above), frame))
+    covered = drawing.place_of(context.region, drawing.within(sets.part_of(above), frame))
     seen = drawing.inside(covered, side)
     if seen is not None:
         texture, part = gpu.texture.from_image(above), drawing.within(seen, covered)
@@ -217,7 +217,7 @@ def _line_at(wipe: Wipe, left: float, right: float) -> float:
 
 def _seen(context: Any) -> tuple[float, float]:
     """From where to where the line can be dragged: what one sees of the image."""
-    left, _, right, _ = drawing.place_of(context, drawing.WHOLE)
+    left, _, right, _ = drawing.place_of(context.region, drawing.WHOLE)
     start, _, stop, _ = drawing.visible(context)
     low, high = max((start - left) / (right - left), 0.0), min((stop - left) / (right - left), 1.0)
     return (low, high) if low < high else (0.0, 1.0)

@@ -59,8 +59,9 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     _SCENE.join_intrinsics = bpy.props.PointerProperty(type=properties.JoinSettings)  # type: ignore[func-returns-value]
-    together.register()
-    relight.register()
+    _SCENE.join_photos = bpy.props.CollectionProperty(type=together.JoinPhoto)  # type: ignore[func-returns-value]
+    _SCENE.join_photo_index = bpy.props.IntProperty()  # type: ignore[func-returns-value]
+    _SCENE.join_relights = bpy.props.CollectionProperty(type=relight.JoinRelight)  # type: ignore[func-returns-value]
     for name, function in running.HANDLERS:  # before those that look at the layers after an undo
         getattr(bpy.app.handlers, name).append(function)
     relight_updates.register()
@@ -80,9 +81,7 @@ def unregister() -> None:
         getattr(bpy.app.handlers, name).remove(function)
     bpy.types.IMAGE_MT_image.remove(panels.draw_image_menu)
     bpy.utils.unregister_manual_map(help.manual_map)
-    relight.unregister()
-    together.unregister()
-    del _SCENE.join_intrinsics
+    del _SCENE.join_relights, _SCENE.join_photos, _SCENE.join_photo_index, _SCENE.join_intrinsics
     properties.forget_pictures()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
@@ -137,6 +136,6 @@ def _draw_outline() -> None:
     image = context.space_data.image
     if not settings.use_crop or image is None or "join_set" in image:
         return
-    left, bottom, right, top = drawing.place_of(context, settings.crop)
+    left, bottom, right, top = drawing.place_of(context.region, settings.crop)
     corners = [(left, bottom), (right, bottom), (right, top), (left, top), (left, bottom)]
     drawing.draw_line(corners, _COLOUR, 2.0)

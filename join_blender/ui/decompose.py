@@ -14,7 +14,7 @@ from ..engine.failure import Failure
 from ..engine.pixels import Source
 from ..engine.protocol import Options
 from ..engine.vocabulary import names
-from ..host import faces, images, masks, sets
+from ..host import editors, faces, images, masks, sets
 from ..host.layers import LayerSet
 from ..install import locate
 from ..install.task import Task, blender_python, write_frames
@@ -317,8 +317,7 @@ def _open_sequences(task: Task, name: str, folder: Path, frames: list[Path], are
     if task.answer is None:
         return
     layers = images.open_sequences(Path(name).stem, folder, list(task.answer["layers"]), frames)
-    open_areas = [area for window in bpy.context.window_manager.windows for area in window.screen.areas]
-    if area in open_areas and area.type == "IMAGE_EDITOR":
+    if any(area == one for one, _ in editors.on_screen()):
         area.spaces.active.image = layers.get("albedo") or next(iter(layers.values()))
         images.play_sequence(area.spaces.active.image_user, frames)
     running.undo_soon(f"Decompose {name}")

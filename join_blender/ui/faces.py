@@ -146,7 +146,6 @@ class JOIN_OT_face_forget(OnPhoto, Acting, bpy.types.Operator):
 class JOIN_PT_face(InSidebar, bpy.types.Panel):
     """Where the face is, for a bank of faces: it is found, unless one points at it"""
 
-    bl_idname = "JOIN_PT_face"
     bl_label = "Face"
     bl_parent_id = "JOIN_PT_decompose"
     bl_options = {"DEFAULT_CLOSED"}
@@ -176,13 +175,13 @@ def draw() -> None:
     if image is None:
         return
     for x, y in _picked:
-        at = drawing.place_of(context, (x, y, x, y))[:2]
+        at = drawing.place_of(context.region, (x, y, x, y))[:2]
         drawing.fill((at[0] - _DOT, at[1] - _DOT, at[0] + _DOT, at[1] + _DOT), _COLOUR)
     if _picked or "join_set" in image or not context.scene.join_intrinsics.names_bank:
         return
     corners = faces.outline(image)
     if corners:
-        places = [drawing.place_of(context, (x, y, x, y))[:2] for x, y in [*corners, corners[0]]]
+        places = [drawing.place_of(context.region, (x, y, x, y))[:2] for x, y in [*corners, corners[0]]]
         drawing.draw_line(places, _COLOUR, 2.0)
 
 

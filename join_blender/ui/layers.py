@@ -417,7 +417,6 @@ class JOIN_OT_export(_OnSet, ByEngine, Asking, bpy.types.Operator):
 class JOIN_PT_use(InSidebar, bpy.types.Panel):
     """Where the layers go from here"""
 
-    bl_idname = "JOIN_PT_use"
     section = "7-compositor"
     bl_label = "Use Layers"
 

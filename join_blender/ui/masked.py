@@ -62,7 +62,6 @@ def chosen(context: Any) -> tuple[str, str]:
 class JOIN_PT_clean_up(WithSettings, bpy.types.Panel):
     """Take a sticker, a seam or the photographer's shadow out of the layers"""
 
-    bl_idname = "JOIN_PT_clean_up"
     bl_label = "Clean Up"
     bl_parent_id = "JOIN_PT_decompose"
     bl_options = {"DEFAULT_CLOSED"}
@@ -134,7 +133,6 @@ class JOIN_OT_paste(WithMask, Decomposing, bpy.types.Operator):
 class JOIN_PT_paste(OfRelightable, WithSettings, bpy.types.Panel):
     """A patch of another material, in the light of this one"""
 
-    bl_idname = "JOIN_PT_paste"
     section = "6-relight"
     bl_label = "Paste Material"
     bl_options = {"DEFAULT_CLOSED"}

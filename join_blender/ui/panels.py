@@ -25,7 +25,6 @@ from .status_text import describe, fraction, time_left
 class JOIN_PT_decompose(WithSettings, bpy.types.Panel):
     """The settings and the button; below them what runs, waits or has gone wrong"""
 
-    bl_idname = "JOIN_PT_decompose"
     section = "3-decompose"
     bl_label = "Decompose"
 
@@ -64,7 +63,6 @@ class JOIN_PT_decompose(WithSettings, bpy.types.Panel):
 class JOIN_PT_options(WithSettings, bpy.types.Panel):
     """What is rarely changed"""
 
-    bl_idname = "JOIN_PT_options"
     bl_label = "Options"
     bl_parent_id = "JOIN_PT_decompose"
     bl_options = {"DEFAULT_CLOSED"}
@@ -90,7 +88,6 @@ class JOIN_PT_options(WithSettings, bpy.types.Panel):
 class JOIN_PT_layers(InSidebar, bpy.types.Panel):
     """The layers of the image in the editor, a click away, and the views that compare"""
 
-    bl_idname = "JOIN_PT_layers"
     section = "5-results-and-views"
     bl_label = "Layers"
 
@@ -162,7 +159,6 @@ class JOIN_PT_layers(InSidebar, bpy.types.Panel):
 class JOIN_PT_sets(InSidebar, bpy.types.Panel):
     """All sets of layers of this file, wherever their images are: switch, rename, remove"""
 
-    bl_idname = "JOIN_PT_sets"
     section = "5-results-and-views"
     bl_label = "Sets"
     bl_order = 1  # below the others: the sliders are what one looks at
@@ -191,7 +187,6 @@ class JOIN_PT_sets(InSidebar, bpy.types.Panel):
 class JOIN_PT_engine(InSidebar, bpy.types.Panel):
     """Only there while no engine is found: what is wrong, and the way to set it right"""
 
-    bl_idname = "JOIN_PT_engine"
     section = "2-the-engine"
     bl_label = "Engine"
 

@@ -17,14 +17,12 @@ from ..overlay import drawing, light_handle, wipe
 from . import decompose, relight_updates
 from .layers import OnLayers, Waiting, chosen_set
 from .parts import Acting, Asking, InSidebar, Outcome, WithSettings
-from .running import redraw, undo_soon
+from .running import redraw
 
 _STILL = 6.0
 """Pixels that a hand moves without meaning to."""
 _PER_DEVIATION = 70.0
 """Pixels of a drag away from the clicked place, for one standard deviation of the distance."""
-_SCENE: Any = bpy.types.Scene
-"""The type of all scenes, as something that takes new properties."""
 
 
 def _changed(self: Any, _context: Any) -> None:
@@ -296,7 +294,6 @@ class OfRelightable(InSidebar):
 class JOIN_PT_relight(OfRelightable, bpy.types.Panel):
     """Sliders that move the light"""
 
-    bl_idname = "JOIN_PT_relight"
     section = "6-relight"
     bl_label = "Relight"
 
@@ -336,7 +333,6 @@ class JOIN_PT_relight(OfRelightable, bpy.types.Panel):
 class JOIN_PT_relight_more(InSidebar, bpy.types.Panel):
     """What else the bank's generators can do with the light; nobody has given it a name"""
 
-    bl_idname = "JOIN_PT_relight_more"
     bl_label = "More"
     bl_parent_id = "JOIN_PT_relight"
     bl_options = {"DEFAULT_CLOSED"}
@@ -424,7 +420,6 @@ class JOIN_OT_mix(OnLayers, _ForSliders, Asking, bpy.types.Operator):
 class JOIN_PT_material(OfRelightable, bpy.types.Panel):
     """Sliders that change the material, in its own light"""
 
-    bl_idname = "JOIN_PT_material"
     section = "6-relight"
     bl_label = "Material"
     bl_options = {"DEFAULT_CLOSED"}
@@ -448,7 +443,6 @@ class JOIN_PT_material(OfRelightable, bpy.types.Panel):
 class JOIN_PT_mix(OfRelightable, WithSettings, bpy.types.Panel):
     """Another material's colours, pattern or layout, in the light of this one"""
 
-    bl_idname = "JOIN_PT_mix"
     section = "6-relight"
     bl_label = "Mix"
     bl_options = {"DEFAULT_CLOSED"}
@@ -535,21 +529,3 @@ CLASSES: tuple[type, ...] = (
     JOIN_OT_mix,
     JOIN_PT_mix,
 )
-
-
-def _let_go() -> None:
-    undo_soon("Move Light")
-
-
-def register() -> None:
-    """The values of every scene."""
-    light_handle.when_moved.append(relight_updates.touch)
-    light_handle.when_released.append(_let_go)
-    _SCENE.join_relights = bpy.props.CollectionProperty(type=JoinRelight)  # type: ignore[func-returns-value]
-
-
-def unregister() -> None:
-    """Take them away; what is stored in a file stays there."""
-    light_handle.when_moved.remove(relight_updates.touch)
-    light_handle.when_released.remove(_let_go)
-    del _SCENE.join_relights

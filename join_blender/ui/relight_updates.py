@@ -24,7 +24,7 @@ from ..engine.failure import Failure
 from ..engine.relight import Edits, Relight, Update
 from ..host import images, relight_values, sets, undo
 from ..host import relight as host
-from ..overlay import live
+from ..overlay import light_handle, live
 from . import compare, decompose, running
 
 _TICK, _IDLE_TICK = 0.01, 1.0
@@ -255,8 +255,9 @@ def _forget_pictures(set_id: str) -> None:
 @persistent
 def on_frame(scene: Any, _depsgraph: Any = None) -> None:
     """The values of the new frame; a render waits for them, an interactive window does not."""
+    is_job_running: Any = bpy.app.is_job_running
     for item in relight_values.items_of(scene):
-        if bpy.app.background or _is_rendering():
+        if bpy.app.background or is_job_running("RENDER"):
             _apply_or_say(item)
         elif item.set_id in lights or not _is_shown(item):
             touch(item)
@@ -357,11 +358,6 @@ def _is_shown(item: Any) -> bool:
     return host.shown_edits(item.set_id, relight_values.components_of(item)) == relight_values.edits_of(item)
 
 
-def _is_rendering() -> bool:
-    running_job: Any = bpy.app.is_job_running
-    return bool(running_job("RENDER"))
-
-
 def _apply_or_say(item: Any) -> None:
     try:
         apply(item, relight_values.edits_of(item))
@@ -369,6 +365,17 @@ def _apply_or_say(item: Any) -> None:
         print(f"JoIN Intrinsics: {item.name} was not relit. {failure}", file=sys.stderr, flush=True)
 
 
+def _let_go() -> None:
+    running.undo_soon("Move Light")
+
+
+_HOOKS: tuple[tuple[list[Any], Any], ...] = (
+    (running.when_done, on_done),
+    (compare.when_current, _settle),
+    (images.when_shown, _settle),
+    (light_handle.when_moved, touch),
+    (light_handle.when_released, _let_go),
+)
 _HANDLERS = (
     ("frame_change_post", on_frame),
     ("render_pre", on_render),
@@ -386,9 +393,8 @@ def register() -> None:
     """Handlers and pictures."""
     global _previews
     _previews = bpy.utils.previews.new()
-    running.when_done.append(on_done)
-    compare.when_current.append(_settle)
-    images.when_shown.append(_settle)
+    for hook, function in _HOOKS:
+        hook.append(function)
     for name, function in _HANDLERS:
         getattr(bpy.app.handlers, name).append(function)
 
@@ -396,9 +402,8 @@ def register() -> None:
 def unregister() -> None:
     """Take them away; the engine ends."""
     global _previews
-    running.when_done.remove(on_done)
-    compare.when_current.remove(_settle)
-    images.when_shown.remove(_settle)
+    for hook, function in _HOOKS:
+        hook.remove(function)
     for name, function in _HANDLERS:
         getattr(bpy.app.handlers, name).remove(function)
     if bpy.app.timers.is_registered(_on_timer):

@@ -323,10 +323,8 @@ HANDLERS = (
 
 def redraw() -> None:
     """Let all Image Editors, and whatever else may show a layer, show the new state."""
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "IMAGE_EDITOR":
-                area.tag_redraw()
+    for area, _ in editors.on_screen():
+        area.tag_redraw()
 
 
 def _at_work() -> list[str]:
@@ -339,8 +337,8 @@ def _show_in_editor(job: Decomposition, layers: LayerSet | LayersTogether) -> No
     if job.id not in _follow:
         return
     area, before = _follow[job.id]
-    open_areas = [area for window in bpy.context.window_manager.windows for area in window.screen.areas]
-    shown = area.spaces.active.image if area in open_areas and area.type == "IMAGE_EDITOR" else None
+    is_open = any(area == one for one, _ in editors.on_screen())
+    shown = area.spaces.active.image if is_open else None
     own = [one for one in layers.sets if shown is not None and shown.session_uid == one.source]
     image = (own or layers.sets)[0].preview_of(looked_at)
     if image is None:
@@ -348,7 +346,7 @@ def _show_in_editor(job: Decomposition, layers: LayerSet | LayersTogether) -> No
     del _follow[job.id]
     still = shown is None or shown.session_uid == before or own or job.is_together
     still = still or sets.key_of(shown) == layers.update
-    if still and area in open_areas and area.type == "IMAGE_EDITOR":
+    if still and is_open:
         steady_view.show(area, image)
 
 
@@ -454,11 +452,10 @@ def _finish_later() -> None:
 
 def redraw_sidebars() -> None:
     """Let the sidebars show the new state, where the images are what they were: drawing those takes time."""
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            for region in area.regions if area.type == "IMAGE_EDITOR" else ():
-                if region.type == "UI":
-                    region.tag_redraw()
+    for area, _ in editors.on_screen():
+        for region in area.regions:
+            if region.type == "UI":
+                region.tag_redraw()
 
 
 def _show() -> None:

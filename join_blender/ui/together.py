@@ -165,7 +165,6 @@ class JOIN_OT_decompose_together(HowToDecompose, Decomposing, bpy.types.Operator
 class JOIN_PT_together(InSidebar, bpy.types.Panel):
     """Photos of one thing under other light: together they tell paint from light better than one alone"""
 
-    bl_idname = "JOIN_PT_together"
     bl_label = "Several Photos of One Thing"
     bl_parent_id = "JOIN_PT_decompose"
     bl_options = {"DEFAULT_CLOSED"}
@@ -252,17 +251,3 @@ CLASSES: tuple[type, ...] = (
     JOIN_OT_use_file_colors,
     JOIN_OT_convert_colors,
 )
-
-_SCENE: Any = bpy.types.Scene
-
-
-def register() -> None:
-    """The list, in every scene."""
-    _SCENE.join_photos = bpy.props.CollectionProperty(type=JoinPhoto)  # type: ignore[func-returns-value]
-    _SCENE.join_photo_index = bpy.props.IntProperty()  # type: ignore[func-returns-value]
-
-
-def unregister() -> None:
-    """Take it away."""
-    del _SCENE.join_photos
-    del _SCENE.join_photo_index

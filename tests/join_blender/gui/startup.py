@@ -472,7 +472,7 @@ def place_of(kind: str, part: str) -> list[int]:
 def tell_place() -> None:
     """Where on the screen the picture is, from the lower left corner: left, bottom, right, top."""
     window, _, region = find_region("IMAGE_EDITOR", "WINDOW")
-    box = module("overlay.drawing").place_in(region, (0.0, 0.0, 1.0, 1.0))
+    box = module("overlay.drawing").place_of(region, (0.0, 0.0, 1.0, 1.0))
     corner = window.x + region.x, window.y + region.y
     tell(place=[round(at + corner[index % 2], 1) for index, at in enumerate(box)])
 
@@ -517,7 +517,7 @@ def tell_handle() -> None:
     window, editor, region = find_region("IMAGE_EDITOR", "WINDOW")
     with bpy.context.temp_override(window=window, area=editor, region=region):
         handle = module("overlay.light_handle").of(bpy.context)
-        box = module("overlay.drawing").place_of(bpy.context, (0.0, 0.0, 1.0, 1.0))
+        box = module("overlay.drawing").place_of(bpy.context.region, (0.0, 0.0, 1.0, 1.0))
     x, y = window.x + region.x, window.y + region.y
     tell(
         handle=[round(x + handle.spot[0]), round(y + handle.spot[1]), round(handle.ring)],
@@ -531,7 +531,7 @@ def tell_wipe() -> None:
     window, editor, region = find_region("IMAGE_EDITOR", "WINDOW")
     found = wipe.of(editor.spaces.active)
     with bpy.context.temp_override(window=window, area=editor, region=region):
-        left, bottom, right, top = drawing.place_of(bpy.context, drawing.WHOLE)
+        left, bottom, right, top = drawing.place_of(bpy.context.region, drawing.WHOLE)
         seen = drawing.inside(drawing.visible(bpy.context), (left, bottom, right, top))
     x, y = window.x + region.x, window.y + region.y
     line = x + left + found.line * (right - left) if found is not None else 0
@@ -545,7 +545,7 @@ def expect_light() -> None:
     drawing, readable, color = module("overlay.drawing"), module("overlay.readable"), module("engine.vocabulary").color
     window, editor, region = find_region("IMAGE_EDITOR", "WINDOW")
     with bpy.context.temp_override(window=window, area=editor, region=region):
-        left, bottom, right, top = drawing.place_of(bpy.context, drawing.WHOLE)
+        left, bottom, right, top = drawing.place_of(bpy.context.region, drawing.WHOLE)
         seen = drawing.inside(drawing.visible(bpy.context), (left, bottom, right, top))
     image = editor.spaces.active.image
     light, gain = pixels_of(image)[..., :3], readable.gain_of(image)
