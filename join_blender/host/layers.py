@@ -302,18 +302,3 @@ class LayersTogether:
                     one.settle()
                 job.finish()
         return False
-
-    def hide(self) -> None:
-        """Before the file is saved."""
-        for one in self.sets:
-            one.hide()
-
-    def show_again(self) -> None:
-        """After it."""
-        for one in self.sets:
-            one.show_again()
-
-    def discard(self) -> None:
-        """Remove what was made here."""
-        for one in self.sets:
-            one.discard()

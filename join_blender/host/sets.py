@@ -129,24 +129,9 @@ def number(value: Any) -> float:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
 
 
-def is_unusual(layer: Any) -> bool:
-    """Whether the engine has said that the picture is unlike what its bank knows."""
-    return bool(_metrics(layer).get("unusual"))
-
-
-def caution_of(layer: Any) -> float:
-    """A simple method's share in the light of the picture, in [0, 1], as the engine has told it."""
-    return number(_metrics(layer).get("caution"))
-
-
 def chosen_bank(layer: Any) -> str:
     """The bank that the engine has chosen by the picture; empty where somebody named it."""
     return str(mapping(settings_of(layer).get("bank_choice")).get("chosen", ""))
-
-
-def suggested_bank(layer: Any) -> str:
-    """The bank that the engine has suggested for the picture; empty for none."""
-    return str(layer.get(SUGGESTED, ""))
 
 
 def choose_bank(scene: Any, name: str) -> None:
@@ -154,12 +139,9 @@ def choose_bank(scene: Any, name: str) -> None:
     scene.join_intrinsics.bank = name
 
 
-def tells_confidence(layer: Any) -> bool:
-    """Whether the engine has said how sure it is of each pixel."""
-    return "albedo_error" in _metrics(layer)
-
-
-def _metrics(layer: Any) -> Mapping[str, Any]:
+def metrics_of(layer: Any) -> Mapping[str, Any]:
+    """What the engine has said of the picture: "unusual", where it is unlike what its bank knows; "caution", a simple
+    method's share in its light, in [0, 1]; "albedo_error" and others, where it tells how sure it is of each pixel."""
     return mapping(_stored(layer, "join_metrics"))
 
 
@@ -379,9 +361,9 @@ def told_of(key: str) -> str:
         words.append(f"seed {seed}")
     if TOGETHER in layer:
         words.append("together")
-    if is_cleaned(layer):
+    if settings_of(layer).get("cleaned"):
         words.append("cleaned up")
-    if is_pasted(layer):
+    if settings_of(layer).get("pasted"):
         words.append("pasted")
     if layer.library is not None:
         words.append("linked")
@@ -412,16 +394,6 @@ def bright_of(layer: Any) -> float:
     alike = all_images() if group is not None else []
     together = [image for image in alike if image.get(TOGETHER) == group and image.get(COMPONENT) == component]
     return max(number(image.get(BRIGHT)) for image in (layer, *together))
-
-
-def is_cleaned(layer: Any) -> bool:
-    """Whether something was taken out of the picture."""
-    return bool(settings_of(layer).get("cleaned"))
-
-
-def is_pasted(layer: Any) -> bool:
-    """Whether another material was laid into the picture."""
-    return bool(settings_of(layer).get("pasted"))
 
 
 def choose(key: str) -> None:

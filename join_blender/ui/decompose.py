@@ -430,9 +430,9 @@ def begin_again(key: str) -> Decomposition:
     if sets.TOGETHER in layer:
         words = "This layer was made of several photos together."
         raise Failure("layers_missing", words, "Decompose them together again.")
-    if sets.is_cleaned(layer):
+    if sets.settings_of(layer).get("cleaned"):
         raise Failure("layers_missing", "This layer was made with a mask.", "Press Clean Up again.")
-    if sets.is_pasted(layer):
+    if sets.settings_of(layer).get("pasted"):
         raise Failure("layers_missing", "Another material was pasted into this layer.", "Press Paste again.")
     image, source, options = as_made(layer)
     launch, scratch = make_launch("AUTO"), bpy.app.tempdir or None

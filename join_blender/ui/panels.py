@@ -122,17 +122,17 @@ class JOIN_PT_layers(InSidebar, bpy.types.Panel):
             row.label(text="Its input is gone", icon="ERROR")
             row.operator(compare.JOIN_OT_set_input.bl_idname).key = set_id
         _draw_together(layout, set_id, layers)
-        unusual = [layer for layer in layers.values() if sets.is_unusual(layer)]
+        told = [sets.metrics_of(layer) for layer in layers.values()]
+        unusual = [metrics for metrics in told if metrics.get("unusual")]
         if unusual:
             warning = layout.column(align=True)
             warning.label(text="Unlike what the bank knows:", icon="ERROR")
-            if share := sets.caution_of(unusual[0]):
+            if share := sets.number(unusual[0].get("caution")):
                 warning.label(text=f"{share:.0%} of the light is a simple method's,")
             warning.label(text="look at the layers before you use them.")
         if chosen := next((bank for layer in layers.values() if (bank := sets.chosen_bank(layer))), ""):
             layout.label(text=f"Chosen by itself: the bank {chosen}", icon="SHADERFX")
-        suggested = next((bank for layer in layers.values() if (bank := sets.suggested_bank(layer))), "")
-        if suggested:
+        if suggested := next((str(bank) for layer in layers.values() if (bank := layer.get(sets.SUGGESTED))), ""):
             column = layout.column(align=True)
             column.label(text="A face was found:", icon="USER")
             words = f"Use Bank {suggested}"
@@ -236,7 +236,7 @@ def _draw_together(layout: Any, set_id: str, layers: Any) -> None:
 
 def _draw_confidence(context: Any, layout: Any, layers: Any) -> None:
     """A button for each component that the bank has told its errors of, and what the shown one says in a sentence."""
-    if not sets.tells_confidence(next(iter(layers.values()))):
+    if "albedo_error" not in sets.metrics_of(next(iter(layers.values()))):
         return
     shown = context.space_data.image
     column = layout.column(align=True)

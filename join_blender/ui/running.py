@@ -250,8 +250,8 @@ def abandon() -> None:
     """End whatever runs: the add-on is going away."""
     if bpy.app.timers.is_registered(step):
         bpy.app.timers.unregister(step)
-    for layers in _sets.values():
-        layers.discard()
+    for one in _all_sets():
+        one.discard()
     _sets.clear()
     _follow.clear()
     _later.clear()
@@ -278,15 +278,15 @@ def before_save(*_: Any) -> None:
     """Layers of jobs that are not done do not get into the file."""
     sets.remove_strays(_at_work())
     sets.keep_paint()
-    for layers in _sets.values():
-        layers.hide()
+    for one in _all_sets():
+        one.hide()
 
 
 @persistent
 def after_save(*_: Any) -> None:
     """They come back."""
-    for layers in _sets.values():
-        layers.show_again()
+    for one in _all_sets():
+        one.show_again()
 
 
 @persistent
@@ -327,6 +327,10 @@ def redraw() -> None:
         area.tag_redraw()
 
 
+def _all_sets() -> list[LayerSet]:
+    return [one for layers in _sets.values() for one in layers.sets]
+
+
 def _at_work() -> list[str]:
     """The ids of the sets of the jobs that are not over."""
     return [set_id for job in queue.jobs if not job.ended for set_id in job.set_ids]
@@ -362,8 +366,9 @@ def _on_end(job: Decomposition) -> None:
                 for one in layers.sets:
                     done(one.key)
             undo_soon(f"Decompose {job.name}")
-    elif layers is not None:
-        layers.discard()
+    else:
+        for one in layers.sets if layers is not None else ():
+            one.discard()
     if job.failure is None:
         _sets.pop(job.id, None)
         last_message = status_text.describe_end(job, layers.names if layers is not None else [])

@@ -649,7 +649,7 @@ def case_face() -> Report:
     report["of no face"] = faces.of_layer(layers_of(set_key(photo))["albedo"])
 
     def suggested() -> str:
-        return str(module("host.sets").suggested_bank(layers_of(set_key(photo))["albedo"]))
+        return str(layers_of(set_key(photo))["albedo"].get("join_suggested_bank", ""))
 
     def buttons(kind: str = "operator") -> list[str]:
         """The words on those of the panel Layers, or on its labels."""
