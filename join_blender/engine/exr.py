@@ -22,7 +22,7 @@ else:
     exr_codec = beside("exr_codec")  # not in the vocabulary, for it needs numpy
 exr_layers = beside("exr_layers")
 
-channel_names, layers = exr_codec.channel_names, exr_codec.layers
+channel_names, layers, size_in = exr_codec.channel_names, exr_codec.layers, exr_codec.size_in
 
 _LEVEL = 1
 """Higher ones gain about 3% on photographs and take twice as long or more."""
@@ -39,11 +39,6 @@ def encode_exr(rgb: np.ndarray, alpha: np.ndarray | None = None) -> bytes:
     if alpha is not None:
         channels["A"] = alpha
     return exr_codec.write_channels(channels, _LEVEL, threads=max(1, min(4, (os.cpu_count() or 2) - 1)))
-
-
-def size_in(exr: bytes) -> tuple[int, int]:
-    """Width and height of an EXR of :func:`encode_exr`."""
-    return exr_codec.size_in(exr)
 
 
 def alpha_in(exr: bytes) -> np.ndarray | None:

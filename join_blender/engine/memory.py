@@ -11,9 +11,7 @@ BYTES_PER_PIXEL = 110
 three layers as packed files and one more while it is made; the engine's part."""
 
 
-def available() -> int | None:
-    """Bytes of memory that programs can still get; None where the system does not say."""
-    return memory.available()
+available = memory.available
 
 
 def refuse_too_large(name: str, width: int, height: int, free: int | None) -> None:

@@ -45,7 +45,7 @@ _FOREIGN = (
 )
 
 # Only Windows has it: without, a console window would pop up.
-_FLAGS: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+FLAGS: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 _running: set[EngineProcess] = set()
 
 
@@ -102,7 +102,7 @@ class EngineProcess:
                 stderr=subprocess.PIPE,
                 cwd=root,
                 env=engine_environment(root),
-                creationflags=_FLAGS,
+                creationflags=FLAGS,
             )
         except OSError as error:
             raise Failure(

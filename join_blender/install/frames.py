@@ -17,7 +17,6 @@ from ..engine.vocabulary import leftovers
 if TYPE_CHECKING:
     from .worker import Stop
 
-_FLAGS: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 _MARKER = "movie.json"
 """In a folder of frames: of which file they are."""
 
@@ -66,26 +65,13 @@ def write_frames(request: protocol.Message, say: Callable[[protocol.Message], No
 
 def _run(command: list[str], say: Callable[[protocol.Message], None], stop: Stop) -> bool:
     """Whether that Blender came to a good end."""
-    stop.check()
-    child = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        creationflags=_FLAGS,
-    )
-    with stop.guard(child):
-        assert child.stdout is not None
-        for line in child.stdout:
-            if found := re.match(r"frame (\d+) of (\d+)$", line):
-                number, count = int(found[1]), int(found[2])
-                say({"type": "progress", "fraction": number / count, "text": f"Writing frame {number} of {count}"})
-        status = child.wait()
-    stop.check()
-    return status == 0
+
+    def hear(line: str) -> None:
+        if found := re.match(r"frame (\d+) of (\d+)$", line):
+            number, count = int(found[1]), int(found[2])
+            say({"type": "progress", "fraction": number / count, "text": f"Writing frame {number} of {count}"})
+
+    return stop.run(command, hear, stdin=subprocess.DEVNULL) == 0
 
 
 def _is_of(folder: Path, told: dict[str, Any]) -> bool:

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..engine.failure import Failure
+from .paths import python_in
 
 DEFAULT_BANK = "materials"
 """The one that the engine takes where none is named."""
@@ -52,7 +52,7 @@ def find_python(
         return EnginePython(_checked(environ[VARIABLE], f"that {VARIABLE} names"), f"named by {VARIABLE}")
     if installed is not None:
         return EnginePython(installed, "installed by the add-on", installed=True)
-    own = _in_folder((root or engine_root()) / ".venv")
+    own = python_in((root or engine_root()) / ".venv")
     if own.is_file():
         return EnginePython(own, "the project's own environment")
     raise Failure(
@@ -83,7 +83,7 @@ def _checked(text: str, which: str) -> Path:
     # Quotes come along when a path is copied from a file manager.
     path = Path(text.strip().strip('"')).expanduser()
     if path.is_dir():
-        path = _in_folder(path)
+        path = python_in(path)
     if not path.is_file():
         raise Failure(
             "engine_python_missing",
@@ -91,8 +91,3 @@ def _checked(text: str, which: str) -> Path:
             "Choose the python executable of an environment that has torch.",
         )
     return path
-
-
-def _in_folder(environment: Path) -> Path:
-    """The interpreter of a virtual environment."""
-    return environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")

@@ -19,18 +19,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from ..engine import protocol
 from ..engine.failure import Failure
+from ..engine.process import FLAGS
 from . import pip_errors
 from .builds import Build, Wheel, read_build, this_python
 from .frames import write_frames
 from .paths import Paths, free_bytes, gigabytes, python_in
 
-_FLAGS: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 _MARGIN = 100 * 2**20
 """Bytes that stay free on the disk."""
 _KEPT_LINES = 200
@@ -47,30 +46,6 @@ _STAGES = {"download": 0.7, "environment": 0.72, "install": 0.97, "check": 1.0}
 
 class Cancelled(Exception):
     """The user, or the end of Blender, wants no more of it."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to install.
-
-    Attributes:
-        folder: where (see :mod:`.paths`).
-        lock: which build.
-        pip: pip's own wheel: not every Blender's Python has a pip.
-        wheels: a folder of wheels to take instead of a download; None to download.
-    """
-
-    folder: Path
-    lock: Path
-    pip: Path
-    wheels: Path | None
-
-    @classmethod
-    def read(cls, message: protocol.Message) -> Request:
-        """From its message."""
-        wheels = message.get("wheels")
-        folder, lock, pip = (Path(message[name]) for name in ("folder", "lock", "pip"))
-        return cls(folder, lock, pip, Path(wheels) if wheels else None)
 
 
 class Stop:
@@ -93,33 +68,43 @@ class Stop:
         if self._set.is_set():
             raise Cancelled
 
-    @contextmanager
-    def guard(self, child: subprocess.Popen[str]) -> Iterator[None]:
-        """The child that runs now."""
+    def run(self, command: list[str], hear: Callable[[str], None], **options: Any) -> int:
+        """Run a child to its end, with ``options`` of Popen's, and ``hear`` each line that it says; its exit status."""
+        self.check()
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "creationflags": FLAGS}
+        child: subprocess.Popen[str] = subprocess.Popen(command, encoding="utf-8", errors="replace", **pipes, **options)
         with self._lock:
             self._child = child
         if self._set.is_set():
             child.kill()
         try:
-            yield
+            for line in child.stdout or ():
+                hear(line)
+            code = child.wait()
+            if child.stdin is not None:
+                child.stdin.close()
         finally:
             with self._lock:
                 self._child = None
+        self.check()
+        return code
 
 
 class Installer:
     """One installation.
 
     Args:
-        request: what to install.
+        request: ``folder``, where (see :mod:`.paths`); ``lock``, which build; ``pip``, pip's own wheel, as not every
+            Blender's Python has a pip; and ``wheels``, a folder of wheels to take instead of a download, or None.
         say: takes a message for Blender.
         stop: ends it.
     """
 
-    def __init__(self, request: Request, say: Callable[[protocol.Message], None], stop: Stop) -> None:
-        self._request = request
-        self._paths = Paths(request.folder)
-        self._build: Build = read_build(request.lock)
+    def __init__(self, request: protocol.Message, say: Callable[[protocol.Message], None], stop: Stop) -> None:
+        self._paths = Paths(Path(request["folder"]))
+        self._build: Build = read_build(Path(request["lock"]))
+        self._pip_wheel = str(request["pip"])
+        self._wheels = Path(request["wheels"]) if request.get("wheels") else None
         self._say = say
         self._stop = stop
         self._log: IO[str] | None = None
@@ -147,13 +132,13 @@ class Installer:
         for left in (paths.unfinished, paths.outgoing, paths.scratch):
             shutil.rmtree(left, ignore_errors=True)
         self._check_space()
-        source = self._request.wheels or paths.wheels
-        if self._request.wheels is not None:
-            self._check_folder(self._request.wheels)
+        source = self._wheels or paths.wheels
+        if self._wheels is not None:
+            self._check_folder(self._wheels)
         paths.scratch.mkdir()
         try:
             self._make_environment()
-            if self._request.wheels is None:
+            if self._wheels is None:
                 self._download()
             self._install(source)
             facts = self._examine()
@@ -166,7 +151,7 @@ class Installer:
     # --- the steps ------------------------------------------------------------------------------------------------
 
     def _check_space(self) -> None:
-        missing = [] if self._request.wheels else self._build.missing_in(self._paths.wheels)
+        missing = [] if self._wheels else self._build.missing_in(self._paths.wheels)
         needed = self._build.unpacked + sum(wheel.size for wheel in missing) + _MARGIN
         free = free_bytes(self._paths.folder)
         if free < needed:
@@ -337,35 +322,24 @@ class Installer:
     ) -> tuple[list[str], int]:
         """Run a child to its end; the last things it said, and its exit status. All of it goes to the log."""
         self._stop.check()
-        assert self._log is not None
-        self._log.write(f"$ {subprocess.list2cmdline(command)}\n")
-        self._log.flush()
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,  # its end is the end of pip (see run_pip.py)
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            env=self._environment(),
-            cwd=self._paths.folder,
-            creationflags=_FLAGS,
-        )
+        log = self._log
+        assert log is not None
+        log.write(f"$ {subprocess.list2cmdline(command)}\n")
+        log.flush()
         kept: deque[str] = deque(maxlen=_KEPT_LINES)
-        with self._stop.guard(child):
-            assert child.stdout is not None and child.stdin is not None
-            for line in child.stdout:
-                for piece in line.rstrip("\r\n").split(split):
-                    if hear is not None:
-                        hear(piece)
-                    if piece and not piece.startswith("Progress "):
-                        kept.append(piece)
-                        self._log.write(piece + "\n")
-            self._log.flush()
-            code = child.wait()
-            child.stdin.close()
-        self._stop.check()
+
+        def take(line: str) -> None:
+            for piece in line.rstrip("\r\n").split(split):
+                if hear is not None:
+                    hear(piece)
+                if piece and not piece.startswith("Progress "):
+                    kept.append(piece)
+                    log.write(piece + "\n")
+
+        # The end of its stdin is the end of pip (see run_pip.py).
+        options = {"stdin": subprocess.PIPE, "env": self._environment(), "cwd": self._paths.folder}
+        code = self._stop.run(command, take, **options)
+        log.flush()
         return list(kept), code
 
     def _environment(self) -> dict[str, str]:
@@ -373,7 +347,7 @@ class Installer:
         ours = {"PYTHONUTF8": "1", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "LC_ALL": "C.UTF-8"}
         ours |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), scratch)
         # A wheel can be imported from as it is, which is how Python itself brings pip into an environment.
-        ours["PYTHONPATH"] = str(self._request.pip)
+        ours["PYTHONPATH"] = self._pip_wheel
         kept = {name: value for name, value in os.environ.items() if name.upper() not in _FOREIGN_PIP}
         return {name: value for name, value in kept.items() if not name.upper().startswith("PYTHON")} | ours
 
@@ -450,7 +424,7 @@ def main() -> int:
     threading.Thread(target=listen, daemon=True).start()
     try:
         installs = first["type"] == "install"
-        done = Installer(Request.read(first), say, stop).run() if installs else write_frames(first, say, stop)
+        done = Installer(first, say, stop).run() if installs else write_frames(first, say, stop)
         say({"type": "result", **done})
     except Cancelled:
         say({"type": "cancelled"})

@@ -19,8 +19,8 @@ from ..host.layers import LayerSet
 from ..install import locate
 from ..install.task import Task, blender_python, write_frames
 from . import engine_state, running
+from .engine_state import chosen_python
 from .parts import Acting, OneAtATime, Outcome, chosen_image, report, shown_image
-from .preferences import chosen_python
 from .properties import CROP, LAYER, RUN_AGAIN, SHRINK, STEPS, HowToDecompose, OnPhoto, WithMask
 
 SEQUENCE, MOVIE = "Decomposing the sequence", "Writing the movie's frames"

@@ -16,8 +16,9 @@ from ..engine.vocabulary import in_order
 from ..host import images, sets
 from ..overlay import wipe
 from . import compare, decompose, engine_state, running, together
+from .engine_state import ADDON
 from .parts import InSidebar, WithSettings
-from .preferences import ADDON, draw_engine_state, draw_wrapped, engine_found
+from .preferences import draw_engine_state, draw_wrapped
 from .properties import list_banks
 from .status_text import describe, fraction, time_left
 
@@ -52,8 +53,8 @@ class JOIN_PT_decompose(WithSettings, bpy.types.Panel):
             layout.label(text="Open an image first", icon="INFO")
         if running.refusal is not None:
             _draw_failure(context, layout, running.refusal, None)
-        if running.queue.failed is not None:
-            _draw_failure(context, layout, running.queue.failed.failure, running.queue.failed)
+        if (failed := running.queue.failed) is not None:
+            _draw_failure(context, layout, failed.failure, failed)
         for job in running.queue.jobs:
             _draw_job(layout, job, job is running.queue.current)
         if running.last_message and not waits:
@@ -193,7 +194,7 @@ class JOIN_PT_engine(InSidebar, bpy.types.Panel):
     @classmethod
     def poll(cls, _context: Any) -> bool:
         """Looks at a file or two, and starts nothing."""
-        return not engine_found()
+        return not engine_state.engine_found()
 
     def draw(self, context: Any) -> None:
         """The engine's state and the way to the preferences."""
@@ -213,9 +214,9 @@ def draw_image_menu(self: Any, _context: Any) -> None:
 
 def _shown_set(context: Any) -> str | None:
     """The set of the image in the editor; while one of it is being made, that one."""
-    image = context.space_data.image
     if (wiped := wipe.of(context.space_data)) is not None:
         return wiped.key
+    image = context.space_data.image
     return running.set_at_work(image) or sets.set_of(image)
 
 
@@ -332,14 +333,12 @@ def _draw_stop(row: Any, job: Decomposition, keep: bool, **look: str) -> None:
     button.job, button.keep = job.id, keep
 
 
-def _draw_failure(context: Any, layout: Any, failure: Failure | None, job: Decomposition | None) -> None:
+def _draw_failure(context: Any, layout: Any, failure: Failure, job: Decomposition | None) -> None:
     """What went wrong, and the buttons that help."""
-    if failure is None:
-        return
     box = layout.box()
     box.alert = True
-    title = job.name if job is not None else ""
-    draw_wrapped(box, f"{title}: {failure}" if title else str(failure), _letters(context), icon="ERROR")
+    words = f"{job.name}: {failure}" if job is not None and job.name else str(failure)
+    draw_wrapped(box, words, _letters(context), icon="ERROR")
     box.alert = False
     row = box.row()
     _draw_remedy(context, row, failure, job)

@@ -11,9 +11,7 @@ from ..install import builds, paths
 from ..install.paths import Condition
 from ..install.status import Level
 from . import engine_state, install
-from .engine_state import ADDON, chosen_python, engine_found
-
-__all__ = ["ADDON", "JoinPreferences", "chosen_python", "draw_engine_state", "draw_wrapped", "engine_found"]
+from .engine_state import ADDON
 
 _ICONS = {Level.READY: "CHECKMARK", Level.UNTRIED: "QUESTION", Level.MISSING: "INFO", Level.BROKEN: "ERROR"}
 
@@ -158,8 +156,6 @@ def _draw_offline(layout: Any, build: builds.Build, letters: int) -> bool:
 
 def _draw_task(layout: Any) -> None:
     running_task = engine_state.current()
-    if running_task is None:
-        return
     row = layout.row()
     row.progress(factor=running_task.progress.fraction, text=running_task.progress.text)
     row.operator(install.JOIN_OT_cancel_engine_task.bl_idname, text="", icon="X")
