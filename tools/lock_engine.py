@@ -19,76 +19,41 @@ import tomllib
 import urllib.parse
 import urllib.request
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDER = ROOT / "join_blender" / "engine_requirements"
+sys.path.insert(0, str(ROOT))  # a script of the checkout, not of the extension
+
+from join_blender.install.builds import LOCKS, Wheel  # noqa: E402
+
 WANTED = ("torch", "numpy", "safetensors", "pillow", "openexr", "openimageio")
 """What the engine itself imports; the rest follows from these."""
 _PYTORCH = "https://download.pytorch.org/whl"
 
 
-@dataclass(frozen=True)
-class Wheel:
-    """A wheel as the lock file names it; ``unpacked`` and ``size`` in bytes."""
-
-    name: str
-    version: str
-    file: str
-    sha256: str
-    size: int
-    unpacked: int
-    index: str = ""
-
-    def line(self) -> str:
-        """In pip's format; pip takes what follows the # as a comment, and the add-on reads it."""
-        comment = f"file={self.file} bytes={self.size} unpacked={self.unpacked}"
-        comment += f" index={self.index}" if self.index else ""
-        return f"{self.name}=={self.version} --hash=sha256:{self.sha256}  # {comment}"
+def _torch(kind: str, python: str, system: str, sha256: str, size: int, unpacked: int = 699_298_109) -> Wheel:
+    version = f"2.13.0+{kind}"
+    file = f"torch-{version}-cp{python}-cp{python}-{system}.whl"
+    return Wheel("torch", version, file, sha256, size, unpacked, f"{_PYTORCH}/{kind}")
 
 
 # Wheels of pytorch's own index. The first's hash was computed from the wheel itself; the others are those that
 # several public lock files agree on, and their sizes unpacked are estimates (the first's, and a little too much).
-_CPU_311 = Wheel(
-    "torch",
-    "2.13.0+cpu",
-    "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl",
-    "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b",
-    191_794_682,
-    699_298_109,
-    f"{_PYTORCH}/cpu",
-)
-_CPU_313 = Wheel(
-    "torch",
-    "2.13.0+cpu",
-    "torch-2.13.0+cpu-cp313-cp313-manylinux_2_28_x86_64.whl",
-    "3fbf9c9d1f3c10c2d59d04aca426dee9ccc6ceb32d255c61e93acc3b4f75fae6",
-    191_815_667,
-    699_298_109,
-    f"{_PYTORCH}/cpu",
-)
-_CPU_314 = Wheel(
-    "torch",
-    "2.13.0+cpu",
-    "torch-2.13.0+cpu-cp314-cp314-manylinux_2_28_x86_64.whl",
-    "d20fa53ee744502fa4c69818a720b05ca0d37abd055d4f6e66cae155114bc691",
-    191_822_516,
-    699_298_109,
-    f"{_PYTORCH}/cpu",
-)
-_WINDOWS_CUDA_313 = Wheel(
-    "torch",
-    "2.13.0+cu130",
-    "torch-2.13.0+cu130-cp313-cp313-win_amd64.whl",
+_GLIBC = "manylinux_2_28_x86_64"
+_CPU_311 = _torch("cpu", "311", _GLIBC, "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b", 191_794_682)
+_CPU_313 = _torch("cpu", "313", _GLIBC, "3fbf9c9d1f3c10c2d59d04aca426dee9ccc6ceb32d255c61e93acc3b4f75fae6", 191_815_667)
+_CPU_314 = _torch("cpu", "314", _GLIBC, "d20fa53ee744502fa4c69818a720b05ca0d37abd055d4f6e66cae155114bc691", 191_822_516)
+_WINDOWS_CUDA_313 = _torch(
+    "cu130",
+    "313",
+    "win_amd64",
     "cf23236e9deed7d3510d14d9b9592d75d272ef7b35bbfee31a02bea339c73971",
     1_915_517_499,
     4_200_000_000,
-    f"{_PYTORCH}/cu130",
 )
-
 
 # Carries the weights that faces are found with, which alone are read of it: what it asks for itself, an old torch above
 # all, is not installed, and no resolver must hear of it.
@@ -99,6 +64,7 @@ _FACES = Wheel(
     "ecb82b27beb226d106f2219efe8f829b01b87a8595badd01545679bdb9f19cca",
     1_881_930,
     2_074_321,
+    "",
 )
 
 
@@ -113,7 +79,7 @@ class Build:
     """The platform in uv's words."""
     torch: Wheel | None = None
     """Instead of the torch of the default index."""
-    without: tuple[str, ...] = field(default=())
+    without: tuple[str, ...] = ()
     """Beginnings of names that the default index's torch asks for, and this torch does not."""
 
     @property
@@ -180,7 +146,7 @@ def _described(package: dict) -> Wheel:
     remote = _Remote(url)
     with zipfile.ZipFile(io.BufferedReader(remote, 1 << 16)) as archive:  # type: ignore[type-var]
         unpacked = sum(entry.file_size for entry in archive.infolist())
-    return Wheel(package["name"], package["version"], file, wheel["hashes"]["sha256"], remote.size, unpacked)
+    return Wheel(package["name"], package["version"], file, wheel["hashes"]["sha256"], remote.size, unpacked, "")
 
 
 def _macos(url: str) -> tuple[int, int]:
@@ -218,13 +184,19 @@ class _Remote(io.RawIOBase):
         return len(data)
 
 
+def _line(wheel: Wheel) -> str:
+    """In pip's format; pip takes what follows the # as a comment, and the add-on reads it."""
+    index = f" index={wheel.index}" if wheel.index else ""
+    return f"{wheel.requirement}  # file={wheel.file} bytes={wheel.size} unpacked={wheel.unpacked}{index}"
+
+
 def write(build: Build, wheels: list[Wheel], cutoff: str) -> Path:
     """The lock file."""
-    path = FOLDER / f"{build.name}.txt"
+    path = LOCKS / f"{build.name}.txt"
     lines = [
         f"# The engine's environment: {build.kind}, {build.system}, Python {build.python}.",
         f"# Written by tools/lock_engine.py --cutoff {cutoff}: change it there.",
-        *(wheel.line() for wheel in wheels),
+        *map(_line, wheels),
     ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path

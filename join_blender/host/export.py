@@ -5,14 +5,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import bpy
-import numpy as np
-
 from ..engine.failure import Failure
 from ..engine.protocol import Message
 from ..engine.relight import edits_json
 from ..engine.vocabulary import in_order
-from .relight import layer_bytes, layer_pixels, npy, shown_edits, stored_decomposition
+from .relight import sent, shown_edits, stored_decomposition
 from .sets import formula_of, is_finished, layers_of
 
 SUFFIXES = {"EXR16": ".exr", "EXR32": ".exr", "PNG8": ".png", "PNG16": ".png", "JOIN": ".join"}
@@ -29,21 +26,9 @@ def export_request(set_id: str, path: Path, how: str) -> tuple[dict[str, bytes],
         raise Failure("layers_missing", "These layers are not finished.", "Wait until they are, or decompose again.")
     if how == "JOIN":
         return _decomposition_request(set_id, path)
-    names = in_order(layers)
-    files = {f"{name}.exr": layer_bytes(layers[name]) for name in names}
-    request: Message = {
-        "type": "export",
-        "format": how[:3].lower(),
-        "depth": int(how[3:]),
-        "layers": {name: f"{{folder}}/{name}.exr" for name in names},
-        "formula": formula_of(set_id),
-        "output": str(path),
-    }
-    first: bpy.types.Image = layers[names[0]]
-    if first.alpha_mode == "CHANNEL_PACKED":
-        files["alpha.npy"] = npy(np.ascontiguousarray(layer_pixels(first)[..., 3]))
-        request["alpha"] = "{folder}/alpha.npy"
-    return files, request
+    files, told = sent({name: layers[name] for name in in_order(layers)}, with_alpha=True)
+    wanted = {"format": how[:3].lower(), "depth": int(how[3:]), "formula": formula_of(set_id)}
+    return files, {"type": "export", "output": str(path), **wanted, **told}
 
 
 def _decomposition_request(set_id: str, path: Path) -> tuple[dict[str, bytes], Message]:

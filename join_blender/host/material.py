@@ -47,14 +47,8 @@ def maps_request(key: str, relief: bool) -> tuple[dict[str, bytes], Message]:
     Raises:
         Failure: ``layers_missing``, ``layers_linked``.
     """
-    layers = {**_own_layers(key), **relight.originals(key)}
-    files, request = _sent("maps", layers)
-    request["relief"] = _RELIEF if relief else 0.0
-    first: bpy.types.Image = next(iter(layers.values()))
-    if first.alpha_mode == "CHANNEL_PACKED":
-        files["alpha.npy"] = relight.npy(np.ascontiguousarray(relight.layer_pixels(first)[..., 3]))
-        request["alpha"] = "{folder}/alpha.npy"
-    return files, request
+    files, told = relight.sent({**_own_layers(key), **relight.originals(key)}, with_alpha=True)
+    return files, {"type": "maps", "relief": _RELIEF if relief else 0.0, "output": "{folder}", **told}
 
 
 def tile_request(key: str) -> tuple[dict[str, bytes], Message]:
@@ -63,19 +57,14 @@ def tile_request(key: str) -> tuple[dict[str, bytes], Message]:
     Raises:
         Failure: as :func:`maps_request`.
     """
-    return _sent("tile", _own_layers(key))
+    files, told = relight.sent(_own_layers(key), with_alpha=False)
+    return files, {"type": "tile", "output": "{folder}", **told}
 
 
 def _own_layers(key: str) -> Mapping[str, bpy.types.Image]:
     sets.refuse_linked(key)
     relight.refuse_incomplete(key)
     return sets.layers_of(key)
-
-
-def _sent(kind: str, layers: Mapping[str, bpy.types.Image]) -> tuple[dict[str, bytes], Message]:
-    files = {f"{name}.exr": relight.layer_bytes(image) for name, image in layers.items()}
-    named = {name: f"{{folder}}/{name}.exr" for name in layers}
-    return files, {"type": kind, "layers": named, "output": "{folder}"}
 
 
 def encode_tile(answer: Message) -> tuple[dict[str, bytes], float]:

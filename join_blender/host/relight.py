@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -284,11 +284,21 @@ def layer_pixels(image: bpy.types.Image) -> np.ndarray:
     return flat.reshape(height, width, 4)[::-1]
 
 
-def npy(array: np.ndarray) -> bytes:
-    """As a ``.npy`` file."""
-    stream = io.BytesIO()
-    np.save(stream, array)
-    return stream.getvalue()
+def sent(layers: Mapping[str, bpy.types.Image], with_alpha: bool) -> tuple[dict[str, bytes], Message]:
+    """Layers as the files that the engine needs of them, and what a request says of these, see :meth:`.Job.with_files`.
+
+    Raises:
+        Failure: ``image_empty``.
+    """
+    files = {f"{name}.exr": layer_bytes(image) for name, image in layers.items()}
+    told: Message = {"layers": {name: f"{{folder}}/{name}.exr" for name in layers}}
+    first = next(iter(layers.values()))
+    if with_alpha and first.alpha_mode == "CHANNEL_PACKED":
+        stream = io.BytesIO()
+        np.save(stream, np.ascontiguousarray(layer_pixels(first)[..., 3]))
+        files["alpha.npy"] = stream.getvalue()
+        told["alpha"] = "{folder}/alpha.npy"
+    return files, told
 
 
 def _bank(layer: bpy.types.Image) -> str | None:
