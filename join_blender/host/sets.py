@@ -486,9 +486,9 @@ def make_local(key: str) -> str:
     return set_id
 
 
-def remove_strays(alive: Iterable[str]) -> bool:
-    """Remove layers of jobs that are not done and not at work either, which an undo or a saved file has brought back;
-    whether there were any. ``alive``: the ids of the jobs that are at work."""
+def remove_strays(alive: Iterable[str]) -> None:
+    """Remove layers of jobs that are not done and not at work either, which an undo or a saved file has brought back.
+    ``alive``: the ids of the jobs that are at work."""
     working = set(alive)
     strays = [
         image
@@ -497,7 +497,6 @@ def remove_strays(alive: Iterable[str]) -> bool:
     ]
     for image in strays:
         remove_images([image], input_of_layer(image))
-    return bool(strays)
 
 
 def mapping(value: Any) -> Mapping[str, Any]:

@@ -37,20 +37,14 @@ _COLOUR = (1.0, 0.6, 0.1, 1.0)
 _drawn: list[Any] = []
 _keys: list[tuple[Any, Any]] = []
 
-CLASSES: tuple[type, ...] = (
-    preferences.JoinPreferences,
-    *install.CLASSES,
-    *help.CLASSES,
-    properties.JoinSettings,
-    *decompose.CLASSES,
-    *compare.CLASSES,
-    *panels.CLASSES,
-    *together.CLASSES,
-    *masked.CLASSES,
-    *faces.CLASSES,
-    *relight.CLASSES,
-    *layers.CLASSES,
+_OF_IMAGES = wipe, compare, panels, together, masked, faces, light_handle, relight, layers
+CLASSES: tuple[type, ...] = tuple(
+    one
+    for module in (preferences, install, help, properties, decompose, *_OF_IMAGES)
+    for one in vars(module).values()
+    if isinstance(one, type) and issubclass(one, bpy.types.bpy_struct) and one.__module__ == module.__name__
 )
+"""What these modules define for Blender. Panels stand below one another in this order."""
 
 
 def register() -> None:

@@ -409,20 +409,3 @@ class JOIN_OT_set_input(_OfSet, bpy.types.Operator):
         if image is None:
             raise Failure("input_missing", f"There is no image '{self.input}'.", "Choose one of the list.")
         sets.choose_input(self.chosen(context), image)
-
-
-CLASSES: tuple[type, ...] = (
-    JOIN_OT_show,
-    JOIN_OT_view,
-    wipe.JOIN_GT_wipe,
-    wipe.JOIN_GGT_wipe,
-    JOIN_OT_wipe,
-    JOIN_OT_wipe_end,
-    JOIN_OT_wipe_side,
-    JOIN_OT_set_show,
-    JOIN_OT_set_rename,
-    JOIN_OT_set_remove,
-    JOIN_OT_set_local,
-    JOIN_OT_set_repair,
-    JOIN_OT_set_input,
-)

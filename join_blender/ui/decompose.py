@@ -496,16 +496,3 @@ def bank_reference(text: str) -> str | None:
     """A name as it is, a path made absolute (Blender's ``//`` means beside the .blend), nothing as None."""
     text = text.strip()
     return (bpy.path.abspath(text) if text.startswith("//") else text) or None
-
-
-CLASSES: tuple[type, ...] = (
-    JOIN_OT_decompose,
-    JOIN_OT_use_bank,
-    JOIN_OT_decompose_folder,
-    JOIN_OT_decompose_sequence,
-    JOIN_OT_stop,
-    JOIN_OT_escape,
-    JOIN_OT_restart,
-    JOIN_OT_dismiss,
-    JOIN_OT_set_colorspace,
-)

@@ -183,6 +183,3 @@ def draw() -> None:
     if corners:
         places = [drawing.place_of(context.region, (x, y, x, y))[:2] for x, y in [*corners, corners[0]]]
         drawing.draw_line(places, _COLOUR, 2.0)
-
-
-CLASSES: tuple[type, ...] = (JOIN_OT_face_points, JOIN_OT_face_box, JOIN_OT_face_forget, JOIN_PT_face)

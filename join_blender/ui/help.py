@@ -195,6 +195,3 @@ def _user() -> str:
         return getpass.getuser()
     except (OSError, ImportError, KeyError):  # nobody knows
         return ""
-
-
-CLASSES: tuple[type, ...] = (JOIN_OT_open_manual, JOIN_OT_report_problem)

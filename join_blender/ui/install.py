@@ -185,16 +185,6 @@ class JOIN_OT_show_engine_log(Acting, bpy.types.Operator):
         bpy.ops.wm.path_open(filepath=str(engine_state.paths().log))
 
 
-CLASSES: tuple[type, ...] = (
-    JOIN_OT_install_engine,
-    JOIN_OT_install_engine_from_folder,
-    JOIN_OT_cancel_engine_task,
-    JOIN_OT_test_engine,
-    JOIN_OT_remove_engine,
-    JOIN_OT_show_engine_log,
-)
-
-
 def engine_kind() -> str:
     """The kind of build that the preferences name, or nothing."""
     preferences: Any = bpy.context.preferences

@@ -454,15 +454,3 @@ def _with_suffix(path: str, how: str) -> str:
     known = set(export.SUFFIXES.values())
     stem = path[: -len(Path(path).suffix)] if Path(path).suffix.lower() in known else path
     return stem + export.SUFFIXES[how]
-
-
-CLASSES: tuple[type, ...] = (
-    JOIN_OT_add_nodes,
-    JOIN_OT_make_material,
-    JOIN_OT_make_maps,
-    JOIN_OT_make_tile,
-    JOIN_OT_mark_asset,
-    JOIN_OT_paint,
-    JOIN_OT_export,
-    JOIN_PT_use,
-)

@@ -154,6 +154,3 @@ class JOIN_PT_paste(OfRelightable, WithSettings, bpy.types.Panel):
         row.operator(JOIN_OT_paste.bl_idname, icon="PASTEDOWN")
         if not mask and not painted:
             layout.label(text="Draw a mask: the editor's Mask mode", icon="INFO")
-
-
-CLASSES: tuple[type, ...] = (JOIN_OT_clean_up, JOIN_PT_clean_up, JOIN_OT_paste, JOIN_PT_paste)

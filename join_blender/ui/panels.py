@@ -23,6 +23,25 @@ from .properties import list_banks
 from .status_text import describe, fraction, time_left
 
 
+class JOIN_PT_engine(InSidebar, bpy.types.Panel):
+    """Only there while no engine is found: what is wrong, and the way to set it right"""
+
+    section = "2-the-engine"
+    bl_label = "Engine"
+
+    @classmethod
+    def poll(cls, _context: Any) -> bool:
+        """Looks at a file or two, and starts nothing."""
+        return not engine_state.engine_found()
+
+    def draw(self, context: Any) -> None:
+        """The engine's state and the way to the preferences."""
+        layout: Any = self.layout
+        draw_engine_state(layout, _letters(context))
+        layout.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = ADDON
+        layout.operator("join.report_problem", icon="URL")
+
+
 class JOIN_PT_decompose(WithSettings, bpy.types.Panel):
     """The settings and the button; below them what runs, waits or has gone wrong"""
 
@@ -183,25 +202,6 @@ class JOIN_PT_sets(InSidebar, bpy.types.Panel):
             column = box.column(align=True)
             for key in groups[name]:
                 _draw_set(column, key, key == shown)
-
-
-class JOIN_PT_engine(InSidebar, bpy.types.Panel):
-    """Only there while no engine is found: what is wrong, and the way to set it right"""
-
-    section = "2-the-engine"
-    bl_label = "Engine"
-
-    @classmethod
-    def poll(cls, _context: Any) -> bool:
-        """Looks at a file or two, and starts nothing."""
-        return not engine_state.engine_found()
-
-    def draw(self, context: Any) -> None:
-        """The engine's state and the way to the preferences."""
-        layout: Any = self.layout
-        draw_engine_state(layout, _letters(context))
-        layout.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = ADDON
-        layout.operator("join.report_problem", icon="URL")
 
 
 def draw_image_menu(self: Any, _context: Any) -> None:
@@ -383,6 +383,3 @@ def _shrink_that_helps(context: Any, job: Decomposition | None) -> int:
 def _letters(context: Any) -> int:
     """How many fit into a line of the sidebar."""
     return int(context.region.width / (7.5 * context.preferences.system.ui_scale)) - 4
-
-
-CLASSES: tuple[type, ...] = (JOIN_PT_engine, JOIN_PT_decompose, JOIN_PT_options, JOIN_PT_layers, JOIN_PT_sets)

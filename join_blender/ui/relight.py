@@ -510,22 +510,3 @@ def _other_set(context: Any, name: str) -> str:
         words = "No other material is chosen."
         raise Failure("mix_impossible", words, "Choose a decomposed image in the panel Mix.")
     return key
-
-
-CLASSES: tuple[type, ...] = (
-    light_handle.JOIN_GT_light,
-    light_handle.JOIN_GT_light_distance,
-    light_handle.JOIN_GGT_light,
-    JOIN_OT_place_light,
-    JoinRelightValue,
-    JoinRelight,
-    JOIN_OT_relight,
-    JOIN_OT_relight_apply,
-    JOIN_OT_relight_reset,
-    JOIN_OT_relight_random,
-    JOIN_PT_relight,
-    JOIN_PT_relight_more,
-    JOIN_PT_material,
-    JOIN_OT_mix,
-    JOIN_PT_mix,
-)

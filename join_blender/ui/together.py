@@ -238,16 +238,3 @@ class JOIN_OT_convert_colors(OnPhoto, ByEngine, bpy.types.Operator):
             context.space_data.image = converted
         self.report({"INFO"}, " ".join([f"'{converted.name}' is '{self._name}' by its file's colors.", *notes]))
         return {"FINISHED"}
-
-
-CLASSES: tuple[type, ...] = (
-    JoinPhoto,
-    JOIN_UL_photos,
-    JOIN_OT_photo_add,
-    JOIN_OT_photo_open,
-    JOIN_OT_photo_remove,
-    JOIN_OT_decompose_together,
-    JOIN_PT_together,
-    JOIN_OT_use_file_colors,
-    JOIN_OT_convert_colors,
-)
