@@ -34,20 +34,6 @@ else:
     names = beside("names")
     Formula = forward_models.Formula
 
-__all__ = [
-    "Formula",
-    "color",
-    "components_in",
-    "compose",
-    "errors",
-    "face_crop",
-    "in_order",
-    "leftovers",
-    "memory",
-    "names",
-    "read_formula",
-]
-
 components_in, compose = forward_models.components_in, forward_models.compose
 
 _ORDER = tuple(components.COMPONENTS)

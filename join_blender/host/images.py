@@ -156,10 +156,9 @@ def layer_names(image: Any) -> list[str]:
     return [layer.title for layer in exr_layers(beginning(image))] if is_multilayer(image) else []
 
 
-def mark_as_srgb(image: bpy.types.Image) -> None:
-    """Say that the bytes are sRGB-encoded."""
-    space: Any = image.colorspace_settings
-    space.name = "sRGB"
+def set_space(image: Any, name: str) -> None:
+    """Say in which colour space, by a name of Blender's, an image is."""
+    image.colorspace_settings.name = name
 
 
 def size_of(image: bpy.types.Image) -> tuple[int, int]:

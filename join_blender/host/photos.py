@@ -78,12 +78,6 @@ def suggested_space(image: Any) -> str:
     return said if said and images.has_space(image, said) else ""
 
 
-def take_suggested_space(image: Any) -> None:
-    """Have Blender show the image in the colours that its file speaks of; nothing where there is no such space."""
-    if space := suggested_space(image):
-        image.colorspace_settings.name = space
-
-
 def conversion_request(image: Any) -> tuple[dict[str, bytes], Message]:
     """The files that the engine needs to read an image's file by the colours that it speaks of, and the request; see
     :meth:`.Job.with_files`.

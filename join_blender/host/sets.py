@@ -81,20 +81,20 @@ def key_of(image: Any) -> str | None:
 def layers_of(key: str | None) -> dict[str, Any]:
     """The layers of one set, by component; those of a job that is not done yet included. Of copies that somebody has
     made of a layer, the first by name is it."""
-    layers: dict[str, Any] = {}
-    for image in all_images():
-        if COMPONENT in image and key_of(image) == key and key is not None:
-            layers.setdefault(str(image[COMPONENT]), image)
-    return layers
+    return _images_of(key, COMPONENT)
 
 
 def maps_of(key: str | None) -> dict[str, Any]:
     """The maps that were made of a set for a material, by their kinds."""
-    maps: dict[str, Any] = {}
+    return _images_of(key, MAP)
+
+
+def _images_of(key: str | None, mark: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for image in all_images():
-        if MAP in image and key_of(image) == key and key is not None:
-            maps.setdefault(str(image[MAP]), image)
-    return maps
+        if mark in image and key_of(image) == key and key is not None:
+            found.setdefault(str(image[mark]), image)
+    return found
 
 
 def formula_of(key: str) -> Formula:

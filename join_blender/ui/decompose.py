@@ -405,8 +405,7 @@ class JOIN_OT_set_colorspace(Acting, bpy.types.Operator):
 
     def act(self, context: Any) -> None:
         """The image in the editor."""
-        image = shown_image(context)
-        images.mark_as_srgb(image)
+        images.set_space(shown_image(context), "sRGB")
         running.refuse(None)
 
 

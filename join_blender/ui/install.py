@@ -222,16 +222,17 @@ def _installed(finished: task.Task) -> None:
 
 def _tried(finished: task.Task) -> None:
     """After the probe of a Python of the user's own: the engine itself, if there is any hope."""
-    engine_state.remember(finished.python, Trial(finished.answer, finished.failure))
+    _tested(finished)
     if finished.failure is None:
         _start_engine(finished.python)
 
 
-def _start_engine(python: Path) -> None:
-    def done(finished: task.Task) -> None:
-        engine_state.remember(python, Trial(finished.answer, finished.failure))
+def _tested(finished: task.Task) -> None:
+    engine_state.remember(finished.python, Trial(finished.answer, finished.failure))
 
-    engine_state.begin(lambda: task.test(python), done)
+
+def _start_engine(python: Path) -> None:
+    engine_state.begin(lambda: task.test(python), _tested)
 
 
 def _refuse_while_decomposing() -> None:

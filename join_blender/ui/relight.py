@@ -434,10 +434,7 @@ class JOIN_PT_material(OfRelightable, bpy.types.Panel):
         values = [value for value in item.values if value.restyles]
         if not values:
             layout.label(text="The bank knows no such sliders", icon="INFO")
-        column = layout.column(align=True)
-        column.use_property_split = column.use_property_decorate = True
-        for value in values:
-            column.prop(value, "share", text=value.label, slider=True)
+        _draw_values(layout, values, "share")
 
 
 class JOIN_PT_mix(OfRelightable, WithSettings, bpy.types.Panel):
@@ -459,19 +456,16 @@ class JOIN_PT_mix(OfRelightable, WithSettings, bpy.types.Panel):
         if not values:
             return
         layout.label(text=f"With {host.mixed_with(key)}")
-        column = layout.column(align=True)
-        column.use_property_decorate = True
-        for value in values:
-            column.prop(value, "share", text=value.label, slider=True)
+        _draw_values(layout, values, "share")
 
 
-def _draw_values(layout: Any, values: list[Any]) -> None:
+def _draw_values(layout: Any, values: list[Any], what: str = "amount") -> None:
     """Sliders, one below the other."""
     column = layout.column(align=True)
     column.use_property_split = True
     column.use_property_decorate = True
     for value in values:
-        column.prop(value, "amount", text=value.label, slider=True)
+        column.prop(value, what, text=value.label, slider=True)
 
 
 def _blank() -> int:

@@ -210,7 +210,9 @@ class JOIN_OT_use_file_colors(OnPhoto, Acting, bpy.types.Operator):
 
     def act(self, context: Any) -> None:
         """Nothing changes where the file says nothing, or Blender has no such space."""
-        photos.take_suggested_space(chosen_image(self.image, context))
+        image = chosen_image(self.image, context)
+        if space := photos.suggested_space(image):
+            images.set_space(image, space)
 
 
 class JOIN_OT_convert_colors(OnPhoto, ByEngine, bpy.types.Operator):
