@@ -96,8 +96,9 @@ class Comparison:
                 error = np.abs(pixels - picture)
                 figures = {"mean": float(error.mean()), "largest": float(error.max())}
                 picture = error * np.float32(gain)
-            else:
-                picture = _split(pixels, picture)
+            else:  # the left half of one and the right half of the other
+                middle = pixels.shape[1] // 2
+                picture = np.concatenate([pixels[:, :middle], picture[:, middle:]], axis=1)
         return View(self.set_id, self.kind, self.name, encode_exr(picture), figures, self.made_of, gain)
 
 
@@ -181,7 +182,8 @@ def _one(set_id: str, kind: str, name: str) -> Any:
 
 def show(view: View) -> bpy.types.Image:
     """Put a view into its datablock, a new one or that of the last time."""
-    image = _view_of(view.set_id, view.kind) or images.new_layer(images.layer_name(view.source, view.kind))
+    known = (image for image in all_images() if key_of(image) == view.set_id and image.get(VIEW) == view.kind)
+    image = next(known, None) or images.new_layer(images.layer_name(view.source, view.kind))
     for name in _FIGURES:
         image.pop(name, None)
     figures = {f"join_error_{name}": value for name, value in view.figures.items()}
@@ -208,11 +210,6 @@ def stale_views() -> list[tuple[str, str, float]]:
         else:
             bpy.data.images.remove(image)
     return stale
-
-
-def _view_of(set_id: str, kind: str) -> Any:
-    known = (image for image in all_images() if key_of(image) == set_id and image.get(VIEW) == kind)
-    return next(known, None)
 
 
 def _used(set_id: str, kind: str) -> dict[str, Any]:
@@ -242,9 +239,3 @@ def _colours(name: str, layer: bytes | Source) -> np.ndarray:
     """``[H, W, 3]``, top row first."""
     pixels = read_layer(layer, "", name)[1] if isinstance(layer, bytes) else layer.all()
     return np.ascontiguousarray(pixels[..., :3])
-
-
-def _split(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """The left half of one and the right half of the other."""
-    middle = left.shape[1] // 2
-    return np.concatenate([left[:, :middle], right[:, middle:]], axis=1)

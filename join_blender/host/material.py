@@ -169,12 +169,6 @@ def is_suitable(thing: bpy.types.Object) -> bool:
     return hasattr(thing.data, "materials")
 
 
-def refuse_unsuitable(thing: bpy.types.Object) -> None:
-    """Raise Failure ``object_unsuitable`` for one that cannot."""
-    if not is_suitable(thing):
-        raise Failure("object_unsuitable", f"'{thing.name}' cannot have a material.", "Choose a mesh.")
-
-
 def assign(material: bpy.types.Material, thing: bpy.types.Object) -> str:
     """Put a material into the active slot of a suitable object; the name of the one that was there, which stays in the
     file."""
@@ -194,14 +188,10 @@ def assign(material: bpy.types.Material, thing: bpy.types.Object) -> str:
     return str(before.name)
 
 
-def materials_of(key: str) -> list[Any]:
-    """The materials of this file that show the albedo of a set."""
-    return [one for one in bpy.data.materials if one.library is None and _albedo_node(one, key) is not None]
-
-
 def _materials_for(key: str, layers: Mapping[str, Any]) -> list[Any]:
-    """Those, or one made for it where there is none."""
-    return materials_of(key) or [make_material(sets.label_of(key), layers, sets.maps_of(key) or None)]
+    """The materials of this file that show the albedo of a set, or one made for it where there is none."""
+    found = [one for one in bpy.data.materials if one.library is None and _albedo_node(one, key) is not None]
+    return found or [make_material(sets.label_of(key), layers, sets.maps_of(key) or None)]
 
 
 def _albedo_node(material: Any, key: str) -> Any:

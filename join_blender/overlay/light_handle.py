@@ -151,7 +151,7 @@ _SLOTS = ("_before", "_pressed")
 
 
 class _Grabbed:
-    """What disk and ring have in common."""
+    """What disk and ring have in common: ``amounts`` tells the values after the mouse has gone so many pixels."""
 
     __slots__ = ()
     part = ""
@@ -197,10 +197,6 @@ class _Grabbed:
             for done in when_released:
                 done()
         context.area.tag_redraw()
-
-    def amounts(self: Any, handle: Handle, right: float, up: float) -> dict[str, float]:
-        """The values after the mouse has gone so many pixels."""
-        raise NotImplementedError
 
 
 class JOIN_GT_light(_Grabbed, bpy.types.Gizmo):

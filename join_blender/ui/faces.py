@@ -11,14 +11,14 @@ from .parts import Acting, Asking, InSidebar, Outcome, chosen_image, shown_image
 from .properties import OnPhoto
 
 _COLOUR = (0.3, 0.8, 1.0, 1.0)
-_ASKED = ("Click one eye", "Click the other eye", "Click the middle of the mouth")
 _DOT = 5.0  # pixels
 _picked: list[tuple[float, float]] = []
 """While somebody points or drags: what there is so far."""
 
 
 class _Pointing(OnPhoto, Asking):
-    """What the two ways have in common: they can be told the places, or take them from the mouse."""
+    """What the two ways have in common: they can be told the places, or take them from the mouse: one click, or a drag,
+    for each of ``asked``."""
 
     def prepare(self: Any, context: Any) -> Outcome:
         """Wait for the mouse."""
@@ -54,7 +54,7 @@ class _Pointing(OnPhoto, Asking):
         return self.execute(context)  # type: ignore[no-any-return]
 
     def _say(self: Any, context: Any) -> None:
-        context.area.header_text_set(f"{self._words()}  (Esc: cancel)")
+        context.area.header_text_set(f"{self.asked[len(_picked)]}  (Esc: cancel)")
         context.area.tag_redraw()
 
 
@@ -74,6 +74,7 @@ class JOIN_OT_face_points(_Pointing, bpy.types.Operator):
     bl_idname = "join.face_points"
     bl_label = "Point at Eyes and Mouth"
     bl_options = {"UNDO"}
+    asked = ("Click one eye", "Click the other eye", "Click the middle of the mouth")
 
     places: bpy.props.FloatVectorProperty(  # type: ignore[valid-type]
         name="Places",
@@ -88,13 +89,10 @@ class JOIN_OT_face_points(_Pointing, bpy.types.Operator):
         if point is None:
             return {"PASS_THROUGH"}
         _picked.append(point)
-        if len(_picked) == len(_ASKED):
+        if len(_picked) == len(self.asked):
             return self._done(context)
         self._say(context)
         return {"RUNNING_MODAL"}
-
-    def _words(self) -> str:
-        return _ASKED[len(_picked)]
 
 
 class JOIN_OT_face_box(_Pointing, bpy.types.Operator):
@@ -103,6 +101,7 @@ class JOIN_OT_face_box(_Pointing, bpy.types.Operator):
     bl_idname = "join.face_box"
     bl_label = "Drag a Box around the Head"
     bl_options = {"UNDO"}
+    asked = ("Drag a box around the head",)
 
     places: bpy.props.FloatVectorProperty(  # type: ignore[valid-type]
         name="Places",
@@ -126,9 +125,6 @@ class JOIN_OT_face_box(_Pointing, bpy.types.Operator):
             _picked[:] = [(min(x, other_x), min(y, other_y)), (max(x, other_x), max(y, other_y))]
             return self._done(context)
         return {"PASS_THROUGH"}
-
-    def _words(self) -> str:
-        return "Drag a box around the head"
 
 
 class JOIN_OT_face_forget(OnPhoto, Acting, bpy.types.Operator):

@@ -134,7 +134,8 @@ class JOIN_OT_make_material(_OnSet, Acting, bpy.types.Operator):
         if thing is None:
             raise Failure("object_missing", "No object is active.", "Click one in the 3D Viewport first.")
         set_id = self.chosen_set(context)
-        material.refuse_unsuitable(thing)
+        if not material.is_suitable(thing):
+            raise Failure("object_unsuitable", f"'{thing.name}' cannot have a material.", "Choose a mesh.")
         made = material.make_material(label_of(set_id), layers_of(set_id))
         before = material.assign(made, thing)
         words = f"'{made.name}' is on '{thing.name}'"

@@ -75,8 +75,7 @@ def list_banks(settings: Any, _context: Any) -> list[tuple[str, str, str, int, i
 def _bank_item(name: str, number: int) -> tuple[str, str, str, int, int]:
     global _pictures
     if name == AUTO:
-        icons: Any = bpy.types.UILayout.bl_rna.functions["prop"].parameters["icon"]  # type: ignore[attr-defined,unused-ignore]
-        return name, "Automatic", _AUTOMATIC, icons.enum_items["SHADERFX"].value, number
+        return name, "Automatic", _AUTOMATIC, icon_number("SHADERFX"), number
     about, path = about_bank(name)
     if not about:
         return name, Path(name).stem, f"The bank of the file {name}", 0, number
@@ -84,6 +83,12 @@ def _bank_item(name: str, number: int) -> tuple[str, str, str, int, int]:
         _pictures = bpy.utils.previews.new()
     picture = _pictures.get(name) or _pictures.load(name, str(path), "IMAGE")
     return name, name.capitalize(), about, picture.icon_id, number
+
+
+def icon_number(name: str) -> int:
+    """Of one of Blender's own icons."""
+    layout: Any = bpy.types.UILayout.bl_rna
+    return int(layout.functions["prop"].parameters["icon"].enum_items[name].value)
 
 
 def forget_pictures() -> None:
@@ -219,7 +224,8 @@ def _edge(name: str, default: float) -> Any:
     )
 
 
-def _redraw(_self: Any, _context: Any) -> None:
+def redraw_editors(_self: Any, _context: Any) -> None:
+    """A property has changed that only what is drawn shows."""
     running.redraw()
 
 
@@ -306,7 +312,7 @@ class JoinSettings(HowToDecompose, bpy.types.PropertyGroup):
         description="Show shading, specular and other light exposed and tone-mapped, so that nothing is plain white. "
         "Only the picture in Image Editors changes, and no value of a layer",
         default=True,
-        update=_redraw,
+        update=redraw_editors,
     )
     exposure: bpy.props.FloatProperty(  # type: ignore[valid-type]
         name="Exposure",
@@ -317,7 +323,7 @@ class JoinSettings(HowToDecompose, bpy.types.PropertyGroup):
         soft_max=4.0,
         step=25,
         precision=1,
-        update=_redraw,
+        update=redraw_editors,
     )
 
     @property

@@ -17,7 +17,7 @@ from ..overlay import drawing, light_handle, wipe
 from . import decompose, relight_updates
 from .layers import OnLayers, Waiting, chosen_set
 from .parts import Acting, Asking, InSidebar, Outcome, WithSettings
-from .running import redraw
+from .properties import icon_number, redraw_editors
 
 _STILL = 6.0
 """Pixels that a hand moves without meaning to."""
@@ -29,10 +29,6 @@ def _changed(self: Any, _context: Any) -> None:
     item = relight_values.find(self.id_data, self.set_id)
     if item is not None:
         relight_updates.moved(item)
-
-
-def _redrawn(_self: Any, _context: Any) -> None:
-    redraw()
 
 
 class JoinRelightValue(bpy.types.PropertyGroup):
@@ -87,7 +83,7 @@ class JoinRelight(bpy.types.PropertyGroup):
         name="Handle",
         description="Show the light over the picture: drag its disk to where it comes from, its ring for its distance",
         default=True,
-        update=_redrawn,
+        update=redraw_editors,
     )
     preview: bpy.props.EnumProperty(  # type: ignore[valid-type]
         name="Preview",
@@ -312,7 +308,9 @@ class JOIN_PT_relight(OfRelightable, bpy.types.Panel):
             return
         relight_updates.warm(item.set_id)
         # Room for the picture from the first moment on: else the sliders would jump from under the mouse when it comes.
-        layout.template_icon(icon_value=relight_updates.icon_of(item.set_id, item.preview) or _blank(), scale=8.0)
+        layout.template_icon(
+            icon_value=relight_updates.icon_of(item.set_id, item.preview) or icon_number("BLANK1"), scale=8.0
+        )
         layout.row().prop(item, "preview", expand=True)
         shown, _ = _light_of(item)
         if any(value.unit for value in shown):
@@ -466,12 +464,6 @@ def _draw_values(layout: Any, values: list[Any], what: str = "amount") -> None:
     column.use_property_decorate = True
     for value in values:
         column.prop(value, what, text=value.label, slider=True)
-
-
-def _blank() -> int:
-    """The number of an icon that shows nothing."""
-    layout: Any = bpy.types.UILayout.bl_rna
-    return int(layout.functions["prop"].parameters["icon"].enum_items["BLANK1"].value)
 
 
 def _light_of(item: Any) -> tuple[list[Any], list[Any]]:
