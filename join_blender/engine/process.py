@@ -88,7 +88,6 @@ class EngineProcess:
     """
 
     def __init__(self, python: Path, root: Path, arguments: Sequence[str] = ("-m", "join_engine", "serve")) -> None:
-        self.python = python
         self._events: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._stderr: deque[str] = deque(maxlen=_KEPT_STDERR_LINES)
         self._ended_at: float | None = None

@@ -58,12 +58,8 @@ class JoinPreferences(bpy.types.AddonPreferences):
         layout: Any = self.layout
         letters = _letters(context)
         box = layout.box()
-        _draw_state(box, letters)
-        if engine_state.current() is not None:
-            _draw_task(box)
-        else:
-            _draw_failure(box, letters)
-            self._draw_actions(context, box, letters)
+        if _draw_state(box, letters):
+            self._draw_actions(box, letters)
         row = layout.row()
         row.use_property_split = True
         row.use_property_decorate = False
@@ -73,7 +69,7 @@ class JoinPreferences(bpy.types.AddonPreferences):
         row.operator("join.open_manual", icon="HELP").section = "2-the-engine"
         row.operator("join.report_problem", icon="URL")
 
-    def _draw_actions(self, context: Any, box: Any, letters: int) -> None:
+    def _draw_actions(self, box: Any, letters: int) -> None:
         own = bool(self.engine_python)
         condition = engine_state.installed().condition
         ready = condition is Condition.READY
@@ -112,11 +108,8 @@ class JoinPreferences(bpy.types.AddonPreferences):
 
 def draw_engine_state(layout: Any, width: int) -> None:
     """For a panel: the state, wrapped at ``width`` letters; where there is no engine, the button that installs it."""
-    _draw_state(layout, width)
-    if engine_state.current() is not None:
-        _draw_task(layout)
+    if not _draw_state(layout, width):
         return
-    _draw_failure(layout, width)
     if not engine_state.engine_found() and not engine_state.preference() and builds.builds_for():
         try:
             offline = _draw_offline(layout, builds.choose_build(install.engine_kind()), width)
@@ -135,13 +128,22 @@ def draw_wrapped(layout: Any, text: str, width: int, icon: str = "NONE") -> None
         column.label(text=line, icon=icon if index == 0 else ("BLANK1" if icon != "NONE" else "NONE"))
 
 
-def _draw_state(layout: Any, letters: int) -> None:
+def _draw_state(layout: Any, letters: int) -> bool:
+    """The task that runs; or else the state, and why the last task came to nothing. Whether none runs."""
     running_task = engine_state.current()
     if running_task is not None:
         draw_wrapped(layout, f"{running_task.what}. You can go on working meanwhile.", letters, icon="TIME")
-        return
-    now = engine_state.status_now()
+        row = layout.row()
+        row.progress(factor=running_task.progress.fraction, text=running_task.progress.text)
+        row.operator(install.JOIN_OT_cancel_engine_task.bl_idname, text="", icon="X")
+        return False
+    now, failure = engine_state.status_now(), engine_state.last_failure()
     draw_wrapped(layout, now.text, letters, icon=_ICONS[now.level])
+    if failure is not None and str(failure) not in now.text:
+        column = layout.column()
+        column.alert = True
+        draw_wrapped(column, str(failure), letters, icon="ERROR")
+    return True
 
 
 def _draw_offline(layout: Any, build: builds.Build, letters: int) -> bool:
@@ -152,21 +154,6 @@ def _draw_offline(layout: Any, build: builds.Build, letters: int) -> bool:
     if not bpy.app.online_access_override:
         layout.prop(bpy.context.preferences.system, "use_online_access", text="Allow Online Access")
     return True
-
-
-def _draw_task(layout: Any) -> None:
-    running_task = engine_state.current()
-    row = layout.row()
-    row.progress(factor=running_task.progress.fraction, text=running_task.progress.text)
-    row.operator(install.JOIN_OT_cancel_engine_task.bl_idname, text="", icon="X")
-
-
-def _draw_failure(layout: Any, letters: int) -> None:
-    failure = engine_state.last_failure()
-    if failure is not None and str(failure) not in engine_state.status_now().text:
-        column = layout.column()
-        column.alert = True
-        draw_wrapped(column, str(failure), letters, icon="ERROR")
 
 
 def _needs(build: builds.Build, carried: bool) -> str:
