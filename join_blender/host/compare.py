@@ -10,7 +10,7 @@ the original light.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import bpy
@@ -36,6 +36,7 @@ from .sets import (
     layers_of,
     no_input,
     number,
+    read_input,
     source_name,
     source_of,
 )
@@ -156,12 +157,7 @@ def gather_in_pieces(set_id: str, kind: str) -> Generator[Future[np.ndarray] | N
     elif kind != RECOMPOSED:
         memory = yield images.make_room(_input(set_id))
         image = _input(set_id)
-        first: Any = next(iter(layers_of(set_id).values()))  # they are there, as the input is
-        frame, layer = first.get("join_frame"), str(first.get("join_exr_layer", ""))
-        source = images.read_source(image, frame, layer=layer, into=memory)
-        left, top, right, bottom = map(int, first.get("join_part", (0, 0, source.width, source.height)))
-        shrink = max((right - left) // max(images.layer_size(first)[0], 1), 1)
-        cut = replace(source, box=(left, top, right, bottom), shrink=shrink)
+        cut = read_input(image, next(iter(layers_of(set_id).values())), memory)  # they are there, as the input is
     return Comparison(set_id, kind, source_name(set_id), cut, read, formula_of(set_id), _told(contents), sure)
 
 

@@ -4,7 +4,7 @@ undo has taken would stay empty."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import bpy
@@ -50,17 +50,16 @@ def show_instead(image: Any, instead: Any) -> None:
             space.image = instead
 
 
-def showing(images: list[Any]) -> list[tuple[tuple[str, int], int]]:
-    """Which editors show which of these: place, and number in the list; for :func:`show_again`."""
-    return [(place, images.index(space.image)) for place, space in spaces() if space.image in images]
+def showing(images: Mapping[str, Any]) -> dict[tuple[str, int], str]:
+    """Place → name of the one of these images that the editor there shows; for :func:`show_again`."""
+    return {place: name for place, space in spaces() for name, image in images.items() if space.image == image}
 
 
-def show_again(places: list[tuple[tuple[str, int], int]], images: list[Any]) -> None:
-    """The other way round."""
-    wanted = dict(places)
+def show_again(places: Mapping[tuple[str, int], str], images: Mapping[str, Any]) -> None:
+    """The other way round, where there is an image of that name."""
     for place, space in spaces():
-        if place in wanted:
-            space.image = images[wanted[place]]
+        if (image := images.get(places.get(place, ""))) is not None:
+            space.image = image
 
 
 def remember_inputs(input_of: Callable[[Any], Any]) -> None:

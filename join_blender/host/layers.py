@@ -43,7 +43,7 @@ class LayerSet:
     _written: set[str] = field(default_factory=set)
     _held: list[Layer] = field(default_factory=list)
     _preview: list[Layer] = field(default_factory=list)
-    _shown: list[tuple[tuple[str, int], str]] = field(default_factory=list)
+    _shown: dict[tuple[str, int], str] = field(default_factory=dict)
     """While a file is saved: the editors that show a layer, and which."""
 
     def step(self) -> bool:
@@ -169,7 +169,7 @@ class LayerSet:
         """Before the file is saved: take the layers of this job out of it; :meth:`show_again` brings them back."""
         self.finish_update()
         unfinished = self._unfinished()
-        self._shown = [(place, str(unfinished[number][COMPONENT])) for place, number in editors.showing(unfinished)]
+        self._shown = editors.showing({str(image[COMPONENT]): image for image in unfinished})
         sets.remove_images(unfinished, self._input())
 
     def show_again(self) -> None:
@@ -177,10 +177,7 @@ class LayerSet:
         if self.job.ended:
             return
         self._show_preview()
-        layers = sets.layers_of(self.id)
-        shown = [(place, component) for place, component in self._shown if component in layers]
-        pictures = [layers[component] for _, component in shown]
-        editors.show_again([(place, number) for number, (place, _) in enumerate(shown)], pictures)
+        editors.show_again(self._shown, sets.layers_of(self.id))
 
     def discard(self) -> None:
         """Remove what was made here; layers of an earlier run stay. Editors go back to the image."""

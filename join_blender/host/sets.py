@@ -35,11 +35,14 @@ import math
 import re
 import uuid
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import bpy
+import numpy as np
 
 from ..engine.failure import Failure
+from ..engine.pixels import Source
 from ..engine.vocabulary import Formula, in_order, read_formula
 from . import editors, images
 
@@ -306,6 +309,14 @@ def input_of(image: Any) -> Any:
     if source is None:
         raise no_input(image.get(SOURCE, ""))
     return source
+
+
+def read_input(image: Any, layer: Any, into: np.ndarray | None = None) -> Source:
+    """The pixels that were taken of an image for a layer, once more; see :func:`.images.read_source`."""
+    source = images.read_source(image, layer.get("join_frame"), layer=str(layer.get("join_exr_layer", "")), into=into)
+    left, top, right, bottom = map(int, layer.get("join_part", (0, 0, source.width, source.height)))
+    shrink = max((right - left) // max(images.layer_size(layer)[0], 1), 1)
+    return replace(source, box=(left, top, right, bottom), shrink=shrink)
 
 
 def no_input(name: str) -> Failure:

@@ -40,8 +40,8 @@ _RUN_PIP = Path(__file__).with_name("run_pip.py")
 _REDIRECTIONS = ("TARGET", "PREFIX", "ROOT", "USER", "PYTHON", "REQUIREMENT", "CONSTRAINT", "BUILD_CONSTRAINT")
 _FOREIGN_PIP = tuple(f"PIP_{name}" for name in (*_REDIRECTIONS, "DRY_RUN", "REPORT", "NO_BINARY", "LOG", "DEST", "SRC"))
 
-# Where in the whole (0 to 1) each stage ends.
-_STAGES = {"download": 0.7, "environment": 0.72, "install": 0.97, "check": 1.0}
+# Where in the whole (0 to 1) each stage begins and ends.
+_STAGES = {"download": (0.0, 0.7), "environment": (0.7, 0.72), "install": (0.72, 0.97), "check": (0.97, 1.0)}
 
 
 class Cancelled(Exception):
@@ -357,9 +357,8 @@ class Installer:
         if 0.0 < part < 1.0 and now - self._told < 0.1:
             return
         self._told = now
-        names = list(_STAGES)
-        begin = _STAGES[names[names.index(stage) - 1]] if names.index(stage) else 0.0
-        whole = begin + (_STAGES[stage] - begin) * min(part, 1.0)
+        begin, end = _STAGES[stage]
+        whole = begin + (end - begin) * min(part, 1.0)
         self._say({"type": "progress", "stage": stage, "fraction": whole, "text": text})
 
 

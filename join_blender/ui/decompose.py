@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Decompose Image and Decompose Folder, and the ways to stop, repeat and repair them."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -448,13 +447,9 @@ def as_made(layer: Any) -> tuple[Any, Source, Options]:
         Failure: ``input_missing``, and what makes it impossible to read the image.
     """
     image = sets.input_of(layer)
-    frame, preset = layer.get("join_frame"), str(layer.get("join_preset", "standard"))
-    source = images.read_source(image, frame, layer=str(layer.get("join_exr_layer", "")))
-    left, top, right, bottom = map(int, layer.get("join_part", (0, 0, source.width, source.height)))
-    shrink = max((right - left) // max(layer.size[0], 1), 1)
     bank = str(layer.get("join_bank_path", "") or layer.get("join_bank", ""))
-    options = Options(bank_reference(bank), preset, int(layer.get("join_seed", 0)))
-    return image, replace(source, box=(left, top, right, bottom), shrink=shrink), options
+    preset, seed = str(layer.get("join_preset", "standard")), int(layer.get("join_seed", 0))
+    return image, sets.read_input(image, layer), Options(bank_reference(bank), preset, seed)
 
 
 def _shows_right_eye(context: Any) -> bool:

@@ -15,7 +15,7 @@ from .decompose import Decomposing, as_made, make_launch
 from .layers import chosen_set
 from .parts import Outcome, WithSettings, report
 from .properties import OnPhoto, WithMask
-from .relight import OfRelightable, shown_set
+from .relight import OfRelightable, other_set, shown_set
 
 
 class JOIN_OT_clean_up(WithMask, OnPhoto, bpy.types.Operator):
@@ -111,10 +111,7 @@ class JOIN_OT_paste(WithMask, Decomposing, bpy.types.Operator):
         """Read layers and mask, and queue it."""
         settings = context.scene.join_intrinsics
         key = chosen_set(self.image, context)
-        other = sets.set_of(settings.paste_from) if not self.other else chosen_set(self.other, context)
-        if other is None:
-            words = "No other material is chosen."
-            raise Failure("paste_impossible", words, "Choose a decomposed image in the panel Paste Material.")
+        other = other_set(context, self.other, settings.paste_from, "paste_impossible", "Paste Material")
         mask, painted = (self.mask, self.painted) if self.mask or self.painted else chosen(context)
         scale = self.scale or settings.paste_scale
         feather = self.feather if self.feather >= 0.0 else settings.paste_feather

@@ -401,7 +401,8 @@ class JOIN_OT_mix(OnLayers, _ForSliders, Asking, bpy.types.Operator):
 
     def _begin(self, context: Any) -> None:
         self._set = chosen_set(self.image, context)
-        self._other = _other_set(context, self.other)
+        other = context.scene.join_intrinsics.mix_with
+        self._other = other_set(context, self.other, other, "mix_impossible", "Mix")
         files, request = host.mix_request(self._set, self._other)
         self._job = Job.with_files(files, request, decompose.make_launch("auto"), bpy.app.tempdir or None)
 
@@ -486,13 +487,9 @@ def shown_set(context: Any) -> str | None:
     return set_of(space.image) if space is not None and space.type == "IMAGE_EDITOR" else None
 
 
-def _other_set(context: Any, name: str) -> str:
-    """The set of the image of that name; of the panel's for no name. Raises Failure."""
-    if name:
-        return chosen_set(name, context)
-    image = context.scene.join_intrinsics.mix_with
-    key = set_of(image) if image is not None else None
+def other_set(context: Any, name: str, image: Any, code: str, panel: str) -> str:
+    """The set of the image of that name; of ``image``, which a panel names, for no name. Raises Failure."""
+    key = chosen_set(name, context) if name else set_of(image)
     if key is None:
-        words = "No other material is chosen."
-        raise Failure("mix_impossible", words, "Choose a decomposed image in the panel Mix.")
+        raise Failure(code, "No other material is chosen.", f"Choose a decomposed image in the panel {panel}.")
     return key
