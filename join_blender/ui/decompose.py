@@ -51,6 +51,18 @@ class Decomposing:
         return {"FINISHED"} if job.result is not None else {"CANCELLED"}
 
 
+class ByDecomposing:
+    """An operator that ends in ``join.decompose``: ``_decompose`` calls it, in the way in which it was called."""
+
+    def invoke(self: Any, context: Any, _event: Any) -> Outcome:
+        """From a button: while Blender stays usable."""
+        return self._decompose(context, "INVOKE_DEFAULT")  # type: ignore[no-any-return]
+
+    def execute(self: Any, context: Any) -> Outcome:
+        """From a script or in background mode: wait for the layers."""
+        return self._decompose(context, "EXEC_DEFAULT")  # type: ignore[no-any-return]
+
+
 class JOIN_OT_decompose(WithMask, HowToDecompose, OnPhoto, Decomposing, bpy.types.Operator):
     """Split the image into layers that multiply and add back to it, while Blender stays usable"""
 
@@ -113,7 +125,7 @@ class JOIN_OT_decompose(WithMask, HowToDecompose, OnPhoto, Decomposing, bpy.type
         )
 
 
-class JOIN_OT_use_bank(OnPhoto, bpy.types.Operator):
+class JOIN_OT_use_bank(OnPhoto, ByDecomposing, bpy.types.Operator):
     """Choose this bank under Bank, and decompose the image by it"""
 
     bl_idname = "join.use_bank"
@@ -123,14 +135,6 @@ class JOIN_OT_use_bank(OnPhoto, bpy.types.Operator):
     bank: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Bank", description="Name of a shipped bank", options={"SKIP_SAVE"}
     )
-
-    def invoke(self, context: Any, _event: Any) -> Outcome:
-        """While Blender stays usable."""
-        return self._decompose(context, "INVOKE_DEFAULT")
-
-    def execute(self, context: Any) -> Outcome:
-        """From a script or in background mode: wait for the layers."""
-        return self._decompose(context, "EXEC_DEFAULT")
 
     def _decompose(self, context: Any, how: str) -> Outcome:
         sets.choose_bank(context.scene, self.bank)

@@ -16,7 +16,7 @@ from ..engine.failure import Failure
 from ..host import images
 from ..install.locate import engine_root
 from . import engine_state, relight_updates, running
-from .parts import Acting, Asking, Outcome
+from .parts import Acting, Asking, Outcome, draw_path
 
 _MANUAL = Path(__file__).resolve().parents[1] / "manual" / "manual.html"
 """Made of docs/manual.md when the zip is built (tools/build_zip.py)."""
@@ -79,9 +79,7 @@ class JOIN_OT_report_problem(Asking, bpy.types.Operator):
         column.label(text="The report is written. It holds no paths and no names of pictures:", icon="CHECKMARK")
         column.label(text="look it over, and write into it what you did.", icon="BLANK1")
         column.separator()
-        path = str(_report_path())
-        for start in range(0, len(path), 64):
-            column.label(text=path[start : start + 64], icon="BLANK1" if start else "TEXT")
+        draw_path(column, _report_path(), "TEXT")
         column.separator()
         page = _page()
         if page and bpy.app.online_access:

@@ -11,7 +11,7 @@ from ..install import builds, paths, task
 from ..install.builds import Build
 from ..install.status import Trial
 from . import engine_state, running
-from .parts import Acting, Asking, OneAtATime, Outcome
+from .parts import Acting, Asking, OneAtATime, Outcome, draw_path
 
 NO_KIND = "NONE"
 """The preferences' build where there is none to choose from: Blender's lists cannot be empty."""
@@ -55,8 +55,7 @@ class JOIN_OT_install_engine(OneAtATime, Asking, bpy.types.Operator):
                 column.label(text=host, icon="BLANK1")
         column.separator()
         column.label(text=f"Needs {paths.gigabytes(needed)} of disk space, in:", icon="DISK_DRIVE")
-        for line in engine_folder_lines():
-            column.label(text=line, icon="BLANK1")
+        draw_path(column, engine_state.paths().folder, "BLANK1")
         column.separator()
         column.label(text="Blender itself stays as it is.", icon="BLENDER")
 
@@ -191,12 +190,6 @@ def engine_kind() -> str:
     addon = preferences.addons.get(engine_state.ADDON)
     kind = addon.preferences.engine_build if addon is not None and addon.preferences is not None else ""
     return "" if kind == NO_KIND else kind
-
-
-def engine_folder_lines(letters: int = 64) -> list[str]:
-    """The folder's path, in lines that fit into a dialog."""
-    text = str(engine_state.paths().folder)
-    return [text[start : start + letters] for start in range(0, len(text), letters)]
 
 
 def how_to_go_online() -> str:

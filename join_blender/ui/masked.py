@@ -11,27 +11,19 @@ from ..engine.failure import Failure
 from ..host import masks, relight, sets
 from ..host.layers import LayerSet
 from . import running
-from .decompose import Decomposing, as_made, make_launch
+from .decompose import ByDecomposing, Decomposing, as_made, make_launch
 from .layers import chosen_set
 from .parts import Outcome, WithSettings, report
 from .properties import OnPhoto, WithMask
 from .relight import OfRelightable, other_set, shown_set
 
 
-class JOIN_OT_clean_up(WithMask, OnPhoto, bpy.types.Operator):
+class JOIN_OT_clean_up(WithMask, OnPhoto, ByDecomposing, bpy.types.Operator):
     """Decompose the image without what the mask covers: its colours and its light are filled from around"""
 
     bl_idname = "join.clean_up"
     bl_label = "Clean Up"
     bl_options = set()
-
-    def invoke(self, context: Any, _event: Any) -> Outcome:
-        """From a button: queue it, and return at once."""
-        return self._decompose(context, "INVOKE_DEFAULT")
-
-    def execute(self, context: Any) -> Outcome:
-        """From a script or in background mode: wait for the layers."""
-        return self._decompose(context, "EXEC_DEFAULT")
 
     def _decompose(self, context: Any, how: str) -> Outcome:
         mask, painted = self.mask, self.painted

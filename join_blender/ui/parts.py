@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from ..engine import problem
@@ -10,6 +11,7 @@ from ..engine.failure import Failure
 from ..host.images import find_image
 from . import engine_state
 
+_LETTERS = 64
 Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
 """What Blender wants an operator to return."""
 
@@ -76,6 +78,13 @@ class WithSettings(InSidebar):
         layout.use_property_split = True
         layout.use_property_decorate = False
         self.show(context, layout)
+
+
+def draw_path(layout: Any, path: Path, icon: str) -> None:
+    """In labels of lines that fit into a dialog, the icon in front of the first."""
+    text = str(path)
+    for start in range(0, len(text), _LETTERS):
+        layout.label(text=text[start : start + _LETTERS], icon="BLANK1" if start else icon)
 
 
 def shown_image(context: Any) -> Any:
