@@ -142,7 +142,7 @@ class JOIN_OT_use_bank(OnPhoto, ByDecomposing, bpy.types.Operator):
 
 
 class _InFolder:
-    """Where images and layers lie: what the file browser shows first."""
+    """Where images and layers lie. The file browser shows them first, as Blender reads the last of the bases first."""
 
     directory: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Folder", description="The images in it, not those in folders below it", subtype="DIR_PATH"
