@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Stands in for the engine where a test is about the add-on; ``FAKE_ENGINE`` says how it behaves.
 
-ok: splits the image exactly, after a preview. slow: reports progress and previews until it is cancelled. deaf: as slow,
-but hears no cancel. fuzz: sends broken messages, drawn with the seed in ``FAKE_SEED``, and then works as ok.
+ok: splits the image exactly, after a preview. at_once: without one. slow: reports progress and previews until it is
+cancelled. deaf: as slow, but hears no cancel. fuzz: sends broken messages, drawn with the seed in ``FAKE_SEED``, and
+then works as ok.
 emission: as ok, of a model with one component more; lambertian: with one less.
 torch_missing, garbage, silent, dies, dies_later, newer, half_layers: as the words say.
 """
@@ -203,7 +204,8 @@ def main() -> int:
                 continue
             say("result", id=request["id"], **write_files(request))
             continue
-        preview(request, 0.5)
+        if BEHAVIOUR != "at_once":
+            preview(request, 0.5)
         say("result", id=request["id"], **split(request))
     return 0
 

@@ -806,8 +806,7 @@ def case_walk() -> Report:
             if frame.f_code.co_filename.startswith(folder):
                 stack.append(f"{frame.f_code.co_filename.removeprefix(folder)}: {frame.f_code.co_qualname}")
             frame = frame.f_back
-        if not any("take_preview" in hop for hop in stack):  # which a fast engine leaves out
-            hops.update(dict.fromkeys(reversed(stack)))
+        hops.update(dict.fromkeys(reversed(stack)))
 
     def wait(job: Any) -> None:
         while job in running.queue.jobs:

@@ -21,7 +21,7 @@ def main() -> None:
         folder = Path(name)
         blender = Blender(folder / "blender", build(folder / "dist"), blender_python())
         image = write_png(folder / "photo.png", photo())
-        walk = blender.run("walk", fake_python(folder), image=image)["walk"]
+        walk = blender.run("walk", fake_python(folder), image=image, FAKE_ENGINE="at_once")["walk"]
     for number, step in enumerate(walk, 1):
         print(f"{number}. {step}")
     print(f"{len(walk)} functions in {len({step.split(':')[0] for step in walk})} files")
