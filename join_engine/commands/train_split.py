@@ -62,8 +62,7 @@ def run(options: argparse.Namespace) -> None:
     first = begun.split_for(settings.cut_out)[0] if begun else None
     usual = first.config if first else SplitConfig(specular="specular" in data.sets)
     with training.checked_architecture():
-        given = {name: getattr(options, name) for name in _ARCHITECTURE}
-        config = replace(usual, **{name: value for name, value in given.items() if value is not None})
+        config = replace(usual, **training.given(options, *_ARCHITECTURE))
     learner = SplitLearner(bank, config, settings, ranges, options.kimg, device)
     if begun is not None:
         hint = "Leave the options of the architecture out"

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -56,9 +55,8 @@ class PhotoRanges:
     contrast: float = 0.3
     jpeg: int = 50
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
+
+_Step = Callable[[Tensor, torch.Generator, PhotoRanges], Tensor]
 
 
 def augment(linear: Tensor, seed: int, step: int, ranges: PhotoRanges) -> Tensor:
@@ -66,14 +64,8 @@ def augment(linear: Tensor, seed: int, step: int, ranges: PhotoRanges) -> Tensor
 
     The same for the same seed and step.
     """
-    before: list[Callable[[Tensor, torch.Generator, PhotoRanges], Tensor]] = [
-        vignetting,
-        blur,
-        exposure,
-        white_balance,
-        noise,
-    ]
-    after: list[Callable[[Tensor, torch.Generator, PhotoRanges], Tensor]] = [tone_curve, jpeg]
+    before: list[_Step] = [vignetting, blur, exposure, white_balance, noise]
+    after: list[_Step] = [tone_curve, jpeg]
     count = len(before) + len(after)
     images = linear.clamp_min(0.0)
     for index, apply in enumerate(before):
@@ -165,12 +157,7 @@ def jpeg(encoded: Tensor, rng: torch.Generator, ranges: PhotoRanges) -> Tensor:
     return torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).float() / 255.0
 
 
-def _some(
-    images: Tensor,
-    apply: Callable[[Tensor, torch.Generator, PhotoRanges], Tensor],
-    rng: torch.Generator,
-    ranges: PhotoRanges,
-) -> Tensor:
+def _some(images: Tensor, apply: _Step, rng: torch.Generator, ranges: PhotoRanges) -> Tensor:
     """Apply a step to the drawn share of the images."""
     chosen = torch.rand(len(images), generator=rng) < ranges.share
     if not chosen.any():

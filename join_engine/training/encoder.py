@@ -213,13 +213,9 @@ def run(options: argparse.Namespace) -> None:
     bank = load_bank(find_bank(options.bank), device)
     data = read_component_sets(options.data, bank.header.forward_model)
     check_fit(bank, options.component, data)
-    given = {
-        "space": options.space,
-        "widths": options.encoder_widths,
-        "depths": options.encoder_depths,
-        "pyramid": options.pyramid,
-    }
-    config = architecture(bank, options.component, {key: value for key, value in given.items() if value is not None})
+    told = training.given(options, "space", "encoder_widths", "encoder_depths", "pyramid")
+    changes = {name.removeprefix("encoder_"): value for name, value in told.items()}
+    config = architecture(bank, options.component, changes)
     component = bank.components[options.component]
     learner = EncoderLearner(
         bank,

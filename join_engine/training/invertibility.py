@@ -151,14 +151,12 @@ class InvertibilityLearner(Learner):
         device: str | torch.device = "cpu",
     ) -> None:
         torch.manual_seed(settings.seed)
-        super().__init__(Invertibility(config), settings, device)
-        self.kimg = kimg
+        super().__init__(Invertibility(config), settings, device, kimg)
         self._errors, self._unseen = errors, unseen
 
     def loss(self, data: ComponentSets) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch, ℓ2 of Eq. 3.2."""
         settings, config = self.settings, self.network.config
-        self.anneal(self.kimg)
         rng = draws(settings.seed, self.steps)
         indices = random_indices(len(self._errors), settings.batch, rng)
         linear = fitted(data.linear(data.batch(indices)), config.resolution)
@@ -211,12 +209,9 @@ def run(options: argparse.Namespace) -> None:
     bank = load_bank(find_bank(options.bank), device)
     data = read_component_sets(options.data, bank.header.forward_model)
     validation = read_validation(options.validation, data)
-    given = {"spaces": options.spaces, "widths": options.widths}
     with training.checked_architecture():
         generators = {name: bank.components[name].generator.config for name in data.sets}
-        config = InvertibilityConfig.of(
-            generators, **{key: tuple(value) for key, value in given.items() if value is not None}
-        )
+        config = InvertibilityConfig.of(generators, **training.given(options, "spaces", "widths"))
     identity = training.identity_through(bank, "invertibility", config.to_dict(), data.sets)
     how, unseen = training.settings_of(options, Inversions), None
     about = {**identity, **asdict(how)}

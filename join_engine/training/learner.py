@@ -11,14 +11,15 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..bank import fingerprint
+from ..bank import BankComponent, fingerprint
 from ..errors import JoinError
+from ..networks.stylegan2 import Discriminator
 from ..renders.compose import ComponentSets, mirrored, turned
 
 _WARM_UP = 100  # steps, of a rate that is annealed
@@ -42,10 +43,6 @@ class LearnerSettings:
     bf16: bool = False
     seed: int = 0
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class VariedSettings(LearnerSettings):
@@ -66,15 +63,23 @@ class VariedSettings(LearnerSettings):
 
 
 class Learner(ABC):
-    """A network in training. ``network``: with fresh weights, which follow from the seed."""
+    """A network in training. ``network``: with fresh weights, which follow from the seed. ``kimg``: thousand images
+    over which the learning rate sinks; None for one that stays."""
 
     # Norm of all gradients together that a step goes by at most; None for any.
     longest_gradient: float | None = None
     # What the history says of the bank that a new training begins with: its file, and the fingerprint of the network.
     start_from: Mapping[str, str] | None = None
 
-    def __init__(self, network: nn.Module, settings: LearnerSettings, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        settings: LearnerSettings,
+        device: str | torch.device = "cpu",
+        kimg: float | None = None,
+    ) -> None:
         self.settings = settings
+        self.kimg = kimg
         self.device = torch.device(device)
         self.network = network.to(self.device)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
@@ -93,6 +98,8 @@ class Learner(ABC):
     def step(self, data: ComponentSets) -> dict[str, Tensor]:
         """One step of the optimiser. Returns scalars to log, still on the device."""
         self.network.train()
+        if self.kimg is not None:
+            self.anneal(self.kimg)
         loss, report = self.loss(data)
         self.optimizer.zero_grad()
         loss.backward()
@@ -101,7 +108,8 @@ class Learner(ABC):
         self.optimizer.step()
         self.steps += 1
         self.images += self.settings.batch
-        self._update_average()
+        half_life = min(self.settings.ema_kimg * 1000, self.images / 10)
+        update_average(self.average, self.network, half_life, self.settings.batch)
         return {"loss": loss.detach(), **report}
 
     def anneal(self, kimg: float) -> None:
@@ -165,14 +173,23 @@ class Learner(ABC):
             own.load_state_dict({**own.state_dict(), **network.state_dict()})
         self.start_from = {"file": file, "weights": fingerprint(network)}
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        half_life = min(self.settings.ema_kimg * 1000, self.images / 10)
-        beta = 0.5 ** (self.settings.batch / max(half_life, 1e-8))
-        for mean, current in zip(self.average.parameters(), self.network.parameters(), strict=True):
-            mean.lerp_(current, 1.0 - beta)
-        for kept, buffer in zip(self.average.buffers(), self.network.buffers(), strict=True):
-            kept.copy_(buffer)
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, half_life: float, batch: int) -> None:
+    """Move the average of a network's weights on by a step of ``batch`` images; ``half_life`` in images."""
+    beta = 0.5 ** (batch / max(half_life, 1e-8))
+    for mean, current in zip(average.parameters(), network.parameters(), strict=True):
+        mean.lerp_(current, 1.0 - beta)
+    for kept, buffer in zip(average.buffers(), network.buffers(), strict=True):
+        kept.copy_(buffer)
+
+
+def discriminator_of(part: BankComponent) -> Discriminator:
+    """That of a bank's component, to learn from. Raises JoinError ``discriminator_missing``."""
+    if part.discriminator is None:
+        message = f"The bank has no discriminator of '{part.name}'."
+        raise JoinError("discriminator_missing", message, "Take another bank, or --adversarial 0.")
+    return part.discriminator
 
 
 def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -191,8 +191,8 @@ class Parts:
             if not BANK_WIDE[name].through_generators:
                 self.bank_wide[name] = header, network
 
-    def add_directions(self, path: Path, kind: str = "directions") -> None:
-        """Put learned directions of the light, or for "materials" of these, in. Raises JoinError ``bank_incomplete``
+    def add_directions(self, path: Path, kind: str) -> None:
+        """Put learned "directions" of the light, or those of "materials", in. Raises JoinError ``bank_incomplete``
         when they belong to other generators."""
         learned = read_directions(path)
         for name, generator in learned.header.generators.items():
@@ -218,7 +218,8 @@ class Parts:
                 message = f"The {BANK_WIDE[kind].title} '{run}' was trained for another generator of {name}."
                 raise JoinError("bank_incomplete", message, "Train it for this one.")
         own = None if self.made_of is None else getattr(self.made_of, kind)
-        if own is not None and _begun_with(header.training) == fingerprint(own):
+        stretches = header.training.get("stretches") or [{}]
+        if own is not None and stretches[0].get("start_from", {}).get("weights") == fingerprint(own):
             before = getattr(self.made_of.header, kind).training  # type: ignore[union-attr]
             header = replace(header, training=_continued(before, header.training))
         self.bank_wide[kind] = header, network
@@ -275,7 +276,7 @@ def make_bank(
     machine: str = "",
     detail_share: float = DETAIL_SHARE,
     detail_radius: float = DETAIL_RADIUS,
-) -> BankHeader:
+) -> None:
     """Write the bank and, beside it, its card (the same name with ``.md``). Raises JoinError ``settings_invalid``; as
     :func:`join_engine.bank.save_bank` and :func:`join_engine.bank.card.write_card`.
 
@@ -313,7 +314,6 @@ def make_bank(
     networks = {name: network for name, (_, network) in parts.bank_wide.items()}
     save_bank(out, header, parts.modules, parts.encoders, directions, materials, **networks)
     write_card(out.with_suffix(".md"), header, out.stat().st_size)
-    return header
 
 
 def pictures_of(packs: Sequence[Path], model: ForwardModel) -> PicturesHeader:
@@ -381,12 +381,6 @@ def _identity(values: Mapping[str, Any], kind: str) -> dict[str, Any]:
     return dict(identity)
 
 
-def _begun_with(training: Mapping[str, Any]) -> str | None:
-    """Fingerprint of the network that a training began with, if that was another's."""
-    stretches = training.get("stretches") or [{}]
-    return stretches[0].get("start_from", {}).get("weights")  # type: ignore[no-any-return]
-
-
 def _continued(before: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, Any]:
     """What is told of a training that went on from another one: both."""
     if "stretches" not in before:
@@ -413,7 +407,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bank",
         help="name or path of a bank whose networks are taken over; with --component, those that need no generator",
     )
-    parser.add_argument("--trunk", type=Path, metavar="RUN", help="trained perceptual trunk")
+    for name, kind in BANK_WIDE.items():
+        told = f"trained {kind.title}: the folder of its training, or a bank that has one"
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, metavar="RUN", help=told)
     parser.add_argument("--encoder", action="append", default=[], type=named("RUN"), metavar="NAME=RUN")
     parser.add_argument("--directions", type=Path, metavar="FILE", help="learned directions of the light")
     parser.add_argument("--materials", type=Path, metavar="FILE", help="learned directions of materials")
@@ -424,24 +420,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PACK.tar",
         help="renders that it has learned from, so that it can be chosen by what a picture looks like",
     )
-    parser.add_argument("--brightness", type=Path, metavar="RUN", help="trained brightness network")
     parser.add_argument(
         "--no-brightness", action="store_true", help="leave it out: the encoders tell how bright an albedo is"
     )
-    parser.add_argument("--split", type=Path, metavar="RUN", help="trained split network")
     parser.add_argument(
-        "--split-cut-out",
-        type=Path,
-        metavar="RUN",
-        help="another one, for what is cut out: its training, or a bank whose split network it is",
+        "--split-share", type=float, metavar="SHARE", help="of --split, in a mean with the bank's own weights"
     )
-    parser.add_argument(
-        "--split-share", type=float, metavar="SHARE", help="of it, in a mean with the bank's own weights"
-    )
-    parser.add_argument("--invertibility", type=Path, metavar="RUN", help="trained invertibility network")
-    parser.add_argument("--samm", type=Path, metavar="RUN", help="trained alignment module")
-    parser.add_argument("--seeing", type=Path, metavar="RUN", help="trained seeing encoder")
-    parser.add_argument("--maps", type=Path, metavar="RUN", help="trained network of maps")
     parser.add_argument("--name", help="of the bank (default: the file's)")
     parser.add_argument("--forward-model", help="of --component without --bank (default: lambertian)")
     parser.add_argument("--out", required=True, type=Path, metavar="BANK.safetensors")
@@ -459,11 +443,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     scores, machine = _read_scores(options.scores), options.machine
     bank = load_bank(find_bank(options.bank), with_discriminators=True) if options.bank else None
-    model = options.forward_model or "lambertian"
-    share, radius = DETAIL_SHARE, DETAIL_RADIUS
-    if bank is not None:
-        model = bank.header.forward_model
-        share, radius = bank.header.detail_share, bank.header.detail_radius
+    model = bank.header.forward_model if bank is not None else options.forward_model or "lambertian"
     if options.component:
         parts = Parts.of_runs(model, {name: Path(run) for name, run in options.component})
         if bank is not None:
@@ -482,16 +462,14 @@ def run(options: argparse.Namespace) -> None:
         parts.bank_wide.pop("brightness", None)
     for name, run in options.encoder:
         parts.add_encoder(name, Path(run))
-    if options.directions is not None:
-        parts.add_directions(options.directions)
-    if options.materials is not None:
-        parts.add_directions(options.materials, "materials")
+    for kind in ("directions", "materials"):
+        if getattr(options, kind) is not None:
+            parts.add_directions(getattr(options, kind), kind)
     if options.pictures:
         parts.add_pictures(options.pictures, model)
-    if options.detail_share is not None:
-        share = options.detail_share
-    if options.detail_radius is not None:
-        radius = options.detail_radius
+    usual = BankHeader if bank is None else bank.header
+    share = usual.detail_share if options.detail_share is None else options.detail_share
+    radius = usual.detail_radius if options.detail_radius is None else options.detail_radius
     if options.time_encoders:
         scores["encoders"] = encoder_speed(parts.encoders)
     make_bank(options.out, options.name or options.out.stem, model, parts, scores, machine, share, radius)

@@ -82,16 +82,14 @@ class MapsLearner(Learner):
         device: str | torch.device = "cpu",
     ) -> None:
         torch.manual_seed(settings.seed)
-        super().__init__(Maps(config), settings, device)
+        super().__init__(Maps(config), settings, device, kimg)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
         self.split = split.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
         self.ranges = ranges
-        self.kimg = kimg
 
     def loss(self, data: MapSets) -> tuple[Tensor, dict[str, Tensor]]:  # type: ignore[override]
         """The loss of one batch."""
         settings = self.settings
-        self.anneal(self.kimg)
         rng = draws(settings.seed, self.steps)
         linear, truth = self._sample(data, rng)
         albedo, shading, specular = another_light(linear, settings, rng)

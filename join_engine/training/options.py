@@ -9,7 +9,7 @@ import re
 import signal
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -78,6 +78,12 @@ def pick(arguments: argparse.Namespace, kind: type) -> dict[str, Any]:
     """The arguments that are fields of a dataclass."""
     values = vars(arguments)
     return {field.name: values[field.name] for field in fields(kind) if field.name in values}
+
+
+def given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """What was said of an architecture; of several numbers a tuple."""
+    told = {name: getattr(arguments, name) for name in names}
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in told.items() if v is not None}
 
 
 def settings_of(arguments: argparse.Namespace, kind: type[_Settings]) -> _Settings:
@@ -156,7 +162,7 @@ def train(
     with folder_of_ones_own(run.out):
         run.resume(options.resume)
         if ranges is not None:
-            run.history[-1]["augmentation"] = ranges.to_dict()
+            run.history[-1]["augmentation"] = asdict(ranges)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, run.request_stop)
         print(f"{len(run.data)} samples, {run.data.resolution}², from {run.learner.images} images on", flush=True)

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -86,7 +87,10 @@ class Run:
                     self.history = [{"architecture": stored["architecture"], **one} for one in self.history]
             except (KeyError, RuntimeError, ValueError) as error:
                 raise JoinError("checkpoint_broken", f"The checkpoint '{path}' is incomplete.") from error
-        self.history = [*self.history, self._stretch()]
+        learner = self.learner
+        begun = learner.start_from if learner.images == 0 else None
+        told = stretch(learner.images, self.data.packs, learner.settings, learner.device, begun)
+        self.history = [*self.history, told]
 
     def request_stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
         """End after the current step, with a checkpoint."""
@@ -140,13 +144,6 @@ class Run:
         }
         write_checkpoint(self.out / CHECKPOINT_NAME, self.learner.tensors(), values)
 
-    def _stretch(self) -> dict[str, Any]:
-        """What this call of the command adds to the history."""
-        begun = self.learner.start_from if self.learner.images == 0 else None
-        return stretch(
-            self.learner.images, self.data.packs, self.learner.settings.to_dict(), self.learner.device, begun
-        )
-
     def _validate(self) -> None:
         if self.validation is None:
             return
@@ -175,7 +172,7 @@ class Run:
 def stretch(
     images: int,
     packs: Iterable[PackInfo],
-    settings: Mapping[str, Any],
+    settings: Any,
     device: torch.device,
     start_from: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
@@ -186,7 +183,7 @@ def stretch(
         "from_images": images,
         "to_images": images,
         "packs": [{key: getattr(pack, key) for key in ("file", "dataset", "split", "count")} for pack in packs],
-        "settings": dict(settings),
+        "settings": asdict(settings),
         "device": device.type,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__.split("+")[0],

@@ -34,7 +34,7 @@ from ..renders.draws import draws
 from ..renders.foreign import with_foreign
 from . import options as training
 from .gan.losses import generator_loss
-from .learner import Learner, VariedSettings
+from .learner import Learner, VariedSettings, discriminator_of
 from .unet import fitted
 
 _VALIDATED = 32  # samples at a time
@@ -81,6 +81,7 @@ class SammLearner(Learner):
     over which the learning rate sinks. Raises JoinError ``encoder_missing`` or ``discriminator_missing``."""
 
     longest_gradient = 1.0
+    kimg: float
     settings: SammSettings
     network: Samm
     average: Samm
@@ -88,21 +89,17 @@ class SammLearner(Learner):
     def __init__(self, bank: Bank, config: SammConfig, settings: SammSettings, kimg: float) -> None:
         torch.manual_seed(settings.seed)
         self._parts = {name: bank.components[name] for name in config.components}
-        super().__init__(Samm(config), settings, next(iter(self._parts.values())).w_avg.device)
-        for part in self._parts.values():
-            if settings.adversarial and part.discriminator is None:
-                message = f"The bank has no discriminator of '{part.name}'."
-                raise JoinError("discriminator_missing", message, "Take another bank, or --adversarial 0.")
+        super().__init__(Samm(config), settings, next(iter(self._parts.values())).w_avg.device, kimg)
+        judged = self._parts if settings.adversarial else {}
+        self._discriminators = {name: discriminator_of(part) for name, part in judged.items()}
         self._encoders = {name: part.encoder for name, part in self._parts.items() if part.encoder is not None}
         self._generators = {name: part.generator for name, part in self._parts.items()}
         self._features = bank.trunk or RandomFeatures().to(self.device)
         self._bank, self._codebook = bank, CodeBook(bank)
-        self.kimg = kimg
 
     def loss(self, data: ComponentSets) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch."""
         settings = self.settings
-        self.anneal(self.kimg)
         rng = draws(settings.seed, self.steps)
         components = settings.varied(data.batch(random_indices(len(data), settings.batch, rng)), rng)
         photo, where = with_foreign(self._picture(data, components), rng, settings.foreign)
@@ -123,7 +120,8 @@ class SammLearner(Learner):
             alpha = together(found.masks, photo.shape[-1])
             parts["told"] = functional.binary_cross_entropy(alpha.clamp(1e-4, 1.0 - 1e-4), where)
         if settings.adversarial and self.steps % _ADVERSARIAL_INTERVAL == 0:
-            parts["adversarial"] = _ADVERSARIAL_INTERVAL * self._adversarial(blended)
+            name = list(self._parts)[self.steps // _ADVERSARIAL_INTERVAL % len(self._parts)]
+            parts["adversarial"] = _ADVERSARIAL_INTERVAL * generator_loss(self._discriminators[name](blended[name]))
         weights = {"masks": 1.0, "style": settings.feature * settings.style}
         total = torch.stack([weights.get(name, getattr(settings, name, 1.0)) * value for name, value in parts.items()])
         return total.sum(), {name: value.detach() for name, value in parts.items()}
@@ -184,12 +182,6 @@ class SammLearner(Learner):
         compared = zip(tap_weights(len(mine)), mine, theirs, strict=True)
         feature = [weight * (one - other).abs().mean() for weight, one, other in compared]
         return torch.stack(feature).sum(), style_loss(mine, theirs).mean()
-
-    def _adversarial(self, blended: dict[str, Tensor]) -> Tensor:
-        name = list(self._parts)[self.steps // _ADVERSARIAL_INTERVAL % len(self._parts)]
-        discriminator = self._parts[name].discriminator
-        assert discriminator is not None
-        return generator_loss(discriminator(blended[name]))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -19,7 +19,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..bank import Bank, find_bank, load_bank
-from ..errors import JoinError
 from ..inversion.codebook import Whitening
 from ..networks.seeing import SPACES, Seeing, SeeingConfig, Sight
 from ..networks.stylegan2 import generate
@@ -28,7 +27,7 @@ from ..renders.compose import ComponentSets, photograph, read_component_sets
 from ..renders.photo_augment import PhotoRanges
 from . import options as training
 from .gan.losses import generator_loss
-from .learner import Learner
+from .learner import Learner, discriminator_of
 from .unet import UNetSettings, encoded, fitted, missed, photographed, psnr_of, with_level
 
 _VALIDATED = 32  # samples at a time
@@ -77,22 +76,19 @@ class SeeingLearner(Learner):
     ) -> None:
         torch.manual_seed(settings.seed)
         self._parts = {name: bank.components[name] for name in config.components}
-        super().__init__(Seeing(config), settings, next(iter(self._parts.values())).w_avg.device)
+        super().__init__(Seeing(config), settings, next(iter(self._parts.values())).w_avg.device, kimg)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
+        judged = self._parts if settings.adversarial else {}
+        self._discriminators = {name: discriminator_of(part) for name, part in judged.items()}
         for part in self._parts.values():
-            if settings.adversarial and part.discriminator is None:
-                message = f"The bank has no discriminator of '{part.name}'."
-                raise JoinError("discriminator_missing", message, "Take another bank, or --adversarial 0.")
             part.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
         self._model = bank.forward_model
         self._whitenings = {name: Whitening(part.sample_codes()) for name, part in self._parts.items()}
         self.ranges = ranges
-        self.kimg = kimg
 
     def loss(self, data: ComponentSets) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch."""
         settings, config = self.settings, self.network.config
-        self.anneal(self.kimg)
         photo, linear = photographed(data, settings, self.ranges, self.steps, config.resolution)
         truth = {name: encoded(name, linear[name]).to(self.device) for name in config.components}
         with self.precision():
@@ -109,7 +105,8 @@ class SeeingLearner(Learner):
         if residuals and settings.codes:
             parts["codes"] = self._codes(sights, truth)
         if settings.adversarial:
-            parts["adversarial"] = self._adversarial(made)
+            name, dtype = self._turn(), torch.bfloat16 if settings.bf16 else torch.float32
+            parts["adversarial"] = generator_loss(self._discriminators[name](made[name], dtype))
         for name, value in parts.items():
             total = total + getattr(settings, name) * value
         return total, {name: value.detach() for name, value in {**report, **parts}.items()}
@@ -142,7 +139,8 @@ class SeeingLearner(Learner):
                 rows.setdefault(f"{name}_told", []).append(psnr_of(output, truth[name]))
             for name, sight in sights.items():
                 if self.average.config.masks and sight.residuals:
-                    masks.setdefault(name, []).append((_mean_mask(sight), _celled((alone[name] - truth[name]).abs())))
+                    seen = torch.stack([_celled(one.mask) for one in sight.residuals.values()]).mean(dim=0)
+                    masks.setdefault(name, []).append((seen, _celled((alone[name] - truth[name]).abs())))
         scores = {"samples": float(len(data)), **{name: float(torch.cat(found).mean()) for name, found in rows.items()}}
         for name, pairs in masks.items():
             mask, error = (torch.cat(values).flatten() for values in zip(*pairs, strict=True))
@@ -174,17 +172,6 @@ class SeeingLearner(Learner):
         """The component whose turn it is in this step."""
         return list(self._parts)[self.steps % len(self._parts)]
 
-    def _adversarial(self, made: Mapping[str, Tensor]) -> Tensor:
-        name = self._turn()
-        discriminator = self._parts[name].discriminator
-        assert discriminator is not None
-        dtype = torch.bfloat16 if self.settings.bf16 else torch.float32
-        return generator_loss(discriminator(made[name], dtype))
-
-
-def _mean_mask(sight: Sight) -> Tensor:
-    return torch.stack([_celled(residual.mask) for residual in sight.residuals.values()]).mean(dim=0)
-
 
 def _celled(maps: Tensor) -> Tensor:
     """[B, C, H, W] → means of cells, [B, 1, 8, 8]."""
@@ -214,10 +201,9 @@ def run(options: argparse.Namespace) -> None:
     bank = load_bank(find_bank(options.bank), device, with_discriminators=True)
     data = read_component_sets(options.data, bank.header.forward_model)
     training.need_albedo_and_shading(data)
-    given = {"spaces": options.spaces, "widths": options.widths, "masks": options.masks}
     with training.checked_architecture():
         generators = {name: bank.components[name].generator.config for name in data.sets}
-        config = SeeingConfig.of(generators, **{key: value for key, value in given.items() if value is not None})
+        config = SeeingConfig.of(generators, **training.given(options, "spaces", "widths", "masks"))
     training.need_doubled(data, config.resolution, "pack_mismatch", "Export the packs again.")
     settings, ranges = training.settings_of(options, SeeingSettings), training.settings_of(options, PhotoRanges)
     learner = SeeingLearner(bank, config, settings, ranges, options.kimg)

@@ -227,16 +227,14 @@ class SplitLearner(Learner):
         device: str | torch.device = "cpu",
     ) -> None:
         torch.manual_seed(settings.seed)
-        super().__init__(Split(config), settings, device)
+        super().__init__(Split(config), settings, device, kimg)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
         self.bank = bank
         self.ranges = ranges
-        self.kimg = kimg
 
     def loss(self, data: ComponentSets) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch."""
         settings, step = self.settings, self.steps
-        self.anneal(self.kimg)
         rng = draws(settings.seed, step)
         linear = self._sample(data, rng)
         albedo, shading, specular = another_light(linear, settings, rng)

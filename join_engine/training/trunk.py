@@ -19,7 +19,7 @@ and light on plain paint, since the encoders' losses compare single components.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -94,7 +94,7 @@ class TrunkLearner(Learner):
         rng = draws(seed, step)
         components = mirrored(data.batch(random_indices(len(data), batch, rng)), rng)
         if step % _PLAIN_EVERY == _PLAIN_EVERY - 1:
-            parts = [plain_light(components, data), plain_paint(components, data)]
+            parts = [plain(components, data, paint) for paint in (False, True)]
             read = self._read(parts, data, step)[0]
             return read, {"read": read.detach()}
         shift = int(torch.randint(1, batch, (), generator=rng)) if batch > 1 else 0
@@ -138,24 +138,14 @@ def _fresh(config: TrunkConfig, components: int, seed: int) -> TrunkWithHeads:
     return TrunkWithHeads(config, components)
 
 
-def plain_light(components: Mapping[str, Tensor], data: ComponentSets) -> dict[str, Tensor]:
-    """The first component (the paint) alone: all others make no difference to it."""
-    return _with_plain(components, data, lambda index: index != 0)
-
-
-def plain_paint(components: Mapping[str, Tensor], data: ComponentSets) -> dict[str, Tensor]:
-    """The light on something white."""
-    return _with_plain(components, data, lambda index: index == 0)
-
-
-def _with_plain(
-    components: Mapping[str, Tensor], data: ComponentSets, plain: Callable[[int], bool]
-) -> dict[str, Tensor]:
-    """Albedo and shading of 1, anything that is added of 0."""
-    result = {}
-    for index, (name, images) in enumerate(components.items()):
-        result[name] = data.constant(name, COMPONENTS[name].neutral).expand_as(images) if plain(index) else images
-    return result
+def plain(components: Mapping[str, Tensor], data: ComponentSets, paint: bool) -> dict[str, Tensor]:
+    """The light on something white where the ``paint`` is plain, else the first component (the paint) alone; what is
+    plain makes no difference: albedo and shading of 1, anything that is added of 0."""
+    first = next(iter(components))
+    return {
+        name: data.constant(name, COMPONENTS[name].neutral).expand_as(images) if paint == (name == first) else images
+        for name, images in components.items()
+    }
 
 
 def relit(components: Mapping[str, Tensor], data: ComponentSets, shift: int) -> dict[str, Tensor]:

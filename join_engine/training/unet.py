@@ -69,15 +69,13 @@ class UNetLearner(Learner):
         device: str | torch.device = "cpu",
     ) -> None:
         torch.manual_seed(settings.seed)
-        super().__init__(UNet(config), settings, device)
+        super().__init__(UNet(config), settings, device, kimg)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
         self.ranges = ranges
-        self.kimg = kimg
 
     def loss(self, data: ComponentSets) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch."""
         settings = self.settings
-        self.anneal(self.kimg)
         photo, truth = photographed(data, settings, self.ranges, self.steps, self.network.config.resolution)
         photo = photo.to(self.device)
         with self.precision():

@@ -63,10 +63,10 @@ def test_compose_is_the_forward_model(data: ComponentSets) -> None:
     assert torch.equal(data.compose(components), linear["albedo"] * linear["shading"])
     assert len(data) == 300 and data.resolution == 32
     # One and one: an image of nothing but paint shows the paint as its own transform encodes it.
-    plain = trunk.plain_light(components, data)
+    plain = trunk.plain(components, data, paint=False)
     shown = photograph(data.compose(plain)) * 2 - 1
     torch.testing.assert_close(shown, components["albedo"], atol=1e-3, rtol=0)
-    white = trunk.plain_paint(components, data)
+    white = trunk.plain(components, data, paint=True)
     torch.testing.assert_close(data.compose(white), linear["shading"], atol=1e-3, rtol=1e-3)
     swapped = relit(components, data, 1)
     assert torch.equal(swapped["albedo"], components["albedo"])

@@ -74,7 +74,7 @@ def draw_augmentation(count: int, channels: int, resolution: int, p: float) -> A
     draw = _Draw(count, p)
 
     moves = _only(draw.chosen(), _scaling(draw.sign(), draw.ones())) @ moves
-    moves = _only(draw.chosen(), _quarter_turn(draw.integer(4))) @ moves
+    moves = _only(draw.chosen(), _rotation(draw.integer(4) * (math.pi / 2)).round()) @ moves
     reach = int(resolution * _WHOLE_SHIFT)
     moves = (
         _only(draw.chosen(), _shift(draw.integer(2 * reach + 1) - reach, draw.integer(2 * reach + 1) - reach)) @ moves
@@ -187,10 +187,6 @@ def _rotation(angles: Tensor) -> Tensor:
     matrices[:, 1, 0] = angles.sin()
     matrices[:, 0, 1] = -matrices[:, 1, 0]
     return matrices
-
-
-def _quarter_turn(turns: Tensor) -> Tensor:
-    return _rotation(turns * (math.pi / 2)).round()
 
 
 def _hue(angles: Tensor) -> Tensor:

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -96,13 +95,9 @@ def join_group(device: str) -> Iterator[tuple[Group, str]]:
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", store=store, rank=rank, world_size=world)
     try:
         yield Group(rank, world), device
-        _leave_together(store, rank, world)
+        # Who leaves early closes connections on which the others may still be receiving.
+        store.set(f"left-{rank}", "yes")
+        with suppress(RuntimeError):  # one that failed does not come
+            store.wait([f"left-{other}" for other in range(world)], timedelta(seconds=30))
     finally:
         dist.destroy_process_group()
-
-
-def _leave_together(store: Any, rank: int, world: int) -> None:
-    """Wait for the others: who leaves early closes connections on which they may still be receiving."""
-    store.set(f"left-{rank}", "yes")
-    with suppress(RuntimeError):  # one that failed does not come
-        store.wait([f"left-{other}" for other in range(world)], timedelta(seconds=30))

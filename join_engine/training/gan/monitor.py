@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,16 +15,9 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 
-def check_finite(means: Mapping[str, float], images: int, last_good: str) -> None:
-    """Raise JoinError ``training_diverged`` when a scalar is not a number. ``images``: shown so far. ``last_good``:
-    what to tell about the last snapshot."""
-    wrong = sorted(name for name, value in means.items() if not math.isfinite(value))
-    if wrong:
-        raise diverged(", ".join(wrong), images, last_good)
-
-
 def diverged(what: str, images: int, last_good: str) -> JoinError:
-    """The error of a training whose numbers are not numbers any more."""
+    """The error of a training whose numbers are not numbers any more. ``images``: shown so far. ``last_good``: what to
+    tell about the last snapshot."""
     return JoinError(
         "training_diverged",
         f"The training diverged: {what} is not finite after {images:,} images.",

@@ -8,8 +8,7 @@ random state has to be stored.
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -17,7 +16,7 @@ from torch import nn
 from ...networks.stylegan2 import Discriminator, Generator, GeneratorConfig, SynthesisLayer
 from ...renders.draws import seed_of
 from ...renders.packs import ImageSet
-from ..learner import adam_tensors, load_adam, under
+from ..learner import adam_tensors, load_adam, under, update_average
 from .ada import AdaController
 from .augment import augment, draw_augmentation
 from .distributed import Group
@@ -82,10 +81,6 @@ class GanSettings:
     def gamma(self, resolution: int) -> float:
         """The weight of R1 that is in force."""
         return 0.0002 * resolution**2 / self.batch if self.r1_gamma is None else self.r1_gamma
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
 
 
 class GanState:
@@ -159,7 +154,8 @@ class GanState:
             self.ada.observe(self.group.mean(report["real_sign"]), self.settings.batch)
             self.ada.adjust(self.steps)
             report["ada_p"] = self.ada.p
-        self._update_average()
+        half_life = min(self.settings.ema_kimg * 1000, self.images * self.settings.ema_rampup)
+        update_average(self.average, self.generator, half_life, self.settings.batch)
         return report
 
     @torch.no_grad()
@@ -294,15 +290,6 @@ class GanState:
         weight = self.settings.gamma(self.config.resolution) / 2 * _R1_INTERVAL
         self._descend(penalty * weight, self.discriminator, self.discriminator_optimizer)
         return penalty.detach()
-
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        half_life = min(self.settings.ema_kimg * 1000, self.images * self.settings.ema_rampup)
-        beta = 0.5 ** (self.settings.batch / max(half_life, 1e-8))
-        for mean, current in zip(self.average.parameters(), self.generator.parameters(), strict=True):
-            mean.lerp_(current, 1.0 - beta)
-        for kept, buffer in zip(self.average.buffers(), self.generator.buffers(), strict=True):
-            kept.copy_(buffer)
 
 
 def _lazy_adam(module: nn.Module, lr: float, interval: int | None) -> torch.optim.Adam:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from ...renders.packs import ImageSet
 from ..checkpoint import CHECKPOINT_NAME, write_checkpoint
 from ..run import Means, crosses, stretch
 from .distributed import Group
-from .monitor import Monitor, check_finite, diverged
+from .monitor import Monitor, diverged
 from .origin import Origin, find_origin
 from .state import GanSettings, GanState
 
@@ -66,7 +67,10 @@ class Training:
         self.data = data
         self.out = out
         self.seconds = 0.0 if origin is None else origin.seconds
-        self.history = [*([] if origin is None else origin.history), self._stretch(origin)]
+        begun = None if origin is None else origin.bank
+        told = stretch(state.images, data.packs, state.settings, state.device, begun)
+        earlier = [] if origin is None else origin.history
+        self.history = [*earlier, {**told, "processes": state.group.world}]
         self._stopping = False
         resumed = origin is not None and origin.path == out / CHECKPOINT_NAME
         self._saved_images: int | None = state.images if resumed else None
@@ -86,7 +90,7 @@ class Training:
         ``output_unwritable``; the last snapshot is whole then. ``monitor``: told how it goes; None for silence. Only
         the process that leads has one."""
         state, group, meter = self.state, self.state.group, Means()
-        self._sheet("reals.png", self._some_reals, monitor)
+        self._leading(self._write_sheet, "reals.png", self._some_reals, monitor)
         begun = mark = saved = time.monotonic()
         before, mark_images = self.seconds, state.images
         while state.images < schedule.kimg * 1000:
@@ -96,12 +100,13 @@ class Training:
             self.seconds = before + now - begun
             if self._at(earlier, schedule.log_every):
                 means = meter.take(group.mean)
-                check_finite(means, state.images, self._last_good())
+                if wrong := sorted(name for name, value in means.items() if not math.isfinite(value)):
+                    raise diverged(", ".join(wrong), state.images, self._last_good())
                 speed = (state.images - mark_images) / max(now - mark, 1e-9)
                 mark, mark_images = now, state.images
                 left = (schedule.kimg * 1000 - state.images) / speed
                 left = min(left, begun + schedule.minutes * 60 - now)
-                tell = monitor.log if monitor is not None else _say_nothing
+                tell = monitor.log if monitor is not None else lambda *_: None
                 self._leading(tell, means, state.images, schedule.kimg, speed, left, self.seconds)
             due = self._at(earlier, schedule.save_every) or self._agree(now - saved > schedule.save_minutes * 60)
             if due:
@@ -141,7 +146,8 @@ class Training:
     @torch.no_grad()
     def sheet(self, monitor: Monitor | None = None) -> None:
         """Write what the averaged generator makes of the same codes each time."""
-        self._sheet(f"samples-{self.state.images // 1000:06d}k.png", self._some_fakes, monitor)
+        name = f"samples-{self.state.images // 1000:06d}k.png"
+        self._leading(self._write_sheet, name, self._some_fakes, monitor)
 
     def _at(self, earlier: int, every_kimg: float) -> bool:
         return crosses(earlier, self.state.images, every_kimg)
@@ -175,28 +181,15 @@ class Training:
         images = [self.state.average(part.to(self.state.device), noise="const") for part in z.split(16)]
         return torch.cat(images)
 
-    def _stretch(self, origin: Origin | None) -> dict[str, Any]:
-        """What this run of the command adds to the history."""
-        state, begun = self.state, None if origin is None else origin.bank
-        told = stretch(state.images, self.data.packs, state.settings.to_dict(), state.device, begun)
-        return {**told, "processes": state.group.world}
-
     def _some_reals(self) -> torch.Tensor:
         chosen = torch.randperm(len(self.data.images), generator=torch.Generator().manual_seed(1))
         return self.data.batch(chosen[: _SHEET_COLUMNS**2])
-
-    def _sheet(self, name: str, make: Callable[[], torch.Tensor], monitor: Monitor | None) -> None:
-        self._leading(self._write_sheet, name, make, monitor)
 
     def _write_sheet(self, name: str, make: Callable[[], torch.Tensor], monitor: Monitor | None) -> None:
         picture = contact_sheet(make(), _SHEET_COLUMNS)
         save_picture(self.out / name, picture, zoom=max(1, 64 // self.state.config.resolution))
         if monitor is not None:
             monitor.picture(name.split("-")[0].removesuffix(".png"), np.asarray(picture), self.state.images)
-
-
-def _say_nothing(*_: Any) -> None:
-    """Stands for the monitor in processes that have none."""
 
 
 def begin(
