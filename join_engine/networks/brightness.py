@@ -35,12 +35,10 @@ class BrightnessConfig(Described):
     dropout: float = 0.3
 
     def __post_init__(self) -> None:
-        widths = tuple(self.widths)
-        check_sizes("widths", widths, WIDEST)
+        check_sizes("widths", self.widths, WIDEST)
         check_size("hidden", self.hidden, WIDEST)
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"the dropout must be at least 0 and below 1, not {self.dropout}")
-        object.__setattr__(self, "widths", widths)  # JSON has lists
 
     @property
     def smallest_image(self) -> int:
@@ -51,9 +49,9 @@ class BrightnessConfig(Described):
 class Brightness(nn.Module):
     """Images → the level of their albedo (:func:`join_engine.layers.albedo_level.level_of`)."""
 
-    def __init__(self, config: BrightnessConfig | None = None) -> None:
+    def __init__(self, config: BrightnessConfig) -> None:
         super().__init__()
-        self.config = config or BrightnessConfig()
+        self.config = config
         first, *rest = self.config.widths
         layers: list[nn.Module] = [nn.Conv2d(6, first, 3, stride=2, padding=1), nn.ReLU()]
         before = first

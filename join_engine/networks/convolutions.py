@@ -18,6 +18,7 @@ from .resample import blur, downsample, filter_kernel
 LEAK = 0.2
 # Keeps the second moment through a leaky ReLU (√2 as StyleGAN2 has it, exact for a plain ReLU).
 ACTIVATION_GAIN = math.sqrt(2.0)
+_EPSILON = 1e-8  # of the demodulation
 
 
 def leaky_relu(values: torch.Tensor, gain: float = ACTIVATION_GAIN) -> torch.Tensor:
@@ -105,20 +106,6 @@ def add_filter(module: nn.Module) -> None:
     module.register_buffer("kernel", filter_kernel(), persistent=False)
 
 
-def demodulation(weight: torch.Tensor, styles: torch.Tensor, eps: float = 1e-8) -> torch.Tensor:
-    """Demodulation factors of StyleGAN2's Eq. 3: 1 / √(Σ (style · weight)² + ε).
-
-    Args:
-        weight: [out, in, k, k].
-        styles: [B, in].
-
-    Returns:
-        [B, out], in the precision of ``styles``.
-    """
-    energy = weight.square().sum(dim=(2, 3))  # [out, in]
-    return (styles.square() @ energy.t() + eps).rsqrt()
-
-
 def modulated_conv2d(
     inputs: torch.Tensor,
     weight: torch.Tensor,
@@ -137,7 +124,7 @@ def modulated_conv2d(
         inputs: [B, in, H, W].
         weight: [out, in, k, k].
         styles: [B, in].
-        demodulate: divide by the expected standard deviation of the output.
+        demodulate: divide by the expected standard deviation of the output, √(Σ (style · weight)² + ε) of Eq. 3.
         upsample_filter: a [4, 4] filter of sum 1; doubles the resolution with it.
         output_gain: multiplies output and ``bias``.
         bias: [out] or anything that broadcasts to the output; added at the end.
@@ -154,18 +141,12 @@ def modulated_conv2d(
         # Zero-insertion and convolution in one, then the filter; 4 makes up for the inserted zeros.
         outputs = F.conv_transpose2d(inputs, shared.transpose(0, 1), stride=2)
         outputs = blur(outputs, upsample_filter * 4.0, padding=(1, 1))
-    scale = _output_scale(weight, styles, demodulate, output_gain)
+    scale = None if output_gain == 1.0 else styles.new_full((1, 1, 1, 1), output_gain)
+    if demodulate:
+        energy = weight.square().sum(dim=(2, 3))  # [out, in]
+        scale = ((styles.square() @ energy.t() + _EPSILON).rsqrt() * output_gain)[:, :, None, None]
     if bias is None:
         return outputs if scale is None else outputs * scale.to(dtype)
     shift = (bias * output_gain).to(dtype)
     shift = shift[None, :, None, None] if shift.dim() == 1 else shift
     return outputs + shift if scale is None else torch.addcmul(shift, outputs, scale.to(dtype))
-
-
-def _output_scale(
-    weight: torch.Tensor, styles: torch.Tensor, demodulate: bool, output_gain: float
-) -> torch.Tensor | None:
-    """[B, out, 1, 1] factors of the output, or None for none."""
-    if demodulate:
-        return (demodulation(weight, styles) * output_gain)[:, :, None, None]
-    return None if output_gain == 1.0 else styles.new_full((1, 1, 1, 1), output_gain)

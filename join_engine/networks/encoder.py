@@ -50,8 +50,6 @@ class EncoderConfig(Described):
     pyramid: int = 96
 
     def __post_init__(self) -> None:
-        for name in ("widths", "depths"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON has lists
         check_size("resolution", self.resolution, LARGEST_SIDE)
         check_size("w_dim", self.w_dim, LONGEST_CODE)
         check_size("num_ws", self.num_ws, DEEPEST)

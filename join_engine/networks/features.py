@@ -60,11 +60,9 @@ class DiscriminatorFeatures(nn.Module):
 class SummedFeatures(nn.Module):
     """The taps of several features one after the other: a distance in them is the sum of those in each."""
 
-    def __init__(self, parts: Sequence[Features]) -> None:
+    def __init__(self, parts: Sequence[nn.Module]) -> None:
         super().__init__()
-        self.parts = nn.ModuleList(part for part in parts if isinstance(part, nn.Module))
-        if len(self.parts) != len(parts):
-            raise ValueError("only modules can be summed")
+        self.parts = nn.ModuleList(parts)
 
     def forward(self, images: Tensor, on_input: OnInput = unchanged) -> list[Tensor]:
         """Images [B, 3, H, W] in [0, 1] → the taps of each part in turn."""

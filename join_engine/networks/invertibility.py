@@ -40,8 +40,6 @@ class InvertibilityConfig(Described):
     widths: tuple[int, ...] = (16, 32, 48, 64)
 
     def __post_init__(self) -> None:
-        for name in ("components", "spaces", "widths"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON has lists
         check_backbone(self.widths, self.resolution, LARGEST_SIDE)
         check_sizes("spaces", self.spaces, self.resolution)
         if not 1 <= len(self.components) <= DEEPEST or len(set(self.components)) != len(self.components):

@@ -42,16 +42,13 @@ class MapsConfig(Described):
     widths: tuple[int, ...] = (16, 32, 64, 96)
 
     def __post_init__(self) -> None:
-        widths = tuple(self.widths)
-        check_backbone(widths, SEEN, LARGEST_SIDE)
-        object.__setattr__(self, "widths", widths)  # JSON has lists
+        check_backbone(self.widths, SEEN, LARGEST_SIDE)
 
 
 class Maps(Backbone):
     """See the module."""
 
-    def __init__(self, config: MapsConfig | None = None) -> None:
-        config = config or MapsConfig()
+    def __init__(self, config: MapsConfig) -> None:
         super().__init__(config.widths, _TOLD)
         self.config = config
         self.out = nn.Conv2d(config.widths[0], 3, 3, padding=1)

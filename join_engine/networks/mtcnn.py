@@ -22,25 +22,18 @@ _SAME_SIZE, _ALL_SIZES, _LAST = 0.5, 0.7, 0.7
 _MOST = 4096  # proposals: of white noise there are few, of what is made up for it no end
 
 
-def _features(*layers: tuple[int, int, int, int]) -> list[tuple[str, nn.Module]]:
-    """Convolutions named as in the published weights: channels in and out, side of the kernel, side of the pooling that
-    follows (0 for none)."""
-    found: list[tuple[str, nn.Module]] = []
-    for number, (before, after, kernel, pool) in enumerate(layers, start=1):
-        found += [(f"conv{number}", nn.Conv2d(before, after, kernel)), (f"prelu{number}", nn.PReLU(after))]
-        if pool:
-            found.append((f"pool{number}", nn.MaxPool2d(pool, 2, ceil_mode=True)))
-    return found
-
-
 class _Net(nn.Module):
-    """Runs its features one after the other."""
+    """Begins with convolutions named as in the published weights: channels in and out, side of the kernel, side of the
+    pooling that follows (0 for none)."""
 
-    def __init__(self, features: list[tuple[str, nn.Module]]) -> None:
+    def __init__(self, *layers: tuple[int, int, int, int]) -> None:
         super().__init__()
-        for name, module in features:
-            self.add_module(name, module)
-        self._order = [name for name, _ in features]
+        for number, (before, after, kernel, pool) in enumerate(layers, start=1):
+            self.add_module(f"conv{number}", nn.Conv2d(before, after, kernel))
+            self.add_module(f"prelu{number}", nn.PReLU(after))
+            if pool:
+                self.add_module(f"pool{number}", nn.MaxPool2d(pool, 2, ceil_mode=True))
+        self._order = list(self._modules)
 
     def features(self, images: Tensor) -> Tensor:
         for name in self._order:
@@ -52,7 +45,7 @@ class Proposals(_Net):
     """The first: everywhere in a picture, is there a face in the window of 12 pixels?"""
 
     def __init__(self) -> None:
-        super().__init__(_features((3, 10, 3, 2), (10, 16, 3, 0), (16, 32, 3, 0)))
+        super().__init__((3, 10, 3, 2), (10, 16, 3, 0), (16, 32, 3, 0))
         self.conv4_1, self.conv4_2 = nn.Conv2d(32, 2, 1), nn.Conv2d(32, 4, 1)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,7 +58,7 @@ class Refinement(_Net):
     """The second, which looks at 24 × 24 pixels."""
 
     def __init__(self) -> None:
-        super().__init__(_features((3, 28, 3, 3), (28, 48, 3, 3), (48, 64, 2, 0)))
+        super().__init__((3, 28, 3, 3), (28, 48, 3, 3), (48, 64, 2, 0))
         self.dense4, self.prelu4 = nn.Linear(576, 128), nn.PReLU(128)
         self.dense5_1, self.dense5_2 = nn.Linear(128, 2), nn.Linear(128, 4)
 
@@ -79,7 +72,7 @@ class Landmarks(_Net):
     """The third, which looks at 48 × 48 pixels and tells the five places as well."""
 
     def __init__(self) -> None:
-        super().__init__(_features((3, 32, 3, 3), (32, 64, 3, 3), (64, 64, 3, 2), (64, 128, 2, 0)))
+        super().__init__((3, 32, 3, 3), (32, 64, 3, 3), (64, 64, 3, 2), (64, 128, 2, 0))
         self.dense5, self.prelu5 = nn.Linear(1152, 256), nn.PReLU(256)
         self.dense6_1, self.dense6_2, self.dense6_3 = nn.Linear(256, 2), nn.Linear(256, 4), nn.Linear(256, 10)
 

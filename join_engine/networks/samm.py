@@ -56,8 +56,6 @@ class SammConfig(Described):
     widths: tuple[int, ...] = (32, 32, 24, 16)
 
     def __post_init__(self) -> None:
-        for name in ("components", "sides", "seen", "made", "widths"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON has lists
         check_size("resolution", self.resolution, LARGEST_SIDE)
         check_sizes("sides", self.sides, self.resolution)
         for name in ("seen", "made", "widths"):

@@ -50,9 +50,6 @@ class SeeingConfig(Described):
     widths: tuple[int, ...] = (24, 48, 96, 160, 192)
 
     def __post_init__(self) -> None:
-        for name in ("components", "spaces", "widths"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON has lists
-        object.__setattr__(self, "channels", tuple(tuple(each) for each in self.channels))
         check_backbone(self.widths, self.resolution, LARGEST_SIDE)
         check_size("w_dim", self.w_dim, LONGEST_CODE)
         check_size("num_ws", self.num_ws, 2 * DEEPEST)

@@ -65,17 +65,13 @@ class SplitConfig(Described):
     chromatic: bool = field(default=False, metadata=LATER)
 
     def __post_init__(self) -> None:
-        widths = tuple(self.widths)
-        check_sizes("widths", widths, WIDEST)
-        inner = tuple(self.inner)
-        if inner:
-            check_sizes("inner", inner, WIDEST)
+        check_sizes("widths", self.widths, WIDEST)
+        if self.inner:
+            check_sizes("inner", self.inner, WIDEST)
         check_size("width", self.width, WIDEST)
         check_size("blocks", self.blocks, DEEPEST)
         check_size("state", self.state, WIDEST)
         check_size("coarsest", self.coarsest, LARGEST_SIDE)
-        object.__setattr__(self, "widths", widths)  # JSON has lists
-        object.__setattr__(self, "inner", inner)
 
     def grows_to(self, larger: SplitConfig) -> bool:
         """Whether a larger network can begin as this one, so that what is new changes nothing at first: more blocks
@@ -111,9 +107,9 @@ class Level(NamedTuple):
 class Split(nn.Module):
     """See the module. What :meth:`SplitConfig.grows_to` allows changes nothing before it is trained."""
 
-    def __init__(self, config: SplitConfig | None = None) -> None:
+    def __init__(self, config: SplitConfig) -> None:
         super().__init__()
-        self.config = config or SplitConfig()
+        self.config = config
         first, *rest = self.config.widths
         said = 5 + self.config.state
         self.into = nn.Conv2d(_SEEN + _CUES, first, 3, padding=1)

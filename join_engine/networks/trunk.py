@@ -31,10 +31,8 @@ class TrunkConfig(Described):
     depths: tuple[int, ...] = (1, 2, 2, 2)
 
     def __post_init__(self) -> None:
-        for name in ("widths", "depths"):
-            values = tuple(getattr(self, name))
-            check_sizes(name, values, WIDEST if name == "widths" else DEEPEST)
-            object.__setattr__(self, name, values)  # JSON has lists
+        check_sizes("widths", self.widths, WIDEST)
+        check_sizes("depths", self.depths, DEEPEST)
         if len(self.widths) != len(self.depths):
             raise ValueError("widths and depths must be equally many")
 
@@ -47,9 +45,9 @@ class TrunkConfig(Described):
 class Trunk(nn.Module):
     """Images → features of several scales; of any size from ``config.smallest_image`` on."""
 
-    def __init__(self, config: TrunkConfig | None = None) -> None:
+    def __init__(self, config: TrunkConfig) -> None:
         super().__init__()
-        self.config = config or TrunkConfig()
+        self.config = config
         inputs = 3
         for stage, (width, depth) in enumerate(zip(self.config.widths, self.config.depths, strict=True)):
             convolutions = nn.ModuleList()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,9 @@ class UNetConfig(Described):
     resolution: int = 64
 
     def __post_init__(self) -> None:
-        components, widths = tuple(self.components), tuple(self.widths)
-        if not components or not set(components) <= set(COMPONENTS):
-            raise ValueError(f"components must be some of {', '.join(COMPONENTS)}, not {components}")
-        check_backbone(widths, self.resolution, _LARGEST_SIDE)
-        object.__setattr__(self, "components", components)  # JSON has lists
-        object.__setattr__(self, "widths", widths)
+        if not self.components or not set(self.components) <= set(COMPONENTS):
+            raise ValueError(f"components must be some of {', '.join(COMPONENTS)}, not {self.components}")
+        check_backbone(self.widths, self.resolution, _LARGEST_SIDE)
 
 
 def check_backbone(widths: tuple[int, ...], resolution: int, largest: int) -> None:
@@ -99,12 +96,10 @@ class Backbone(nn.Module):
 class UNet(Backbone):
     """sRGB-encoded photos → components in the generators' range."""
 
-    def __init__(self, config: UNetConfig | None = None) -> None:
-        config = config or UNetConfig()
+    def __init__(self, config: UNetConfig) -> None:
         super().__init__(config.widths)
         self.config = config
-        widths = config.widths
-        self.out = nn.Conv2d(widths[0], 3 * len(self.config.components), 3, padding=1)
+        self.out = nn.Conv2d(config.widths[0], 3 * len(config.components), 3, padding=1)
         with torch.no_grad():
             for name, bias in zip(self.config.components, self.out.bias.view(-1, 3), strict=True):  # type: ignore[union-attr]
                 if name == "specular":
@@ -136,19 +131,6 @@ class _Block(nn.Module):
         return self.past(x) + self.body(x)  # type: ignore[no-any-return]
 
 
-@dataclass(frozen=True)
-class StoredUNet:
-    """A U-Net out of its file.
-
-    Attributes:
-        network: in evaluation mode.
-        training: what its file says of it: plain JSON values.
-    """
-
-    network: UNet
-    training: Mapping[str, Any] = field(default_factory=dict)
-
-
 def write_unet(path: Path, network: UNet, training: Mapping[str, Any]) -> None:
     """Write weights, architecture and what is known of the training. Raises JoinError ``output_unwritable``."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
@@ -157,14 +139,14 @@ def write_unet(path: Path, network: UNet, training: Mapping[str, Any]) -> None:
     write_atomically(path, lambda temporary: temporary.write_bytes(data))
 
 
-def read_unet(path: Path, device: str | torch.device = "cpu") -> StoredUNet:
-    """Inverse of :func:`write_unet`. Raises JoinError ``unet_broken``."""
+def read_unet(path: Path, device: str | torch.device = "cpu") -> UNet:
+    """The network that :func:`write_unet` has written, in evaluation mode. Raises JoinError ``unet_broken``."""
     try:
         with safe_open(path, framework="pt") as file:
             values = read_json((file.metadata() or {})[_KEY])
             network = UNet(UNetConfig.from_dict(values["architecture"]))
             network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (not a dict)
-        return StoredUNet(network.to(device).eval().requires_grad_(False), dict(values["training"]))
+        return network.to(device).eval().requires_grad_(False)
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
         message = f"'{path}' is no U-Net: {error}."
         raise JoinError("unet_broken", message, "Train one with train-unet, and name its unet.safetensors.") from error

@@ -24,7 +24,7 @@ _BLACK = 1e-6
 
 def unet_of(options: argparse.Namespace, device: torch.device) -> UNet | None:
     """The network of ``--unet``. Raises JoinError ``unet_broken``."""
-    return None if options.unet is None else read_unet(options.unet, device).network
+    return None if options.unet is None else read_unet(options.unet, device)
 
 
 @torch.no_grad()

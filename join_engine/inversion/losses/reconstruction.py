@@ -12,11 +12,11 @@ from __future__ import annotations
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...bank import Bank
 from ...errors import JoinError
-from ...networks.features import DiscriminatorFeatures, Features, RandomFeatures, SummedFeatures
+from ...networks.features import DiscriminatorFeatures, RandomFeatures, SummedFeatures
 from ...networks.stylegan2 import Discriminator
 from .elpips import ELpips
 from .elpips_weights import KNOWN, load_published
@@ -59,7 +59,7 @@ def reconstruction_loss(
     return PerceptualLoss(target, *weights, features, ensemble, dtype, style_weight)
 
 
-def make_features(kind: str, bank: Bank) -> Features | None:
+def make_features(kind: str, bank: Bank) -> nn.Module | None:
     """One of :data:`FEATURE_KINDS`, a published trunk or a sum, on the bank's device; None for "pixels". Raises
     JoinError ``trunk_missing`` or ``discriminator_missing`` when the bank does not hold what is asked for,
     ``settings_invalid`` for an unknown kind, ``weights_missing`` for a trunk that the user has not got."""
@@ -68,8 +68,8 @@ def make_features(kind: str, bank: Bank) -> Features | None:
         return SummedFeatures([part for part in parts if part is not None])
     if kind == "pixels":
         return None
+    device = next(iter(bank.components.values())).w_avg.device
     if kind == "random":
-        device = next(iter(bank.components.values())).w_avg.device
         return RandomFeatures().to(device)
     if kind == "trunk":
         if bank.trunk is None:
@@ -77,7 +77,7 @@ def make_features(kind: str, bank: Bank) -> Features | None:
             raise JoinError("trunk_missing", message, "Choose other features, or a bank with a trunk.")
         return bank.trunk
     if kind in KNOWN:
-        return load_published(kind).to(next(iter(bank.components.values())).w_avg.device)
+        return load_published(kind).to(device)
     if kind == "discriminator":
         return DiscriminatorFeatures([_discriminator(bank, name) for name in bank.components])
     known = ", ".join((*FEATURE_KINDS, *KNOWN))
