@@ -22,11 +22,6 @@ _SUFFIX = "_single"
 SINGLE_TRANSFORMS: dict[str, ComponentTransform] = {}
 
 
-def transform_named(name: str) -> ComponentTransform:
-    """T of Eq. 2, of one component or of several joined. Raises KeyError."""
-    return SINGLE_TRANSFORMS[name] if "+" in name else COMPONENT_TRANSFORMS[name]
-
-
 def base_model(model: ForwardModel) -> ForwardModel:
     """The forward model of the parts, for that of a single GAN; any other model itself."""
     return FORWARD_MODELS[model.name.removesuffix(_SUFFIX)]

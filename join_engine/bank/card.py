@@ -6,7 +6,7 @@ The tool's part of the file lies between two markers; what people write around t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..forward_models import DETAILED
 from ..images.files import write_text
 from ..names import is_file
 from ..networks.encoder import Encoder
-from ..networks.stylegan2 import Generator, GeneratorConfig
+from ..networks.stylegan2 import Generator
 from .bank_wide import BankWide, present
 from .figures import encoders_alone, hours, images_in, measured, nested, ten_times
 from .header import BankHeader, ComponentHeader, DirectionsHeader
@@ -70,7 +70,9 @@ def card(header: BankHeader, size: int) -> str:
     if header.materials is not None:
         lines += ["", "## Directions of materials", "", *materials_table(header.materials)]
     for title, training, stretches in _trainings(header):
-        lines += ["", f"## {title}", "", *_own_scores(training), *stretches]
+        scores = nested(training["scores"]) if "scores" in training else []
+        own = ["On samples that it has not seen:", "", *scores, ""] if scores else []
+        lines += ["", f"## {title}", "", *own, *stretches]
     lines += encoders_alone(header) + ten_times(header)
     lines += ["", "## Scores", "", *measured(header.scores)]
     return "\n".join(lines) + "\n"
@@ -115,14 +117,11 @@ def materials_table(header: DirectionsHeader) -> list[str]:
         "|---" * (len(parts) + 4) + "|",
     ]
     for name, figures in rows.items():
-        cells = [_gained(figures.get(f"gain_{part}")) for part in (*parts, "image")]
+        gains = [figures.get(f"gain_{part}") for part in (*parts, "image")]
+        cells = ["" if gain is None else f"{gain[0]:+.2f} ± {gain[1]:.2f}" for gain in gains]
         moves = ", ".join(figures["moves"]) or "nothing: left out"
         lines.append(f"| {name} | {figures['pairs']} | {' | '.join(cells[:-1])} | {moves} | {cells[-1]} |")
     return lines
-
-
-def _gained(figure: Sequence[float] | None) -> str:
-    return "" if figure is None else f"{figure[0]:+.2f} ± {figure[1]:.2f}"
 
 
 def _directions(header: DirectionsHeader) -> list[str]:
@@ -189,7 +188,8 @@ def _weights(network: Any) -> int:
 def _trainings(header: BankHeader) -> Iterator[tuple[str, Mapping[str, Any], list[str]]]:
     """Title, what the header says, and the commands, of each training."""
     for name, component in header.components.items():
-        architecture = _architecture(component.architecture)
+        told = component.architecture.to_dict()  # the packs tell the size
+        architecture = {key: told[key] for key in told if key not in ("resolution", "image_channels")}
         command = f"python -m join_engine train-gan --component {name} --out runs/{name}"
         yield name, component.training, _stretches(component.training, command, _always(architecture))
     for name, component in header.components.items():
@@ -221,12 +221,6 @@ def _told(kind: BankWide, found: Any) -> Callable[[Mapping[str, Any]], dict[str,
     return options
 
 
-def _own_scores(training: Mapping[str, Any]) -> list[str]:
-    if "scores" not in training:
-        return []
-    return ["On samples that it has not seen:", "", *nested(training["scores"]), ""]
-
-
 def _stretches(
     training: Mapping[str, Any], command: str, architecture: Callable[[Mapping[str, Any]], Mapping[str, Any]]
 ) -> list[str]:
@@ -244,19 +238,12 @@ def _stretches(
         begun = stretch.get("start_from")
         options += f" --start-from {begun['file']}" if begun else ""
         network = " ".join(_option(key, value) for key, value in architecture(stretch).items() if value != ())
-        lines.append(f"# from {stretch['from_images']:,} to {stretch['to_images']:,} images shown; {_where(stretch)}")
+        where = f"{stretch['device']}, {stretch['threads']} thread(s), torch {stretch['torch']}"
+        lines.append(f"# from {stretch['from_images']:,} to {stretch['to_images']:,} images shown; {where}")
         lines.append(f"{command} --data {files} --kimg {stretch['to_images'] / 1000:g} {network} {options}")
         if "share" in stretch:
             lines.append(f"# what follows has {stretch['share']:g} of these weights, the rest are those before")
     return [*lines, "```", "", "</details>"]
-
-
-def _where(stretch: Mapping[str, Any]) -> str:
-    return f"{stretch['device']}, {stretch['threads']} thread(s), torch {stretch['torch']}"
-
-
-def _architecture(config: GeneratorConfig) -> dict[str, Any]:
-    return {key: value for key, value in config.to_dict().items() if key not in ("resolution", "image_channels")}
 
 
 def _option(key: str, value: Any) -> str:

@@ -77,7 +77,8 @@ def choose_bank(images: Sequence[np.ndarray], folder: Path | None = None) -> Cho
     readable, passed_over = _readable(paths)
     if not readable:
         raise JoinError("bank_missing", "There is no bank that can be read.", "Install JoIN Intrinsics again.")
-    default = _default(readable)
+    anything = [name for name, header in readable.items() if not header.faces]
+    default = DEFAULT_BANK if DEFAULT_BANK in readable else (anything or list(readable))[0]
     told = readable[default].pictures
     if told is None or not told.is_known:
         why = f"{default}: it does not tell what its pictures look like, so that no other can be compared with it."
@@ -86,7 +87,8 @@ def choose_bank(images: Sequence[np.ndarray], folder: Path | None = None) -> Cho
     banks = {}
     for name, header in readable.items():
         pictures = header.pictures
-        if pictures is not None and pictures.is_known and _is_rival(header, readable[default]):
+        rival = header.forward_model == readable[default].forward_model and header.faces == readable[default].faces
+        if pictures is not None and pictures.is_known and rival:
             # One after the other: what comes of many at once depends on their order by rounding.
             likely = math.fsum(float(pictures.log_likelihoods(each)) for each in measured) / len(images)
             far = math.fsum(float(pictures.distances(each)) for each in measured) / len(images)
@@ -95,7 +97,7 @@ def choose_bank(images: Sequence[np.ndarray], folder: Path | None = None) -> Cho
     return Choice(paths[chosen], banks, why, passed_over, time.perf_counter() - start)
 
 
-def decide(banks: Mapping[str, Mapping[str, float]], default: str, margin: float = MARGIN) -> tuple[str, str]:
+def decide(banks: Mapping[str, Mapping[str, float]], default: str) -> tuple[str, str]:
     """The bank's name, and why, of what :class:`Choice` tells of each."""
     if len(banks) == 1:
         return default, f"{default}: there is no other bank to choose among."
@@ -104,8 +106,8 @@ def decide(banks: Mapping[str, Mapping[str, float]], default: str, margin: float
     if best is None:
         return default, f"{default}: no other bank has learned from pictures clearly like this."
     ahead = banks[best]["log_likelihood"] - banks[default]["log_likelihood"]
-    figures = f"log-likelihood {ahead:+.1f} against that of {default}, {margin:g} are asked for"
-    if ahead > margin:
+    figures = f"log-likelihood {ahead:+.1f} against that of {default}, {MARGIN:g} are asked for"
+    if ahead > MARGIN:
         return best, f"{best}: the picture is more like those that it has learned from ({figures})."
     return default, f"{default}: no other bank is clearly nearer to the picture ({best}: {figures})."
 
@@ -119,13 +121,3 @@ def _readable(paths: Mapping[str, Path]) -> tuple[dict[str, BankHeader], tuple[s
         except JoinError as error:
             problems.append(f"{path.name} was passed over: {error}")
     return readable, tuple(problems)
-
-
-def _default(readable: Mapping[str, BankHeader]) -> str:
-    """The default bank, or where it is gone the first of any pictures, or the first."""
-    anything = [name for name, header in readable.items() if not header.faces]
-    return DEFAULT_BANK if DEFAULT_BANK in readable else (anything or list(readable))[0]
-
-
-def _is_rival(header: BankHeader, default: BankHeader) -> bool:
-    return header.forward_model == default.forward_model and header.faces == default.faces

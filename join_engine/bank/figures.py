@@ -23,15 +23,12 @@ def seconds_of(header: BankHeader) -> dict[str, float]:
     seconds = {kind: sum(item.get("seconds", 0) for item in told) for kind, told in kinds.items() if told}
     for name, kind, found in present(header):
         other = getattr(header, kind.trained_as) if kind.trained_as else None
-        if other is not None and _goes_on(found.training, other.training):
-            seconds[name] -= other.training["seconds"]
+        before = {} if other is None else other.training
+        stretches = before.get("stretches", [])
+        # A training that went on from another one has its stretches as its first ones.
+        if stretches and found.training.get("stretches", [])[: len(stretches)] == stretches:
+            seconds[name] -= before["seconds"]
     return seconds
-
-
-def _goes_on(training: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
-    """Whether a training went on from another one, whose stretches are its first ones."""
-    stretches = before.get("stretches", [])
-    return bool(stretches) and training.get("stretches", [])[: len(stretches)] == stretches
 
 
 def hours(header: BankHeader) -> list[str]:

@@ -29,7 +29,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import nn
 
-from ..color import ComponentTransform
+from ..color import COMPONENT_TRANSFORMS, ComponentTransform
 from ..errors import JoinError
 from ..forward_models import ForwardModel, get_forward_model
 from ..images.files import write_atomically
@@ -44,7 +44,7 @@ from ..networks.seeing import Seeing
 from ..networks.split import Split
 from ..networks.stylegan2 import Discriminator, Generator, generate
 from ..networks.trunk import Trunk
-from ..single_gan import transform_named
+from ..single_gan import SINGLE_TRANSFORMS
 from ..untrusted import read_json
 from .bank_wide import BANK_WIDE, SplitHeader, present
 from .header import FORMAT_VERSION, BankHeader
@@ -211,12 +211,6 @@ class Bank:
         return sha256 in (self.sha256, *self.header.formerly)
 
 
-@lru_cache(maxsize=1)
-def _drawn(count: int, size: int, seed: int) -> torch.Tensor:
-    """As :func:`truncated_normal`, drawn once for all components of a bank that are asked for their codes in turn."""
-    return truncated_normal(count, size, seed)
-
-
 def truncated_normal(count: int, size: int, seed: int, limit: float = 2.0) -> torch.Tensor:
     """[count, size] float32 draws of a standard normal, each conditioned on lying within ±``limit``.
 
@@ -229,6 +223,10 @@ def truncated_normal(count: int, size: int, seed: int, limit: float = 2.0) -> to
         uniform = torch.rand(part.shape, generator=rng, dtype=torch.float64)
         part.copy_(torch.special.ndtri(tail + uniform * (1.0 - 2.0 * tail)).clamp(-limit, limit))
     return values
+
+
+# Drawn once for all components of a bank that are asked for their codes in turn.
+_drawn = lru_cache(maxsize=1)(truncated_normal)
 
 
 def fingerprint(network: nn.Module) -> str:
@@ -287,7 +285,9 @@ def save_bank(
 def read_header(path: str | os.PathLike[str]) -> BankHeader:
     """The header of a bank, without reading its weights. Raises JoinError ``bank_missing``, ``bank_broken`` or
     ``bank_newer``."""
-    path = _existing(path)
+    path = Path(path)
+    if not is_file(path):
+        raise JoinError("bank_missing", f"There is no bank file '{path}'.", "Check the path, or name a shipped bank.")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata()
@@ -301,13 +301,13 @@ def load_bank(
 ) -> Bank:
     """Load a bank; every network frozen, in evaluation mode, float32, on ``device``. Raises JoinError ``bank_missing``,
     ``bank_broken`` or ``bank_newer``."""
-    path = _existing(path)
+    path = Path(path)
     header = read_header(path)
     try:
         with Unfilled():  # what the header announces is not believed yet
             networks = _networks(header)
         with safe_open(path, framework="pt") as file:
-            stored = _read_tensors(path, file, _shapes(networks))
+            stored = _read_tensors(path, file, networks)
             expected_hash = read_json(file.metadata()[HEADER_KEY]).get(HASH_KEY)
     except (SafetensorError, OSError, RuntimeError) as error:
         raise _broken(path, "is damaged") from error
@@ -333,7 +333,7 @@ def load_bank(
                 raise _broken(path, f"has a network ({title}) that was trained for another generator of '{name}'")
         components[name] = BankComponent(
             name,
-            transform_named(component.transform),
+            {**COMPONENT_TRANSFORMS, **SINGLE_TRANSFORMS}[component.transform],
             generator,
             cast(Discriminator | None, networks.get(f"{name}.discriminator")),
             generator.w_avg,
@@ -483,18 +483,14 @@ def _named_tensors(prefix: str, network: nn.Module) -> dict[str, torch.Tensor]:
     }
 
 
-def _shapes(networks: Mapping[str, nn.Module]) -> dict[str, list[int]]:
-    """Of all that a file with these networks holds, by name."""
-    return {
+def _read_tensors(path: Path, file: Any, networks: Mapping[str, nn.Module]) -> dict[str, torch.Tensor]:
+    """All tensors of an open file, checked: exactly those of these networks, of their shapes, and finite. Raises
+    JoinError ``bank_broken``, for the first that is not so."""
+    expected = {
         name: list(value.shape)
         for prefix, network in networks.items()
         for name, value in _named_tensors(prefix, network).items()
     }
-
-
-def _read_tensors(path: Path, file: Any, expected: Mapping[str, list[int]]) -> dict[str, torch.Tensor]:
-    """All tensors of an open file, checked: exactly those announced, of their shapes, and finite. Raises JoinError
-    ``bank_broken``, for the first that is not so."""
     names = set(file.keys())
     missing, unknown = sorted(set(expected) - names), sorted(names - set(expected))
     if missing:
@@ -550,13 +546,6 @@ def _for_storage(key: str, value: torch.Tensor) -> torch.Tensor:
     """In half precision where that loses nothing measurable."""
     full = any(part in key for part in _FULL_PRECISION)
     return value.detach().cpu().to(torch.float32 if full else torch.float16, copy=True).contiguous()
-
-
-def _existing(path: str | os.PathLike[str]) -> Path:
-    path = Path(path)
-    if not is_file(path):
-        raise JoinError("bank_missing", f"There is no bank file '{path}'.", "Check the path, or name a shipped bank.")
-    return path
 
 
 def _parse_header(path: Path, metadata: Mapping[str, str] | None) -> BankHeader:

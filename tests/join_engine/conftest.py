@@ -12,17 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from join_engine.bank import (
-    Bank,
-    BankHeader,
-    BrightnessHeader,
-    ComponentHeader,
-    EncoderHeader,
-    TrunkHeader,
-    fingerprint,
-    load_bank,
-    save_bank,
-)
+from join_engine.bank import Bank, BankHeader, ComponentHeader, EncoderHeader, fingerprint, load_bank, save_bank
+from join_engine.bank.bank_wide import BrightnessHeader, TrunkHeader
 from join_engine.color import srgb_encode
 from join_engine.networks.brightness import Brightness, BrightnessConfig
 from join_engine.networks.encoder import Encoder, EncoderConfig

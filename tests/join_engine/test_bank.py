@@ -24,10 +24,9 @@ from join_engine.bank import (
     load_bank,
     read_header,
     save_bank,
-    truncated_normal,
 )
 from join_engine.bank import file as bank_module
-from join_engine.bank.file import HEADER_KEY
+from join_engine.bank.file import HEADER_KEY, truncated_normal
 from join_engine.errors import JoinError
 from join_engine.networks.stylegan2 import Discriminator, Generator, GeneratorConfig
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from join_engine.bank import Bank, MapsHeader, SplitHeader, load_bank
+from join_engine.bank import Bank, SplitHeader, load_bank
+from join_engine.bank.bank_wide import MapsHeader
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.evaluation.scores.maps_scores import angle, format_table

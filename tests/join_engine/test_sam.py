@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from join_engine.bank import Bank, InvertibilityHeader, fingerprint, load_bank, save_bank, verify_bank
+from join_engine.bank import Bank, fingerprint, load_bank, save_bank, verify_bank
+from join_engine.bank.bank_wide import InvertibilityHeader
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.evaluation.methods.by_name import Rows, make_methods

@@ -13,7 +13,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from join_engine.bank import Bank, SeeingHeader, fingerprint, load_bank, save_bank, verify_bank
+from join_engine.bank import Bank, fingerprint, load_bank, save_bank, verify_bank
+from join_engine.bank.bank_wide import SeeingHeader
 from join_engine.color import srgb_encode
 from join_engine.commands.main import main
 from join_engine.errors import JoinError

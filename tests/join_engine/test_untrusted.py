@@ -26,7 +26,8 @@ import torch
 from PIL import Image
 from safetensors.numpy import save_file
 
-from join_engine.bank import load_bank, truncated_normal
+from join_engine.bank import load_bank
+from join_engine.bank.file import truncated_normal
 from join_engine.errors import JoinError
 from join_engine.images.announced import npy_array
 from join_engine.images.files import png_writer, read_image, write_exr

@@ -20,8 +20,9 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from ...bank import Bank, BankComponent, truncated_normal
+from ...bank import Bank, BankComponent
 from ...bank.bank_wide import BANK_WIDE
+from ...bank.file import truncated_normal
 from ...images.frame import Frame, shrunk
 from ...inversion.losses.perceptual import PerceptualLoss
 from ...inversion.losses.reconstruction import make_features

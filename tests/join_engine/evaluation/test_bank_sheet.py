@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
-from join_engine.bank import Bank, BankHeader, ComponentHeader, TrunkHeader, save_bank
+from join_engine.bank import Bank, BankHeader, ComponentHeader, save_bank
+from join_engine.bank.bank_wide import TrunkHeader
 from join_engine.commands.main import main
 from join_engine.evaluation.generators.distances import report
 from join_engine.evaluation.sheets.bank_samples import SheetSettings, _broken, draw_sheet

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from join_engine.bank import Bank, TrunkHeader, load_bank, save_bank
+from join_engine.bank import Bank, load_bank, save_bank
+from join_engine.bank.bank_wide import TrunkHeader
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.evaluation.generators import distances
