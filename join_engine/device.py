@@ -28,15 +28,11 @@ def set_up_torch(device: str = "auto", threads: int | None = None) -> torch.devi
     torch.set_flush_denormal(True)  # numbers too small to matter are slow to compute with
     if threads is not None:
         torch.set_num_threads(threads)
-    return _choose_device(device)
-
-
-def _choose_device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
         raise JoinError("device_missing", "There is no CUDA device that torch can use.", "Use --device cpu.")
-    return torch.device(name)
+    return torch.device(device)
 
 
 def has_bf16(device: str) -> bool:

@@ -12,7 +12,7 @@ list tells. The unit of both is one standard deviation of the bank's codes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -78,10 +78,6 @@ class Direction:
     unit: float | None = None
     at: float | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, for the protocol."""
-        return asdict(self)
-
 
 class Directions:
     """The directions of one component and one of its generators, found once and kept.
@@ -94,7 +90,7 @@ class Directions:
     def __init__(self, component: BankComponent, generator: Generator) -> None:
         self._component = component
         self._named: Mapping[str, Tensor] = component.directions
-        self._sefa, _ = sefa_directions(style_weights(generator))
+        self._sefa = sefa_directions(style_weights(generator))
         self._vectors: dict[str, Tensor] = {}
 
     def list(self, sefa: int) -> Sequence[Direction]:
@@ -152,7 +148,8 @@ class Directions:
     @torch.no_grad()
     def _found_vector(self, name: str) -> Tensor:
         method = GANSPACE if name.startswith(GANSPACE) else SEFA
-        index = _index(name, method)
+        number = name.removeprefix(method)
+        index = int(number) if name.startswith(method) and number.isascii() and number.isdigit() else None
         if index is None or index >= len(self._sefa):
             last = len(self._sefa) - 1
             known = [*self._named, *(f"{each}0 to {each}{last}" for each in (SEFA, GANSPACE))]
@@ -168,11 +165,6 @@ def direction_name(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
         raise ValueError(value)
     return f"{SEFA}{value}" if isinstance(value, int) else value
-
-
-def _index(name: str, method: str) -> int | None:
-    number = name.removeprefix(method)
-    return int(number) if name.startswith(method) and number.isascii() and number.isdigit() else None
 
 
 def principal_directions(codes: Tensor) -> Tensor:
@@ -197,7 +189,7 @@ def style_weights(generator: Generator) -> Tensor:
     return torch.cat([weight.detach() for weight in weights])
 
 
-def sefa_directions(weights: Tensor) -> tuple[Tensor, Tensor]:
+def sefa_directions(weights: Tensor) -> Tensor:
     """The directions in W that change the styles most: eigenvectors of AᵀA for the row-normalised A.
 
     SeFa (Shen and Zhou, "Closed-Form Factorization of Latent Semantics in GANs"), which JoIN uses on the shading
@@ -208,12 +200,12 @@ def sefa_directions(weights: Tensor) -> tuple[Tensor, Tensor]:
             the published method.
 
     Returns:
-        Directions [w_dim, w_dim], one unit vector per row, strongest first, each with a positive largest entry (an
-        eigenvector has no sign of its own); and their eigenvalues [w_dim].
+        [w_dim, w_dim], one unit vector per row, strongest first, each with a positive largest entry (an eigenvector has
+        no sign of its own).
     """
     rows = functional.normalize(weights.double(), dim=1)
-    values, vectors = torch.linalg.eigh(rows.T @ rows)  # ascending; eigenvectors in columns
-    return _signed(vectors.flip(1).T).to(weights.dtype), values.flip(0).to(weights.dtype)
+    _, vectors = torch.linalg.eigh(rows.T @ rows)  # ascending; eigenvectors in columns
+    return _signed(vectors.flip(1).T).to(weights.dtype)
 
 
 def _signed(directions: Tensor) -> Tensor:

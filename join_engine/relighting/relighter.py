@@ -319,22 +319,17 @@ class Relighter:
     def _generator(self, component: str) -> Generator:
         """The bank's generator, or a copy with the weights that were tuned to this image."""
         if component not in self._generators:
-            self._generators[component] = self._tuned(component)
+            prefix, generator = f"{component}.", self._bank.components[component].generator
+            tuned = {
+                name.removeprefix(prefix): torch.from_numpy(weight.copy())
+                for name, weight in self.decomposition.tuned.items()
+                if name.startswith(prefix)
+            }
+            if tuned:
+                generator = copy.deepcopy(generator)
+                generator.load_state_dict(tuned, strict=False)
+            self._generators[component] = generator
         return self._generators[component]
-
-    def _tuned(self, component: str) -> Generator:
-        prefix = f"{component}."
-        tuned = {
-            name.removeprefix(prefix): torch.from_numpy(weight.copy())
-            for name, weight in self.decomposition.tuned.items()
-            if name.startswith(prefix)
-        }
-        generator = self._bank.components[component].generator
-        if not tuned:
-            return generator
-        generator = copy.deepcopy(generator)
-        generator.load_state_dict(tuned, strict=False)
-        return generator
 
 
 def frame_of(decomposition: Decomposition, bank: Bank) -> Frame:

@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -374,7 +374,7 @@ class Engine:
         # Whoever asks will move one next: what the first move needs takes a second, and nobody waits for it yet.
         nothing = [Edit(direction.component, direction.name, 0.0) for direction in found]
         relighter.preview(nothing, job.message.get("preview_size") or None)
-        return "result", {"directions": [direction.to_json() for direction in found]}
+        return "result", {"directions": [asdict(direction) for direction in found]}
 
     def _store(self, job: Job) -> tuple[str, dict[str, Any]]:
         """A ``.join`` file of a compact decomposition and its layers, relit where there are edits."""
