@@ -141,10 +141,6 @@ class InversionState:
         alone.take(items)
         return alone
 
-    def only(self, item: int) -> InversionState:
-        """A state of its own for one item."""
-        return self.part(torch.tensor([item], device=self.target.device))
-
     def join(self, parts: Sequence[InversionState]) -> None:
         """Be where these states are, of all items in their order (:meth:`part`)."""
         first = parts[0]

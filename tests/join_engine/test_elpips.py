@@ -21,7 +21,7 @@ from join_engine.bank import Bank
 from join_engine.errors import JoinError
 from join_engine.inversion.invert import invert
 from join_engine.inversion.losses import elpips_weights
-from join_engine.inversion.losses.elpips import Dropout, ELpips, Transforms, elpips_metric
+from join_engine.inversion.losses.elpips import Dropout, ELpips, Transforms
 from join_engine.inversion.losses.perceptual import FeatureDistance
 from join_engine.inversion.losses.reconstruction import make_features
 from join_engine.inversion.presets import Preset
@@ -123,7 +123,7 @@ def test_discriminators_get_images_of_their_size() -> None:
 
 def test_the_metric_gives_every_image_the_same_draws() -> None:
     image, truth = _images(1).expand(3, -1, -1, -1), _images(1, seed=4).expand(3, -1, -1, -1)
-    values = elpips_metric(_trunk(), image, truth, draws=4)
+    values = ELpips(_trunk(), truth, 4)(image)
     assert torch.allclose(values, values[:1].expand(3), rtol=1e-5)
 
 

@@ -21,7 +21,7 @@ from join_engine.inversion.invert import invert
 from join_engine.inversion.presets import Preset
 from join_engine.inversion.progress import Monitor
 from join_engine.inversion.stages.joint import Joint
-from join_engine.inversion.stages.masking import Masking, suspicion
+from join_engine.inversion.stages.masking import Masking, mask_loss, suspicion
 from join_engine.inversion.state import InversionState, together
 from join_engine.networks.residuals import aligned
 from join_engine.pipeline import decompose
@@ -41,11 +41,12 @@ def of_area(area: float) -> dict[int, Tensor]:
 
 
 def test_the_mask_loss_is_an_area_above_its_bound_and_what_is_not_binary() -> None:
-    assert not STAGE.mask_loss(of_area(0.0)).any()
-    found = STAGE.mask_loss(of_area(0.5))
+    how = 16, STAGE.mask_weight, (STAGE.coarse_area, STAGE.fine_area), STAGE.binary_weight
+    assert not mask_loss(of_area(0.0), *how).any()
+    found = mask_loss(of_area(0.5), *how)
     torch.testing.assert_close(found, torch.tensor([5.0 * (2 * (0.5 - 0.3) + 2 * (0.5 - 0.25))]))
     half = {side: torch.full((1, 1, side, side), 0.2) for side in (2, 4, 8, 16)}
-    torch.testing.assert_close(STAGE.mask_loss(half), torch.tensor([0.2 * 4 * 0.2]))
+    torch.testing.assert_close(mask_loss(half, *how), torch.tensor([0.2 * 4 * 0.2]))
 
 
 def test_masks_together() -> None:
@@ -213,7 +214,7 @@ def test_flows_follow_their_images(tiny_bank: Bank, own_targets: Tensor) -> None
     state.flows = {8: 0.1 * torch.randn(3, 2, 8, 8, generator=torch.Generator().manual_seed(0))}
     moved = state.synthesize()
     assert not torch.allclose(moved["albedo"], still["albedo"], atol=1e-3)
-    alone = state.only(1)
+    alone = state.part(torch.tensor([1]))
     torch.testing.assert_close(alone.synthesize()["albedo"], moved["albedo"][1:2])
     copied = state.copy()
     state.take(torch.tensor([2, 0]))

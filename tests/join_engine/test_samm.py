@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from join_engine.bank import Bank, SammHeader, fingerprint, load_bank, verify_bank
+from join_engine.bank import Bank, fingerprint, load_bank, verify_bank
+from join_engine.bank.bank_wide import SammHeader
 from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.evaluation.methods.by_name import Rows, make_methods
@@ -19,7 +20,6 @@ from join_engine.inversion.invert import invert
 from join_engine.inversion.losses.perceptual import gram_matrices, style_loss
 from join_engine.inversion.progress import Monitor
 from join_engine.inversion.stages.samm import Samm as SammStage
-from join_engine.inversion.stages.samm import samm_lacking
 from join_engine.inversion.state import InversionState
 from join_engine.networks.encoder import Encoder, EncoderConfig
 from join_engine.networks.features import RandomFeatures
@@ -143,13 +143,13 @@ def test_a_bank_without_it_says_so(seeing_bank: Bank, samm_bank: Bank, own_targe
 
 
 def test_other_encoders_are_refused(samm_bank: Bank) -> None:
-    assert samm_lacking(samm_bank) == ""
+    assert SammStage().lacks(samm_bank) == ""
     albedo = samm_bank.components["albedo"]
     assert albedo.encoder is not None
     other = Encoder(albedo.encoder.config)
     for encoder, word in ((other, "other encoders"), (None, "no encoders")):
         parts = {**samm_bank.components, "albedo": replace(albedo, encoder=encoder)}
-        assert word in samm_lacking(replace(samm_bank, components=parts))
+        assert word in SammStage().lacks(replace(samm_bank, components=parts))
 
 
 def test_foreign_patches_are_where_they_are_said_to_be() -> None:
@@ -270,7 +270,7 @@ def test_from_the_command_to_a_bank(
     assert main(["make-bank", "--bank", str(seeing_bank.path), "--samm", str(run), "--out", str(out)]) == 0
     bank = load_bank(out)
     verify_bank(bank)
-    assert bank.samm is not None and bank.header.samm is not None and samm_lacking(bank) == ""
+    assert bank.samm is not None and bank.header.samm is not None and SammStage().lacks(bank) == ""
     assert 0.0 <= bank.header.samm.training["scores"]["overlap"] <= 1.0
     card = out.with_suffix(".md").read_text()
     assert "Alignment module" in card and "train-samm --bank BANK" in card and "--widths 6 6 4" in card

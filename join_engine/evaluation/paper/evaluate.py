@@ -19,7 +19,7 @@ from ...images.files import atomically, display_encode
 from ...images.metrics import all_scores, brightness_told
 from ...inversion.codebook import CodeBook
 from ...inversion.invert import Reached
-from ...inversion.losses.elpips import elpips_metric
+from ...inversion.losses.elpips import ELpips
 from ...inversion.losses.elpips_weights import load_lpips
 from ...inversion.losses.perceptual import FeatureDistance
 from ...inversion.losses.reconstruction import make_features
@@ -45,6 +45,7 @@ from ..tables import lpips_key, summarise, write_tables
 # By bank and first image of the batch.
 Shared = dict[tuple[str, int], Reached]
 _REPORT_EVERY = 20.0  # seconds
+_ELPIPS_DRAWS = 16
 
 
 @dataclass(frozen=True)
@@ -242,7 +243,7 @@ class _Judge:
     @torch.no_grad()
     def _distances(self, images: torch.Tensor, truths: torch.Tensor) -> dict[str, list[float]]:
         """Metric → value of each image."""
-        found = {"elpips": elpips_metric(self._features, images, truths)}
+        found = {"elpips": ELpips(self._features, truths, _ELPIPS_DRAWS)(images)}
         for kind, trunk in self.lpips.items():
             found[lpips_key(kind)] = FeatureDistance(trunk, truths)(images)
         return {name: values.tolist() for name, values in found.items()}

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +22,7 @@ from ...networks.features import takes_one_size
 from .perceptual import lpips_distance, taps_of, unit_features
 
 _BORDER = 7  # pixels of reflected border that the offset moves about in
-_KEEP = 0.99
+_KEEP = 0.99  # of the numbers that dropout drops from
 _COLOUR_LOW, _COLOUR_SPAN = 0.2, 0.8
 _PERMUTATIONS = tuple(permutations(range(3)))
 
@@ -106,9 +105,8 @@ class Dropout:
     :meth:`again` replays the masks for the other image.
     """
 
-    def __init__(self, rng: torch.Generator, keep: float = _KEEP) -> None:
+    def __init__(self, rng: torch.Generator) -> None:
         self._rng = rng  # on the device of the features
-        self._keep = keep
         self._masks: list[Tensor] = []
         self._next = 0
 
@@ -118,11 +116,9 @@ class Dropout:
         return self
 
     def __call__(self, features: Tensor) -> Tensor:
-        if self._keep >= 1.0:
-            return features
         if self._next == len(self._masks):
             drawn = torch.rand((1, *features.shape[1:]), generator=self._rng, device=features.device)
-            self._masks.append((drawn < self._keep).to(features.dtype) / self._keep)
+            self._masks.append((drawn < _KEEP).to(features.dtype) / _KEEP)
         mask = self._masks[self._next]
         self._next += 1
         return features * mask
@@ -140,7 +136,6 @@ class ELpips:
             take one size only: for them, the images keep theirs.
         target: [B, 3, H, W] in [0, 1].
         draws: how many are averaged in a call.
-        keep: of the dropout, the share that stays.
         dtype: precision of the features' convolutions.
 
     Attributes:
@@ -153,13 +148,11 @@ class ELpips:
         target: Tensor,
         draws: int = 1,
         seed: int = 0,
-        keep: float = _KEEP,
         dtype: torch.dtype | None = None,
     ) -> None:
         self._features = features
         self._target = target
         self._draws = draws
-        self._keep = keep
         self._dtype = dtype
         self._fixed_size = takes_one_size(features)
         self._rng = torch.Generator().manual_seed(seed)
@@ -175,7 +168,7 @@ class ELpips:
         transforms = Transforms.draw(self._rng, size, self._fixed_size)
         seed = int(torch.randint(2**31, (), generator=self._rng))
         on_device = torch.Generator(image.device).manual_seed(seed)
-        dropout = Dropout(on_device, self._keep)
+        dropout = Dropout(on_device)
         with torch.no_grad():
             theirs = [unit_features(tap) for tap in self._taps(transforms(self._target), dropout)]
         mine = [unit_features(tap) for tap in self._taps(transforms(image), dropout.again())]
@@ -183,9 +176,3 @@ class ELpips:
 
     def _taps(self, images: Tensor, dropout: Dropout) -> list[Tensor]:
         return taps_of(self._features, images, self._dtype, dropout)
-
-
-@torch.no_grad()
-def elpips_metric(features: Any, images: Tensor, truths: Tensor, draws: int = 16, seed: int = 0) -> Tensor:
-    """E-LPIPS of images to truths [B, 3, H, W] in [0, 1], for tables: [B]. Every image gets the same draws."""
-    return ELpips(features, truths, draws, seed)(images)

@@ -57,11 +57,6 @@ class TrunkWeights:
     package: str = ""
     folder: str = ""
 
-    @property
-    def url(self) -> str:
-        """torchvision's."""
-        return f"https://download.pytorch.org/models/{self.file}"
-
 
 KNOWN = {
     "vgg16": TrunkWeights("vgg16-397923af.pth", ("397923af",), "weights/v0.1/vgg.pth"),
@@ -116,7 +111,8 @@ class PublishedFeatures(nn.Module):
     ) -> None:
         super().__init__()
         self._layout = _LAYOUTS[kind]
-        self._plan = [_parse(word) for word in self._layout.plan.split()]
+        words = self._layout.plan.split()  # P5T: layer 5, pooling before it, tap after it
+        self._plan = [(int(word.strip("PT")), word.startswith("P"), word.endswith("T")) for word in words]
         self._max_pooling = max_pooling
         for index, _, _ in self._plan:
             prefix = f"features.{index}."
@@ -267,7 +263,7 @@ def fetch(kind: str, url: str | None = None, sha256: str | None = None) -> Path:
     if url is None and known.package:
         message = f"The weights of {kind} come in a package, and are not fetched."
         raise JoinError("settings_invalid", message, how_to_get(kind))
-    source = url or known.url
+    source = url or f"https://download.pytorch.org/models/{known.file}"
     try:
         with urllib.request.urlopen(source, timeout=60) as answer:
             data = answer.read()
@@ -308,8 +304,3 @@ def _known(kind: str) -> TrunkWeights:
     if kind not in KNOWN:
         raise JoinError("settings_invalid", f"There is no trunk '{kind}'.", f"Known are: {', '.join(KNOWN)}.")
     return KNOWN[kind]
-
-
-def _parse(word: str) -> tuple[int, bool, bool]:
-    """``P5T`` → layer 5, pooling before it, tap after it."""
-    return int(word.strip("PT")), word.startswith("P"), word.endswith("T")

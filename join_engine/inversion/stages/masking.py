@@ -101,18 +101,14 @@ class Masking(Joint):
 
     def _kept(self, state: InversionState) -> Callable[[Point], Tensor]:
         def cost(point: Point) -> Tensor:
-            total = self.mask_loss(point.masks)
+            areas = self.coarse_area, self.fine_area
+            total = mask_loss(point.masks, max(point.masks), self.mask_weight, areas, self.binary_weight)
             for flow in point.flows.values():
                 steps = [(flow / self.reach).diff(dim=dim).square().mean(dim=(1, 2, 3)) for dim in (2, 3)]
                 total = total + self.smoothness * (steps[0] + steps[1])
             return total
 
         return cost
-
-    def mask_loss(self, masks: Mapping[int, Tensor]) -> Tensor:
-        """:func:`mask_loss` with the settings of this search."""
-        areas = self.coarse_area, self.fine_area
-        return mask_loss(masks, max(masks), self.mask_weight, areas, self.binary_weight)
 
     def _image(self, state: InversionState, outputs: Mapping[str, Tensor], point: Point) -> Tensor:
         return state.render(state.blended(outputs, point.masks))

@@ -35,7 +35,14 @@ class Samm(Stage):
     residual: float = 0.0
 
     def lacks(self, bank: Bank) -> str:
-        return samm_lacking(bank)
+        if bank.samm is None:
+            return "the bank has no alignment module"
+        if not bank.has_encoders:
+            return "the bank has no encoders"
+        assert bank.header.samm is not None
+        own = {name: fingerprint(part.encoder) for name, part in bank.components.items() if part.encoder is not None}
+        same = own == dict(bank.header.samm.encoders)
+        return "" if same else "the bank's alignment module was trained with other encoders"
 
     @torch.no_grad()
     def run(self, state: InversionState, monitor: Monitor) -> None:
@@ -55,15 +62,3 @@ class Samm(Stage):
         state.masks = found.masks if self.masked else {}
         if self.residual:
             tell_by_residual(state, self.residual)
-
-
-def samm_lacking(bank: Bank) -> str:
-    """What a bank has not that the stage needs; empty where there is everything."""
-    if bank.samm is None:
-        return "the bank has no alignment module"
-    if not bank.has_encoders:
-        return "the bank has no encoders"
-    assert bank.header.samm is not None
-    own = {name: fingerprint(part.encoder) for name, part in bank.components.items() if part.encoder is not None}
-    same = own == dict(bank.header.samm.encoders)
-    return "" if same else "the bank's alignment module was trained with other encoders"

@@ -16,7 +16,6 @@ from ..progress import Monitor
 from ..stage import Stage, register
 from ..state import InversionState
 
-LACKING = "the bank has no seeing encoder"
 # It is trained on samples turned and mirrored in all these ways.
 _ORIENTATIONS = tuple(Orientation(flip, turns) for turns in range(4) for flip in (False, True))
 
@@ -33,7 +32,7 @@ class SeeingStart(Stage):
     words: ClassVar[str] = "First guess"
 
     def lacks(self, bank: Bank) -> str:
-        return LACKING if bank.seeing is None else ""
+        return "the bank has no seeing encoder" if bank.seeing is None else ""
 
     @torch.no_grad()
     def run(self, state: InversionState, monitor: Monitor) -> None:

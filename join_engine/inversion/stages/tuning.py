@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ...bank import Bank, BankComponent
+from ...bank import Bank
 from ...errors import JoinError
-from ...networks.stylegan2 import Generator, generate
+from ...networks.stylegan2 import generate
 from ..losses.reconstruction import features_lacking, reconstruction_loss
 from ..progress import Clock, Monitor, Progress
 from ..stage import Stage, register
@@ -81,7 +81,11 @@ class Tuning(Stage):
         if self.discriminator_form not in FORMS:
             message = f"There is no form '{self.discriminator_form}' of the local discriminator loss."
             raise JoinError("settings_invalid", message, f"Known are: {', '.join(FORMS)}.")
-        self._check_discriminators(state)
+        for name in state.latents if self.discriminator_weight else ():
+            if state.bank.components[name].discriminator is None:
+                message = f"This bank has no discriminator of '{name}', which tuning needs."
+                hint = "Choose another preset, or a bank with discriminators."
+                raise JoinError("discriminator_missing", message, hint)
         of = len(state.target) * self.steps
         clock = Clock(of)
         state.tuned = [
@@ -100,15 +104,9 @@ class Tuning(Stage):
                 if monitor.preview_every and (step + 1) % monitor.preview_every == 0:
                     with torch.no_grad():
                         monitor.on_preview(done, state.settle(state.synthesize()))
-            losses.append(job.reconstruction_loss())
+            with torch.no_grad():
+                losses.append(job.reconstruction())
         state.loss = torch.stack(losses)
-
-    def _check_discriminators(self, state: InversionState) -> None:
-        for name in state.latents if self.discriminator_weight else ():
-            if state.bank.components[name].discriminator is None:
-                message = f"This bank has no discriminator of '{name}', which tuning needs."
-                hint = "Choose another preset, or a bank with discriminators."
-                raise JoinError("discriminator_missing", message, hint)
 
 
 class _Item:
@@ -117,9 +115,13 @@ class _Item:
     def __init__(self, settings: Tuning, state: InversionState, item: int) -> None:
         self._settings = settings
         self._components = {name: state.bank.components[name] for name in state.latents}
-        self._view = state.only(item)
+        self._view = state.part(torch.tensor([item], device=state.target.device))
         assert state.tuned is not None
-        self._generators = state.tuned[item] = {name: _trainable(c) for name, c in self._components.items()}
+        self._generators = state.tuned[item] = {
+            name: copy.deepcopy(component.generator) for name, component in self._components.items()
+        }
+        for generator in self._generators.values():
+            generator.synthesis.requires_grad_(True)
         self._view.tuned = [self._generators]
         self._loss = reconstruction_loss(settings, state.bank, self._view.target, state.seed)
         parameters = [p for generator in self._generators.values() for p in generator.synthesis.parameters()]
@@ -128,7 +130,7 @@ class _Item:
 
     def step(self, step: int) -> float:
         """One optimiser step; returns the reconstruction loss before it."""
-        reconstruction = self._reconstruction()
+        reconstruction = self.reconstruction()
         loss = reconstruction
         if self._settings.discriminator_weight and (step + 1) % self._settings.discriminator_every == 0:
             weight = self._settings.discriminator_weight * self._settings.discriminator_every
@@ -138,11 +140,7 @@ class _Item:
         self._optimizer.step()
         return float(reconstruction.detach())
 
-    @torch.no_grad()
-    def reconstruction_loss(self) -> Tensor:
-        return self._reconstruction()
-
-    def _reconstruction(self) -> Tensor:
+    def reconstruction(self) -> Tensor:
         return self._loss(self._view.render(self._view.synthesize()))[0]
 
     def _local_discriminator_loss(self) -> Tensor:
@@ -159,9 +157,3 @@ class _Item:
             after = component.discriminator(generate(self._generators[name], anchors))
             losses.append(FORMS[self._settings.discriminator_form](after, before))
         return torch.stack(losses).sum()
-
-
-def _trainable(component: BankComponent) -> Generator:
-    generator = copy.deepcopy(component.generator)
-    generator.synthesis.requires_grad_(True)
-    return generator
