@@ -49,7 +49,8 @@ def write_channels(channels: Mapping[str, np.ndarray], level: int = _LEVEL, thre
     step = _BLOCK_LINES[_ZIP]
 
     def block(top: int) -> bytes:
-        lines = np.concatenate([_lines(channel[top : top + step]) for _, channel in ordered], axis=1)
+        parts = [np.ascontiguousarray(each[top : top + step], each.dtype.newbyteorder("<")) for _, each in ordered]
+        lines = np.concatenate([part.view(np.uint8) for part in parts], axis=1)  # [h, bytes of a line]
         return struct.pack("<i", top) + _block(lines, level)
 
     with ThreadPoolExecutor(threads) as pool:
@@ -66,12 +67,6 @@ def write_channels(channels: Mapping[str, np.ndarray], level: int = _LEVEL, thre
         file.write(data)
         blocks[index] = b""  # a large picture need not be in memory twice
     return file.getvalue()
-
-
-def _lines(channel: np.ndarray) -> np.ndarray:
-    """[h, W] → its bytes, [h, W × size], little-endian."""
-    little = np.ascontiguousarray(channel, channel.dtype.newbyteorder("<"))
-    return little.view(np.uint8)
 
 
 def _header(layout: list[tuple[str, np.dtype]], width: int, height: int) -> bytes:

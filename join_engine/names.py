@@ -29,8 +29,8 @@ _LAST_NUMBER = re.compile(r"(?s)(.*?)([0-9]{1,18})([^0-9]*)$")
 _SHORTEST_SERIES = 3
 
 
-def safe_name(text: str, nothing: str = "image", longest: int = LONGEST) -> str:
-    """``text`` as the name of one file or folder, which is neither hidden nor means another place; ``nothing`` where
+def safe_name(text: str) -> str:
+    """``text`` as the name of one file or folder, which is neither hidden nor means another place; "image" where
     nothing is left of it.
 
     >>> [safe_name(name) for name in ("photo", "..", "aux.old", "a/b", " x. ")]
@@ -38,8 +38,8 @@ def safe_name(text: str, nothing: str = "image", longest: int = LONGEST) -> str:
     """
     name = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", text)).lstrip(". ")
     name = _RESERVED.sub(r"\1_", name, count=1) if _RESERVED.match(name) else name
-    name = name.encode()[:longest].decode("utf-8", "ignore").rstrip(". ")
-    return name or nothing
+    name = name.encode()[:LONGEST].decode("utf-8", "ignore").rstrip(". ")
+    return name or "image"
 
 
 def same_name(name: str) -> str:

@@ -147,7 +147,9 @@ def decompose(
 
         monitor = replace(monitor, on_preview=preview)
         if preview_size is not None:  # something to see at once: what follows may first take seconds to set up
-            preview(0, _mean_outputs(bank))
+            parts = {name: bank.components[name] for name in bank.forward_model.components if name in bank.components}
+            with torch.no_grad():
+                preview(0, {name: generate(part.generator, part.w_avg[None, None]) for name, part in parts.items()})
     return work.run(seed, monitor, codebook)[0]
 
 
@@ -284,14 +286,11 @@ def lay_over(photos: Sequence[np.ndarray], names: Sequence[str]) -> tuple[list[n
     """Photos moved onto one another, with their alpha, and by how much; see
     :func:`join_engine.images.alignment.align`."""
     aligned = align([opaque(photo) for photo in photos], names)
-    return [_with_alpha(photo, one) for photo, one in zip(photos, aligned, strict=True)], aligned
-
-
-def _with_alpha(photo: np.ndarray, aligned: Aligned) -> np.ndarray:
-    """A photo as it was moved, with its alpha moved, too."""
-    if photo.shape[2] == 3:
-        return aligned.pixels
-    return np.concatenate([aligned.pixels, aligned.follow(photo[..., 3:])], axis=2)
+    moved = [
+        one.pixels if photo.shape[2] == 3 else np.concatenate([one.pixels, one.follow(photo[..., 3:])], axis=2)
+        for photo, one in zip(photos, aligned, strict=True)
+    ]
+    return moved, aligned
 
 
 def put_together(photos: Sequence[np.ndarray], aligned: Sequence[Aligned], found: Sequence[Outcome]) -> list[Outcome]:
@@ -403,7 +402,9 @@ class _Work:
             for image in images:
                 refuse_too_large("The image", image.shape[1], image.shape[0], WHOLE_BYTES_PER_PIXEL)
         colours = [opaque(validate_image(image)) for image in images]
-        frames = [_frame(colour, bank, face) for colour in colours]
+        side = bank.header.resolution
+        sizes = [(colour.shape[0], colour.shape[1], side) for colour in colours]
+        frames = [Frame(*size) if face is None else FaceFrame(*size, face) for size in sizes]
         fitted = [frame.fit(colour) for frame, colour in zip(frames, colours, strict=True)]
         self._target = srgb_encode(torch.cat(fitted))  # [B, 3, R, R]
         displayed = torch.tensor([bool(colour.max() <= 1.0) for colour in colours])[:, None, None, None]
@@ -479,12 +480,6 @@ class _Work:
         return {**metrics, "unfamiliarity": unfamiliar, "unusual": float(unfamiliar > scores["familiar"])}
 
 
-def _frame(colour: np.ndarray, bank: Bank, face: FaceCrop | None) -> Frame:
-    height, width = colour.shape[:2]
-    resolution = bank.header.resolution
-    return Frame(height, width, resolution) if face is None else FaceFrame(height, width, resolution, face)
-
-
 def with_choice(decomposition: Decomposition, choice: Choice | None) -> Decomposition:
     """The same, telling in its settings which bank was chosen for the picture, and why; no choice where a person named
     it."""
@@ -497,13 +492,6 @@ def with_choice(decomposition: Decomposition, choice: Choice | None) -> Decompos
 def confidence_of(error: np.ndarray) -> np.ndarray:
     """As :class:`join_engine.layers.decomposition.Decomposition` stores it, of what :class:`Outcome` tells."""
     return shrunk(np.exp(-error), CONFIDENCE_SIDE)
-
-
-def _mean_outputs(bank: Bank) -> dict[str, Tensor]:
-    """What the generators of the forward model make of their mean codes, [1, 3, R, R] each."""
-    parts = {name: bank.components[name] for name in bank.forward_model.components if name in bank.components}
-    with torch.no_grad():
-        return {name: generate(part.generator, part.w_avg[None, None]) for name, part in parts.items()}
 
 
 def shrunk(colour: np.ndarray, longest: int | None) -> np.ndarray:

@@ -132,12 +132,8 @@ def suggest(image: np.ndarray, asked: str | None) -> tuple[str | None, list[str]
     """Of :func:`suggested_bank`, and what to tell a person. What somebody has chosen is not called in question:
     nothing where a bank was ``asked`` for by its name."""
     bank = suggested_bank(image) if asked in (None, "", AUTO) else None
-    return bank, [] if bank is None else [suggestion(bank)]
-
-
-def suggestion(bank: str) -> str:
-    """A sentence for a person of :func:`suggested_bank`."""
-    return f"A face was found, which the bank '{bank}' is made for: choose it, and compare."
+    told = f"A face was found, which the bank '{bank}' is made for: choose it, and compare."
+    return bank, [] if bank is None else [told]
 
 
 def refuse_faces(bank: Bank, what: str) -> None:
@@ -223,7 +219,10 @@ def decompose_portrait(
     start, told = time.perf_counter(), {"crop": face.to_json(), "size": [height, width]}
     if known.min() >= 1.0:
         return _told(found, dict(found.decomposition.layers), found.error, image, told, start)
-    around = _matching(rest(), bank)
+    around = rest()
+    if around.bank.header.forward_model != bank.header.forward_model:
+        message = f"The banks '{bank.header.name}' and '{around.bank.header.name}' make an image in different ways."
+        raise JoinError("bank_unsuited", message, "Choose another bank.")
     # What is tuned to a photo is tuned for its face.
     untuned = replace(preset, stages=tuple(stage for stage in preset.stages if not stage.tunes))
     silent = Monitor(cancelled=monitor.cancelled)
@@ -242,14 +241,6 @@ def _told(
     confidence, seconds = None if error is None else confidence_of(error), {"rest": time.perf_counter() - start}
     told = outcome.with_layers(layers, opaque(image), {"face": face}, seconds, confidence=confidence)
     return replace(told, error=error)
-
-
-def _matching(rest: Rest, bank: Bank) -> Rest:
-    """Raises JoinError ``bank_unsuited``."""
-    if rest.bank.header.forward_model == bank.header.forward_model:
-        return rest
-    message = f"The banks '{bank.header.name}' and '{rest.bank.header.name}' make an image in different ways."
-    raise JoinError("bank_unsuited", message, "Choose another bank.")
 
 
 def _where(known: np.ndarray) -> tuple[slice, slice]:

@@ -127,13 +127,14 @@ def save_decomposition(path: str | Path, decomposition: Decomposition) -> None:
 def decomposition_writer(path: str | Path, decomposition: Decomposition) -> Iterator[Callable[[slice, Layers], None]]:
     """Gives what writes rows of the layers into a ``.join`` file, in any order; all else of it is written at once.
     Atomic. Raises JoinError ``output_unwritable``."""
-    small = {f"code.{name}": _plain(code) for name, code in decomposition.codes.items()}
-    small |= {f"tuned.{name}": _plain(weight) for name, weight in decomposition.tuned.items()}
-    small |= {f"other.{name}": _plain(code) for name, code in decomposition.other.items()}
+    small = {f"code.{name}": code for name, code in decomposition.codes.items()}
+    small |= {f"tuned.{name}": weight for name, weight in decomposition.tuned.items()}
+    small |= {f"other.{name}": code for name, code in decomposition.other.items()}
     if decomposition.confidence is not None:
-        small[_CONFIDENCE] = _plain(decomposition.confidence)
+        small[_CONFIDENCE] = decomposition.confidence
     for name, features in decomposition.features.items():
-        small |= {key: _plain(array) for key, array in features.named(name).items()}
+        small |= features.named(name)
+    small = {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in small.items()}
     height, width = decomposition.size
     shapes = {f"layer.{name}": (height, width, 3) for name in decomposition.layers}
     version = _FEATURES_VERSION if decomposition.features else _PLAIN_VERSION
@@ -318,7 +319,3 @@ def _check(path: Path, decomposition: Decomposition) -> None:
 
 def _broken(path: Path, why: str) -> JoinError:
     return JoinError("decomposition_broken", f"'{path}' is not a usable decomposition: {why}.", _DAMAGED_HINT)
-
-
-def _plain(array: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(array, dtype=np.float32)

@@ -113,19 +113,17 @@ def _write_rows(decomposition: Decomposition, writers: Sequence[RowsWriter]) -> 
             future.result()
 
 
-def write_layers_together(folder: Path, decompositions: Mapping[str, Decomposition]) -> dict[str, Path]:
+def write_layers_together(folder: Path, decompositions: Mapping[str, Decomposition]) -> None:
     """Write the layers of several photos with a common albedo as :func:`write_layers` does: ``albedo`` once, the others
-    as ``shading-NAME`` by the names of the photos. Returns the files by name. Raises JoinError
-    ``output_unwritable``."""
-    files: dict[str, Path] = {}
+    as ``shading-NAME`` by the names of the photos. Raises JoinError ``output_unwritable``."""
+    written = set()
     for photo, decomposition in decompositions.items():
         for component, pixels in decomposition.layers.items():
             name = component if component == "albedo" else f"{component}-{photo}"
-            if f"{name}.exr" not in files:
-                files |= {f"{name}.{kind}": folder / f"{name}.{kind}" for kind in ("exr", "png")}
-                write_exr(files[f"{name}.exr"], pixels)
-                write_png(files[f"{name}.png"], display_encode(component, pixels))
-    return files
+            if name not in written:
+                write_exr(folder / f"{name}.exr", pixels)
+                write_png(folder / f"{name}.png", display_encode(component, pixels))
+                written.add(name)
 
 
 def write_confidence(folder: Path, error: np.ndarray, size: tuple[int, int]) -> None:
@@ -204,7 +202,10 @@ def write_layered_exr(
     formula: Formula | None = None,
 ) -> None:
     """One EXR with all layers, 16 or 32 bits per channel, ZIP; see :func:`export_layers`. Atomic."""
-    formula = _formula_of(layers, formula)
+    known = (model.formula for model in FORWARD_MODELS.values() if set(model.components) == set(layers))
+    formula = formula or next(known, None)
+    if formula is not None and not set(components_in(formula)) <= set(layers):
+        formula = None
     names = [f"{name}.{letter}" for name in layers for letter in "RGB"]
     plain = [] if formula is None else ["R", "G", "B", *(["A"] if alpha is not None else [])]
     with exr_writer(path, size_of(layers), [*plain, *names], depth) as write:
@@ -216,10 +217,3 @@ def write_layered_exr(
                 shown = [whole] if alpha is None else [whole * alpha[rows, :, None], alpha[rows, :, None]]
                 planes = shown + planes
             write(np.concatenate(planes, axis=2).astype(np.float32, copy=False))
-
-
-def _formula_of(layers: Mapping[str, np.ndarray], formula: Formula | None) -> Formula | None:
-    """How the layers make their image, where that is known."""
-    known = (model.formula for model in FORWARD_MODELS.values() if set(model.components) == set(layers))
-    formula = formula or next(known, None)
-    return formula if formula is not None and set(components_in(formula)) <= set(layers) else None

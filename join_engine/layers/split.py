@@ -238,7 +238,9 @@ def split(
     shading, gloss = with_caution(small, visible, shares.shading, shares.gloss, shares.error, retinex_error, jumps)
     shares = replace(shares, shading=shading, gloss=gloss, specular=specular_of(small, gloss))
     if network.config.specular:
-        shares = _with_gloss_on_colour(shares, shine, ceiling)
+        clear = readability(shares.image, shares.specular, ceiling, shine) * (shares.visible > 0.5)
+        gloss = gloss_on_colour(shares.image, gloss, clear, _highlight(shares, 0.0))
+        shares = replace(shares, gloss=gloss, specular=specular_of(shares.image, gloss))
     paint, readable = _paint(shares.image, shares.specular, shares.shading, shares.visible, shine, ceiling)
     expected = float(seen_mean(shares.error[:, :1].exp(), visible))
     light = light_in_paint(paint, readable, expected, few_paints_error, is_cut_out(visible))
@@ -250,13 +252,6 @@ def split(
     plan, brighter = _plan(shares, shine, wanted, ceiling, "specular" in names)
     apply = partial(_layers, plan, brighter, colour, gain, ceiling, names)
     return Strips(names, (colour.shape[0], colour.shape[1]), apply), picture_of(error)
-
-
-def _with_gloss_on_colour(photo: Shares, shine: Tensor, ceiling: float) -> Shares:
-    """With the gloss on coloured paint that its saturation tells of (:mod:`join_engine.layers.dichromatic`)."""
-    readable = readability(photo.image, photo.specular, ceiling, shine) * (photo.visible > 0.5)
-    gloss = gloss_on_colour(photo.image, photo.gloss, readable, _highlight(photo, 0.0))
-    return replace(photo, gloss=gloss, specular=specular_of(photo.image, gloss))
 
 
 def _affordable(colour: np.ndarray, seen_at: int | None, orientations: int = 1) -> int:
@@ -322,12 +317,9 @@ def _layers(
         made = _exact(image, albedo, (shading - brighter).exp(), dull, ceiling, glossy)
         own = slice(rows.start - seen.start, rows.stop - seen.start)
         layers = {name: made[name][0, :, own].permute(1, 2, 0) for name in names}
-        yield rows, {name: (_as_bright(layer, name, gain)).contiguous().cpu().numpy() for name, layer in layers.items()}
-
-
-def _as_bright(layer: Tensor, name: str, gain: float) -> Tensor:
-    """A layer of a photo that was made brighter by a gain, as it is of the photo itself."""
-    return layer if name == "albedo" or gain == 1.0 else layer / gain
+        if gain != 1.0:  # as they are of the photo itself
+            layers = {name: layer if name == "albedo" else layer / gain for name, layer in layers.items()}
+        yield rows, {name: layer.contiguous().cpu().numpy() for name, layer in layers.items()}
 
 
 def _paint(

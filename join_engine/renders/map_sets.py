@@ -19,7 +19,7 @@ from ..errors import JoinError
 from ..forward_models import get_forward_model
 from .compose import ComponentSets
 from .packs import ImageSet, PackInfo, to_pixels
-from .samples import Sample, pack_header, read_samples
+from .samples import pack_header, read_samples
 
 NORMAL, ROUGHNESS, LEVEL = "normal", "roughness", "specular_level"
 MAPS = (NORMAL, ROUGHNESS, LEVEL)
@@ -54,7 +54,8 @@ def read_map_sets(paths: Sequence[str | os.PathLike[str]], forward_model: str) -
             raise JoinError("pack_mismatch", "The packs differ in resolution.", "Render them with the same settings.")
         for name in names:
             encode = COMPONENT_TRANSFORMS[COMPONENTS[name].transform].to_generator
-            stacks[name].append(to_pixels(encode(_stack(samples, name))))
+            linear = np.stack([sample.components[name].transpose(2, 0, 1) for sample in samples])
+            stacks[name].append(to_pixels(encode(torch.from_numpy(linear))))
         maps.append(torch.stack([map_of(sample.components) for sample in samples]).half())
         header = pack_header(path)
         name = f"{path.parent.name}/{path.name}"
@@ -89,7 +90,3 @@ def turned_upright(normal: np.ndarray) -> np.ndarray:
     cross = np.array([[0.0, 0.0, -x], [0.0, 0.0, -y], [x, y, 0.0]])
     rotation = np.eye(3) + cross + cross @ cross / (1.0 + z)
     return np.asarray(normal @ rotation.T, np.float32)
-
-
-def _stack(samples: Sequence[Sample], name: str) -> Tensor:
-    return torch.from_numpy(np.stack([sample.components[name].transpose(2, 0, 1) for sample in samples]))

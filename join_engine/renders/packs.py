@@ -73,12 +73,7 @@ class ImageSet:
 
     def batch(self, indices: torch.Tensor) -> torch.Tensor:
         """[B] indices → [B, 3, H, W] float32 in the generator's range."""
-        return to_generator_range(self.images[indices])
-
-
-def to_generator_range(pixels: torch.Tensor) -> torch.Tensor:
-    """uint8 pixels → float32 in [-1, 1]; any shape."""
-    return pixels.float() / 127.5 - 1.0
+        return self.images[indices].float() / 127.5 - 1.0
 
 
 def to_pixels(images: torch.Tensor) -> torch.Tensor:

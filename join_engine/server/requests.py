@@ -84,11 +84,6 @@ def _is_path(value: Any) -> bool:
     return True
 
 
-def _is_name(value: Any) -> bool:
-    """Of a layer: it becomes part of a file's name."""
-    return _is_path(value) and len(value) <= _LONGEST_NAME and not set(value) & set("/\\")
-
-
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
@@ -97,20 +92,15 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0.0 <= value <= _LARGEST_NUMBER
 
 
-def _is_switch(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
 def _is_list(value: Any) -> bool:
     return isinstance(value, list) and len(value) <= MOST
 
 
 def _are_paths(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and len(value) <= MOST
-        and all(_is_name(name) and _is_path(path) for name, path in value.items())
-    )
+    if not isinstance(value, dict) or len(value) > MOST or not all(map(_is_path, [*value, *value.values()])):
+        return False
+    # The name of a layer becomes part of a file's name.
+    return all(len(name) <= _LONGEST_NAME and not set(name) & set("/\\") for name in value)
 
 
 def _is_formula(value: Any) -> bool:
@@ -149,20 +139,17 @@ _NAME = (_is_path, "a name")
 _BANK = (_is_path, "the name or the path of a bank")
 _WHOLE = (_is_whole, "a whole number from 0 on")
 _NUMBER = (_is_number, f"a number from 0 to {_LARGEST_NUMBER:g}")
-_SWITCH = (_is_switch, "true or false")
+_SWITCH = (lambda value: isinstance(value, bool), "true or false")
 _LAYERS = (_are_paths, "a path for each name")
 _FORMULA = (_is_formula, "a list of lists of names and numbers")
 _STORED: dict[str, _Field] = {"decomposition": _PATH, "bank": _BANK, "layers": _LAYERS}
+_SEARCHED: dict[str, _Field] = {"output": _PATH, "bank": _BANK, "preset": _NAME, "seed": _WHOLE, "steps": _WHOLE}
 
 # What each request that takes time may hold, beside its edits, which :class:`Edit` knows.
 _FIELDS: dict[str, dict[str, _Field]] = {
     "decompose": {
         "image": _PATH,
-        "output": _PATH,
-        "bank": _BANK,
-        "preset": _NAME,
-        "seed": _WHOLE,
-        "steps": _WHOLE,
+        **_SEARCHED,
         "preview_every": _WHOLE,
         "preview_size": _WHOLE,
         "detail": _SWITCH,
@@ -176,11 +163,7 @@ _FIELDS: dict[str, dict[str, _Field]] = {
     "decompose_together": {
         "images": (_are_photos, f"a list of at most {MOST_PHOTOS} paths"),
         "names": (_are_photos, "a name for each image"),
-        "output": _PATH,
-        "bank": _BANK,
-        "preset": _NAME,
-        "seed": _WHOLE,
-        "steps": _WHOLE,
+        **_SEARCHED,
     },
     "relight": {**_STORED, "output": _PATH, "preview": _SWITCH, "preview_size": _WHOLE, "store": _SWITCH},
     "directions": {**_STORED, "preview_size": _WHOLE},

@@ -628,8 +628,8 @@ def shipped(banks: tuple[Bank, portraits.Rest], tmp_path: Path, monkeypatch: pyt
 @needs_finder
 @pytest.mark.usefixtures("shipped")
 def test_a_bank_of_faces_is_suggested_for_one_face_that_is_large_enough(astronaut: np.ndarray) -> None:
-    assert portraits.suggested_bank(astronaut) == "faces"
-    assert "'faces'" in portraits.suggestion("faces")
+    bank, (told,) = portraits.suggest(astronaut, None)
+    assert bank == "faces" and "'faces'" in told
     for other in ("coffee.jpg", "chelsea.jpg", "camera.jpg"):  # none, a cat, one from the side
         assert portraits.suggested_bank(photo(other)) is None
     assert portraits.suggested_bank(np.concatenate([astronaut, astronaut], axis=1)) is None  # two

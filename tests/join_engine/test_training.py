@@ -26,7 +26,7 @@ from join_engine.commands.main import main
 from join_engine.errors import JoinError
 from join_engine.networks.stylegan2 import GeneratorConfig
 from join_engine.renders.contact_sheet import contact_sheet
-from join_engine.renders.packs import ImageSet, read_packs, to_generator_range, to_pixels
+from join_engine.renders.packs import ImageSet, read_packs, to_pixels
 from join_engine.training.checkpoint import CHECKPOINT_NAME, read_checkpoint, write_checkpoint
 from join_engine.training.gan import train as gan
 from join_engine.training.gan.losses import (
@@ -97,7 +97,7 @@ def test_pack_is_read_in_order_and_range(tmp_path: Path) -> None:
 
 def test_pixels_survive_the_generator_range() -> None:
     pixels = torch.arange(256, dtype=torch.uint8)
-    assert torch.equal(to_pixels(to_generator_range(pixels)), pixels)
+    assert torch.equal(to_pixels(pixels.float() / 127.5 - 1.0), pixels)
     assert to_pixels(torch.tensor([-3.0, 3.0])).tolist() == [0, 255]
 
 
