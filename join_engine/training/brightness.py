@@ -44,12 +44,8 @@ class BrightnessSettings(VariedSettings):
     relight: float = 0.0
 
 
-class BrightnessLearner(Learner):
+class BrightnessLearner(Learner[BrightnessSettings, Brightness]):
     """See the module."""
-
-    settings: BrightnessSettings
-    network: Brightness
-    average: Brightness
 
     def __init__(
         self,

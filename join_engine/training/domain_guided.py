@@ -61,13 +61,9 @@ class GuidedSettings(VariedSettings):
     r1: float = 0.1
 
 
-class GuidedLearner(Learner):
+class GuidedLearner(Learner[GuidedSettings, nn.ModuleDict]):
     """See the module. ``bank``: the generators, with a discriminator where one component's own is to begin with.
     ``configs``: the encoders' architectures by component: one, or all of the bank."""
-
-    settings: GuidedSettings
-    network: nn.ModuleDict
-    average: nn.ModuleDict
 
     def __init__(
         self, bank: Bank, configs: Mapping[str, EncoderConfig], features: Features, settings: GuidedSettings

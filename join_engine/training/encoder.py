@@ -58,12 +58,8 @@ class EncoderSettings(VariedSettings):
     conventional: bool = False
 
 
-class EncoderLearner(Learner):
+class EncoderLearner(Learner[EncoderSettings, Encoder]):
     """See the module. ``component``: of the bank, with the frozen generator."""
-
-    settings: EncoderSettings
-    network: Encoder
-    average: Encoder
 
     def __init__(
         self,
@@ -173,10 +169,9 @@ def _error(made: Tensor, target: Tensor) -> Tensor:
 def architecture(bank: Bank, component: str, changes: Mapping[str, object]) -> EncoderConfig:
     """The encoder's architecture for a generator of the bank. Raises JoinError ``settings_invalid``."""
     config = bank.components[component].generator.config
-    try:
-        return replace(EncoderConfig(config.resolution, config.w_dim, config.num_ws), **changes)  # type: ignore[arg-type]
-    except ValueError as error:
-        raise JoinError("settings_invalid", f"The architecture is not possible: {error}.") from error
+    with training.checked_architecture():
+        found = replace(EncoderConfig(config.resolution, config.w_dim, config.num_ws), **changes)  # type: ignore[arg-type]
+    return found
 
 
 def check_fit(bank: Bank, component: str, data: ComponentSets) -> None:

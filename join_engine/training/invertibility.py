@@ -128,7 +128,7 @@ def measured_once(path: Path, about: Mapping[str, Any], make: Callable[[], Tenso
     return errors
 
 
-class InvertibilityLearner(Learner):
+class InvertibilityLearner(Learner[InvertibilitySettings, Invertibility]):
     """See the module.
 
     Args:
@@ -136,10 +136,6 @@ class InvertibilityLearner(Learner):
         errors: of the first training renders, as :func:`measure` tells them.
         unseen: of the first validation renders, likewise; None without any.
     """
-
-    settings: InvertibilitySettings
-    network: Invertibility
-    average: Invertibility
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from ..errors import JoinError
 from ..networks.stylegan2 import Discriminator
 from ..renders.compose import ComponentSets, mirrored, turned
 
+Network = TypeVar("Network", bound=nn.Module)
 _WARM_UP = 100  # steps, of a rate that is annealed
 
 
@@ -62,7 +63,10 @@ class VariedSettings(LearnerSettings):
         return turned(samples, rng) if self.turns else samples
 
 
-class Learner(ABC):
+Settings = TypeVar("Settings", bound=LearnerSettings)
+
+
+class Learner(ABC, Generic[Settings, Network]):
     """A network in training. ``network``: with fresh weights, which follow from the seed. ``kimg``: thousand images
     over which the learning rate sinks; None for one that stays."""
 
@@ -73,8 +77,8 @@ class Learner(ABC):
 
     def __init__(
         self,
-        network: nn.Module,
-        settings: LearnerSettings,
+        network: Network,
+        settings: Settings,
         device: str | torch.device = "cpu",
         kimg: float | None = None,
     ) -> None:

@@ -63,14 +63,11 @@ class MapsSettings(PhotographSettings):
     rough: float = 0.2
 
 
-class MapsLearner(Learner):
+class MapsLearner(Learner[MapsSettings, Maps]):
     """See the module. ``split``: tells shading and specular of what it sees. ``kimg``: thousand images over which the
     learning rate sinks."""
 
     longest_gradient = 1.0
-    settings: MapsSettings
-    network: Maps
-    average: Maps
 
     def __init__(
         self,

@@ -85,7 +85,10 @@ def learn(bank: Bank, moves: Sequence[Restyled]) -> Learned:
     told: dict[str, dict[str, Any]] = {}
     for move in moves:
         scores, image_of = _tried(bank, move, steps[move.name])
-        gains = {name: _nested(by_factor) for name, by_factor in scores.items()}
+        gains = {}
+        for name, by_factor in scores.items():  # each scene's factor is chosen by all others
+            scenes = next(iter(by_factor.values()))
+            gains[name] = Figure.of([by_factor[_best(by_factor, scene)][scene] for scene in scenes])
         factors = {name: _best(scores[name]) for name, gain in gains.items() if gain.is_sure}
         figures = {f"gain_{name}": [gain.mean, gain.half] for name, gain in gains.items()}
         kept[move.name] = {}
@@ -202,12 +205,6 @@ def _image(bank: Bank, layers: Layers) -> np.ndarray:
 def _best(by_factor: Mapping[float, Mapping[str, float]], without: str | None = None) -> float:
     """The factor that gains most on average."""
     return max(by_factor, key=lambda f: np.mean([gain for scene, gain in by_factor[f].items() if scene != without]))
-
-
-def _nested(by_factor: Mapping[float, Mapping[str, float]]) -> Figure:
-    """What is gained where each scene's factor is chosen by all others."""
-    scenes = next(iter(by_factor.values()))
-    return Figure.of([by_factor[_best(by_factor, scene)][scene] for scene in scenes])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -139,7 +139,7 @@ def need_albedo_and_shading(data: ComponentSets) -> None:
 
 
 def train(
-    learner: Learner,
+    learner: Learner[Any, Any],
     identity: Mapping[str, Any],
     data: ComponentSets,
     options: argparse.Namespace,

@@ -48,7 +48,7 @@ class Run:
 
     def __init__(
         self,
-        learner: Learner,
+        learner: Learner[Any, Any],
         identity: Mapping[str, Any],
         data: ComponentSets,
         validation: ComponentSets | None,

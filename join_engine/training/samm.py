@@ -76,15 +76,12 @@ class SammSettings(VariedSettings):
     foreign: float = 0.85
 
 
-class SammLearner(Learner):
+class SammLearner(Learner[SammSettings, Samm]):
     """See the module. ``bank``: with encoders, and discriminators where their loss counts. ``kimg``: thousand images
     over which the learning rate sinks. Raises JoinError ``encoder_missing`` or ``discriminator_missing``."""
 
     longest_gradient = 1.0
     kimg: float
-    settings: SammSettings
-    network: Samm
-    average: Samm
 
     def __init__(self, bank: Bank, config: SammConfig, settings: SammSettings, kimg: float) -> None:
         torch.manual_seed(settings.seed)
@@ -105,7 +102,9 @@ class SammLearner(Learner):
         photo, where = with_foreign(self._picture(data, components), rng, settings.foreign)
         photo, where = photo.to(self.device), where.to(self.device)
         begun = self.images / (1000.0 * self.kimg)
-        sides = [side for side, start in zip(self.network.config.sides, self._starts, strict=True) if begun >= start]
+        # From which part of the training on the module of each side learns; small pictures have fewer.
+        starts = zip(self.network.config.sides, ENABLED, strict=False)
+        sides = [side for side, start in starts if begun >= start]
         state, found = self._aligned(self.network, photo, sides)
         blended = state.blended(found.outputs)
         made = state.render(blended).clamp(0.0, 1.0)
@@ -152,11 +151,6 @@ class SammLearner(Learner):
                 mean = error.sum(dim=(1, 2, 3)) / counts.sum(dim=(1, 2, 3)).clamp_min(1.0)
                 rows.setdefault(name, []).append(-10.0 * mean.clamp_min(1e-10).log10())
         return {"samples": float(len(data)), **{name: float(torch.cat(found).mean()) for name, found in rows.items()}}
-
-    @property
-    def _starts(self) -> tuple[float, ...]:
-        """From which part of the training on the module of each side learns."""
-        return ENABLED[: len(self.network.config.sides)]
 
     def _picture(self, data: ComponentSets, components: Mapping[str, Tensor]) -> Tensor:
         """sRGB-encoded composed pictures, averaged down to the generators' size."""

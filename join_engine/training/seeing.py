@@ -57,7 +57,7 @@ class SeeingSettings(UNetSettings):
     normal: float = 1e-3
 
 
-class SeeingLearner(Learner):
+class SeeingLearner(Learner[SeeingSettings, Seeing]):
     """See the module. Raises JoinError ``discriminator_missing``.
 
     Args:
@@ -67,9 +67,6 @@ class SeeingLearner(Learner):
     """
 
     longest_gradient = 1.0
-    settings: SeeingSettings
-    network: Seeing
-    average: Seeing
 
     def __init__(
         self, bank: Bank, config: SeeingConfig, settings: SeeingSettings, ranges: PhotoRanges, kimg: float
@@ -102,11 +99,13 @@ class SeeingLearner(Learner):
         if residuals:
             parts["residual"] = torch.stack([one.added.square().mean() for one in residuals]).sum()
             parts["area"] = torch.stack([one.mask.mean() for one in residuals]).mean()
+        turn = list(self._parts)[self.steps % len(self._parts)]
         if residuals and settings.codes:
-            parts["codes"] = self._codes(sights, truth)
+            alone = self._made(turn, sights[turn]._replace(residuals={}))
+            parts["codes"] = missed(alone, truth[turn], settings.edges) * len(self._parts)
         if settings.adversarial:
-            name, dtype = self._turn(), torch.bfloat16 if settings.bf16 else torch.float32
-            parts["adversarial"] = generator_loss(self._discriminators[name](made[name], dtype))
+            dtype = torch.bfloat16 if settings.bf16 else torch.float32
+            parts["adversarial"] = generator_loss(self._discriminators[turn](made[turn], dtype))
         for name, value in parts.items():
             total = total + getattr(settings, name) * value
         return total, {name: value.detach() for name, value in {**report, **parts}.items()}
@@ -162,15 +161,6 @@ class SeeingLearner(Learner):
             self._whitenings[name].whiten(self._parts[name].w_avg + sight.offsets) for name, sight in sights.items()
         ]
         return torch.stack([codes.square().mean() for codes in whitened]).sum()
-
-    def _codes(self, sights: Mapping[str, Sight], truth: Mapping[str, Tensor]) -> Tensor:
-        name = self._turn()
-        alone = self._made(name, sights[name]._replace(residuals={}))
-        return missed(alone, truth[name], self.settings.edges) * len(self._parts)
-
-    def _turn(self) -> str:
-        """The component whose turn it is in this step."""
-        return list(self._parts)[self.steps % len(self._parts)]
 
 
 def _celled(maps: Tensor) -> Tensor:

@@ -201,7 +201,7 @@ class Truth:
         return Truth(shading, halved(self.diffuse), valid)
 
 
-class SplitLearner(Learner):
+class SplitLearner(Learner[SplitSettings, Split]):
     """See the module.
 
     Args:
@@ -213,9 +213,6 @@ class SplitLearner(Learner):
     """
 
     longest_gradient = 1.0
-    settings: SplitSettings
-    network: Split
-    average: Split
 
     def __init__(
         self,

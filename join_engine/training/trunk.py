@@ -72,15 +72,12 @@ class TrunkWithHeads(nn.Module):
         taps = [unit_features(tap) * tap.shape[1] ** 0.5 for tap in self.trunk(images)]
         readings = [readout(tap) for readout, tap in zip(self.readouts, taps, strict=True)]
         pooled = torch.cat([tap.mean(dim=(2, 3)) for tap in taps], dim=1)
-        return readings, _unit(self.paint(pooled)), _unit(self.light(pooled))
+        paint, light = (functional.normalize(head(pooled), dim=1) for head in (self.paint, self.light))
+        return readings, paint, light
 
 
-class TrunkLearner(Learner):
+class TrunkLearner(Learner[TrunkSettings, TrunkWithHeads]):
     """See the module."""
-
-    settings: TrunkSettings
-    network: TrunkWithHeads
-    average: TrunkWithHeads
 
     def __init__(
         self, config: TrunkConfig, components: int, settings: TrunkSettings, device: str | torch.device = "cpu"
@@ -216,10 +213,6 @@ def _flattened(trunk: Trunk, images: Tensor) -> Tensor:
     :class:`join_engine.inversion.losses.perceptual.FeatureDistance`."""
     taps = [unit_features(tap) for tap in trunk(images)]
     return torch.cat([tap.flatten(1) / (tap.shape[2] * tap.shape[3]) ** 0.5 for tap in taps], dim=1)
-
-
-def _unit(vectors: Tensor) -> Tensor:
-    return functional.normalize(vectors, dim=1)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -51,14 +51,11 @@ class UNetSettings(PhotographSettings):
     specular: float = 2.0
 
 
-class UNetLearner(Learner):
+class UNetLearner(Learner[UNetSettings, UNet]):
     """See the module. ``ranges``: what the camera does beside metering. ``kimg``: thousand images over which the
     learning rate sinks."""
 
     longest_gradient = 1.0
-    settings: UNetSettings
-    network: UNet
-    average: UNet
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -131,7 +132,9 @@ def data(packs: tuple[Path, Path]) -> ComponentSets:
     return read_component_sets([packs[0]], "lambertian")
 
 
-def check_resumes(make: Callable[[], Learner], data: ComponentSets, out: Path, halt: int = 4, steps: int = 9) -> None:
+def check_resumes(
+    make: Callable[[], Learner[Any, Any]], data: ComponentSets, out: Path, halt: int = 4, steps: int = 9
+) -> None:
     """A training that ends after ``halt`` of so many steps and goes on later equals one without interruption."""
 
     def begun() -> Run:

@@ -18,7 +18,7 @@ def _images(count: int = 2, size: int = 32) -> torch.Tensor:
 
 def test_zero_for_the_target_and_positive_for_anything_else() -> None:
     target = _images()
-    loss = PerceptualLoss(target)
+    loss = PerceptualLoss(target, features=RandomFeatures())
     assert loss(target).tolist() == [0.0, 0.0]
     assert (loss(target.flip(0)) > 0).all()
 
@@ -28,22 +28,23 @@ def test_what_is_finer_than_two_pixels_is_seen_by_the_finest_level_alone() -> No
     rows, columns = torch.meshgrid(torch.arange(16), torch.arange(16), indexing="ij")
     checks = 0.1 * (1.0 - 2.0 * ((rows + columns) % 2)).expand(1, 3, 16, 16)
     target = torch.full((1, 3, 16, 16), 0.5)
-    loss = PerceptualLoss(target, features=None)
+    loss = PerceptualLoss(target)
     assert torch.allclose(loss.pixel_term(target + checks), torch.tensor([0.01 / 3.0]))
     assert torch.allclose(loss.pixel_term(target + 0.1), torch.tensor([0.01]))
 
 
 def test_images_of_a_batch_are_independent() -> None:
     target, image = _images(3), _images(3).roll(1, 0)
-    together = PerceptualLoss(target)(image)
-    apart = torch.cat([PerceptualLoss(target[i : i + 1])(image[i : i + 1]) for i in range(3)])
+    trunk = RandomFeatures()
+    together = PerceptualLoss(target, features=trunk)(image)
+    apart = torch.cat([PerceptualLoss(target[i : i + 1], features=trunk)(image[i : i + 1]) for i in range(3)])
     assert torch.allclose(together, apart, rtol=1e-5)
 
 
 def test_gradient_is_finite_at_the_target_and_on_black() -> None:
     for image in (_images(), torch.zeros(2, 3, 32, 32)):
         variable = image.clone().requires_grad_()
-        PerceptualLoss(_images())(variable).sum().backward()
+        PerceptualLoss(_images(), features=RandomFeatures())(variable).sum().backward()
         assert variable.grad is not None and variable.grad.isfinite().all()
 
 

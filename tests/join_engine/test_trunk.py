@@ -213,8 +213,6 @@ def test_all_kinds_of_features_serve_the_loss(seeing_bank: Bank, own_targets: to
         assert image.grad is not None and image.grad.isfinite().all()
         losses[kind] = float(value.detach().sum())
     assert len(set(losses.values())) == len(FEATURE_KINDS)
-    default = PerceptualLoss(own_targets)(own_targets.flip(0))
-    assert float(default.sum()) == pytest.approx(losses["random"])
 
 
 @pytest.mark.slow

@@ -10,13 +10,13 @@ normalised feature cannot see.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from ...networks.features import Features, RandomFeatures
+from ...networks.features import Features
 
 
 class PerceptualLoss:
@@ -27,7 +27,7 @@ class PerceptualLoss:
         pixel_weight: of the mean squared error over an average-pool pyramid, full size down to 4 pixels.
         feature_weight: of the LPIPS-shaped distance.
         features: what that distance is taken in, see :func:`join_engine.inversion.losses.reconstruction.make_features`;
-            None leaves it out. Default: the random trunk.
+            None leaves it out.
         distance: instead of the LPIPS-shaped one, with the same interface.
         dtype: precision of the features' convolutions.
         style_weight: of :func:`style_loss` in the same features.
@@ -38,7 +38,7 @@ class PerceptualLoss:
         target: Tensor,
         pixel_weight: float = 1.0,
         feature_weight: float = 1.0,
-        features: Features | Literal["random"] | None = "random",
+        features: Features | None = None,
         distance: Callable[[Tensor], Tensor] | None = None,
         dtype: torch.dtype | None = None,
         style_weight: float = 0.0,
@@ -51,13 +51,12 @@ class PerceptualLoss:
         compares = distance is None and bool(feature_weight)
         if features is None or not (compares or style_weight):
             return
-        chosen = RandomFeatures().to(target.device) if features == "random" else features
         if style_weight:
             with torch.no_grad():
-                theirs = taps_of(chosen, target, dtype)
-            self._style = lambda image: style_weight * style_loss(taps_of(chosen, image, dtype), theirs)
+                theirs = taps_of(features, target, dtype)
+            self._style = lambda image: style_weight * style_loss(taps_of(features, image, dtype), theirs)
         if compares:
-            self._distance = FeatureDistance(chosen, target, dtype)
+            self._distance = FeatureDistance(features, target, dtype)
 
     def __call__(self, image: Tensor) -> Tensor:
         """sRGB-encoded images [B, 3, H, W] → loss [B], one for each target."""

@@ -231,7 +231,7 @@ class GanState:
         with torch.no_grad():
             self.generator.w_avg.lerp_(self.group.mean(w.detach().mean(dim=0)), 1.0 - _W_AVG_BETA)
         if self.settings.mixing <= 0:
-            return self.generator.broadcast(w)
+            return w[:, None].expand(-1, self.generator.num_ws, -1)
         other = self.generator.mapping(self.group.share(torch.randn(shape, device=self.device)))
         layers = self.generator.num_ws
         cutoff = torch.randint(1, layers, (count, 1), device=self.device)
