@@ -44,27 +44,22 @@ class CodeBook:
         self._bank = bank
         self._lock = threading.RLock()
         self._losses: dict[tuple[str, int], KnnLoss] = {}
-        self._whitenings: dict[str, Whitening] = {}
-        self._straightened: dict[str, Whitening] = {}
+        self._whitenings: dict[tuple[str, bool], Whitening] = {}
 
     def codes(self, component: str) -> Tensor:
         """[100000, w_dim], from truncated z (JoIN, section 3.4)."""
         with self._lock:
             return self._bank.components[component].sample_codes()
 
-    def whitening(self, component: str) -> Whitening:
-        """Of one component's codes."""
+    def whitening(self, component: str, straight: bool = False) -> Whitening:
+        """Of one component's codes; ``straight``: after the inverse of the mapping's last activation, μ and Σ of SAM's
+        Eq. 3.6."""
+        key = (component, straight)
         with self._lock:
-            if component not in self._whitenings:
-                self._whitenings[component] = Whitening(self.codes(component))
-            return self._whitenings[component]
-
-    def straightened(self, component: str) -> Whitening:
-        """Of one component's codes after the inverse of the mapping's last activation, μ and Σ of SAM's Eq. 3.6."""
-        with self._lock:
-            if component not in self._straightened:
-                self._straightened[component] = Whitening(straightened(self.codes(component)))
-            return self._straightened[component]
+            if key not in self._whitenings:
+                codes = self.codes(component)
+                self._whitenings[key] = Whitening(straightened(codes) if straight else codes)
+            return self._whitenings[key]
 
     def knn(self, component: str, neighbours: int) -> KnnLoss:
         """The kNN loss of one component."""

@@ -56,7 +56,6 @@ def diffuse(
     patch: Tensor,
     mask: Tensor,
     steps: int = _SEARCH.steps,
-    monitor: Monitor | None = None,
     start: Stage | None = None,
 ) -> Diffused:
     """Lay what a mask has of one picture into another. Raises JoinError ``encoder_missing``; ``mask_empty`` where a
@@ -67,7 +66,6 @@ def diffuse(
         context, patch: sRGB-encoded [B, 3, R, R] at the bank's resolution.
         mask: [B, 1, R, R] in [0, 1]: where the patch counts.
         steps: of the masked optimisation.
-        monitor: see :func:`join_engine.inversion.invert.invert`.
         start: where the search begins; None for what the encoders see, which makes it in-domain.
     """
     if not (mask.flatten(1) > 0.0).any(dim=1).all():
@@ -75,7 +73,7 @@ def diffuse(
     start, search = start or EncoderStart(space="w+"), replace(_SEARCH, steps=steps, features=_features(bank))
     stitched = torch.lerp(context, patch, mask)
     begun = invert(bank, stitched, Preset("diffusion", (start,)))
-    found = invert(bank, stitched, Preset("diffusion", (start, search)), monitor=monitor, region=mask)
+    found = invert(bank, stitched, Preset("diffusion", (start, search)), region=mask)
     with torch.no_grad():
         seen = begun.render(begun.synthesize())
         outputs = found.synthesize()
@@ -103,7 +101,8 @@ def component_codes(
         start: codes to begin with, [B, 1 or num_ws, w_dim].
         target: the component, in its generator's range, [B, 3, R, R].
         mask: [B, 1, R, R] in [0, 1]: where it counts.
-        steps, monitor: see :func:`diffuse`.
+        steps: see :func:`diffuse`.
+        monitor: see :func:`join_engine.inversion.invert.invert`.
         rate: of learning, throughout.
         features: see :class:`join_engine.inversion.stages.joint.Joint`; None for those of :func:`diffuse`.
 

@@ -64,8 +64,9 @@ def invert(
     if done:
         state = reached[preset.stages[:done]].copy()
     else:
-        state = InversionState.begin(bank, target.to(device, torch.float32), seed, codebook, _to(saturated, device))
-        state.dtype, state.region = dtype, _to(region, device)
+        saturated, region = (None if mask is None else mask.to(device) for mask in (saturated, region))
+        state = InversionState.begin(bank, target.to(device, torch.float32), seed, codebook, saturated)
+        state.dtype, state.region = dtype, region
     for count, stage in enumerate(preset.stages[done:], done + 1):
         if state.cancelled:
             break
@@ -85,7 +86,3 @@ def _check(bank: Bank, target: Tensor) -> None:
     missing = [name for name in bank.forward_model.components if name not in bank.components]
     if missing:
         raise JoinError("component_missing", f"The bank '{bank.header.name}' lacks {', '.join(missing)}.")
-
-
-def _to(mask: Tensor | None, device: torch.device) -> Tensor | None:
-    return None if mask is None else mask.to(device)

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -230,11 +231,8 @@ class InversionState:
 def _hooks(residuals: Residuals, flows: Mapping[int, Tensor]) -> Hooks:
     """What becomes of a generator's features: moved first, then with their residuals."""
 
-    def hook(side: int) -> Callable[[Tensor], Tensor]:
-        def apply(features: Tensor) -> Tensor:
-            features = aligned(features, flows[side]) if side in flows else features
-            return residuals[side](features) if side in residuals else features
+    def apply(side: int, features: Tensor) -> Tensor:
+        features = aligned(features, flows[side]) if side in flows else features
+        return residuals[side](features) if side in residuals else features
 
-        return apply
-
-    return {side: hook(side) for side in {*residuals, *flows}}
+    return {side: partial(apply, side) for side in {*residuals, *flows}}

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .stylegan2 import Generator, Hooks, generate
+from .stylegan2 import Generator, generate
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,8 @@ def moved(generator: Generator, before: Tensor, after: Tensor, residuals: Residu
     def blend(resolution: int, residual: Residual, features: Tensor) -> Tensor:
         return features.lerp(kept[resolution], residual.mask)
 
-    def hooks(apply: object) -> Hooks:
-        return {r: (lambda x, r=r, residual=residual: apply(r, residual, x)) for r, residual in residuals.items()}  # type: ignore[operator,misc]
-
-    generate(generator, before, hooks=hooks(keep))
-    return generate(generator, after, hooks=hooks(blend))
+    generate(generator, before, hooks={r: partial(keep, r, residual) for r, residual in residuals.items()})
+    return generate(generator, after, hooks={r: partial(blend, r, residual) for r, residual in residuals.items()})
 
 
 def aligned(features: Tensor, flow: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ def test_the_gaussian_prior_is_the_mahalanobis_distance_of_straightened_codes(ti
     mean, precision = straight.mean(dim=0), torch.linalg.inv(torch.cov(straight.T))
     away = torch.where(w < 0.0, w * 5.0, w).double() - mean
     expected = torch.einsum("bnd,de,bne->b", away, precision, away).float()
-    found = gaussian_prior(w, CodeBook(tiny_bank).straightened("albedo").whiten)
+    found = gaussian_prior(w, CodeBook(tiny_bank).whitening("albedo", straight=True).whiten)
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
     assert torch.equal(straightened(torch.tensor([-1.0, 2.0])), torch.tensor([-5.0, 2.0]))
 
@@ -112,7 +112,7 @@ def test_heavy_terms_hold_the_codes_together(tiny_bank: Bank, own_targets: torch
         stage = Joint(25, 0.05, knn_weight=0.0, space="w+", features="pixels", **weights)  # type: ignore[arg-type]
         return invert(tiny_bank, own_targets, Preset("x", (stage,))).latents["albedo"]
 
-    whiten = CodeBook(tiny_bank).straightened("albedo").whiten
+    whiten = CodeBook(tiny_bank).whitening("albedo", straight=True).whiten
     assert variation(codes(variation_weight=1.0)).sum() < variation(codes()).sum() / 4
     assert gaussian_prior(codes(gaussian_weight=1.0), whiten).sum() < gaussian_prior(codes(), whiten).sum()
 

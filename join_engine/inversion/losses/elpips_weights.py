@@ -187,8 +187,6 @@ def load_published(
             widths = [tap.shape[1] for tap in features(torch.zeros(1, 3, 64, 64))]
         if channel_weights is not None and [len(head) for head in channel_weights] != widths:
             raise ValueError("the heads belong to another trunk")
-    except JoinError:
-        raise
     except Exception as error:  # a foreign file: torch, zipfile and pickle each have errors of their own
         message = f"The weights of {kind} cannot be used ('{path}': {type(error).__name__})."
         raise JoinError("weights_unreadable", message, how_to_get(kind)) from error

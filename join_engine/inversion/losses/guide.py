@@ -19,38 +19,27 @@ from ...images.orientation import Orientation, known_orientations
 _AT_ONCE = 32  # pictures that the encoders look at
 
 
-class Guide:
-    """Distance of the components from what the encoders see in an image.
+def guide_loss(
+    outputs: Mapping[str, Tensor], seen: Mapping[str, Tensor], weight: float, quarters_weight: float
+) -> Tensor:
+    """Mean squared distances of the components from what the encoders see in an image, weighted, and summed over the
+    components: [B].
 
     Of the encoders' answer the brightness is what the image cannot tell, so that it may count more than the rest: it is
     compared as the mean of each quarter of the picture.
 
     Args:
+        outputs: of each component [B, 3, R, R] in the generators' range.
+        seen: likewise, as :func:`encoders_see` tells it.
         weight: of the squared distance, pixel by pixel.
         quarters_weight: of that between the quarters' means.
-        seen: of each component [B, 3, R, R] in the generators' range, as :func:`encoders_see` tells it.
     """
-
-    def __init__(self, weight: float, quarters_weight: float, seen: Mapping[str, Tensor]) -> None:
-        self._weights = weight, quarters_weight
-        self._seen = dict(seen)
-
-    def __call__(self, outputs: Mapping[str, Tensor]) -> Tensor:
-        """Mean squared distances in the generators' range, weighted, and summed over the components.
-
-        Args:
-            outputs: of each component [B, 3, R, R].
-
-        Returns:
-            [B].
-        """
-        weight, quarters_weight = self._weights
-        total = torch.zeros(1, device=next(iter(self._seen.values())).device)
-        for name, seen in self._seen.items():
-            offset = outputs[name] - seen
-            quarters = functional.adaptive_avg_pool2d(offset, 2)
-            total = total + weight * _mean_square(offset) + quarters_weight * _mean_square(quarters)
-        return total
+    total = torch.zeros(1, device=next(iter(seen.values())).device)
+    for name, made in seen.items():
+        offset = outputs[name] - made
+        quarters = functional.adaptive_avg_pool2d(offset, 2)
+        total = total + weight * _mean_square(offset) + quarters_weight * _mean_square(quarters)
+    return total
 
 
 def _mean_square(offset: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from ...device import in_threads, shares
 from ...networks.frozen import Frozen
 from ...networks.residuals import Residual, Residuals
 from ..adam import Adam
-from ..losses.guide import Guide, encoders_see
+from ..losses.guide import encoders_see, guide_loss
 from ..losses.knn import in_domain_loss
 from ..losses.perceptual import PerceptualLoss
 from ..losses.reconstruction import features_lacking, reconstruction_loss
@@ -269,9 +269,8 @@ class _Prior:
         knn = state.codebook.knn
         names = state.latents if settings.knn_weight else ()
         self._knn = {name: knn(name, settings.neighbours).follow() for name in names}
-        weights = settings.guide_weight, settings.guide_quarters_weight
-        seen = settings._seen(state) if any(weights) else None
-        self._guide = None if seen is None else Guide(*weights, seen)
+        self._weights = settings.guide_weight, settings.guide_quarters_weight
+        self._seen = settings._seen(state) if any(self._weights) else None
         self._kept = settings._kept(state)
 
     def __call__(self, point: Point, outputs: Codes, image: Tensor) -> Tensor:
@@ -288,14 +287,14 @@ class _Prior:
                 whitened = state.codebook.whitening(name).whiten(w)  # [B, L, w_dim]
                 total = total + settings.normal_weight * whitened.square().mean(dim=(1, 2))
             if settings.gaussian_weight:
-                whiten = state.codebook.straightened(name).whiten
+                whiten = state.codebook.whitening(name, straight=True).whiten
                 total = total + settings.gaussian_weight * gaussian_prior(w, whiten)
             if settings.variation_weight:
                 total = total + settings.variation_weight * variation(w)
         if settings.domain_weight:
             total = total + settings.domain_weight * domain_loss(state.bank, point.codes, image)
-        if self._guide is not None:
-            total = total + self._guide(outputs)
+        if self._seen is not None:
+            total = total + guide_loss(outputs, self._seen, *self._weights)
         return total if self._kept is None else total + self._kept(point)
 
 
