@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle
 
@@ -89,25 +88,6 @@ _PLANNED = (1, 1, 1, 3, 1, 3, 1, 1)  # see _plan
 _TOP = 0.995  # share of the pixels that must keep below the brightest albedo
 
 
-@dataclass(frozen=True)
-class Shares:
-    """What the network says of a photo, averaged over the orientations and exposures; tensors [1, C, h, w] of one size.
-
-    Attributes:
-        image: the photo at this size, linear.
-        visible: 0 where it is cut out.
-        share, shading, gloss, specular, error: see :class:`join_engine.networks.split.Level`.
-    """
-
-    image: Tensor
-    visible: Tensor
-    share: Tensor
-    shading: Tensor
-    gloss: Tensor
-    specular: Tensor
-    error: Tensor
-
-
 @torch.no_grad()
 def look(
     network: Split,
@@ -116,8 +96,9 @@ def look(
     told: Mapping[str, Tensor] | None,
     ways: int,
     upright: bool = False,
-) -> Shares:
-    """Let the network look at a photo: in bfloat16, in which it was trained, where the device is made for that.
+) -> Level:
+    """What the network says of a photo, averaged over the orientations and exposures, at the size of that: told in
+    bfloat16, in which it was trained, where the device is made for it.
 
     Args:
         image: linear [1, 3, H, W], at most :data:`SEEN_AT_MOST` a side.
@@ -139,8 +120,7 @@ def look(
             levels = network(*seen)
         found.append([orientation.back(part.float()) for part in levels[-1]])
     mean = Level(*(torch.stack(parts).mean(dim=0) for parts in zip(*found, strict=True)))
-    specular = specular_of(image.clamp(0.0, 1.0), mean.gloss)
-    return Shares(image, visible, mean.share, mean.shading, mean.gloss, specular, mean.error)
+    return mean._replace(image=image, specular=specular_of(image.clamp(0.0, 1.0), mean.gloss))
 
 
 def is_cut_out(visible: Tensor | np.ndarray | None) -> bool:
@@ -195,7 +175,7 @@ def split(
     level: float | None,
     retinex_error: float = RETINEX_ERROR,
     few_paints_error: float = FEW_PAINTS_ERROR,
-    looks: Callable[[Split, Tensor, Tensor, Mapping[str, Tensor] | None, int], Shares] = look,
+    looks: Callable[[Split, Tensor, Tensor, Mapping[str, Tensor] | None, int], Level] = look,
     seen_at: int | None = None,
     ways: int | None = None,
     orientations: int = 1,
@@ -233,23 +213,23 @@ def split(
     small = resampled(colour, *size).to(device) * gain
     visible = torch.ones_like(small[:, :1]) if alpha is None else resampled(alpha[..., None], *size).to(device)
     shares = looks(network, small, visible, inner, ways or _affordable(colour, seen_at, orientations))
-    shine = _shine(shares)
+    shine = _shine(shares, visible)
     jumps = jumps or (JUMPS_CUT_OUT if is_cut_out(visible) else JUMPS)
     shading, gloss = with_caution(small, visible, shares.shading, shares.gloss, shares.error, retinex_error, jumps)
-    shares = replace(shares, shading=shading, gloss=gloss, specular=specular_of(small, gloss))
+    shares = shares._replace(shading=shading, gloss=gloss, specular=specular_of(small, gloss))
     if network.config.specular:
-        clear = readability(shares.image, shares.specular, ceiling, shine) * (shares.visible > 0.5)
-        gloss = gloss_on_colour(shares.image, gloss, clear, _highlight(shares, 0.0))
-        shares = replace(shares, gloss=gloss, specular=specular_of(shares.image, gloss))
-    paint, readable = _paint(shares.image, shares.specular, shares.shading, shares.visible, shine, ceiling)
+        clear = readability(shares.image, shares.specular, ceiling, shine) * (visible > 0.5)
+        gloss = gloss_on_colour(shares.image, gloss, clear, _highlight(shares, visible, 0.0))
+        shares = shares._replace(gloss=gloss, specular=specular_of(shares.image, gloss))
+    paint, readable = _paint(shares.image, shares.specular, shares.shading, visible, shine, ceiling)
     expected = float(seen_mean(shares.error[:, :1].exp(), visible))
     light = light_in_paint(paint, readable, expected, few_paints_error, is_cut_out(visible))
-    shares = replace(shares, shading=shares.shading + light)
+    shares = shares._replace(shading=shares.shading + light)
     wanted = float(level_of(inner["albedo"])) if level is None else level
     error = shares.error.exp()
     error = torch.where(visible > 0.5, error, seen_mean(error, visible))
     names = ("albedo", "shading", "specular")[: 2 + network.config.specular]
-    plan, brighter = _plan(shares, shine, wanted, ceiling, "specular" in names)
+    plan, brighter = _plan(shares, visible, shine, wanted, ceiling, "specular" in names)
     apply = partial(_layers, plan, brighter, colour, gain, ceiling, names)
     return Strips(names, (colour.shape[0], colour.shape[1]), apply), picture_of(error)
 
@@ -274,12 +254,14 @@ def _exposure(colour: np.ndarray) -> float:
 
 
 @torch.no_grad()
-def _plan(shares: Shares, shine: Tensor, level: float, ceiling: float, glossy: bool) -> tuple[Tensor, float]:
+def _plan(
+    shares: Level, visible: Tensor, shine: Tensor, level: float, ceiling: float, glossy: bool
+) -> tuple[Tensor, float]:
     """What the rows of a photo of any size are made with, [1, 12, h, w] (the widths of :data:`_PLANNED`), and what to
     add to the logarithm of the albedo."""
-    paint, readable = _paint(shares.image, shares.specular, shares.shading, shares.visible, shine, ceiling)
+    paint, readable = _paint(shares.image, shares.specular, shares.shading, visible, shine, ceiling)
     # A thing has more paints than the cells that a tone is told in.
-    tone = _tone(shares, paint, readable) if glossy and not is_cut_out(shares.visible) else torch.zeros_like(paint)
+    tone = _tone(shares, visible, paint, readable) if glossy and not is_cut_out(visible) else torch.zeros_like(paint)
     paint = paint + tone
     # Without a specular layer there is none for what a filled albedo leaves of the photo.
     readable = readable * _told_by_light(shares.image) if glossy else readable
@@ -287,13 +269,13 @@ def _plan(shares: Shares, shine: Tensor, level: float, ceiling: float, glossy: b
     around = filled(grey, readable) + filled(paint - grey, readable**_COLOUR_LOST)
     albedo = _read(paint, around, readable)
     if glossy:
-        shown = shares.visible * _told_by_light(shares.image)
+        shown = visible * _told_by_light(shares.image)
         around = around + grain_under_highlights(albedo, readable, shown)
     diffuse = log_light(luminance((shares.image - shares.specular).clamp_min(0.0)))
     base = shares.shading - shares.share * diffuse
-    dull = 1.0 - _highlight(shares, _DULL)
-    planned = [shares.share, base, shares.gloss, around, shares.visible, tone, dull, shine]
-    return torch.cat(planned, dim=1), _brighter(albedo, shares.visible, level)
+    dull = 1.0 - _highlight(shares, visible, _DULL)
+    planned = [shares.share, base, shares.gloss, around, visible, tone, dull, shine]
+    return torch.cat(planned, dim=1), _brighter(albedo, visible, level)
 
 
 @torch.no_grad()
@@ -330,13 +312,13 @@ def _paint(
     return paint, readability(image, specular, ceiling, shine) * (visible > 0.5)
 
 
-def _shine(photo: Shares) -> Tensor:
+def _shine(photo: Level, visible: Tensor) -> Tensor:
     """How surely what is clipped is a highlight, [1, 1, h, w] in [0, 1]: white paint in the sun is clipped, too, but no
     network sees gloss on it."""
     beside = photo.specular
     for _ in range(round(_BESIDE * min(photo.image.shape[2:]))):
         beside = _widened(_widened(beside, 2), 3)
-    surely = _ALL_GLOSS_CUT_OUT if is_cut_out(photo.visible) else _ALL_GLOSS
+    surely = _ALL_GLOSS_CUT_OUT if is_cut_out(visible) else _ALL_GLOSS
     return (beside / luminance(photo.image).clamp_min(_DARK) / surely).clamp(0.0, 1.0)
 
 
@@ -380,14 +362,14 @@ def _read(paint: Tensor, around: Tensor, readable: Tensor) -> Tensor:
     return around + readable * (grey - usual) + readable**_COLOUR_LOST * colour
 
 
-def _tone(photo: Shares, paint: Tensor, readable: Tensor) -> Tensor:
+def _tone(photo: Level, visible: Tensor, paint: Tensor, readable: Tensor) -> Tensor:
     """What to add to the logarithm of the albedo under highlights, [1, 3, h, w], so that they have the tone of their
     surroundings: a highlight that is taken off a little too weakly, or in the wrong colour, leaves a stain there.
 
     Only what is smooth changes; the grain of the wood stays.
     """
     diffuse = luminance((photo.image - photo.specular).clamp_min(0.0)) / luminance(photo.image).clamp_min(_DARK)
-    trusted = readable * (1.0 - _highlight(photo, _FAINT) * (1.0 - diffuse.clamp(0.0, 1.0).square()))
+    trusted = readable * (1.0 - _highlight(photo, visible, _FAINT) * (1.0 - diffuse.clamp(0.0, 1.0).square()))
     values, known, trust = in_cells(_SMOOTH, paint * readable, readable, trusted, most=_CELLS)
     smooth = values / known.clamp_min(1e-6)
     share = (trust / known.clamp_min(1e-6)).clamp(0.0, 1.0)
@@ -395,10 +377,10 @@ def _tone(photo: Shares, paint: Tensor, readable: Tensor) -> Tensor:
     return functional.interpolate(change * (known > 1e-3), paint.shape[2:], mode="bicubic", align_corners=False)
 
 
-def _highlight(photo: Shares, faint: float) -> Tensor:
+def _highlight(photo: Level, visible: Tensor, faint: float) -> Tensor:
     """How surely each pixel is one of a highlight, [1, 1, h, w] in [0, 1]: from a specular of ``faint`` on, against the
     mean of the picture."""
-    usual = (luminance(photo.image) * photo.visible).mean() / photo.visible.mean().clamp_min(1e-6)
+    usual = (luminance(photo.image) * visible).mean() / visible.mean().clamp_min(1e-6)
     return ((photo.specular / usual.clamp_min(1e-6) - faint) / (_STRONG - faint)).clamp(0.0, 1.0)
 
 

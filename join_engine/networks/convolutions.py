@@ -21,11 +21,6 @@ ACTIVATION_GAIN = math.sqrt(2.0)
 _EPSILON = 1e-8  # of the demodulation
 
 
-def leaky_relu(values: torch.Tensor, gain: float = ACTIVATION_GAIN) -> torch.Tensor:
-    """Leaky ReLU with slope 0.2, times ``gain``; any shape."""
-    return F.leaky_relu(values, LEAK) * gain
-
-
 class EqualizedLinear(nn.Module):
     """Linear layer [B, in] → [B, out] with an equalised learning rate.
 
@@ -52,7 +47,7 @@ class EqualizedLinear(nn.Module):
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         outputs = F.linear(inputs, self.weight * self.weight_gain, self.bias * self.bias_gain)
-        return leaky_relu(outputs) if self.activate else outputs
+        return F.leaky_relu(outputs, LEAK) * ACTIVATION_GAIN if self.activate else outputs
 
 
 class EqualizedConv(nn.Module):

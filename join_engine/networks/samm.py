@@ -164,7 +164,6 @@ class Samm(nn.Module):
         codes: Mapping[str, Tensor],
         sides: Collection[int] | None = None,
         hooks: Mapping[str, Hooks] | None = None,
-        dtype: torch.dtype = torch.float32,
     ) -> Aligned:
         """All generators side by side, block by block.
 
@@ -173,7 +172,6 @@ class Samm(nn.Module):
             codes: by component, [B, 1 or num_ws, w_dim].
             sides: at which flows and masks are told; default: at all.
             hooks: of each generator, what becomes of its features behind their alignment.
-            dtype: of the generators' convolutions.
         """
         names, flows, masks = self.config.components, dict[int, Tensor](), dict[int, Tensor]()
         features, images = dict[str, Tensor | None].fromkeys(names), dict[str, Tensor | None].fromkeys(names)
@@ -183,7 +181,7 @@ class Samm(nn.Module):
         for blocks in zip(*each, strict=True):
             side = blocks[0][0]
             made = {
-                name: block.convolved(features[name], ws, "const", dtype)
+                name: block.convolved(features[name], ws, "const", torch.float32)
                 for name, (_, block, ws) in zip(names, blocks, strict=True)
             }
             if side in (self.config.sides if sides is None else sides):

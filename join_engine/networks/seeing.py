@@ -114,18 +114,12 @@ class Seeing(Backbone):
         self.narrow = nn.Conv2d(config.widths[-1], _CODE_WIDTH, 1)
         self.codes = nn.Linear(_CODE_WIDTH * coarsest**2, count * config.num_ws * config.w_dim)
         said = [sum(channels) for channels in zip(*config.channels, strict=True)]
-        self.deltas = nn.ModuleDict(
-            {
-                str(side): nn.Conv2d(config.widths[config.levels.index(side)], channels, 1)
-                for side, channels in zip(config.spaces, said, strict=True)
-            }
-        )
-        self.masks = nn.ModuleDict(
-            {
-                str(side): nn.Conv2d(config.widths[config.levels.index(side)], count, 1)
-                for side in (config.spaces if config.masks else ())
-            }
-        )
+        seen = [config.widths[config.levels.index(side)] for side in config.spaces]
+        self.deltas, self.masks = nn.ModuleDict(), nn.ModuleDict()
+        for side, width, channels in zip(config.spaces, seen, said, strict=True):
+            self.deltas[str(side)] = nn.Conv2d(width, channels, 1)
+        for side, width in zip(config.spaces if config.masks else (), seen, strict=False):
+            self.masks[str(side)] = nn.Conv2d(width, count, 1)
         for head in (self.codes, *self.deltas.values()):
             for parameter in head.parameters():
                 nn.init.zeros_(parameter)

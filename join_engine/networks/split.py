@@ -113,15 +113,15 @@ class Split(nn.Module):
         first, *rest = self.config.widths
         said = 5 + self.config.state
         self.into = nn.Conv2d(_SEEN + _CUES, first, 3, padding=1)
-        self.first = _NormedBlock(first)
+        self.first = _Block(first, normed=True)
         pairs = list(zip(self.config.widths, rest, strict=False))
         self.downs = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1), _NormedBlock(b)) for a, b in pairs
+            nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1), _Block(b, normed=True)) for a, b in pairs
         )
         last = self.config.widths[-1]
         self.whole = nn.Linear(2 * last, last)
         self.narrows = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairs)
-        self.ups = nn.ModuleList(_NormedBlock(a) for a, _ in pairs)
+        self.ups = nn.ModuleList(_Block(a, normed=True) for a, _ in pairs)
         self.out = nn.Conv2d(first, said + 1, 3, padding=1)
         self.finer_into = nn.Conv2d(_SEEN + 8 + self.config.state, self.config.width, 3, padding=1)
         self.finer = nn.Sequential(*(_Block(self.config.width) for _ in range(self.config.blocks)))
@@ -322,29 +322,19 @@ def _silent(layer: nn.Conv2d) -> nn.Conv2d:
     return layer
 
 
-class _NormedBlock(nn.Module):
-    """Two convolutions beside a short cut, on normalised values."""
+class _Block(nn.Module):
+    """Two convolutions beside a short cut: on normalised values, or such that they see nothing but their surroundings
+    and say nothing before they are trained."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, normed: bool = False) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(1, width)
+        self.norm = nn.GroupNorm(1, width) if normed else nn.Identity()
         self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
+        second = nn.Conv2d(width, width, 3, padding=1)
+        self.second = second if normed else _silent(second)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.second(functional.silu(self.first(functional.silu(self.norm(x)))))  # type: ignore[no-any-return]
-
-
-class _Block(nn.Module):
-    """Two convolutions beside a short cut, which see nothing but their surroundings."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = _silent(nn.Conv2d(width, width, 3, padding=1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(functional.silu(self.first(functional.silu(x))))  # type: ignore[no-any-return]
 
 
 class _Inner(nn.Module):

@@ -282,17 +282,13 @@ class Generator(nn.Module):
         """How many codes :attr:`synthesis` takes."""
         return self.config.num_ws
 
-    def broadcast(self, w: torch.Tensor) -> torch.Tensor:
-        """One code for all layers: [B, w_dim] → [B, num_ws, w_dim]."""
-        return w[:, None].expand(-1, self.num_ws, -1)
-
     def truncate(self, w: torch.Tensor, psi: float) -> torch.Tensor:
         """Pull codes towards ``w_avg``: psi 1 leaves them, 0 gives the mean; any shape that ends in w_dim."""
         return self.w_avg + (w - self.w_avg) * psi
 
     def forward(self, z: torch.Tensor, noise: str = "random", psi: float = 1.0) -> torch.Tensor:
         """[B, z_dim] → [B, 3, H, W] in the generator's range."""
-        return self.synthesis(self.broadcast(self.truncate(self.mapping(z), psi)), noise)
+        return self.synthesis(self.truncate(self.mapping(z), psi), noise)
 
 
 class DiscriminatorBlock(nn.Module):
@@ -315,17 +311,13 @@ class DiscriminatorBlock(nn.Module):
 
 
 class MinibatchStandardDeviation(nn.Module):
-    """One more channel: how much the images of a group differ (Karras et al. 2018, section 3). ``group_size``: images
-    per group; a batch that is not a multiple of it makes groups of its greatest divisor below."""
-
-    def __init__(self, group_size: int = 4) -> None:
-        super().__init__()
-        self.group_size = group_size
+    """One more channel: how much the images of a group of 4 differ (Karras et al. 2018, section 3). A batch that is not
+    a multiple of that makes groups of its greatest divisor below."""
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """[B, C, H, W] → [B, C + 1, H, W]."""
         count, channels, height, width = features.shape
-        group = next(size for size in range(min(self.group_size, count), 0, -1) if count % size == 0)
+        group = next(size for size in range(min(4, count), 0, -1) if count % size == 0)
         # Member g of group m is image g · (B / group) + m, as published.
         grouped = features.reshape(group, count // group, channels, height, width)
         deviation = (grouped - grouped.mean(dim=0)).square().mean(dim=0).add(1e-8).sqrt()

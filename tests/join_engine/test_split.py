@@ -34,7 +34,6 @@ from join_engine.layers.albedo_level import BRIGHTEST
 from join_engine.layers.caution import JUMPS, JUMPS_CUT_OUT, RETINEX_ERROR, caution, slow_part, with_caution
 from join_engine.layers.split import (
     BLACKEST,
-    Shares,
     _affordable,
     _exact,
     encoders_say,
@@ -206,11 +205,11 @@ def test_a_clipped_spot_is_filled_from_its_surroundings_where_gloss_is_seen(seen
     rim = np.zeros((1, 1, 96, 96), np.float32)
     rim[..., (46, 49), 36:60] = 1.0
 
-    def looks(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tensor] | None, ways: int) -> Shares:
+    def looks(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tensor] | None, ways: int) -> Level:
         white = (image.amin(dim=1, keepdim=True) > 0.9).to(image)
         spot = {"in it": 0.6 * white, "beside it": torch.from_numpy(rim), "nowhere": 0.0 * white}[seen]
         none, sure = torch.zeros_like(spot), torch.full_like(image, -7.0)
-        return Shares(image, visible, none, none, spot, specular_of(image, spot), sure)
+        return Level(image, none, none, spot, specular_of(image, spot), sure)
 
     found, _ = split(Split(SMALL), photo, None, told(), Frame(96, 96, 16), -1.5, looks=looks)
     middle, around = found["albedo"][48, 48], found["albedo"][4, 4]
@@ -228,10 +227,10 @@ def test_white_paint_of_a_glossy_thing_is_read_where_it_is_cut_out(cut_out: bool
     alpha = np.ones((96, 96), np.float32)
     alpha[80:] = 1.0 - cut_out
 
-    def looks(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tensor] | None, ways: int) -> Shares:
+    def looks(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tensor] | None, ways: int) -> Level:
         sheen = 0.12 * (image.amin(dim=1, keepdim=True) > 0.9).to(image)
         none, sure = torch.zeros_like(sheen), torch.full_like(image, -7.0)
-        return Shares(image, visible, none, none, sheen, specular_of(image, sheen), sure)
+        return Level(image, none, none, sheen, specular_of(image, sheen), sure)
 
     found, _ = split(Split(SMALL), photo, alpha, told(), Frame(96, 96, 16), -1.5, looks=looks)
     middle, around = found["albedo"][48, 48], found["albedo"][4, 4]
@@ -423,8 +422,8 @@ def test_under_a_highlight_the_smooth_part_alone_changes() -> None:
     whole = torch.ones(1, 1, 32, 48)
 
     def tone(specular: torch.Tensor, readable: torch.Tensor, visible: torch.Tensor = whole) -> torch.Tensor:
-        photo = layers_split.Shares(image, visible, other, other, other, specular, other)
-        return layers_split._tone(photo, stained, readable)
+        photo = Level(image, other, other, other, specular, other)
+        return layers_split._tone(photo, visible, stained, readable)
 
     middle, far = np.s_[..., 14:19, 22:27], np.s_[..., :4, :4]
     change = tone(0.6 * lit, whole)
@@ -438,8 +437,8 @@ def test_under_a_highlight_the_smooth_part_alone_changes() -> None:
     half = ((rows + columns) % 2 == 0)[None, None].float()
     assert float(tone(0.6 * lit, half)[middle].mean()) == pytest.approx(-0.5, abs=0.2)
     # A picture may be dim as a whole.
-    dim = layers_split.Shares(0.1 * image, whole, other, other, other, 0.06 * lit, other)
-    assert torch.allclose(layers_split._tone(dim, stained, whole)[middle], change[middle], atol=0.01)
+    dim = Level(0.1 * image, other, other, other, 0.06 * lit, other)
+    assert torch.allclose(layers_split._tone(dim, whole, stained, whole)[middle], change[middle], atol=0.01)
     # What counts as strong is told by what is visible: a bright part that was cut out does not.
     cut = (columns < 40.0)[None, None].float()
     image[..., 40:] *= 100.0
@@ -524,7 +523,7 @@ def test_a_photo_is_looked_at_in_a_size_that_can_be_halved_evenly(height: int, w
 
     seen = []
 
-    def looks(*asked: Any) -> Shares:
+    def looks(*asked: Any) -> Level:
         seen.append(tuple(asked[1].shape[-2:]))
         return look(*asked)
 
@@ -815,7 +814,7 @@ def test_it_learns_what_holds_for_renders_that_it_has_not_seen(packs: tuple[Path
 def test_a_preset_may_look_at_a_smaller_photo(seeing_bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int]] = []
 
-    def noted(network: Split, image: torch.Tensor, *others: Any, **more: Any) -> Shares:
+    def noted(network: Split, image: torch.Tensor, *others: Any, **more: Any) -> Level:
         seen.append((image.shape[2], len(looked_at(others[2]))))
         return look(network, image, *others, **more)
 

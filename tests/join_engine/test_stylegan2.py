@@ -51,6 +51,11 @@ def test_shared_weight_equals_per_sample_weights(up: bool, demodulate: bool) -> 
     torch.testing.assert_close(result, fused_modulated_conv(inputs, weight, styles, up, demodulate))
 
 
+def broadcast(w: torch.Tensor, num_ws: int = TINY.num_ws) -> torch.Tensor:
+    """One code for all layers."""
+    return w[:, None].expand(-1, num_ws, -1)
+
+
 def test_gain_and_bias_of_the_modulated_convolution() -> None:
     inputs, weight, styles = torch.randn(2, 3, 4, 4), torch.randn(5, 3, 1, 1), torch.randn(2, 3)
     bias = torch.randn(5)
@@ -151,7 +156,7 @@ def test_shapes_and_layers(resolution: int) -> None:
     generator, discriminator = Generator(config), Discriminator(config)
     w = generator.mapping(torch.randn(3, 8))
     assert w.shape == (3, 12)
-    ws = generator.broadcast(w)
+    ws = broadcast(w, generator.num_ws)
     assert ws.shape == (3, config.num_ws, 12)
     for noise in ("const", "random", "none"):
         images = generator.synthesis(ws, noise)
@@ -163,14 +168,14 @@ def test_shapes_and_layers(resolution: int) -> None:
 
 def test_every_code_matters_and_none_is_left_over() -> None:
     generator = Generator(TINY)
-    ws = generator.broadcast(generator.mapping(torch.randn(2, 8))).detach().clone().requires_grad_()
+    ws = broadcast(generator.mapping(torch.randn(2, 8))).detach().clone().requires_grad_()
     (gradient,) = torch.autograd.grad(generator.synthesis(ws, "none").square().sum(), ws)
     assert gradient.abs().amax(dim=(0, 2)).min() > 0
 
 
 def test_early_codes_act_everywhere_late_ones_only_on_the_last_rgb() -> None:
     generator = Generator(TINY)
-    ws = generator.broadcast(generator.mapping(torch.randn(1, 8))).clone()
+    ws = broadcast(generator.mapping(torch.randn(1, 8))).clone()
     before = generator.synthesis(ws, "none")
     ws[:, -1] += 1.0  # the last code belongs to ToRGB of the last block: a linear map of unchanged features
     features: list[torch.Tensor] = []
@@ -178,7 +183,7 @@ def test_early_codes_act_everywhere_late_ones_only_on_the_last_rgb() -> None:
         lambda _module, _inputs, output: features.append(output)
     )
     after = generator.synthesis(ws, "none")
-    generator.synthesis(generator.broadcast(ws[:, 0]), "none")
+    generator.synthesis(broadcast(ws[:, 0]), "none")
     hook.remove()
     assert not torch.equal(before, after)
     torch.testing.assert_close(features[0], features[1])
@@ -186,7 +191,7 @@ def test_early_codes_act_everywhere_late_ones_only_on_the_last_rgb() -> None:
 
 def test_noise() -> None:
     generator = Generator(TINY)
-    ws = generator.broadcast(generator.mapping(torch.randn(1, 8)))
+    ws = broadcast(generator.mapping(torch.randn(1, 8)))
     torch.testing.assert_close(generator.synthesis(ws, "const"), generator.synthesis(ws, "none"))  # strength 0
     for name, parameter in generator.named_parameters():
         if name.endswith("noise_strength"):
@@ -198,7 +203,7 @@ def test_noise() -> None:
 
 def test_bfloat16_is_close_to_float32() -> None:
     generator, discriminator = Generator(TINY), Discriminator(TINY)
-    ws = generator.broadcast(generator.mapping(torch.randn(4, 8)))
+    ws = broadcast(generator.mapping(torch.randn(4, 8)))
     full, half = (generator.synthesis(ws, "none", dtype) for dtype in (torch.float32, torch.bfloat16))
     assert half.dtype == torch.float32
     assert (full - half).abs().max() < 0.05 * full.abs().max()
@@ -226,7 +231,7 @@ def test_gradients_of_the_networks_against_finite_differences() -> None:
 
 
 def test_minibatch_standard_deviation() -> None:
-    layer = MinibatchStandardDeviation(4)
+    layer = MinibatchStandardDeviation()
     features = torch.randn(8, 3, 4, 4)
     result = layer(features)
     assert torch.equal(result[:, :3], features)

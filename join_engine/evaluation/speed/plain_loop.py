@@ -29,10 +29,10 @@ from ...inversion.losses.reconstruction import make_features
 from ...inversion.stages.joint import ramped
 from ...layers.decomposition import Decomposition
 from ...layers.detail import keep_detail
-from ...layers.split import Shares, looked_at
+from ...layers.split import looked_at
 from ...networks.convolutions import LEAK
 from ...networks.resample import blur, upsample
-from ...networks.split import Split, cues
+from ...networks.split import Level, Split, cues
 from ...networks.stylegan2 import Discriminator, Generator, GeneratorConfig, SynthesisBlock, SynthesisLayer
 from ...relighting.relighter import to_layer
 from ...training.gan.losses import discriminator_loss, generator_loss, r1_penalty
@@ -215,7 +215,7 @@ def _descend(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
 
 
 @torch.no_grad()
-def plain_look(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tensor] | None, ways: int) -> Shares:
+def plain_look(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tensor] | None, ways: int) -> Level:
     """As :func:`join_engine.layers.split.look`, in float32 and torch's own layout."""
     told = told or {}
     hints = cues(told.get("albedo"), told.get("shading"), told.get("specular"), image)
@@ -226,7 +226,7 @@ def plain_look(network: Split, image: Tensor, visible: Tensor, told: Mapping[str
         level = network(*(orientation.of(part).contiguous() for part in parts))[-1]
         found.append([orientation.back(part) for part in level])
     mean = [torch.stack(parts).mean(dim=0) for parts in zip(*found, strict=True)]
-    return Shares(image, visible, *mean[1:])
+    return Level(image, *mean[1:])
 
 
 @torch.no_grad()
