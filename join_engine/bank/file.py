@@ -185,8 +185,8 @@ class Bank:
             for name, part in parts.items()
         }
 
-    def direction_vectors(self, kind: str = "directions") -> dict[str, DirectionVectors]:
-        """The named directions of the light, or for "materials" of these, of the components that have any, as
+    def direction_vectors(self, kind: str) -> dict[str, DirectionVectors]:
+        """The named "directions" of the light, or those of "materials", of the components that have any, as
         :func:`save_bank` takes them."""
         described = self.header.named_directions.get(kind)
         found = {}

@@ -209,19 +209,18 @@ def _framed(path: Path, pixels: np.ndarray, header: Mapping[str, Any], notes: li
     here = np.s_[max(top, upper) : min(bottom, lower) + 1, max(left, first) : min(right, last) + 1]
     if here[0].start >= here[0].stop or here[1].start >= here[1].stop:
         raise JoinError("image_empty", f"The frame of '{path}' shows nothing of its data.", "Save it anew.")
-    rows, columns = (
-        slice(part.start - from_, part.stop - from_) for part, from_ in zip(here, (top, left), strict=True)
-    )
-    shown = pixels[rows, columns]
+
+    def seen_from(*corner: int) -> tuple[slice, ...]:
+        return tuple(slice(part.start - begin, part.stop - begin) for part, begin in zip(here, corner, strict=True))
+
+    shown = pixels[seen_from(top, left)]
     if shown.shape[:2] == (height, width):
         return np.ascontiguousarray(shown)
     notes.append(f"'{path.name}' has pixels in a part of its frame only; the rest counts as transparent.")
     channels = shown.shape[2] + (shown.shape[2] in (1, 3))
     out = np.zeros((height, width, channels), np.float32)
-    rows, columns = (
-        slice(part.start - from_, part.stop - from_) for part, from_ in zip(here, (upper, first), strict=True)
-    )
-    out[rows, columns, : shown.shape[2]] = shown
+    place = out[seen_from(upper, first)]
+    place[..., : shown.shape[2]] = shown
     if channels > shown.shape[2]:
-        out[rows, columns, -1] = 1.0
+        place[..., -1] = 1.0
     return out

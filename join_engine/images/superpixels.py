@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..color import srgb_decode
 
-_ROUNDS = 10
+_ROUNDS, _COMPACTNESS = 10, 10.0  # the latter: how much nearness counts beside colour
 # Linear Rec.709 → XYZ, each row divided by that of the white of D65.
 _TO_XYZ = ((0.43395, 0.37622, 0.18983), (0.21260, 0.71520, 0.07220), (0.01776, 0.10947, 0.87277))
 
@@ -25,7 +25,7 @@ def lab(images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def superpixels(images: Tensor, count: int, compactness: float = 10.0, alike: float = 6.0) -> Tensor:
+def superpixels(images: Tensor, count: int, alike: float = 6.0) -> Tensor:
     """Segments of sRGB-encoded pictures [B, 3, H, W]: [B, H, W] whole numbers from 0 on.
 
     SLIC without its enforced connectivity: nearest centres by D² = d_Lab² + (compactness · d_xy / S)², S being the
@@ -34,11 +34,10 @@ def superpixels(images: Tensor, count: int, compactness: float = 10.0, alike: fl
 
     Args:
         count: of the superpixels, roughly.
-        compactness: how much nearness counts beside colour.
         alike: 0 leaves the superpixels as they are.
     """
     colours = lab(images)
-    return torch.stack([_of_one(colour, count, compactness, alike) for colour in colours])
+    return torch.stack([_of_one(colour, count, alike) for colour in colours])
 
 
 def segment_means(maps: Tensor, labels: Tensor) -> Tensor:
@@ -52,14 +51,14 @@ def segment_means(maps: Tensor, labels: Tensor) -> Tensor:
     return torch.stack(found).view_as(maps)
 
 
-def _of_one(colour: Tensor, count: int, compactness: float, alike: float) -> Tensor:
+def _of_one(colour: Tensor, count: int, alike: float) -> Tensor:
     """L*a*b* [3, H, W] → [H, W]."""
     _, height, width = colour.shape
     step = math.sqrt(height * width / count)
     places = torch.stack(
         torch.meshgrid(torch.arange(height).to(colour) + 0.5, torch.arange(width).to(colour) + 0.5, indexing="ij")
     )
-    pixels = torch.cat([colour, places * (compactness / step)]).flatten(1).T  # [H · W, 5]
+    pixels = torch.cat([colour, places * (_COMPACTNESS / step)]).flatten(1).T  # [H · W, 5]
     rows, columns = max(1, round(height / step)), max(1, round(width / step))
     row = ((torch.arange(rows) + 0.5) * height / rows).long()
     column = ((torch.arange(columns) + 0.5) * width / columns).long()

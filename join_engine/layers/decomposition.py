@@ -214,17 +214,15 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray], Strips | N
             large = {name: file.get_slice(name) for name in names if name.startswith("layer.")}
             shapes = {name: tuple(layer.get_shape()) for name, layer in large.items()}
             kinds = {layer.get_dtype() for layer in large.values()}
-            stays = len(set(shapes.values())) == 1 and kinds == {"F32"} and _is_large(next(iter(shapes.values())))
+            shape = next(iter(shapes.values()), ())
+            alike = set(shapes.values()) == {shape} and kinds == {"F32"} and len(shape) == 3 and shape[2] == 3
+            stays = alike and shape[0] * shape[1] > strips.KEPT
             tensors = {name: file.get_tensor(name) for name in names if not (stays and name in large)}
     except (SafetensorError, OSError, ValueError, TypeError) as error:  # TypeError: a kind of number numpy has not
         raise _broken(path, str(error)) from error
     if header.get("format") != FORMAT or not isinstance(header.get("version"), int):
         raise _broken(path, "it is not a decomposition")
     return header, tensors, _stored(path, shapes) if stays else None
-
-
-def _is_large(shape: tuple[int, ...]) -> bool:
-    return len(shape) == 3 and shape[2] == 3 and shape[0] * shape[1] > strips.KEPT
 
 
 def _stored(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Strips:

@@ -57,10 +57,11 @@ def write_report(folder: Path, image: str, notes: Sequence[str], decomposition: 
     write_text(folder / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
 
-def write_arrays(decomposition: Decomposition, paths: Mapping[str, Path], recomposed: Path, stored: Path) -> None:
-    """The layers as ``.npy`` under ``paths``, the image that they make, and the ``.join`` file; the layers are made
-    once. Raises JoinError ``output_unwritable``."""
+def write_arrays(folder: Path, decomposition: Decomposition, stored: Path) -> dict[str, Any]:
+    """The layers and the image that they make as ``.npy``, and the ``.join`` file ``stored``; the layers are made once.
+    Returns the files' paths, ``layers`` by name and ``recomposed``. Raises JoinError ``output_unwritable``."""
     size, model = decomposition.size, decomposition.model
+    paths, recomposed = {name: folder / f"{name}.npy" for name in decomposition.layers}, folder / "recomposed.npy"
     with ExitStack() as opened:
         writers = [opened.enter_context(decomposition_writer(stored, decomposition))]
         for name, path in paths.items():
@@ -68,6 +69,7 @@ def write_arrays(decomposition: Decomposition, paths: Mapping[str, Path], recomp
         write = opened.enter_context(npy_writer(recomposed, size))
         writers.append(lambda _, layers: write(np.asarray(model.compose(layers))))
         _write_rows(decomposition, writers)
+    return {"layers": {name: str(path) for name, path in paths.items()}, "recomposed": str(recomposed)}
 
 
 def _layer_writers(

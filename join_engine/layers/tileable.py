@@ -52,7 +52,7 @@ def tileable(layers: Layers, overlap: float = OVERLAP, even: bool = True, heal: 
     if min(height, width) < _LEAST:
         words = f"The layers are {width} × {height}, too small for a tile."
         raise JoinError("image_too_small", words, f"Use {_LEAST} pixels or more on each side.")
-    given = all_evened(layers) if even else dict(layers)
+    given = {name: evened(layer) if even else layer for name, layer in layers.items()}
     shown = np.concatenate([encoded(name, layer) for name, layer in given.items()], axis=2)
     places = np.moveaxis(np.mgrid[:height, :width], 0, 2)
     for axis in (1, 0):
@@ -64,11 +64,6 @@ def tileable(layers: Layers, overlap: float = OVERLAP, even: bool = True, heal: 
     if heal:
         cut = {name: _healed(name, layer, given[name], rows, columns) for name, layer in cut.items()}
     return Tile(cut, rows, columns)
-
-
-def all_evened(layers: Layers) -> dict[str, np.ndarray]:
-    """Layers, each :func:`evened`."""
-    return {name: evened(layer) for name, layer in layers.items()}
 
 
 def evened(layer: np.ndarray) -> np.ndarray:

@@ -28,8 +28,8 @@ def import_bank(
     forward_model: str,
     files: Mapping[str, Path],
     license: str,
-    transforms: Mapping[str, str] | None = None,
-) -> BankHeader:
+    transforms: Mapping[str, str],
+) -> None:
     """Write a bank of imported generators and discriminators. Raises JoinError ``bank_incomplete`` when the files are
     not the components of the forward model or do not fit together, ``output_unwritable``, and as
     :func:`read_public_checkpoint`.
@@ -45,7 +45,7 @@ def import_bank(
         wanted = ", ".join(model.components)
         raise JoinError("bank_incomplete", f"A bank for '{forward_model}' needs the components {wanted}.")
     usual = {name: component.transform for name, component in COMPONENTS.items()}
-    chosen = {**usual, **(transforms or {})}
+    chosen = {**usual, **transforms}
     found = {component: read_public_checkpoint(files[component]) for component in model.components}
     resolutions = {item.generator.config.resolution for item in found.values()}
     if len(resolutions) != 1:
@@ -53,7 +53,6 @@ def import_bank(
     headers = {name: _header(item, files[name], chosen[name]) for name, item in found.items()}
     header = BankHeader(name, resolutions.pop(), forward_model, headers, license=license)
     save_bank(out, header, {name: (item.generator, item.discriminator) for name, item in found.items()})
-    return header
 
 
 def _header(item: PublicCheckpoint, path: Path, transform: str) -> ComponentHeader:

@@ -12,7 +12,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..bank import Bank
 from ..errors import JoinError
@@ -20,7 +19,7 @@ from ..layers.decomposition import Decomposition
 from ..networks.residuals import Residual
 from ..networks.stylegan2 import generate
 from .layer_groups import MIX
-from .relighter import Edit, Layers, Relighter, to_layer
+from .relighter import Edit, Layers, Relighter, item_like, to_layer
 
 
 def with_other(mine: Decomposition, other: Decomposition) -> Decomposition:
@@ -75,22 +74,18 @@ def _between(first: Decomposition, last: Decomposition, bank: Bank, t: float) ->
     made = {}
     for name in first.codes:
         part = bank.components[name]
-        ends = [_tensor(each.codes[name], part.w_avg).expand(1, part.generator.num_ws, -1) for each in (first, last)]
+        ends = [item_like(each.codes[name], part.w_avg).expand(1, part.generator.num_ws, -1) for each in (first, last)]
         hooks: dict[int, Residual] = {}
         for decomposition, share in ((first, 1.0 - t), (last, t)):
             features = decomposition.features.get(name)
             for side, delta in ({} if features is None else features.deltas).items():
                 assert features is not None
-                added = _tensor(delta, part.w_avg) * _tensor(features.masks[side], part.w_avg) * share
+                added = item_like(delta, part.w_avg) * item_like(features.masks[side], part.w_avg) * share
                 before = hooks[side].delta if side in hooks else torch.zeros_like(added)
                 hooks[side] = Residual(before + added, torch.ones_like(added[:, :1]))
         output = generate(part.generator, torch.lerp(ends[0], ends[1], t), hooks=hooks)
         made[name] = to_layer(part.transform.from_generator(output))
     return made
-
-
-def _tensor(array: np.ndarray, like: Tensor) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array)).to(like)[None]
 
 
 def _check_same(one: Decomposition, other: Decomposition) -> None:

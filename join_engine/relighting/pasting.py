@@ -26,7 +26,7 @@ from ..inversion.diffusion import component_codes
 from ..inversion.progress import Monitor
 from ..layers.decomposition import Decomposition
 from ..memory import WHOLE_BYTES_PER_PIXEL
-from .relighter import Relighter, frame_of
+from .relighter import Relighter, frame_of, item_like
 
 ALBEDO = "albedo"
 STEPS, _RATE = 60, 0.05
@@ -114,14 +114,11 @@ def laid(patch: np.ndarray, mask: np.ndarray, scale: float) -> np.ndarray:
     for axis in (0, 1):
         there = np.flatnonzero(covered.any(axis=1 - axis))
         middle = (there[0] + there[-1] + 1) / 2.0
-        place = (np.arange(mask.shape[axis]) + 0.5 - middle) / scale + patch.shape[axis] / 2.0
-        patch = between(patch, _mirrored(place, patch.shape[axis]) - 0.5, axis)
+        length = patch.shape[axis]
+        place = (np.arange(mask.shape[axis]) + 0.5 - middle) / scale + length / 2.0
+        # Positions of any size turn back at either end.
+        patch = between(patch, length - np.abs(place % (2 * length) - length) - 0.5, axis)
     return patch
-
-
-def _mirrored(place: np.ndarray, length: int) -> np.ndarray:
-    """Positions of any size → the same in [0, length], turning back at either end."""
-    return length - np.abs(place % (2 * length) - length)
 
 
 def feathered(mask: np.ndarray, pixels: float) -> np.ndarray:
@@ -156,7 +153,7 @@ def _codes(
 ) -> np.ndarray:
     """Of the albedo with the patch, [num_ws, w_dim]."""
     target = fitted(bank, albedo, frame_of(mine, bank))
-    start = torch.from_numpy(np.ascontiguousarray(mine.codes[ALBEDO])).to(target)[None]
+    start = item_like(mine.codes[ALBEDO], target)
     everywhere = torch.ones_like(target[:, :1])
     found = component_codes(bank, ALBEDO, start, target, everywhere, steps, _RATE, "pixels", monitor)
     return found[0].cpu().numpy().astype(np.float32)

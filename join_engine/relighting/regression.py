@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_NEWTON_STEPS = 20
+# Of the logistic regression; the ridge in units of the codes' variance per dimension.
+_NEWTON_STEPS, _RIDGE = 20, 1e-2
 # Of the codes' variance per dimension: from hardly any ridge to hardly any slope.
 PENALTIES = tuple(10.0 ** (exponent / 2) for exponent in range(-10, 7))
 
@@ -90,7 +91,7 @@ def read_attributes(codes: Tensor, attributes: Tensor, validation: tuple[Tensor,
     return max(found, key=lambda reading: float(reading.r2.mean()))
 
 
-def boundary_normals(codes: Tensor, attributes: Tensor, penalty: float = 1e-2) -> Tensor:
+def boundary_normals(codes: Tensor, attributes: Tensor) -> Tensor:
     """Normals of the planes in W that part the samples above each attribute's median from those below it, as
     InterFaceGAN has them (Shen et al. 2020; in-domain inversion's supplement, section 4), by logistic regression in the
     place of its linear SVM.
@@ -98,14 +99,13 @@ def boundary_normals(codes: Tensor, attributes: Tensor, penalty: float = 1e-2) -
     Args:
         codes: [N, D].
         attributes: [N, K].
-        penalty: ridge, with the codes' variance per dimension as its unit.
 
     Returns:
         [K, D], each as long as the codes' standard deviation along it.
     """
     x = _centred(codes.double())
     x = torch.cat([x / x.square().mean().sqrt(), torch.ones(len(x), 1, dtype=x.dtype)], dim=1)
-    ridge = penalty * torch.eye(x.shape[1], dtype=x.dtype)
+    ridge = _RIDGE * torch.eye(x.shape[1], dtype=x.dtype)
     ridge[-1, -1] = 0.0  # the offset's
     found = []
     for values in attributes.double().T:

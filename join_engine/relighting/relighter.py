@@ -304,12 +304,14 @@ class Relighter:
         generator = self._generator(component)
         features = self.decomposition.features.get(component)
         if features is None:
-            return generate(generator, _like(codes, generator.w_avg))
+            return generate(generator, item_like(codes, generator.w_avg))
         residuals = {
-            side: Residual(_like(delta, generator.w_avg), _like(features.masks[side], generator.w_avg))
+            side: Residual(item_like(delta, generator.w_avg), item_like(features.masks[side], generator.w_avg))
             for side, delta in features.deltas.items()
         }
-        return moved(generator, _like(features.anchor, generator.w_avg), _like(codes, generator.w_avg), residuals)
+        return moved(
+            generator, item_like(features.anchor, generator.w_avg), item_like(codes, generator.w_avg), residuals
+        )
 
     def _directions_of(self, component: str) -> Directions:
         if component not in self._directions:
@@ -384,8 +386,8 @@ def _binned(layers: Mapping[str, np.ndarray], name: str, height: int, width: int
     return sums / counts[:, None, None] / np.diff([*starts, all_columns])[None, :, None]
 
 
-def _like(array: np.ndarray, tensor: Tensor) -> Tensor:
-    """As the one item of a batch, where ``tensor`` is."""
+def item_like(array: np.ndarray, tensor: Tensor) -> Tensor:
+    """An array as the one item of a batch, where ``tensor`` is."""
     return torch.from_numpy(np.ascontiguousarray(array)).to(tensor)[None]
 
 

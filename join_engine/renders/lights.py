@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,25 +42,20 @@ class Lights:
     def take(self, indices: Tensor) -> Lights:
         """Those of some samples, [B] indices."""
         names = tuple(self.names[index] for index in indices.tolist())
-        attributes, held = (_each(values, lambda _, x: x[indices]) for values in (self.attributes, self.held))
-        return Lights(names, self.places[indices], attributes, held)
+        tables = ({name: x[indices] for name, x in values.items()} for values in (self.attributes, self.held))
+        return Lights(names, self.places[indices], *tables)
 
     def and_mirrored(self) -> Lights:
         """Those of the samples and, behind them, of the mirrored samples."""
-
-        def doubled(name: str, values: Tensor) -> Tensor:
-            return torch.cat([values, -values if name.endswith(_TURNED) else values])
-
-        attributes, held = (_each(values, doubled) for values in (self.attributes, self.held))
-        return Lights(self.names * 2, self.places.repeat(2), attributes, held)
+        tables = (
+            {name: torch.cat([x, -x if name.endswith(_TURNED) else x]) for name, x in values.items()}
+            for values in (self.attributes, self.held)
+        )
+        return Lights(self.names * 2, self.places.repeat(2), *tables)
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """Attributes [N, K] and held values [N, H], a column each."""
         return torch.stack([*self.attributes.values()], dim=1), torch.stack([*self.held.values()], dim=1)
-
-
-def _each(values: Mapping[str, Tensor], function: Callable[[str, Tensor], Tensor]) -> dict[str, Tensor]:
-    return {name: function(name, value) for name, value in values.items()}
 
 
 def read_lights(paths: Sequence[str | os.PathLike[str]]) -> Lights:

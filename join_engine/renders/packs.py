@@ -100,13 +100,11 @@ def read_packs(paths: Sequence[str | os.PathLike[str]], component: str) -> Image
     parts: list[torch.Tensor] = []
     for path in (part for named in paths for part in pack_parts(Path(named))):
         info, images = _read_pack(path, component)
-        if infos and (info.resolution, info.transforms[component]) != (
-            infos[0].resolution,
-            infos[0].transforms[component],
-        ):
+        first = infos[0] if infos else info
+        if (info.resolution, info.transforms[component]) != (first.resolution, first.transforms[component]):
             raise JoinError(
                 "pack_mismatch",
-                f"The packs '{infos[0].file}' and '{info.file}' differ in resolution or transform.",
+                f"The packs '{first.file}' and '{info.file}' differ in resolution or transform.",
                 "Export them with the same settings.",
             )
         infos.append(info)

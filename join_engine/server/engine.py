@@ -19,7 +19,7 @@ from ..errors import JoinError, is_out_of_memory
 from ..names import is_file
 from .channel import Channel, leave
 from .course import Course, Paces, Tail
-from .pixels import compacted, load_array, read_layers, write_all, write_arrays, write_pixels
+from .pixels import compacted, load_array, read_layers, write_arrays, write_pixels
 from .requests import MOST, check, formula_of, parse, request_id
 
 if TYPE_CHECKING:
@@ -599,11 +599,12 @@ class Engine:
 
     def _result(self, decomposition: Decomposition, output: Path) -> dict[str, Any]:
         """Write the files of a result; the content of its event."""
+        from ..layers import layer_files
         from ..layers.decomposition import save_decomposition
 
         start = time.perf_counter()
         stored, compact = output / "decomposition.join", output / "compact.join"
-        files = write_all(output, decomposition, stored)
+        files = layer_files.write_arrays(output, decomposition, stored)
         save_decomposition(compact, compacted(decomposition, files["layers"]))
         summary = decomposition.summary()
         summary["seconds"]["write"] = time.perf_counter() - start

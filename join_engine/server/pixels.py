@@ -27,16 +27,6 @@ def compacted(decomposition: Decomposition, files: dict[str, str]) -> Decomposit
     return replace(decomposition, layers={name: np.array(layer) for name, layer in small.items()})
 
 
-def write_all(output: Path, decomposition: Decomposition, stored: Path) -> dict[str, Any]:
-    """A result as :func:`write_arrays` writes it, and its ``.join`` file ``stored``."""
-    from ..layers.layer_files import write_arrays as write_rows
-
-    paths = {name: output / f"{name}.npy" for name in decomposition.layers}
-    whole = output / "recomposed.npy"
-    write_rows(decomposition, paths, whole, stored)
-    return {"layers": {name: str(path) for name, path in paths.items()}, "recomposed": str(whole)}
-
-
 def read_layers(paths: Any, decomposition: Decomposition) -> dict[str, np.ndarray]:
     """The full layers that belong to a compact decomposition, from the client's files."""
     import numpy as np
@@ -49,7 +39,7 @@ def read_layers(paths: Any, decomposition: Decomposition) -> dict[str, np.ndarra
     return {name: np.ascontiguousarray(layer, dtype=np.float32) for name, layer in layers.items()}
 
 
-def write_arrays(output: Path, layers: dict[str, np.ndarray], recomposed: Any, prefix: str = "") -> dict[str, Any]:
+def write_arrays(output: Path, layers: dict[str, np.ndarray], recomposed: Any, prefix: str) -> dict[str, Any]:
     from ..images.files import write_npy
 
     whole = str(output / f"{prefix}recomposed.npy")

@@ -15,7 +15,7 @@ from join_engine.evaluation.scores.tile_scores import COLUMNS, format_table, row
 from join_engine.inversion.presets import PRESETS, Detail, Preset
 from join_engine.inversion.stages.joint import Joint
 from join_engine.inversion.stages.mean_start import MeanStart
-from join_engine.layers.tileable import all_evened, encoded, evened, seam, tileable
+from join_engine.layers.tileable import encoded, evened, seam, tileable
 
 from .conftest import MakeBank
 from .invented_renders import write_renders
@@ -45,7 +45,7 @@ def test_seams_of_all_layers_go_together() -> None:
     before, after = seam(layers), seam(tile.layers, tile)
     assert before > 20.0 and after < before / 5.0
     # Each texel is one of the evened layers', the same one in all of them: so the tile is what its layers make.
-    even = all_evened(layers)
+    even = {name: evened(layer) for name, layer in layers.items()}
     photo = even["albedo"] * even["shading"] + even["specular"]
     made = tile.layers["albedo"] * tile.layers["shading"] + tile.layers["specular"]
     assert np.array_equal(made, photo[tile.rows, tile.columns])

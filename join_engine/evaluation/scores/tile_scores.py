@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ...layers.tileable import all_evened, seam, tileable
+from ...layers.tileable import evened, seam, tileable
 from ..options import add_pack_options, run_on_packs
 from ..tables import markdown
 
@@ -24,7 +24,8 @@ Row = dict[str, float]
 def row_of(layers: Mapping[str, np.ndarray]) -> Row:
     """:data:`COLUMNS` of one picture's layers, see :func:`join_engine.layers.tileable.seam`."""
     tiles = tileable(layers, even=False, heal=False), tileable(layers, heal=False), tileable(layers)
-    found = (seam(layers), seam(all_evened(layers)), *(seam(tile.layers, tile) for tile in tiles))
+    even = {name: evened(layer) for name, layer in layers.items()}
+    found = (seam(layers), seam(even), *(seam(tile.layers, tile) for tile in tiles))
     return dict(zip(COLUMNS, found, strict=True))
 
 
