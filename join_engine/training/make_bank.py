@@ -408,7 +408,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="name or path of a bank whose networks are taken over; with --component, those that need no generator",
     )
     for name, kind in BANK_WIDE.items():
-        told = f"trained {kind.title}: the folder of its training, or a bank that has one"
+        whose = BANK_WIDE[kind.trained_as or name].title
+        told = f"trained {kind.title}: the folder of its training, or a bank whose {whose} it is"
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path, metavar="RUN", help=told)
     parser.add_argument("--encoder", action="append", default=[], type=named("RUN"), metavar="NAME=RUN")
     parser.add_argument("--directions", type=Path, metavar="FILE", help="learned directions of the light")
