@@ -57,10 +57,11 @@ _EXPOSURES = 1.0, 1.4, 0.7, 2.0
 _CLIPPED = 0.995  # above it, what a camera shows is no measure of the light
 _USUAL = (0.06, 0.38)  # mean luminances of the photos that the network has seen
 _NEARLY_CLIPPED = 0.8  # and from here on cameras begin to bend
-# Share of the light from where on gloss makes what is clipped a highlight, not white paint, and that of what is cut
-# out, where the network tells them better; and how far beside it that may be seen, in shorter sides of the picture: in
-# the middle of a highlight there is nothing to see.
-_ALL_GLOSS, _ALL_GLOSS_CUT_OUT, _BESIDE = 0.1, 0.5, 0.012
+# Share of the light from where on gloss makes what is clipped a highlight, not white paint; and how far beside it that
+# may be seen, in shorter sides of the picture: in the middle of a highlight there is nothing to see.
+_ALL_GLOSS, _BESIDE = 0.5, 0.012
+# Luminance below which a share says less: of what is black the faintest gloss is most of the light.
+_LIT_ENOUGH = 0.25
 _READABLE = 0.2  # share of diffuse light of which half a colour can be read
 _COLOUR_LOST = 4  # power of it that colours are read with: a highlight takes them before it takes the grain
 # Specular against the mean of the picture: from where on, and from where on surely, it is a highlight; and up to where
@@ -213,7 +214,7 @@ def split(
     small = resampled(colour, *size).to(device) * gain
     visible = torch.ones_like(small[:, :1]) if alpha is None else resampled(alpha[..., None], *size).to(device)
     shares = looks(network, small, visible, inner, ways or _affordable(colour, seen_at, orientations))
-    shine = _shine(shares, visible)
+    shine = _shine(shares)
     jumps = jumps or (JUMPS_CUT_OUT if is_cut_out(visible) else JUMPS)
     shading, gloss = with_caution(small, visible, shares.shading, shares.gloss, shares.error, retinex_error, jumps)
     shares = shares._replace(shading=shading, gloss=gloss, specular=specular_of(small, gloss))
@@ -312,14 +313,13 @@ def _paint(
     return paint, readability(image, specular, ceiling, shine) * (visible > 0.5)
 
 
-def _shine(photo: Level, visible: Tensor) -> Tensor:
+def _shine(photo: Level) -> Tensor:
     """How surely what is clipped is a highlight, [1, 1, h, w] in [0, 1]: white paint in the sun is clipped, too, but no
-    network sees gloss on it."""
-    beside = photo.specular
+    network sees gloss on it, or little."""
+    share = photo.specular / luminance(photo.image).clamp_min(_LIT_ENOUGH)
     for _ in range(round(_BESIDE * min(photo.image.shape[2:]))):
-        beside = _widened(_widened(beside, 2), 3)
-    surely = _ALL_GLOSS_CUT_OUT if is_cut_out(visible) else _ALL_GLOSS
-    return (beside / luminance(photo.image).clamp_min(_DARK) / surely).clamp(0.0, 1.0)
+        share = _widened(_widened(share, 2), 3)
+    return (share / _ALL_GLOSS).clamp(0.0, 1.0)
 
 
 def readability(image: Tensor, specular: Tensor, ceiling: float, shine: Tensor | None = None) -> Tensor:

@@ -198,22 +198,24 @@ def test_the_albedo_is_as_bright_as_it_is_told_to_be() -> None:
     assert levels == pytest.approx([-2.0, -1.5], abs=0.02)
 
 
-@pytest.mark.parametrize("seen", ["in it", "beside it", "nowhere"])
+@pytest.mark.parametrize("seen", ["in it", "beside it", "on black beside it", "nowhere"])
 def test_a_clipped_spot_is_filled_from_its_surroundings_where_gloss_is_seen(seen: str) -> None:
     photo = np.full((96, 96, 3), (0.40, 0.25, 0.15), np.float32)
     photo[47:49, 36:60] = 1.0
     rim = np.zeros((1, 1, 96, 96), np.float32)
     rim[..., (46, 49), 36:60] = 1.0
+    if seen == "on black beside it":
+        photo[rim[0, 0] > 0.0] = 0.03
 
     def looks(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tensor] | None, ways: int) -> Level:
         white = (image.amin(dim=1, keepdim=True) > 0.9).to(image)
-        spot = {"in it": 0.6 * white, "beside it": torch.from_numpy(rim), "nowhere": 0.0 * white}[seen]
+        spot = {"in it": 0.6 * white, "nowhere": 0.0 * white}.get(seen, torch.from_numpy(rim))
         none, sure = torch.zeros_like(spot), torch.full_like(image, -7.0)
         return Level(image, none, none, spot, specular_of(image, spot), sure)
 
     found, _ = split(Split(SMALL), photo, None, told(), Frame(96, 96, 16), -1.5, looks=looks)
     middle, around = found["albedo"][48, 48], found["albedo"][4, 4]
-    if seen == "nowhere":  # white paint
+    if seen in ("nowhere", "on black beside it"):  # white paint
         assert np.ptp(middle) < 1e-3 and middle.max() > 2.0 * around.max()
     else:
         assert middle / middle.sum() == pytest.approx(around / around.sum(), abs=0.02)
@@ -221,7 +223,7 @@ def test_a_clipped_spot_is_filled_from_its_surroundings_where_gloss_is_seen(seen
 
 
 @pytest.mark.parametrize("cut_out", [False, True])
-def test_white_paint_of_a_glossy_thing_is_read_where_it_is_cut_out(cut_out: bool) -> None:
+def test_white_paint_of_a_glossy_thing_is_read(cut_out: bool) -> None:
     photo = np.full((96, 96, 3), (0.40, 0.25, 0.15), np.float32)
     photo[40:56, 36:60] = 1.0
     alpha = np.ones((96, 96), np.float32)
@@ -234,10 +236,7 @@ def test_white_paint_of_a_glossy_thing_is_read_where_it_is_cut_out(cut_out: bool
 
     found, _ = split(Split(SMALL), photo, alpha, told(), Frame(96, 96, 16), -1.5, looks=looks)
     middle, around = found["albedo"][48, 48], found["albedo"][4, 4]
-    if cut_out:
-        assert middle.min() > 2.0 * around.max()
-    else:
-        assert middle / middle.sum() == pytest.approx(around / around.sum(), abs=0.02)
+    assert middle.min() > 2.0 * around.max()
 
 
 def test_skin_in_the_sun_is_read_and_its_highlight_is_not() -> None:
