@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one kind of error that the engine shows to people: a stable code, a sentence, and a hint what to do."""
+"""The one kind of error that the engine shows to people: a stable code, a sentence, and a hint what to do; and how work
+ends that nobody waits for."""
 
 from __future__ import annotations
 
@@ -20,6 +21,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     the CPU."""
     named = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
     return isinstance(error, MemoryError) or named
+
+
+class Discarded(Exception):
+    """Nobody wants the result any more."""
 
 
 class JoinError(Exception):

@@ -201,7 +201,6 @@ def decompose_together(
     seed: int = 0,
     monitor: Monitor | None = None,
     codebook: CodeBook | None = None,
-    keep: Callable[[], bool] = lambda: False,
 ) -> list[Outcome]:
     """Split several photos of one thing under other light: one albedo, as many shadings and speculars.
 
@@ -215,13 +214,11 @@ def decompose_together(
         images: two or more, all of one size, see :func:`decompose_batch`.
         names: what the photos are called in messages.
         bank, preset, seed, monitor, codebook: see :func:`decompose_batch`; the preset must leave the detail in.
-        keep: asked where they were cancelled: whether the best so far is wanted.
 
     Returns:
         Of each photo, in their order. The decompositions' albedo is one and the same array; their settings tell under
         ``together`` how many photos there are and by how many pixels each was moved (``down``, ``right``), their metric
-        ``psnr`` compares with the moved photo. The albedos of cancelled outcomes that nobody wants to keep are those of
-        the photos alone.
+        ``psnr`` compares with the moved photo.
     """
     if len(images) < 2:
         raise JoinError("photos_too_few", "One photo is not several.", "Name two or more, or decompose it alone.")
@@ -235,9 +232,7 @@ def decompose_together(
     # In an order of their own, whatever the caller's: sums, and rounding with them, depend on it.
     order = sorted(range(len(photos)), key=lambda index: hashlib.sha256(photos[index].tobytes()).digest())
     moved, aligned = lay_over([photos[index] for index in order], [names[index] for index in order])
-    found = decompose_batch(moved, bank, preset, seed, monitor, codebook)
-    if keep() or not any(outcome.cancelled for outcome in found):
-        found = put_together(moved, aligned, found)
+    found = put_together(moved, aligned, decompose_batch(moved, bank, preset, seed, monitor, codebook))
     return [outcome for _, outcome in sorted(zip(order, found, strict=True), key=lambda pair: pair[0])]
 
 
@@ -340,16 +335,19 @@ class _Canvas:
         return {name: to_layer(linear) for name, linear in self._linear(restored).items()}
 
     @torch.no_grad()
-    def completed(self, outputs: Mapping[str, Tensor]) -> tuple[Mapping[str, np.ndarray], np.ndarray | None]:
+    def completed(
+        self, outputs: Mapping[str, Tensor], before_each: Callable[[], None] = lambda: None
+    ) -> tuple[Mapping[str, np.ndarray], np.ndarray | None]:
         """Layers that make the image exactly, if the preset wants that; and the errors that the bank expects of them,
-        if it has an idea (see :func:`join_engine.layers.split.split`)."""
+        if it has an idea (see :func:`join_engine.layers.split.split`); ``before_each``: called before each look."""
         if self.detail is None:
             return self._generated(outputs), None
         level = self.level if self.detail.brightness else None
         network, header = self.split
         if network is not None:
             told = {name: linear.clamp_min(0.0) for name, linear in self._linear(outputs).items()}
-            looks = partial(look, upright=header is not None and is_upright(header.training))
+            upright = header is not None and is_upright(header.training)
+            looks = partial(look, upright=upright, before_each=before_each)
             subject = subject_of(self.bank.header)
             ways = 1 if self.preview else None
             errors = subject.retinex_error, subject.few_paints_error
@@ -426,13 +424,14 @@ class _Work:
         state = invert(bank, self._target, self._preset, seed, monitor, codebook, self._saturated, dtype, reached)
         inverted = time.perf_counter()
         monitor.on_finish()
+        monitor.go_on()
         with torch.no_grad():
             foreign, outputs = state.foreign, state.settle(state.blended(state.synthesize()))
             fit = state.render(outputs)
         made = []
         for index, canvas in enumerate(self.canvases):
             own = {name: output[index : index + 1] for name, output in outputs.items()}
-            made.append((partial(canvas.generated, own), *canvas.completed(own)))
+            made.append((partial(canvas.generated, own), *canvas.completed(own, monitor.go_on)))
         seconds = {"prepare": prepared - self._start, **state.seconds, "finish": time.perf_counter() - inverted}
         settings = {**replace(self._preset, detail=self._detail).to_json(), "seed": seed}
         settings["device"] = state.target.device.type

@@ -183,7 +183,6 @@ def decompose_portrait(
     on_preview: PreviewCallback | None = None,
     codebook: CodeBook | None = None,
     preview_size: int | None = None,
-    keep: Callable[[], bool] = lambda: True,
 ) -> Outcome:
     """Split a photo with a face into layers. Raises JoinError ``face_invalid``, ``image_too_large``, ``bank_unsuited``
     for banks of different forward models, and as :func:`join_engine.pipeline.decompose`.
@@ -195,8 +194,6 @@ def decompose_portrait(
         rest: gives the bank for all around; not asked where the photo ends with the head.
         preset, seed, monitor, on_preview, codebook, preview_size: see :func:`join_engine.pipeline.decompose`. Before
             the end the previews show the head alone; all around it lies the photo.
-        keep: asked where it was cancelled: whether the best so far is wanted. Without, the layers are those of the
-            head's surroundings alone.
 
     Returns:
         As :func:`join_engine.pipeline.decompose`. Codes and metrics are the face's, but for ``psnr``; the settings tell
@@ -214,8 +211,6 @@ def decompose_portrait(
     size = None if preview_size is None else max(1, round(preview_size * max(part.shape[:2]) / max(height, width)))
     inside = face.moved(-columns.start, -rows.start)
     found = decompose(part, bank, preset, seed, monitor, show, codebook, size, inside)
-    if found.cancelled and not keep():
-        return found
     start, told = time.perf_counter(), {"crop": face.to_json(), "size": [height, width]}
     if known.min() >= 1.0:
         return _told(found, dict(found.decomposition.layers), found.error, image, told, start)
@@ -225,7 +220,7 @@ def decompose_portrait(
         raise JoinError("bank_unsuited", message, "Choose another bank.")
     # What is tuned to a photo is tuned for its face.
     untuned = replace(preset, stages=tuple(stage for stage in preset.stages if not stage.tunes))
-    silent = Monitor(cancelled=monitor.cancelled)
+    silent = Monitor(cancelled=monitor.cancelled, discarded=monitor.discarded)
     outside = decompose(image, around.bank, untuned, seed, silent, codebook=around.codebook)
     told["rest"] = {"name": around.bank.header.name, "sha256": around.bank.sha256}
     near = frame.nearby(_REACH)[0, 0].numpy()

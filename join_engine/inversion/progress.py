@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..errors import Discarded
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -48,6 +50,7 @@ class Monitor:
         preview_every: call ``on_preview`` at each so many steps; 0 never.
         on_preview: gets the step and the generators' outputs, each [B, 3, R, R] in the generator's range.
         on_finish: called after the last stage, before the layers are made at the image's own size.
+        discarded: asked wherever :meth:`go_on` is called; True where nobody wants even the best so far.
     """
 
     on_progress: Callable[[Progress], None] = lambda progress: None
@@ -55,3 +58,9 @@ class Monitor:
     preview_every: int = 0
     on_preview: Callable[[int, Mapping[str, Tensor]], None] = lambda step, outputs: None
     on_finish: Callable[[], None] = lambda: None
+    discarded: Callable[[], bool] = lambda: False
+
+    def go_on(self) -> None:
+        """Called before what takes long after the last stage. Raises Discarded."""
+        if self.discarded():
+            raise Discarded

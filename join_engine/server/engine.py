@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import JoinError, is_out_of_memory
+from ..errors import Discarded, JoinError, is_out_of_memory
 from ..names import is_file
 from .channel import Channel, leave
 from .course import Course, Paces, Tail
@@ -51,6 +51,10 @@ class Job:
     keep: bool = False
     tail: Tail | None = None
     """What it does after its stages, as soon as it does."""
+
+    def discarded(self) -> bool:
+        """Whether it is cancelled, and nobody wants the best so far."""
+        return self.cancelled.is_set() and not self.keep
 
 
 @dataclass(frozen=True)
@@ -213,10 +217,12 @@ class Engine:
 
     def _run(self, job: Job) -> Callable[[], None]:
         """Do a job; returns what sends its last event."""
-        if job.cancelled.is_set():
-            return lambda: self._channel.send("cancelled", job.request, result=None)
         try:
+            if job.cancelled.is_set():
+                raise Discarded
             kind, content = self._work[job.message["type"]](self, job)
+        except Discarded:
+            return lambda: self._channel.send("cancelled", job.request, result=None)
         except JoinError as error:
             problem = error
         except MemoryError:
@@ -260,6 +266,7 @@ class Engine:
             job.cancelled.is_set,
             preview_every,
             on_finish=lambda: self._enter(job, Tail("Making the layers", after)),
+            discarded=job.discarded,
         )
         show = self._report_preview(job, output, bank) if preview_every else None
         split, told = self._way(job, bank, picture)
@@ -267,8 +274,6 @@ class Engine:
         notes = [*picture.notes, *([] if choice is None else choice.passed_over), *told, *why]
         what = {"bank": bank, "preset": preset, "seed": seed, "codebook": codebook}
         outcome = split(picture.pixels, **what, monitor=monitor, on_preview=show, preview_size=preview_size)
-        if outcome.cancelled and not job.keep:
-            return "cancelled", {"result": None}
         found = with_choice(outcome.decomposition, choice)
         self._paces.learn("finish", pixels, found.seconds["finish"])
         self._enter(job, Tail("Writing the layers", writing))
@@ -296,7 +301,7 @@ class Engine:
         if not bank.header.faces:
             return decompose, []
         crop, notes = face_in(picture.pixels, "the image", job.message.get("face"))
-        return partial(decompose_portrait, face=crop, rest=self._load_rest, keep=lambda: job.keep), notes
+        return partial(decompose_portrait, face=crop, rest=self._load_rest), notes
 
     def _decompose_together(self, job: Job) -> tuple[str, dict[str, Any]]:
         """Photos of one thing under other light: a result of each, whose albedos are one and the same file."""
@@ -322,12 +327,10 @@ class Engine:
             self._report_progress(job, preset, after),
             job.cancelled.is_set,
             on_finish=lambda: self._enter(job, Tail("Putting the photos together", after)),
+            discarded=job.discarded,
         )
         photos, seed = [picture.pixels for picture in pictures], message.get("seed") or 0
-        outcomes = decompose_together(photos, names, bank, preset, seed, monitor, codebook, lambda: job.keep)
-        cancelled = any(outcome.cancelled for outcome in outcomes)
-        if cancelled and not job.keep:
-            return "cancelled", {"result": None}
+        outcomes = decompose_together(photos, names, bank, preset, seed, monitor, codebook)
         found = [with_choice(outcome.decomposition, choice) for outcome in outcomes]
         self._paces.learn("finish", pixels, found[0].seconds["finish"])
         self._paces.learn("together", pixels, found[0].seconds["together"])
@@ -344,7 +347,8 @@ class Engine:
         notes = [f"{name}: {note}" for name, picture in zip(names, pictures, strict=True) for note in picture.notes]
         notes += [] if choice is None else choice.passed_over
         told = {"photos": results, "notes": notes}
-        return ("cancelled", {"result": told}) if cancelled else ("result", told)
+        stopped = any(outcome.cancelled for outcome in outcomes)
+        return ("cancelled", {"result": told}) if stopped else ("result", told)
 
     def _relight(self, job: Job) -> tuple[str, dict[str, Any]]:
         """A whole decomposition; with ``preview`` small layers, and of a size that is wanted no albedo, which no
@@ -423,10 +427,9 @@ class Engine:
             self._channel.send("progress", job.request, **vars(progress), **told, total_left=progress.seconds_left)
 
         options = {name: message[name] for name in ("scale", "feather", "steps") if message.get(name) is not None}
-        monitor = Monitor(report, job.cancelled.is_set)
+        monitor = Monitor(report, job.cancelled.is_set, discarded=job.discarded)
         found = paste(stored, patch[..., :3], mask, bank, **options, monitor=monitor)
-        if job.cancelled.is_set() and not job.keep:
-            return "cancelled", {"result": None}
+        monitor.go_on()
         result = {**self._result(found, Path(message["output"])), "notes": []}
         return ("cancelled", {"result": result}) if job.cancelled.is_set() else ("result", result)
 

@@ -7,6 +7,7 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from join_engine import portraits
 from join_engine.bank import Bank, load_bank
 from join_engine.errors import JoinError
 from join_engine.inversion.codebook import CodeBook
-from join_engine.inversion.progress import Progress
+from join_engine.inversion.progress import Monitor, Progress
 from join_engine.layers.decomposition import load_decomposition
 from join_engine.layers.result_folder import read_marker
 from join_engine.relighting import pasting
@@ -423,6 +424,30 @@ def test_files_of_a_search_that_was_stopped_say_so(
     assert ask(skip_existing=True)["skipped"]
     marker = read_marker(tmp_path / "photo")
     assert marker is not None and not {"stopped_early", "face"} & set(marker.made.settings)
+
+
+def test_layers_that_are_discarded_while_they_are_made_are_not_finished(
+    request_for: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import join_engine.pipeline
+
+    answers, decompose = Answers(), join_engine.pipeline.decompose
+    engine = Engine(answers, "cpu", 1)  # type: ignore[arg-type]
+    threading.Thread(target=engine.work, daemon=True).start()
+
+    def stopped(*args: Any, monitor: Monitor, **more: Any) -> Any:
+        def cancel() -> None:
+            engine.handle(json.dumps({"type": "cancel", "id": "a", "keep": keep}).encode())
+
+        return decompose(*args, monitor=replace(monitor, on_finish=cancel), **more)
+
+    monkeypatch.setattr(join_engine.pipeline, "decompose", stopped)
+    for keep, ends in ((False, "cancelled"), (True, "result")):
+        answers.ended.clear()
+        engine.handle(json.dumps(request_for).encode())
+        assert answers.ended.wait(120)
+        told = answers.events[-1]
+        assert told["type"] == ends and list(tmp_path.glob("out*")) == ([Path(request_for["output"])] if keep else [])
 
 
 def test_progress_is_not_told_more_often_than_anybody_reads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from join_engine import face_finder, portraits
 from join_engine.bank import Bank, SplitHeader, find_bank, list_banks, load_bank, save_bank
 from join_engine.color import srgb_encode
 from join_engine.commands.main import main
-from join_engine.errors import JoinError
+from join_engine.errors import Discarded, JoinError
 from join_engine.face_crop import FaceCrop, crop_of_box, crop_of_points, ffhq_crop
 from join_engine.face_finder import find_faces, the_face
 from join_engine.images.face_frame import FaceFrame
@@ -546,8 +546,9 @@ def test_a_portrait_can_be_stopped(banks: tuple[Bank, portraits.Rest]) -> None:
     def never() -> portraits.Rest:
         raise AssertionError
 
-    dropped = portraits.decompose_portrait(image, crop, banks[0], never, DRAFT, monitor=stop, keep=lambda: False)
-    assert dropped.cancelled
+    with pytest.raises(Discarded):
+        unwanted = replace(stop, discarded=lambda: True)
+        portraits.decompose_portrait(image, crop, banks[0], never, DRAFT, monitor=unwanted)
     kept = portraits.decompose_portrait(image, crop, banks[0], lambda: banks[1], DRAFT, monitor=stop)
     assert kept.cancelled and kept.decomposition.size == (80, 120)
     assert np.abs(kept.decomposition.recomposed - image).max() < 1e-5

@@ -21,12 +21,13 @@ from join_engine.bank import Bank, SplitHeader, find_bank, fingerprint, load_ban
 from join_engine.bank.figures import seconds_of
 from join_engine.color import srgb_encode
 from join_engine.commands.main import main
-from join_engine.errors import JoinError
+from join_engine.errors import Discarded, JoinError
 from join_engine.images import files
 from join_engine.images.files import read_image, write_png
 from join_engine.images.frame import Frame
 from join_engine.images.orientation import Orientation
 from join_engine.inversion.presets import Detail, Preset, get_preset
+from join_engine.inversion.progress import Monitor
 from join_engine.inversion.stages.encoder_start import EncoderStart
 from join_engine.inversion.stages.mean_start import MeanStart
 from join_engine.layers import split as layers_split
@@ -834,6 +835,26 @@ def test_a_preset_may_look_at_a_smaller_photo(seeing_bank: Bank, monkeypatch: py
     assert shown == [0] and seen[3:] == [(64, 1), (576, 4)], "a preview is a look in one orientation"
     decompose(photo, bank, replace(preset, detail=Detail(orientations=2)))
     assert seen[5:] == [(576, 8)], "of a photo of the most pixels 2"
+
+
+def test_who_discards_the_layers_does_not_wait_for_all_looks(
+    seeing_bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank, seen = with_split(seeing_bank, SplitHeader(replace(SMALL, specular=False), {})), []
+    forward = Split.forward
+
+    def noted(self: Split, *shown: Tensor) -> list[Level]:
+        seen.append(shown[0].shape)
+        return forward(self, *shown)
+
+    monkeypatch.setattr(Split, "forward", noted)
+    photo = np.random.default_rng(6).random((48, 40, 3), dtype=np.float32)
+    preset = Preset("x", (EncoderStart(),), Detail())
+    with pytest.raises(Discarded):
+        decompose(photo, bank, preset, monitor=Monitor(discarded=lambda: len(seen) >= 2))
+    assert len(seen) == 2
+    decompose(photo, bank, preset, monitor=Monitor(cancelled=lambda: True))
+    assert len(seen) == 2 + 8, "the best so far has its layers"
 
 
 def test_how_long_the_network_looks_is_told_where_it_is_chosen() -> None:

@@ -188,17 +188,14 @@ def test_what_is_at_its_place_stays_bit_for_bit(photos: list[np.ndarray]) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("keep", [False, True])
-def test_the_best_so_far_is_put_together_where_somebody_wants_it(
-    glossy_bank: Bank, photos: list[np.ndarray], keep: bool
-) -> None:
+def test_the_best_so_far_is_put_together(glossy_bank: Bank, photos: list[np.ndarray]) -> None:
     monitor = Monitor(cancelled=lambda: True)
     preset = Preset("quick", (EncoderStart(), Joint(steps=5)), Detail())
     names = [str(number) for number in range(len(photos))]
-    found = decompose_together(photos, names, glossy_bank, preset, monitor=monitor, keep=lambda: keep)
+    found = decompose_together(photos, names, glossy_bank, preset, monitor=monitor)
     assert all(outcome.cancelled for outcome in found)
     first, *others = (outcome.decomposition.layers["albedo"] for outcome in found)
-    assert all((other is first) is keep for other in others)
+    assert all(other is first for other in others)
 
 
 def test_a_photo_of_something_else_is_refused_by_name(glossy_bank: Bank, photos: list[np.ndarray]) -> None:
