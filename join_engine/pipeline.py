@@ -336,10 +336,11 @@ class _Canvas:
 
     @torch.no_grad()
     def completed(
-        self, outputs: Mapping[str, Tensor], before_each: Callable[[], None] = lambda: None
+        self, outputs: Mapping[str, Tensor], go_on: Callable[[], bool] = lambda: True
     ) -> tuple[Mapping[str, np.ndarray], np.ndarray | None]:
         """Layers that make the image exactly, if the preset wants that; and the errors that the bank expects of them,
-        if it has an idea (see :func:`join_engine.layers.split.split`); ``before_each``: called before each look."""
+        if it has an idea (see :func:`join_engine.layers.split.split`); ``go_on``: see
+        :func:`join_engine.layers.split.look`."""
         if self.detail is None:
             return self._generated(outputs), None
         level = self.level if self.detail.brightness else None
@@ -347,7 +348,7 @@ class _Canvas:
         if network is not None:
             told = {name: linear.clamp_min(0.0) for name, linear in self._linear(outputs).items()}
             upright = header is not None and is_upright(header.training)
-            looks = partial(look, upright=upright, before_each=before_each)
+            looks = partial(look, upright=upright, go_on=go_on)
             subject = subject_of(self.bank.header)
             ways = 1 if self.preview else None
             errors = subject.retinex_error, subject.few_paints_error
@@ -432,6 +433,7 @@ class _Work:
         for index, canvas in enumerate(self.canvases):
             own = {name: output[index : index + 1] for name, output in outputs.items()}
             made.append((partial(canvas.generated, own), *canvas.completed(own, monitor.go_on)))
+        cancelled = state.cancelled or monitor.cancelled()
         seconds = {"prepare": prepared - self._start, **state.seconds, "finish": time.perf_counter() - inverted}
         settings = {**replace(self._preset, detail=self._detail).to_json(), "seed": seed}
         settings["device"] = state.target.device.type
@@ -448,7 +450,7 @@ class _Work:
             found = _decomposition(bank, state, index, layers, settings, metrics, seconds)
             if error is not None:
                 found = replace(found, confidence=confidence_of(error))
-            outcomes.append(Outcome(found, state.cancelled, show, error))
+            outcomes.append(Outcome(found, cancelled, show, error))
         return outcomes
 
     def _recomposed_psnr(self, layers: Mapping[str, np.ndarray], colour: np.ndarray) -> float:

@@ -46,11 +46,12 @@ class Monitor:
 
     Args:
         on_progress: called after every step.
-        cancelled: asked before every step; True ends the stage with the best codes so far.
+        cancelled: asked before every step, and before every look at the photo; True ends the stage with the best codes
+            so far.
         preview_every: call ``on_preview`` at each so many steps; 0 never.
         on_preview: gets the step and the generators' outputs, each [B, 3, R, R] in the generator's range.
         on_finish: called after the last stage, before the layers are made at the image's own size.
-        discarded: asked wherever :meth:`go_on` is called; True where nobody wants even the best so far.
+        discarded: asked after the last stage; True where nobody wants even the best so far.
     """
 
     on_progress: Callable[[Progress], None] = lambda progress: None
@@ -60,7 +61,8 @@ class Monitor:
     on_finish: Callable[[], None] = lambda: None
     discarded: Callable[[], bool] = lambda: False
 
-    def go_on(self) -> None:
-        """Called before what takes long after the last stage. Raises Discarded."""
+    def go_on(self) -> bool:
+        """Whether to make the layers any better, after the last stage. Raises Discarded."""
         if self.discarded():
             raise Discarded
+        return not self.cancelled()

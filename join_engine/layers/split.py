@@ -97,7 +97,7 @@ def look(
     told: Mapping[str, Tensor] | None,
     ways: int,
     upright: bool = False,
-    before_each: Callable[[], None] = lambda: None,
+    go_on: Callable[[], bool] = lambda: True,
 ) -> Level:
     """What the network says of a photo, averaged over the orientations and exposures, at the size of that: told in
     bfloat16, in which it was trained, where the device is made for it.
@@ -107,15 +107,16 @@ def look(
         visible: [1, 1, H, W].
         told: linear components of the generators, [1, 3, h, w] each, showing the same; None for none.
         ways, upright: see :func:`looked_at`; each orientation of something cut out in another exposure.
-        before_each: called before each of them.
+        go_on: asked before each of them; no is heard after the first.
     """
     told = told or {}
     hints = cues(told.get("albedo"), told.get("shading"), told.get("specular"), image)
     exposures = _EXPOSURES if is_cut_out(visible) else _EXPOSURES[:1]
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
-    found = []
+    found: list[list[Tensor]] = []
     for orientation, exposure in zip(looked_at(ways, upright), cycle(exposures), strict=False):
-        before_each()
+        if not go_on() and found:
+            break
         exposed = (image * exposure).clamp(0.0, 1.0)
         seen = [
             orientation.of(part).contiguous(memory_format=torch.channels_last) for part in (exposed, visible, hints)

@@ -275,7 +275,8 @@ class Engine:
         what = {"bank": bank, "preset": preset, "seed": seed, "codebook": codebook}
         outcome = split(picture.pixels, **what, monitor=monitor, on_preview=show, preview_size=preview_size)
         found = with_choice(outcome.decomposition, choice)
-        self._paces.learn("finish", pixels, found.seconds["finish"])
+        if not outcome.cancelled:  # which makes them sooner
+            self._paces.learn("finish", pixels, found.seconds["finish"])
         self._enter(job, Tail("Writing the layers", writing))
         begun = time.monotonic()
         if place is not None and outcome.cancelled:
@@ -332,7 +333,9 @@ class Engine:
         photos, seed = [picture.pixels for picture in pictures], message.get("seed") or 0
         outcomes = decompose_together(photos, names, bank, preset, seed, monitor, codebook)
         found = [with_choice(outcome.decomposition, choice) for outcome in outcomes]
-        self._paces.learn("finish", pixels, found[0].seconds["finish"])
+        stopped = any(outcome.cancelled for outcome in outcomes)
+        if not stopped:
+            self._paces.learn("finish", pixels, found[0].seconds["finish"])
         self._paces.learn("together", pixels, found[0].seconds["together"])
         self._enter(job, Tail("Writing the layers", writing))
         begun = time.monotonic()
@@ -347,7 +350,6 @@ class Engine:
         notes = [f"{name}: {note}" for name, picture in zip(names, pictures, strict=True) for note in picture.notes]
         notes += [] if choice is None else choice.passed_over
         told = {"photos": results, "notes": notes}
-        stopped = any(outcome.cancelled for outcome in outcomes)
         return ("cancelled", {"result": told}) if stopped else ("result", told)
 
     def _relight(self, job: Job) -> tuple[str, dict[str, Any]]:

@@ -837,7 +837,7 @@ def test_a_preset_may_look_at_a_smaller_photo(seeing_bank: Bank, monkeypatch: py
     assert seen[5:] == [(576, 8)], "of a photo of the most pixels 2"
 
 
-def test_who_discards_the_layers_does_not_wait_for_all_looks(
+def test_who_stops_while_the_layers_are_made_does_not_wait_for_all_looks(
     seeing_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bank, seen = with_split(seeing_bank, SplitHeader(replace(SMALL, specular=False), {})), []
@@ -853,8 +853,11 @@ def test_who_discards_the_layers_does_not_wait_for_all_looks(
     with pytest.raises(Discarded):
         decompose(photo, bank, preset, monitor=Monitor(discarded=lambda: len(seen) >= 2))
     assert len(seen) == 2
-    decompose(photo, bank, preset, monitor=Monitor(cancelled=lambda: True))
-    assert len(seen) == 2 + 8, "the best so far has its layers"
+    for looks in (0, 3):
+        del seen[:]
+        found = decompose(photo, bank, preset, monitor=Monitor(cancelled=lambda looks=looks: len(seen) >= looks))
+        assert found.cancelled and len(seen) == max(looks, 1), "the best so far has layers"
+        assert np.abs(found.decomposition.recomposed - photo).max() < 1e-5
 
 
 def test_how_long_the_network_looks_is_told_where_it_is_chosen() -> None:
