@@ -225,7 +225,11 @@ def decompose_portrait(
     told["rest"] = {"name": around.bank.header.name, "sha256": around.bank.sha256}
     near = frame.nearby(_REACH)[0, 0].numpy()
     layers = together(dict(found.decomposition.layers), dict(outside.decomposition.layers), known, near, rows, columns)
-    both = replace(found, generate=lambda: together(found.generated, outside.generated, known, near, rows, columns))
+    both = replace(
+        found,
+        cancelled=found.cancelled or outside.cancelled,
+        generate=lambda: together(found.generated, outside.generated, known, near, rows, columns),
+    )
     return _told(both, layers, _errors(found.error, outside.error, frame, rows, columns), image, told, start)
 
 

@@ -274,6 +274,7 @@ class Engine:
         notes = [*picture.notes, *([] if choice is None else choice.passed_over), *told, *why]
         what = {"bank": bank, "preset": preset, "seed": seed, "codebook": codebook}
         outcome = split(picture.pixels, **what, monitor=monitor, on_preview=show, preview_size=preview_size)
+        monitor.go_on()
         found = with_choice(outcome.decomposition, choice)
         if not outcome.cancelled:  # which makes them sooner
             self._paces.learn("finish", pixels, found.seconds["finish"])
@@ -332,6 +333,7 @@ class Engine:
         )
         photos, seed = [picture.pixels for picture in pictures], message.get("seed") or 0
         outcomes = decompose_together(photos, names, bank, preset, seed, monitor, codebook)
+        monitor.go_on()
         found = [with_choice(outcome.decomposition, choice) for outcome in outcomes]
         stopped = any(outcome.cancelled for outcome in outcomes)
         if not stopped:

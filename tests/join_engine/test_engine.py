@@ -426,8 +426,9 @@ def test_files_of_a_search_that_was_stopped_say_so(
     assert marker is not None and not {"stopped_early", "face"} & set(marker.made.settings)
 
 
-def test_layers_that_are_discarded_while_they_are_made_are_not_finished(
-    request_for: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("keep", "late"), [(False, False), (False, True), (True, False)])
+def test_layers_that_are_discarded_while_they_are_made_are_not_written(
+    request_for: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: bool, late: bool
 ) -> None:
     import join_engine.pipeline
 
@@ -439,16 +440,17 @@ def test_layers_that_are_discarded_while_they_are_made_are_not_finished(
         def cancel() -> None:
             engine.handle(json.dumps({"type": "cancel", "id": "a", "keep": keep}).encode())
 
-        return decompose(*args, monitor=replace(monitor, on_finish=cancel), **more)
+        found = decompose(*args, monitor=monitor if late else replace(monitor, on_finish=cancel), **more)
+        if late:
+            cancel()
+        return found
 
     monkeypatch.setattr(join_engine.pipeline, "decompose", stopped)
-    for keep in (False, True):
-        answers.ended.clear()
-        engine.handle(json.dumps(request_for).encode())
-        assert answers.ended.wait(120)
-        told = answers.events[-1]
-        assert told["type"] == "cancelled" and (told["result"] is not None) is keep
-        assert list(tmp_path.glob("out*")) == ([Path(request_for["output"])] if keep else [])
+    engine.handle(json.dumps(request_for).encode())
+    assert answers.ended.wait(120)
+    told = answers.events[-1]
+    assert told["type"] == "cancelled" and (told["result"] is not None) is keep
+    assert list(tmp_path.glob("out*")) == ([Path(request_for["output"])] if keep else [])
 
 
 def test_progress_is_not_told_more_often_than_anybody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
