@@ -63,6 +63,12 @@ _ENDS = 1.0
 # Of flat colours that run into each other: over how much of a side at most, cells that the form they follow is averaged
 # over, and how far they follow it, against the noise.
 _RUNNING, _FORMS, _FOLLOWED = 0.15, (4, 8, 16, 32, 128), 2.0
+# Of a shadow: its shapes, how much of the picture lies in it, over how much of a side its border runs at most, how much
+# light is left, how many bars it has, and by how much the logarithm of red is less and that of blue more at most, for
+# the sky lights it.
+_SHADES = ("leaves", "bars", "edge")
+_COVERED, _PENUMBRA, _AMBIENT, _BARS = (0.15, 0.7), 0.12, (0.06, 0.6), (1.0, 8.0)
+_SKY = 0.7
 # Of a backdrop: share that are white, the paint of those; the light on it in camera units and against that on what
 # stands before it, how far it falls off; cells that the shadow there is softened over, how far that lies beside, in
 # shorter sides, and how dark it is at most.
@@ -100,6 +106,7 @@ class PhotographSettings(LearnerSettings):
             relief and under hard light: toys, pots and statues are cut out, and grounds and cloths hardly ever.
         falloff: share of the samples over which the light falls off as that of a lamp near by does, a phone's flash
             above all.
+        shadows: share of the samples on which something outside the picture casts a shadow, which the sky makes blue.
         backdrop: share of the samples with something cut out that show it before a backdrop, most often a white one
             that the camera clips, as products are photographed.
         dimmest, brightest: mean luminance of the photos, between which it is drawn.
@@ -119,6 +126,7 @@ class PhotographSettings(LearnerSettings):
     relief: float = 0.1
     objects: float = 1.0
     falloff: float = 0.35
+    shadows: float = 0.0
     backdrop: float = 0.0
     dimmest: float = 0.06
     brightest: float = 0.38
@@ -177,7 +185,8 @@ def read_cut_out(paths: Sequence[str | os.PathLike[str]], forward_model: str) ->
 def as_rendered(settings: _Settings) -> _Settings:
     """The same, but that paint and light stay as they are; exposure alone is drawn."""
     settings = replace(settings, dark=0.0, plain=0.0, flat=0.0, airbrushed=0.0, pale=0.0, strokes=0.0)
-    return replace(settings, paint=0.0, tint=0.0, gloss=0.0, hard=0.0, relief=0.0, falloff=0.0, backdrop=0.0)
+    settings = replace(settings, paint=0.0, tint=0.0, gloss=0.0, hard=0.0, relief=0.0)
+    return replace(settings, falloff=0.0, shadows=0.0, backdrop=0.0)
 
 
 @dataclass(frozen=True)
@@ -477,6 +486,9 @@ def another_light(
     if settings.falloff:
         lamp = torch.where(uniform(rng, count, 0.0, 1.0) < settings.falloff, _lamp(albedo, rng), 1.0)
         shading, specular = shading * lamp, specular * lamp
+    if settings.shadows:
+        left = torch.where(uniform(rng, count, 0.0, 1.0) < settings.shadows, cast_shadow(albedo, rng), 1.0)
+        shading, specular = shading * left, specular * left
     wanted = uniform(rng, count, math.log(settings.dimmest), math.log(settings.brightest)).exp()
     shown = luminance(albedo * shading + specular).clamp_max(2.0)  # a spot of any brightness is white to a meter
     exposure = wanted / _mean(shown, seen, (1, 2, 3)).clamp_min(_DARKEST)
@@ -690,6 +702,32 @@ def _lamp(like: Tensor, rng: torch.Generator) -> Tensor:
     columns = (torch.linspace(0.0, 1.0, width)[None, None, None, :] - x) / far
     rows = (torch.linspace(0.0, 1.0, height)[None, None, :, None] - y) / far
     return (1.0 + columns.square() + rows.square()).pow(-uniform(rng, count, _GENTLE, _STEEP))
+
+
+def cast_shadow(like: Tensor, rng: torch.Generator) -> Tensor:
+    """[B, 3, H, W] > 0: what is left of the light where leaves, bars or the edge of a thing outside the picture cast
+    their shadow, sharp or soft."""
+    count, _, height, width = like.shape
+    shape = _SHADES[int(torch.randint(len(_SHADES), (), generator=rng))]
+    angle, far = uniform(rng, count, 0.0, 2.0 * math.pi), uniform(rng, count, -1.0, 1.0)
+    columns, rows = torch.linspace(-1.0, 1.0, width)[None, None, None, :], torch.linspace(-1.0, 1.0, height)[:, None]
+    along = columns * angle.cos() + rows * angle.sin() + far
+    if shape == "leaves":
+        between = _soft_noise(count, height, width, rng)
+    elif shape == "bars":
+        between = (math.pi * along * uniform(rng, count, *map(math.log, _BARS)).exp()).sin()
+    else:
+        between = along + 0.1 * _soft_noise(count, height, width, rng)
+    covered = uniform(rng, count, *_COVERED)
+    level = torch.stack([field.quantile(share) for field, share in zip(between, covered.flatten(), strict=True)])
+    level = level[:, None, None, None]
+    soft = uniform(rng, count, 0.0, math.log(max(1.0, _PENUMBRA * min(height, width)))).exp()
+    # The steepest a field gets tells how wide a border it has; of a wave the slope is nothing at its crests.
+    slope = _slope(between).flatten(1).quantile(0.9, dim=1)[:, None, None, None]
+    lit = ((between - level) / (slope * soft) + 0.5).clamp(0.0, 1.0)
+    sky = uniform(rng, count, 0.0, _SKY) * torch.tensor([-1.0, 0.0, 1.0])[:, None, None]
+    ambient = (uniform(rng, count, *map(math.log, _AMBIENT)) + sky).exp().clamp_max(1.0)
+    return torch.lerp(ambient, torch.ones(()), lit)
 
 
 def visible(linear: Mapping[str, Tensor]) -> Tensor:

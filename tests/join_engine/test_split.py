@@ -682,6 +682,25 @@ def test_a_lamp_near_by_changes_the_light_smoothly_and_the_paint_not_at_all(data
     assert change.diff(dim=1).abs().max() < 0.5 and change.diff(dim=2).abs().max() < 0.5
 
 
+def test_a_shadow_takes_light_and_gloss_and_what_the_sky_leaves_is_blue(data: ComponentSets) -> None:
+    settings = replace(AS_RENDERED, shadows=1.0, dimmest=0.2, brightest=0.2)
+    white = torch.full((16, 3, 64, 64), 0.5)
+    shapes = set()
+    for seed in range(12):
+        linear = {"albedo": white, "shading": 2.0 * white, "specular": white}
+        albedo, shading, specular = another_light(linear, settings, torch.Generator().manual_seed(seed))
+        assert torch.equal(albedo, white) and torch.allclose(specular, shading / 2.0)
+        left = shading / shading.amax(dim=(2, 3), keepdim=True)
+        darkest = left.flatten(2).amin(dim=2)
+        half = (1.0 + darkest[:, 1, None]) / 2.0
+        lit = (left[:, 1].flatten(1) > half).float().mean(dim=1)
+        assert lit.min() > 0.1 and lit.max() < 0.95  # of the picture lie in the sun
+        assert (darkest > 0.02).all() and (darkest[:, 1] < 0.8).all()
+        assert (darkest[:, 2] >= darkest[:, 1] - 1e-3).all() and (darkest[:, 1] >= darkest[:, 0] - 1e-3).all()
+        shapes.add(round(float(left.diff(dim=3).abs().mean()), 4))
+    assert len(shapes) == 12 and as_rendered(settings).shadows == 0.0
+
+
 def test_harder_light_keeps_its_mean_and_its_colours(data: ComponentSets) -> None:
     linear = data.linear(data.batch(torch.arange(8)))
     albedo, shading = linear["albedo"], linear["shading"].clamp_min(1e-3) * torch.tensor([1.0, 0.9, 0.7])[:, None, None]
