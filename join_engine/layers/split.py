@@ -9,7 +9,8 @@ which share of each change is light and how much of each pixel is gloss. Here it
   is never made up per pixel; where gloss or clipping leave too little to read a colour from, it is filled from the
   surroundings.
 - albedo · shading + specular is the photo wherever that is not clipped, and no layer is negative.
-- Light is grey: the shading, and the specular where it is not a rest.
+- Light is grey: the shading, and the specular where it is not a rest; out of doors it may be bluer in the shade
+  (:mod:`join_engine.layers.daylight`).
 - Where the network is unsure, simple methods have a say (:mod:`join_engine.layers.caution`,
   :mod:`join_engine.layers.few_paints`).
 
@@ -38,6 +39,7 @@ from ..images.orientation import Orientation
 from ..networks.split import Level, Split, cues, in_cells, log_light, luminance, specular_of
 from .albedo_level import BRIGHTEST, level_of
 from .caution import JUMPS, JUMPS_CUT_OUT, RETINEX_ERROR, Jumps, seen_mean, with_caution
+from .daylight import bluer_light, colour_of
 from .dichromatic import gloss_on_colour
 from .few_paints import FEW_PAINTS_ERROR, light_in_paint
 from .fill import filled, grain_under_highlights
@@ -85,7 +87,7 @@ _DARK = 5e-5  # keeps logarithms finite
 _MOST_COLOURED, _HARDLY_SEEN = 2.0, 0.002
 _OPPOSITE = 2.0  # of a paint with a channel half as bright as another
 _LEAST_LIGHT = 0.6  # that a highlight's colour leaves of the light under it
-_PLANNED = (1, 1, 1, 3, 1, 3, 1, 1)  # see _plan
+_PLANNED = (1, 1, 1, 3, 1, 3, 1, 1, 1)  # see _plan
 _TOP = 0.995  # share of the pixels that must keep below the brightest albedo
 
 
@@ -217,14 +219,24 @@ def split(
     size = network.fitting_size(*shrunk_size(colour, min(seen_at or SEEN_AT_MOST, SEEN_AT_MOST)))
     small = resampled(colour, *size).to(device) * gain
     visible = torch.ones_like(small[:, :1]) if alpha is None else resampled(alpha[..., None], *size).to(device)
-    shares = looks(network, small, visible, inner, ways or _affordable(colour, seen_at, orientations))
-    shine = _shine(shares)
     jumps = jumps or (JUMPS_CUT_OUT if is_cut_out(visible) else JUMPS)
-    shading, gloss = with_caution(small, visible, shares.shading, shares.gloss, shares.error, retinex_error, jumps)
-    shares = shares._replace(shading=shading, gloss=gloss, specular=specular_of(small, gloss))
+
+    def asked(photo: Tensor) -> tuple[Level, Tensor]:
+        shares = looks(network, photo, visible, inner, ways or _affordable(colour, seen_at, orientations))
+        shading, gloss = with_caution(photo, visible, shares.shading, shares.gloss, shares.error, retinex_error, jumps)
+        return shares._replace(shading=shading, gloss=gloss, specular=specular_of(photo, gloss)), _shine(shares)
+
+    shares, shine = asked(small)
+    bluer = bluer_light(small, shares.specular, shares.shading, visible)
+    if bluer.any():
+        # A shadow of another colour looks like paint. From here on the photo is as if all of its light had one.
+        shares, shine = asked(small / _colour(small, bluer, ceiling))
+        bluer = bluer_light(small, specular_of(small, shares.gloss), shares.shading, visible)
+        even = small / _colour(small, bluer, ceiling)
+        shares = shares._replace(image=even, specular=specular_of(even, shares.gloss))
     if network.config.specular:
         clear = readability(shares.image, shares.specular, ceiling, shine) * (visible > 0.5)
-        gloss = gloss_on_colour(shares.image, gloss, clear, _highlight(shares, visible, 0.0))
+        gloss = gloss_on_colour(shares.image, shares.gloss, clear, _highlight(shares, visible, 0.0))
         shares = shares._replace(gloss=gloss, specular=specular_of(shares.image, gloss))
     paint, readable = _paint(shares.image, shares.specular, shares.shading, visible, shine, ceiling)
     expected = float(seen_mean(shares.error[:, :1].exp(), visible))
@@ -234,7 +246,7 @@ def split(
     error = shares.error.exp()
     error = torch.where(visible > 0.5, error, seen_mean(error, visible))
     names = ("albedo", "shading", "specular")[: 2 + network.config.specular]
-    plan, brighter = _plan(shares, visible, shine, wanted, ceiling, "specular" in names)
+    plan, brighter = _plan(shares, visible, shine, bluer, wanted, ceiling, "specular" in names)
     apply = partial(_layers, plan, brighter, colour, gain, ceiling, names)
     return Strips(names, (colour.shape[0], colour.shape[1]), apply), picture_of(error)
 
@@ -260,9 +272,9 @@ def _exposure(colour: np.ndarray) -> float:
 
 @torch.no_grad()
 def _plan(
-    shares: Level, visible: Tensor, shine: Tensor, level: float, ceiling: float, glossy: bool
+    shares: Level, visible: Tensor, shine: Tensor, bluer: Tensor, level: float, ceiling: float, glossy: bool
 ) -> tuple[Tensor, float]:
-    """What the rows of a photo of any size are made with, [1, 12, h, w] (the widths of :data:`_PLANNED`), and what to
+    """What the rows of a photo of any size are made with, [1, 13, h, w] (the widths of :data:`_PLANNED`), and what to
     add to the logarithm of the albedo."""
     paint, readable = _paint(shares.image, shares.specular, shares.shading, visible, shine, ceiling)
     # A thing has more paints than the cells that a tone is told in.
@@ -279,7 +291,7 @@ def _plan(
     diffuse = log_light(luminance((shares.image - shares.specular).clamp_min(0.0)))
     base = shares.shading - shares.share * diffuse
     dull = 1.0 - _highlight(shares, visible, _DULL)
-    planned = [shares.share, base, shares.gloss, around, visible, tone, dull, shine]
+    planned = [shares.share, base, shares.gloss, around, visible, tone, dull, shine, bluer]
     return torch.cat(planned, dim=1), _brighter(albedo, visible, level)
 
 
@@ -294,19 +306,30 @@ def _layers(
         # A row more above and below, where what a pixel says depends on its neighbours.
         seen = slice(max(0, rows.start - 1), min(height, rows.stop + 1))
         told = _enlarged(plan, height, width, seen)
+        share, base, gloss, around, visible, tone, dull, shine, bluer = told.split(_PLANNED, dim=1)
         image = planes_of(colour[seen]).to(told) * gain
-        share, base, gloss, around, visible, tone, dull, shine = told.split(_PLANNED, dim=1)
+        light = _colour(image, bluer, ceiling)
+        image = image / light
         specular = specular_of(image, gloss)
         shading = base + share * log_light(luminance((image - specular).clamp_min(0.0)))
         paint, readable = _paint(image, specular, shading, visible, shine, ceiling)
         readable = readable * _told_by_light(image) if glossy else readable
         albedo = (_read(paint + tone, around, readable) + brighter).exp()
         made = _exact(image, albedo, (shading - brighter).exp(), dull, ceiling, glossy)
+        made = {name: layer if name == "albedo" else layer * light for name, layer in made.items()}
         own = slice(rows.start - seen.start, rows.stop - seen.start)
         layers = {name: made[name][0, :, own].permute(1, 2, 0) for name in names}
         if gain != 1.0:  # as they are of the photo itself
             layers = {name: layer if name == "albedo" else layer / gain for name, layer in layers.items()}
         yield rows, {name: layer.contiguous().cpu().numpy() for name, layer in layers.items()}
+
+
+def _colour(image: Tensor, bluer: Tensor, ceiling: float) -> Tensor:
+    """The colour of the light on an image [1, 3, h, w], of luminance 1: what is clipped, or would be in the sun's,
+    stays as it is. ``bluer``: see :func:`join_engine.layers.daylight.bluer_light`."""
+    colour = colour_of(bluer)
+    told = torch.maximum(image, image / colour).amax(dim=1, keepdim=True) < ceiling
+    return torch.where(told & (bluer > 0.0), colour, 1.0)
 
 
 def _paint(

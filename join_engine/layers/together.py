@@ -9,8 +9,8 @@ not change from photo to photo:
   is free.
 - What differs from photo to photo by as much as their mean tells, is light that was left in the albedo: scale by scale
   it is taken out of the mean.
-- The shading of a photo is what the common albedo leaves of it: grey, times one colour of its light. A highlight that
-  was taken for paint, which other photos tell, goes to the specular.
+- The shading of a photo is what the common albedo leaves of it: of the colours that its own shading has, times one
+  colour of its light. A highlight that was taken for paint, which other photos tell, goes to the specular.
 - albedo · shading + specular is every photo wherever that is not clipped, and no layer is negative.
 """
 
@@ -106,7 +106,7 @@ class View:
     def __init__(self, photo: Photo) -> None:
         self.image = planes_of(photo.colour)
         self.paint = planes_of(photo.layers["albedo"]).clamp_min(_DARK).log()
-        self._shading = luminance(planes_of(photo.layers["shading"])).clamp_min(_DARK).log()
+        self._shading = planes_of(photo.layers["shading"]).clamp_min(_DARK).log()
         self._glossy = "specular" in photo.layers
         specular = planes_of(photo.layers["specular"]) if self._glossy else torch.zeros_like(self.image)
         self._ceiling = ceiling_of(photo.colour)
