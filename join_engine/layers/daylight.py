@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..networks.split import halved, log_light, luminance
+from ..networks.split import at_most, log_light, luminance
 
 _SEEN_AT = 32  # pixels of the longer side, at most: smaller ones have colours of their own
 _PARTS = 4  # a side
@@ -54,10 +54,7 @@ def colour_of(bluer: Tensor) -> Tensor:
 
 def _bluer_with_the_dark(image: Tensor, specular: Tensor, shading: Tensor, seen: Tensor) -> float:
     """By how much :func:`bluer_light` grows where the logarithm of the light sinks by 1; 0 where nothing tells it."""
-    parts = image, specular, shading * seen, seen
-    while max(parts[0].shape[2:]) > _SEEN_AT:
-        parts = tuple(halved(part) for part in parts)  # type: ignore[assignment]
-    image, specular, shading, seen = parts
+    image, specular, shading, seen = at_most(_SEEN_AT, image, specular, shading * seen, seen)
     light, shade = luminance(image), shading / seen.clamp_min(_DARK)
     told = log_light((image - specular).clamp_min(0.0))
     blueness = 0.5 * (told[:, 2:] - told[:, :1])

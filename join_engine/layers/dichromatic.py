@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..networks.split import halved, in_cells, specular_of
+from ..networks.split import at_most, in_cells, specular_of
 
 # How far apart directions of hue (of length 1) may be of one paint.
 _SAME_HUE = 0.15
@@ -36,9 +36,8 @@ def gloss_on_colour(image: Tensor, gloss: Tensor, readable: Tensor, highlight: T
         readable: how far paint can be read, [1, 1, h, w] in [0, 1]; 0 where the picture is cut out.
         highlight: how surely it is one, [1, 1, h, w] in [0, 1].
     """
-    small, specular, trusted, sure = image, specular_of(image, gloss), readable * (1.0 - highlight), highlight
-    while max(small.shape[2:]) > _SEEN_AT:
-        small, specular, trusted, sure = (halved(part) for part in (small, specular, trusted, sure))
+    planes = image, specular_of(image, gloss), readable * (1.0 - highlight), highlight
+    small, specular, trusted, sure = at_most(_SEEN_AT, *planes)
     paleness, known = _paint_of_hue(small, specular, trusted, sure)
     chroma, grey = _chroma(small)
     least = small.amin(dim=1, keepdim=True)

@@ -308,15 +308,16 @@ def _layers(
         told = _enlarged(plan, height, width, seen)
         share, base, gloss, around, visible, tone, dull, shine, bluer = told.split(_PLANNED, dim=1)
         image = planes_of(colour[seen]).to(told) * gain
-        light = _colour(image, bluer, ceiling)
-        image = image / light
+        light = _colour(image, bluer, ceiling) if bluer.any() else None
+        image = image if light is None else image / light
         specular = specular_of(image, gloss)
         shading = base + share * log_light(luminance((image - specular).clamp_min(0.0)))
         paint, readable = _paint(image, specular, shading, visible, shine, ceiling)
         readable = readable * _told_by_light(image) if glossy else readable
         albedo = (_read(paint + tone, around, readable) + brighter).exp()
         made = _exact(image, albedo, (shading - brighter).exp(), dull, ceiling, glossy)
-        made = {name: layer if name == "albedo" else layer * light for name, layer in made.items()}
+        if light is not None:
+            made = {name: layer if name == "albedo" else layer * light for name, layer in made.items()}
         own = slice(rows.start - seen.start, rows.stop - seen.start)
         layers = {name: made[name][0, :, own].permute(1, 2, 0) for name in names}
         if gain != 1.0:  # as they are of the photo itself

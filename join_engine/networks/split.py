@@ -289,6 +289,13 @@ def in_cells(shorter: int, *planes: Tensor, most: float = math.inf) -> tuple[Ten
     return planes
 
 
+def at_most(longer: int, *planes: Tensor) -> tuple[Tensor, ...]:
+    """Planes [B, C, H, W] of one size, halved until their longer side has at most ``longer`` pixels."""
+    while max(planes[0].shape[2:]) > longer:
+        planes = tuple(halved(part) for part in planes)
+    return planes
+
+
 def resized(image: Tensor, like: Tensor) -> Tensor:
     """As large as another, smoothly."""
     return functional.interpolate(image, like.shape[2:], mode="bilinear", align_corners=False)
