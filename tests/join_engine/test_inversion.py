@@ -249,7 +249,7 @@ def test_tuning_brings_the_image_closer_and_leaves_the_bank_alone(tiny_bank: Ban
     target[1] = 0.55
     before = {k: v.clone() for k, v in tiny_bank.components["albedo"].generator.state_dict().items()}
     coarse = invert(tiny_bank, target, SHORT)
-    state = invert(tiny_bank, target, Preset("pti", (*SHORT.stages, Tuning(steps=10, learning_rate=1e-2))))
+    state = invert(tiny_bank, target, Preset("pti", (*SHORT.stages, Tuning(steps=25, learning_rate=1e-2))))
     assert (_psnr(state) > _psnr(coarse) + 0.5).all()
     assert all(torch.equal(state.latents[name], coarse.latents[name]) for name in state.latents)
     after = tiny_bank.components["albedo"].generator.state_dict()
