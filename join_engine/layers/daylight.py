@@ -21,7 +21,7 @@ _ERRORS = 0.003  # of the shading, their mean square: differences that are no la
 # From where on each is believed, and from where on wholly: the share of the colours' differences that the light tells,
 # how alike the parts are in that (1 is quite; bright paint beside dark is in one part and not in the next), and by how
 # much bluer light is that has sunk to 1/e.
-_TOLD, _ALIKE, _BLUER = (0.1, 0.3), (0.8, 0.9), (0.15, 0.3)
+_TOLD, _ALIKE, _BLUER = (0.1, 0.3), (0.94, 0.96), (0.15, 0.3)
 _LIT, _CLIPPED = 0.01, 0.95  # what is darker or brighter tells no colour
 _SUNNY = 0.9  # share of the picture that is no brighter lit than what is taken for the sun's light
 _BLUEST = 1.2  # logarithm of blue against green, and of green against red, at most
