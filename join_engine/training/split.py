@@ -77,7 +77,10 @@ _BACKDROP_LIGHT, _BETTER_LIT, _BACKDROP_FALLOFF = (0.6, 2.0), (0.8, 4.0), 0.4
 _SOFT, _BESIDE, _SHADOW = (4, 8, 16), 0.1, 0.8
 _OUTLINE = 2  # pixels of what is cut out that show something behind it as well
 _VALIDATED = 16  # samples at a time
+_VALIDATED_PARTS = "albedo", "shading", "specular", "lmse", "under_gloss"
 _WINDOW = 16  # pixels of a level, at most
+_GLOSSY = 0.3  # share of the light from where on gloss is a highlight
+_SPOILT = 1.5  # error of the diffuse light's logarithm from where on a larger one counts no more, but under gloss
 _LARGEST = 8.0  # logarithm of a light against the mean, that its exponential is a number
 
 
@@ -150,6 +153,8 @@ class SplitSettings(PhotographSettings):
         specular, diffuse, unsure: weights of the other parts of the loss.
         lmse: weight of the local mean square error of albedo and shading in linear light (Grosse et al. 2009), in
             windows of :data:`_WINDOW` pixels; by it pictures of objects are compared.
+        under_gloss: weight of the diffuse light's logarithm where more than :data:`_GLOSSY` of the light is gloss: what
+            is left of a highlight there is hardly a difference to the specular, and a bright spot in the albedo.
     """
 
     batch: int = 16
@@ -164,6 +169,7 @@ class SplitSettings(PhotographSettings):
     diffuse: float = 0.5
     unsure: float = 0.05
     lmse: float = 0.0
+    under_gloss: float = 0.0
 
 
 def read_cut_out(paths: Sequence[str | os.PathLike[str]], forward_model: str) -> ComponentSets:
@@ -275,7 +281,8 @@ class SplitLearner(Learner[SplitSettings, Split]):
     def validate(self, data: ComponentSets) -> dict[str, float]:
         """What the averaged network says of whole, metered renders without other faults.
 
-        Mean absolute errors, ``albedo`` and ``shading`` of the logarithm but for a constant, ``specular`` sRGB-encoded;
+        Mean absolute errors, ``albedo`` and ``shading`` of the logarithm but for a constant, ``specular`` sRGB-encoded,
+        ``under_gloss`` of the diffuse light's logarithm there, over all of the picture;
         ``one_paint``: the shading's where all paint of a picture has its mean colour, ``flat`` where it is a few flat
         colours on a relief; both told nothing of the generators.
         ``no_shading``, ``no_specular``: of saying that there is none. ``loss``, and ``alone`` when nothing is told of
@@ -316,7 +323,7 @@ class SplitLearner(Learner[SplitSettings, Split]):
                 {
                     "loss": _total(parts, self.settings).expand(len(indices)),
                     "alone": _total(alone, self.settings).expand(len(indices)),
-                    **{name: parts[-1][name] for name in ("albedo", "shading", "specular", "lmse")},
+                    **{name: parts[-1][name] for name in _VALIDATED_PARTS},
                     "one_paint": one_paint[-1]["shading"],
                     "flat": flat[-1]["shading"],
                     "no_shading": light.abs().mean(dim=(1, 2, 3)),
@@ -391,13 +398,15 @@ def _missed(level: Level, truth: Truth) -> dict[str, Tensor]:
     paint = (level.image - level.specular).clamp_min(0.0).mean(dim=1, keepdim=True) / lit
     light = truth.shading.to(where).clamp_min(_DARKEST)
     own_paint = truth.diffuse.to(where).mean(dim=1, keepdim=True) / light
+    glossy = where * (shown > _GLOSSY * level.image.mean(dim=1, keepdim=True))
     return {
         "albedo": albedo.abs().mean(dim=(1, 2, 3)).detach(),
         "shading": shading.abs().mean(dim=(1, 2, 3)),
         "edges": edges,
         "specular": specular.abs().mean(dim=(1, 2, 3)),
-        "diffuse": (left.abs().clamp_max(1.5) * where).mean(dim=(1, 2, 3)),
+        "diffuse": (left.abs().clamp_max(_SPOILT) * where).mean(dim=(1, 2, 3)),
         "lmse": 0.5 * (_local_error(lit, light, where) + _local_error(paint, own_paint, where)),
+        "under_gloss": (left.abs() * glossy).mean(dim=(1, 2, 3)),
         # Of a Laplace distribution: the negative logarithm of its likelihood, but for a constant.
         "unsure": (errors / level.error.exp() + level.error).mean(dim=(1, 2, 3)),
         "expected": (level.error[:, :1].exp() * where).mean(dim=(1, 2, 3)).detach(),
@@ -423,6 +432,7 @@ def _total(parts: Sequence[Mapping[str, Tensor]], settings: SplitSettings) -> Te
         "diffuse": settings.diffuse,
         "unsure": settings.unsure,
         "lmse": settings.lmse,
+        "under_gloss": settings.under_gloss,
     }
     return torch.stack([weight * part[name] for part in parts for name, weight in weights.items()]).sum() / (
         len(parts) * len(parts[0]["shading"])

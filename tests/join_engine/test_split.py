@@ -784,6 +784,28 @@ def test_a_light_that_nobody_sees_may_be_of_any_size() -> None:
     assert unseen.grad is not None and unseen.grad.isfinite().all() and float(missed["lmse"].detach()) < 1e-6
 
 
+def test_what_is_left_of_a_highlight_counts_by_how_much_brighter_it_is_than_the_paint() -> None:
+    diffuse = torch.full((1, 1, 16, 16), 0.02)
+    highlight = torch.zeros_like(diffuse)
+    highlight[..., :4] = 0.9
+    picture = (diffuse + highlight).expand(-1, 3, -1, -1)
+    truth = Truth(diffuse, diffuse.expand_as(picture), torch.ones_like(diffuse))
+
+    def missed(share: float) -> tuple[float, float]:
+        gloss = (share * highlight / picture[:, :1]).requires_grad_()
+        specular = specular_of(picture, gloss)
+        level = Level(picture, diffuse, diffuse.log(), gloss, specular, torch.zeros_like(picture))
+        part = _missed(level, truth)["under_gloss"].sum()
+        part.backward()
+        assert gloss.grad is not None and not gloss.grad[..., 4:].any(), "paint without gloss is no part of it"
+        return float(part.detach()), float(gloss.grad.sum())
+
+    (none, up), (half, _), (whole, _), (dug, down) = (missed(share) for share in (0.0, 0.5, 1.0, 1.01))
+    assert none == pytest.approx(0.25 * math.log(0.924 / 0.024), rel=1e-4), "a quarter of the picture"
+    assert none > half > 0.7 * none and up < 0.0, "much of it gone is a bright spot yet, and the more is wanted"
+    assert whole < 1e-4 < dug and down > 0.0, "and too much of it is none either"
+
+
 def test_a_training_takes_nothing_but_what_is_cut_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     packs = [str(write_renders(tmp_path / f"{name}.tar", 8, cut_out=5, seed=seed)) for seed, name in enumerate("ab")]
     data, all_of_it = read_cut_out(packs, "lambertian"), read_component_sets(packs, "lambertian")

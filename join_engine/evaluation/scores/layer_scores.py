@@ -24,6 +24,7 @@ COLUMNS = {
     "albedo": "of the albedo's logarithm",
     "shading": "of the shading's logarithm",
     "under gloss": "the same where over 30 % of the light is specular",
+    "left under gloss": "how much brighter than the paint the albedo is there, 0 where it is darker",
     "colour under gloss": "of its colour alone",
     "grain under gloss": "of the logarithm of the albedo's contrast there, between neighbouring pixels",
     "specular": "sRGB-encoded",
@@ -61,6 +62,7 @@ def scores(layers: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], ph
         seen = np.asarray(srgb_encode(truth["specular"].clip(0.0, 1.0)))
         row |= {
             "under gloss": float(np.abs(albedo[glossy]).mean()) if enough else np.nan,
+            "left under gloss": float(albedo.mean(axis=2)[glossy].clip(min=0.0).mean()) if enough else np.nan,
             "colour under gloss": float(np.abs(colour[glossy]).mean()) if enough else np.nan,
             "grain under gloss": _grain(layers["albedo"], truth["albedo"], glossy) if enough else np.nan,
             "specular": float(np.abs(encoded - seen)[where].mean()),

@@ -38,10 +38,13 @@ def test_each_figure_tells_its_own_error() -> None:
     truth, photo = one()
     glossy = truth["specular"][..., :1] > 0.0
     lighter = scores({**truth, "albedo": np.where(glossy, 0.6, 1.0) * truth["albedo"]}, truth, photo)
+    left = scores({**truth, "albedo": np.where(glossy, 1.6, 1.0) * truth["albedo"]}, truth, photo)
     coloured = scores({**truth, "albedo": np.where(glossy, (1.3, 1.0, 0.77), 1.0) * truth["albedo"]}, truth, photo)
     tinted = scores({**truth, "specular": truth["specular"] * (1.0, 0.8, 0.5)}, truth, photo)
+    assert left is not None and left["left under gloss"] == pytest.approx(left["under gloss"], abs=0.02)
     assert lighter is not None and coloured is not None and tinted is not None
     assert lighter["under gloss"] > 0.2 > 0.05 > lighter["colour under gloss"] and lighter["lmse"] > 1e-3
+    assert left["left under gloss"] > 0.2 > 0.02 > lighter["left under gloss"], "what is too dark is not left"
     assert coloured["colour under gloss"] > 0.1
     assert tinted["tinted"] > 0.05 and tinted["specular"] > 0.03 and tinted["under gloss"] < 0.01
     # A picture without gloss says nothing of it, one without paint nothing at all.
