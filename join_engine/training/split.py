@@ -46,6 +46,9 @@ _RAISED = (math.radians(20.0), math.radians(70.0))
 _AROUND = (0.05, 0.5)
 _COARSE, _FINE = 0.04, 0.4
 _LONGER = 4.0
+# Of glints: by how much a slope that mirrors the lamp differs over a side of the picture, at most; roughness, as the
+# spread of the facets' slopes; and how bright they are at most, against the light.
+_MIRRORED, _ROUGH, _SHINY = 3.0, (0.05, 0.5), (0.2, 10.0)
 _GROWN = 0.7  # share of the reliefs that are such grain; others have the paint of another sample as heights
 _LEFT = 0.7  # square root of the most contrast that paint keeps where it loses some
 # Of flat colours: the most of a picture, cells of the noise whose level lines are their borders, their darkest and
@@ -105,6 +108,8 @@ class PhotographSettings(LearnerSettings):
             surroundings, deeper relief.
         relief: share of the samples whose surface gets a relief, grain or another sample's paint as heights: what is
             paint in one picture is light in another, and only how light falls on it tells which.
+        glints: share of those reliefs that are glossy, so that every slope that mirrors the lamp is a glint: wrinkled
+            foil, embossed print, wet and polished stone.
         objects: how many times as often as the others those that show something cut out are plain, flat, drawn upon, in
             relief and under hard light: toys, pots and statues are cut out, and grounds and cloths hardly ever.
         falloff: share of the samples over which the light falls off as that of a lamp near by does, a phone's flash
@@ -127,6 +132,7 @@ class PhotographSettings(LearnerSettings):
     gloss: float = 0.5
     hard: float = 0.25
     relief: float = 0.1
+    glints: float = 0.0
     objects: float = 1.0
     falloff: float = 0.35
     shadows: float = 0.0
@@ -191,7 +197,7 @@ def read_cut_out(paths: Sequence[str | os.PathLike[str]], forward_model: str) ->
 def as_rendered(settings: _Settings) -> _Settings:
     """The same, but that paint and light stay as they are; exposure alone is drawn."""
     settings = replace(settings, dark=0.0, plain=0.0, flat=0.0, airbrushed=0.0, pale=0.0, strokes=0.0)
-    settings = replace(settings, paint=0.0, tint=0.0, gloss=0.0, hard=0.0, relief=0.0)
+    settings = replace(settings, paint=0.0, tint=0.0, gloss=0.0, hard=0.0, relief=0.0, glints=0.0)
     return replace(settings, falloff=0.0, shadows=0.0, backdrop=0.0)
 
 
@@ -489,7 +495,12 @@ def another_light(
         specular = specular * (settings.gloss * _normal(rng, count, 1)).exp()
     if settings.relief:
         chosen = uniform(rng, count, 0.0, 1.0) < settings.relief * often
-        shading = torch.where(chosen, shading * _relief(heights, rng), shading)
+        slopes = _slopes(heights, rng)
+        if settings.glints:
+            shine = _glints(slopes, rng) * _mean(shading, valid(albedo), (2, 3))
+            glossy = chosen & (uniform(rng, count, 0.0, 1.0) < settings.glints)
+            specular = torch.where(glossy & (seen > 0.0), specular + shine, specular)
+        shading = torch.where(chosen, shading * _relief(slopes, rng), shading)
     if settings.hard:
         chosen = uniform(rng, count, 0.0, 1.0) < settings.hard * often
         shading = torch.where(chosen, harder(shading, albedo, uniform(rng, count, 1.0, _HARDEST)), shading)
@@ -660,8 +671,8 @@ def harder(shading: Tensor, albedo: Tensor, contrast: Tensor) -> Tensor:
     return shading * (light / _mean(light.log(), where, (2, 3)).exp()) ** (contrast - 1.0)
 
 
-def _relief(heights: Tensor, rng: torch.Generator) -> Tensor:
-    """[B, 1, H, W] > 0: how light from one side falls on a rough surface, against that on a smooth one (Lambert).
+def _slopes(heights: Tensor, rng: torch.Generator) -> Tensor:
+    """[B, 2, H, W]: how steep a rough surface is, to the right and down.
 
     Args:
         heights: albedos, whose logarithms are the heights of some of the samples, linear [B, 3, H, W].
@@ -683,12 +694,32 @@ def _relief(heights: Tensor, rng: torch.Generator) -> Tensor:
     slopes = slopes * inside
     spread = _mean(slopes.square().mean(dim=1, keepdim=True), inside, (1, 2, 3)).sqrt()
     steep = uniform(rng, count, math.log(_SHALLOW), math.log(_DEEP)).exp()
-    slopes = steep * 2.0 * (0.5 * slopes / spread.clamp_min(1e-3)).tanh()
+    return steep * 2.0 * (0.5 * slopes / spread.clamp_min(1e-3)).tanh()
+
+
+def _relief(slopes: Tensor, rng: torch.Generator) -> Tensor:
+    """[B, 1, H, W] > 0: how light from one side falls on a rough surface, against that on a smooth one (Lambert).
+    ``slopes``: see :func:`_slopes`."""
+    count = len(slopes)
     angle, raised = uniform(rng, count, 0.0, 2.0 * math.pi), uniform(rng, count, *_RAISED)
     towards = slopes[:, :1] * angle.cos() + slopes[:, 1:] * angle.sin()
     facing = (raised.sin() + raised.cos() * towards) / (1.0 + slopes.square().sum(dim=1, keepdim=True)).sqrt()
     around = uniform(rng, count, *_AROUND)
     return around + (1.0 - around) * facing.clamp_min(0.0) / raised.sin()
+
+
+def _glints(slopes: Tensor, rng: torch.Generator) -> Tensor:
+    """[B, 1, H, W]: what a rough, glossy surface mirrors of a lamp, against the light on it: the slopes of its facets
+    are about those of the surface (Beckmann), and which ones mirror the lamp changes over the picture, the faster the
+    nearer it is. ``slopes``: see :func:`_slopes`."""
+    count, _, height, width = slopes.shape
+    x, y = (uniform(rng, count, -0.2, 1.2) for _ in range(2))
+    near = uniform(rng, count, 0.0, _MIRRORED)
+    columns = near * (torch.linspace(0.0, 1.0, width)[None, None, None, :] - x)
+    rows = near * (torch.linspace(0.0, 1.0, height)[None, None, :, None] - y)
+    missed = (slopes[:, :1] - columns).square() + (slopes[:, 1:] - rows).square()
+    rough = uniform(rng, count, *map(math.log, _ROUGH)).exp()
+    return uniform(rng, count, *map(math.log, _SHINY)).exp() * (-missed / rough.square()).exp()
 
 
 def _grain(count: int, height: int, width: int, rng: torch.Generator) -> Tensor:

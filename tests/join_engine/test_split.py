@@ -55,6 +55,7 @@ from join_engine.training.split import (
     SplitLearner,
     SplitSettings,
     Truth,
+    _glints,
     _local_error,
     _missed,
     another_light,
@@ -729,6 +730,25 @@ def test_a_relief_is_lit_from_one_side_and_keeps_the_mean_of_the_light(data: Com
     for one, seen in zip(factor, where, strict=True):
         told = one[seen] / one[seen].mean()
         assert 0.02 < told.std() < 1.0 and told.min() > 0.0, "a slope that no light reaches would be black"
+
+
+def test_slopes_that_mirror_the_lamp_are_glints_and_paint_and_light_stay(data: ComponentSets) -> None:
+    linear = data.linear(data.batch(torch.arange(8)))
+    dull = replace(AS_RENDERED, relief=1.0)
+    albedo, lit, glossy = another_light(linear, replace(dull, glints=1.0), torch.Generator().manual_seed(0))
+    assert torch.equal(albedo, linear["albedo"])
+    here = (linear["shading"] > 0.0).all(dim=1)
+    relief = (lit / linear["shading"].clamp_min(1e-6))[:, 0]
+    assert all(0.02 < float((one[seen] / one[seen].mean()).std()) < 1.0 for one, seen in zip(relief, here, strict=True))
+    *_, matt = another_light(linear, dull, torch.Generator().manual_seed(0))
+    exposed = (glossy - matt).amax(dim=1)
+    assert not exposed[(linear["shading"] <= 0.0).all(dim=1)].any(), "what shows nothing mirrors nothing"
+    steep = torch.linspace(-8.0, 8.0, 256)
+    slopes = torch.stack(torch.meshgrid(steep, steep, indexing="xy"))[None].expand(16, -1, -1, -1)
+    shine = _glints(slopes, torch.Generator().manual_seed(0))
+    peaks = shine.amax(dim=(2, 3), keepdim=True)
+    assert float(peaks.min()) > 0.05 and float(peaks.max()) <= 10.0, "somewhere the lamp is mirrored"
+    assert float((shine > 0.5 * peaks).float().mean(dim=(1, 2, 3)).max()) < 0.02, "and by hardly any slope"
 
 
 def test_what_is_cut_out_stands_before_a_backdrop_and_nothing_else_changes() -> None:
