@@ -5,8 +5,8 @@ Their shares in the light follow from the error that the network expects and tho
 few paints are taken to make. Prints the figures of layer-scores with each of --errors, of --few-paints and of --jumps,
 over the first renders of each pack, as a metering camera shows them, with --cut-out of those that do not fill their
 picture alone; --flat paints them as toys, pottery and prints are painted, --figurines as figurines are, on a relief,
---drawn with thin lines over flat colours, a share of the colours of both --pale, --backdrop shows those that are cut
-out as products are photographed.
+--drawn with thin lines over flat colours, a share of the colours of both --pale, --glints gives them a glossy relief,
+--backdrop shows those that are cut out as products are photographed.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ ERRORS = (0.15, 0.2, 0.3, 0.45, 0.6, math.inf)
 _LESS_GLOSS = 0.25  # of what is painted with flat colours
 _FIGURINE = replace(as_rendered(SplitSettings()), flat=1.0, airbrushed=1.0, relief=1.0)
 _DRAWN = replace(as_rendered(SplitSettings()), flat=1.0, strokes=1.0)
+_GLINTS = replace(as_rendered(SplitSettings()), relief=1.0, glints=1.0)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,6 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pale", type=float, default=0.0, help="share of the colours of both that are white or nearly so"
     )
+    seen_as.add_argument(
+        "--glints", action="store_true", help="a glossy relief, whose slopes mirror a lamp here and there"
+    )
     seen_as.add_argument("--backdrop", action="store_true", help="what is cut out before a backdrop, mostly white")
 
 
@@ -83,6 +87,8 @@ def run(options: argparse.Namespace) -> None:
         shown = partial(painted_as, settings=replace(_FIGURINE, pale=options.pale))
     elif options.drawn:
         shown = partial(painted_as, settings=replace(_DRAWN, pale=options.pale))
+    elif options.glints:
+        shown = partial(painted_as, settings=_GLINTS, gloss=1.0)
     elif options.flat:
         shown = painted
     seen_as = (lambda sample: shown(sample) if _cut_out(sample) else None) if options.cut_out else shown
@@ -108,12 +114,12 @@ def painted(sample: Sample) -> Sample:
     return replace(sample, components={**sample.components, "albedo": albedo, **less})
 
 
-def painted_as(sample: Sample, settings: SplitSettings) -> Sample:
-    """With the paint and the relief that such a training draws, the same ones for the same name, and a quarter of its
+def painted_as(sample: Sample, settings: SplitSettings, gloss: float = _LESS_GLOSS) -> Sample:
+    """With the paint and the relief that such a training draws, the same ones for the same name, and a share of its
     gloss."""
     parts = {name: planes_of(part) for name, part in sample.components.items()}
     albedo, shading, specular = another_light(parts, settings, _draws_of(sample))
-    shown = {"albedo": albedo, "shading": shading, "specular": _LESS_GLOSS * specular}
+    shown = {"albedo": albedo, "shading": shading, "specular": gloss * specular}
     return replace(sample, components={name: picture_of(shown[name]) for name in sample.components})
 
 

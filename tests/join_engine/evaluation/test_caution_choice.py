@@ -12,7 +12,7 @@ import pytest
 
 from join_engine.bank import Bank, SplitHeader
 from join_engine.commands.main import main
-from join_engine.evaluation.choices.caution_choice import _DRAWN, _FIGURINE, as_product, painted_as
+from join_engine.evaluation.choices.caution_choice import _DRAWN, _FIGURINE, _GLINTS, as_product, painted_as
 from join_engine.evaluation.choices.split_ways import compare
 from join_engine.renders.samples import Sample, read_samples
 from join_engine.training import make_bank
@@ -84,3 +84,14 @@ def test_a_figurine_has_other_paint_a_relief_and_less_gloss() -> None:
     drawn = painted_as(sample, _DRAWN).components
     assert drawn["shading"][14:].std() < 1e-6 and not drawn["albedo"][:12].any()
     assert len(np.unique(drawn["albedo"][14:].round(3).reshape(-1, 3), axis=0)) > 1
+
+
+def test_a_glossy_relief_keeps_its_paint_and_has_glints_where_it_shows_something() -> None:
+    thing = (np.arange(32) > 12)[:, None, None] * np.ones((32, 32, 3), np.float32)
+    parts = {"albedo": 0.4 * thing, "shading": 0.7 * thing, "specular": 0.0 * thing}
+    samples = [Sample(name, {part: values.astype(np.float32) for part, values in parts.items()}) for name in "abcdefgh"]
+    shown = [painted_as(sample, _GLINTS, gloss=1.0).components for sample in samples]
+    assert all(np.allclose(one["albedo"], parts["albedo"]) and not one["specular"][:12].any() for one in shown)
+    assert sum(one["shading"][14:].std() > 0.01 for one in shown) >= 4, "one paint, taken for heights, is flat"
+    peaks = [float(one["specular"].max() / one["shading"].mean()) for one in shown]
+    assert max(peaks) > 1.0 and sum(peak > 0.05 for peak in peaks) >= 4, "some show what mirrors a lamp"
