@@ -61,7 +61,7 @@ _USUAL = (0.06, 0.38)  # mean luminances of the photos that the network has seen
 _NEARLY_CLIPPED = 0.8  # and from here on cameras begin to bend
 # Share of the light from where on gloss makes what is clipped a highlight, not white paint; and how far beside it that
 # may be seen, in shorter sides of the picture: in the middle of a highlight there is nothing to see.
-_ALL_GLOSS, _BESIDE = 0.5, 0.012
+_ALL_GLOSS, _BESIDE = 0.8, 0.012
 # Luminance below which a share says less: of what is black the faintest gloss is most of the light.
 _LIT_ENOUGH = 0.25
 _READABLE = 0.2  # share of diffuse light of which half a colour can be read

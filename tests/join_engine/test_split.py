@@ -208,10 +208,12 @@ def test_a_clipped_spot_is_filled_from_its_surroundings_where_gloss_is_seen(seen
     rim[..., (46, 49), 36:60] = 1.0
     if seen == "on black beside it":
         photo[rim[0, 0] > 0.0] = 0.03
+    elif seen == "beside it":  # nine tenths of its light are grey
+        photo[rim[0, 0] > 0.0] = (0.80, 0.74, 0.70)
 
     def looks(network: Split, image: Tensor, visible: Tensor, told: Mapping[str, Tensor] | None, ways: int) -> Level:
         white = (image.amin(dim=1, keepdim=True) > 0.9).to(image)
-        spot = {"in it": 0.6 * white, "nowhere": 0.0 * white}.get(seen, torch.from_numpy(rim))
+        spot = {"in it": 0.9 * white, "nowhere": 0.0 * white}.get(seen, torch.from_numpy(rim))
         none, sure = torch.zeros_like(spot), torch.full_like(image, -7.0)
         return Level(image, none, none, spot, specular_of(image, spot), sure)
 
