@@ -712,12 +712,10 @@ def _glints(slopes: Tensor, rng: torch.Generator) -> Tensor:
     """[B, 1, H, W]: what a rough, glossy surface mirrors of a lamp, against the light on it: the slopes of its facets
     are about those of the surface (Beckmann), and which ones mirror the lamp changes over the picture, the faster the
     nearer it is. ``slopes``: see :func:`_slopes`."""
-    count, _, height, width = slopes.shape
-    x, y = (uniform(rng, count, -0.2, 1.2) for _ in range(2))
+    count = len(slopes)
+    right, down = _from_a_place(slopes, rng)
     near = uniform(rng, count, 0.0, _MIRRORED)
-    columns = near * (torch.linspace(0.0, 1.0, width)[None, None, None, :] - x)
-    rows = near * (torch.linspace(0.0, 1.0, height)[None, None, :, None] - y)
-    missed = (slopes[:, :1] - columns).square() + (slopes[:, 1:] - rows).square()
+    missed = (slopes[:, :1] - near * right).square() + (slopes[:, 1:] - near * down).square()
     rough = uniform(rng, count, *map(math.log, _ROUGH)).exp()
     return uniform(rng, count, *map(math.log, _SHINY)).exp() * (-missed / rough.square()).exp()
 
@@ -737,12 +735,19 @@ def _grain(count: int, height: int, width: int, rng: torch.Generator) -> Tensor:
 
 def _lamp(like: Tensor, rng: torch.Generator) -> Tensor:
     """[B, 1, H, W] in (0, 1]: how the light of a lamp over somewhere in or near the picture falls off."""
+    count = len(like)
+    right, down = _from_a_place(like, rng)
+    far = uniform(rng, count, math.log(_NEAREST), math.log(_FARTHEST)).exp()
+    return (1.0 + (right / far).square() + (down / far).square()).pow(-uniform(rng, count, _GENTLE, _STEEP))
+
+
+def _from_a_place(like: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """How far right, [B, 1, 1, W], and down, [B, 1, H, 1], pixels lie from a place in or near the picture, in its
+    sides."""
     count, _, height, width = like.shape
     x, y = (uniform(rng, count, -0.2, 1.2) for _ in range(2))
-    far = uniform(rng, count, math.log(_NEAREST), math.log(_FARTHEST)).exp()
-    columns = (torch.linspace(0.0, 1.0, width)[None, None, None, :] - x) / far
-    rows = (torch.linspace(0.0, 1.0, height)[None, None, :, None] - y) / far
-    return (1.0 + columns.square() + rows.square()).pow(-uniform(rng, count, _GENTLE, _STEEP))
+    right = torch.linspace(0.0, 1.0, width)[None, None, None, :] - x
+    return right, torch.linspace(0.0, 1.0, height)[None, None, :, None] - y
 
 
 def cast_shadow(like: Tensor, rng: torch.Generator) -> Tensor:
