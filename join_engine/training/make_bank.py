@@ -64,6 +64,7 @@ from ..single_gan import base_model
 from .checkpoint import checkpoint_path, read_checkpoint
 from .domain_guided import GUIDED
 from .learner import under
+from .run import of_architecture
 
 Networks = tuple[Generator, Discriminator]
 
@@ -220,8 +221,7 @@ class Parts:
         own = None if self.made_of is None else getattr(self.made_of, kind)
         stretches = header.training.get("stretches") or [{}]
         if own is not None and stretches[0].get("start_from", {}).get("weights") == fingerprint(own):
-            before = getattr(self.made_of.header, kind).training  # type: ignore[union-attr]
-            header = replace(header, training=_continued(before, header.training))
+            header = _continued(getattr(self.made_of.header, kind), header)  # type: ignore[union-attr]
         self.bank_wide[kind] = header, network
 
     @torch.no_grad()
@@ -249,11 +249,11 @@ class Parts:
         known = {key: value for key, value in header.training.items() if key != "scores"}
         *earlier, last = known["stretches"]
         known["stretches"] = [*earlier, {**last, "share": share}]
-        before = self.made_of.header.split.training  # type: ignore[union-attr]
-        told = before.get("stretches", [])
+        before, header = self.made_of.header.split, replace(header, training=known)  # type: ignore[union-attr]
+        told = before.training.get("stretches", [])  # type: ignore[union-attr]
         if earlier[: len(told)] != told:  # it did not begin with that one
-            known = _continued(before, known)
-        self.bank_wide["split"] = replace(header, training=known), network
+            header = _continued(before, header)
+        self.bank_wide["split"] = header, network
 
     def add_encoder(self, name: str, run: Path) -> None:
         """Put a trained encoder in. Raises JoinError ``bank_incomplete`` when it belongs to something else."""
@@ -381,12 +381,16 @@ def _identity(values: Mapping[str, Any], kind: str) -> dict[str, Any]:
     return dict(identity)
 
 
-def _continued(before: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, Any]:
-    """What is told of a training that went on from another one: both."""
-    if "stretches" not in before:
-        return dict(training)
-    total = {key: before[key] + training[key] for key in ("images_shown", "steps", "seconds")}
-    return {**training, **total, "stretches": [*before["stretches"], *training["stretches"]]}
+def _continued(before: Any, header: Any) -> Any:
+    """The header of a network whose training went on from that of another one: it tells of both."""
+    first, training = before.training, header.training
+    if "stretches" not in first:
+        return header
+    total = {key: first[key] + training[key] for key in ("images_shown", "steps", "seconds")}
+    told = first["stretches"]
+    if before.architecture != header.architecture:
+        told = of_architecture(told, before.architecture.to_dict())
+    return replace(header, training={**training, **total, "stretches": [*told, *training["stretches"]]})
 
 
 def _training(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class Run:
                 self.learner.steps, self.learner.images = values["steps"], values["images"]
                 self.seconds, self.scores, self.history = values["seconds"], values["scores"], values["history"]
                 if stored is not None and stored != self.identity:
-                    self.history = [{"architecture": stored["architecture"], **one} for one in self.history]
+                    self.history = of_architecture(self.history, stored["architecture"])
             except (KeyError, RuntimeError, ValueError) as error:
                 raise JoinError("checkpoint_broken", f"The checkpoint '{path}' is incomplete.") from error
         learner = self.learner
@@ -188,6 +188,11 @@ def stretch(
         "threads": torch.get_num_threads(),
         "torch": torch.__version__.split("+")[0],
     }
+
+
+def of_architecture(history: Iterable[Mapping[str, Any]], architecture: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Stretches of a network that has grown since, which tell the architecture that it had."""
+    return [{"architecture": architecture, **one} for one in history]
 
 
 class Means:
