@@ -18,12 +18,21 @@ from ..images.orientation import known_orientations
 DARKEST, BRIGHTEST = 0.02, 1.0
 
 
-def level_of(albedo: Tensor) -> Tensor:
+def level_of(albedo: Tensor, visible: Tensor | None = None) -> Tensor:
     """The level of linear albedos [B, 3, H, W]: the mean over pixels and channels of their natural logarithm, [B].
 
-    Values are taken to be at least :data:`DARKEST`, below which logarithms differ more than anybody sees.
+    Values are taken to be at least :data:`DARKEST`, below which logarithms differ more than anybody sees. Where
+    ``visible``, [B, 1, H, W] booleans, is given, only those pixels count; of an image without any, all.
     """
-    return albedo.clamp_min(DARKEST).log().mean(dim=(1, 2, 3))
+    logarithm = albedo.clamp_min(DARKEST).log().mean(dim=1, keepdim=True)
+    return logarithm.mean(dim=(1, 2, 3)) if visible is None else visible_mean(logarithm, visible)[:, 0, 0, 0]
+
+
+def visible_mean(values: Tensor, visible: Tensor) -> Tensor:
+    """The mean [B, C, 1, 1] of values [B, C, H, W] over the pixels that are ``visible``, [B, 1, H, W] booleans; of an
+    image without any, over all."""
+    weights = (visible | ~visible.any(dim=(2, 3), keepdim=True)).to(values)
+    return (values * weights).sum(dim=(2, 3), keepdim=True) / weights.sum(dim=(2, 3), keepdim=True)
 
 
 @torch.no_grad()

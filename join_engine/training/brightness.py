@@ -10,6 +10,7 @@ It sees composed renders that look like photos, as the encoders do, and answers 
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,16 +18,19 @@ import torch
 from torch import Tensor
 
 from ..errors import JoinError
-from ..layers.albedo_level import level_of
+from ..layers.albedo_level import level_of, visible_mean
 from ..networks.brightness import Brightness, BrightnessConfig
+from ..networks.split import luminance
 from ..options import positive
 from ..renders.compose import ComponentSets, photograph, random_indices, read_component_sets
-from ..renders.draws import draws
+from ..renders.draws import draws, uniform
 from ..renders.photo_augment import PhotoRanges, augment
 from . import options as training
 from .learner import Learner, VariedSettings
 
 ALBEDO = "albedo"
+_METERED = (0.1, 0.4)
+_LEAST_LIGHT = 1e-4
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,14 @@ class BrightnessSettings(VariedSettings):
     Attributes:
         decay: of the weights (AdamW's): there are few renders for so free a network.
         relight: share of the samples that get all but the albedo from another one.
+        metered: share of the samples that a camera meters: how bright they are in all then tells nothing of the albedo.
     """
 
     batch: int = 64
     ema_kimg: float = 10.0
     decay: float = 0.02
     relight: float = 0.0
+    metered: float = 0.0
 
 
 class BrightnessLearner(Learner[BrightnessSettings, Brightness]):
@@ -66,13 +72,20 @@ class BrightnessLearner(Learner[BrightnessSettings, Brightness]):
         components: Mapping[str, Tensor] = data.batch(random_indices(len(data), settings.batch, rng))
         if settings.relight:
             others = data.batch(random_indices(len(data), settings.batch, rng))
-            components = relit_by(components, others, torch.rand(settings.batch, generator=rng) < settings.relight)
+            chosen = torch.rand(settings.batch, generator=rng) < settings.relight
+            for one in (components, others):  # no light of one thing falls on another where that is
+                chosen = chosen & shown_by(data.linear(one)).all(dim=(1, 2, 3))
+            components = relit_by(components, others, chosen)
         linear = data.linear(settings.varied(components, rng))
-        images = augment(data.model.compose(linear), settings.seed, step, self.ranges).to(self.device)
+        visible = shown_by(linear)
+        light = _filled(data.model.compose(linear), visible)
+        if settings.metered:
+            light = metered(light, visible, torch.rand(settings.batch, generator=rng) < settings.metered, rng)
+        images = augment(light, settings.seed, step, self.ranges).to(self.device)
         torch.manual_seed(int(torch.randint(2**31, (), generator=rng)))  # of the dropout
         with self.precision():
             told = self.network(images)
-        error = (told.float() - level_of(linear[ALBEDO]).to(self.device)).square().mean()
+        error = (told.float() - level_of(linear[ALBEDO], visible).to(self.device)).square().mean()
         return error, {"error": error.detach().sqrt()}
 
     @torch.no_grad()
@@ -81,8 +94,10 @@ class BrightnessLearner(Learner[BrightnessSettings, Brightness]):
         told, truth = [], []
         for indices in torch.arange(len(data)).split(64):
             linear = data.linear(data.batch(indices))
-            told.append(self.average(photograph(data.model.compose(linear)).to(self.device)).cpu())
-            truth.append(level_of(linear[ALBEDO]))
+            visible = shown_by(linear)
+            light = _filled(data.model.compose(linear), visible)
+            told.append(self.average(photograph(light).to(self.device)).cpu())
+            truth.append(level_of(linear[ALBEDO], visible))
         error = torch.cat(told) - torch.cat(truth)
         return {
             "samples": float(len(data)),
@@ -99,6 +114,26 @@ def relit_by(components: Mapping[str, Tensor], others: Mapping[str, Tensor], cho
         name: images if name == ALBEDO else torch.where(where, others[name], images)
         for name, images in components.items()
     }
+
+
+def shown_by(linear: Mapping[str, Tensor]) -> Tensor:
+    """Where linear components [B, 3, H, W] show something, [B, 1, H, W] booleans: not beside what is cut out."""
+    return torch.stack([part.amax(dim=1, keepdim=True) for part in linear.values()]).amax(dim=0) > 0.0
+
+
+def metered(light: Tensor, visible: Tensor, chosen: Tensor, rng: torch.Generator) -> Tensor:
+    """The chosen ([B] booleans) of linear images [B, 3, H, W] exposed to a mean luminance between the bounds of
+    :data:`_METERED`, drawn by its logarithm. ``visible``: see :func:`shown_by`. As in
+    :func:`join_engine.evaluation.camera.metered`, light counts up to twice of white."""
+    low, high = (math.log(bound) for bound in _METERED)
+    wanted = uniform(rng, len(light), low, high).exp()
+    mean = visible_mean(luminance(light).clamp_max(2.0), visible)
+    return torch.where(chosen[:, None, None, None], light * wanted / mean.clamp_min(_LEAST_LIGHT), light)
+
+
+def _filled(light: Tensor, visible: Tensor) -> Tensor:
+    """As a bank sees what is cut out (:func:`join_engine.images.files.opaque`)."""
+    return torch.where(visible, light, visible_mean(light, visible))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

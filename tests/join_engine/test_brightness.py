@@ -25,14 +25,16 @@ from join_engine.images.files import write_png
 from join_engine.images.frame import Frame
 from join_engine.inversion.presets import Detail, Preset
 from join_engine.inversion.stages.encoder_start import EncoderStart
-from join_engine.layers.albedo_level import DARKEST, albedo_levels, level_of
+from join_engine.layers.albedo_level import DARKEST, albedo_levels, level_of, visible_mean
 from join_engine.layers.detail import add_detail, detail_for
 from join_engine.networks.brightness import Brightness, BrightnessConfig
+from join_engine.networks.split import luminance
 from join_engine.pipeline import decompose
-from join_engine.renders.compose import ComponentSets, read_component_sets
+from join_engine.renders.compose import ComponentSets, photograph, random_indices, read_component_sets
+from join_engine.renders.draws import draws
 from join_engine.renders.photo_augment import PhotoRanges
 from join_engine.training import make_bank
-from join_engine.training.brightness import BrightnessLearner, BrightnessSettings, relit_by
+from join_engine.training.brightness import BrightnessLearner, BrightnessSettings, metered, relit_by, shown_by
 
 from .conftest import check_resumes
 from .evaluation.test_evaluate import _own_samples
@@ -69,6 +71,10 @@ def test_the_level_is_the_mean_logarithm_above_the_darkest() -> None:
     albedo[1, :, :2] = 0.0
     expected = [math.log(0.5), (math.log(0.125) + math.log(DARKEST)) / 2]
     assert level_of(albedo).tolist() == pytest.approx(expected)
+    visible = torch.ones(2, 1, 4, 4, dtype=torch.bool)
+    visible[1, :, :2] = False
+    assert level_of(albedo, visible).tolist() == pytest.approx([math.log(0.5), math.log(0.125)])
+    assert level_of(albedo, torch.zeros_like(visible)).tolist() == pytest.approx(expected)
 
 
 def test_it_takes_images_of_any_size_that_it_can_halve_so_often() -> None:
@@ -101,8 +107,51 @@ def test_relit_samples_keep_their_albedo(data: ComponentSets) -> None:
     assert torch.equal(found["shading"][1::2], first["shading"][1::2])
 
 
+def test_a_metered_image_has_the_brightness_of_a_photo_whatever_its_light() -> None:
+    rng = torch.Generator().manual_seed(0)
+    light = torch.rand(64, 3, 8, 8, generator=rng) * torch.linspace(0.01, 0.9, 64)[:, None, None, None]
+    visible = torch.ones(64, 1, 8, 8, dtype=torch.bool)
+    visible[::4, :, 4:] = False
+    light = torch.where(visible, light, torch.zeros(()))
+    chosen = torch.arange(64) % 2 == 0
+    found = metered(light, visible, chosen, rng)
+    assert torch.equal(found[~chosen], light[~chosen])
+    means = visible_mean(luminance(found), visible).flatten()[chosen]
+    assert means.min() > 0.1 - 1e-4 and means.max() < 0.4 + 1e-4
+    assert means.log().std() > 0.2  # not all alike
+    before = visible_mean(luminance(light), visible).flatten()[chosen]
+    assert abs(torch.corrcoef(torch.stack([means, before]))[0, 1]) < 0.4
+    ratio = found[chosen] / light[chosen].clamp_min(1e-6)
+    lit = light[chosen] > 1e-3
+    change = (means / before)[:, None, None, None].expand_as(ratio)
+    torch.testing.assert_close(ratio[lit], change[lit], rtol=1e-3, atol=0)
+
+
+def test_what_is_cut_out_is_seen_as_a_bank_sees_it_and_keeps_its_light(
+    data: ComponentSets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets = {name: replace(own, images=own.images.clone()) for name, own in data.sets.items()}
+    for own in sets.values():
+        own.images[:, :, :5] = 0
+    cut_out = replace(data, sets=sets)
+    learner, seen = learner_of(batch=16, relight=1.0, flip=False), []
+    learner.ranges = PhotoRanges(share=0.0)
+    monkeypatch.setattr(learner, "network", lambda images: seen.append(images) or images.mean(dim=(1, 2, 3)))
+    learner.loss(cut_out)
+    learner.loss(data)
+    (alone, whole), drawn = seen, draws(learner.settings.seed, 0)
+    indices = random_indices(len(data), 16, drawn)
+    own = cut_out.linear(cut_out.batch(indices))
+    visible = shown_by(own)
+    assert not visible[:, :, :5].any() and visible[:, :, 5:].all()
+    torch.testing.assert_close(alone[:, :, 5:], photograph(cut_out.model.compose(own))[:, :, 5:])
+    mean = visible_mean(cut_out.model.compose(own), visible)
+    torch.testing.assert_close(alone[:, :, :5], photograph(mean).expand(-1, -1, 5, alone.shape[3]))
+    assert not torch.allclose(whole[:, :, 5:], alone[:, :, 5:])  # of whole images all have another's light
+
+
 def test_resume_equals_no_interruption(tmp_path: Path, data: ComponentSets) -> None:
-    check_resumes(lambda: learner_of(batch=4, relight=0.5, turns=True), data, tmp_path)
+    check_resumes(lambda: learner_of(batch=4, relight=0.5, metered=0.5, turns=True), data, tmp_path)
 
 
 @pytest.mark.slow
