@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Train the network that tells how bright an albedo is.
 
-May be killed at any moment; the same command goes on from the last checkpoint.
+May be killed at any moment; the same command goes on from the last checkpoint. --start-from BANK begins a new training
+with that bank's network.
 
 It sees composed renders that look like photos, as the encoders do, and answers with the level of their albedo
 (:func:`join_engine.layers.albedo_level.level_of`); what counts is the squared error. Not in the paper.
@@ -12,11 +13,12 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from ..bank import find_bank, load_bank
 from ..errors import JoinError
 from ..layers.albedo_level import level_of, visible_mean
 from ..networks.brightness import Brightness, BrightnessConfig
@@ -140,11 +142,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     training.add_run_options(parser)
     parser.add_argument("--forward-model", default="lambertian")
     default = BrightnessConfig()
+    widths = " ".join(map(str, default.widths))
     parser.add_argument(
-        "--widths", nargs="+", type=positive, default=list(default.widths), help="channels of each stage"
+        "--start-from", metavar="BANK", help="name or path of a bank with whose network a new run begins"
     )
-    parser.add_argument("--hidden", type=positive, default=default.hidden, help="units before the answer")
-    parser.add_argument("--dropout", type=float, default=default.dropout, help="of these")
+    parser.add_argument("--widths", nargs="+", type=positive, help=f"channels of each stage (default: {widths})")
+    parser.add_argument("--hidden", type=positive, help=f"units before the answer (default: {default.hidden})")
+    parser.add_argument("--dropout", type=float, help=f"of these (default: {default.dropout})")
     training.add_settings(parser, BrightnessSettings())
     # Vignetting only ever darkens: what takes it into account finds every photo without it too dark.
     training.add_settings(parser, PhotoRanges(share=0.3, vignetting=0.0))
@@ -152,14 +156,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     device = training.device(options)
+    begun = None if options.start_from is None else load_bank(find_bank(options.start_from), device)
     data = read_component_sets(options.data, options.forward_model)
     if ALBEDO not in data.sets:
         message = f"The forward model '{options.forward_model}' has no albedo."
         raise JoinError("settings_invalid", message, "Only a bank with an albedo has use for this network.")
     with training.checked_architecture():
-        config = BrightnessConfig(tuple(options.widths), options.hidden, options.dropout)
+        changes = training.given(options, "widths", "hidden", "dropout")
+        known = BrightnessConfig() if begun is None or begun.brightness is None else begun.brightness.config
+        config = replace(known, **changes)
     training.need_side(data, config.smallest_image, "Give fewer --widths.")
     settings, ranges = training.settings_of(options, BrightnessSettings), training.settings_of(options, PhotoRanges)
     learner = BrightnessLearner(config, settings, ranges, device)
+    if begun is not None:
+        hint = "Leave out --widths, --hidden and --dropout"
+        learner.begin_with(begun.brightness, "brightness network", begun.path.name, "brightness_missing", hint)
     identity = {"kind": "brightness", "forward_model": data.model.name, "architecture": config.to_dict()}
     training.train(learner, identity, data, options, ranges)

@@ -173,6 +173,20 @@ def test_the_command_trains_and_the_network_gets_into_a_bank(
     assert stored is not None
     image = torch.rand(2, 3, 16, 16)
     torch.testing.assert_close(network.eval()(image), stored(image), atol=0.01, rtol=0.01)  # half precision
+    # A training goes on from a bank's network, and the bank tells of both.
+    further, on = tmp_path / "further", tmp_path / "on.safetensors"
+    begun = ["--data", str(packs[0]), "--start-from", str(out), "--out", str(further), "--device", "cpu"]
+    short = ["--batch", "8", "--kimg", "0.016", "--threads", "1", "--metered", "0.5"]
+    assert main(["train-brightness", *begun, *short, "--widths", "8"]) == 2
+    assert "Leave out --widths" in capsys.readouterr().err
+    assert main(["train-brightness", *begun, *short, "--lr", "1e-9"]) == 0
+    assert main(["make-bank", "--bank", str(out), "--brightness", str(further), "--out", str(on)]) == 0
+    continued = load_bank(on)
+    assert continued.header.brightness is not None and continued.brightness is not None
+    assert continued.header.brightness.architecture == SMALL
+    assert continued.header.brightness.training["images_shown"] == 48
+    for now, then in zip(continued.brightness.parameters(), stored.parameters(), strict=True):
+        torch.testing.assert_close(now, then, atol=1e-3, rtol=1e-3)
     # Whatever is put in later, it stays.
     again = tmp_path / "again.safetensors"
     assert main(["make-bank", "--bank", str(out), "--name", "with", "--out", str(again)]) == 0
@@ -180,6 +194,8 @@ def test_the_command_trains_and_the_network_gets_into_a_bank(
     without = tmp_path / "without.safetensors"
     assert main(["make-bank", "--bank", str(out), "--no-brightness", "--out", str(without)]) == 0
     assert load_bank(without).brightness is None and load_bank(without).header.trunk == bank.header.trunk
+    assert main(["train-brightness", *begun[:2], "--start-from", str(without), *begun[4:], *short]) == 2
+    assert "There is no brightness network in 'without.safetensors'" in capsys.readouterr().err
     # It needs no generator, and goes into a bank of others, unlike their encoders.
     others = make_bank.Parts({}, {})
     others.take_over(make_bank.Parts.of_bank(bank))
