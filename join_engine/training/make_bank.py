@@ -67,6 +67,7 @@ from .learner import under
 from .run import of_architecture
 
 Networks = tuple[Generator, Discriminator]
+_MIXED = ("brightness", "split")  # of which a mean has been better than either
 
 
 def load_trained(run: Path) -> tuple[str, ComponentHeader, Networks]:
@@ -225,35 +226,41 @@ class Parts:
         self.bank_wide[kind] = header, network
 
     @torch.no_grad()
-    def mix_split(self, share: float) -> None:
-        """Put the mean of the weights of the split network that was put in and of the bank's own in, without scores:
-        what that one has learned, at less cost to what the bank's knows (Wortsman et al. 2022, Robust fine-tuning of
+    def mix(self, kind: str, share: float) -> None:
+        """Put the mean of the weights of the network that was put in and of the bank's own in, without scores: what
+        that one has learned, at less cost to what the bank's knows (Wortsman et al. 2022, Robust fine-tuning of
         zero-shot models, Eq. 1). Raises JoinError ``settings_invalid`` where there are no two of one architecture.
 
         Args:
+            kind: name of a row of ``BANK_WIDE``.
             share: of the one that was put in, in [0, 1].
         """
-        own = None if self.made_of is None else self.made_of.split
-        header, network = self.bank_wide.get("split", (None, None))
+        title = BANK_WIDE[kind].title
+        own = None if self.made_of is None else getattr(self.made_of, kind)
+        header, network = self.bank_wide.get(kind, (None, None))
         if own is None or header is None or network is None or network is own:
-            raise JoinError(
-                "settings_invalid", "There are no two split networks.", "Name a --bank, and one by --split."
-            )
+            message = f"There are no two {title}s."
+            raise JoinError("settings_invalid", message, f"Name a --bank, and one by --{kind}.")
         if not 0.0 <= share <= 1.0:
             raise JoinError("settings_invalid", f"A share of {share:g} is not possible.", "Give one from 0 to 1.")
         if header.architecture != own.config:
-            message = "The bank's split network is of another architecture."
-            raise JoinError("settings_invalid", message, "Leave out --split-share.")
-        mixed = {name: torch.lerp(value, network.state_dict()[name], share) for name, value in own.state_dict().items()}
+            message = f"The bank's {title} is of another architecture."
+            raise JoinError("settings_invalid", message, f"Leave out --{kind}-share.")
+        trained = network.state_dict()
+        # What counts, such as the batches that were seen, has no mean.
+        mixed = {
+            name: torch.lerp(value, trained[name], share) if value.is_floating_point() else trained[name]
+            for name, value in own.state_dict().items()
+        }
         network.load_state_dict(mixed)
         known = {key: value for key, value in header.training.items() if key != "scores"}
         *earlier, last = known["stretches"]
         known["stretches"] = [*earlier, {**last, "share": share}]
-        before, header = self.made_of.header.split, replace(header, training=known)  # type: ignore[union-attr]
-        told = before.training.get("stretches", [])  # type: ignore[union-attr]
+        before, header = getattr(self.made_of.header, kind), replace(header, training=known)  # type: ignore[union-attr]
+        told = before.training.get("stretches", [])
         if earlier[: len(told)] != told:  # it did not begin with that one
             header = _continued(before, header)
-        self.bank_wide["split"] = header, network
+        self.bank_wide[kind] = header, network
 
     def add_encoder(self, name: str, run: Path) -> None:
         """Put a trained encoder in. Raises JoinError ``bank_incomplete`` when it belongs to something else."""
@@ -428,9 +435,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-brightness", action="store_true", help="leave it out: the encoders tell how bright an albedo is"
     )
-    parser.add_argument(
-        "--split-share", type=float, metavar="SHARE", help="of --split, in a mean with the bank's own weights"
-    )
+    for name in _MIXED:
+        told = f"of --{name}, in a mean with the bank's own weights"
+        parser.add_argument(f"--{name}-share", type=float, metavar="SHARE", help=told)
     parser.add_argument("--name", help="of the bank (default: the file's)")
     parser.add_argument("--forward-model", help="of --component without --bank (default: lambertian)")
     parser.add_argument("--out", required=True, type=Path, metavar="BANK.safetensors")
@@ -461,8 +468,10 @@ def run(options: argparse.Namespace) -> None:
     for kind in BANK_WIDE:
         if getattr(options, kind) is not None:
             parts.add_bank_wide(kind, getattr(options, kind))
-    if options.split_share is not None:
-        parts.mix_split(options.split_share)
+    for kind in _MIXED:
+        share = getattr(options, f"{kind}_share")
+        if share is not None:
+            parts.mix(kind, share)
     if options.no_brightness:
         parts.bank_wide.pop("brightness", None)
     for name, run in options.encoder:

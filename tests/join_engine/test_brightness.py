@@ -187,6 +187,23 @@ def test_the_command_trains_and_the_network_gets_into_a_bank(
     assert continued.header.brightness.training["images_shown"] == 48
     for now, then in zip(continued.brightness.parameters(), stored.parameters(), strict=True):
         torch.testing.assert_close(now, then, atol=1e-3, rtol=1e-3)
+    assert main(["train-brightness", *begun, *short[:2], "--kimg", "0.032", *short[4:], "--lr", "0.01"]) == 0
+    trained, mixed = (tmp_path / f"{name}.safetensors" for name in ("trained", "mixed"))
+    put_in = ["make-bank", "--bank", str(out), "--brightness", str(further), "--out"]
+    assert main([*put_in, str(trained)]) == 0
+    assert main([*put_in, str(mixed), "--brightness-share", "0.25"]) == 0
+    there, both = load_bank(trained).brightness, load_bank(mixed)
+    assert there is not None and both.brightness is not None and both.header.brightness is not None
+    moved = 0.0
+    for key, value in both.brightness.state_dict().items():
+        if value.is_floating_point():
+            one, other = stored.state_dict()[key], there.state_dict()[key]
+            torch.testing.assert_close(value, 0.75 * one + 0.25 * other, atol=1e-3, rtol=1e-3)
+            moved = max(moved, float((one - other).abs().max()))
+    assert moved > 0.01
+    assert both.header.brightness.training["stretches"][-1]["share"] == 0.25
+    assert both.header.brightness.training["images_shown"] == 64
+    assert "has 0.25 of these weights" in mixed.with_suffix(".md").read_text("utf-8")
     # Whatever is put in later, it stays.
     again = tmp_path / "again.safetensors"
     assert main(["make-bank", "--bank", str(out), "--name", "with", "--out", str(again)]) == 0
