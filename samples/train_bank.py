@@ -43,8 +43,8 @@ DATASETS = {
 _WITHOUT_UP = ("materials",)
 # Those that tell the tone of skin; their square is a face.
 _FACES = ("heads",)
-# Those whose generators tell how bright paint is better than a network for it does (docs/results.md, "Surfaces").
-_TOLD_BY_GENERATORS = ("surfaces",)
+# Those that a camera has metered: how bright they are in all tells nothing of the paint (docs/choices.md).
+_METERED = ("surfaces", "heads")
 # Options of the renderer that are handed on as they are given.
 _SOURCES = ("packages", "skins", "environments", "materials")
 # Renders are larger than what is trained on: their area average is free of grain and of steps at edges.
@@ -97,12 +97,10 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
         common += begun
         return Step(f"encoder of {component}{how}", join("train-encoder", *common, "--kimg", kimg, *words))
 
-    with_brightness = options.dataset not in _TOLD_BY_GENERATORS
-
-    def brightness(how: str, kimg: float, *words: object) -> list[Step]:
+    def brightness(how: str, kimg: float, *words: object) -> Step:
         common = [*judged, "--forward-model", model, "--relight", 0.5, "--out", out / "brightness", turns]
-        step = Step(f"brightness network{how}", join("train-brightness", *common, "--kimg", kimg, *words))
-        return [step] if with_brightness else []
+        common += ["--metered", 0.7] if options.dataset in _METERED else []
+        return Step(f"brightness network{how}", join("train-brightness", *common, "--kimg", kimg, *words))
 
     quality = ["--resolution", options.resolution * _OVERSAMPLING, "--samples", options.samples, "--denoise"]
     given = {name: getattr(options, name) for name in _SOURCES}
@@ -112,7 +110,6 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
     size += begun
     generators = [word for c in components for word in ("--component", f"{c}={out / f'gan-{c}'}")]
     encoders = [word for c in components for word in ("--encoder", f"{c}={out / f'encoder-{c}'}")]
-    told = ["--brightness", out / "brightness"] if with_brightness else []
     seeing, finished = out / "seeing.safetensors", out / "finished.safetensors"
     directions, relit = out / "directions.safetensors", out / "relit"
     whole = ["--name", options.name or options.dataset, "--machine", options.machine]
@@ -127,11 +124,12 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
         [Step("generators to a bank", join("make-bank", *generators, "--trunk", out / "trunk", "--forward-model",
                                            model, *whole, "--out", build))],
         [*(encoder(c, "", 0.75 * options.encoder_kimg) for c in components),
-         *brightness("", 0.75 * options.brightness_kimg)],
+         brightness("", 0.75 * options.brightness_kimg)],
         # The last quarter at a lower rate brought the albedo of materials from 18.0 to 18.5 dB within 8,000 images.
         [*(encoder(c, ", slower", options.encoder_kimg, "--lr", 0.0003) for c in components),
-         *brightness(", slower", options.brightness_kimg, "--lr", 0.0002)],
-        [Step("bank that sees", join("make-bank", "--bank", build, *encoders, *told, *whole, "--out", seeing))],
+         brightness(", slower", options.brightness_kimg, "--lr", 0.0002)],
+        [Step("bank that sees", join("make-bank", "--bank", build, *encoders, "--brightness",
+                                            out / "brightness", *whole, "--out", seeing))],
         [Step("split network", join("train-split", "--bank", seeing, "--data", large["train"], "--validation",
                                     large["val"], turns, "--kimg", options.split_kimg, "--out", out / "split"))],
         [Step("bank", join("make-bank", "--bank", seeing, "--split", out / "split", *whole, "--out", finished))],

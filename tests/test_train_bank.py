@@ -107,8 +107,10 @@ def test_what_has_an_up_is_not_turned_and_heads_are_told_by_tone(
     surfaces = plan("surfaces", "--materials", "SCANS", "--environments", "SKIES")
     assert "render.py surfaces " in " ".join(surfaces["render"]) and "--no-turns" in surfaces["split network"]
     assert "--environments SKIES --materials SCANS" in " ".join(surfaces["render"])
-    told = {name: "--brightness" in steps["bank that sees"] for name, steps in (("h", heads), ("s", surfaces))}
-    assert told == {"h": True, "s": False} and not any("brightness" in name for name in surfaces)
+    for steps in (heads, surfaces, materials):
+        assert "--brightness" in steps["bank that sees"]
+        metered = "--metered 0.7" in " ".join(steps["brightness network, slower"])
+        assert metered == (steps is not materials)  # the paper's flash is as bright as it is
     rendering = " ".join(heads["render"])
     assert "render.py heads " in rendering and "--packages SHAPES --skins SKINS" in rendering
     assert "--packages SHAPES" in " ".join(heads["moved lights"]) and "--packages" not in materials["render"]
