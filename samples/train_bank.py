@@ -128,8 +128,8 @@ def plan(options: argparse.Namespace) -> list[list[Step]]:
         # The last quarter at a lower rate brought the albedo of materials from 18.0 to 18.5 dB within 8,000 images.
         [*(encoder(c, ", slower", options.encoder_kimg, "--lr", 0.0003) for c in components),
          brightness(", slower", options.brightness_kimg, "--lr", 0.0002)],
-        [Step("bank that sees", join("make-bank", "--bank", build, *encoders, "--brightness",
-                                            out / "brightness", *whole, "--out", seeing))],
+        [Step("bank that sees", join("make-bank", "--bank", build, *encoders, "--brightness", out / "brightness",
+                                     *whole, "--out", seeing))],
         [Step("split network", join("train-split", "--bank", seeing, "--data", large["train"], "--validation",
                                     large["val"], turns, "--kimg", options.split_kimg, "--out", out / "split"))],
         [Step("bank", join("make-bank", "--bank", seeing, "--split", out / "split", *whole, "--out", finished))],

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..bank import Bank
 from ..images.orientation import known_orientations
+from .caution import seen_mean
 
 # Reflectances between charcoal and fresh snow; what lies outside must be light.
 DARKEST, BRIGHTEST = 0.02, 1.0
@@ -21,18 +22,12 @@ DARKEST, BRIGHTEST = 0.02, 1.0
 def level_of(albedo: Tensor, visible: Tensor | None = None) -> Tensor:
     """The level of linear albedos [B, 3, H, W]: the mean over pixels and channels of their natural logarithm, [B].
 
-    Values are taken to be at least :data:`DARKEST`, below which logarithms differ more than anybody sees. Where
-    ``visible``, [B, 1, H, W] booleans, is given, only those pixels count; of an image without any, all.
+    Values are taken to be at least :data:`DARKEST`, below which logarithms differ more than anybody sees. ``visible``:
+    [B, 1, H, W], what counts where it is over a half; None for all.
     """
-    logarithm = albedo.clamp_min(DARKEST).log().mean(dim=1, keepdim=True)
-    return logarithm.mean(dim=(1, 2, 3)) if visible is None else visible_mean(logarithm, visible)[:, 0, 0, 0]
-
-
-def visible_mean(values: Tensor, visible: Tensor) -> Tensor:
-    """The mean [B, C, 1, 1] of values [B, C, H, W] over the pixels that are ``visible``, [B, 1, H, W] booleans; of an
-    image without any, over all."""
-    weights = (visible | ~visible.any(dim=(2, 3), keepdim=True)).to(values)
-    return (values * weights).sum(dim=(2, 3), keepdim=True) / weights.sum(dim=(2, 3), keepdim=True)
+    levels = albedo.clamp_min(DARKEST).log().mean(dim=1, keepdim=True)
+    found = levels.mean(dim=(2, 3), keepdim=True) if visible is None else seen_mean(levels, visible)
+    return found.flatten()
 
 
 @torch.no_grad()

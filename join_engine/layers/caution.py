@@ -106,7 +106,7 @@ def slow_part(planes: Tensor, cells: int) -> Tensor:
 
 
 def seen_mean(values: Tensor, visible: Tensor) -> Tensor:
-    """The mean [1, C, 1, 1] of values [1, C, h, w] over what can be seen."""
-    where = (visible > 0.5).to(values)
-    where = where if where.any() else torch.ones_like(where)
+    """The mean [B, C, 1, 1] of values [B, C, h, w] over what can be seen; of a picture that shows nothing, over all."""
+    seen = visible > 0.5
+    where = (seen | ~seen.any(dim=(2, 3), keepdim=True)).to(values)
     return (values * where).sum(dim=(2, 3), keepdim=True) / where.sum(dim=(2, 3), keepdim=True)

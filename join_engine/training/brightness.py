@@ -11,7 +11,6 @@ It sees composed renders that look like photos, as the encoders do, and answers 
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -20,19 +19,18 @@ from torch import Tensor
 
 from ..bank import find_bank, load_bank
 from ..errors import JoinError
-from ..layers.albedo_level import level_of, visible_mean
+from ..layers.albedo_level import level_of
 from ..networks.brightness import Brightness, BrightnessConfig
-from ..networks.split import luminance
 from ..options import positive
 from ..renders.compose import ComponentSets, photograph, random_indices, read_component_sets
-from ..renders.draws import draws, uniform
+from ..renders.draws import draws
 from ..renders.photo_augment import PhotoRanges, augment
 from . import options as training
 from .learner import Learner, VariedSettings
+from .split import filled_behind, metering, visible
 
 ALBEDO = "albedo"
-_METERED = (0.1, 0.4)
-_LEAST_LIGHT = 1e-4
+_METERED = 0.1, 0.4  # mean luminances that a camera aims at
 
 
 @dataclass(frozen=True)
@@ -71,23 +69,26 @@ class BrightnessLearner(Learner[BrightnessSettings, Brightness]):
         """The loss of one batch."""
         settings, step = self.settings, self.steps
         rng = draws(settings.seed, step)
-        components: Mapping[str, Tensor] = data.batch(random_indices(len(data), settings.batch, rng))
+        linear: Mapping[str, Tensor] = data.linear(data.batch(random_indices(len(data), settings.batch, rng)))
         if settings.relight:
-            others = data.batch(random_indices(len(data), settings.batch, rng))
+            others = data.linear(data.batch(random_indices(len(data), settings.batch, rng)))
             chosen = torch.rand(settings.batch, generator=rng) < settings.relight
-            for one in (components, others):  # no light of one thing falls on another where that is
-                chosen = chosen & shown_by(data.linear(one)).all(dim=(1, 2, 3))
-            components = relit_by(components, others, chosen)
-        linear = data.linear(settings.varied(components, rng))
-        visible = shown_by(linear)
-        light = _filled(data.model.compose(linear), visible)
+            for one in (
+                linear,
+                others,
+            ):  # things that are cut out have other outlines, and neither give light nor get it
+                chosen = chosen & (visible(one) > 0.0).all(dim=(1, 2, 3))
+            linear = relit_by(linear, others, chosen)
+        linear = settings.varied(linear, rng)
+        light, seen = _seen(data, linear)
         if settings.metered:
-            light = metered(light, visible, torch.rand(settings.batch, generator=rng) < settings.metered, rng)
+            chosen = torch.rand(settings.batch, 1, 1, 1, generator=rng) < settings.metered
+            light = torch.where(chosen, light * metering(light, seen, *_METERED, rng), light)
         images = augment(light, settings.seed, step, self.ranges).to(self.device)
         torch.manual_seed(int(torch.randint(2**31, (), generator=rng)))  # of the dropout
         with self.precision():
             told = self.network(images)
-        error = (told.float() - level_of(linear[ALBEDO], visible).to(self.device)).square().mean()
+        error = (told.float() - level_of(linear[ALBEDO], seen).to(self.device)).square().mean()
         return error, {"error": error.detach().sqrt()}
 
     @torch.no_grad()
@@ -96,10 +97,9 @@ class BrightnessLearner(Learner[BrightnessSettings, Brightness]):
         told, truth = [], []
         for indices in torch.arange(len(data)).split(64):
             linear = data.linear(data.batch(indices))
-            visible = shown_by(linear)
-            light = _filled(data.model.compose(linear), visible)
+            light, seen = _seen(data, linear)
             told.append(self.average(photograph(light).to(self.device)).cpu())
-            truth.append(level_of(linear[ALBEDO], visible))
+            truth.append(level_of(linear[ALBEDO], seen))
         error = torch.cat(told) - torch.cat(truth)
         return {
             "samples": float(len(data)),
@@ -118,24 +118,11 @@ def relit_by(components: Mapping[str, Tensor], others: Mapping[str, Tensor], cho
     }
 
 
-def shown_by(linear: Mapping[str, Tensor]) -> Tensor:
-    """Where linear components [B, 3, H, W] show something, [B, 1, H, W] booleans: not beside what is cut out."""
-    return torch.stack([part.amax(dim=1, keepdim=True) for part in linear.values()]).amax(dim=0) > 0.0
-
-
-def metered(light: Tensor, visible: Tensor, chosen: Tensor, rng: torch.Generator) -> Tensor:
-    """The chosen ([B] booleans) of linear images [B, 3, H, W] exposed to a mean luminance between the bounds of
-    :data:`_METERED`, drawn by its logarithm. ``visible``: see :func:`shown_by`. As in
-    :func:`join_engine.evaluation.camera.metered`, light counts up to twice of white."""
-    low, high = (math.log(bound) for bound in _METERED)
-    wanted = uniform(rng, len(light), low, high).exp()
-    mean = visible_mean(luminance(light).clamp_max(2.0), visible)
-    return torch.where(chosen[:, None, None, None], light * wanted / mean.clamp_min(_LEAST_LIGHT), light)
-
-
-def _filled(light: Tensor, visible: Tensor) -> Tensor:
-    """As a bank sees what is cut out (:func:`join_engine.images.files.opaque`)."""
-    return torch.where(visible, light, visible_mean(light, visible))
+def _seen(data: ComponentSets, linear: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Linear [B, 3, H, W]: the light of composed components, as a bank sees it, and [B, 1, H, W]: 1 where it shows
+    something."""
+    seen = visible(linear)
+    return filled_behind(data.model.compose(linear), seen), seen
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

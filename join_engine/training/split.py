@@ -380,6 +380,19 @@ class SplitLearner(Learner[SplitSettings, Split]):
         return [_missed(level, one) for level, one in zip(levels, reversed(truths), strict=True)]
 
 
+def metering(light: Tensor, seen: Tensor, dimmest: float, brightest: float, rng: torch.Generator) -> Tensor:
+    """[B, 1, 1, 1]: what a camera takes the light of each picture times that it meters, for a mean luminance between
+    two bounds, drawn by its logarithm.
+
+    Args:
+        light: linear [B, 3, H, W].
+        seen: [B, 1, H, W], 1 where it shows something.
+    """
+    wanted = uniform(rng, len(light), math.log(dimmest), math.log(brightest)).exp()
+    shown = luminance(light).clamp_max(2.0)  # a spot of any brightness is white to a meter
+    return wanted / _mean(shown, seen, (1, 2, 3)).clamp_min(_DARKEST)
+
+
 def filled_behind(photo: Tensor, seen: Tensor) -> Tensor:
     """A picture whose background is filled with what is seen elsewhere, as in a decomposition, [B, 3, H, W].
 
@@ -510,9 +523,7 @@ def another_light(
     if settings.shadows:
         left = torch.where(uniform(rng, count, 0.0, 1.0) < settings.shadows, cast_shadow(albedo, rng), 1.0)
         shading, specular = shading * left, specular * left
-    wanted = uniform(rng, count, math.log(settings.dimmest), math.log(settings.brightest)).exp()
-    shown = luminance(albedo * shading + specular).clamp_max(2.0)  # a spot of any brightness is white to a meter
-    exposure = wanted / _mean(shown, seen, (1, 2, 3)).clamp_min(_DARKEST)
+    exposure = metering(albedo * shading + specular, seen, settings.dimmest, settings.brightest, rng)
     shading, specular = shading * exposure, specular * exposure
     if settings.backdrop:
         before = before_backdrop(albedo, shading, specular, rng)

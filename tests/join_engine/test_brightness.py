@@ -25,7 +25,8 @@ from join_engine.images.files import write_png
 from join_engine.images.frame import Frame
 from join_engine.inversion.presets import Detail, Preset
 from join_engine.inversion.stages.encoder_start import EncoderStart
-from join_engine.layers.albedo_level import DARKEST, albedo_levels, level_of, visible_mean
+from join_engine.layers.albedo_level import DARKEST, albedo_levels, level_of
+from join_engine.layers.caution import seen_mean
 from join_engine.layers.detail import add_detail, detail_for
 from join_engine.networks.brightness import Brightness, BrightnessConfig
 from join_engine.networks.split import luminance
@@ -34,7 +35,8 @@ from join_engine.renders.compose import ComponentSets, photograph, random_indice
 from join_engine.renders.draws import draws
 from join_engine.renders.photo_augment import PhotoRanges
 from join_engine.training import make_bank
-from join_engine.training.brightness import BrightnessLearner, BrightnessSettings, metered, relit_by, shown_by
+from join_engine.training.brightness import BrightnessLearner, BrightnessSettings, relit_by
+from join_engine.training.split import metering, visible
 
 from .conftest import check_resumes
 from .evaluation.test_evaluate import _own_samples
@@ -110,21 +112,29 @@ def test_relit_samples_keep_their_albedo(data: ComponentSets) -> None:
 def test_a_metered_image_has_the_brightness_of_a_photo_whatever_its_light() -> None:
     rng = torch.Generator().manual_seed(0)
     light = torch.rand(64, 3, 8, 8, generator=rng) * torch.linspace(0.01, 0.9, 64)[:, None, None, None]
-    visible = torch.ones(64, 1, 8, 8, dtype=torch.bool)
-    visible[::4, :, 4:] = False
-    light = torch.where(visible, light, torch.zeros(()))
-    chosen = torch.arange(64) % 2 == 0
-    found = metered(light, visible, chosen, rng)
-    assert torch.equal(found[~chosen], light[~chosen])
-    means = visible_mean(luminance(found), visible).flatten()[chosen]
+    seen = torch.ones(64, 1, 8, 8)
+    seen[::4, :, 4:] = 0.0
+    light = light * seen
+    exposure = metering(light, seen, 0.1, 0.4, rng)
+    means = seen_mean(luminance(light * exposure), seen).flatten()
     assert means.min() > 0.1 - 1e-4 and means.max() < 0.4 + 1e-4
     assert means.log().std() > 0.2  # not all alike
-    before = visible_mean(luminance(light), visible).flatten()[chosen]
+    before = seen_mean(luminance(light), seen).flatten()
     assert abs(torch.corrcoef(torch.stack([means, before]))[0, 1]) < 0.4
-    ratio = found[chosen] / light[chosen].clamp_min(1e-6)
-    lit = light[chosen] > 1e-3
-    change = (means / before)[:, None, None, None].expand_as(ratio)
-    torch.testing.assert_close(ratio[lit], change[lit], rtol=1e-3, atol=0)
+    torch.testing.assert_close(exposure.flatten(), means / before, rtol=1e-3, atol=0)
+
+
+def test_a_share_of_the_samples_is_metered_and_the_others_stay_as_they_are(
+    data: ComponentSets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+    for share in (0.0, 0.5, 1.0):
+        learner = learner_of(batch=32, metered=share, flip=False)
+        learner.ranges = PhotoRanges(share=0.0)
+        monkeypatch.setattr(learner, "network", lambda images: seen.append(images) or images.mean(dim=(1, 2, 3)))
+        learner.loss(data)
+    alike = [[torch.equal(*pair) for pair in zip(seen[0], other, strict=True)] for other in seen[1:]]
+    assert 4 < sum(alike[0]) < 28 and not any(alike[1])
 
 
 def test_what_is_cut_out_is_seen_as_a_bank_sees_it_and_keeps_its_light(
@@ -142,10 +152,10 @@ def test_what_is_cut_out_is_seen_as_a_bank_sees_it_and_keeps_its_light(
     (alone, whole), drawn = seen, draws(learner.settings.seed, 0)
     indices = random_indices(len(data), 16, drawn)
     own = cut_out.linear(cut_out.batch(indices))
-    visible = shown_by(own)
-    assert not visible[:, :, :5].any() and visible[:, :, 5:].all()
+    shown = visible(own)
+    assert not shown[:, :, :5].any() and shown[:, :, 5:].all()
     torch.testing.assert_close(alone[:, :, 5:], photograph(cut_out.model.compose(own))[:, :, 5:])
-    mean = visible_mean(cut_out.model.compose(own), visible)
+    mean = seen_mean(cut_out.model.compose(own), shown)
     torch.testing.assert_close(alone[:, :, :5], photograph(mean).expand(-1, -1, 5, alone.shape[3]))
     assert not torch.allclose(whole[:, :, 5:], alone[:, :, 5:])  # of whole images all have another's light
 
